@@ -1,0 +1,3 @@
+//! pollchat
+
+pub mod relay;

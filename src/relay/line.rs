@@ -1,0 +1,215 @@
+//! Bytes in, complete clean lines out.
+//!
+//! [`LineDecoder`] finds the lines in whatever pieces a stream arrives in; [`clean`] takes out of a line what a
+//! terminal would obey. Neither knows a socket: a chunk goes in, and "no whole line yet" is `None`, not an error.
+
+use std::mem;
+
+/// What [`LineDecoder::next`] found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// A line as it was received, without its end (LF or CRLF).
+    Text(&'a [u8]),
+    /// A further piece of a line that was cut ([`Overlong::Cut`]).
+    More(&'a [u8]),
+    /// The line that is arriving is over the limit ([`Overlong::Drop`]): said once, and all of the line is dropped.
+    TooLong,
+}
+
+/// What happens to a line over the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overlong {
+    /// It is dropped up to its newline, and reported once as [`Line::TooLong`].
+    Drop,
+    /// It is handed out in pieces within the limit, cut between characters.
+    Cut,
+}
+
+/// How one stream is cut into lines.
+#[derive(Clone, Copy, Debug)]
+pub struct Framing {
+    /// The longest line as received, in bytes, its end not counted.
+    pub line_bytes_max: usize,
+    /// What happens to a longer one.
+    pub overlong: Overlong,
+}
+
+/// What one stream has sent of a line that has not ended yet.
+///
+/// Invariant: `fragment` holds no LF, and at most `line_bytes_max + 1` bytes (the one more may be the CR of a CRLF).
+/// So memory is bounded whatever arrives, and every byte is looked at once.
+#[derive(Debug, Default)]
+pub struct LineDecoder {
+    fragment: Vec<u8>,
+    /// How much of the front of `fragment` was handed out by the last call, to be let go by the next one.
+    handed_out: usize,
+    course: Course,
+}
+
+/// What is to become of the bytes up to the next LF.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Course {
+    /// They are a line.
+    #[default]
+    Line,
+    /// They are the rest of a line of which pieces were handed out.
+    Rest,
+    /// They are the rest of a line that is dropped.
+    Dropped,
+}
+
+impl LineDecoder {
+    /// Takes the next line off the front of `input`; `None` once all of it is taken in.
+    ///
+    /// A line that lies whole in `input` is borrowed from it and not copied.
+    pub fn next<'a>(&'a mut self, input: &mut &'a [u8], framing: Framing) -> Option<Line<'a>> {
+        self.let_go();
+        loop {
+            let bytes: &'a [u8] = input;
+            let newline = memchr::memchr(b'\n', bytes);
+            let (arrived, rest) = match newline {
+                Some(end) => (&bytes[..end], &bytes[end + 1..]),
+                None => (bytes, &bytes[bytes.len()..]),
+            };
+            if self.course == Course::Dropped {
+                *input = rest;
+                newline?;
+                self.course = Course::Line;
+                continue;
+            }
+            if self.is_over(arrived, framing.line_bytes_max) {
+                return Some(match framing.overlong {
+                    Overlong::Drop => {
+                        *input = rest;
+                        self.drop_line(newline.is_some())
+                    }
+                    Overlong::Cut => self.cut_line(input, framing.line_bytes_max),
+                });
+            }
+            *input = rest;
+            if newline.is_none() {
+                self.fragment.extend_from_slice(arrived);
+                return None;
+            }
+            let course = mem::take(&mut self.course);
+            let whole = if self.fragment.is_empty() {
+                arrived
+            } else {
+                self.fragment.extend_from_slice(arrived);
+                self.handed_out = self.fragment.len();
+                &self.fragment
+            };
+            return Some(as_line(course, whole.strip_suffix(b"\r").unwrap_or(whole)));
+        }
+    }
+
+    /// Ends the stream in good order: what it left without a newline is its last line.
+    pub fn finish(&mut self, framing: Framing) -> Option<Line<'_>> {
+        self.let_go();
+        let course = mem::take(&mut self.course);
+        let over = self.fragment.len() > framing.line_bytes_max;
+        match course {
+            Course::Dropped => None,
+            _ if self.fragment.is_empty() => None,
+            _ if over && framing.overlong == Overlong::Drop => {
+                self.fragment.clear();
+                Some(Line::TooLong)
+            }
+            _ => {
+                // At most one byte over, and that one a CR: it stands at the end, where a cut shows it as well.
+                self.handed_out = self.fragment.len();
+                Some(as_line(course, &self.fragment))
+            }
+        }
+    }
+
+    /// Whether nothing is kept: the stream stands between two lines.
+    pub fn is_empty(&self) -> bool {
+        self.fragment.len() == self.handed_out && self.course == Course::Line
+    }
+
+    /// Bytes of heap this holds.
+    pub fn heap_bytes(&self) -> usize {
+        self.fragment.capacity()
+    }
+
+    fn let_go(&mut self) {
+        self.fragment.drain(..self.handed_out);
+        self.handed_out = 0;
+        if self.fragment.is_empty() {
+            // A fragment is rare and short-lived: who sends whole lines afterwards should not pay for it.
+            self.fragment = Vec::new();
+        }
+    }
+
+    /// Whether the fragment and `arrived` are over the limit, whatever may follow.
+    fn is_over(&self, arrived: &[u8], limit: usize) -> bool {
+        let len = self.fragment.len() + arrived.len();
+        // One byte more than the limit may be the CR of the line's end.
+        let last = arrived.last().or(self.fragment.last());
+        len > limit + 1 || (len == limit + 1 && last != Some(&b'\r'))
+    }
+
+    fn drop_line(&mut self, ended: bool) -> Line<'static> {
+        self.fragment = Vec::new();
+        self.course = if ended { Course::Line } else { Course::Dropped };
+        Line::TooLong
+    }
+
+    fn cut_line<'a>(&'a mut self, input: &mut &'a [u8], limit: usize) -> Line<'a> {
+        let (taken, rest) = input.split_at((limit + 1).saturating_sub(self.fragment.len()));
+        self.fragment.extend_from_slice(taken);
+        *input = rest;
+        self.handed_out = cut_between_characters(&self.fragment, limit);
+        let course = mem::replace(&mut self.course, Course::Rest);
+        as_line(course, &self.fragment[..self.handed_out])
+    }
+}
+
+/// Whether `c` is one that a terminal would obey, or that would show a line other than it is: C0 but tab, DEL, C1,
+/// the bidirectional controls, the line and paragraph separators and the byte order mark.
+pub fn is_obeyed(c: char) -> bool {
+    match c {
+        '\t' => false,
+        '\0'..='\x1f' | '\x7f'..='\u{9f}' => true,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        '\u{2028}' | '\u{2029}' | '\u{feff}' => true,
+        _ => false,
+    }
+}
+
+/// Makes a line fit for a terminal: every character that [`is_obeyed`] and every invalid sequence of bytes becomes
+/// U+FFFD, so that an attempt stays visible. At most three bytes for one.
+///
+/// A line that is clean already is returned as it is; only another one is copied, into `buffer`.
+pub fn clean<'a>(raw: &'a [u8], buffer: &'a mut String) -> &'a str {
+    if let Ok(text) = str::from_utf8(raw)
+        && is_clean(text)
+    {
+        return text;
+    }
+    buffer.clear();
+    for chunk in raw.utf8_chunks() {
+        buffer.extend(chunk.valid().chars().map(|c| if is_obeyed(c) { char::REPLACEMENT_CHARACTER } else { c }));
+        if !chunk.invalid().is_empty() {
+            buffer.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    buffer
+}
+
+fn is_clean(text: &str) -> bool {
+    // No early exit in the first pass, so that it runs over many bytes at a time.
+    let plain = text.bytes().fold(true, |plain, byte| plain & (matches!(byte, 0x20..=0x7e) | (byte == b'\t')));
+    plain || !text.chars().any(is_obeyed)
+}
+
+fn as_line(course: Course, bytes: &[u8]) -> Line<'_> {
+    if course == Course::Rest { Line::More(bytes) } else { Line::Text(bytes) }
+}
+
+/// The last place at or before `limit` that does not split a character; `limit` itself if there is none near.
+fn cut_between_characters(bytes: &[u8], limit: usize) -> usize {
+    let is_continuation = |at: usize| bytes.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
+    (limit.saturating_sub(3).max(1)..=limit).rev().find(|&at| !is_continuation(at)).unwrap_or(limit)
+}

@@ -1,0 +1,5 @@
+//! What is said, and who hears it. Pure: no socket, no clock, no mio.
+
+pub mod command;
+pub mod line;
+pub mod name;

@@ -1,0 +1,123 @@
+//! What a client may be called, and when two names are the same.
+
+use std::fmt;
+
+use unicode_normalization::UnicodeNormalization;
+
+/// The longest name, in characters.
+pub const NAME_CHARS_MAX: usize = 24;
+
+/// A name that a client chose: letters, digits, `_` and `-` of any script, normalised (NFC).
+///
+/// It can hold neither white space nor punctuation, so that no name can make a line look like another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    shown: Box<str>,
+    folded: Box<str>,
+}
+
+/// Why a text is no name. Its `Display` is a full sentence without its stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Empty, too long, or with a character that names do not have.
+    #[error("a name is 1 to {NAME_CHARS_MAX} letters, digits, _ or -")]
+    Form,
+    /// `server`, or `client-` and anything.
+    #[error("that name is taken")]
+    Reserved,
+}
+
+impl Name {
+    /// Takes `text` as a name.
+    ///
+    /// # Errors
+    /// When the text is not of a name's form, or is one of the relay's own names.
+    pub fn parse(text: &str) -> Result<Name, NameError> {
+        // Normalising can make it longer by a bounded factor only, and the text is one line: no need to look first.
+        let shown: String = text.nfc().collect();
+        let chars = shown.chars().count();
+        if !(1..=NAME_CHARS_MAX).contains(&chars) || !shown.chars().all(is_of_names) {
+            return Err(NameError::Form);
+        }
+        let folded = fold(&shown);
+        if &*folded == "server" || folded.starts_with("client-") {
+            return Err(NameError::Reserved);
+        }
+        Ok(Name { shown: shown.into(), folded })
+    }
+
+    /// The name as it is shown.
+    pub fn as_str(&self) -> &str {
+        &self.shown
+    }
+
+    /// What is the same for all names that differ in case alone.
+    pub fn folded(&self) -> &str {
+        &self.folded
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+/// Folds case away: upper case first, so that ß and SS, ς and σ, ſ and s meet.
+///
+/// This is the simple way of the standard library; it joins at least what Unicode's default caseless matching joins
+/// for letters, and NFC again after it, because case mapping may denormalise.
+pub fn fold(name: &str) -> Box<str> {
+    name.nfc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfc().collect::<String>().into()
+}
+
+fn is_of_names(c: char) -> bool {
+    // The four letters that show as nothing at all (Hangul fillers) would make a name that nobody sees.
+    let is_invisible = matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}');
+    (c.is_alphanumeric() && !is_invisible) || c == '_' || c == '-'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_any_script_are_names() {
+        for name in ["ana", "Zoë", "Ωμέγα", "名前", "дом_2", "a-b", "x", "٣"] {
+            assert_eq!(Name::parse(name).map(|name| name.to_string()), Ok(name.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_is_told_so() {
+        let long = "a".repeat(NAME_CHARS_MAX + 1);
+        for text in ["", " ", "a b", "a>", "*", "a\tb", "a\u{202e}b", "a.b", "\u{3164}", "\u{200d}", &long] {
+            assert_eq!(Name::parse(text), Err(NameError::Form), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_relay_keeps_its_own_names() {
+        for text in ["server", "SERVER", "Server", "client-7", "CLIENT-x", "client-"] {
+            assert_eq!(Name::parse(text), Err(NameError::Reserved), "{text:?}");
+        }
+        assert!(Name::parse("client7").is_ok());
+        assert!(Name::parse("servers").is_ok());
+    }
+
+    #[test]
+    fn the_limit_counts_characters_after_normalising() {
+        let decomposed = "e\u{301}".repeat(NAME_CHARS_MAX);
+        let name = Name::parse(&decomposed).unwrap();
+        assert_eq!(name.as_str(), "é".repeat(NAME_CHARS_MAX));
+    }
+
+    #[test]
+    fn names_that_differ_in_case_alone_are_the_same() {
+        let same = [("Ana", "aNA"), ("STRASSE", "straße"), ("ΟΔΟΣ", "οδος"), ("É", "e\u{301}"), ("ſ", "S")];
+        for (a, b) in same {
+            assert_eq!(Name::parse(a).unwrap().folded(), Name::parse(b).unwrap().folded(), "{a} {b}");
+        }
+        assert_ne!(fold("ana"), fold("anna"));
+    }
+}
