@@ -1,3 +1,5 @@
 //! pollchat
 
+pub mod logging;
 pub mod relay;
+pub mod server;

@@ -1,2 +1,159 @@
-//! server
-fn main() {}
+//! The relay server: flags, logger, run.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
+use log::{LevelFilter, warn};
+use pollchat::relay::room::Audience;
+use pollchat::server::config::{BACKLOG_BYTES_MAX, Config, LINE_BYTES_CEILING, Lag};
+use pollchat::server::{Error, Server};
+
+/// Relays every line of one client to all the others, marked with who said it
+#[derive(Parser)]
+#[command(version, term_width = 100)]
+#[command(
+    after_help = "Clients are pollchat-client, nc or telnet. SIGINT and SIGTERM stop the server in good order.\n\
+                        Exit codes: 0 stopped by a signal, 1 could not start or go on, 2 usage."
+)]
+struct Flags {
+    /// Where to listen; port 0 lets the kernel pick one; IPv6 is IPv6 only; can be given several times
+    #[arg(long, value_name = "IP:PORT", env = "POLLCHAT_LISTEN", value_delimiter = ',')]
+    #[arg(hide_env_values = true, default_value = "127.0.0.1:46000")]
+    listen: Vec<SocketAddr>,
+
+    /// One more notice for newcomers
+    #[arg(long, value_name = "TEXT", env = "POLLCHAT_GREETING", hide_env_values = true, default_value = "")]
+    #[arg(hide_default_value = true)]
+    greeting: String,
+
+    /// How much of what was said a newcomer is shown
+    #[arg(long, value_name = "LINES", env = "POLLCHAT_HISTORY", hide_env_values = true, default_value_t = 0)]
+    history: u64,
+
+    /// Who gets a line: the relay, the relay with echo, the echo server
+    #[arg(long, value_name = "WHO", env = "POLLCHAT_AUDIENCE", hide_env_values = true, default_value = "others")]
+    audience: AudienceFlag,
+
+    /// Joins and leaves are told to all while at most N are present (0: never)
+    #[arg(long, value_name = "N", env = "POLLCHAT_ANNOUNCE_UP_TO", hide_env_values = true, default_value_t = 50)]
+    announce_up_to: usize,
+
+    /// The size of the tape: what one may be behind, and all that is kept of what was said
+    #[arg(long, value_name = "BYTES", env = "POLLCHAT_BACKLOG", hide_env_values = true, default_value = "8M")]
+    #[arg(value_parser = parse_bytes)]
+    backlog: usize,
+
+    /// What happens to one who falls off its tail: goes on and is told what it missed, or is let go
+    #[arg(long, value_name = "WHAT", env = "POLLCHAT_LAG", hide_env_values = true, default_value = "skip")]
+    lag: LagFlag,
+
+    /// More are refused with a line [default: the open-file limit less 32]
+    #[arg(long, value_name = "N", env = "POLLCHAT_MAX_CLIENTS", hide_env_values = true)]
+    #[arg(value_parser = parse_clients)]
+    max_clients: Option<usize>,
+
+    /// Longest line as received, its end not counted
+    #[arg(long, value_name = "BYTES", env = "POLLCHAT_MAX_LINE", hide_env_values = true, default_value = "4096")]
+    #[arg(value_parser = parse_bytes)]
+    max_line: usize,
+
+    /// What is logged on stderr: off, error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", env = "POLLCHAT_LOG_LEVEL", hide_env_values = true, default_value = "info")]
+    log_level: LevelFilter,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum AudienceFlag {
+    Others,
+    Everyone,
+    Sender,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LagFlag {
+    Skip,
+    Disconnect,
+}
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    let log_level = flags.log_level;
+    let config = config(flags);
+    // It fails only if a logger is set already, which is nobody else's to do.
+    let _ = pollchat::logging::init(log_level);
+    match run(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not eprintln!, which panics if nobody reads it.
+            let _ = writeln!(io::stderr(), "pollchat-server: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(config: &Config) -> Result<(), Error> {
+    let server = Server::bind(config)?;
+    for address in server.addresses() {
+        if let Err(error) = writeln!(io::stdout(), "listening on {address}") {
+            warn!("cannot say on stdout that the server listens on {address}: {error}");
+        }
+    }
+    server.run()
+}
+
+/// Takes the flags as a configuration, or ends with a usage error.
+fn config(flags: Flags) -> Config {
+    let config = Config {
+        listen: flags.listen,
+        greeting: flags.greeting,
+        history_lines: flags.history,
+        audience: match flags.audience {
+            AudienceFlag::Others => Audience::Others,
+            AudienceFlag::Everyone => Audience::Everyone,
+            AudienceFlag::Sender => Audience::Sender,
+        },
+        announce_up_to: flags.announce_up_to,
+        backlog_bytes: flags.backlog,
+        lag: match flags.lag {
+            LagFlag::Skip => Lag::Skip,
+            LagFlag::Disconnect => Lag::Disconnect,
+        },
+        clients_max: flags.max_clients,
+        line_bytes_max: flags.max_line,
+    };
+    let usage = |text: String| Flags::command().error(ErrorKind::ValueValidation, text).exit();
+    if !(1..=LINE_BYTES_CEILING).contains(&config.line_bytes_max) {
+        usage(format!("--max-line {}: it must be from 1 to {LINE_BYTES_CEILING}", config.line_bytes_max));
+    }
+    let backlog_bytes_min = config.backlog_bytes_min();
+    if !(backlog_bytes_min..=BACKLOG_BYTES_MAX).contains(&config.backlog_bytes) {
+        usage(format!(
+            "--backlog {}: with --max-line {} it must be from {backlog_bytes_min} to {BACKLOG_BYTES_MAX}",
+            config.backlog_bytes, config.line_bytes_max
+        ));
+    }
+    config
+}
+
+/// Takes a plain number of bytes, or one with K, M or G behind it.
+fn parse_bytes(text: &str) -> Result<usize, String> {
+    let unit = match text.chars().last() {
+        Some('K' | 'k') => 1 << 10,
+        Some('M' | 'm') => 1 << 20,
+        Some('G' | 'g') => 1 << 30,
+        _ => 1,
+    };
+    let digits = if unit == 1 { text } else { &text[..text.len() - 1] };
+    let number: usize = digits.parse().map_err(|_| "a number of bytes, or one with K, M or G behind it".to_owned())?;
+    number.checked_mul(unit).ok_or_else(|| "too many bytes".to_owned())
+}
+
+fn parse_clients(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("there must be a place for one".to_owned()),
+        Ok(clients) => Ok(clients),
+        Err(_) => Err("a number of clients".to_owned()),
+    }
+}

@@ -62,10 +62,10 @@ impl LineDecoder {
     /// Takes the next line off the front of `input`; `None` once all of it is taken in.
     ///
     /// A line that lies whole in `input` is borrowed from it and not copied.
-    pub fn next<'a>(&'a mut self, input: &mut &'a [u8], framing: Framing) -> Option<Line<'a>> {
+    pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8], framing: Framing) -> Option<Line<'a>> {
         self.let_go();
         loop {
-            let bytes: &'a [u8] = input;
+            let bytes: &'i [u8] = input;
             let newline = memchr::memchr(b'\n', bytes);
             let (arrived, rest) = match newline {
                 Some(end) => (&bytes[..end], &bytes[end + 1..]),
@@ -156,7 +156,7 @@ impl LineDecoder {
         Line::TooLong
     }
 
-    fn cut_line<'a>(&'a mut self, input: &mut &'a [u8], limit: usize) -> Line<'a> {
+    fn cut_line(&mut self, input: &mut &[u8], limit: usize) -> Line<'_> {
         let (taken, rest) = input.split_at((limit + 1).saturating_sub(self.fragment.len()));
         self.fragment.extend_from_slice(taken);
         *input = rest;

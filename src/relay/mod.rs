@@ -3,3 +3,6 @@
 pub mod command;
 pub mod line;
 pub mod name;
+pub mod reader;
+pub mod room;
+pub mod tape;

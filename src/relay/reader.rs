@@ -1,0 +1,235 @@
+//! One reader's place on the tape, and what it is not to be given: its own lines, and those that it fell too far
+//! behind for.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use super::tape::{Position, Span, Tape};
+
+/// How many own stretches a reader may have ahead of it. Who has more talks without ever reading: 32 KiB of memory.
+pub const HOLES_MAX: usize = 1_024;
+
+/// A place on the tape.
+///
+/// Between two calls to [`advance`](Reader::advance) and [`land`](Reader::land) the cursor stands between two lines,
+/// and never at the start of a hole. A reader that is not behind costs 24 bytes.
+#[derive(Debug)]
+pub struct Reader {
+    cursor: Position,
+    trail: Option<Box<Trail>>,
+}
+
+/// What only a reader has that is behind.
+#[derive(Debug, Default)]
+struct Trail {
+    /// Own stretches that the cursor has not passed yet: apart, in order, all at or after the cursor.
+    holes: VecDeque<Span>,
+    /// Lines of others that it passed unseen and was not told about yet.
+    missed: u64,
+    /// Whether it was overtaken, and has not caught up with the end since.
+    is_lagging: bool,
+}
+
+/// Whether a reader has fallen so far behind that it passed lines unseen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Pace {
+    /// It has not.
+    Keeping,
+    /// It just did: its cursor was moved, and the lines are counted as missed.
+    Overtaken,
+}
+
+impl Reader {
+    /// A reader at `place`.
+    pub fn at(place: Position) -> Reader {
+        Reader { cursor: place, trail: None }
+    }
+
+    /// Where it stands.
+    pub fn cursor(&self) -> Position {
+        self.cursor
+    }
+
+    /// Whether it was overtaken and has not caught up since.
+    pub fn is_lagging(&self) -> bool {
+        self.trail.as_ref().is_some_and(|trail| trail.is_lagging)
+    }
+
+    /// How many lines it missed and is not told of yet; they count as told now.
+    pub fn take_missed(&mut self) -> u64 {
+        self.trail.as_mut().map_or(0, |trail| std::mem::take(&mut trail.missed))
+    }
+
+    /// Passes everything up to `stop` unseen: it will not be given any of it.
+    pub fn give_up(&mut self, stop: Position) {
+        if self.cursor.offset < stop.offset {
+            self.skip_to(stop);
+        }
+    }
+
+    /// Keeps the reader from being given `span`, which it just put at the end of the tape itself.
+    pub fn skip_own(&mut self, span: Span) -> Pace {
+        if self.cursor.offset == span.start.offset {
+            self.cursor = span.end;
+            return Pace::Keeping;
+        }
+        let holes = &mut self.trail.get_or_insert_default().holes;
+        match holes.back_mut() {
+            Some(last) if last.end.offset == span.start.offset => last.end = span.end,
+            _ => holes.push_back(span),
+        }
+        if holes.len() <= HOLES_MAX {
+            return Pace::Keeping;
+        }
+        // Half of the list at a time: it loses no more than it must, and is not moved at every further line.
+        let place = holes[HOLES_MAX / 2].end;
+        self.skip_to(place);
+        Pace::Overtaken
+    }
+
+    /// Moves the reader on if the tail has overtaken it, but not beyond `stop`.
+    pub fn keep_up(&mut self, tape: &Tape, stop: Position) -> Pace {
+        if self.cursor.offset >= tape.tail() || self.cursor.offset >= stop.offset {
+            return Pace::Keeping;
+        }
+        let resume = tape.resume();
+        self.skip_to(if resume.offset < stop.offset { resume } else { stop });
+        Pace::Overtaken
+    }
+
+    /// What is to be written up to `stop`, if it is one slice, as it mostly is.
+    pub fn owed_in_one<'a>(&self, tape: &'a Tape, stop: u64) -> Option<&'a [u8]> {
+        let [slice, beyond] = tape.slices(self.cursor.offset, stop.max(self.cursor.offset));
+        (beyond.is_empty() && self.holes().next().is_none()).then_some(slice)
+    }
+
+    /// Adds what is to be written up to `stop` to `slices`, as far as these have room.
+    pub fn owed<'a>(&self, tape: &'a Tape, stop: u64, slices: &mut Slices<'a>) {
+        let mut from = self.cursor.offset;
+        for hole in self.holes() {
+            if slices.is_full() {
+                return;
+            }
+            slices.push_all(tape.slices(from, hole.start.offset.min(stop).max(from)));
+            from = hole.end.offset;
+        }
+        slices.push_all(tape.slices(from.min(stop), stop));
+    }
+
+    /// Moves the cursor past `bytes` that were written, and past the holes among and after them. It may then stand in
+    /// the middle of a line, until it has [landed](Reader::land).
+    pub fn advance(&mut self, mut bytes: u64) {
+        while let Some(hole) = self.trail.as_mut().and_then(|trail| trail.holes.front()) {
+            let gap = hole.start.offset - self.cursor.offset;
+            if bytes < gap {
+                break;
+            }
+            bytes -= gap;
+            self.cursor = hole.end;
+            self.pop_hole();
+        }
+        self.cursor.offset += bytes;
+    }
+
+    /// Ends a run of writes: where it stopped in the middle of a line, the rest of that one line is copied to `rest`
+    /// and the cursor moves on to the next, so that it stands between two lines again.
+    pub fn land(&mut self, tape: &Tape, rest: &mut Vec<u8>) {
+        let at = self.cursor.offset;
+        if at == tape.end().offset {
+            self.cursor = tape.end();
+        } else if tape.is_between_lines(at) {
+            self.cursor = tape.position(at);
+        } else {
+            let line_end = tape.line_end(at);
+            tape.slices(at, line_end).iter().for_each(|slice| rest.extend_from_slice(slice));
+            self.cursor = tape.position(line_end);
+            // The next line may be its own.
+            self.advance(0);
+        }
+        self.tidy(tape);
+    }
+
+    /// Sees whether the reader has caught up, and gives the memory back that only one behind needs.
+    pub fn tidy(&mut self, tape: &Tape) {
+        if let Some(trail) = &mut self.trail {
+            trail.is_lagging &= self.cursor.offset < tape.end().offset;
+            if trail.holes.is_empty() && trail.missed == 0 && !trail.is_lagging {
+                self.trail = None;
+            }
+        }
+    }
+
+    /// Passes everything up to `place` unseen. A hole that reaches beyond it is clipped, never forgotten.
+    fn skip_to(&mut self, place: Position) {
+        let trail = self.trail.get_or_insert_default();
+        trail.is_lagging = true;
+        let mut own_lines = 0;
+        while let Some(hole) = trail.holes.front_mut().filter(|hole| hole.start.offset < place.offset) {
+            if hole.end.offset > place.offset {
+                own_lines += place.line - hole.start.line;
+                hole.start = place;
+                break;
+            }
+            own_lines += hole.lines();
+            trail.holes.pop_front();
+        }
+        trail.missed += place.line - self.cursor.line - own_lines;
+        self.cursor = place;
+        // It may stand at the start of a hole now.
+        self.advance(0);
+    }
+
+    fn holes(&self) -> impl Iterator<Item = &Span> {
+        self.trail.iter().flat_map(|trail| &trail.holes)
+    }
+
+    fn pop_hole(&mut self) {
+        if let Some(trail) = &mut self.trail {
+            trail.holes.pop_front();
+        }
+    }
+}
+
+/// What one `writev` is given: at most 64 slices.
+pub struct Slices<'a> {
+    slices: [IoSlice<'a>; Slices::MAX],
+    len: usize,
+}
+
+impl<'a> Slices<'a> {
+    /// How many slices there may be: a run of gaps longer than this is written in several calls.
+    pub const MAX: usize = 64;
+
+    /// No slices.
+    pub fn new() -> Slices<'a> {
+        Slices { slices: [IoSlice::new(&[]); Slices::MAX], len: 0 }
+    }
+
+    /// Adds a slice, unless it is empty or there is no room.
+    pub fn push(&mut self, slice: &'a [u8]) {
+        if !slice.is_empty() && !self.is_full() {
+            self.slices[self.len] = IoSlice::new(slice);
+            self.len += 1;
+        }
+    }
+
+    /// The slices.
+    pub fn as_slice(&self) -> &[IoSlice<'a>] {
+        &self.slices[..self.len]
+    }
+
+    fn push_all(&mut self, slices: [&'a [u8]; 2]) {
+        slices.into_iter().for_each(|slice| self.push(slice));
+    }
+
+    fn is_full(&self) -> bool {
+        self.len == Slices::MAX
+    }
+}
+
+impl Default for Slices<'_> {
+    fn default() -> Self {
+        Slices::new()
+    }
+}

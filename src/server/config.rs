@@ -1,0 +1,152 @@
+//! Every limit of the server, named, with its unit and its reason.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::relay::line::{Framing, Overlong};
+use crate::relay::room::{Audience, Options};
+
+/// The port that is listened on unless another one is named.
+pub const PORT: u16 = 46_000;
+
+/// One buffer for all reading, in bytes: what one `read` can take in.
+pub const SCRATCH_BYTES: usize = 64 * 1024;
+
+/// The size of the tape unless another one is named, in bytes.
+pub const BACKLOG_BYTES: usize = 8 * 1024 * 1024;
+
+/// The largest tape that can be asked for, in bytes.
+pub const BACKLOG_BYTES_MAX: usize = 1 << 40;
+
+/// The longest line as received unless another one is named, in bytes, its end not counted.
+pub const LINE_BYTES_MAX: usize = 4_096;
+
+/// The highest `line_bytes_max` that can be asked for: a connection may hold a fragment of this size.
+pub const LINE_BYTES_CEILING: usize = 1024 * 1024;
+
+/// What a line can have beside its text, in bytes: the longest name, what marks a notice, its end.
+pub const LINE_OVERHEAD_BYTES: usize = 256;
+
+/// Bytes of private replies after which a connection is not read until it takes some of them.
+pub const PRIVATE_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of private text that others can leave with one who does not read; half of the above, so that nobody can stop
+/// another from talking.
+pub const TOLD_BYTES_MAX: usize = PRIVATE_BYTES_MAX / 2;
+
+/// Bytes that one connection is given in one turn before others have theirs.
+pub const FLUSH_BYTES_MAX: usize = 256 * 1024;
+
+/// Connections that one turn accepts.
+pub const ACCEPTS_MAX: usize = 64;
+
+/// Events that one `poll` reports.
+pub const EVENTS_MAX: usize = 1_024;
+
+/// The kernel's queue of connections that are not accepted yet. At 1,024 a storm of 20,000 connects lost SYNs.
+pub const LISTEN_BACKLOG: i32 = 4_096;
+
+/// The kernel's send buffer of a connection, in bytes (the kernel doubles it). With the default one a peer that never
+/// reads swallows 3.9 MB.
+pub const SEND_BUFFER_BYTES: usize = 64 * 1024;
+
+/// How long one who leaves may go without taking anything before its connection is closed.
+pub const GRACE: Duration = Duration::from_secs(5);
+
+/// How long a server that shuts down goes on flushing.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
+
+/// When accepting is tried again after there was no descriptor or memory for it.
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// What happens to one who falls off the tail of the tape.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lag {
+    /// It goes on where the tape begins, and is told how many lines it missed.
+    #[default]
+    Skip,
+    /// It is let go.
+    Disconnect,
+}
+
+/// What can be set of a server.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen; port 0 lets the kernel pick one.
+    pub listen: Vec<SocketAddr>,
+    /// What newcomers are told besides; a notice a line.
+    pub greeting: String,
+    /// How many of the lines said before a newcomer is shown.
+    pub history_lines: u64,
+    /// Who gets a line.
+    pub audience: Audience,
+    /// Joins and leaves are told to all while at most this many are present.
+    pub announce_up_to: usize,
+    /// The size of the tape, in bytes.
+    pub backlog_bytes: usize,
+    /// What happens to one who falls off its tail.
+    pub lag: Lag,
+    /// How many clients there may be; `None` for as many as there are descriptors.
+    pub clients_max: Option<usize>,
+    /// The longest line as received, in bytes, its end not counted.
+    pub line_bytes_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], PORT))],
+            greeting: String::new(),
+            history_lines: 0,
+            audience: Audience::default(),
+            announce_up_to: 50,
+            backlog_bytes: BACKLOG_BYTES,
+            lag: Lag::default(),
+            clients_max: None,
+            line_bytes_max: LINE_BYTES_MAX,
+        }
+    }
+}
+
+impl Config {
+    /// The smallest tape that holds any line that may be said, in bytes: each byte received may become three (U+FFFD).
+    pub fn backlog_bytes_min(&self) -> usize {
+        3 * self.line_bytes_max + LINE_OVERHEAD_BYTES
+    }
+
+    /// How the input of a client is cut into lines.
+    pub fn framing(&self) -> Framing {
+        Framing { line_bytes_max: self.line_bytes_max, overlong: Overlong::Drop }
+    }
+
+    /// What of this concerns the room.
+    pub fn room_options(&self) -> Options {
+        Options {
+            greeting: self.greeting.clone(),
+            history_lines: self.history_lines,
+            audience: self.audience,
+            announce_up_to: self.announce_up_to,
+            backlog_bytes: self.backlog_bytes,
+            line_bytes_max: self.line_bytes_max,
+        }
+    }
+}
+
+/// How many connections there may be at a time, of each kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Seats {
+    /// Clients in the room.
+    pub clients_max: usize,
+    /// Connections that are being told that the house is full.
+    pub refusals_max: usize,
+}
+
+impl Seats {
+    /// What an open-file limit allows. Some descriptors are kept back for the listeners, the poller, the signals, the
+    /// log, and for those who are refused or leaving.
+    pub fn within(open_files: usize, clients_max: Option<usize>) -> Seats {
+        let reserve = if open_files < 128 { 16 } else { 32 };
+        let clients_max = clients_max.unwrap_or_else(|| open_files.saturating_sub(reserve).max(1));
+        Seats { clients_max, refusals_max: reserve / 4 }
+    }
+}

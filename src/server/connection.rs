@@ -1,0 +1,426 @@
+//! One client: its socket, what it has sent of a line, and what it is owed.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::brake::Served;
+use super::config::{FLUSH_BYTES_MAX, GRACE, PRIVATE_BYTES_MAX};
+use crate::relay::line::LineDecoder;
+use crate::relay::reader::{Pace, Reader, Slices};
+use crate::relay::room::{self, ClientNumber, Seat};
+use crate::relay::tape::{Position, Tape};
+
+/// A non-blocking stream socket, as far as a connection needs one.
+pub trait Socket: Read + Write {
+    /// Ends writing: the peer reads an end of file after what was written.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    fn shutdown_write(&self) -> io::Result<()>;
+
+    /// The address of the other side.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    fn peer_address(&self) -> io::Result<SocketAddr>;
+}
+
+/// Who is meant, though the key of a connection may since have passed to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Handle {
+    /// The key in the slab.
+    pub key: usize,
+    /// The number of the client; one who was refused has none.
+    pub number: Option<ClientNumber>,
+}
+
+/// How far the input of a connection is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Until nothing was left. The next edge will tell.
+    Drained,
+    /// There may be more, and its turn will come: it is on the list.
+    Queued,
+    /// There may be more, but it is not read before it takes some of the replies that it provoked.
+    Held,
+    /// To its end.
+    Ended,
+}
+
+/// Whether the socket takes output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// As far as is known.
+    Writable,
+    /// Not before the next edge.
+    Blocked,
+    /// A write failed. What is left to read is still read.
+    Broken,
+    /// We ended it.
+    Shut,
+}
+
+/// The life of a connection, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// In the room, on this seat.
+    Present(Seat),
+    /// No longer (or never) in the room, and still owed what was said before.
+    Leaving,
+    /// It has all that, and is being told `FIN`.
+    Parting,
+    /// It was told all. We wait for its end, so that unread input does not destroy what the kernel still has to send.
+    Lingering,
+    /// To be removed when no event can mean it any more.
+    Gone,
+}
+
+/// What a settled connection needs from the loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing before the next event.
+    Nothing,
+    /// To be settled again: it could take more.
+    Flush,
+    /// To be read.
+    Read,
+    /// To be removed.
+    Removal,
+}
+
+/// One client. 56 bytes over a plain socket; an idle one owns no heap.
+#[derive(Debug)]
+pub struct Connection<S> {
+    stream: S,
+    /// When it last put something on the tape.
+    pub served: Served,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// How far it is read.
+    pub input: Input,
+    /// Whether it takes output.
+    pub output: Output,
+    /// Whether it is on the list of those to be settled in any case.
+    pub is_touched: bool,
+    number: Option<ClientNumber>,
+    /// Its place on the tape.
+    pub reader: Reader,
+    busy: Option<Box<Busy>>,
+}
+
+/// What only a connection has with which something is going on.
+#[derive(Debug, Default)]
+struct Busy {
+    intake: Intake,
+    /// What it alone is told, in whole lines (but for the first, of which a part may have been written).
+    private: Vec<u8>,
+    /// How much of `private` is written.
+    private_sent: usize,
+    leaving: Option<Leaving>,
+}
+
+/// What a leaver has besides.
+#[derive(Clone, Copy, Debug)]
+struct Leaving {
+    /// The end of what it is owed.
+    stop: Position,
+    /// When it is given up, unless it takes something until then.
+    deadline: Instant,
+}
+
+/// What was received and not heard yet.
+#[derive(Debug, Default)]
+pub struct Intake {
+    /// The line that has not ended.
+    pub decoder: LineDecoder,
+    /// What was read when a budget was spent; it comes before what is still to be read.
+    pub parked: Parked,
+}
+
+/// The rest of a read.
+#[derive(Debug, Default)]
+pub struct Parked {
+    bytes: Box<[u8]>,
+    taken: usize,
+}
+
+impl Parked {
+    /// Keeps a copy of `bytes`.
+    pub fn new(bytes: &[u8]) -> Parked {
+        Parked { bytes: bytes.into(), taken: 0 }
+    }
+
+    /// What is left.
+    pub fn left(&self) -> &[u8] {
+        &self.bytes[self.taken..]
+    }
+
+    /// Keeps the last `left` bytes only.
+    pub fn keep_last(&mut self, left: usize) {
+        self.taken = self.bytes.len() - left;
+        if left == 0 {
+            self.bytes = Box::default();
+            self.taken = 0;
+        }
+    }
+}
+
+impl<S: Socket> Connection<S> {
+    /// One who has come in.
+    pub fn present(stream: S, number: ClientNumber, seat: Seat, reader: Reader) -> Connection<S> {
+        Connection::new(stream, Some(number), Phase::Present(seat), reader)
+    }
+
+    /// One who is refused at `end`, and owed nothing of what is said.
+    pub fn refused(stream: S, end: Position) -> Connection<S> {
+        Connection::new(stream, None, Phase::Leaving, Reader::at(end))
+    }
+
+    fn new(stream: S, number: Option<ClientNumber>, phase: Phase, reader: Reader) -> Connection<S> {
+        Connection {
+            stream,
+            served: Served::default(),
+            phase,
+            input: Input::Drained,
+            output: Output::Writable,
+            is_touched: false,
+            number,
+            reader,
+            busy: None,
+        }
+    }
+
+    /// The number of the client; `None` for one who was refused.
+    pub fn number(&self) -> Option<ClientNumber> {
+        self.number
+    }
+
+    /// The address of the other side, asked of the kernel.
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.stream.peer_address().ok()
+    }
+
+    /// Reads once.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(buffer)
+    }
+
+    /// What was received and not heard yet, to be put back with [`put_intake`](Connection::put_intake).
+    pub fn take_intake(&mut self) -> Intake {
+        self.busy.as_mut().map(|busy| std::mem::take(&mut busy.intake)).unwrap_or_default()
+    }
+
+    /// Keeps what was received and not heard yet.
+    pub fn put_intake(&mut self, intake: Intake) {
+        if !intake.decoder.is_empty() || !intake.parked.left().is_empty() {
+            self.busy.get_or_insert_default().intake = intake;
+        } else {
+            self.tidy();
+        }
+    }
+
+    /// Tells it something in private: whole lines.
+    pub fn tell(&mut self, lines: &str) {
+        if self.takes_output() {
+            self.busy.get_or_insert_default().private.extend_from_slice(lines.as_bytes());
+        }
+    }
+
+    /// How many private bytes it has not taken yet.
+    pub fn private_bytes(&self) -> usize {
+        self.busy.as_ref().map_or(0, |busy| busy.private.len() - busy.private_sent)
+    }
+
+    /// Begins its farewell: it is owed what comes before `stop`, and has a grace time for taking it.
+    pub fn leave(&mut self, stop: Position, now: Instant) {
+        self.phase = Phase::Leaving;
+        let busy = self.busy.get_or_insert_default();
+        busy.leaving = Some(Leaving { stop, deadline: now + GRACE });
+        busy.intake = Intake::default();
+    }
+
+    /// When it is given up, if it is leaving and takes nothing.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.busy.as_ref()?.leaving.map(|leaving| leaving.deadline)
+    }
+
+    /// The end of what it is owed of the tape.
+    pub fn stop(&self, tape: &Tape) -> Position {
+        let leaving = self.busy.as_ref().and_then(|busy| busy.leaving);
+        leaving.map_or(tape.end(), |leaving| leaving.stop)
+    }
+
+    /// How many bytes of the tape it is behind, if it is to lose nothing: one who lags anyway, or whom nothing can reach
+    /// any more, is not waited for.
+    pub fn healthy_bytes_behind(&self, tape: &Tape) -> u64 {
+        let is_owed = self.reader.cursor().offset < self.stop(tape).offset;
+        let is_healthy = is_owed && self.takes_output() && !self.reader.is_lagging();
+        if is_healthy { tape.end().offset - self.reader.cursor().offset } else { 0 }
+    }
+
+    /// Moves its place on if the tail of the tape has overtaken it.
+    pub fn keep_up(&mut self, tape: &Tape) -> Pace {
+        if self.takes_output() { self.reader.keep_up(tape, self.stop(tape)) } else { Pace::Keeping }
+    }
+
+    /// Writes what it is owed, if it takes output, and finds out what it needs next.
+    pub fn settle(&mut self, tape: &Tape, now: Instant) -> Need {
+        if self.output == Output::Writable {
+            self.flush(tape, now);
+        }
+        self.reader.tidy(tape);
+        self.tidy();
+        match (self.phase, self.input, self.output) {
+            (Phase::Gone, ..) => Need::Nothing,
+            (Phase::Present(_), Input::Drained | Input::Held, Output::Broken) => Need::Read,
+            (Phase::Present(_), Input::Held, _) if self.private_bytes() < PRIVATE_BYTES_MAX => Need::Read,
+            (Phase::Present(_), ..) => self.need_for_output(tape),
+            (_, _, Output::Broken) | (Phase::Lingering, Input::Ended, _) => Need::Removal,
+            (Phase::Leaving | Phase::Parting, _, Output::Writable) => Need::Flush,
+            _ => Need::Nothing,
+        }
+    }
+
+    fn takes_output(&self) -> bool {
+        matches!(self.output, Output::Writable | Output::Blocked)
+    }
+
+    fn need_for_output(&self, tape: &Tape) -> Need {
+        let owes = self.private_bytes() > 0 || self.reader.cursor().offset < self.stop(tape).offset;
+        if self.output == Output::Writable && owes { Need::Flush } else { Need::Nothing }
+    }
+
+    /// Writes private lines first, then the tape, then the farewell; until there is nothing more, the socket takes no
+    /// more, or it is the turn of others.
+    fn flush(&mut self, tape: &Tape, now: Instant) {
+        let missed = self.reader.take_missed();
+        if missed > 0 {
+            self.tell(&room::missed(missed));
+        }
+        let mut written = 0;
+        let mut tape_written = 0;
+        while written < FLUSH_BYTES_MAX {
+            match self.write_once(tape) {
+                Ok(None) => match self.phase {
+                    Phase::Leaving => {
+                        self.tell(room::FAREWELL);
+                        self.phase = Phase::Parting;
+                    }
+                    Phase::Parting => {
+                        self.end_output(now);
+                        break;
+                    }
+                    Phase::Present(_) | Phase::Lingering | Phase::Gone => break,
+                },
+                Ok(Some(0)) => {
+                    self.break_output();
+                    break;
+                }
+                Ok(Some(bytes)) => {
+                    written += bytes;
+                    tape_written += self.advance(bytes);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.output = Output::Blocked;
+                    break;
+                }
+                Err(_) => {
+                    self.break_output();
+                    break;
+                }
+            }
+        }
+        if tape_written > 0 {
+            self.land(tape);
+        }
+        if written > 0 {
+            self.extend_grace(now);
+        }
+    }
+
+    /// Writes once; `None` if it is owed nothing.
+    fn write_once(&mut self, tape: &Tape) -> io::Result<Option<usize>> {
+        let stop = self.stop(tape).offset;
+        let private = self.busy.as_ref().map_or(&[][..], |busy| &busy.private[busy.private_sent..]);
+        if private.is_empty()
+            && let Some(slice) = self.reader.owed_in_one(tape, stop)
+        {
+            return if slice.is_empty() { Ok(None) } else { self.stream.write(slice).map(Some) };
+        }
+        let mut slices = Slices::new();
+        slices.push(private);
+        self.reader.owed(tape, stop, &mut slices);
+        if slices.as_slice().is_empty() {
+            return Ok(None);
+        }
+        self.stream.write_vectored(slices.as_slice()).map(Some)
+    }
+
+    /// Moves on past what was written; tells how much of it was of the tape.
+    fn advance(&mut self, bytes: usize) -> usize {
+        let of_private = bytes.min(self.private_bytes());
+        if let Some(busy) = &mut self.busy {
+            busy.private_sent += of_private;
+            if busy.private_sent == busy.private.len() {
+                busy.private = Vec::new();
+                busy.private_sent = 0;
+            }
+        }
+        self.reader.advance((bytes - of_private) as u64);
+        bytes - of_private
+    }
+
+    /// Brings the reader to the end of a line. Private lines are all written when something of the tape was, so that
+    /// the rest of a torn line comes first among them.
+    fn land(&mut self, tape: &Tape) {
+        debug_assert!(self.private_bytes() == 0 || self.phase == Phase::Parting);
+        let mut rest = Vec::new();
+        self.reader.land(tape, &mut rest);
+        if !rest.is_empty() && self.output != Output::Broken {
+            self.busy.get_or_insert_default().private = rest;
+        }
+    }
+
+    fn end_output(&mut self, now: Instant) {
+        match self.stream.shutdown_write() {
+            Ok(()) => {
+                self.output = Output::Shut;
+                self.phase = Phase::Lingering;
+                self.extend_grace(now);
+            }
+            Err(_) => self.break_output(),
+        }
+    }
+
+    fn break_output(&mut self) {
+        self.output = Output::Broken;
+        if let Some(busy) = &mut self.busy {
+            busy.private = Vec::new();
+            busy.private_sent = 0;
+        }
+    }
+
+    fn extend_grace(&mut self, now: Instant) {
+        if let Some(leaving) = self.busy.as_mut().and_then(|busy| busy.leaving.as_mut()) {
+            leaving.deadline = now + GRACE;
+        }
+    }
+
+    fn tidy(&mut self) {
+        if self.busy.as_ref().is_some_and(|busy| busy.is_empty()) {
+            self.busy = None;
+        }
+    }
+}
+
+impl Busy {
+    fn is_empty(&self) -> bool {
+        let hears_nothing = self.intake.decoder.is_empty() && self.intake.parked.left().is_empty();
+        hears_nothing && self.private.is_empty() && self.leaving.is_none()
+    }
+}

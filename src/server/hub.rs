@@ -1,0 +1,376 @@
+//! The hub: what happens in one turn of the loop, over all connections. No mio, no clock: events, streams and the time
+//! come in as values, so that a simulator can drive it as well as a kernel.
+//!
+//! A turn is [`react`](Hub::react), in which input is heard and nothing is written, then [`settle`](Hub::settle), in
+//! which everyone is given what they are owed, and only then the departed are removed: no event of the same batch can
+//! reach a newcomer who was given their key.
+
+mod hearing;
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, TryReserveError, VecDeque};
+use std::fmt;
+use std::io;
+use std::mem;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use log::info;
+use slab::Slab;
+
+use super::brake::{Brake, Served};
+use super::config::{Config, Lag, SCRATCH_BYTES, Seats};
+use super::connection::{Connection, Handle, Input, Need, Output, Phase, Socket};
+use crate::relay::line::Framing;
+use crate::relay::reader::Pace;
+use crate::relay::room::{self, Room};
+use crate::relay::tape::{Position, Tape};
+
+/// What `poll` found out about one socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// Reading may find something: data, an end or an error.
+    pub readable: bool,
+    /// Writing may succeed, or find out why it does not.
+    pub writable: bool,
+}
+
+/// When the hub wants its next turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// At once: there is work that no event will announce.
+    Now,
+    /// At this time, or at the next event.
+    At(Instant),
+    /// At the next event.
+    OnEvent,
+}
+
+/// All connections, and the room that they are in.
+#[derive(Debug)]
+pub struct Hub<S> {
+    room: Room,
+    connections: Slab<Connection<S>>,
+    lists: Lists,
+    brake: Brake,
+    framing: Framing,
+    lag: Lag,
+    seats: Seats,
+    started: Instant,
+    /// Who is being refused, the earliest first.
+    refused: VecDeque<usize>,
+    /// The grace times of those who leave. One that was extended is put back when it comes up.
+    graces: BinaryHeap<Reverse<(Instant, Handle)>>,
+    /// Up to where the tape was when everyone was last given their share.
+    settled: Position,
+    /// What all reading reads into.
+    scratch: Box<[u8]>,
+    /// What a line is cleaned into if it was not clean.
+    cleaned: String,
+}
+
+/// Who waits for what.
+#[derive(Debug, Default)]
+struct Lists {
+    /// Who may have more to read, first in first out: edges are not repeated.
+    readable: VecDeque<Handle>,
+    /// Who is to be settled even if the tape does not move.
+    touched: Vec<usize>,
+    /// Who fell off the tail in this turn, and is to be let go for it.
+    too_slow: Vec<usize>,
+    /// Who is to be removed at the end of this turn.
+    gone: Vec<usize>,
+}
+
+/// Why somebody left.
+#[derive(Debug)]
+enum Why {
+    Farewell,
+    EndOfInput,
+    Reset(io::Error),
+    TooSlow,
+}
+
+impl<S: Socket> Hub<S> {
+    /// A hub without connections.
+    ///
+    /// # Errors
+    /// When there is no memory for the tape.
+    pub fn new(config: &Config, seats: Seats, now: Instant) -> Result<Hub<S>, TryReserveError> {
+        Ok(Hub {
+            room: Room::new(config.room_options())?,
+            connections: Slab::new(),
+            lists: Lists::default(),
+            brake: Brake::new(config.backlog_bytes, config.backlog_bytes_min(), now),
+            framing: config.framing(),
+            lag: config.lag,
+            seats,
+            started: now,
+            refused: VecDeque::new(),
+            graces: BinaryHeap::new(),
+            settled: Position::default(),
+            scratch: vec![0; SCRATCH_BYTES].into(),
+            cleaned: String::new(),
+        })
+    }
+
+    /// How many connections there are, those who leave included.
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// The key that the next connection will have.
+    pub fn next_key(&self) -> usize {
+        self.connections.vacant_key()
+    }
+
+    /// Whether one more connection could be given a seat, or at least an answer.
+    pub fn can_admit(&self) -> bool {
+        !self.is_full() || self.refused.len() < self.seats.refusals_max
+    }
+
+    /// Takes a new connection in, or tells it that the house is full. It is not written to yet.
+    pub fn admit(&mut self, stream: S, now: Instant) {
+        let key = self.next_key();
+        let peer = Peer(stream.peer_address().ok());
+        if self.is_full() {
+            info!("refused {peer}: the server is full ({} clients)", self.seats.clients_max);
+            let end = self.room.tape().end();
+            let mut connection = Connection::refused(stream, end);
+            connection.tell(&room::full_house(self.seats.clients_max));
+            self.connections.insert(connection);
+            self.refused.push_back(key);
+            self.see_off(key, end, now);
+        } else {
+            let seconds = self.seconds(now);
+            let welcome = self.room.join(key, seconds);
+            self.brake.spend(welcome.announced);
+            info!("client-{} came from {peer}; {} present", welcome.number, self.room.present());
+            let mut connection = Connection::present(stream, welcome.number, welcome.seat, welcome.reader);
+            connection.tell(&welcome.private);
+            self.lists.touch(key, &mut connection);
+            self.connections.insert(connection);
+        }
+    }
+
+    /// Learns what `poll` said about the connection with this key.
+    pub fn on_ready(&mut self, key: usize, readiness: Readiness) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if readiness.readable && connection.input == Input::Drained {
+            self.lists.queue(key, connection);
+        }
+        if readiness.writable && connection.output == Output::Blocked {
+            connection.output = Output::Writable;
+            self.lists.touch(key, connection);
+        }
+    }
+
+    /// Hears those who have something to say, each in turn, as far as the budgets allow; and gives up those whose grace
+    /// is over. Nothing is written.
+    pub fn react(&mut self, now: Instant) {
+        self.end_graces(now);
+        self.brake.begin_turn(now);
+        self.hear_all(now);
+    }
+
+    /// Gives everyone what they are owed, sees who lags and who is slowest, and removes the departed. Returns how many
+    /// these were.
+    pub fn settle(&mut self, now: Instant) -> usize {
+        let tape = self.room.tape();
+        let touched = mem::take(&mut self.lists.touched);
+        if tape.end() == self.settled {
+            for key in touched {
+                if let Some(connection) = self.connections.get_mut(key) {
+                    self.lists.settle(key, connection, tape, self.lag, now);
+                }
+            }
+        } else {
+            let mut slowest = 0;
+            for (key, connection) in &mut self.connections {
+                self.lists.settle(key, connection, tape, self.lag, now);
+                slowest = slowest.max(connection.healthy_bytes_behind(tape));
+            }
+            self.brake.see_slowest(slowest);
+            self.settled = tape.end();
+        }
+        for key in mem::take(&mut self.lists.too_slow) {
+            self.depart(key, &Why::TooSlow, now);
+        }
+        self.end_old_refusals();
+        self.remove_gone()
+    }
+
+    /// When the next turn is wanted.
+    pub fn next_wake(&self) -> Wake {
+        let is_unsettled = !self.lists.touched.is_empty() || self.room.tape().end() != self.settled;
+        if is_unsettled || self.can_hear() {
+            return Wake::Now;
+        }
+        let next_period = (!self.lists.readable.is_empty()).then(|| self.brake.next_period());
+        let grace = self.graces.peek().map(|Reverse((deadline, _))| *deadline);
+        next_period.into_iter().chain(grace).min().map_or(Wake::OnEvent, Wake::At)
+    }
+
+    /// Tells all that the server is shutting down, and lets them go.
+    pub fn shut_down(&mut self, now: Instant) {
+        let stop = self.room.announce_shutdown();
+        let keys: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            if let Phase::Present(_) = self.connections[key].phase {
+                self.see_off(key, stop, now);
+            }
+        }
+    }
+
+    /// Whether somebody waits to be heard who may be, in a turn that begins now.
+    fn can_hear(&self) -> bool {
+        let may_talk = |handle: &Handle| {
+            self.connections.get(handle.key).is_none_or(|connection| self.brake.may_talk_next_turn(connection.served))
+        };
+        self.brake.may_talk_next_turn(Served::default()) && self.lists.readable.iter().any(may_talk)
+    }
+
+    fn is_full(&self) -> bool {
+        self.room.present() >= self.seats.clients_max
+    }
+
+    /// Seconds since the start: what the room knows as time.
+    fn seconds(&self, now: Instant) -> u32 {
+        u32::try_from(now.saturating_duration_since(self.started).as_secs()).unwrap_or(u32::MAX)
+    }
+
+    /// Takes one out of the room. It is owed what was said before; one whom nothing can reach any more is gone.
+    fn depart(&mut self, key: usize, why: &Why, now: Instant) {
+        let connection = &mut self.connections[key];
+        let Phase::Present(seat) = connection.phase else { return };
+        let peer = Peer(connection.peer_address());
+        let left = self.room.leave(seat);
+        self.brake.spend(left.announced);
+        info!("{} left ({why}, {peer}); {} present", left.name, self.room.present());
+        match why {
+            Why::Farewell | Why::EndOfInput => self.see_off(key, left.stop, now),
+            Why::TooSlow => {
+                connection.reader.give_up(left.stop);
+                connection.tell(&room::too_slow());
+                self.see_off(key, left.stop, now);
+            }
+            Why::Reset(_) => self.lists.remove(key, connection),
+        }
+    }
+
+    /// Begins the farewell of one who is owed what comes before `stop`.
+    fn see_off(&mut self, key: usize, stop: Position, now: Instant) {
+        let connection = &mut self.connections[key];
+        connection.leave(stop, now);
+        self.lists.touch(key, connection);
+        let handle = Handle { key, number: connection.number() };
+        if let Some(deadline) = connection.deadline() {
+            self.graces.push(Reverse((deadline, handle)));
+        }
+    }
+
+    /// Gives up those who were let go and have taken nothing for the grace time.
+    fn end_graces(&mut self, now: Instant) {
+        while let Some(Reverse((_, handle))) = self.graces.peek().filter(|Reverse((due, _))| *due <= now).copied() {
+            self.graces.pop();
+            let Some(connection) = self.connections.get_mut(handle.key) else { continue };
+            match connection.deadline() {
+                Some(deadline) if connection.number() == handle.number && deadline > now => {
+                    self.graces.push(Reverse((deadline, handle)));
+                }
+                Some(_) if connection.number() == handle.number => self.lists.remove(handle.key, connection),
+                _ => {}
+            }
+        }
+    }
+
+    /// Makes room for one more refusal by closing the earliest that was told all, if there is no room.
+    fn end_old_refusals(&mut self) {
+        if self.can_admit() {
+            return;
+        }
+        let connections = &mut self.connections;
+        let told = self.refused.iter().find(|&&key| connections[key].phase == Phase::Lingering);
+        if let Some(&key) = told {
+            self.lists.remove(key, &mut self.connections[key]);
+        }
+    }
+
+    fn remove_gone(&mut self) -> usize {
+        let gone = mem::take(&mut self.lists.gone);
+        for &key in &gone {
+            if self.connections.remove(key).number().is_none() {
+                self.refused.retain(|&refused| refused != key);
+            }
+        }
+        // Entries of those who did not need their grace are not looked for one by one.
+        if self.graces.len() > 2 * self.connections.len() + 64 {
+            let connections = &self.connections;
+            self.graces.retain(|Reverse((_, handle))| {
+                connections.get(handle.key).is_some_and(|connection| connection.number() == handle.number)
+            });
+        }
+        gone.len()
+    }
+}
+
+impl Lists {
+    fn queue<S: Socket>(&mut self, key: usize, connection: &mut Connection<S>) {
+        connection.input = Input::Queued;
+        self.readable.push_back(Handle { key, number: connection.number() });
+    }
+
+    fn touch<S: Socket>(&mut self, key: usize, connection: &mut Connection<S>) {
+        if !mem::replace(&mut connection.is_touched, true) {
+            self.touched.push(key);
+        }
+    }
+
+    fn remove<S: Socket>(&mut self, key: usize, connection: &mut Connection<S>) {
+        if mem::replace(&mut connection.phase, Phase::Gone) != Phase::Gone {
+            self.gone.push(key);
+        }
+    }
+
+    /// Gives one connection its share, and puts it on the list of what it needs next.
+    fn settle<S: Socket>(&mut self, key: usize, connection: &mut Connection<S>, tape: &Tape, lag: Lag, now: Instant) {
+        connection.is_touched = false;
+        let pace = connection.keep_up(tape);
+        self.note_pace(key, pace, lag);
+        match connection.settle(tape, now) {
+            Need::Nothing => {}
+            Need::Flush => self.touch(key, connection),
+            Need::Read => self.queue(key, connection),
+            Need::Removal => self.remove(key, connection),
+        }
+    }
+
+    fn note_pace(&mut self, key: usize, pace: Pace, lag: Lag) {
+        if pace == Pace::Overtaken && lag == Lag::Disconnect {
+            self.too_slow.push(key);
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::Farewell => f.write_str("said goodbye"),
+            Why::EndOfInput => f.write_str("end of input"),
+            Why::Reset(error) => write!(f, "{error}"),
+            Why::TooSlow => f.write_str("read too slowly"),
+        }
+    }
+}
+
+/// An address for the log.
+struct Peer(Option<SocketAddr>);
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => write!(f, "{address}"),
+            None => f.write_str("address unknown by now"),
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! How input is heard: who is read, how much of it, and what becomes of the lines.
+
+use std::io;
+use std::mem;
+use std::time::Instant;
+
+use log::debug;
+
+use super::{Hub, Why};
+use crate::relay::line::{Line, LineDecoder, clean};
+use crate::relay::room::{Outcome, Seat};
+use crate::relay::tape::Span;
+use crate::server::config::{PRIVATE_BYTES_MAX, SCRATCH_BYTES, TOLD_BYTES_MAX};
+use crate::server::connection::{Input, Intake, Output, Parked, Phase, Socket};
+
+/// Bytes that one `read` takes in at least, however little of a budget is left.
+const READ_BYTES_MIN: usize = 512;
+
+/// Who is being heard, and how much more of it in this turn.
+struct Talker {
+    key: usize,
+    seat: Seat,
+    /// Bytes that it may still put on the tape; it is let finish the line in which it goes over.
+    tape_bytes_left: u64,
+    /// Bytes that may still be read of it.
+    read_bytes_left: usize,
+}
+
+impl<S: Socket> Hub<S> {
+    /// Goes through those who may have something to read, in the order in which they came, once.
+    pub(super) fn hear_all(&mut self, now: Instant) {
+        for _ in 0..self.lists.readable.len() {
+            if self.brake.is_spent() {
+                // Who was not reached keeps its place in the queue.
+                break;
+            }
+            let Some(handle) = self.lists.readable.pop_front() else { break };
+            let Some(connection) = self.connections.get(handle.key) else { continue };
+            if connection.number() != handle.number || connection.input != Input::Queued {
+                continue;
+            }
+            let input = match connection.phase {
+                Phase::Present(seat) => self.hear(handle.key, seat, now),
+                Phase::Leaving | Phase::Parting | Phase::Lingering => self.discard(handle.key),
+                Phase::Gone => continue,
+            };
+            let connection = &mut self.connections[handle.key];
+            connection.input = input;
+            match input {
+                Input::Queued => self.lists.readable.push_back(handle),
+                // Its removal may have waited for this alone.
+                Input::Ended => self.lists.touch(handle.key, connection),
+                Input::Drained | Input::Held => {}
+            }
+        }
+    }
+
+    /// Hears one client: what was parked first, then what there is to read.
+    fn hear(&mut self, key: usize, seat: Seat, now: Instant) -> Input {
+        let connection = &mut self.connections[key];
+        let allowance = self.brake.allowance(connection.served);
+        if allowance == 0 {
+            return Input::Queued;
+        }
+        let mut talker = Talker {
+            key,
+            seat,
+            tape_bytes_left: allowance as u64,
+            read_bytes_left: allowance.clamp(READ_BYTES_MIN, SCRATCH_BYTES),
+        };
+        let mut intake = connection.take_intake();
+        let input = match self.hear_parked(&mut talker, &mut intake, now) {
+            Some(input) => input,
+            None => {
+                let mut scratch = mem::take(&mut self.scratch);
+                let input = self.hear_socket(&mut talker, &mut intake, &mut scratch, now);
+                self.scratch = scratch;
+                input
+            }
+        };
+        let connection = &mut self.connections[key];
+        if let Phase::Present(_) = connection.phase {
+            connection.put_intake(intake);
+        }
+        input
+    }
+
+    fn hear_parked(&mut self, talker: &mut Talker, intake: &mut Intake, now: Instant) -> Option<Input> {
+        let mut rest = intake.parked.left();
+        let stopped = self.hear_lines(talker, &mut intake.decoder, &mut rest, now);
+        let left = rest.len();
+        intake.parked.keep_last(left);
+        stopped
+    }
+
+    fn hear_socket(&mut self, talker: &mut Talker, intake: &mut Intake, scratch: &mut [u8], now: Instant) -> Input {
+        while talker.read_bytes_left > 0 {
+            let connection = &mut self.connections[talker.key];
+            match connection.read(&mut scratch[..talker.read_bytes_left]) {
+                Ok(0) => return self.hear_end(talker, &mut intake.decoder, now),
+                Ok(bytes) => {
+                    talker.read_bytes_left -= bytes;
+                    let mut rest = &scratch[..bytes];
+                    let stopped = self.hear_lines(talker, &mut intake.decoder, &mut rest, now);
+                    intake.parked = Parked::new(rest);
+                    if let Some(input) = stopped {
+                        return input;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && connection.output != Output::Broken => {
+                    return Input::Drained;
+                }
+                Err(error) => {
+                    self.depart(talker.key, &Why::Reset(error), now);
+                    return Input::Ended;
+                }
+            }
+        }
+        Input::Queued
+    }
+
+    /// Hears the lines of `input` until all are heard (`None`), or until it is enough for this turn.
+    fn hear_lines(
+        &mut self,
+        talker: &mut Talker,
+        decoder: &mut LineDecoder,
+        input: &mut &[u8],
+        now: Instant,
+    ) -> Option<Input> {
+        loop {
+            if talker.tape_bytes_left == 0 {
+                return Some(Input::Queued);
+            }
+            let connection = &self.connections[talker.key];
+            if !matches!(connection.phase, Phase::Present(_)) {
+                // What follows a farewell is read and dropped.
+                return Some(Input::Queued);
+            }
+            if connection.private_bytes() >= PRIVATE_BYTES_MAX {
+                return Some(Input::Held);
+            }
+            let line = decoder.next(input, self.framing)?;
+            self.hear_line(talker, &line, now);
+        }
+    }
+
+    /// Hears the end of somebody's input: the last line if it was an orderly end, and a farewell.
+    fn hear_end(&mut self, talker: &mut Talker, decoder: &mut LineDecoder, now: Instant) -> Input {
+        if self.connections[talker.key].output == Output::Broken {
+            // After a failed write the kernel reports a reset as an end.
+            self.depart(talker.key, &Why::Reset(io::ErrorKind::ConnectionReset.into()), now);
+            return Input::Ended;
+        }
+        if let Some(line) = decoder.finish(self.framing) {
+            self.hear_line(talker, &line, now);
+        }
+        self.depart(talker.key, &Why::EndOfInput, now);
+        Input::Ended
+    }
+
+    fn hear_line(&mut self, talker: &mut Talker, line: &Line<'_>, now: Instant) {
+        let seconds = self.seconds(now);
+        let outcome = match line {
+            Line::Text(raw) | Line::More(raw) => {
+                let text = clean(raw, &mut self.cleaned);
+                debug!("{}: {text}", self.room.name(talker.seat));
+                self.room.hear(talker.seat, text, seconds)
+            }
+            Line::TooLong => {
+                debug!("{}: a line over {} bytes", self.room.name(talker.seat), self.framing.line_bytes_max);
+                Outcome::Reply(self.room.too_long())
+            }
+        };
+        match outcome {
+            Outcome::Nothing => {}
+            Outcome::Said(span) => {
+                let connection = &mut self.connections[talker.key];
+                let pace = connection.reader.skip_own(span);
+                self.lists.note_pace(talker.key, pace, self.lag);
+                self.charge(talker, span);
+            }
+            Outcome::ToldAll(span) => self.charge(talker, span),
+            Outcome::Reply(reply) => self.tell(talker.key, &reply),
+            Outcome::Tell { to, message, told, untold } => {
+                let takes_it = self.connections.get(to).is_some_and(|other| other.private_bytes() < TOLD_BYTES_MAX);
+                if takes_it {
+                    self.tell(to, &message);
+                }
+                self.tell(talker.key, if takes_it { &told } else { &untold });
+            }
+            Outcome::Leave => self.depart(talker.key, &Why::Farewell, now),
+        }
+    }
+
+    /// Takes what was put on the tape off the budgets.
+    fn charge(&mut self, talker: &mut Talker, span: Span) {
+        talker.tape_bytes_left = talker.tape_bytes_left.saturating_sub(span.bytes());
+        self.connections[talker.key].served = self.brake.spend(span.bytes());
+    }
+
+    fn tell(&mut self, key: usize, lines: &str) {
+        let connection = &mut self.connections[key];
+        connection.tell(lines);
+        self.lists.touch(key, connection);
+    }
+
+    /// Reads and drops what somebody sends who has left: unread input would turn the close into a reset, which destroys
+    /// what the kernel still has to deliver.
+    fn discard(&mut self, key: usize) -> Input {
+        let mut left = SCRATCH_BYTES;
+        let connection = &mut self.connections[key];
+        while left > 0 {
+            match connection.read(&mut self.scratch[..left]) {
+                Ok(0) => return Input::Ended,
+                Ok(bytes) => left -= bytes,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Input::Drained,
+                Err(_) => {
+                    self.lists.remove(key, connection);
+                    return Input::Ended;
+                }
+            }
+        }
+        Input::Queued
+    }
+}

@@ -1,0 +1,135 @@
+//! A listening socket: how it is made, and what its errors mean.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use log::{debug, warn};
+use mio::net::{TcpListener, TcpStream};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::config::{ACCEPT_RETRY, LISTEN_BACKLOG, SEND_BUFFER_BYTES};
+
+/// A listening socket, and whether it still owes us connections.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    state: State,
+}
+
+/// What is known of the queue of waiting connections. The poller announces an edge once: one that was not used up must
+/// be remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nobody waited when last looked.
+    Drained,
+    /// Somebody may be waiting.
+    Owed,
+    /// Somebody waits, and there was no descriptor or memory: not before this time, or before somebody has left.
+    OutOfResources(Instant),
+}
+
+impl Listener {
+    /// Listens on `address`. An IPv6 address takes IPv6 only.
+    ///
+    /// # Errors
+    /// When the address is taken, not ours or not allowed.
+    pub fn bind(address: SocketAddr) -> io::Result<Listener> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        // A restarted server must not wait for the old one's connections to be forgotten.
+        socket.set_reuse_address(true)?;
+        // Accepted sockets inherit these two, which saves a system call for each.
+        socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+        socket.set_tcp_nodelay(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(LISTEN_BACKLOG)?;
+        let socket = TcpListener::from_std(socket.into());
+        let address = socket.local_addr()?;
+        Ok(Listener { socket, address, state: State::Drained })
+    }
+
+    /// The address that it listens on; with the port that the kernel picked.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The socket, to be registered for reading.
+    pub fn socket_mut(&mut self) -> &mut TcpListener {
+        &mut self.socket
+    }
+
+    /// Learns that somebody waits.
+    pub fn on_readable(&mut self) {
+        self.state = State::Owed;
+    }
+
+    /// Learns that a descriptor became free.
+    pub fn on_descriptor_freed(&mut self) {
+        if let State::OutOfResources(_) = self.state {
+            self.state = State::Owed;
+        }
+    }
+
+    /// Whether accepting may find somebody now.
+    pub fn is_owed(&self, now: Instant) -> bool {
+        match self.state {
+            State::Drained => false,
+            State::Owed => true,
+            State::OutOfResources(until) => until <= now,
+        }
+    }
+
+    /// When to try again, if resources were short.
+    pub fn retry_at(&self) -> Option<Instant> {
+        match self.state {
+            State::OutOfResources(until) => Some(until),
+            State::Drained | State::Owed => None,
+        }
+    }
+
+    /// Accepts one connection; `None` when nobody waits any more, or nobody can be taken in now.
+    pub fn accept(&mut self, now: Instant) -> Option<TcpStream> {
+        loop {
+            match self.socket.accept() {
+                Ok((stream, _)) => {
+                    self.state = State::Owed;
+                    return Some(stream);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.state = State::Drained;
+                    return None;
+                }
+                // That one is gone; the next one may be well.
+                Err(error) if is_of_one_connection(&error) => debug!("accepting on {}: {error}", self.address),
+                Err(error) => {
+                    if self.retry_at().is_none() {
+                        warn!("cannot accept on {} for now: {error}", self.address);
+                    }
+                    self.state = State::OutOfResources(now + ACCEPT_RETRY);
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// Whether an error of `accept` concerns only the connection that was to be accepted (accept(2), "Error handling").
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::ConnectionAborted
+            | Kind::ConnectionReset
+            | Kind::Interrupted
+            | Kind::NetworkDown
+            | Kind::NetworkUnreachable
+            | Kind::HostUnreachable
+            | Kind::PermissionDenied
+            | Kind::TimedOut
+    )
+}

@@ -1,0 +1,220 @@
+//! The relay on mio: the outer loop, which waits and hands events to the [hub](hub::Hub).
+
+pub mod brake;
+pub mod config;
+pub mod connection;
+pub mod hub;
+pub mod listener;
+
+use std::collections::TryReserveError;
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::time::{Duration, Instant};
+
+use log::{debug, info, warn};
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+
+use config::{ACCEPTS_MAX, Config, EVENTS_MAX, SHUTDOWN_GRACE, Seats};
+use connection::Socket;
+use hub::{Hub, Readiness, Wake};
+use listener::Listener;
+
+/// The token of the signals. Those of the clients are their keys in the slab, from 0; those of the listeners lie above
+/// this one.
+const SIGNALS: Token = Token(usize::MAX / 2);
+
+/// Why a server could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A listening socket could not be made.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where it was to listen.
+        address: SocketAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// There is no memory for a tape of this size.
+    #[error("cannot reserve {bytes} bytes for the tape: {source}")]
+    Tape {
+        /// The size that was asked for.
+        bytes: usize,
+        /// What the allocator said.
+        source: TryReserveError,
+    },
+    /// The poller or the signals failed.
+    #[error("cannot wait for events: {0}")]
+    Poll(#[from] io::Error),
+}
+
+/// The server: one thread, one loop.
+pub struct Server {
+    poll: Poll,
+    signals: Signals,
+    listeners: Vec<Listener>,
+    hub: Hub<TcpStream>,
+    /// When to stop, once it is shutting down.
+    stop_at: Option<Instant>,
+}
+
+impl Server {
+    /// Opens everything that a server needs, the listening sockets last. Logs nothing before all are bound.
+    ///
+    /// The open-file limit is raised as far as it goes.
+    ///
+    /// # Errors
+    /// When there is not enough memory, or an address cannot be listened on.
+    pub fn bind(config: &Config) -> Result<Server, Error> {
+        let open_files = raise_open_file_limit();
+        let seats = Seats::within(open_files, config.clients_max);
+        let hub = Hub::new(config, seats, Instant::now())
+            .map_err(|source| Error::Tape { bytes: config.backlog_bytes, source })?;
+        let poll = Poll::new()?;
+        let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+        poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
+        let mut listeners = Vec::new();
+        for &address in &config.listen {
+            let mut listener = Listener::bind(address).map_err(|source| Error::Listen { address, source })?;
+            let token = Token(SIGNALS.0 + 1 + listeners.len());
+            poll.registry().register(listener.socket_mut(), token, Interest::READABLE)?;
+            listeners.push(listener);
+        }
+        info!("at most {} clients (open-file limit {open_files})", seats.clients_max);
+        if seats.clients_max >= open_files {
+            warn!("there are not enough descriptors for {} clients: some will have to wait", seats.clients_max);
+        }
+        Ok(Server { poll, signals, listeners, hub, stop_at: None })
+    }
+
+    /// Where it listens, with the ports that the kernel picked, in the order of the configuration.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listeners.iter().map(Listener::address)
+    }
+
+    /// Runs until SIGINT or SIGTERM.
+    ///
+    /// # Errors
+    /// When the poller fails. Nothing that a client does makes it return.
+    pub fn run(mut self) -> Result<(), Error> {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        loop {
+            self.wait(&mut events)?;
+            let now = Instant::now();
+            for event in &events {
+                if event.token() == SIGNALS {
+                    if !self.on_signals(now) {
+                        return Ok(());
+                    }
+                } else if let Some(index) = event.token().0.checked_sub(SIGNALS.0 + 1) {
+                    self.listeners.iter_mut().skip(index).take(1).for_each(Listener::on_readable);
+                } else {
+                    self.hub.on_ready(event.token().0, readiness(event));
+                }
+            }
+            self.accept(now);
+            self.hub.react(now);
+            if self.hub.settle(now) > 0 {
+                self.listeners.iter_mut().for_each(Listener::on_descriptor_freed);
+            }
+            if self.stop_at.is_some_and(|stop_at| self.hub.connections() == 0 || stop_at <= now) {
+                info!("stopped with {} connections open", self.hub.connections());
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for events as long as there is nothing else to do. Being interrupted (Ctrl-Z and `fg`) is no event.
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let now = Instant::now();
+        match self.poll.poll(events, self.timeout(now)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                events.clear();
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    fn timeout(&self, now: Instant) -> Option<Duration> {
+        let can_accept = self.hub.can_admit() && self.listeners.iter().any(|listener| listener.is_owed(now));
+        let hub = match self.hub.next_wake() {
+            Wake::Now => return Some(Duration::ZERO),
+            _ if can_accept => return Some(Duration::ZERO),
+            Wake::At(time) => Some(time),
+            Wake::OnEvent => None,
+        };
+        let retry = self.listeners.iter().filter_map(Listener::retry_at).min();
+        let next = hub.into_iter().chain(retry).chain(self.stop_at).min();
+        next.map(|time| time.saturating_duration_since(now))
+    }
+
+    fn accept(&mut self, now: Instant) {
+        let mut accepts_left = ACCEPTS_MAX;
+        for listener in self.listeners.iter_mut().filter(|listener| listener.is_owed(now)) {
+            while accepts_left > 0 && self.hub.can_admit() {
+                let Some(mut stream) = listener.accept(now) else { break };
+                accepts_left -= 1;
+                let token = Token(self.hub.next_key());
+                let interest = Interest::READABLE | Interest::WRITABLE;
+                match self.poll.registry().register(&mut stream, token, interest) {
+                    Ok(()) => self.hub.admit(stream, now),
+                    Err(error) => warn!("cannot watch a new connection: {error}"),
+                }
+            }
+        }
+    }
+
+    /// Handles what signals came; false if the server is to stop at once.
+    fn on_signals(&mut self, now: Instant) -> bool {
+        for signal in self.signals.pending() {
+            if signal == SIGHUP {
+                debug!("SIGHUP: nothing to do");
+                continue;
+            }
+            if self.stop_at.is_some() {
+                return false;
+            }
+            info!("shutting down");
+            self.stop_at = Some(now + SHUTDOWN_GRACE);
+            self.listeners.clear();
+            self.hub.shut_down(now);
+        }
+        true
+    }
+}
+
+impl Socket for TcpStream {
+    fn shutdown_write(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+
+    fn peer_address(&self) -> io::Result<SocketAddr> {
+        self.peer_addr()
+    }
+}
+
+/// What an event says, read generously: only reading and writing find out what is really there.
+fn readiness(event: &Event) -> Readiness {
+    let is_over = event.is_error();
+    Readiness {
+        readable: event.is_readable() || event.is_read_closed() || is_over,
+        writable: event.is_writable() || event.is_write_closed() || is_over,
+    }
+}
+
+/// Raises the open-file limit to the hard limit, and returns what holds then.
+fn raise_open_file_limit() -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
+        if setrlimit(Resource::Nofile, raised).is_ok() {
+            limit = raised;
+        }
+    }
+    limit.current.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX)
+}
