@@ -213,3 +213,179 @@ fn cut_between_characters(bytes: &[u8], limit: usize) -> usize {
     let is_continuation = |at: usize| bytes.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
     (limit.saturating_sub(3).max(1)..=limit).rev().find(|&at| !is_continuation(at)).unwrap_or(limit)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a decoder said, owned.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    enum Said {
+        Text(Vec<u8>),
+        More(Vec<u8>),
+        TooLong,
+    }
+
+    fn said(line: &Line<'_>) -> Said {
+        match line {
+            Line::Text(bytes) => Said::Text(bytes.to_vec()),
+            Line::More(bytes) => Said::More(bytes.to_vec()),
+            Line::TooLong => Said::TooLong,
+        }
+    }
+
+    fn decode<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, framing: Framing) -> Vec<Said> {
+        let mut decoder = LineDecoder::default();
+        let mut all = Vec::new();
+        for mut chunk in chunks {
+            while let Some(line) = decoder.next(&mut chunk, framing) {
+                all.push(said(&line));
+            }
+            assert!(chunk.is_empty(), "all of a chunk is taken in");
+            assert!(decoder.fragment.len() <= framing.line_bytes_max + 1, "a fragment is bounded");
+        }
+        all.extend(decoder.finish(framing).map(|line| said(&line)));
+        all
+    }
+
+    /// The same by looking at all of the input at once.
+    fn naive(input: &[u8], limit: usize) -> Vec<Said> {
+        let mut all = Vec::new();
+        let mut lines = input.split(|&byte| byte == b'\n').peekable();
+        while let Some(line) = lines.next() {
+            let is_last = lines.peek().is_none();
+            if is_last && line.is_empty() {
+                break;
+            }
+            let text = if is_last { line } else { line.strip_suffix(b"\r").unwrap_or(line) };
+            all.push(if text.len() > limit { Said::TooLong } else { Said::Text(text.to_vec()) });
+        }
+        all
+    }
+
+    /// Every way to cut `input` into chunks.
+    fn every_split(input: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
+        let cuts = input.len().saturating_sub(1);
+        (0..1_u32 << cuts).map(move |mask| {
+            let mut chunks = Vec::new();
+            let mut start = 0;
+            for end in (1..input.len()).filter(|end| mask >> (end - 1) & 1 == 1).chain([input.len()]) {
+                chunks.push(&input[start..end]);
+                start = end;
+            }
+            chunks
+        })
+    }
+
+    #[test]
+    fn every_split_of_every_short_input_gives_the_same_lines() {
+        let alphabet = [b'a', b'\n', b'\r'];
+        let framing = Framing { line_bytes_max: 2, overlong: Overlong::Drop };
+        for len in 0..=7_u32 {
+            for code in 0..3_usize.pow(len) {
+                let input: Vec<u8> = (0..len).map(|i| alphabet[code / 3_usize.pow(i) % 3]).collect();
+                let expected = naive(&input, 2);
+                for chunks in every_split(&input) {
+                    assert_eq!(decode(chunks.iter().copied(), framing), expected, "{input:?} as {chunks:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_at_the_limit_is_whole_with_either_end() {
+        let framing = Framing { line_bytes_max: 4, overlong: Overlong::Drop };
+        for input in ["abcd\n", "abcd\r\n", "abcd"] {
+            for chunks in every_split(input.as_bytes()) {
+                assert_eq!(decode(chunks, framing), [Said::Text(b"abcd".to_vec())]);
+            }
+        }
+        for input in ["abcde\n", "abcde\r\n", "abcde", "abcd\r", "abcd\rx\n"] {
+            for chunks in every_split(input.as_bytes()) {
+                assert_eq!(decode(chunks, framing), [Said::TooLong], "{input:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_endless_line_is_told_once_and_keeps_nothing() {
+        let framing = Framing { line_bytes_max: 4, overlong: Overlong::Drop };
+        let mut decoder = LineDecoder::default();
+        let mut told = 0;
+        for _ in 0..1_000 {
+            let mut chunk = &b"abc"[..];
+            while decoder.next(&mut chunk, framing).is_some() {
+                told += 1;
+            }
+        }
+        assert_eq!((told, decoder.heap_bytes()), (1, 0));
+        let mut chunk = &b"\nok\n"[..];
+        assert_eq!(decoder.next(&mut chunk, framing), Some(Line::Text(b"ok")));
+    }
+
+    #[test]
+    fn a_decoder_between_two_lines_keeps_no_memory() {
+        let framing = Framing { line_bytes_max: 4_096, overlong: Overlong::Drop };
+        let mut decoder = LineDecoder::default();
+        for mut chunk in [&b"hel"[..], b"lo\n", b""] {
+            while decoder.next(&mut chunk, framing).is_some() {}
+        }
+        assert!(decoder.is_empty());
+        assert_eq!(decoder.heap_bytes(), 0);
+    }
+
+    #[test]
+    fn a_cut_line_comes_in_pieces_and_loses_nothing() {
+        let framing = Framing { line_bytes_max: 3, overlong: Overlong::Cut };
+        let text = |bytes: &[u8]| Said::Text(bytes.to_vec());
+        let more = |bytes: &[u8]| Said::More(bytes.to_vec());
+        for chunks in every_split(b"abcdefgh\nxyz\r\nuv") {
+            let expected = [text(b"abc"), more(b"def"), more(b"gh"), text(b"xyz"), text(b"uv")];
+            assert_eq!(decode(chunks, framing), expected);
+        }
+        // A character of three bytes does not fit behind one of two: it is not split.
+        for chunks in every_split("é…é\n".as_bytes()) {
+            let expected = [text("é".as_bytes()), more("…".as_bytes()), more("é".as_bytes())];
+            assert_eq!(decode(chunks, framing), expected);
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_characters_are_cut_at_the_limit() {
+        let framing = Framing { line_bytes_max: 5, overlong: Overlong::Cut };
+        let pieces = decode([&[0x80; 12][..]], framing);
+        let bytes: usize =
+            pieces.iter().map(|piece| if let Said::Text(b) | Said::More(b) = piece { b.len() } else { 0 }).sum();
+        assert_eq!((pieces.len(), bytes), (3, 12));
+    }
+
+    #[test]
+    fn a_clean_line_is_not_copied() {
+        let mut buffer = String::new();
+        for line in ["", "hello", "tab\there", "Grüße, 世界 👩\u{200d}👩\u{200d}👧"] {
+            let raw = line.as_bytes();
+            assert_eq!(clean(raw, &mut buffer).as_ptr(), raw.as_ptr());
+            assert_eq!(clean(raw, &mut buffer), line);
+        }
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_replaced_and_stays_visible() {
+        let mut buffer = String::new();
+        for c in '\0'..='\u{ffff}' {
+            let line = format!("a{c}b");
+            let is_bad = matches!(u32::from(c),
+                0..=8 | 0xa..=0x1f | 0x7f..=0x9f | 0x61c | 0x200e | 0x200f | 0x2028..=0x202e | 0x2066..=0x2069 | 0xfeff);
+            let expected = if is_bad { "a\u{fffd}b" } else { &line };
+            assert_eq!(clean(line.as_bytes(), &mut buffer), expected, "{c:?}");
+        }
+    }
+
+    #[test]
+    fn invalid_bytes_are_replaced_as_the_standard_library_does() {
+        let mut buffer = String::new();
+        for raw in [&b"\xff"[..], b"a\xc3", b"\xc3(", b"\xe2\x82", b"\xf0\x9f\x98 x", b"\xed\xa0\x80", b"\xc0\x80"] {
+            assert_eq!(clean(raw, &mut buffer), String::from_utf8_lossy(raw));
+        }
+    }
+}

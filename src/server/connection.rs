@@ -196,9 +196,9 @@ impl<S: Socket> Connection<S> {
         self.number
     }
 
-    /// The address of the other side, asked of the kernel.
-    pub fn peer_address(&self) -> Option<SocketAddr> {
-        self.stream.peer_address().ok()
+    /// Its socket.
+    pub fn stream(&self) -> &S {
+        &self.stream
     }
 
     /// Reads once.

@@ -132,9 +132,8 @@ impl<S: Socket> Hub<S> {
     /// Takes a new connection in, or tells it that the house is full. It is not written to yet.
     pub fn admit(&mut self, stream: S, now: Instant) {
         let key = self.next_key();
-        let peer = Peer(stream.peer_address().ok());
         if self.is_full() {
-            info!("refused {peer}: the server is full ({} clients)", self.seats.clients_max);
+            info!("refused {}: the server is full ({} clients)", Peer::of(&stream), self.seats.clients_max);
             let end = self.room.tape().end();
             let mut connection = Connection::refused(stream, end);
             connection.tell(&room::full_house(self.seats.clients_max));
@@ -145,7 +144,7 @@ impl<S: Socket> Hub<S> {
             let seconds = self.seconds(now);
             let welcome = self.room.join(key, seconds);
             self.brake.spend(welcome.announced);
-            info!("client-{} came from {peer}; {} present", welcome.number, self.room.present());
+            info!("client-{} came from {}; {} present", welcome.number, Peer::of(&stream), self.room.present());
             let mut connection = Connection::present(stream, welcome.number, welcome.seat, welcome.reader);
             connection.tell(&welcome.private);
             self.lists.touch(key, &mut connection);
@@ -243,10 +242,10 @@ impl<S: Socket> Hub<S> {
     fn depart(&mut self, key: usize, why: &Why, now: Instant) {
         let connection = &mut self.connections[key];
         let Phase::Present(seat) = connection.phase else { return };
-        let peer = Peer(connection.peer_address());
         let left = self.room.leave(seat);
         self.brake.spend(left.announced);
-        info!("{} left ({why}, {peer}); {} present", left.name, self.room.present());
+        let present = self.room.present();
+        info!("{} left ({why}; {}); {present} present", left.name, Peer::of(connection.stream()));
         match why {
             Why::Farewell | Why::EndOfInput => self.see_off(key, left.stop, now),
             Why::TooSlow => {
@@ -363,8 +362,14 @@ impl fmt::Display for Why {
     }
 }
 
-/// An address for the log.
+/// The address of the other side, for the log: asked of the kernel when it is wanted, and kept nowhere.
 struct Peer(Option<SocketAddr>);
+
+impl Peer {
+    fn of<S: Socket>(stream: &S) -> Peer {
+        Peer(stream.peer_address().ok())
+    }
+}
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -26,7 +26,7 @@ enum State {
     Drained,
     /// Somebody may be waiting.
     Owed,
-    /// Somebody waits, and there was no descriptor or memory: not before this time, or before somebody has left.
+    /// Somebody waits, and there was no descriptor or memory: to be tried again at this time.
     OutOfResources(Instant),
 }
 
@@ -65,13 +65,15 @@ impl Listener {
 
     /// Learns that somebody waits.
     pub fn on_readable(&mut self) {
-        self.state = State::Owed;
+        if self.state == State::Drained {
+            self.state = State::Owed;
+        }
     }
 
-    /// Learns that a descriptor became free.
-    pub fn on_descriptor_freed(&mut self) {
-        if let State::OutOfResources(_) = self.state {
-            self.state = State::Owed;
+    /// Learns that a descriptor became free: accepting is worth a try at once.
+    pub fn on_descriptor_freed(&mut self, now: Instant) {
+        if let State::OutOfResources(until) = &mut self.state {
+            *until = now;
         }
     }
 

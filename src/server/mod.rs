@@ -119,7 +119,7 @@ impl Server {
             self.accept(now);
             self.hub.react(now);
             if self.hub.settle(now) > 0 {
-                self.listeners.iter_mut().for_each(Listener::on_descriptor_freed);
+                self.listeners.iter_mut().for_each(|listener| listener.on_descriptor_freed(now));
             }
             if self.stop_at.is_some_and(|stop_at| self.hub.connections() == 0 || stop_at <= now) {
                 info!("stopped with {} connections open", self.hub.connections());
