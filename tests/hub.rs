@@ -1,0 +1,681 @@
+//! The hub with sockets that are not there: every byte, error and event is chosen by the test.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use pollchat::relay::room::Audience;
+use pollchat::server::config::{Config, GRACE, Lag, Seats};
+use pollchat::server::connection::Socket;
+use pollchat::server::hub::{Hub, Readiness, Wake};
+
+/// What a socket has for whoever reads it.
+enum Incoming {
+    Bytes(Vec<u8>),
+    End,
+    Error(ErrorKind),
+}
+
+/// A peer, as its socket sees it.
+#[derive(Default)]
+struct Peer {
+    incoming: VecDeque<Incoming>,
+    /// Bytes that the socket takes before it blocks.
+    room: usize,
+    /// What writing fails with.
+    write_error: Option<ErrorKind>,
+    received: Vec<u8>,
+    is_ended: bool,
+    is_closed: bool,
+    reads: usize,
+}
+
+/// The socket that the hub holds.
+struct FakeSocket(Rc<RefCell<Peer>>);
+
+impl Read for FakeSocket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut peer = self.0.borrow_mut();
+        peer.reads += 1;
+        match peer.incoming.front_mut() {
+            None => Err(ErrorKind::WouldBlock.into()),
+            Some(Incoming::End) => Ok(0),
+            Some(Incoming::Error(kind)) => {
+                let kind = *kind;
+                peer.incoming.pop_front();
+                Err(kind.into())
+            }
+            Some(Incoming::Bytes(bytes)) => {
+                let taken = bytes.len().min(buffer.len());
+                buffer[..taken].copy_from_slice(&bytes[..taken]);
+                bytes.drain(..taken);
+                if bytes.is_empty() {
+                    peer.incoming.pop_front();
+                }
+                Ok(taken)
+            }
+        }
+    }
+}
+
+impl Write for FakeSocket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut peer = self.0.borrow_mut();
+        assert!(!peer.is_ended, "nothing is written after the end");
+        if let Some(kind) = peer.write_error {
+            return Err(kind.into());
+        }
+        let taken = bytes.len().min(peer.room);
+        if taken == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        peer.room -= taken;
+        peer.received.extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+        self.write(&bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Socket for FakeSocket {
+    fn shutdown_write(&self) -> io::Result<()> {
+        self.0.borrow_mut().is_ended = true;
+        Ok(())
+    }
+
+    fn peer_address(&self) -> io::Result<SocketAddr> {
+        Ok(SocketAddr::from(([127, 0, 0, 1], 1)))
+    }
+}
+
+impl Drop for FakeSocket {
+    fn drop(&mut self) {
+        self.0.borrow_mut().is_closed = true;
+    }
+}
+
+/// The test's end of a connection.
+#[derive(Clone)]
+struct Client {
+    key: usize,
+    peer: Rc<RefCell<Peer>>,
+}
+
+impl Client {
+    fn sends(&self, bytes: impl AsRef<[u8]>) {
+        self.peer.borrow_mut().incoming.push_back(Incoming::Bytes(bytes.as_ref().to_vec()));
+    }
+
+    fn ends(&self) {
+        self.peer.borrow_mut().incoming.push_back(Incoming::End);
+    }
+
+    fn resets(&self) {
+        self.peer.borrow_mut().incoming.push_back(Incoming::Error(ErrorKind::ConnectionReset));
+    }
+
+    fn takes(&self, bytes: usize) {
+        self.peer.borrow_mut().room = bytes;
+    }
+
+    /// What it received since this was last asked.
+    fn received(&self) -> String {
+        String::from_utf8(std::mem::take(&mut self.peer.borrow_mut().received)).unwrap()
+    }
+
+    fn is_ended(&self) -> bool {
+        self.peer.borrow().is_ended
+    }
+
+    fn is_closed(&self) -> bool {
+        self.peer.borrow().is_closed
+    }
+}
+
+struct World {
+    hub: Hub<FakeSocket>,
+    now: Instant,
+}
+
+const READABLE: Readiness = Readiness { readable: true, writable: false };
+const WRITABLE: Readiness = Readiness { readable: false, writable: true };
+
+impl World {
+    fn new(config: &Config) -> World {
+        let now = Instant::now();
+        let seats = Seats { clients_max: config.clients_max.unwrap_or(1_000), refusals_max: 4 };
+        World { hub: Hub::new(config, seats, now).unwrap(), now }
+    }
+
+    /// Connects, and lets the greeting be taken.
+    fn connect(&mut self) -> Client {
+        let client = self.connect_silently();
+        self.turn();
+        let greeting = client.received();
+        assert!(greeting.starts_with("* you are client-"), "{greeting:?}");
+        client
+    }
+
+    fn connect_silently(&mut self) -> Client {
+        let peer = Rc::new(RefCell::new(Peer { room: usize::MAX, ..Peer::default() }));
+        let client = Client { key: self.hub.next_key(), peer: Rc::clone(&peer) };
+        self.hub.admit(FakeSocket(peer), self.now);
+        client
+    }
+
+    fn turn(&mut self) -> usize {
+        self.hub.react(self.now);
+        self.hub.settle(self.now)
+    }
+
+    /// Turns as long as the hub wants to without waiting.
+    fn run(&mut self) {
+        self.turn();
+        for _ in 0..100_000 {
+            if self.hub.next_wake() != Wake::Now {
+                return;
+            }
+            self.turn();
+        }
+        panic!("the hub never rests");
+    }
+
+    /// Turns until nothing is left but to wait for events; the time passes as the hub wishes, 2 s at most.
+    fn run_on(&mut self) {
+        let end = self.now + Duration::from_secs(2);
+        loop {
+            self.run();
+            match self.hub.next_wake() {
+                Wake::At(time) if time < end => self.now = time,
+                _ => return,
+            }
+        }
+    }
+
+    fn says(&mut self, client: &Client, bytes: impl AsRef<[u8]>) {
+        client.sends(bytes);
+        self.hub.on_ready(client.key, READABLE);
+        self.run();
+    }
+
+    fn makes_room(&mut self, client: &Client, bytes: usize) {
+        client.takes(bytes);
+        self.hub.on_ready(client.key, WRITABLE);
+        self.run();
+    }
+}
+
+fn quiet() -> Config {
+    Config { announce_up_to: 0, ..Config::default() }
+}
+
+#[test]
+fn short_writes_at_every_byte_tear_no_line() {
+    let spoken = "client-1> one\nclient-1> two\nclient-1> three\n";
+    let all = spoken.len() + "* you told client-1: private\n".len();
+    for first in 1..=all {
+        for then in [1, 2, 7, 64] {
+            let mut world = World::new(&quiet());
+            let (talker, reader) = (world.connect(), world.connect());
+            reader.takes(first);
+            world.says(&talker, "one\ntwo\nthree\n");
+            // A private line comes while the reader is blocked in the middle of another one.
+            world.says(&reader, "/msg client-1 private\n");
+            let mut received = reader.received();
+            while received.len() < all {
+                world.makes_room(&reader, then);
+                received += &reader.received();
+            }
+            let mut lines: Vec<&str> = received.lines().collect();
+            let private = lines.iter().position(|line| line.starts_with('*')).unwrap();
+            assert_eq!(lines.remove(private), "* you told client-1: private", "cut at {first}, then {then}");
+            assert_eq!(lines.join("\n") + "\n", spoken, "cut at {first}, then {then}");
+        }
+    }
+}
+
+#[test]
+fn own_lines_are_left_out_wherever_the_writes_are_cut() {
+    for first in 0..60 {
+        let mut world = World::new(&quiet());
+        let (ana, bob) = (world.connect(), world.connect());
+        bob.takes(first);
+        for round in 0..4 {
+            world.says(&ana, format!("a{round}\n"));
+            world.says(&bob, format!("b{round}\nc{round}\n"));
+        }
+        let mut received = bob.received();
+        for _ in 0..100 {
+            world.makes_room(&bob, 3);
+            received += &bob.received();
+        }
+        assert_eq!(received, "client-1> a0\nclient-1> a1\nclient-1> a2\nclient-1> a3\n", "cut at {first}");
+    }
+}
+
+#[test]
+fn more_gaps_than_one_writev_takes_are_all_written() {
+    let mut world = World::new(&quiet());
+    let (ana, bob) = (world.connect(), world.connect());
+    bob.takes(0);
+    let mut expected = String::new();
+    for round in 0..500 {
+        world.says(&ana, format!("a{round}\n"));
+        world.says(&bob, format!("b{round}\n"));
+        expected += &format!("client-1> a{round}\n");
+    }
+    world.makes_room(&bob, usize::MAX);
+    assert_eq!(bob.received(), expected);
+}
+
+#[test]
+fn an_orderly_end_closes_a_fragment_and_a_reset_drops_it() {
+    let mut world = World::new(&quiet());
+    let (ana, bob, eva) = (world.connect(), world.connect(), world.connect());
+    bob.sends("whole\nfragment");
+    bob.ends();
+    world.hub.on_ready(bob.key, READABLE);
+    world.run();
+    assert_eq!(ana.received(), "client-2> whole\nclient-2> fragment\n");
+    assert_eq!(bob.received(), "FIN\n");
+    eva.sends("whole\nfragment");
+    eva.resets();
+    world.hub.on_ready(eva.key, READABLE);
+    world.run();
+    assert_eq!(ana.received(), "client-3> whole\n");
+    assert!(eva.is_closed());
+}
+
+#[test]
+fn after_a_failed_write_input_is_heard_to_its_end_which_counts_as_a_reset() {
+    let mut world = World::new(&Config::default());
+    let (ana, bob) = (world.connect(), world.connect());
+    ana.received();
+    bob.sends("last words\nfragment");
+    bob.ends();
+    bob.peer.borrow_mut().write_error = Some(ErrorKind::ConnectionReset);
+    // No event for reading comes: the failed write alone must lead to it.
+    world.says(&ana, "hello\n");
+    assert_eq!(ana.received(), "client-2> last words\n* client-2 left\n");
+    assert!(bob.is_closed());
+}
+
+#[test]
+fn a_socket_that_cannot_be_written_is_not_kept() {
+    let mut world = World::new(&Config::default());
+    let (ana, bob) = (world.connect(), world.connect());
+    ana.received();
+    bob.peer.borrow_mut().write_error = Some(ErrorKind::Other);
+    world.says(&ana, "hello\n");
+    assert!(bob.is_closed());
+    assert_eq!(ana.received(), "* client-2 left\n");
+}
+
+#[test]
+fn a_key_is_not_reused_before_the_batch_is_over_and_its_heir_inherits_nothing() {
+    let mut world = World::new(&quiet());
+    let (ana, bob) = (world.connect(), world.connect());
+    // Bob is behind, with holes, and owes a fragment.
+    bob.takes(0);
+    world.says(&ana, "one\n");
+    world.says(&bob, "mine\nfrag");
+    world.says(&ana, "two\n");
+    bob.resets();
+    world.hub.on_ready(bob.key, READABLE);
+    // In the same batch somebody connects, and a late event for Bob's key arrives behind that.
+    let eva = world.connect_silently();
+    assert_ne!(eva.key, bob.key);
+    world.hub.on_ready(bob.key, Readiness { readable: true, writable: true });
+    world.run();
+    assert!(bob.is_closed());
+    let heir = world.connect();
+    assert_eq!(heir.key, bob.key);
+    // Events for the key that were meant for Bob are harmless.
+    world.hub.on_ready(heir.key, Readiness { readable: true, writable: true });
+    eva.received();
+    ana.received();
+    world.says(&ana, "three\n");
+    world.says(&heir, "ment\n");
+    assert_eq!(heir.received(), "client-1> three\n");
+    assert_eq!(eva.received(), "client-1> three\nclient-4> ment\n");
+    assert_eq!(ana.received(), "client-4> ment\n");
+}
+
+#[test]
+fn events_for_nobody_are_harmless() {
+    let mut world = World::new(&quiet());
+    for key in [0, 7, usize::MAX / 4] {
+        world.hub.on_ready(key, Readiness { readable: true, writable: true });
+    }
+    world.run();
+    assert_eq!(world.hub.next_wake(), Wake::OnEvent);
+}
+
+#[test]
+fn a_leaver_gets_all_that_was_said_before_and_then_the_farewell() {
+    for first in 0..40 {
+        let mut world = World::new(&quiet());
+        let (ana, bob) = (world.connect(), world.connect());
+        bob.takes(first);
+        world.says(&ana, "one\ntwo\n");
+        world.says(&bob, "FIN\nnot said\n");
+        world.says(&ana, "too late\n");
+        let mut received = bob.received();
+        for _ in 0..40 {
+            world.makes_room(&bob, 1);
+            received += &bob.received();
+        }
+        assert_eq!(received, "client-1> one\nclient-1> two\nFIN\n", "cut at {first}");
+        assert!(bob.is_ended());
+        assert_eq!(ana.received(), "");
+        bob.ends();
+        world.hub.on_ready(bob.key, READABLE);
+        world.run();
+        assert!(bob.is_closed());
+    }
+}
+
+#[test]
+fn who_leaves_and_takes_nothing_is_given_up_and_who_takes_something_is_not() {
+    let mut world = World::new(&quiet());
+    let (ana, mute, slow) = (world.connect(), world.connect(), world.connect());
+    mute.takes(0);
+    slow.takes(0);
+    world.says(&ana, "hello there\n");
+    world.says(&mute, "FIN\n");
+    world.says(&slow, "FIN\n");
+    world.now += GRACE / 2;
+    world.makes_room(&slow, 1);
+    world.now += GRACE / 2;
+    world.run();
+    assert!(mute.is_closed());
+    assert!(!slow.is_closed());
+    world.now += GRACE / 2;
+    world.run();
+    assert!(slow.is_closed());
+    assert_eq!(world.hub.next_wake(), Wake::OnEvent);
+}
+
+#[test]
+fn who_was_told_all_and_never_ends_is_given_up() {
+    let mut world = World::new(&quiet());
+    let ana = world.connect();
+    world.says(&ana, "FIN\n");
+    assert_eq!(ana.received(), "FIN\n");
+    // It goes on sending: that is read and dropped, or the close would become a reset.
+    world.says(&ana, "still here\n");
+    assert!(ana.peer.borrow().incoming.is_empty());
+    assert!(!ana.is_closed());
+    assert_eq!(world.hub.next_wake(), Wake::At(world.now + GRACE));
+    world.now += GRACE;
+    world.run();
+    assert!(ana.is_closed());
+}
+
+#[test]
+fn a_full_house_tells_and_closes_in_good_order() {
+    let mut world = World::new(&Config { clients_max: Some(1), ..Config::default() });
+    let ana = world.connect();
+    let refused = world.connect_silently();
+    world.run();
+    assert_eq!(refused.received(), "* the server is full (1 client)\nFIN\n");
+    assert!(refused.is_ended() && !refused.is_closed());
+    world.says(&refused, "let me in\n");
+    assert_eq!(ana.received(), "");
+    refused.ends();
+    world.hub.on_ready(refused.key, READABLE);
+    world.run();
+    assert!(refused.is_closed());
+    world.says(&ana, "FIN\n");
+    let next = world.connect();
+    assert_eq!(next.received(), "");
+}
+
+#[test]
+fn refusals_are_bounded_and_the_earliest_makes_room() {
+    let mut world = World::new(&Config { clients_max: Some(1), ..Config::default() });
+    let _ana = world.connect();
+    let mut refused = Vec::new();
+    while world.hub.can_admit() {
+        refused.push(world.connect_silently());
+    }
+    assert_eq!(refused.len(), 4);
+    world.turn();
+    assert!(world.hub.can_admit());
+    assert!(refused[0].is_closed() && !refused[1].is_closed());
+    assert_eq!(refused[0].received(), "* the server is full (1 client)\nFIN\n");
+}
+
+#[test]
+fn under_the_brake_a_flood_is_rationed_and_nothing_of_it_is_lost() {
+    let mut world = World::new(&quiet());
+    let (flooder, reader, person) = (world.connect(), world.connect(), world.connect());
+    let line = "x".repeat(989) + "\n";
+    let flood = line.repeat(1_000);
+    reader.takes(0);
+    world.says(&flooder, flood.repeat(2));
+    // More than 64 KiB behind: from now on at most that much in 10 ms, and most of it for those who had little.
+    let before = person.received().len();
+    assert!(before > 64 * 1024);
+    assert!(matches!(world.hub.next_wake(), Wake::At(_)), "the flooder waits for the next period");
+    world.now += Duration::from_millis(10);
+    world.run();
+    let in_a_period = person.received().len();
+    assert!((40 * 1024..=64 * 1024).contains(&in_a_period), "{in_a_period}");
+    // A person who had nothing in this period is heard at once.
+    world.says(&person, "a word\n");
+    assert!(flooder.received().ends_with("client-3> a word\n"));
+    // Time passes; the reader takes what it is owed. Nothing is missing.
+    let mut received = String::new();
+    for _ in 0..100 {
+        world.run_on();
+        world.makes_room(&reader, usize::MAX);
+        received += &reader.received();
+    }
+    assert_eq!(received.lines().filter(|line| line.starts_with("client-1> xxx")).count(), 2_000);
+    assert_eq!(received.lines().count(), 2_001);
+    assert_eq!(world.hub.next_wake(), Wake::OnEvent);
+}
+
+#[test]
+fn under_the_brake_everyone_has_a_turn() {
+    let mut world = World::new(&quiet());
+    let (reader, listener) = (world.connect(), world.connect());
+    let flooders: Vec<Client> = (0..50).map(|_| world.connect()).collect();
+    reader.takes(0);
+    for flooder in &flooders {
+        flooder.sends(format!("{}\n", "y".repeat(1_000)).repeat(100));
+        world.hub.on_ready(flooder.key, READABLE);
+    }
+    // 50 slices of 4 KiB are 200 KiB: four periods, and some more before the brake takes hold.
+    let mut heard = String::new();
+    for _ in 0..8 {
+        world.run();
+        heard += &listener.received();
+        world.now += Duration::from_millis(10);
+    }
+    for number in 3..53 {
+        assert!(heard.contains(&format!("client-{number}> ")), "client-{number} never had a turn");
+    }
+}
+
+#[test]
+fn who_provokes_replies_and_takes_none_is_not_read() {
+    let mut world = World::new(&quiet());
+    let (greedy, other) = (world.connect(), world.connect());
+    greedy.takes(0);
+    world.says(&greedy, "/help\n".repeat(100_000));
+    let left = |client: &Client| {
+        let peer = client.peer.borrow();
+        peer.incoming
+            .iter()
+            .map(|incoming| if let Incoming::Bytes(bytes) = incoming { bytes.len() } else { 0 })
+            .sum::<usize>()
+    };
+    assert!(left(&greedy) > 500_000, "{}", left(&greedy));
+    assert_eq!(world.hub.next_wake(), Wake::OnEvent);
+    world.says(&other, "/msg client-1 hello\n");
+    assert_eq!(other.received(), "* client-1 is not reading: not told\n");
+    let mut received = 0;
+    while left(&greedy) > 0 || received == 0 {
+        world.makes_room(&greedy, 1 << 20);
+        received += greedy.received().matches("/who").count();
+    }
+    world.makes_room(&greedy, usize::MAX);
+    received += greedy.received().matches("/who").count();
+    assert_eq!(received, 100_000, "each was answered");
+}
+
+#[test]
+fn who_is_told_things_and_takes_none_can_still_talk() {
+    let mut world = World::new(&quiet());
+    let (pest, victim, other) = (world.connect(), world.connect(), world.connect());
+    victim.takes(0);
+    world.says(&pest, format!("/msg client-2 {}\n", "z".repeat(1_000)).repeat(200));
+    assert!(pest.received().ends_with("* client-2 is not reading: not told\n"));
+    world.says(&victim, "I can talk\n");
+    assert_eq!(other.received(), "client-2> I can talk\n");
+}
+
+#[test]
+fn one_who_lags_is_told_exactly_what_it_missed() {
+    let config = Config { backlog_bytes: 64 * 1024, ..quiet() };
+    let mut world = World::new(&config);
+    let (talker, reader) = (world.connect(), world.connect());
+    reader.takes(10);
+    let mut said = 0;
+    for _ in 0..50 {
+        let lines: String = (0..40).map(|line| format!("{} {}\n", said + line, "w".repeat(80))).collect();
+        said += 40;
+        talker.sends(lines);
+        world.hub.on_ready(talker.key, READABLE);
+        world.run_on();
+        world.says(&reader, "my own\n");
+    }
+    let mut received = reader.received();
+    for _ in 0..100_000 {
+        world.makes_room(&reader, 37);
+        received += &reader.received();
+    }
+    let mut seen = 0;
+    let mut missed = 0;
+    for line in received.lines() {
+        if let Some(text) = line.strip_prefix("client-1> ") {
+            let number: u64 = text.split(' ').next().unwrap().parse().unwrap();
+            assert_eq!(number, seen + missed, "in order, and the missed ones are counted before it");
+            assert_eq!(text.len(), number.to_string().len() + 81, "whole");
+            seen += 1;
+        } else {
+            let count = line.strip_prefix("* you missed ").and_then(|rest| rest.strip_suffix(" lines")).unwrap();
+            missed += count.parse::<u64>().unwrap();
+        }
+    }
+    assert!(missed > 0);
+    assert_eq!(seen + missed, said);
+}
+
+#[test]
+fn one_who_lags_is_let_go_if_that_is_the_policy() {
+    let config = Config { backlog_bytes: 64 * 1024, lag: Lag::Disconnect, ..Config::default() };
+    let mut world = World::new(&config);
+    let (talker, reader) = (world.connect(), world.connect());
+    reader.takes(0);
+    talker.received();
+    for _ in 0..100 {
+        talker.sends(format!("{}\n", "v".repeat(1_000)));
+        world.hub.on_ready(talker.key, READABLE);
+        world.run_on();
+    }
+    assert_eq!(talker.received(), "* client-2 left\n");
+    reader.takes(usize::MAX);
+    world.hub.on_ready(reader.key, WRITABLE);
+    world.run();
+    let received = reader.received();
+    let mut lines = received.lines();
+    assert_eq!(lines.next(), Some("* you read too slowly: goodbye"));
+    assert!(lines.next().unwrap().starts_with("* you missed "));
+    assert_eq!(lines.next(), Some("FIN"));
+    assert_eq!(lines.next(), None);
+}
+
+#[test]
+fn an_echo_server_loses_nothing_for_one_who_does_not_read() {
+    let mut world = World::new(&Config { audience: Audience::Sender, ..quiet() });
+    let (ana, bob) = (world.connect(), world.connect());
+    ana.takes(0);
+    let text: String = (0..20_000).map(|line| format!("line {line}\n")).collect();
+    world.says(&ana, &text);
+    let mut received = String::new();
+    for _ in 0..2_000 {
+        world.makes_room(&ana, 1_000);
+        received += &ana.received();
+    }
+    let expected: String = text.lines().map(|line| format!("client-1> {line}\n")).collect();
+    assert_eq!(received, expected);
+    assert_eq!(bob.received(), "");
+}
+
+#[test]
+fn reading_is_interrupted_and_goes_on() {
+    let mut world = World::new(&quiet());
+    let (ana, bob) = (world.connect(), world.connect());
+    ana.sends("hel");
+    ana.peer.borrow_mut().incoming.push_back(Incoming::Error(ErrorKind::Interrupted));
+    ana.sends("lo\n");
+    world.hub.on_ready(ana.key, READABLE);
+    world.run();
+    assert_eq!(bob.received(), "client-1> hello\n");
+}
+
+#[test]
+fn a_shutdown_tells_all_and_lets_them_go_with_what_they_are_owed() {
+    let mut world = World::new(&Config::default());
+    let (ana, bob) = (world.connect(), world.connect());
+    ana.received();
+    bob.takes(3);
+    world.says(&ana, "before\n");
+    world.hub.shut_down(world.now);
+    world.says(&ana, "after\n");
+    assert_eq!(ana.received(), "* the server is shutting down\nFIN\n");
+    let early = bob.received();
+    world.makes_room(&bob, usize::MAX);
+    assert_eq!(early + &bob.received(), "client-1> before\n* the server is shutting down\nFIN\n");
+    for client in [&ana, &bob] {
+        client.ends();
+        world.hub.on_ready(client.key, READABLE);
+    }
+    world.run();
+    assert_eq!(world.hub.connections(), 0);
+}
+
+#[test]
+fn whoever_is_not_drained_is_read_again_without_a_further_edge() {
+    let mut world = World::new(&quiet());
+    let (ana, bob) = (world.connect(), world.connect());
+    // Far more than one turn reads, in one edge.
+    world.says(&ana, "0123456789\n".repeat(100_000));
+    assert_eq!(bob.received().lines().count(), 100_000);
+}
+
+#[test]
+fn who_has_nothing_to_do_does_not_wake() {
+    let mut world = World::new(&quiet());
+    let clients: Vec<Client> = (0..100).map(|_| world.connect()).collect();
+    world.run();
+    assert_eq!(world.hub.next_wake(), Wake::OnEvent);
+    let reads = |clients: &[Client]| clients.iter().map(|client| client.peer.borrow().reads).sum::<usize>();
+    let before = reads(&clients);
+    world.says(&clients[0], "hello\n");
+    assert_eq!(reads(&clients) - before, 2, "only the talker is read, until nothing is left");
+    assert_eq!(world.hub.next_wake(), Wake::OnEvent);
+}
