@@ -4,15 +4,15 @@
 //! written only if stderr takes it at once; else it is dropped and counted, and the count is logged when stderr takes
 //! lines again.
 
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use simple_logger::SimpleLogger;
+
+use crate::inherited::stderr_takes_a_line;
 
 /// The longest message, in bytes; a longer one is cut. With what stands before it, a line stays below the 4,096 bytes
 /// (`PIPE_BUF`) that a writable pipe takes without blocking (pipe(7)).
@@ -68,7 +68,7 @@ impl GuardedLog {
     /// Writes one line, if stderr takes it at once; tells whether it did.
     fn write(&self, level: Level, target: &str, message: &str) -> bool {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        if failed.is_some_and(|failed| failed.elapsed() < PAUSE) || !takes_output() {
+        if failed.is_some_and(|failed| failed.elapsed() < PAUSE) || !stderr_takes_a_line() {
             return false;
         }
         let message = &message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)];
@@ -79,12 +79,4 @@ impl GuardedLog {
         *failed = written.is_err().then(Instant::now);
         written.is_ok()
     }
-}
-
-/// Whether stderr takes a line without blocking.
-fn takes_output() -> bool {
-    let stderr = io::stderr();
-    let mut descriptors = [PollFd::new(&stderr, PollFlags::OUT)];
-    let polled = poll(&mut descriptors, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
-    polled.is_ok() && descriptors[0].revents() == PollFlags::OUT
 }

@@ -1,2 +1,51 @@
-//! client
-fn main() {}
+//! `pollchat-client`: its flags, its last words and its exit codes. What it does is in [`pollchat::client`].
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use pollchat::client::address::ServerAddress;
+use pollchat::client::{Client, ClientError, Ending};
+use pollchat::inherited::complain;
+use pollchat::relay::name::Name;
+
+/// Talks to a pollchat server: lines from stdin go to it, and its lines to stdout
+#[derive(Debug, Parser)]
+#[command(name = "pollchat-client", version, term_width = 100, after_help = AFTER_HELP)]
+struct Flags {
+    // Not as a doc comment: rustdoc would take the brackets for a link.
+    #[arg(
+        help = "The server, by name or by address; IPv6 with a port as [::1]:46000",
+        value_name = "HOST[:PORT]",
+        default_value = "127.0.0.1:46000"
+    )]
+    server: ServerAddress,
+
+    /// The name to be known by
+    #[arg(long, value_name = "NAME", env = "POLLCHAT_NICK", hide_env_values = true, value_parser = Name::parse)]
+    nick: Option<Name>,
+}
+
+const AFTER_HELP: &str = "\
+It works at a prompt and in a pipe. FIN, exit, /quit or the end of stdin ends the conversation.
+Exit codes:
+  0  the conversation ended in good order, or nobody reads stdout any more
+  1  the server could not be connected to, or the connection was lost
+  2  wrong usage";
+
+fn main() -> ExitCode {
+    match run(Flags::parse()) {
+        Ok(Ending::Complete) => ExitCode::SUCCESS,
+        Ok(Ending::Unshown(bytes)) => {
+            complain(&format!("pollchat-client: stdout did not take the last {bytes} bytes"));
+            ExitCode::SUCCESS
+        }
+        Err(err) => {
+            complain(&format!("pollchat-client: {err}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(flags: Flags) -> Result<Ending, ClientError> {
+    Client::connect(flags.server, flags.nick.as_ref())?.run()
+}

@@ -3,11 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::PORT;
 use crate::relay::line::{Framing, Overlong};
 use crate::relay::room::{Audience, Options};
-
-/// The port that is listened on unless another one is named.
-pub const PORT: u16 = 46_000;
 
 /// One buffer for all reading, in bytes: what one `read` can take in.
 pub const SCRATCH_BYTES: usize = 64 * 1024;

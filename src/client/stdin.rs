@@ -1,0 +1,96 @@
+//! Any stdin as an event source: a terminal, a pipe, a file, `/dev/null`, or none at all.
+//!
+//! (The standard library opens `/dev/null` in the place of a closed stdin, so "none at all" reads as an end.)
+
+use std::io;
+
+use mio::{Interest, Registry, Token};
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+use rustix::stdio::stdin;
+
+use crate::inherited;
+
+/// The process's stdin, read past the standard library's buffer: what that had read ahead, no event would announce.
+///
+/// The descriptor stays as blocking as it was inherited. Each read is preceded by the question whether it would
+/// block, and that "not now" is to the edge-triggered poller what `WouldBlock` is on a socket: only from then on will
+/// an event come.
+#[derive(Debug)]
+pub struct Stdin {
+    readiness: Readiness,
+}
+
+/// What one [`Stdin::read`] brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// So many bytes, at the front of the buffer.
+    Bytes(usize),
+    /// Nothing now. An event will tell when to try again.
+    NotYet,
+    /// The end, and no event will come any more.
+    End,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Readiness {
+    /// There may be something: an event came, or a read did not show that there is nothing left.
+    MayRead,
+    /// There was nothing. The next event tells when there is.
+    Waiting,
+    /// The end was read.
+    Ended,
+}
+
+impl Stdin {
+    /// Registers stdin under `token`.
+    ///
+    /// # Errors
+    /// When the poller cannot take it.
+    pub fn register(registry: &Registry, token: Token) -> io::Result<Stdin> {
+        inherited::watch(registry, stdin(), token, Interest::READABLE)?;
+        Ok(Stdin { readiness: Readiness::MayRead })
+    }
+
+    /// Takes note of an event, whatever it said: a pipe that ends without data raises a hang-up alone.
+    pub fn on_event(&mut self) {
+        if self.readiness == Readiness::Waiting {
+            self.readiness = Readiness::MayRead;
+        }
+    }
+
+    /// Whether a read should be tried without waiting for an event.
+    pub fn may_read(&self) -> bool {
+        self.readiness == Readiness::MayRead
+    }
+
+    /// Reads once, never waiting.
+    ///
+    /// # Errors
+    /// When stdin cannot be read at all (it is a directory, say). A terminal that has gone away is an end.
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Input> {
+        match self.readiness {
+            Readiness::Waiting => return Ok(Input::NotYet),
+            Readiness::Ended => return Ok(Input::End),
+            Readiness::MayRead => {}
+        }
+        if inherited::ready(stdin(), PollFlags::IN)?.is_empty() {
+            self.readiness = Readiness::Waiting;
+            return Ok(Input::NotYet);
+        }
+        match rustix::io::read(stdin(), buffer) {
+            Ok(0) | Err(Errno::IO) => {
+                self.readiness = Readiness::Ended;
+                Ok(Input::End)
+            }
+            Ok(len) => Ok(Input::Bytes(len)),
+            Err(Errno::INTR) => Ok(Input::NotYet),
+            // Only if another holder of the descriptor made it non-blocking, and was faster.
+            Err(Errno::AGAIN) => {
+                self.readiness = Readiness::Waiting;
+                Ok(Input::NotYet)
+            }
+            Err(err) => Err(err.into()),
+        }
+    }
+}

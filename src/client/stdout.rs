@@ -1,0 +1,155 @@
+//! Any stdout as an event source, and the bounded queue before it.
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, IsTerminal};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
+
+use mio::{Interest, Registry, Token};
+use rustix::event::PollFlags;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use super::config::{SCREEN_BYTES_MAX, STDOUT_WRITE_BYTES_MAX};
+use crate::inherited;
+
+/// The process's stdout and what waits for it.
+///
+/// Like stdin it stays as blocking as it was inherited, so each write is preceded by the question whether it would
+/// block, and is small enough that the answer holds.
+#[derive(Debug)]
+pub struct Stdout {
+    sink: Sink,
+    readiness: Readiness,
+    queue: VecDeque<u8>,
+}
+
+/// Why nothing more can be shown.
+#[derive(Debug)]
+pub enum StdoutError {
+    /// Whoever read it has gone. That is how a pipe ends, and no failure.
+    Closed,
+    /// It could not be written to: the disk is full, say.
+    Failed(io::Error),
+}
+
+#[derive(Debug)]
+enum Sink {
+    /// The descriptor that we were given.
+    Inherited,
+    /// The same terminal, opened anew. A terminal that says it is ready may take one byte or four thousand and blocks
+    /// in the middle of a longer write; but opened anew it has an `O_NONBLOCK` of its own, which nobody shares.
+    Terminal(File),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Readiness {
+    /// An event came: it may take something, or be closed.
+    Unknown,
+    /// It took all that we had.
+    Idle,
+    /// It took nothing more. The next event tells when it does.
+    Blocked,
+}
+
+impl Stdout {
+    /// Registers stdout under `token`.
+    ///
+    /// # Errors
+    /// When the poller cannot take it.
+    pub fn register(registry: &Registry, token: Token) -> io::Result<Stdout> {
+        let sink = Sink::open();
+        inherited::watch(registry, sink.as_fd(), token, Interest::WRITABLE)?;
+        Ok(Stdout { sink, readiness: Readiness::Unknown, queue: VecDeque::new() })
+    }
+
+    /// What waits to be shown; more may be put behind it.
+    pub fn queue(&mut self) -> &mut VecDeque<u8> {
+        &mut self.queue
+    }
+
+    /// Bytes that wait to be shown.
+    pub fn waiting_bytes(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether so much waits that no more should be read for it.
+    pub fn is_full(&self) -> bool {
+        self.queue.len() >= SCREEN_BYTES_MAX
+    }
+
+    /// Takes note of an event, whatever it said.
+    pub fn on_event(&mut self) {
+        self.readiness = Readiness::Unknown;
+    }
+
+    /// Whether [`Stdout::flush`] should be called without waiting for an event.
+    pub fn is_due(&self) -> bool {
+        match self.readiness {
+            Readiness::Unknown => true,
+            Readiness::Idle => !self.queue.is_empty(),
+            Readiness::Blocked => false,
+        }
+    }
+
+    /// Writes once, never waiting, and returns how many bytes went. Finds out as well whether stdout was closed, even
+    /// with nothing to write.
+    ///
+    /// # Errors
+    /// When it is closed, or cannot be written to.
+    pub fn flush(&mut self) -> Result<usize, StdoutError> {
+        if !self.is_due() {
+            return Ok(0);
+        }
+        let flags = inherited::ready(self.sink.as_fd(), PollFlags::OUT).map_err(StdoutError::Failed)?;
+        if flags.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL) {
+            return Err(StdoutError::Closed);
+        }
+        if !flags.contains(PollFlags::OUT) {
+            self.readiness = Readiness::Blocked;
+            return Ok(0);
+        }
+        self.readiness = Readiness::Idle;
+        let (front, _) = self.queue.as_slices();
+        if front.is_empty() {
+            return Ok(0);
+        }
+        let front = &front[..front.len().min(STDOUT_WRITE_BYTES_MAX)];
+        match rustix::io::write(self.sink.as_fd(), front) {
+            Ok(len) => {
+                self.queue.consume(len);
+                Ok(len)
+            }
+            Err(Errno::INTR) => Ok(0),
+            Err(Errno::AGAIN) => {
+                self.readiness = Readiness::Blocked;
+                Ok(0)
+            }
+            Err(Errno::PIPE) => Err(StdoutError::Closed),
+            // The terminal has gone away. (Of a file, the same error means a broken disk.)
+            Err(Errno::IO) if matches!(self.sink, Sink::Terminal(_)) => Err(StdoutError::Closed),
+            Err(err) => Err(StdoutError::Failed(err.into())),
+        }
+    }
+}
+
+impl Sink {
+    fn open() -> Sink {
+        if !io::stdout().is_terminal() {
+            return Sink::Inherited;
+        }
+        // It fails without /proc, or after `su`, when the terminal is another user's. Then the question before each
+        // write has to do, and a terminal that nobody reads may hold us up.
+        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
+        let reopened = OpenOptions::new().write(true).custom_flags(flags.cast_signed()).open("/proc/self/fd/1");
+        reopened.map_or(Sink::Inherited, Sink::Terminal)
+    }
+
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Sink::Inherited => rustix::stdio::stdout(),
+            Sink::Terminal(file) => file.as_fd(),
+        }
+    }
+}

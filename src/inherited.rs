@@ -1,0 +1,53 @@
+//! Descriptors that were handed to us and are not ours: stdin, stdout, stderr.
+//!
+//! Their `O_NONBLOCK` is shared with whoever else holds them, the shell above all, so it is never touched. To ask the
+//! kernel right before each call whether it would block comes to the same, as long as nobody else uses the
+//! descriptor at that very moment.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+/// Registers `fd`, edge-triggered.
+///
+/// A regular file or `/dev/null` is refused by epoll (EPERM). That is no error: such a file never blocks, [`ready`]
+/// says so each time it is asked, and there is no event to wait for.
+///
+/// # Errors
+/// When the poller refuses for another reason.
+pub fn watch(registry: &Registry, fd: impl AsFd, token: Token, interest: Interest) -> io::Result<()> {
+    match registry.register(&mut SourceFd(&fd.as_fd().as_raw_fd()), token, interest) {
+        Err(err) if err.raw_os_error() == Some(Errno::PERM.raw_os_error()) => Ok(()),
+        result => result,
+    }
+}
+
+/// Which of `flags`, or of the failures that are always told, are true of `fd` at this moment. Never waits.
+///
+/// # Errors
+/// Only for want of memory.
+pub fn ready(fd: impl AsFd, flags: PollFlags) -> io::Result<PollFlags> {
+    let mut fds = [PollFd::new(&fd, flags)];
+    match poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+        Ok(_) => Ok(fds[0].revents()),
+        Err(Errno::INTR) => ready(fd, flags),
+        Err(err) => Err(err.into()),
+    }
+}
+
+/// Whether stderr takes a line (of `PIPE_BUF` bytes, if it is a pipe) without blocking, and somebody may read it.
+pub fn stderr_takes_a_line() -> bool {
+    ready(rustix::stdio::stderr(), PollFlags::OUT).is_ok_and(|flags| flags == PollFlags::OUT)
+}
+
+/// Says `line` on stderr if stderr takes it now, and else does not: a last word must neither block nor panic.
+pub fn complain(line: &str) {
+    if stderr_takes_a_line() {
+        // Nobody is left to tell if this fails.
+        let _ = rustix::io::write(rustix::stdio::stderr(), format!("{line}\n").as_bytes());
+    }
+}
