@@ -6,13 +6,14 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
 use log::{LevelFilter, warn};
+use pollchat::inherited::complain;
 use pollchat::relay::room::Audience;
 use pollchat::server::config::{BACKLOG_BYTES_MAX, Config, LINE_BYTES_CEILING, Lag};
 use pollchat::server::{Error, Server};
 
 /// Relays every line of one client to all the others, marked with who said it
 #[derive(Parser)]
-#[command(version, term_width = 100)]
+#[command(name = "pollchat-server", version, term_width = 100)]
 #[command(
     after_help = "Clients are pollchat-client, nc or telnet. SIGINT and SIGTERM stop the server in good order.\n\
                         Exit codes: 0 stopped by a signal, 1 could not start or go on, 2 usage."
@@ -86,8 +87,7 @@ fn main() -> ExitCode {
     match run(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Not eprintln!, which panics if nobody reads it.
-            let _ = writeln!(io::stderr(), "pollchat-server: {error}");
+            complain(&format!("pollchat-server: {error}"));
             ExitCode::FAILURE
         }
     }

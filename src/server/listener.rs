@@ -24,8 +24,8 @@ pub struct Listener {
 enum State {
     /// Nobody waited when last looked.
     Drained,
-    /// Somebody may be waiting.
-    Owed,
+    /// Somebody may be waiting, since then.
+    Owed(Instant),
     /// Somebody waits, and there was no descriptor or memory: to be tried again at this time.
     OutOfResources(Instant),
 }
@@ -64,9 +64,9 @@ impl Listener {
     }
 
     /// Learns that somebody waits.
-    pub fn on_readable(&mut self) {
+    pub fn on_readable(&mut self, now: Instant) {
         if self.state == State::Drained {
-            self.state = State::Owed;
+            self.state = State::Owed(now);
         }
     }
 
@@ -77,29 +77,24 @@ impl Listener {
         }
     }
 
-    /// Whether accepting may find somebody now.
-    pub fn is_owed(&self, now: Instant) -> bool {
+    /// When accepting may find somebody; `None` if nobody waits. A time that is past means now.
+    pub fn accept_at(&self) -> Option<Instant> {
         match self.state {
-            State::Drained => false,
-            State::Owed => true,
-            State::OutOfResources(until) => until <= now,
-        }
-    }
-
-    /// When to try again, if resources were short.
-    pub fn retry_at(&self) -> Option<Instant> {
-        match self.state {
+            State::Drained => None,
+            State::Owed(since) => Some(since),
             State::OutOfResources(until) => Some(until),
-            State::Drained | State::Owed => None,
         }
     }
 
     /// Accepts one connection; `None` when nobody waits any more, or nobody can be taken in now.
     pub fn accept(&mut self, now: Instant) -> Option<TcpStream> {
+        if self.accept_at().is_none_or(|time| time > now) {
+            return None;
+        }
         loop {
             match self.socket.accept() {
                 Ok((stream, _)) => {
-                    self.state = State::Owed;
+                    self.state = State::Owed(now);
                     return Some(stream);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -109,7 +104,7 @@ impl Listener {
                 // That one is gone; the next one may be well.
                 Err(error) if is_of_one_connection(&error) => debug!("accepting on {}: {error}", self.address),
                 Err(error) => {
-                    if self.retry_at().is_none() {
+                    if !matches!(self.state, State::OutOfResources(_)) {
                         warn!("cannot accept on {} for now: {error}", self.address);
                     }
                     self.state = State::OutOfResources(now + ACCEPT_RETRY);
@@ -134,4 +129,45 @@ fn is_of_one_connection(error: &io::Error) -> bool {
             | Kind::PermissionDenied
             | Kind::TimedOut
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream as Peer;
+
+    use super::*;
+
+    fn accept_one(listener: &mut Listener) -> TcpStream {
+        let deadline = Instant::now() + std::time::Duration::from_secs(10);
+        loop {
+            if let Some(stream) = listener.accept(Instant::now()) {
+                return stream;
+            }
+            assert!(Instant::now() < deadline, "nobody came");
+        }
+    }
+
+    #[test]
+    fn accepted_sockets_inherit_what_was_set_on_the_listener() {
+        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        listener.on_readable(Instant::now());
+        let _peer = Peer::connect(listener.address()).unwrap();
+        let stream = accept_one(&mut listener);
+        assert!(stream.nodelay().unwrap());
+        // The kernel doubles it (socket(7)).
+        assert_eq!(socket2::SockRef::from(&stream).send_buffer_size().unwrap(), 2 * SEND_BUFFER_BYTES);
+    }
+
+    #[test]
+    fn an_edge_is_remembered_until_nobody_waits() {
+        let now = Instant::now();
+        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        assert_eq!(listener.accept_at(), None);
+        listener.on_readable(now);
+        let _peers = [Peer::connect(listener.address()).unwrap(), Peer::connect(listener.address()).unwrap()];
+        let _streams = [accept_one(&mut listener), accept_one(&mut listener)];
+        assert!(listener.accept_at().is_some(), "there may be a third");
+        assert!(listener.accept(Instant::now()).is_none());
+        assert_eq!(listener.accept_at(), None);
+    }
 }

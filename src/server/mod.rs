@@ -63,13 +63,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens everything that a server needs, the listening sockets last. Logs nothing before all are bound.
+    /// Opens everything that a server needs. Nothing is logged (not even by mio) before all listeners are bound.
     ///
     /// The open-file limit is raised as far as it goes.
     ///
     /// # Errors
-    /// When there is not enough memory, or an address cannot be listened on.
+    /// When an address cannot be listened on, or there is not enough memory.
     pub fn bind(config: &Config) -> Result<Server, Error> {
+        let bind = |&address| Listener::bind(address).map_err(|source| Error::Listen { address, source });
+        let mut listeners = config.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
         let open_files = raise_open_file_limit();
         let seats = Seats::within(open_files, config.clients_max);
         let hub = Hub::new(config, seats, Instant::now())
@@ -77,12 +79,9 @@ impl Server {
         let poll = Poll::new()?;
         let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
-        let mut listeners = Vec::new();
-        for &address in &config.listen {
-            let mut listener = Listener::bind(address).map_err(|source| Error::Listen { address, source })?;
-            let token = Token(SIGNALS.0 + 1 + listeners.len());
+        for (index, listener) in listeners.iter_mut().enumerate() {
+            let token = Token(SIGNALS.0 + 1 + index);
             poll.registry().register(listener.socket_mut(), token, Interest::READABLE)?;
-            listeners.push(listener);
         }
         info!("at most {} clients (open-file limit {open_files})", seats.clients_max);
         if seats.clients_max >= open_files {
@@ -111,7 +110,9 @@ impl Server {
                         return Ok(());
                     }
                 } else if let Some(index) = event.token().0.checked_sub(SIGNALS.0 + 1) {
-                    self.listeners.iter_mut().skip(index).take(1).for_each(Listener::on_readable);
+                    if let Some(listener) = self.listeners.get_mut(index) {
+                        listener.on_readable(now);
+                    }
                 } else {
                     self.hub.on_ready(event.token().0, readiness(event));
                 }
@@ -141,24 +142,25 @@ impl Server {
     }
 
     fn timeout(&self, now: Instant) -> Option<Duration> {
-        let can_accept = self.hub.can_admit() && self.listeners.iter().any(|listener| listener.is_owed(now));
         let hub = match self.hub.next_wake() {
             Wake::Now => return Some(Duration::ZERO),
-            _ if can_accept => return Some(Duration::ZERO),
             Wake::At(time) => Some(time),
             Wake::OnEvent => None,
         };
-        let retry = self.listeners.iter().filter_map(Listener::retry_at).min();
-        let next = hub.into_iter().chain(retry).chain(self.stop_at).min();
+        // Nobody is accepted while nobody can be taken in: then it is a departure that wakes us.
+        let accept =
+            if self.hub.can_admit() { self.listeners.iter().filter_map(Listener::accept_at).min() } else { None };
+        let next = hub.into_iter().chain(accept).chain(self.stop_at).min();
         next.map(|time| time.saturating_duration_since(now))
     }
 
     fn accept(&mut self, now: Instant) {
-        let mut accepts_left = ACCEPTS_MAX;
-        for listener in self.listeners.iter_mut().filter(|listener| listener.is_owed(now)) {
-            while accepts_left > 0 && self.hub.can_admit() {
+        for listener in &mut self.listeners {
+            for _ in 0..ACCEPTS_MAX {
+                if !self.hub.can_admit() {
+                    return;
+                }
                 let Some(mut stream) = listener.accept(now) else { break };
-                accepts_left -= 1;
                 let token = Token(self.hub.next_key());
                 let interest = Interest::READABLE | Interest::WRITABLE;
                 match self.poll.registry().register(&mut stream, token, interest) {
