@@ -3,9 +3,14 @@
 use std::fmt;
 
 use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
 /// The longest name, in characters.
 pub const NAME_CHARS_MAX: usize = 24;
+
+/// The longest text that may become a name, in bytes: a character is composed of at most four (UAX #15), of four bytes
+/// each. A longer one is not even looked at, so that nobody can make others wait by asking for it.
+pub const TYPED_BYTES_MAX: usize = NAME_CHARS_MAX * 4 * 4;
 
 /// A name that a client chose: letters, digits, `_` and `-` of any script, normalised (NFC).
 ///
@@ -33,10 +38,13 @@ impl Name {
     /// # Errors
     /// When the text is not of a name's form, or is one of the relay's own names.
     pub fn parse(text: &str) -> Result<Name, NameError> {
-        // Normalising can make it longer by a bounded factor only, and the text is one line: no need to look first.
+        if text.len() > TYPED_BYTES_MAX {
+            return Err(NameError::Form);
+        }
         let shown: String = text.nfc().collect();
         let chars = shown.chars().count();
-        if !(1..=NAME_CHARS_MAX).contains(&chars) || !shown.chars().all(is_of_names) {
+        let begins_with_mark = shown.starts_with(is_combining_mark);
+        if !(1..=NAME_CHARS_MAX).contains(&chars) || begins_with_mark || !shown.chars().all(is_of_names) {
             return Err(NameError::Form);
         }
         let folded = fold(&shown);
@@ -72,9 +80,22 @@ pub fn fold(name: &str) -> Box<str> {
 }
 
 fn is_of_names(c: char) -> bool {
-    // The four letters that show as nothing at all (Hangul fillers) would make a name that nobody sees.
-    let is_invisible = matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}');
-    (c.is_alphanumeric() && !is_invisible) || c == '_' || c == '-'
+    // Letters that show as nothing at all (Hangul fillers, Egyptian blanks) would make a name that nobody sees.
+    let is_blank = matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{13441}'..='\u{13446}');
+    (c.is_alphanumeric() && !is_blank) || is_mark_of_a_script(c) || c == '_' || c == '-'
+}
+
+/// Whether `c` is a mark that words of some script are written with, such as a virama or a tone mark.
+///
+/// Not the marks that go with any letter: those that make a letter are composed with it (NFC), and the others only
+/// make names that are hard to read. Nor those that show as nothing, or two names could look the same.
+fn is_mark_of_a_script(c: char) -> bool {
+    let goes_with_any = matches!(c,
+        '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}'
+        | '\u{fe20}'..='\u{fe2f}');
+    let shows_as_nothing = matches!(c,
+        '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}');
+    is_combining_mark(c) && !goes_with_any && !shows_as_nothing
 }
 
 #[cfg(test)]
@@ -83,15 +104,21 @@ mod tests {
 
     #[test]
     fn names_of_any_script_are_names() {
-        for name in ["ana", "Zoë", "Ωμέγα", "名前", "дом_2", "a-b", "x", "٣"] {
-            assert_eq!(Name::parse(name).map(|name| name.to_string()), Ok(name.to_owned()));
+        for name in ["ana", "Zoë", "Ωμέγα", "名前", "дом_2", "a-b", "x", "٣", "हिन्दी", "เพื่อน", "שָׁלוֹם"]
+        {
+            let normal: String = name.nfc().collect();
+            assert_eq!(Name::parse(name).map(|name| name.to_string()), Ok(normal));
         }
     }
 
     #[test]
     fn what_is_no_name_is_told_so() {
         let long = "a".repeat(NAME_CHARS_MAX + 1);
-        for text in ["", " ", "a b", "a>", "*", "a\tb", "a\u{202e}b", "a.b", "\u{3164}", "\u{200d}", &long] {
+        for text in ["", " ", "a b", "a>", "*", "a\tb", "a\u{202e}b", "a.b", "\u{3164}", "\u{200d}", "\u{13441}"] {
+            assert_eq!(Name::parse(text), Err(NameError::Form), "{text:?}");
+        }
+        // A mark with nothing to stand on, one that goes with any letter, one that shows as nothing.
+        for text in ["\u{5b0}", "x\u{301}", "ana\u{fe0f}", &long, &"é".repeat(10_000)] {
             assert_eq!(Name::parse(text), Err(NameError::Form), "{text:?}");
         }
     }

@@ -8,7 +8,7 @@ use slab::Slab;
 
 use super::command::Command;
 use super::line::clean;
-use super::name::{Name, NameError, fold};
+use super::name::{Name, NameError, TYPED_BYTES_MAX, fold};
 use super::reader::Reader;
 use super::tape::{Position, Span, Tape};
 
@@ -110,9 +110,9 @@ pub struct Welcome {
 pub enum Outcome {
     /// Nothing.
     Nothing,
-    /// It is on the tape, for all but its sender.
+    /// This is on the tape, for all but its sender: a line, as a relay takes it.
     Said(Span),
-    /// It put this on the tape for all, the sender too.
+    /// This is on the tape, for all, the sender too: a new name, or a line where everyone is the audience.
     ToldAll(Span),
     /// The sender is told something in private.
     Reply(String),
@@ -318,6 +318,9 @@ impl Room {
 
     /// The seat of the one who is called `typed`, in any case.
     fn find(&self, typed: &str) -> Option<Seat> {
+        if typed.len() > TYPED_BYTES_MAX {
+            return None;
+        }
         let folded = fold(typed);
         if let Some(&seat) = self.chosen.get(&folded) {
             return Some(seat);
