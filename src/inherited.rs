@@ -4,12 +4,15 @@
 //! kernel right before each call whether it would block comes to the same, as long as nobody else uses the
 //! descriptor at that very moment.
 
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::OpenOptionsExt;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 /// Registers `fd`, edge-triggered.
@@ -36,6 +39,28 @@ pub fn ready(fd: impl AsFd, flags: PollFlags) -> io::Result<PollFlags> {
         Ok(_) => Ok(fds[0].revents()),
         Err(Errno::INTR) => ready(fd, flags),
         Err(err) => Err(err.into()),
+    }
+}
+
+/// Opens the terminal that `descriptor` is anew for writing, non-blocking; `None` if it is no terminal.
+///
+/// A terminal that says it is ready may take one byte or four thousand, and blocks in the middle of a longer write. But
+/// opened anew it has an `O_NONBLOCK` of its own, which nobody shares. (It fails without /proc, or after `su`, when the
+/// terminal is another user's. Then a terminal that nobody reads may hold us up.)
+pub fn reopen_terminal(descriptor: &(impl AsFd + IsTerminal)) -> Option<File> {
+    if !descriptor.is_terminal() {
+        return None;
+    }
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
+    let path = format!("/proc/self/fd/{}", descriptor.as_fd().as_raw_fd());
+    OpenOptions::new().write(true).custom_flags(flags.cast_signed()).open(path).ok()
+}
+
+/// Makes writing to stderr fail rather than block, if it is a terminal. Whoever else holds the terminal notices nothing.
+pub fn unblock_stderr_terminal() {
+    if let Some(terminal) = reopen_terminal(&io::stderr()) {
+        // If it fails, stderr stays as it was.
+        let _ = rustix::stdio::dup2_stderr(terminal);
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
 use simple_logger::SimpleLogger;
 
-use crate::inherited::stderr_takes_a_line;
+use crate::inherited::{stderr_takes_a_line, unblock_stderr_terminal};
 
 /// The longest message, in bytes; a longer one is cut. With what stands before it, a line stays below the 4,096 bytes
 /// (`PIPE_BUF`) that a writable pipe takes without blocking (pipe(7)).
@@ -26,6 +26,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// # Errors
 /// When a logger is set already.
 pub fn init(level: LevelFilter) -> Result<(), SetLoggerError> {
+    unblock_stderr_terminal();
     let inner = SimpleLogger::new().with_level(level).with_utc_timestamps();
     log::set_max_level(inner.max_level());
     log::set_boxed_logger(Box::new(GuardedLog { inner, dropped: AtomicU64::new(0), failed: Mutex::new(None) }))
@@ -72,7 +73,7 @@ impl GuardedLog {
             return false;
         }
         let message = &message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)];
-        // A full disk, or a reader who closed the pipe just now, makes `eprintln!` panic.
+        // A full disk, a stopped terminal, or a reader who closed the pipe just now makes `eprintln!` panic.
         let written = catch_unwind(AssertUnwindSafe(|| {
             self.inner.log(&Record::builder().level(level).target(target).args(format_args!("{message}")).build());
         }));

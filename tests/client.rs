@@ -3,12 +3,14 @@
 //!
 //! Nothing here sleeps to let something happen: each wait is for a condition, and has a deadline.
 
+#[path = "support/terminal.rs"]
+mod terminal;
+
 use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -21,8 +23,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use socket2::{Domain, SockRef, Socket, Type};
+use terminal::pseudo_terminal;
 
 /// How long anything may take that should happen at once. Generous: the machine may be busy.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -941,15 +943,4 @@ fn temporary_file(bytes: &[u8]) -> File {
     let file = File::open(&path).unwrap();
     fs::remove_file(path).unwrap();
     file
-}
-
-/// A new terminal: the side of who looks at it, and that of the program.
-fn pseudo_terminal() -> (File, File) {
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
-    let name = ptsname(&terminal, Vec::new()).unwrap();
-    let flags = OFlags::NOCTTY.bits().cast_signed();
-    let line = OpenOptions::new().read(true).write(true).custom_flags(flags).open(name.to_str().unwrap()).unwrap();
-    (File::from(terminal), line)
 }

@@ -1,6 +1,8 @@
 //! The server as a process: flags, environment, output, signals, descriptors and idleness.
 
 mod support;
+#[path = "support/terminal.rs"]
+mod terminal;
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use support::{Client, DEADLINE, Server, Start, ask, converse, eventually, say_numbered};
+use terminal::pseudo_terminal;
 
 /// What the shutdown may take, by the specification.
 const SHUTDOWN: Duration = Duration::from_secs(2);
@@ -438,6 +441,20 @@ mod log {
         let (_reader, writer, _) = full_pipe();
         let mut server = Server::builder().flags(["--log-level", "trace"]).log_to(writer).go();
         let [mut a, mut b] = server.join_many();
+        talk_and_end(&mut server, &mut a, &mut b);
+    }
+
+    #[test]
+    fn a_stopped_terminal_does_not_stop_the_relay() {
+        // Nobody reads what it shows. It says that it is ready as long as it has room for one byte.
+        let (_screen, line) = pseudo_terminal();
+        let mut server = Server::builder().flags(["--log-level", "trace"]).log_to(line).go();
+        let [mut a, mut b] = server.join_many();
+        for _ in 0..1000 {
+            let mut visitor = server.join();
+            visitor.send_line("FIN");
+            visitor.lines_until(|line| line == "FIN");
+        }
         talk_and_end(&mut server, &mut a, &mut b);
     }
 

@@ -1,14 +1,12 @@
 //! Any stdout as an event source, and the bounded queue before it.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, IsTerminal};
+use std::fs::File;
+use std::io::{self, BufRead};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
 
 use mio::{Interest, Registry, Token};
 use rustix::event::PollFlags;
-use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::config::{SCREEN_BYTES_MAX, STDOUT_WRITE_BYTES_MAX};
@@ -38,8 +36,7 @@ pub enum StdoutError {
 enum Sink {
     /// The descriptor that we were given.
     Inherited,
-    /// The same terminal, opened anew. A terminal that says it is ready may take one byte or four thousand and blocks
-    /// in the middle of a longer write; but opened anew it has an `O_NONBLOCK` of its own, which nobody shares.
+    /// The same terminal, opened anew.
     Terminal(File),
 }
 
@@ -136,14 +133,7 @@ impl Stdout {
 
 impl Sink {
     fn open() -> Sink {
-        if !io::stdout().is_terminal() {
-            return Sink::Inherited;
-        }
-        // It fails without /proc, or after `su`, when the terminal is another user's. Then the question before each
-        // write has to do, and a terminal that nobody reads may hold us up.
-        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
-        let reopened = OpenOptions::new().write(true).custom_flags(flags.cast_signed()).open("/proc/self/fd/1");
-        reopened.map_or(Sink::Inherited, Sink::Terminal)
+        inherited::reopen_terminal(&io::stdout()).map_or(Sink::Inherited, Sink::Terminal)
     }
 
     fn as_fd(&self) -> BorrowedFd<'_> {
