@@ -127,7 +127,7 @@ fn config(flags: Flags) -> Config {
     if !(1..=LINE_BYTES_CEILING).contains(&config.line_bytes_max) {
         usage(format!("--max-line {}: it must be from 1 to {LINE_BYTES_CEILING}", config.line_bytes_max));
     }
-    let backlog_bytes_min = config.backlog_bytes_min();
+    let backlog_bytes_min = config.longest_line_bytes();
     if !(backlog_bytes_min..=BACKLOG_BYTES_MAX).contains(&config.backlog_bytes) {
         usage(format!(
             "--backlog {}: with --max-line {} it must be from {backlog_bytes_min} to {BACKLOG_BYTES_MAX}",

@@ -56,6 +56,11 @@ impl Reader {
         self.trail.as_ref().is_some_and(|trail| trail.is_lagging)
     }
 
+    /// Whether it missed lines and is not told of them yet.
+    pub fn has_missed(&self) -> bool {
+        self.trail.as_ref().is_some_and(|trail| trail.missed > 0)
+    }
+
     /// How many lines it missed and is not told of yet; they count as told now.
     pub fn take_missed(&mut self) -> u64 {
         self.trail.as_mut().map_or(0, |trail| std::mem::take(&mut trail.missed))
@@ -75,16 +80,18 @@ impl Reader {
             return Pace::Keeping;
         }
         let holes = &mut self.trail.get_or_insert_default().holes;
-        match holes.back_mut() {
-            Some(last) if last.end.offset == span.start.offset => last.end = span.end,
-            _ => holes.push_back(span),
-        }
-        if holes.len() <= HOLES_MAX {
+        if let Some(last) = holes.back_mut().filter(|last| last.end.offset == span.start.offset) {
+            last.end = span.end;
             return Pace::Keeping;
         }
-        // Half of the list at a time: it loses no more than it must, and is not moved at every further line.
+        if holes.len() < HOLES_MAX {
+            holes.push_back(span);
+            return Pace::Keeping;
+        }
+        // Half of the list at a time: it loses little, and is not moved at every further line.
         let place = holes[HOLES_MAX / 2].end;
         self.skip_to(place);
+        self.trail.get_or_insert_default().holes.push_back(span);
         Pace::Overtaken
     }
 

@@ -134,17 +134,18 @@ impl Tape {
         self.checkpoints.front().copied().unwrap_or(self.end)
     }
 
-    /// The place `lines` said lines before the end, or as many as are still there; no notice stands right after it.
+    /// The place `lines` said lines before the end, or as many as the newer half of the tape holds (who begins at the
+    /// tail itself is overtaken by the next line); no notice stands right after it.
     pub fn back(&self, lines: u64) -> Position {
         if lines == 0 {
             return self.end;
         }
         let first = self.end.line.saturating_sub(lines);
-        let after = self.checkpoints.partition_point(|checkpoint| checkpoint.line <= first);
-        let mut at = match after.checked_sub(1) {
-            Some(before) => self.checkpoints[before],
-            None => self.resume(),
-        };
+        let middle = self.end.offset.saturating_sub(self.capacity as u64 / 2);
+        let at_most_first = self.checkpoints.partition_point(|checkpoint| checkpoint.line <= first);
+        let newer_half = self.checkpoints.partition_point(|checkpoint| checkpoint.offset < middle);
+        let start = newer_half.max(at_most_first.saturating_sub(1));
+        let mut at = self.checkpoints.get(start).copied().unwrap_or(self.end);
         while at.offset < self.end.offset && (at.line < first || self.is_notice(at.offset)) {
             at.line += u64::from(!self.is_notice(at.offset));
             at.offset = self.line_end(at.offset);

@@ -15,15 +15,25 @@ const PERIOD: Duration = Duration::from_millis(10);
 const TURN_BYTES: usize = 256 * 1024;
 
 /// How far behind the slowest healthy reader may be, in bytes (an eighth of the tape, if that is less), before the brake
-/// takes hold; and the allowance of a period then: 6.5 MB/s.
+/// takes hold; and the allowance of a period then: 6.5 MB/s for all, of which those who flood have three quarters.
 const BRAKED_BYTES: usize = 64 * 1024;
 
 /// What one talker may put on the tape at a time while the brake is on, in bytes.
 const SLICE_BYTES: usize = 4 * 1024;
 
-/// When a talker last got something of the allowance: the number of the period.
+/// Who puts this much on the tape in a period floods, in bytes: more than a person says.
+const FLOOD_BYTES: u16 = 1024;
+
+/// For how many periods one who flooded counts as one who does: a second. Shorter, and many floods that take turns
+/// would count as people in between.
+const FLOOD_PERIODS: u16 = 100;
+
+/// What a talker last had of the allowance: how many bytes, and in which period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Served(u32);
+pub struct Served {
+    period: u16,
+    bytes: u16,
+}
 
 /// The budgets of bytes put on the tape.
 #[derive(Debug)]
@@ -31,7 +41,8 @@ pub struct Brake {
     turn_bytes: usize,
     braked_bytes: usize,
     turn_left: usize,
-    period: u32,
+    /// The number of the period; it wraps around, and who last spoke that long ago may count as a flooder for a second.
+    period: u16,
     period_start: Instant,
     /// Bytes put on the tape in this period.
     spent: usize,
@@ -40,15 +51,15 @@ pub struct Brake {
 }
 
 impl Brake {
-    /// The brake of a tape of `backlog_bytes`, on which a line takes `line_bytes_max` at most.
-    pub fn new(backlog_bytes: usize, line_bytes_max: usize, now: Instant) -> Brake {
+    /// The brake of a tape of `backlog_bytes`, on which the longest line takes `longest_line_bytes`.
+    pub fn new(backlog_bytes: usize, longest_line_bytes: usize, now: Instant) -> Brake {
         // A turn ends with the line that goes over its budget. On a tape that holds few lines, it ends earlier.
-        let turn_bytes = TURN_BYTES.min(backlog_bytes / 4).min(backlog_bytes.saturating_sub(line_bytes_max)).max(1);
+        let turn_bytes = TURN_BYTES.min(backlog_bytes / 4).min(backlog_bytes.saturating_sub(longest_line_bytes)).max(1);
         Brake {
             turn_bytes,
             braked_bytes: BRAKED_BYTES.min(backlog_bytes / 8),
             turn_left: turn_bytes,
-            period: 1,
+            period: 0,
             period_start: now,
             spent: 0,
             slowest_behind: 0,
@@ -65,7 +76,12 @@ impl Brake {
         }
     }
 
-    /// Learns how far behind the slowest healthy reader is.
+    /// How far behind a healthy reader may be before the brake takes hold, in bytes.
+    pub fn threshold(&self) -> u64 {
+        self.braked_bytes as u64
+    }
+
+    /// Learns how far behind the slowest healthy reader is, in bytes.
     pub fn see_slowest(&mut self, bytes_behind: u64) {
         self.slowest_behind = bytes_behind;
     }
@@ -85,12 +101,23 @@ impl Brake {
         self.allowance(Served::default()) == 0
     }
 
-    /// Takes `bytes` that were put on the tape off the budgets. What it returns is to be kept with the talker.
-    pub fn spend(&mut self, bytes: u64) -> Served {
+    /// Takes `bytes` that nobody in particular put on the tape off the budgets.
+    pub fn spend(&mut self, bytes: u64) {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         self.turn_left = self.turn_left.saturating_sub(bytes);
         self.spent = self.spent.saturating_add(bytes);
-        Served(self.period)
+    }
+
+    /// Takes `bytes` that a talker put on the tape off the budgets. What it returns is to be kept with the talker.
+    pub fn spend_for(&mut self, served: Served, bytes: u64) -> Served {
+        self.spend(bytes);
+        let before = if served.period == self.period { served.bytes } else { 0 };
+        let now = before.saturating_add(u16::try_from(bytes).unwrap_or(u16::MAX));
+        // One who flooded a while ago, and says a word now, still counts as one who floods.
+        if self.floods(served) && now < FLOOD_BYTES {
+            return served;
+        }
+        Served { period: self.period, bytes: now }
     }
 
     /// When those who are held may go on.
@@ -99,12 +126,15 @@ impl Brake {
     }
 
     fn allowance_of_period(&self, served: Served) -> usize {
-        if self.slowest_behind <= self.braked_bytes as u64 {
+        if self.slowest_behind <= self.threshold() {
             return usize::MAX;
         }
-        // The last quarter is kept for those who had nothing in this period.
-        let had_some = served == Served(self.period);
-        let allowed = if had_some { self.braked_bytes / 4 * 3 } else { self.braked_bytes };
+        // The last quarter is kept for those who do not flood.
+        let allowed = if self.floods(served) { self.braked_bytes / 4 * 3 } else { self.braked_bytes };
         allowed.saturating_sub(self.spent).min(SLICE_BYTES)
+    }
+
+    fn floods(&self, served: Served) -> bool {
+        served.bytes >= FLOOD_BYTES && self.period.wrapping_sub(served.period) < FLOOD_PERIODS
     }
 }

@@ -25,12 +25,9 @@ pub const LINE_BYTES_CEILING: usize = 1024 * 1024;
 /// What a line can have beside its text, in bytes: the longest name, what marks a notice, its end.
 pub const LINE_OVERHEAD_BYTES: usize = 256;
 
-/// Bytes of private replies after which a connection is not read until it takes some of them.
+/// Bytes of private replies after which a connection is not read until it takes some of them; four of the longest
+/// lines, if that is more. Others can fill half of it, so that nobody can stop another from talking.
 pub const PRIVATE_BYTES_MAX: usize = 64 * 1024;
-
-/// Bytes of private text that others can leave with one who does not read; half of the above, so that nobody can stop
-/// another from talking.
-pub const TOLD_BYTES_MAX: usize = PRIVATE_BYTES_MAX / 2;
 
 /// Bytes that one connection is given in one turn before others have theirs.
 pub const FLUSH_BYTES_MAX: usize = 256 * 1024;
@@ -107,8 +104,9 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The smallest tape that holds any line that may be said, in bytes: each byte received may become three (U+FFFD).
-    pub fn backlog_bytes_min(&self) -> usize {
+    /// The longest line that may leave the server, in bytes: each byte received may become three (U+FFFD). A tape holds
+    /// one of them at least.
+    pub fn longest_line_bytes(&self) -> usize {
         3 * self.line_bytes_max + LINE_OVERHEAD_BYTES
     }
 
@@ -135,7 +133,9 @@ impl Config {
 pub struct Seats {
     /// Clients in the room.
     pub clients_max: usize,
-    /// Connections that are being told that the house is full.
+    /// Connections, beyond those, that have left the room and are still being given what they are owed.
+    pub leavers_max: usize,
+    /// Connections, beyond those, that are being told that the house is full.
     pub refusals_max: usize,
 }
 
@@ -145,6 +145,6 @@ impl Seats {
     pub fn within(open_files: usize, clients_max: Option<usize>) -> Seats {
         let reserve = if open_files < 128 { 16 } else { 32 };
         let clients_max = clients_max.unwrap_or_else(|| open_files.saturating_sub(reserve).max(1));
-        Seats { clients_max, refusals_max: reserve / 4 }
+        Seats { clients_max, leavers_max: reserve / 4, refusals_max: reserve / 4 }
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::brake::Served;
-use super::config::{FLUSH_BYTES_MAX, GRACE, PRIVATE_BYTES_MAX};
+use super::config::{FLUSH_BYTES_MAX, GRACE};
 use crate::relay::line::LineDecoder;
 use crate::relay::reader::{Pace, Reader, Slices};
 use crate::relay::room::{self, ClientNumber, Seat};
@@ -76,15 +76,13 @@ pub enum Phase {
     Gone,
 }
 
-/// What a settled connection needs from the loop.
+/// What the output of a settled connection needs from the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// Nothing before the next event.
     Nothing,
     /// To be settled again: it could take more.
     Flush,
-    /// To be read.
-    Read,
     /// To be removed.
     Removal,
 }
@@ -226,8 +224,19 @@ impl<S: Socket> Connection<S> {
     /// Tells it something in private: whole lines.
     pub fn tell(&mut self, lines: &str) {
         if self.takes_output() {
-            self.busy.get_or_insert_default().private.extend_from_slice(lines.as_bytes());
+            let busy = self.busy.get_or_insert_default();
+            // One who reads steadily and never has all of it must not make what it has read pile up.
+            if busy.private_sent > busy.private.len() / 2 {
+                busy.private.drain(..busy.private_sent);
+                busy.private_sent = 0;
+            }
+            busy.private.extend_from_slice(lines.as_bytes());
         }
+    }
+
+    /// Whether others may tell it `bytes` more, so that at most `bytes_max` wait for it.
+    pub fn has_room_for(&self, bytes: usize, bytes_max: usize) -> bool {
+        self.takes_output() && self.private_bytes() + bytes <= bytes_max
     }
 
     /// How many private bytes it has not taken yet.
@@ -274,14 +283,23 @@ impl<S: Socket> Connection<S> {
         }
         self.reader.tidy(tape);
         self.tidy();
-        match (self.phase, self.input, self.output) {
-            (Phase::Gone, ..) => Need::Nothing,
-            (Phase::Present(_), Input::Drained | Input::Held, Output::Broken) => Need::Read,
-            (Phase::Present(_), Input::Held, _) if self.private_bytes() < PRIVATE_BYTES_MAX => Need::Read,
-            (Phase::Present(_), ..) => self.need_for_output(tape),
-            (_, _, Output::Broken) | (Phase::Lingering, Input::Ended, _) => Need::Removal,
-            (Phase::Leaving | Phase::Parting, _, Output::Writable) => Need::Flush,
+        match (self.phase, self.output) {
+            (Phase::Present(_), Output::Writable) if self.is_owed(tape) => Need::Flush,
+            (Phase::Leaving | Phase::Parting, Output::Writable) => Need::Flush,
+            (Phase::Leaving | Phase::Parting | Phase::Lingering, Output::Broken) => Need::Removal,
+            (Phase::Lingering, _) if self.input == Input::Ended => Need::Removal,
             _ => Need::Nothing,
+        }
+    }
+
+    /// Whether it is to be read though no event says so: it was held and may go on (or has left, and is only drained),
+    /// or a write failed and what is left to read ends it.
+    pub fn wants_reading(&self, private_bytes_max: usize) -> bool {
+        let is_present = matches!(self.phase, Phase::Present(_));
+        match self.input {
+            Input::Held => !is_present || self.private_bytes() < private_bytes_max,
+            Input::Drained => is_present && self.output == Output::Broken,
+            Input::Queued | Input::Ended => false,
         }
     }
 
@@ -289,18 +307,13 @@ impl<S: Socket> Connection<S> {
         matches!(self.output, Output::Writable | Output::Blocked)
     }
 
-    fn need_for_output(&self, tape: &Tape) -> Need {
-        let owes = self.private_bytes() > 0 || self.reader.cursor().offset < self.stop(tape).offset;
-        if self.output == Output::Writable && owes { Need::Flush } else { Need::Nothing }
+    fn is_owed(&self, tape: &Tape) -> bool {
+        self.private_bytes() > 0 || self.reader.has_missed() || self.reader.cursor().offset < self.stop(tape).offset
     }
 
     /// Writes private lines first, then the tape, then the farewell; until there is nothing more, the socket takes no
     /// more, or it is the turn of others.
     fn flush(&mut self, tape: &Tape, now: Instant) {
-        let missed = self.reader.take_missed();
-        if missed > 0 {
-            self.tell(&room::missed(missed));
-        }
         let mut written = 0;
         let mut tape_written = 0;
         while written < FLUSH_BYTES_MAX {
@@ -345,6 +358,12 @@ impl<S: Socket> Connection<S> {
 
     /// Writes once; `None` if it is owed nothing.
     fn write_once(&mut self, tape: &Tape) -> io::Result<Option<usize>> {
+        // One who missed lines is told so before it gets others, and once: while earlier private lines are not taken,
+        // the lines are only counted.
+        if self.reader.has_missed() && self.private_bytes() == 0 {
+            let missed = self.reader.take_missed();
+            self.tell(&room::missed(missed));
+        }
         let stop = self.stop(tape).offset;
         let private = self.busy.as_ref().map_or(&[][..], |busy| &busy.private[busy.private_sent..]);
         if private.is_empty()
@@ -354,7 +373,9 @@ impl<S: Socket> Connection<S> {
         }
         let mut slices = Slices::new();
         slices.push(private);
-        self.reader.owed(tape, stop, &mut slices);
+        if !self.reader.has_missed() {
+            self.reader.owed(tape, stop, &mut slices);
+        }
         if slices.as_slice().is_empty() {
             return Ok(None);
         }
@@ -429,10 +450,58 @@ impl Busy {
 mod tests {
     use super::*;
 
+    /// A socket that takes a KiB, and then blocks.
+    struct KibibyteSocket {
+        is_full: bool,
+    }
+
+    impl Read for KibibyteSocket {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+    }
+
+    impl Write for KibibyteSocket {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.is_full = !self.is_full;
+            if self.is_full { Ok(bytes.len().min(1_024)) } else { Err(io::ErrorKind::WouldBlock.into()) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Socket for KibibyteSocket {
+        fn shutdown_write(&self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn peer_address(&self) -> io::Result<SocketAddr> {
+            Err(io::ErrorKind::NotConnected.into())
+        }
+    }
+
     #[test]
     fn an_idle_connection_is_small() {
         assert_eq!(size_of::<Reader>(), 24);
         // As in a release build: mio's socket is no larger than this one, but for a check in debug builds.
         assert_eq!(size_of::<Connection<std::net::TcpStream>>(), 56);
+    }
+
+    #[test]
+    fn private_lines_that_were_taken_do_not_pile_up() {
+        let tape = Tape::new(1_024).unwrap();
+        let socket = KibibyteSocket { is_full: false };
+        let mut connection = Connection::refused(socket, tape.end());
+        connection.tell(&"x".repeat(32 * 1_024));
+        for _ in 0..10_000 {
+            connection.tell(&"x".repeat(1_024));
+            connection.output = Output::Writable;
+            connection.settle(&tape, Instant::now());
+        }
+        let busy = connection.busy.as_ref().unwrap();
+        assert_eq!(busy.private.len() - busy.private_sent, 32 * 1_024);
+        assert!(busy.private.capacity() <= 256 * 1_024, "{} bytes are kept", busy.private.capacity());
     }
 }

@@ -19,8 +19,9 @@ use log::info;
 use slab::Slab;
 
 use super::brake::{Brake, Served};
-use super::config::{Config, Lag, SCRATCH_BYTES, Seats};
+use super::config::{Config, Lag, PRIVATE_BYTES_MAX, SCRATCH_BYTES, Seats};
 use super::connection::{Connection, Handle, Input, Need, Output, Phase, Socket};
+use super::turn::Turn;
 use crate::relay::line::Framing;
 use crate::relay::reader::Pace;
 use crate::relay::room::{self, Room};
@@ -53,12 +54,13 @@ pub struct Hub<S> {
     connections: Slab<Connection<S>>,
     lists: Lists,
     brake: Brake,
+    turn: Turn,
     framing: Framing,
-    lag: Lag,
+    limits: Limits,
     seats: Seats,
     started: Instant,
-    /// Who is being refused, the earliest first.
-    refused: VecDeque<usize>,
+    /// Who is being refused.
+    refused: Vec<usize>,
     /// The grace times of those who leave. One that was extended is put back when it comes up.
     graces: BinaryHeap<Reverse<(Instant, Handle)>>,
     /// Up to where the tape was when everyone was last given their share.
@@ -76,10 +78,20 @@ struct Lists {
     readable: VecDeque<Handle>,
     /// Who is to be settled even if the tape does not move.
     touched: Vec<usize>,
+    /// Who was far behind when everyone was last looked at, and is to lose nothing.
+    far_behind: Vec<usize>,
     /// Who fell off the tail in this turn, and is to be let go for it.
     too_slow: Vec<usize>,
     /// Who is to be removed at the end of this turn.
     gone: Vec<usize>,
+}
+
+/// What holds for every connection.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    lag: Lag,
+    /// Private bytes after which a connection is not read until it takes some of them.
+    private_bytes_max: usize,
 }
 
 /// Why somebody left.
@@ -101,12 +113,16 @@ impl<S: Socket> Hub<S> {
             room: Room::new(config.room_options())?,
             connections: Slab::new(),
             lists: Lists::default(),
-            brake: Brake::new(config.backlog_bytes, config.backlog_bytes_min(), now),
+            brake: Brake::new(config.backlog_bytes, config.longest_line_bytes(), now),
+            turn: Turn::new(0),
             framing: config.framing(),
-            lag: config.lag,
+            limits: Limits {
+                lag: config.lag,
+                private_bytes_max: PRIVATE_BYTES_MAX.max(4 * config.longest_line_bytes()),
+            },
             seats,
             started: now,
-            refused: VecDeque::new(),
+            refused: Vec::new(),
             graces: BinaryHeap::new(),
             settled: Position::default(),
             scratch: vec![0; SCRATCH_BYTES].into(),
@@ -138,7 +154,7 @@ impl<S: Socket> Hub<S> {
             let mut connection = Connection::refused(stream, end);
             connection.tell(&room::full_house(self.seats.clients_max));
             self.connections.insert(connection);
-            self.refused.push_back(key);
+            self.refused.push(key);
             self.see_off(key, end, now);
         } else {
             let seconds = self.seconds(now);
@@ -164,37 +180,40 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Hears those who have something to say, each in turn, as far as the budgets allow; and gives up those whose grace
-    /// is over. Nothing is written.
+    /// Hears those who have something to say, each in turn, as far as the budgets allow. Nothing is written.
     pub fn react(&mut self, now: Instant) {
-        self.end_graces(now);
         self.brake.begin_turn(now);
+        self.turn = Turn::new(self.lists.readable.len());
         self.hear_all(now);
     }
 
-    /// Gives everyone what they are owed, sees who lags and who is slowest, and removes the departed. Returns how many
-    /// these were.
+    /// Gives everyone what they are owed, sees who lags and who is slowest, gives up those whose grace is over, and removes
+    /// the departed. Returns how many these were.
     pub fn settle(&mut self, now: Instant) -> usize {
         let tape = self.room.tape();
         let touched = mem::take(&mut self.lists.touched);
         if tape.end() == self.settled {
             for key in touched {
                 if let Some(connection) = self.connections.get_mut(key) {
-                    self.lists.settle(key, connection, tape, self.lag, now);
+                    self.lists.settle(key, connection, tape, self.limits, now);
                 }
             }
         } else {
-            let mut slowest = 0;
+            self.lists.far_behind.clear();
             for (key, connection) in &mut self.connections {
-                self.lists.settle(key, connection, tape, self.lag, now);
-                slowest = slowest.max(connection.healthy_bytes_behind(tape));
+                self.lists.settle(key, connection, tape, self.limits, now);
+                if connection.healthy_bytes_behind(tape) > self.brake.threshold() {
+                    self.lists.far_behind.push(key);
+                }
             }
-            self.brake.see_slowest(slowest);
             self.settled = tape.end();
         }
+        self.brake.see_slowest(self.slowest_bytes_behind());
         for key in mem::take(&mut self.lists.too_slow) {
             self.depart(key, &Why::TooSlow, now);
         }
+        // Not earlier: one who takes something in this very turn has a new grace.
+        self.end_graces(now);
         self.end_old_refusals();
         self.remove_gone()
     }
@@ -229,8 +248,18 @@ impl<S: Socket> Hub<S> {
         self.brake.may_talk_next_turn(Served::default()) && self.lists.readable.iter().any(may_talk)
     }
 
+    /// How far behind the slowest healthy reader is, if that is far, in bytes. Since the last look at everyone, only
+    /// those who were far behind then can be.
+    fn slowest_bytes_behind(&self) -> u64 {
+        let tape = self.room.tape();
+        let connections = self.lists.far_behind.iter().filter_map(|&key| self.connections.get(key));
+        connections.map(|connection| connection.healthy_bytes_behind(tape)).max().unwrap_or(0)
+    }
+
     fn is_full(&self) -> bool {
-        self.room.present() >= self.seats.clients_max
+        let clients_and_leavers = self.connections.len() - self.refused.len();
+        let Seats { clients_max, leavers_max, .. } = self.seats;
+        self.room.present() >= clients_max || clients_and_leavers >= clients_max + leavers_max
     }
 
     /// Seconds since the start: what the room knows as time.
@@ -283,15 +312,16 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Makes room for one more refusal by closing the earliest that was told all, if there is no room.
+    /// Makes room for more refusals by closing those who were told all, if there is no room.
     fn end_old_refusals(&mut self) {
         if self.can_admit() {
             return;
         }
         let connections = &mut self.connections;
-        let told = self.refused.iter().find(|&&key| connections[key].phase == Phase::Lingering);
-        if let Some(&key) = told {
-            self.lists.remove(key, &mut self.connections[key]);
+        for &key in &self.refused {
+            if connections[key].phase == Phase::Lingering {
+                self.lists.remove(key, &mut connections[key]);
+            }
         }
     }
 
@@ -332,15 +362,24 @@ impl Lists {
     }
 
     /// Gives one connection its share, and puts it on the list of what it needs next.
-    fn settle<S: Socket>(&mut self, key: usize, connection: &mut Connection<S>, tape: &Tape, lag: Lag, now: Instant) {
+    fn settle<S: Socket>(
+        &mut self,
+        key: usize,
+        connection: &mut Connection<S>,
+        tape: &Tape,
+        limits: Limits,
+        now: Instant,
+    ) {
         connection.is_touched = false;
         let pace = connection.keep_up(tape);
-        self.note_pace(key, pace, lag);
+        self.note_pace(key, pace, limits.lag);
         match connection.settle(tape, now) {
             Need::Nothing => {}
             Need::Flush => self.touch(key, connection),
-            Need::Read => self.queue(key, connection),
             Need::Removal => self.remove(key, connection),
+        }
+        if connection.wants_reading(limits.private_bytes_max) {
+            self.queue(key, connection);
         }
     }
 

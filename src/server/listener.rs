@@ -8,7 +8,7 @@ use log::{debug, warn};
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::config::{ACCEPT_RETRY, LISTEN_BACKLOG, SEND_BUFFER_BYTES};
+use super::config::{ACCEPT_RETRY, ACCEPTS_MAX, LISTEN_BACKLOG, SEND_BUFFER_BYTES};
 
 /// A listening socket, and whether it still owes us connections.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ impl Listener {
         if self.accept_at().is_none_or(|time| time > now) {
             return None;
         }
-        loop {
+        for _ in 0..ACCEPTS_MAX {
             match self.socket.accept() {
                 Ok((stream, _)) => {
                     self.state = State::Owed(now);
@@ -107,11 +107,12 @@ impl Listener {
                     if !matches!(self.state, State::OutOfResources(_)) {
                         warn!("cannot accept on {} for now: {error}", self.address);
                     }
-                    self.state = State::OutOfResources(now + ACCEPT_RETRY);
-                    return None;
+                    break;
                 }
             }
         }
+        self.state = State::OutOfResources(now + ACCEPT_RETRY);
+        None
     }
 }
 
@@ -126,7 +127,6 @@ fn is_of_one_connection(error: &io::Error) -> bool {
             | Kind::NetworkDown
             | Kind::NetworkUnreachable
             | Kind::HostUnreachable
-            | Kind::PermissionDenied
             | Kind::TimedOut
     )
 }

@@ -5,13 +5,14 @@ pub mod config;
 pub mod connection;
 pub mod hub;
 pub mod listener;
+pub mod turn;
 
 use std::collections::TryReserveError;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
 
-use log::{debug, info, warn};
+use log::{info, warn};
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
@@ -173,14 +174,12 @@ impl Server {
 
     /// Handles what signals came; false if the server is to stop at once.
     fn on_signals(&mut self, now: Instant) -> bool {
-        for signal in self.signals.pending() {
-            if signal == SIGHUP {
-                debug!("SIGHUP: nothing to do");
-                continue;
-            }
-            if self.stop_at.is_some() {
-                return false;
-            }
+        // Several that came together (a terminal's and a supervisor's, say) are one wish.
+        let wants_stop = self.signals.pending().filter(|&signal| signal != SIGHUP).count() > 0;
+        if wants_stop && self.stop_at.is_some() {
+            return false;
+        }
+        if wants_stop {
             info!("shutting down");
             self.stop_at = Some(now + SHUTDOWN_GRACE);
             self.listeners.clear();

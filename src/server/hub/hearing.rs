@@ -1,5 +1,6 @@
 //! How input is heard: who is read, how much of it, and what becomes of the lines.
 
+use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::time::Instant;
@@ -10,11 +11,8 @@ use super::{Hub, Why};
 use crate::relay::line::{Line, LineDecoder, clean};
 use crate::relay::room::{Outcome, Seat};
 use crate::relay::tape::Span;
-use crate::server::config::{PRIVATE_BYTES_MAX, SCRATCH_BYTES, TOLD_BYTES_MAX};
 use crate::server::connection::{Input, Intake, Output, Parked, Phase, Socket};
-
-/// Bytes that one `read` takes in at least, however little of a budget is left.
-const READ_BYTES_MIN: usize = 512;
+use crate::server::turn::SHARE_BYTES_MIN;
 
 /// Who is being heard, and how much more of it in this turn.
 struct Talker {
@@ -29,9 +27,9 @@ struct Talker {
 impl<S: Socket> Hub<S> {
     /// Goes through those who may have something to read, in the order in which they came, once.
     pub(super) fn hear_all(&mut self, now: Instant) {
+        let mut held = VecDeque::new();
         for _ in 0..self.lists.readable.len() {
-            if self.brake.is_spent() {
-                // Who was not reached keeps its place in the queue.
+            if self.brake.is_spent() || self.turn.is_spent() {
                 break;
             }
             let Some(handle) = self.lists.readable.pop_front() else { break };
@@ -40,6 +38,10 @@ impl<S: Socket> Hub<S> {
                 continue;
             }
             let input = match connection.phase {
+                Phase::Present(_) if self.brake.allowance(connection.served) == 0 => {
+                    held.push_back(handle);
+                    continue;
+                }
                 Phase::Present(seat) => self.hear(handle.key, seat, now),
                 Phase::Leaving | Phase::Parting | Phase::Lingering => self.discard(handle.key),
                 Phase::Gone => continue,
@@ -53,20 +55,21 @@ impl<S: Socket> Hub<S> {
                 Input::Drained | Input::Held => {}
             }
         }
+        // Who was held, or not reached, comes before those who had their turn.
+        held.append(&mut self.lists.readable);
+        self.lists.readable = held;
     }
 
     /// Hears one client: what was parked first, then what there is to read.
     fn hear(&mut self, key: usize, seat: Seat, now: Instant) -> Input {
         let connection = &mut self.connections[key];
         let allowance = self.brake.allowance(connection.served);
-        if allowance == 0 {
-            return Input::Queued;
-        }
         let mut talker = Talker {
             key,
             seat,
             tape_bytes_left: allowance as u64,
-            read_bytes_left: allowance.clamp(READ_BYTES_MIN, SCRATCH_BYTES),
+            // Under the brake, no more than can be heard: what is read beyond that is kept in memory.
+            read_bytes_left: self.turn.share().min(allowance.max(SHARE_BYTES_MIN)),
         };
         let mut intake = connection.take_intake();
         let input = match self.hear_parked(&mut talker, &mut intake, now) {
@@ -87,8 +90,10 @@ impl<S: Socket> Hub<S> {
 
     fn hear_parked(&mut self, talker: &mut Talker, intake: &mut Intake, now: Instant) -> Option<Input> {
         let mut rest = intake.parked.left();
+        let parked = rest.len();
         let stopped = self.hear_lines(talker, &mut intake.decoder, &mut rest, now);
         let left = rest.len();
+        self.turn.spend_read(parked - left);
         intake.parked.keep_last(left);
         stopped
     }
@@ -100,6 +105,7 @@ impl<S: Socket> Hub<S> {
                 Ok(0) => return self.hear_end(talker, &mut intake.decoder, now),
                 Ok(bytes) => {
                     talker.read_bytes_left -= bytes;
+                    self.turn.spend_read(bytes);
                     let mut rest = &scratch[..bytes];
                     let stopped = self.hear_lines(talker, &mut intake.decoder, &mut rest, now);
                     intake.parked = Parked::new(rest);
@@ -129,15 +135,13 @@ impl<S: Socket> Hub<S> {
         now: Instant,
     ) -> Option<Input> {
         loop {
-            if talker.tape_bytes_left == 0 {
-                return Some(Input::Queued);
-            }
             let connection = &self.connections[talker.key];
-            if !matches!(connection.phase, Phase::Present(_)) {
-                // What follows a farewell is read and dropped.
+            // What follows a farewell is read and dropped.
+            let is_over = !matches!(connection.phase, Phase::Present(_));
+            if is_over || talker.tape_bytes_left == 0 || self.turn.is_reply_spent() {
                 return Some(Input::Queued);
             }
-            if connection.private_bytes() >= PRIVATE_BYTES_MAX {
+            if connection.private_bytes() >= self.limits.private_bytes_max {
                 return Some(Input::Held);
             }
             let line = decoder.next(input, self.framing)?;
@@ -177,13 +181,15 @@ impl<S: Socket> Hub<S> {
             Outcome::Said(span) => {
                 let connection = &mut self.connections[talker.key];
                 let pace = connection.reader.skip_own(span);
-                self.lists.note_pace(talker.key, pace, self.lag);
+                self.lists.note_pace(talker.key, pace, self.limits.lag);
                 self.charge(talker, span);
             }
             Outcome::ToldAll(span) => self.charge(talker, span),
             Outcome::Reply(reply) => self.tell(talker.key, &reply),
             Outcome::Tell { to, message, told, untold } => {
-                let takes_it = self.connections.get(to).is_some_and(|other| other.private_bytes() < TOLD_BYTES_MAX);
+                let others_max = self.limits.private_bytes_max / 2;
+                let other = self.connections.get(to);
+                let takes_it = other.is_some_and(|other| other.has_room_for(message.len(), others_max));
                 if takes_it {
                     self.tell(to, &message);
                 }
@@ -196,24 +202,29 @@ impl<S: Socket> Hub<S> {
     /// Takes what was put on the tape off the budgets.
     fn charge(&mut self, talker: &mut Talker, span: Span) {
         talker.tape_bytes_left = talker.tape_bytes_left.saturating_sub(span.bytes());
-        self.connections[talker.key].served = self.brake.spend(span.bytes());
+        let served = &mut self.connections[talker.key].served;
+        *served = self.brake.spend_for(*served, span.bytes());
     }
 
     fn tell(&mut self, key: usize, lines: &str) {
         let connection = &mut self.connections[key];
         connection.tell(lines);
+        self.turn.spend_reply(lines.len());
         self.lists.touch(key, connection);
     }
 
     /// Reads and drops what somebody sends who has left: unread input would turn the close into a reset, which destroys
     /// what the kernel still has to deliver.
     fn discard(&mut self, key: usize) -> Input {
-        let mut left = SCRATCH_BYTES;
+        let mut left = self.turn.share();
         let connection = &mut self.connections[key];
         while left > 0 {
             match connection.read(&mut self.scratch[..left]) {
                 Ok(0) => return Input::Ended,
-                Ok(bytes) => left -= bytes,
+                Ok(bytes) => {
+                    left -= bytes;
+                    self.turn.spend_read(bytes);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Input::Drained,
                 Err(_) => {
