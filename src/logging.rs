@@ -4,7 +4,8 @@
 //! written only if stderr takes it at once; else it is dropped and counted, and the count is logged when stderr takes
 //! lines again.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,6 +22,11 @@ const MESSAGE_BYTES_MAX: usize = 2_000;
 /// How long nothing is tried after a write has failed.
 const PAUSE: Duration = Duration::from_secs(10);
 
+thread_local! {
+    /// Whether this thread is writing a line: a panic is then a failed write, which is caught.
+    static IS_WRITING: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Logs on stderr from now on, from `level` up.
 ///
 /// # Errors
@@ -29,7 +35,20 @@ pub fn init(level: LevelFilter) -> Result<(), SetLoggerError> {
     unblock_stderr_terminal();
     let inner = SimpleLogger::new().with_level(level).with_utc_timestamps();
     log::set_max_level(inner.max_level());
-    log::set_boxed_logger(Box::new(GuardedLog { inner, dropped: AtomicU64::new(0), failed: Mutex::new(None) }))
+    log::set_boxed_logger(Box::new(GuardedLog { inner, dropped: AtomicU64::new(0), failed: Mutex::new(None) }))?;
+    silence_failed_writes();
+    Ok(())
+}
+
+/// Has the panic of a failed write say nothing: it would say it on stderr, in many small writes of which each may block,
+/// and would look like a bug to whoever reads the log.
+fn silence_failed_writes() {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if !IS_WRITING.get() {
+            hook(info);
+        }
+    }));
 }
 
 /// A logger that neither blocks nor panics.
@@ -74,9 +93,11 @@ impl GuardedLog {
         }
         let message = &message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)];
         // A full disk, a stopped terminal, or a reader who closed the pipe just now makes `eprintln!` panic.
+        IS_WRITING.set(true);
         let written = catch_unwind(AssertUnwindSafe(|| {
             self.inner.log(&Record::builder().level(level).target(target).args(format_args!("{message}")).build());
         }));
+        IS_WRITING.set(false);
         *failed = written.is_err().then(Instant::now);
         written.is_ok()
     }

@@ -35,6 +35,10 @@ pub const FLUSH_BYTES_MAX: usize = 256 * 1024;
 /// Connections that one turn accepts.
 pub const ACCEPTS_MAX: usize = 64;
 
+/// Errors of single connections that are passed over, one after another, before accepting is postponed like any other
+/// that fails: an error that stays must not keep the loop.
+pub const ACCEPT_ERRORS_MAX: usize = 16;
+
 /// Events that one `poll` reports.
 pub const EVENTS_MAX: usize = 1_024;
 
@@ -51,7 +55,7 @@ pub const GRACE: Duration = Duration::from_secs(5);
 /// How long a server that shuts down goes on flushing.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
-/// When accepting is tried again after there was no descriptor or memory for it.
+/// When accepting is tried again after it failed.
 pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// What happens to one who falls off the tail of the tape.

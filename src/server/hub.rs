@@ -100,6 +100,8 @@ enum Why {
     Farewell,
     EndOfInput,
     Reset(io::Error),
+    /// A write failed, and nothing is left to read.
+    Unwritable,
     TooSlow,
 }
 
@@ -282,7 +284,7 @@ impl<S: Socket> Hub<S> {
                 connection.tell(&room::too_slow());
                 self.see_off(key, left.stop, now);
             }
-            Why::Reset(_) => self.lists.remove(key, connection),
+            Why::Reset(_) | Why::Unwritable => self.lists.remove(key, connection),
         }
     }
 
@@ -396,6 +398,7 @@ impl fmt::Display for Why {
             Why::Farewell => f.write_str("said goodbye"),
             Why::EndOfInput => f.write_str("end of input"),
             Why::Reset(error) => write!(f, "{error}"),
+            Why::Unwritable => f.write_str("writing to it failed"),
             Why::TooSlow => f.write_str("read too slowly"),
         }
     }

@@ -8,7 +8,7 @@ use log::{debug, warn};
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::config::{ACCEPT_RETRY, ACCEPTS_MAX, LISTEN_BACKLOG, SEND_BUFFER_BYTES};
+use super::config::{ACCEPT_ERRORS_MAX, ACCEPT_RETRY, LISTEN_BACKLOG, SEND_BUFFER_BYTES};
 
 /// A listening socket, and whether it still owes us connections.
 #[derive(Debug)]
@@ -26,8 +26,9 @@ enum State {
     Drained,
     /// Somebody may be waiting, since then.
     Owed(Instant),
-    /// Somebody waits, and there was no descriptor or memory: to be tried again at this time.
-    OutOfResources(Instant),
+    /// Somebody waits who could not be taken in, for want of a descriptor or of memory, or because accepting fails again
+    /// and again: to be tried again at this time.
+    Postponed(Instant),
 }
 
 impl Listener {
@@ -72,7 +73,7 @@ impl Listener {
 
     /// Learns that a descriptor became free: accepting is worth a try at once.
     pub fn on_descriptor_freed(&mut self, now: Instant) {
-        if let State::OutOfResources(until) = &mut self.state {
+        if let State::Postponed(until) = &mut self.state {
             *until = now;
         }
     }
@@ -82,7 +83,7 @@ impl Listener {
         match self.state {
             State::Drained => None,
             State::Owed(since) => Some(since),
-            State::OutOfResources(until) => Some(until),
+            State::Postponed(until) => Some(until),
         }
     }
 
@@ -91,8 +92,17 @@ impl Listener {
         if self.accept_at().is_none_or(|time| time > now) {
             return None;
         }
-        for _ in 0..ACCEPTS_MAX {
-            match self.socket.accept() {
+        self.accept_with(now, TcpListener::accept)
+    }
+
+    fn accept_with(
+        &mut self,
+        now: Instant,
+        mut accept: impl FnMut(&TcpListener) -> io::Result<(TcpStream, SocketAddr)>,
+    ) -> Option<TcpStream> {
+        let mut errors = 0;
+        loop {
+            match accept(&self.socket) {
                 Ok((stream, _)) => {
                     self.state = State::Owed(now);
                     return Some(stream);
@@ -101,18 +111,25 @@ impl Listener {
                     self.state = State::Drained;
                     return None;
                 }
-                // That one is gone; the next one may be well.
-                Err(error) if is_of_one_connection(&error) => debug!("accepting on {}: {error}", self.address),
+                // That one is gone; the next one may be well. But not all of them can be ill: a security module, say,
+                // refuses before the connection is taken off the queue, so that the same one is met for ever.
+                Err(error) if is_of_one_connection(&error) && errors < ACCEPT_ERRORS_MAX => {
+                    errors += 1;
+                    debug!("accepting on {}: {error}", self.address);
+                }
                 Err(error) => {
-                    if !matches!(self.state, State::OutOfResources(_)) {
-                        warn!("cannot accept on {} for now: {error}", self.address);
-                    }
-                    break;
+                    self.postpone(now, &error);
+                    return None;
                 }
             }
         }
-        self.state = State::OutOfResources(now + ACCEPT_RETRY);
-        None
+    }
+
+    fn postpone(&mut self, now: Instant, error: &io::Error) {
+        if !matches!(self.state, State::Postponed(_)) {
+            warn!("cannot accept on {} for now: {error}", self.address);
+        }
+        self.state = State::Postponed(now + ACCEPT_RETRY);
     }
 }
 
@@ -169,5 +186,41 @@ mod tests {
         assert!(listener.accept_at().is_some(), "there may be a third");
         assert!(listener.accept(Instant::now()).is_none());
         assert_eq!(listener.accept_at(), None);
+    }
+
+    #[test]
+    fn an_error_that_stays_is_not_tried_for_ever() {
+        let now = Instant::now();
+        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        listener.on_readable(now);
+        for retry in 0..3 {
+            let mut tries = 0;
+            let fail = |_: &TcpListener| {
+                tries += 1;
+                Err(io::ErrorKind::PermissionDenied.into())
+            };
+            let now = now + retry * ACCEPT_RETRY;
+            assert!(listener.accept_with(now, fail).is_none());
+            assert_eq!(tries, 1 + ACCEPT_ERRORS_MAX);
+            assert_eq!(listener.accept_at(), Some(now + ACCEPT_RETRY), "the edge is still owed");
+        }
+        let _peer = Peer::connect(listener.address()).unwrap();
+        assert!(listener.accept(now).is_none(), "not before its time");
+        assert!(listener.accept(now + 3 * ACCEPT_RETRY).is_some());
+    }
+
+    #[test]
+    fn a_connection_that_fails_does_not_keep_the_next_one_waiting() {
+        let now = Instant::now();
+        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let _peer = Peer::connect(listener.address()).unwrap();
+        listener.on_readable(now);
+        let mut errors = [io::ErrorKind::ConnectionAborted, io::ErrorKind::Interrupted].into_iter();
+        let stream = listener.accept_with(now, |socket| match errors.next() {
+            Some(error) => Err(error.into()),
+            None => socket.accept(),
+        });
+        assert!(stream.is_some());
+        assert_eq!(listener.accept_at(), Some(now));
     }
 }

@@ -114,8 +114,12 @@ impl<S: Socket> Hub<S> {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && connection.output != Output::Broken => {
-                    return Input::Drained;
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if connection.output != Output::Broken {
+                        return Input::Drained;
+                    }
+                    self.depart(talker.key, &Why::Unwritable, now);
+                    return Input::Ended;
                 }
                 Err(error) => {
                     self.depart(talker.key, &Why::Reset(error), now);
