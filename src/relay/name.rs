@@ -71,12 +71,14 @@ impl fmt::Display for Name {
     }
 }
 
-/// Folds case away: upper case first, so that ß and SS, ς and σ, ſ and s meet.
+/// Folds case away: upper case before lower case, so that ß and SS, ς and σ, ſ and s meet; and lower case before that,
+/// because ẞ has no other upper case.
 ///
 /// This is the simple way of the standard library; it joins at least what Unicode's default caseless matching joins
 /// for letters, and NFC again after it, because case mapping may denormalise.
 pub fn fold(name: &str) -> Box<str> {
-    name.nfc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfc().collect::<String>().into()
+    let lower = name.nfc().flat_map(char::to_lowercase);
+    lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfc().collect::<String>().into()
 }
 
 fn is_of_names(c: char) -> bool {
@@ -141,10 +143,29 @@ mod tests {
 
     #[test]
     fn names_that_differ_in_case_alone_are_the_same() {
-        let same = [("Ana", "aNA"), ("STRASSE", "straße"), ("ΟΔΟΣ", "οδος"), ("É", "e\u{301}"), ("ſ", "S")];
+        let same = [
+            ("Ana", "aNA"),
+            ("STRASSE", "straße"),
+            ("ΟΔΟΣ", "οδος"),
+            ("É", "e\u{301}"),
+            ("ſ", "S"),
+            ("STRAẞE", "straße"),
+        ];
         for (a, b) in same {
             assert_eq!(Name::parse(a).unwrap().folded(), Name::parse(b).unwrap().folded(), "{a} {b}");
         }
         assert_ne!(fold("ana"), fold("anna"));
+    }
+
+    #[test]
+    fn every_case_of_every_letter_is_the_same() {
+        let has_case = |&c: &char| !c.to_lowercase().eq([c]) || !c.to_uppercase().eq([c]);
+        for c in (char::MIN..=char::MAX).filter(has_case) {
+            let letter = c.to_string();
+            let (lower, upper, folded) = (letter.to_lowercase(), letter.to_uppercase(), fold(&letter));
+            for case in [&lower, &upper, &lower.to_uppercase(), &upper.to_lowercase(), &*folded] {
+                assert_eq!(fold(case), folded, "{letter} {case}");
+            }
+        }
     }
 }
