@@ -1,0 +1,293 @@
+//! Lines and commands in a room, from a handful who come, talk and go: what it says is of one of the forms that there
+//! are, and the roster is what was said of it.
+//!
+//! Input: who gets a line, up to how many presence is announced, the history, the limit of a line (a byte each), the
+//! greeting (`|` for a new line); then, in lines, who speaks and how much later (a byte), and what.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use pollchat::relay::line::{clean, is_obeyed};
+use pollchat::relay::name::{NAME_CHARS_MAX, Name, NameError, fold};
+use pollchat::relay::room::{Audience, ClientNumber, Outcome, Room, Seat};
+use pollchat::relay::tape::Span;
+use pollchat::server::config::Config;
+
+/// How many can be present.
+const MEMBERS_MAX: u8 = 6;
+/// How many names that were given up are kept in mind.
+const FORMER_NAMES_MAX: usize = 8;
+
+/// Reads `data` as said above, and panics if something does not hold.
+pub(crate) fn run(data: &[u8]) {
+    let [audience, announce_up_to, history_lines, line_bytes_max, rest @ ..] = data else { return };
+    let mut lines = rest.split(|&byte| byte == b'\n');
+    let config = Config {
+        audience: [Audience::Others, Audience::Everyone, Audience::Sender][usize::from(audience % 3)],
+        announce_up_to: usize::from(announce_up_to % (MEMBERS_MAX + 1)),
+        history_lines: u64::from(*history_lines),
+        line_bytes_max: usize::from(*line_bytes_max).max(1),
+        greeting: String::from_utf8_lossy(lines.next().unwrap_or_default()).replace('|', "\n"),
+        ..Config::default()
+    };
+    let mut party = Party::new(config);
+    for step in lines {
+        if let [who, raw @ ..] = step {
+            party.step(*who, raw);
+        }
+    }
+    party.room.announce_shutdown();
+    assert_eq!(party.added(), "* the server is shutting down\n");
+}
+
+/// A room, and what is known of it by what it said.
+struct Party {
+    room: Room,
+    config: Config,
+    /// Who is here, in the order of coming.
+    members: Vec<Member>,
+    /// What some were called who have left, or have another name now.
+    former_names: VecDeque<String>,
+    last_number: Option<ClientNumber>,
+    /// How much of the tape was looked at.
+    seen_bytes: u64,
+    now: u32,
+}
+
+struct Member {
+    key: usize,
+    seat: Seat,
+    name: String,
+    given_name: String,
+    lines: u64,
+    came: u32,
+}
+
+impl Party {
+    fn new(mut config: Config) -> Party {
+        config.backlog_bytes = config.longest_line_bytes();
+        let room = Room::new(config.room_options()).unwrap();
+        let (members, former_names) = (Vec::new(), VecDeque::new());
+        Party { room, config, members, former_names, last_number: None, seen_bytes: 0, now: 0 }
+    }
+
+    /// One who was absent comes; it says `raw`; if that is nothing, its connection ends.
+    fn step(&mut self, who: u8, raw: &[u8]) {
+        let key = usize::from(who % MEMBERS_MAX);
+        self.now += u32::from(who / MEMBERS_MAX);
+        let at = self.members.iter().position(|member| member.key == key).unwrap_or_else(|| self.join(key));
+        let mut buffer = String::new();
+        let line = clean(&raw[..raw.len().min(self.config.line_bytes_max)], &mut buffer);
+        self.hear(at, line);
+        if line.is_empty() {
+            self.leave(at);
+        }
+        self.check_roster();
+        self.check_former_names();
+    }
+
+    fn join(&mut self, key: usize) -> usize {
+        let welcome = self.room.join(key, self.now);
+        let name = format!("client-{}", welcome.number);
+        assert!(self.last_number.is_none_or(|last| last < welcome.number), "numbers are not reused");
+        self.last_number = Some(welcome.number);
+
+        let (seat, came) = (welcome.seat, self.now);
+        self.members.push(Member { key, seat, name: name.clone(), given_name: name.clone(), lines: 0, came });
+        let added = self.added();
+        assert_eq!(added.len() as u64, welcome.announced);
+        assert_eq!(added, self.presence(&name, "joined"));
+
+        let notices = notices(&welcome.private);
+        let greeting = self.config.greeting.lines().count();
+        assert_eq!(notices[0], format!("you are {name}; /help lists what you can do"));
+        let shown = match notices[1 + greeting..] {
+            [] => 0,
+            [history] => history.split_once(" earlier line").unwrap().0.parse().unwrap(),
+            _ => panic!("not of a welcome: {notices:?}"),
+        };
+        assert!(shown <= self.config.history_lines);
+        let (tape, place) = (self.room.tape(), welcome.reader.cursor().offset);
+        if place >= tape.tail() {
+            let history = text(tape.slices(place, tape.end().offset));
+            assert_eq!(history.lines().filter(|line| !line.starts_with('*')).count() as u64, shown);
+            assert!(shown == 0 || !history.starts_with('*'), "history begins with a line");
+        }
+        self.members.len() - 1
+    }
+
+    fn leave(&mut self, at: usize) {
+        let left = self.room.leave(self.members[at].seat);
+        assert_eq!((&left.name, left.stop.offset), (&self.members[at].name, self.seen_bytes));
+        let added = self.added();
+        assert_eq!(added.len() as u64, left.announced);
+        assert_eq!(added, self.presence(&self.members[at].name, "left"));
+        let member = self.members.remove(at);
+        self.note_former(member.name);
+    }
+
+    fn hear(&mut self, at: usize, line: &str) {
+        let outcome = self.room.hear(self.members[at].seat, line, self.now);
+        let added = self.added();
+        let (member, audience) = (&mut self.members[at], self.config.audience);
+        match outcome {
+            Outcome::Said(span) | Outcome::ToldAll(span) if is_spoken(line) => {
+                assert_eq!(span_bytes(span), added.len());
+                assert_ne!(audience, Audience::Sender);
+                member.check_said(line, &added);
+            }
+            Outcome::Reply(text) if is_spoken(line) => {
+                assert_eq!((added.as_str(), audience), ("", Audience::Sender));
+                member.check_said(line, &text);
+            }
+            Outcome::ToldAll(span) => {
+                assert_eq!(span_bytes(span), added.len());
+                let former = member.check_renamed(&added);
+                self.note_former(former);
+            }
+            // Whatever follows puts nothing on the tape.
+            _ if !added.is_empty() => panic!("{line:?} put this on the tape: {added:?}"),
+            Outcome::Nothing => assert_eq!(line, ""),
+            Outcome::Leave => self.leave(at),
+            Outcome::Reply(text) => self.check_reply(at, line, &text),
+            Outcome::Tell { to, message, told, untold } => {
+                let name = &self.members[at].name;
+                let target = &self.members.iter().find(|member| member.key == to).expect("one who is here").name;
+                let text = message.strip_prefix(&format!("* {name} tells you: ")).expect("who tells it");
+                assert_eq!(notices(&message).len(), 1);
+                assert!(line.trim_end_matches([' ', '\t']).ends_with(text.trim_end_matches('\n')));
+                let called = line.split([' ', '\t']).filter(|word| !word.is_empty()).nth(1).unwrap();
+                assert_eq!(fold(called), fold(target));
+                assert_eq!(told, format!("* you told {target}: {text}"));
+                assert_eq!(untold, format!("* {target} is not reading: not told\n"));
+            }
+            Outcome::Said(_) => panic!("{line:?} was said: {added:?}"),
+        }
+    }
+
+    fn check_reply(&self, at: usize, line: &str, text: &str) {
+        let notices = notices(text);
+        assert!(line.starts_with('/') && !line.starts_with("//"));
+        if let Some(name) = notices[0].strip_prefix("the name ").and_then(|rest| rest.strip_suffix(" is taken")) {
+            let holder = match Name::parse(name) {
+                Err(NameError::Reserved) => return,
+                name => name.unwrap(),
+            };
+            let is_held = |(i, other): (usize, &Member)| i != at && *fold(&other.name) == *holder.folded();
+            assert!(self.members.iter().enumerate().any(is_held), "{name:?} is free");
+        }
+    }
+
+    /// Whether `/who` and `/msg` know those who are here by what they are called, and no two are called the same.
+    fn check_roster(&mut self) {
+        assert_eq!(self.room.present(), self.members.len());
+        let Some(asker) = self.members.first() else { return };
+        let mut rows: String = self.members.iter().map(|member| member.row(self.now)).collect();
+        rows += &format!("* {} here\n", self.members.len());
+        match self.room.hear(asker.seat, "/who", self.now) {
+            Outcome::Reply(who) => assert_eq!(who, rows),
+            other => panic!("/who does this: {other:?}"),
+        }
+        for (i, member) in self.members.iter().enumerate() {
+            member.check_name();
+            assert_eq!(self.room.name(member.seat), member.name);
+            let (lower, upper) = (member.name.to_lowercase(), member.name.to_uppercase());
+            for other in &self.members[..i] {
+                let is_same = lower == other.name.to_lowercase() || upper == other.name.to_uppercase();
+                assert!(!is_same, "two are called {} and {}", member.name, other.name);
+            }
+            for called in [&member.name, &lower, &upper] {
+                match self.room.hear(asker.seat, &format!("/msg {called} x"), self.now) {
+                    Outcome::Tell { to, .. } => assert_eq!(to, member.key),
+                    other => panic!("to tell {} as {called} does this: {other:?}", member.name),
+                }
+            }
+        }
+    }
+
+    /// Whether nobody is found by a name that was given up, unless another one took it.
+    fn check_former_names(&mut self) {
+        let Some(asker) = self.members.first() else { return };
+        for name in &self.former_names {
+            let holder = self.members.iter().find(|member| fold(&member.name) == fold(name));
+            match (self.room.hear(asker.seat, &format!("/msg {name} x"), self.now), holder) {
+                (Outcome::Tell { to, .. }, Some(holder)) => assert_eq!(to, holder.key),
+                (Outcome::Reply(reply), None) => assert_eq!(reply, format!("* nobody here is called {name}\n")),
+                (other, _) => panic!("to tell {name}, as one was called, does this: {other:?}"),
+            }
+        }
+    }
+
+    fn note_former(&mut self, name: String) {
+        self.former_names.push_back(name);
+        if self.former_names.len() > FORMER_NAMES_MAX {
+            self.former_names.pop_front();
+        }
+    }
+
+    /// What was put on the tape since this was last asked: at most a line.
+    fn added(&mut self) -> String {
+        let end = self.room.tape().end().offset;
+        let added = text(self.room.tape().slices(self.seen_bytes, end));
+        self.seen_bytes = end;
+        assert!(added.is_empty() || added.find('\n') == Some(added.len() - 1), "one whole line: {added:?}");
+        assert!(!added.trim_end_matches('\n').chars().any(is_obeyed), "clean: {added:?}");
+        added
+    }
+
+    /// What all are told of one who comes or goes.
+    fn presence(&self, name: &str, what: &str) -> String {
+        let is_told = self.members.len() <= self.config.announce_up_to;
+        if is_told { format!("* {name} {what}\n") } else { String::new() }
+    }
+}
+
+impl Member {
+    fn check_said(&mut self, line: &str, said: &str) {
+        // Of two slashes at the beginning one is taken off.
+        let text = line.strip_prefix('/').unwrap_or(line);
+        assert_eq!(said, format!("{}> {text}\n", self.name));
+        self.lines += 1;
+    }
+
+    /// Takes the new name out of word of it, and returns the old one.
+    fn check_renamed(&mut self, notice: &str) -> String {
+        let name = notice.strip_prefix(&format!("* {} is now ", self.name)).and_then(|rest| rest.strip_suffix('\n'));
+        mem::replace(&mut self.name, name.expect("word of a new name").to_owned())
+    }
+
+    fn check_name(&self) {
+        let is_of_form = (1..=NAME_CHARS_MAX).contains(&self.name.chars().count())
+            && self.name.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_');
+        let lower = self.name.to_lowercase();
+        let is_reserved = lower == "server" || lower.starts_with("client-");
+        assert!(self.name == self.given_name || (is_of_form && !is_reserved), "{:?} is no name", self.name);
+    }
+
+    fn row(&self, now: u32) -> String {
+        let plural = if self.lines == 1 { "" } else { "s" };
+        format!("* here: {}, {} line{plural}, {} min\n", self.name, self.lines, (now - self.came) / 60)
+    }
+}
+
+/// Whether a line is to be said: it is not empty, nor a command.
+fn is_spoken(line: &str) -> bool {
+    let is_command = line.starts_with('/') && !line.starts_with("//");
+    !line.is_empty() && !is_command && !["fin", "exit"].contains(&line.to_ascii_lowercase().as_str())
+}
+
+/// The texts of the notices that one is told in private.
+fn notices(private: &str) -> Vec<&str> {
+    let lines = private.strip_suffix('\n').expect("whole lines").split('\n');
+    let notices: Vec<&str> = lines.map(|line| line.strip_prefix("* ").expect("notices")).collect();
+    assert!(!notices.iter().any(|notice| notice.chars().any(is_obeyed)), "clean: {notices:?}");
+    notices
+}
+
+fn text(slices: [&[u8]; 2]) -> String {
+    String::from_utf8(slices.concat()).expect("whole characters")
+}
+
+fn span_bytes(span: Span) -> usize {
+    usize::try_from(span.bytes()).unwrap()
+}

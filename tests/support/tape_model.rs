@@ -1,0 +1,309 @@
+//! A tape and its readers beside a naive model: a list of what was said, and per reader, what it got.
+
+// Whoever includes this uses a part of it.
+#![allow(dead_code, unreachable_pub)]
+
+use std::io::Write as _;
+
+use pollchat::relay::reader::{HOLES_MAX, Pace, Reader, Slices};
+use pollchat::relay::tape::{Position, Span, Tape};
+
+/// One thing that can happen.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// A reader says a line with this much padding.
+    Say(usize, usize),
+    /// The room gives notice; if by a reader, that one is not to get it.
+    Announce(Option<usize>, usize),
+    /// A reader's socket takes this many bytes, and then no more.
+    Take(usize, usize),
+    /// Everyone is looked at for lag.
+    KeepUp,
+    /// A newcomer takes a reader's place, and is to see this many earlier lines.
+    Join(usize, u64),
+    /// A reader leaves: it says nothing more, and is owed what was put on the tape before.
+    Leave(usize),
+    /// A reader is let go: it leaves, and is owed nothing.
+    Dismiss(usize),
+    /// A reader and the next one say so many lines by turns.
+    Chat(usize, usize),
+}
+
+/// What was put on the tape, in order.
+#[derive(Clone, Debug)]
+struct Entry {
+    /// Where it begins.
+    offset: u64,
+    by: Option<u32>,
+    is_said: bool,
+    text: String,
+}
+
+/// What a reader got, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Got {
+    Line(String),
+    Missed(u64),
+}
+
+/// A reader with a socket, as a connection uses it.
+struct Listener {
+    number: u32,
+    reader: Reader,
+    /// The rest of a torn line, to be taken before anything else.
+    rest: Vec<u8>,
+    received: Vec<u8>,
+    got: Vec<Got>,
+    /// The first entry that it may get.
+    first: usize,
+    /// Once it leaves: the end of what it is owed, and how many entries come before that.
+    stop: Option<(Position, usize)>,
+    /// Whether it was ever overtaken: only then may it have passed notices unseen without a word.
+    was_overtaken: bool,
+}
+
+/// A tape, its readers, and what is known of both.
+pub struct World {
+    tape: Tape,
+    capacity: usize,
+    entries: Vec<Entry>,
+    listeners: Vec<Listener>,
+    numbers: u32,
+}
+
+impl World {
+    /// An empty tape of this size, and this many readers.
+    pub fn new(capacity: usize, listeners: usize) -> World {
+        let tape = Tape::new(capacity).unwrap();
+        let mut world = World { tape, capacity, entries: Vec::new(), listeners: Vec::new(), numbers: 0 };
+        for place in 0..listeners {
+            let listener = world.newcomer(0);
+            world.listeners.insert(place, listener);
+        }
+        world
+    }
+
+    fn newcomer(&mut self, history: u64) -> Listener {
+        let place = self.tape.back(history);
+        self.numbers += 1;
+        let said_before = self.entries.iter().filter(|entry| entry.is_said).count() as u64;
+        assert_eq!(self.tape.end().line, said_before, "the tape counts said lines");
+        let shown = said_before - place.line;
+        assert!(shown <= history);
+        // What it stands before: a said line, or the end.
+        let first = self.entries.partition_point(|entry| entry.offset < place.offset);
+        let boundary = self.entries.get(first).map_or(self.tape.end().offset, |entry| entry.offset);
+        assert_eq!(place.offset, boundary, "a place stands between two lines");
+        if shown > 0 {
+            assert!(self.entries[first].is_said, "history begins with a line");
+        }
+        if shown < history {
+            self.check_history_is_all_there_is(first);
+        }
+        Listener {
+            number: self.numbers,
+            reader: Reader::at(place),
+            rest: Vec::new(),
+            received: Vec::new(),
+            got: Vec::new(),
+            first,
+            stop: None,
+            was_overtaken: false,
+        }
+    }
+
+    /// Less than was asked for was shown: then the said line before it must (nearly) be in the older half of the tape.
+    fn check_history_is_all_there_is(&self, first: usize) {
+        let checkpoint_distance = (self.capacity / 16).max(1) as u64 + 200;
+        if let Some(before) = self.entries[..first].iter().rfind(|entry| entry.is_said) {
+            let middle = self.tape.end().offset.saturating_sub(self.capacity as u64 / 2);
+            assert!(before.offset < middle + checkpoint_distance, "history gives what half of the tape holds");
+        }
+    }
+
+    /// Lets `step` happen.
+    pub fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Say(who, padding) => self.say(who, padding),
+            Step::Announce(who, padding) => self.announce(who, padding),
+            Step::Take(who, bytes) => self.listeners[who].take(&self.tape, bytes),
+            Step::KeepUp => self.keep_up(),
+            Step::Join(who, history) => {
+                let newcomer = self.newcomer(history);
+                let left = std::mem::replace(&mut self.listeners[who], newcomer);
+                self.check(&left, false);
+            }
+            Step::Leave(who) => {
+                self.listeners[who].stop.get_or_insert((self.tape.end(), self.entries.len()));
+            }
+            Step::Dismiss(who) => {
+                let listener = &mut self.listeners[who];
+                let (stop, _) = *listener.stop.get_or_insert((self.tape.end(), self.entries.len()));
+                listener.was_overtaken = true;
+                listener.reader.give_up(stop);
+            }
+            Step::Chat(who, lines) => {
+                for turn in 0..lines {
+                    self.say((who + turn % 2) % self.listeners.len(), 0);
+                }
+            }
+        }
+    }
+
+    fn say(&mut self, who: usize, padding: usize) {
+        let number = self.listeners[who].number;
+        if self.listeners[who].stop.is_some() {
+            return;
+        }
+        let text = format!("client-{number}> {} {}", self.entries.len(), "x".repeat(padding));
+        let span = self.tape.say(&[&text]);
+        assert_eq!((span.bytes(), span.lines()), (text.len() as u64 + 1, 1));
+        self.enter(span, Some(number), text);
+        self.skip_own(who, span);
+    }
+
+    fn announce(&mut self, who: Option<usize>, padding: usize) {
+        let who = who.filter(|&who| self.listeners[who].stop.is_none());
+        let text = format!("{} notice {}", self.entries.len(), "y".repeat(padding));
+        let span = self.tape.announce(&[&text]);
+        assert_eq!(span.lines(), 0);
+        self.enter(span, who.map(|who| self.listeners[who].number), format!("* {text}"));
+        if let Some(who) = who {
+            self.skip_own(who, span);
+        }
+    }
+
+    fn enter(&mut self, span: Span, by: Option<u32>, text: String) {
+        self.entries.push(Entry { offset: span.start.offset, by, is_said: span.lines() > 0, text });
+    }
+
+    fn skip_own(&mut self, who: usize, span: Span) {
+        let before = self.listeners[who].reader.cursor();
+        let pace = self.listeners[who].reader.skip_own(span);
+        if pace == Pace::Overtaken {
+            self.listeners[who].was_overtaken = true;
+            assert!(self.own_stretches(who, before) > HOLES_MAX, "nobody is moved before the list is full");
+        }
+    }
+
+    /// How many stretches of its own one has on the tape from `place` on.
+    fn own_stretches(&self, who: usize, place: Position) -> usize {
+        let number = Some(self.listeners[who].number);
+        let is_own = |entry: &Entry| entry.by == number && entry.offset >= place.offset;
+        self.entries.chunk_by(|a, b| is_own(a) == is_own(b)).filter(|stretch| is_own(&stretch[0])).count()
+    }
+
+    fn keep_up(&mut self) {
+        for listener in &mut self.listeners {
+            let stop = listener.stop(&self.tape);
+            let cursor = listener.reader.cursor().offset;
+            let lags = cursor < self.tape.tail() && cursor < stop.offset;
+            let pace = listener.reader.keep_up(&self.tape, stop);
+            assert_eq!(pace == Pace::Overtaken, lags);
+            listener.was_overtaken |= lags;
+        }
+    }
+
+    /// Lets everyone take all, and looks at what they got.
+    pub fn finish(mut self) {
+        for who in 0..self.listeners.len() {
+            let stretches = self.own_stretches(who, self.listeners[who].reader.cursor());
+            assert!(stretches <= HOLES_MAX, "the list of own stretches is bounded");
+        }
+        self.keep_up();
+        for mut listener in std::mem::take(&mut self.listeners) {
+            listener.take(&self.tape, usize::MAX);
+            let lags = listener.stop.is_none() && listener.reader.is_lagging();
+            assert!(!lags, "who has all lags no more");
+            self.check(&listener, true);
+        }
+    }
+
+    /// Whether a listener got each line of the others once, whole and in order, or was told how many it missed; and
+    /// nothing else.
+    fn check(&self, listener: &Listener, has_all: bool) {
+        let entries = &self.entries[..listener.stop.map_or(self.entries.len(), |(_, entries)| entries)];
+        let mut next = listener.first;
+        let mut missed = 0;
+        let is_due = |entry: &Entry| entry.by != Some(listener.number);
+        for got in &listener.got {
+            match got {
+                Got::Missed(lines) => missed += lines,
+                Got::Line(text) => {
+                    let at = next
+                        + entries[next..].iter().position(|entry| entry.text == *text).unwrap_or_else(|| {
+                            panic!("{text:?} was never put on the tape, or came twice, or late");
+                        });
+                    assert!(is_due(&entries[at]), "{text:?} is its own");
+                    let passed = entries[next..at].iter().filter(|entry| is_due(entry));
+                    let (said, notices): (Vec<_>, Vec<_>) = passed.partition(|entry| entry.is_said);
+                    assert_eq!(said.len() as u64, missed, "exactly the missed lines are counted, before {text:?}");
+                    assert!(missed > 0 || notices.is_empty() || listener.was_overtaken, "a notice was lost");
+                    missed = 0;
+                    next = at + 1;
+                }
+            }
+        }
+        if has_all {
+            let left = entries[next..].iter().filter(|entry| entry.is_said && is_due(entry)).count();
+            assert_eq!(left as u64, missed, "everyone has all in the end");
+        }
+    }
+}
+
+impl Listener {
+    /// The end of what it is owed.
+    fn stop(&self, tape: &Tape) -> Position {
+        self.stop.map_or(tape.end(), |(stop, _)| stop)
+    }
+
+    /// Takes up to `bytes` bytes, as a connection would write them: a torn line's rest first, then word of what was
+    /// missed, then the tape.
+    fn take(&mut self, tape: &Tape, mut bytes: usize) {
+        let stop = self.stop(tape).offset;
+        let of_rest = bytes.min(self.rest.len());
+        self.receive_rest(of_rest);
+        bytes -= of_rest;
+        let cursor = self.reader.cursor().offset;
+        if bytes == 0 || (cursor < tape.tail() && cursor < stop) {
+            return;
+        }
+        match self.reader.take_missed() {
+            0 => {}
+            lines => self.got.push(Got::Missed(lines)),
+        }
+        let mut has_advanced = false;
+        while bytes > 0 {
+            let mut slices = Slices::new();
+            self.reader.owed(tape, stop, &mut slices);
+            let in_one = self.reader.owed_in_one(tape, stop);
+            let mut offered = Vec::new();
+            slices.as_slice().iter().for_each(|slice| offered.extend_from_slice(slice));
+            assert!(in_one.is_none_or(|slice| slice == offered), "both ways to ask say the same");
+            let taken = bytes.min(offered.len());
+            if taken == 0 {
+                break;
+            }
+            self.received.write_all(&offered[..taken]).unwrap();
+            self.reader.advance(taken as u64);
+            has_advanced = true;
+            bytes -= taken;
+        }
+        if has_advanced {
+            self.reader.land(tape, &mut self.rest);
+        }
+        self.reader.tidy(tape);
+        self.split_received();
+    }
+
+    fn receive_rest(&mut self, bytes: usize) {
+        self.received.extend(self.rest.drain(..bytes));
+        self.split_received();
+    }
+
+    fn split_received(&mut self) {
+        let whole = self.received.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
+        let text = String::from_utf8(self.received.drain(..whole).collect()).unwrap();
+        self.got.extend(text.lines().map(|line| Got::Line(line.to_owned())));
+    }
+}
