@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::brake::Served;
 use super::config::{FLUSH_BYTES_MAX, GRACE};
-use crate::relay::line::LineDecoder;
+use super::intake::Intake;
 use crate::relay::reader::{Pace, Reader, Slices};
 use crate::relay::room::{self, ClientNumber, Seat};
 use crate::relay::tape::{Position, Tape};
@@ -127,43 +127,6 @@ struct Leaving {
     deadline: Instant,
 }
 
-/// What was received and not heard yet.
-#[derive(Debug, Default)]
-pub struct Intake {
-    /// The line that has not ended.
-    pub decoder: LineDecoder,
-    /// What was read when a budget was spent; it comes before what is still to be read.
-    pub parked: Parked,
-}
-
-/// The rest of a read.
-#[derive(Debug, Default)]
-pub struct Parked {
-    bytes: Box<[u8]>,
-    taken: usize,
-}
-
-impl Parked {
-    /// Keeps a copy of `bytes`.
-    pub fn new(bytes: &[u8]) -> Parked {
-        Parked { bytes: bytes.into(), taken: 0 }
-    }
-
-    /// What is left.
-    pub fn left(&self) -> &[u8] {
-        &self.bytes[self.taken..]
-    }
-
-    /// Keeps the last `left` bytes only.
-    pub fn keep_last(&mut self, left: usize) {
-        self.taken = self.bytes.len() - left;
-        if left == 0 {
-            self.bytes = Box::default();
-            self.taken = 0;
-        }
-    }
-}
-
 impl<S: Socket> Connection<S> {
     /// One who has come in.
     pub fn present(stream: S, number: ClientNumber, seat: Seat, reader: Reader) -> Connection<S> {
@@ -214,10 +177,10 @@ impl<S: Socket> Connection<S> {
 
     /// Keeps what was received and not heard yet.
     pub fn put_intake(&mut self, intake: Intake) {
-        if !intake.decoder.is_empty() || !intake.parked.left().is_empty() {
-            self.busy.get_or_insert_default().intake = intake;
-        } else {
+        if intake.is_empty() {
             self.tidy();
+        } else {
+            self.busy.get_or_insert_default().intake = intake;
         }
     }
 
@@ -441,8 +404,7 @@ impl<S: Socket> Connection<S> {
 
 impl Busy {
     fn is_empty(&self) -> bool {
-        let hears_nothing = self.intake.decoder.is_empty() && self.intake.parked.left().is_empty();
-        hears_nothing && self.private.is_empty() && self.leaving.is_none()
+        self.intake.is_empty() && self.private.is_empty() && self.leaving.is_none()
     }
 }
 

@@ -144,6 +144,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
             | Kind::NetworkDown
             | Kind::NetworkUnreachable
             | Kind::HostUnreachable
+            | Kind::PermissionDenied
             | Kind::TimedOut
     )
 }

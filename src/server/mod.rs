@@ -4,6 +4,7 @@ pub mod brake;
 pub mod config;
 pub mod connection;
 pub mod hub;
+pub mod intake;
 pub mod listener;
 pub mod turn;
 

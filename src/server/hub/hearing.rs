@@ -11,7 +11,8 @@ use super::{Hub, Why};
 use crate::relay::line::{Line, LineDecoder, clean};
 use crate::relay::room::{Outcome, Seat};
 use crate::relay::tape::Span;
-use crate::server::connection::{Input, Intake, Output, Parked, Phase, Socket};
+use crate::server::connection::{Input, Output, Phase, Socket};
+use crate::server::intake::{Intake, Parked};
 use crate::server::turn::SHARE_BYTES_MIN;
 
 /// Who is being heard, and how much more of it in this turn.

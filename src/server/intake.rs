@@ -1,0 +1,47 @@
+//! What was received of one client and not heard yet.
+
+use crate::relay::line::LineDecoder;
+
+/// What was received and not heard yet.
+#[derive(Debug, Default)]
+pub struct Intake {
+    /// The line that has not ended.
+    pub decoder: LineDecoder,
+    /// What was read when a budget was spent; it comes before what is still to be read.
+    pub parked: Parked,
+}
+
+impl Intake {
+    /// Whether nothing is kept.
+    pub fn is_empty(&self) -> bool {
+        self.decoder.is_empty() && self.parked.left().is_empty()
+    }
+}
+
+/// The rest of a read.
+#[derive(Debug, Default)]
+pub struct Parked {
+    bytes: Box<[u8]>,
+    taken: usize,
+}
+
+impl Parked {
+    /// Keeps a copy of `bytes`.
+    pub fn new(bytes: &[u8]) -> Parked {
+        Parked { bytes: bytes.into(), taken: 0 }
+    }
+
+    /// What is left.
+    pub fn left(&self) -> &[u8] {
+        &self.bytes[self.taken..]
+    }
+
+    /// Keeps the last `left` bytes only.
+    pub fn keep_last(&mut self, left: usize) {
+        self.taken = self.bytes.len() - left;
+        if left == 0 {
+            self.bytes = Box::default();
+            self.taken = 0;
+        }
+    }
+}
