@@ -1,0 +1,468 @@
+//! The network that is not there: sockets as a kernel would show them, edges as epoll would report them, and a queue of
+//! those who wait to be accepted.
+//!
+//! A [`Wire`] is one connection, seen from both ends. What it does when it is asked is decided by its own chance, within
+//! what a kernel may do: a write blocks when its buffer is full and the edge comes once a third of it is free; a reset
+//! destroys what was on its way out, leaves what came in, and shows as one error, then as an end.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use pollchat::server::connection::Socket;
+use pollchat::server::hub::Readiness;
+
+use crate::chance::Chance;
+use crate::said::{Ear, Ended};
+use crate::setting::{Fault, Faults};
+
+/// How long a listener waits that had no descriptor left.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// What all wires of a world share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// What time it is.
+    pub(crate) now: Cell<Instant>,
+    /// Counts what sockets did that brought anything on.
+    pub(crate) progress: Cell<u64>,
+}
+
+/// Whether the connection was torn down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reset {
+    No,
+    /// It was, and the server was not told yet.
+    Untold,
+    /// It was, and one call has failed for it.
+    Told,
+}
+
+/// One connection, and what passed over it.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    shared: Rc<Shared>,
+    chance: Chance,
+    faults: Faults,
+    /// What the peer sent and the server did not read.
+    incoming: VecDeque<u8>,
+    incoming_max: usize,
+    /// The peer sends nothing more.
+    is_ended: bool,
+    /// The peer is gone: what is written to it is answered by a reset.
+    is_peer_closed: bool,
+    /// Bytes that the server wrote and the peer did not take.
+    outgoing: usize,
+    outgoing_max: usize,
+    /// A write was told to wait: an edge is due once there is room.
+    is_short_of_room: bool,
+    pub(crate) reset: Reset,
+    /// The edges that were not collected yet.
+    edge: Readiness,
+    /// What the server wrote, for the oracle to take.
+    pub(crate) written: Vec<u8>,
+    /// What the server read, as it is to be understood.
+    pub(crate) ear: Ear,
+    /// When the server last wrote something, or ended writing.
+    pub(crate) last_written: Instant,
+    /// When the server learned that the peer leaves.
+    pub(crate) leaving_since: Option<Instant>,
+    /// The server ended writing.
+    pub(crate) is_finished: bool,
+    /// The server closed it.
+    pub(crate) is_closed: bool,
+    /// What the server did that no program may do.
+    pub(crate) misuse: Option<&'static str>,
+}
+
+impl Wire {
+    pub(crate) fn new(shared: &Rc<Shared>, chance: Chance, faults: Faults, ear: Ear, room: (usize, usize)) -> Wire {
+        Wire {
+            shared: Rc::clone(shared),
+            chance,
+            faults,
+            incoming: VecDeque::new(),
+            incoming_max: room.0,
+            is_ended: false,
+            is_peer_closed: false,
+            outgoing: 0,
+            outgoing_max: room.1,
+            is_short_of_room: false,
+            reset: Reset::No,
+            edge: Readiness { readable: false, writable: false },
+            written: Vec::new(),
+            ear,
+            last_written: shared.now.get(),
+            leaving_since: None,
+            is_finished: false,
+            is_closed: false,
+            misuse: None,
+        }
+    }
+
+    /// The server begins to watch it: epoll reports what is ready already.
+    pub(crate) fn watch(&mut self) {
+        self.edge = self.ready();
+    }
+
+    /// The edge that is due, if one is.
+    pub(crate) fn has_edge(&self) -> bool {
+        !self.is_closed && (self.edge.readable || self.edge.writable)
+    }
+
+    /// Takes the edge: bare, or with all else that is ready, as epoll does it.
+    pub(crate) fn collect(&mut self) -> Readiness {
+        let nothing = Readiness { readable: false, writable: false };
+        let edge = std::mem::replace(&mut self.edge, nothing);
+        if self.faults.has(Fault::BareEdges) {
+            return edge;
+        }
+        let ready = self.ready();
+        Readiness { readable: edge.readable | ready.readable, writable: edge.writable | ready.writable }
+    }
+
+    /// Whether there is input that the server was told of, and did not read.
+    pub(crate) fn is_unread(&self) -> bool {
+        !self.is_closed && !self.edge.readable && (!self.incoming.is_empty() || self.has_unread_end())
+    }
+
+    /// Whether the server knows that it must wait before it writes.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.is_short_of_room || self.edge.writable
+    }
+
+    /// How many bytes may lie with the server that it read at one time.
+    pub(crate) fn incoming_max(&self) -> usize {
+        self.incoming_max
+    }
+
+    /// The peer sends; how many bytes were taken.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> usize {
+        if self.is_ended || self.is_closed || self.reset != Reset::No {
+            return bytes.len();
+        }
+        let taken = bytes.len().min(self.incoming_max - self.incoming.len());
+        if taken > 0 {
+            self.incoming.extend(&bytes[..taken]);
+            self.edge.readable = true;
+        }
+        taken
+    }
+
+    /// The peer takes up to `bytes` of what was written to it.
+    pub(crate) fn take(&mut self, bytes: usize) {
+        self.outgoing -= bytes.min(self.outgoing);
+        if self.is_short_of_room && self.has_room() {
+            self.is_short_of_room = false;
+            self.edge.writable = true;
+        }
+    }
+
+    /// Bytes that the peer could take.
+    pub(crate) fn outgoing(&self) -> usize {
+        self.outgoing
+    }
+
+    /// The peer sends nothing more.
+    pub(crate) fn end(&mut self) {
+        if !self.is_ended && self.reset == Reset::No {
+            self.is_ended = true;
+            self.edge.readable = true;
+        }
+    }
+
+    /// The peer closes: with a reset if it did not take all.
+    pub(crate) fn close(&mut self) {
+        if self.outgoing > 0 {
+            self.tear_down();
+        } else {
+            self.end();
+            self.is_peer_closed = true;
+        }
+    }
+
+    /// The peer tears the connection down.
+    pub(crate) fn tear_down(&mut self) {
+        if self.reset != Reset::No {
+            return;
+        }
+        self.reset = Reset::Untold;
+        self.outgoing = 0;
+        self.is_short_of_room = false;
+        if self.faults.has(Fault::ResetDropsInput) {
+            self.incoming.clear();
+        }
+        self.edge = Readiness { readable: true, writable: true };
+    }
+
+    /// The faults stop: the kernel takes as much as there is.
+    pub(crate) fn calm_down(&mut self) {
+        self.faults = Faults::NONE;
+        self.incoming_max = self.incoming_max.max(1 << 16);
+        self.outgoing_max = self.outgoing_max.max(1 << 20);
+        self.take(0);
+    }
+
+    fn has_unread_end(&self) -> bool {
+        self.ear.ended.is_none() && (self.is_ended || self.reset != Reset::No)
+    }
+
+    fn ready(&self) -> Readiness {
+        let is_down = self.reset != Reset::No;
+        Readiness {
+            readable: is_down || self.is_ended || !self.incoming.is_empty(),
+            writable: is_down || (!self.is_finished && self.has_room()),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        (self.outgoing_max - self.outgoing) * 3 >= self.outgoing_max
+    }
+
+    fn note_progress(&self) {
+        self.shared.progress.set(self.shared.progress.get() + 1);
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.faults.has(Fault::Interrupted) && self.chance.one_in(8) {
+            return Err(ErrorKind::Interrupted.into());
+        }
+        if self.incoming.is_empty() {
+            return self.read_nothing();
+        }
+        if self.reset == Reset::No && self.faults.has(Fault::EarlyBlock) && self.chance.one_in(12) {
+            // As if it had come a moment later.
+            self.edge.readable = true;
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let mut taken = buffer.len().min(self.incoming.len());
+        if self.faults.has(Fault::Cut) {
+            taken = self.chance.up_to(taken);
+        }
+        for (to, from) in buffer.iter_mut().zip(self.incoming.drain(..taken)) {
+            *to = from;
+        }
+        self.ear.hear(buffer[..taken].iter().copied());
+        if self.ear.is_leaving() {
+            self.leaving_since.get_or_insert(self.shared.now.get());
+        }
+        self.note_progress();
+        Ok(taken)
+    }
+
+    fn read_nothing(&mut self) -> io::Result<usize> {
+        if self.reset == Reset::No && !self.is_ended {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        self.leaving_since.get_or_insert(self.shared.now.get());
+        if self.ear.ended.is_none() {
+            self.note_progress();
+        }
+        self.ear.end(if self.reset == Reset::No { Ended::Orderly } else { Ended::Cut });
+        if self.reset == Reset::Untold {
+            self.reset = Reset::Told;
+            return Err(ErrorKind::ConnectionReset.into());
+        }
+        Ok(0)
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.is_finished {
+            self.misuse = Some("it wrote after it had ended writing");
+        }
+        if self.faults.has(Fault::Interrupted) && self.chance.one_in(8) {
+            return Err(ErrorKind::Interrupted.into());
+        }
+        if self.reset == Reset::No && self.faults.has(Fault::FailedWrite) && self.chance.one_in(2_000) {
+            self.tear_down();
+        }
+        match self.reset {
+            Reset::No => {}
+            Reset::Untold => {
+                self.reset = Reset::Told;
+                self.note_progress();
+                return Err(ErrorKind::ConnectionReset.into());
+            }
+            Reset::Told => return Err(ErrorKind::BrokenPipe.into()),
+        }
+        let room = self.outgoing_max - self.outgoing;
+        if room == 0 {
+            self.is_short_of_room = true;
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        if self.faults.has(Fault::EarlyBlock) && self.chance.one_in(12) {
+            self.is_short_of_room = true;
+            self.take(0);
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+        let mut taken = offered.min(room);
+        if self.faults.has(Fault::Cut) {
+            taken = self.chance.up_to(taken);
+        }
+        self.accept_written(slices, taken);
+        Ok(taken)
+    }
+
+    fn accept_written(&mut self, slices: &[IoSlice<'_>], taken: usize) {
+        let mut left = taken;
+        for slice in slices {
+            let of_slice = left.min(slice.len());
+            self.written.extend_from_slice(&slice[..of_slice]);
+            left -= of_slice;
+        }
+        self.last_written = self.shared.now.get();
+        self.note_progress();
+        if self.is_peer_closed {
+            self.tear_down();
+        } else {
+            self.outgoing += taken;
+        }
+    }
+
+    fn shut_down_write(&mut self) -> io::Result<()> {
+        if self.reset != Reset::No {
+            return Err(ErrorKind::NotConnected.into());
+        }
+        self.is_finished = true;
+        self.last_written = self.shared.now.get();
+        self.note_progress();
+        Ok(())
+    }
+
+    /// What of the peer was never read when the server closed: it would turn the close into a reset.
+    pub(crate) fn unread_bytes(&self) -> usize {
+        self.incoming.len()
+    }
+}
+
+/// The server's end of a wire.
+pub(crate) struct FakeSocket(pub(crate) Rc<RefCell<Wire>>);
+
+impl fmt::Debug for FakeSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FakeSocket")
+    }
+}
+
+impl Read for FakeSocket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.borrow_mut().read(buffer)
+    }
+}
+
+impl Write for FakeSocket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.borrow_mut().write(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Socket for FakeSocket {
+    fn shutdown_write(&self) -> io::Result<()> {
+        self.0.borrow_mut().shut_down_write()
+    }
+
+    fn peer_address(&self) -> io::Result<SocketAddr> {
+        Err(ErrorKind::NotConnected.into())
+    }
+}
+
+impl Drop for FakeSocket {
+    fn drop(&mut self) {
+        let mut wire = self.0.borrow_mut();
+        wire.is_closed = true;
+        wire.note_progress();
+    }
+}
+
+/// Who waits to be accepted, and what the server knows of it.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    /// Those who wait, by the number of their connection.
+    pub(crate) waiting: VecDeque<usize>,
+    has_edge: bool,
+    state: Owed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owed {
+    No,
+    Yes,
+    From(Instant),
+}
+
+/// What an accept came to.
+pub(crate) enum Accepted {
+    One(usize),
+    /// This one is gone before it was accepted.
+    Aborted(usize),
+    Nobody,
+}
+
+impl Listener {
+    pub(crate) fn new() -> Listener {
+        Listener { waiting: VecDeque::new(), has_edge: false, state: Owed::No }
+    }
+
+    pub(crate) fn arrive(&mut self, connection: usize) {
+        self.waiting.push_back(connection);
+        self.has_edge = true;
+    }
+
+    pub(crate) fn has_edge(&self) -> bool {
+        self.has_edge
+    }
+
+    pub(crate) fn collect(&mut self) {
+        if std::mem::take(&mut self.has_edge) && self.state == Owed::No {
+            self.state = Owed::Yes;
+        }
+    }
+
+    pub(crate) fn is_owed(&self, now: Instant) -> bool {
+        match self.state {
+            Owed::No => false,
+            Owed::Yes => true,
+            Owed::From(time) => time <= now,
+        }
+    }
+
+    pub(crate) fn retry_at(&self) -> Option<Instant> {
+        if let Owed::From(time) = self.state { Some(time) } else { None }
+    }
+
+    pub(crate) fn on_freed(&mut self, now: Instant) {
+        if let Owed::From(time) = &mut self.state {
+            *time = now;
+        }
+    }
+
+    pub(crate) fn accept(&mut self, now: Instant, faults: Faults, chance: &mut Chance) -> Accepted {
+        if self.waiting.is_empty() {
+            self.state = Owed::No;
+            return Accepted::Nobody;
+        }
+        if faults.has(Fault::FailedAccept) && chance.one_in(4) {
+            self.state = Owed::From(now + ACCEPT_RETRY);
+            return Accepted::Nobody;
+        }
+        self.state = Owed::Yes;
+        match self.waiting.pop_front() {
+            Some(connection) if faults.has(Fault::FailedAccept) && chance.one_in(8) => Accepted::Aborted(connection),
+            Some(connection) => Accepted::One(connection),
+            None => Accepted::Nobody,
+        }
+    }
+}

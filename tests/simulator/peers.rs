@@ -1,0 +1,306 @@
+//! Those at the other end: what they send, how they read, and how they leave.
+
+use crate::chance::Chance;
+use crate::net::Wire;
+use crate::said::{is_name, is_reserved};
+use crate::setting::{Fault, Faults};
+
+/// Names that are asked for: some are the same but for case, some are nobody's to choose, some are none.
+const NAMES: [&str; 14] = [
+    "ana",
+    "Ana",
+    "BOB",
+    "bob",
+    "zoë",
+    "名前",
+    "x",
+    "a-b_c",
+    "server",
+    "client-1",
+    "a>b",
+    "",
+    "exactly-twenty-four-long",
+    "this-one-is-longer-than-24",
+];
+
+/// Pieces that are no text, or none that should reach a terminal.
+const HOSTILE: [&[u8]; 10] = [
+    b"\x1b[2J",
+    b"\x00",
+    b"\xff\xfe",
+    b"\xe2\x80",
+    b"\xe2\x80\xae",
+    b"\xc2\x9b",
+    b"\r",
+    b"\xf0\x9f\x98\x80",
+    b"* ana left",
+    b"bob> ",
+];
+
+/// What a peer is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Habit {
+    /// Takes everything at once and never says a word.
+    Witness,
+    Talker,
+    Flood,
+    /// Says a line at a time, all the time, and never reads.
+    Mutterer,
+    /// Sends byte by byte.
+    Dripper,
+    Renamer,
+    /// Asks for answers and takes none.
+    Provoker,
+    /// Talks in private.
+    Whisperer,
+    /// Sends what should not be sent.
+    Hostile,
+    /// Comes and goes.
+    Guest,
+}
+
+/// How a peer reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    AtOnce,
+    Slowly(usize),
+    InBursts,
+    Never,
+}
+
+/// How far a peer is on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    Stays,
+    /// It sends nothing more but what it has written already; then it ends its side.
+    Ends,
+    /// It is gone, or going: it does nothing but read.
+    Ended,
+}
+
+/// One peer.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    chance: Chance,
+    pub(crate) habit: Habit,
+    reading: Reading,
+    course: Course,
+    outbox: Vec<u8>,
+    /// The names that it asked for.
+    tried: Vec<&'static str>,
+    /// Counts what it tells and is called, so that each text is told once.
+    tellings: usize,
+    /// Whether it closes when it was told FIN.
+    is_polite: bool,
+    line_bytes_max: usize,
+}
+
+impl Peer {
+    pub(crate) fn new(mut chance: Chance, line_bytes_max: usize) -> Peer {
+        use Habit::{Dripper, Flood, Guest, Hostile, Mutterer, Provoker, Renamer, Talker, Whisperer};
+        let habits = [Talker, Talker, Flood, Flood, Mutterer, Dripper, Renamer, Provoker, Whisperer, Hostile, Guest];
+        let habit = chance.pick(&habits);
+        let reading = match (habit, chance.below(8)) {
+            (Mutterer, _) | (Provoker, 0..6) | (_, 0) => Reading::Never,
+            (_, 1..3) => Reading::Slowly(chance.pick(&[1, 5, 40, 400])),
+            (_, 3) => Reading::InBursts,
+            _ => Reading::AtOnce,
+        };
+        let is_polite = !chance.one_in(4);
+        let outbox = Vec::new();
+        Peer {
+            chance,
+            habit,
+            reading,
+            course: Course::Stays,
+            outbox,
+            tried: Vec::new(),
+            tellings: 0,
+            is_polite,
+            line_bytes_max,
+        }
+    }
+
+    pub(crate) fn witness() -> Peer {
+        let peer = Peer::new(Chance::new(0), 0);
+        Peer { habit: Habit::Witness, reading: Reading::AtOnce, is_polite: true, ..peer }
+    }
+
+    /// Does something, or nothing.
+    pub(crate) fn act(&mut self, number: usize, wire: &mut Wire, faults: Faults) {
+        self.read(wire);
+        if self.habit == Habit::Witness {
+            return;
+        }
+        if self.course == Course::Stays && self.outbox.len() < 4_000 {
+            self.talk(number);
+            self.leave(wire, faults);
+        }
+        let piece = match self.habit {
+            Habit::Dripper => self.outbox.len().min(1),
+            _ => self.outbox.len(),
+        };
+        self.send(wire, piece);
+        self.follow_up(wire);
+    }
+
+    /// Sends and takes all there is: the faults have stopped.
+    pub(crate) fn calm_down(&mut self, wire: &mut Wire) {
+        wire.take(usize::MAX);
+        self.send(wire, self.outbox.len());
+        self.follow_up(wire);
+    }
+
+    /// Leaves, whatever it was about.
+    pub(crate) fn farewell(&mut self) {
+        if self.course == Course::Stays {
+            match self.chance.below(3) {
+                0 => self.outbox.extend(b"\nFIN\nnot said\n"),
+                1 => self.outbox.extend(b"\n/quit\n"),
+                _ => self.course = Course::Ends,
+            }
+        }
+    }
+
+    fn read(&mut self, wire: &mut Wire) {
+        match self.reading {
+            Reading::AtOnce => wire.take(usize::MAX),
+            Reading::Slowly(bytes) => wire.take(self.chance.up_to(bytes)),
+            Reading::InBursts if self.chance.one_in(200) => wire.take(usize::MAX),
+            Reading::InBursts | Reading::Never => {}
+        }
+    }
+
+    fn send(&mut self, wire: &mut Wire, bytes: usize) {
+        if bytes > 0 {
+            let taken = wire.send(&self.outbox[..bytes]);
+            self.outbox.drain(..taken);
+        }
+    }
+
+    /// Ends its side when all is sent; closes when it was let go.
+    fn follow_up(&mut self, wire: &mut Wire) {
+        if self.course == Course::Ends && self.outbox.is_empty() {
+            self.course = Course::Ended;
+            wire.end();
+        }
+        if wire.is_finished && wire.outgoing() == 0 && self.is_polite {
+            self.course = Course::Ended;
+            wire.close();
+        }
+    }
+
+    fn talk(&mut self, number: usize) {
+        match self.habit {
+            Habit::Witness => {}
+            Habit::Talker | Habit::Guest => {
+                if self.chance.one_in(4) {
+                    self.say_something(number);
+                }
+            }
+            Habit::Flood => {
+                for _ in 0..self.chance.up_to(20) {
+                    self.say_something(number);
+                }
+            }
+            Habit::Dripper => self.say_something(number),
+            Habit::Mutterer => self.outbox.extend(b"m\n"),
+            Habit::Renamer => match self.chance.below(4) {
+                0 => self.rename(number),
+                1 => self.say_something(number),
+                _ => {}
+            },
+            Habit::Provoker => {
+                let command = self.chance.pick(&["/help\n", "/help\n", "/help\n", "/who\n", "/nope\n"]);
+                self.outbox.extend(command.repeat(self.chance.up_to(30)).bytes());
+            }
+            Habit::Whisperer => self.whisper(number),
+            Habit::Hostile => self.be_hostile(number),
+        }
+    }
+
+    fn say_something(&mut self, number: usize) {
+        match self.chance.below(40) {
+            0 => self.outbox.extend(b"/who\n"),
+            1 => self.outbox.extend(b"\n"),
+            2 => self.outbox.extend(b"//x\r\n"),
+            3 => self.rename(number),
+            4 => self.overlong(),
+            5 => self.whisper(number),
+            _ => {
+                let text = format!("{}", self.chance.below(10_000));
+                let most = self.line_bytes_max.saturating_sub(text.len());
+                let padding = if self.chance.one_in(4) { self.chance.below(most + 1) } else { 0 };
+                self.outbox.extend(text.bytes().chain(std::iter::repeat_n(b'.', padding)));
+                self.outbox.extend(if self.chance.one_in(5) { &b"\r\n"[..] } else { b"\n" });
+            }
+        }
+    }
+
+    /// Asks for a name; for none that can be had a second time, or the log would not tell which attempt came about.
+    fn rename(&mut self, number: usize) {
+        let name = self.chance.pick(&NAMES);
+        if is_name(name) && !is_reserved(name) && self.tried.contains(&name) {
+            self.tellings += 1;
+            self.outbox.extend(format!("/nick n{number}-{}\n", self.tellings).bytes());
+        } else {
+            self.tried.push(name);
+            self.outbox.extend(format!("/nick {name}\n").bytes());
+        }
+    }
+
+    fn whisper(&mut self, number: usize) {
+        let to = match self.chance.below(3) {
+            0 => self.chance.pick(&NAMES).to_owned(),
+            _ => format!("client-{}", self.chance.up_to(number + 2)),
+        };
+        self.tellings += 1;
+        self.outbox.extend(format!("/msg {to} t{number}-{}\n", self.tellings).bytes());
+    }
+
+    fn overlong(&mut self) {
+        let over = self.chance.below(3);
+        self.outbox.extend(std::iter::repeat_n(b'o', self.line_bytes_max + over));
+        self.outbox.extend(self.chance.pick(&[&b"\n"[..], b"\r\n", b"\rx\n", b"xxxxx\n"]));
+    }
+
+    fn be_hostile(&mut self, number: usize) {
+        for _ in 0..self.chance.up_to(4) {
+            let piece = self.chance.pick(&HOSTILE);
+            self.outbox.extend(piece);
+        }
+        match self.chance.below(4) {
+            0 => self.overlong(),
+            1 => self.say_something(number),
+            _ => self.outbox.push(b'\n'),
+        }
+    }
+
+    fn leave(&mut self, wire: &mut Wire, faults: Faults) {
+        let patience = if self.habit == Habit::Guest { 60 } else { 1_500 };
+        if !self.chance.one_in(patience) {
+            return;
+        }
+        match self.chance.below(9) {
+            0 => self.outbox.extend(b"FIN\n"),
+            1 => self.outbox.extend(b"exit\r\nnot said\n"),
+            2 => self.outbox.extend(b"/quit now\n"),
+            3 => {
+                self.outbox.extend(b"fragment");
+                self.course = Course::Ends;
+            }
+            4 => self.course = Course::Ends,
+            5 | 6 => {
+                self.course = Course::Ended;
+                self.outbox.clear();
+                wire.close();
+            }
+            _ if faults.has(Fault::Reset) => {
+                self.course = Course::Ended;
+                self.outbox.clear();
+                wire.tear_down();
+            }
+            _ => {}
+        }
+    }
+}

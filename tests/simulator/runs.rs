@@ -1,0 +1,177 @@
+//! Many runs: over the threads, down to the smallest that fails, and into a report.
+
+use std::env;
+use std::fmt::Write as _;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use crate::setting::{Fault, Faults, Setting};
+use crate::world::World;
+
+/// What is to be run.
+#[derive(Debug)]
+pub(crate) struct Runs {
+    first: u64,
+    seeds: u64,
+    threads: u64,
+    /// All but the seed.
+    setting: Setting,
+}
+
+/// How a run failed.
+#[derive(Debug)]
+struct Failure {
+    setting: Setting,
+    step: usize,
+    what: String,
+}
+
+impl Runs {
+    pub(crate) fn from_environment() -> Runs {
+        let is_debug = cfg!(debug_assertions);
+        let seed = number("SIM_SEED");
+        let without = env::var("SIM_WITHOUT").unwrap_or_default();
+        let is_named = |fault: &Fault| without.split(',').any(|name| name == format!("{fault:?}"));
+        let setting = Setting {
+            seed: 0,
+            steps: number("SIM_STEPS").map_or(2_000, |steps| usize::try_from(steps).expect("a number of steps")),
+            peers_max: number("SIM_PEERS").map(|peers| usize::try_from(peers).expect("a number of peers")),
+            without: Faults::of(Fault::ALL.into_iter().filter(is_named)),
+            is_plain: env::var_os("SIM_PLAIN").is_some(),
+        };
+        let seeds = number("SIM_SEEDS").unwrap_or(if is_debug { 60 } else { 200 });
+        Runs {
+            first: seed.or(number("SIM_FIRST")).unwrap_or(1),
+            seeds: if seed.is_some() { 1 } else { seeds },
+            threads: number("SIM_THREADS").unwrap_or(2).max(1),
+            setting,
+        }
+    }
+}
+
+/// Runs them all; the report of the first seed that failed, if one did.
+pub(crate) fn run_all(runs: &Runs) -> Result<(), String> {
+    let started = Instant::now();
+    // A panic of the hub is a finding like any other: it is reported with its seed, not where it happens.
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let next = AtomicU64::new(0);
+    let is_over = AtomicBool::new(false);
+    let failures: Vec<Failure> = thread::scope(|scope| {
+        let work = || {
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= runs.seeds || is_over.load(Ordering::Relaxed) {
+                    return None;
+                }
+                let setting = Setting { seed: runs.first + index, ..runs.setting };
+                if let Err(failure) = run(setting) {
+                    is_over.store(true, Ordering::Relaxed);
+                    return Some(failure);
+                }
+            }
+        };
+        let threads: Vec<_> = (0..runs.threads.min(runs.seeds)).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().filter_map(|thread| thread.join().expect("a run catches its panics")).collect()
+    });
+    let report = failures.into_iter().min_by_key(|failure| failure.setting.seed).map(|failure| report(&failure));
+    panic::set_hook(hook);
+    if let Some(report) = report {
+        return Err(report);
+    }
+    println!("{} seeds, {} steps each, {:.1} s", runs.seeds, runs.setting.steps, started.elapsed().as_secs_f32());
+    Ok(())
+}
+
+fn run(setting: Setting) -> Result<(), Failure> {
+    let mut world = World::new(setting, false);
+    run_in(&mut world, setting)
+}
+
+fn run_in(world: &mut World, setting: Setting) -> Result<(), Failure> {
+    let verdict = panic::catch_unwind(AssertUnwindSafe(|| world.run(setting.steps)));
+    let verdict = verdict.unwrap_or_else(|panic| Err(format!("a panic: {}", panic_text(&*panic))));
+    verdict.map_err(|what| Failure { setting, step: world.at(), what })
+}
+
+fn report(first: &Failure) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "seed {} fails at step {}: {}", first.setting.seed, first.step, first.what);
+    let _ = writeln!(text, "again: {}", command(first.setting));
+    if number("SIM_SHRINK") == Some(0) {
+        return text;
+    }
+    let smallest = shrink(first);
+    let mut world = World::new(smallest, true);
+    if let Err(failure) = run_in(&mut world, smallest) {
+        let _ = writeln!(text, "smallest, at step {}: {}", failure.step, failure.what);
+        let _ = writeln!(text, "again: {}", command(smallest));
+        let _ = writeln!(text, "the last events:");
+        for event in world.last_events() {
+            let _ = writeln!(text, "  {event}");
+        }
+    }
+    text
+}
+
+/// Leaves out what is not needed to fail: any failure counts.
+fn shrink(first: &Failure) -> Setting {
+    let mut best = first.setting;
+    let mut try_it = |setting: Setting| match run(setting) {
+        Err(failure) => {
+            best = Setting { steps: setting.steps.min(failure.step + 1), ..setting };
+            Some(best)
+        }
+        Ok(()) => None,
+    };
+    let mut at = Setting { steps: first.setting.steps.min(first.step + 1), ..first.setting };
+    at = try_it(at).unwrap_or(at);
+    at = try_it(Setting { is_plain: true, ..at }).unwrap_or(at);
+    for fault in Fault::ALL {
+        at = try_it(Setting { without: at.without.with(fault), ..at }).unwrap_or(at);
+    }
+    for peers in [1, 2, 3, 5, 8] {
+        if let Some(smaller) = try_it(Setting { peers_max: Some(peers), ..at }) {
+            at = smaller;
+            break;
+        }
+    }
+    for _ in 0..40 {
+        let fewer = [at.steps / 2, at.steps * 3 / 4, at.steps * 9 / 10, at.steps.saturating_sub(1)];
+        let smaller =
+            fewer.into_iter().filter(|&steps| steps < at.steps).find_map(|steps| try_it(Setting { steps, ..at }));
+        match smaller {
+            Some(smaller) => at = smaller,
+            None => break,
+        }
+    }
+    at
+}
+
+/// What runs a setting again.
+fn command(setting: Setting) -> String {
+    let mut text = format!("SIM_SEED={} SIM_STEPS={}", setting.seed, setting.steps);
+    if let Some(peers) = setting.peers_max {
+        let _ = write!(text, " SIM_PEERS={peers}");
+    }
+    let without: Vec<String> = setting.without.iter().map(|fault| format!("{fault:?}")).collect();
+    if !without.is_empty() {
+        let _ = write!(text, " SIM_WITHOUT={}", without.join(","));
+    }
+    if setting.is_plain {
+        text.push_str(" SIM_PLAIN=1");
+    }
+    text + " cargo test --release --test simulator"
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let value = env::var(variable).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{variable} is no number: {value:?}")))
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}

@@ -1,0 +1,142 @@
+//! What a peer asked for: a reading of the protocol of its own, beside the one in `src`.
+
+/// What one line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Nothing,
+    Say(String),
+    Nick(String),
+    Who,
+    Help,
+    Tell { to: String, text: String },
+    Unknown(String),
+    TooLong,
+    Leave,
+}
+
+/// How somebody's input ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// In good order: a fragment is a line.
+    Orderly,
+    /// By an error: a fragment is nothing.
+    Cut,
+}
+
+/// Hears one stream, byte by byte, as the server read it.
+#[derive(Debug)]
+pub(crate) struct Ear {
+    /// What was asked for, in order; nothing after a farewell.
+    pub(crate) asked: Vec<Asked>,
+    /// How it ended, if it did.
+    pub(crate) ended: Option<Ended>,
+    line_bytes_max: usize,
+    line: Vec<u8>,
+    is_dropping: bool,
+}
+
+impl Ear {
+    pub(crate) fn new(line_bytes_max: usize) -> Ear {
+        Ear { asked: Vec::new(), ended: None, line_bytes_max, line: Vec::new(), is_dropping: false }
+    }
+
+    /// Whether it asked to leave, by a word or by an orderly end.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.has_said_farewell() || self.ended.is_some()
+    }
+
+    pub(crate) fn hear(&mut self, bytes: impl IntoIterator<Item = u8>) {
+        for byte in bytes {
+            self.hear_byte(byte);
+        }
+    }
+
+    pub(crate) fn end(&mut self, ended: Ended) {
+        if self.ended.is_some() {
+            return;
+        }
+        if ended == Ended::Orderly && !self.is_dropping && !self.line.is_empty() && !self.has_said_farewell() {
+            let line = std::mem::take(&mut self.line);
+            self.asked.push(if line.len() > self.line_bytes_max { Asked::TooLong } else { asked_by(&line) });
+        }
+        self.ended = Some(ended);
+    }
+
+    fn has_said_farewell(&self) -> bool {
+        self.asked.last() == Some(&Asked::Leave)
+    }
+
+    fn hear_byte(&mut self, byte: u8) {
+        if self.has_said_farewell() {
+            return;
+        }
+        if byte == b'\n' {
+            let line = std::mem::take(&mut self.line);
+            if !std::mem::take(&mut self.is_dropping) {
+                self.asked.push(asked_by(line.strip_suffix(b"\r").unwrap_or(&line)));
+            }
+            return;
+        }
+        if self.is_dropping {
+            return;
+        }
+        self.line.push(byte);
+        let over = self.line.len().saturating_sub(self.line_bytes_max);
+        if over > 1 || (over == 1 && byte != b'\r') {
+            self.asked.push(Asked::TooLong);
+            self.line.clear();
+            self.is_dropping = true;
+        }
+    }
+}
+
+/// Whether a terminal would obey `c`, or show another line than there is.
+pub(crate) fn is_dangerous(c: char) -> bool {
+    let code = u32::from(c);
+    (code < 0x20 && c != '\t')
+        || (0x7f..0xa0).contains(&code)
+        || [0x61c, 0x200e, 0x200f, 0x2028, 0x2029, 0xfeff].contains(&code)
+        || (0x202a..=0x202e).contains(&code)
+        || (0x2066..=0x2069).contains(&code)
+}
+
+/// Whether `name` may be chosen, as far as its form goes.
+pub(crate) fn is_name(name: &str) -> bool {
+    let chars = name.chars().count();
+    (1..=24).contains(&chars) && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
+}
+
+/// Whether `name` is one of the relay's own.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    let folded = name.to_lowercase();
+    folded == "server" || folded.starts_with("client-")
+}
+
+fn asked_by(line: &[u8]) -> Asked {
+    let text: String =
+        String::from_utf8_lossy(line).chars().map(|c| if is_dangerous(c) { '\u{fffd}' } else { c }).collect();
+    if text.is_empty() {
+        return Asked::Nothing;
+    }
+    if ["fin", "exit"].contains(&text.to_ascii_lowercase().as_str()) {
+        return Asked::Leave;
+    }
+    let Some(command) = text.strip_prefix('/') else { return Asked::Say(text) };
+    if command.starts_with('/') {
+        return Asked::Say(command.to_owned());
+    }
+    let is_blank = |c| c == ' ' || c == '\t';
+    let (verb, rest) = command.split_at(command.find(is_blank).unwrap_or(command.len()));
+    let rest = rest.trim_matches(is_blank);
+    match verb.to_ascii_lowercase().as_str() {
+        "nick" => Asked::Nick(rest.to_owned()),
+        "who" => Asked::Who,
+        "help" => Asked::Help,
+        "quit" => Asked::Leave,
+        "msg" => {
+            let (to, text) = rest.split_at(rest.find(is_blank).unwrap_or(rest.len()));
+            Asked::Tell { to: to.to_owned(), text: text.trim_matches(is_blank).to_owned() }
+        }
+        _ => Asked::Unknown(format!("/{verb}")),
+    }
+}

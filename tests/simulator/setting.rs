@@ -1,0 +1,170 @@
+//! What one run is: its seed, its size, and which faults are left out; and what follows from these.
+
+use pollchat::relay::room::Audience;
+use pollchat::server::config::{Config, Lag, Seats};
+
+use crate::chance::Chance;
+
+/// How many may be told at a time that the house is full.
+pub(crate) const REFUSALS_MAX: usize = 2;
+
+/// What can go wrong, or come otherwise than one would think.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Reads and writes stop anywhere.
+    Cut,
+    /// Calls are interrupted.
+    Interrupted,
+    /// Calls would block a moment before they would not.
+    EarlyBlock,
+    /// Peers tear connections down.
+    Reset,
+    /// A reset destroys what was not read as well.
+    ResetDropsInput,
+    /// Writes fail.
+    FailedWrite,
+    /// Accepts fail.
+    FailedAccept,
+    /// An edge says what it is about alone, not all that is ready.
+    BareEdges,
+    /// Events that mean nothing, and turns without events.
+    Spurious,
+    /// Only some of the events that are due are reported, and turns come late.
+    Delayed,
+    /// The clock jumps.
+    TimeJumps,
+    /// Somebody is admitted in the middle of a batch.
+    MidBatch,
+}
+
+impl Fault {
+    pub(crate) const ALL: [Fault; 12] = [
+        Fault::Cut,
+        Fault::Interrupted,
+        Fault::EarlyBlock,
+        Fault::Reset,
+        Fault::ResetDropsInput,
+        Fault::FailedWrite,
+        Fault::FailedAccept,
+        Fault::BareEdges,
+        Fault::Spurious,
+        Fault::Delayed,
+        Fault::TimeJumps,
+        Fault::MidBatch,
+    ];
+}
+
+/// A set of faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Faults(u16);
+
+impl Faults {
+    pub(crate) const NONE: Faults = Faults(0);
+
+    /// Some of all faults: a run that does everything at once hides what a run that does one thing shows.
+    fn some(chance: &mut Chance) -> Faults {
+        let eagerness = chance.up_to(4);
+        Faults::of(Fault::ALL.into_iter().filter(|_| chance.below(4) < eagerness))
+    }
+
+    pub(crate) fn of(faults: impl Iterator<Item = Fault>) -> Faults {
+        Faults(faults.fold(0, |set, fault| set | 1 << fault as u16))
+    }
+
+    pub(crate) fn has(self, fault: Fault) -> bool {
+        self.0 >> fault as u16 & 1 == 1
+    }
+
+    pub(crate) fn with(self, fault: Fault) -> Faults {
+        Faults(self.0 | 1 << fault as u16)
+    }
+
+    fn without(self, others: Faults) -> Faults {
+        Faults(self.0 & !others.0)
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = Fault> {
+        Fault::ALL.into_iter().filter(move |&fault| self.has(fault))
+    }
+}
+
+/// One run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Setting {
+    pub(crate) seed: u64,
+    pub(crate) steps: usize,
+    /// How many peers there may be at a time; `None` leaves it to the seed.
+    pub(crate) peers_max: Option<usize>,
+    /// Which faults are left out.
+    pub(crate) without: Faults,
+    /// Whether all that can be set of a server is as simple as can be.
+    pub(crate) is_plain: bool,
+}
+
+/// What follows from a setting.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) chance: Chance,
+    pub(crate) faults: Faults,
+    pub(crate) peers_max: usize,
+    pub(crate) config: Config,
+    pub(crate) seats: Seats,
+    /// Bytes that a socket takes on the way in and on the way out, at most.
+    pub(crate) room: (usize, usize),
+}
+
+impl Plan {
+    pub(crate) fn of(setting: Setting) -> Plan {
+        let mut chance = Chance::new(setting.seed);
+        let faults = Faults::some(&mut chance).without(setting.without);
+        let by_seed = 2 + chance.below(11);
+        let peers_max = setting.peers_max.unwrap_or(by_seed);
+        let mut config = some_config(&mut chance, peers_max);
+        if setting.is_plain {
+            let plain = Config { announce_up_to: 0, line_bytes_max: 100, ..Config::default() };
+            config = Config { backlog_bytes: config.backlog_bytes.max(plain.longest_line_bytes()), ..plain };
+        }
+        let seats = Seats {
+            clients_max: config.clients_max.unwrap_or(1_000),
+            // More than there can be: how many have left and are still there, the oracle does not count.
+            leavers_max: 1_000,
+            refusals_max: REFUSALS_MAX,
+        };
+        let room = (chance.pick(&[16, 200, 3_000]), chance.pick(&[7, 40, 300, 5_000]));
+        Plan { chance, faults, peers_max, config, seats, room }
+    }
+}
+
+fn some_config(chance: &mut Chance, peers_max: usize) -> Config {
+    let mut config = Config {
+        audience: chance.pick(&[
+            Audience::Others,
+            Audience::Others,
+            Audience::Others,
+            Audience::Everyone,
+            Audience::Sender,
+        ]),
+        history_lines: chance.pick(&[0, 0, 1, 3, 20, 1_000]),
+        announce_up_to: chance.pick(&[0, 4, 1_000, 1_000]),
+        greeting: chance.pick(&["", "", "welcome", "one\ntwo"]).to_owned(),
+        line_bytes_max: chance.pick(&[8, 20, 20, 60, 400]),
+        lag: chance.pick(&[Lag::Skip, Lag::Skip, Lag::Disconnect]),
+        ..Config::default()
+    };
+    if config.announce_up_to == 1_000 && config.lag == Lag::Skip && chance.one_in(2) {
+        config.clients_max = Some(chance.up_to(peers_max));
+    }
+    if config.lag == Lag::Disconnect {
+        // Or nothing would tell where in the log one came who came unannounced, just after others were let go.
+        config.announce_up_to = chance.pick(&[0, 1_000]);
+    }
+    config.backlog_bytes = smallest_backlog(&config, peers_max) + chance.pick(&[0, 0, 50, 1_000, 20_000, 150_000]);
+    config
+}
+
+/// The smallest tape on which one who takes all at once loses nothing. Joins are put on the tape before a turn begins,
+/// and those who are let go for lagging after it has ended: neither is within the budget of a turn.
+fn smallest_backlog(config: &Config, peers_max: usize) -> usize {
+    let notices = if config.announce_up_to == 0 { 0 } else { 2 * peers_max * 48 };
+    if notices == 0 { config.longest_line_bytes() } else { (config.longest_line_bytes() + notices) * 4 / 3 + 1 }
+}

@@ -1,0 +1,311 @@
+//! One run: the hub, its peers, the network between them and the time, step by step.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use pollchat::server::hub::{Hub, Readiness, Wake};
+
+use crate::chance::Chance;
+use crate::net::{Accepted, FakeSocket, Listener, Shared, Wire};
+use crate::oracle::{Oracle, Verdict, WITNESS};
+use crate::peers::Peer;
+use crate::said::Ear;
+use crate::setting::{Fault, Faults, Plan, Setting};
+
+/// Turns in a row that may bring nothing on although the hub wanted them at once.
+const IDLE_TURNS_MAX: usize = 100;
+
+/// Turns that everything takes at most to settle.
+const SETTLING_TURNS_MAX: usize = 200_000;
+
+/// One end of a connection, and who sits there.
+struct Line {
+    wire: Rc<RefCell<Wire>>,
+    peer: Peer,
+    key: Option<usize>,
+}
+
+/// All there is.
+pub(crate) struct World {
+    chance: Chance,
+    faults: Faults,
+    peers_max: usize,
+    room: (usize, usize),
+    hub: Hub<FakeSocket>,
+    shared: Rc<Shared>,
+    listener: Listener,
+    lines: Vec<Line>,
+    /// Who is connected, or waits to be.
+    alive: Vec<usize>,
+    oracle: Oracle,
+    idle_turns: usize,
+    /// What happened last, for the report.
+    events: std::collections::VecDeque<String>,
+    records_events: bool,
+    step: usize,
+}
+
+impl World {
+    pub(crate) fn new(setting: Setting, records_events: bool) -> World {
+        let plan = Plan::of(setting);
+        let now = Instant::now();
+        let hub = Hub::new(&plan.config, plan.seats, now).expect("a small tape");
+        let oracle = Oracle::new(&plan.config);
+        let mut world = World {
+            chance: plan.chance,
+            faults: plan.faults,
+            peers_max: plan.peers_max,
+            room: plan.room,
+            hub,
+            shared: Rc::new(Shared { now: Cell::new(now), progress: Cell::new(0) }),
+            listener: Listener::new(),
+            lines: Vec::new(),
+            alive: Vec::new(),
+            oracle,
+            idle_turns: 0,
+            events: std::collections::VecDeque::new(),
+            records_events,
+            step: 0,
+        };
+        world.note(|| format!("{:?}, {:?}", plan.config, plan.faults.iter().collect::<Vec<_>>()));
+        world.connect(Peer::witness(), Faults::NONE, (1, usize::MAX / 4));
+        world.listener.collect();
+        world.admit_waiting(WITNESS);
+        world.listener.waiting.clear();
+        world
+    }
+
+    /// Runs all steps, and then until nothing is left to do.
+    pub(crate) fn run(&mut self, steps: usize) -> Verdict {
+        self.turn(&mut |_| true)?;
+        for step in 0..steps {
+            self.step = step;
+            self.step()?;
+        }
+        self.step = steps;
+        self.settle()
+    }
+
+    /// The step under way.
+    pub(crate) fn at(&self) -> usize {
+        self.step
+    }
+
+    /// What happened last.
+    pub(crate) fn last_events(&self) -> impl Iterator<Item = &String> {
+        self.events.iter()
+    }
+
+    fn step(&mut self) -> Verdict {
+        self.pass_time();
+        for _ in 0..self.chance.up_to(3) {
+            let at = self.chance.below(self.alive.len());
+            self.act(self.alive[at]);
+        }
+        if self.alive.len() <= self.peers_max && self.chance.one_in(30) {
+            let peer = Peer::new(self.chance.fork(), self.oracle.config.line_bytes_max);
+            self.connect(peer, self.faults, self.room);
+        }
+        let is_late = self.faults.has(Fault::Delayed) && self.chance.one_in(3);
+        if is_late || !self.is_turn_due() {
+            return Ok(());
+        }
+        let delays = self.faults.has(Fault::Delayed);
+        let mut chance = self.chance.fork();
+        self.turn(&mut |_| !delays || !chance.one_in(4))
+    }
+
+    fn pass_time(&mut self) {
+        let micros = self.chance.pick(&[0, 1, 50, 500, 3_000]);
+        let mut pause = Duration::from_micros(micros);
+        if self.faults.has(Fault::TimeJumps) && self.chance.one_in(500) {
+            pause = Duration::from_secs(self.chance.pick(&[1, 3, 6, 100]));
+        }
+        self.shared.now.set(self.shared.now.get() + pause);
+    }
+
+    fn act(&mut self, line: usize) {
+        let Line { wire, peer, key } = &mut self.lines[line];
+        if key.is_none() && self.chance.one_in(2) {
+            return;
+        }
+        peer.act(line, &mut wire.borrow_mut(), self.faults);
+    }
+
+    fn connect(&mut self, peer: Peer, faults: Faults, room: (usize, usize)) {
+        let line = self.lines.len();
+        let room = (self.chance.up_to(room.0), self.chance.up_to(room.1));
+        let ear = Ear::new(self.oracle.config.line_bytes_max);
+        let wire = Wire::new(&self.shared, self.chance.fork(), faults, ear, room);
+        self.note(|| format!("{line} connects: {:?}, room {room:?}", peer.habit));
+        self.lines.push(Line { wire: Rc::new(RefCell::new(wire)), peer, key: None });
+        self.alive.push(line);
+        self.listener.arrive(line);
+    }
+
+    /// Whether the hub would be awake now.
+    fn is_turn_due(&mut self) -> bool {
+        let now = self.shared.now.get();
+        let is_due = match self.hub.next_wake() {
+            Wake::Now => true,
+            Wake::At(time) => time <= now,
+            Wake::OnEvent => false,
+        };
+        is_due
+            || self.can_accept()
+            || self.listener.has_edge()
+            || self.alive.iter().any(|&line| self.has_edge(line))
+            || (self.faults.has(Fault::Spurious) && self.chance.one_in(20))
+    }
+
+    fn can_accept(&self) -> bool {
+        self.hub.can_admit() && self.listener.is_owed(self.shared.now.get())
+    }
+
+    fn has_edge(&self, line: usize) -> bool {
+        self.lines[line].key.is_some() && self.lines[line].wire.borrow().has_edge()
+    }
+
+    /// One turn of the outer loop, with those of the events that are due which `reports` lets through.
+    fn turn(&mut self, reports: &mut dyn FnMut(usize) -> bool) -> Verdict {
+        let now = self.shared.now.get();
+        let before = self.shared.progress.get();
+        let events = self.collect(reports);
+        if !events.is_empty() {
+            self.note(|| format!("turn: {events:?}"));
+        }
+        self.listener.collect();
+        let middle = if self.faults.has(Fault::MidBatch) { self.chance.below(events.len() + 1) } else { events.len() };
+        for &(key, readiness) in &events[..middle] {
+            self.hub.on_ready(key, readiness);
+        }
+        self.accept(now);
+        for &(key, readiness) in &events[middle..] {
+            self.hub.on_ready(key, readiness);
+        }
+        self.hub.react(now);
+        if self.hub.settle(now) > 0 {
+            self.listener.on_freed(now);
+        }
+        let wake = self.hub.next_wake();
+        self.oracle.judge(now, wake)?;
+        self.lines[WITNESS].wire.borrow_mut().take(usize::MAX);
+        let lines = &self.lines;
+        self.alive.retain(|&line| !lines[line].wire.borrow().is_closed);
+        let is_idle = wake == Wake::Now && events.is_empty() && self.shared.progress.get() == before;
+        self.idle_turns = if is_idle { self.idle_turns + 1 } else { 0 };
+        if self.idle_turns > IDLE_TURNS_MAX { Err("the hub turns and does nothing".to_owned()) } else { Ok(()) }
+    }
+
+    fn collect(&mut self, reports: &mut dyn FnMut(usize) -> bool) -> Vec<(usize, Readiness)> {
+        let mut events = Vec::new();
+        for &line in &self.alive {
+            let Line { wire, key: Some(key), .. } = &self.lines[line] else { continue };
+            let mut wire = wire.borrow_mut();
+            if wire.has_edge() && reports(line) {
+                events.push((*key, wire.collect()));
+            }
+        }
+        self.chance.shuffle(&mut events);
+        if self.faults.has(Fault::Spurious) && self.chance.one_in(4) {
+            let readiness = Readiness { readable: self.chance.one_in(2), writable: self.chance.one_in(2) };
+            events.push((self.chance.below(self.alive.len() + 2), readiness));
+            let twice = self.chance.below(events.len());
+            events.push(events[twice]);
+        }
+        events
+    }
+
+    fn accept(&mut self, now: Instant) {
+        if !self.listener.is_owed(now) {
+            return;
+        }
+        while self.hub.can_admit() {
+            match self.listener.accept(now, self.faults, &mut self.chance) {
+                Accepted::One(line) => self.admit_waiting(line),
+                Accepted::Aborted(line) => {
+                    self.note(|| format!("{line} is gone before it was accepted"));
+                    self.alive.retain(|&alive| alive != line);
+                }
+                Accepted::Nobody => break,
+            }
+        }
+    }
+
+    fn admit_waiting(&mut self, line: usize) {
+        let key = self.hub.next_key();
+        let wire = Rc::clone(&self.lines[line].wire);
+        self.lines[line].key = Some(key);
+        wire.borrow_mut().watch();
+        let member = self.oracle.admit(&wire);
+        self.note(|| format!("{line} is admitted as connection {member}, key {key}"));
+        self.hub.admit(FakeSocket(wire), self.shared.now.get());
+    }
+
+    /// The faults stop, and everyone reads. Everything must come to rest, by nothing but what a kernel would report.
+    fn settle(&mut self) -> Verdict {
+        self.note(|| "the faults stop".to_owned());
+        self.faults = Faults::NONE;
+        for &line in &self.alive {
+            self.lines[line].wire.borrow_mut().calm_down();
+        }
+        self.rest()?;
+        let is_shutdown = self.chance.one_in(3);
+        if is_shutdown {
+            self.note(|| "shutdown".to_owned());
+            self.oracle.is_shutting_down = true;
+            self.hub.shut_down(self.shared.now.get());
+        } else {
+            for line in self.alive.clone() {
+                if line != WITNESS {
+                    self.lines[line].peer.farewell();
+                }
+            }
+        }
+        self.rest()?;
+        if !is_shutdown {
+            self.lines[WITNESS].wire.borrow_mut().end();
+            self.rest()?;
+        }
+        if self.hub.connections() > 0 || !self.listener.waiting.is_empty() {
+            let waiting = self.listener.waiting.len();
+            return Err(format!("{} are still there, and {waiting} wait", self.hub.connections()));
+        }
+        self.oracle.judge_told()
+    }
+
+    /// Runs until the hub waits for an event that will not come.
+    fn rest(&mut self) -> Verdict {
+        let mut vain_waits = 0;
+        for _ in 0..SETTLING_TURNS_MAX {
+            let before = self.shared.progress.get();
+            for at in 0..self.alive.len() {
+                let Line { wire, peer, .. } = &mut self.lines[self.alive[at]];
+                peer.calm_down(&mut wire.borrow_mut());
+            }
+            let wake = self.hub.next_wake();
+            let has_events = self.listener.has_edge() || self.alive.iter().any(|&line| self.has_edge(line));
+            if !has_events && wake != Wake::Now && !self.can_accept() {
+                let hub = if let Wake::At(time) = wake { Some(time) } else { None };
+                let Some(next) = hub.into_iter().chain(self.listener.retry_at()).min() else { return Ok(()) };
+                self.shared.now.set(self.shared.now.get().max(next));
+            }
+            self.turn(&mut |_| true)?;
+            vain_waits = if self.shared.progress.get() == before { vain_waits + 1 } else { 0 };
+            if vain_waits > 2 * IDLE_TURNS_MAX {
+                return Err(format!("nothing comes of waiting: {wake:?}"));
+            }
+        }
+        Err("it never comes to rest".to_owned())
+    }
+
+    fn note(&mut self, event: impl FnOnce() -> String) {
+        if self.records_events {
+            if self.events.len() == 24 {
+                self.events.pop_front();
+            }
+            self.events.push_back(format!("{:>6}: {}", self.step, event()));
+        }
+    }
+}
