@@ -3,7 +3,8 @@
 
 use super::config::SCRATCH_BYTES;
 
-/// Bytes read in one turn at most, of all clients together: some 4 ms of work if they are all empty lines.
+/// Bytes read in one turn at most, of all clients together. Empty lines are the most work a byte can be; in this many of
+/// them nobody waits long.
 const READ_BYTES: usize = 128 * 1024;
 
 /// Bytes of private replies in one turn at most: some 90 answers to `/who` in a room of a hundred.
