@@ -810,6 +810,35 @@ fn under_the_brake_a_person_is_heard_again_and_again() {
 }
 
 #[test]
+fn under_the_brake_two_who_answer_each_other_at_once_are_not_held() {
+    let mut world = World::new(&quiet());
+    let (reader, ana, bob) = (world.connect(), world.connect(), world.connect());
+    let flooders: Vec<Client> = (0..40).map(|_| world.connect()).collect();
+    reader.takes(0);
+    for flooder in &flooders {
+        flooder.sends(format!("{}\n", "y".repeat(1_000)).repeat(2_000));
+        world.hub.on_ready(flooder.key, READABLE);
+    }
+    let text = "z".repeat(40);
+    for _ in 0..10 {
+        world.run();
+        world.now += Duration::from_millis(10);
+    }
+    (ana.received(), bob.received());
+    for period in 0..20 {
+        world.run();
+        // More than a person says, and together less than what floods leave: each is heard within the period.
+        for trip in 0..60 {
+            world.says(&ana, format!("{text}\n"));
+            assert!(bob.received().ends_with(&format!("client-2> {text}\n")), "{period}: {trip}");
+            world.says(&bob, format!("{text}\n"));
+            assert!(ana.received().ends_with(&format!("client-3> {text}\n")), "{period}: {trip}");
+        }
+        world.now += Duration::from_millis(10);
+    }
+}
+
+#[test]
 fn under_the_brake_a_reader_that_catches_up_frees_the_talkers_at_once() {
     let mut world = World::new(&quiet());
     let (flooder, reader, listener) = (world.connect(), world.connect(), world.connect());

@@ -15,20 +15,33 @@ const PERIOD: Duration = Duration::from_millis(10);
 const TURN_BYTES: usize = 256 * 1024;
 
 /// How far behind the slowest healthy reader may be, in bytes (an eighth of the tape, if that is less), before the brake
-/// takes hold; and the allowance of a period then: 6.5 MB/s for all, of which those who flood have three quarters.
+/// takes hold; and the allowance of a period then: 6.5 MB/s for all.
 const BRAKED_BYTES: usize = 64 * 1024;
 
 /// What one talker may put on the tape at a time while the brake is on, in bytes.
 const SLICE_BYTES: usize = 4 * 1024;
 
-/// Who puts this much on the tape in a period floods, in bytes: more than a person says.
-const FLOOD_BYTES: u16 = 1024;
+/// Who puts this much on the tape in a period is busy, in bytes: more than a person says.
+const BUSY_BYTES: u16 = 1024;
 
-/// For how many periods one who flooded counts as one who does: a second. Shorter, and many floods that take turns
-/// would count as people in between.
-const FLOOD_PERIODS: u16 = 100;
+/// Who puts this much on the tape in a period floods, in bytes: more than two who answer each other as fast as the
+/// network lets them.
+const FLOOD_BYTES: u16 = 8 * 1024;
 
-/// What a talker last had of the allowance: how many bytes, and in which period.
+/// For how many periods a habit is remembered: a second. Shorter, and many floods that take turns would count as people
+/// in between.
+const HABIT_PERIODS: u16 = 100;
+
+/// How much a talker talks. Of the allowance of a period, eight eighths are for the quiet, seven for the busy, five for
+/// those who flood: so the last eighth is kept for people, and two more for whoever asks little and often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Habit {
+    Quiet,
+    Busy,
+    Flooding,
+}
+
+/// What a talker put on the tape: how many bytes, and in which period. The last one, or one of late that says more of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Served {
     period: u16,
@@ -112,12 +125,16 @@ impl Brake {
     pub fn spend_for(&mut self, served: Served, bytes: u64) -> Served {
         self.spend(bytes);
         let before = if served.period == self.period { served.bytes } else { 0 };
-        let now = before.saturating_add(u16::try_from(bytes).unwrap_or(u16::MAX));
+        let bytes = before.saturating_add(u16::try_from(bytes).unwrap_or(u16::MAX));
+        let now = Served { period: self.period, bytes };
         // One who flooded a while ago, and says a word now, still counts as one who floods.
-        if self.floods(served) && now < FLOOD_BYTES {
-            return served;
-        }
-        Served { period: self.period, bytes: now }
+        if self.habit(served) > self.habit(now) { served } else { now }
+    }
+
+    /// Learns that a talker who put `bytes` on the tape at a time has more to say: if that was most of a slice it floods,
+    /// however many others keep it from having two in a period. What it returns is to be kept with the talker.
+    pub fn see_more(&self, served: Served, bytes: u64) -> Served {
+        if bytes < SLICE_BYTES as u64 / 2 { served } else { Served { period: self.period, bytes: FLOOD_BYTES } }
     }
 
     /// When those who are held may go on.
@@ -129,12 +146,20 @@ impl Brake {
         if self.slowest_behind <= self.threshold() {
             return usize::MAX;
         }
-        // The last quarter is kept for those who do not flood.
-        let allowed = if self.floods(served) { self.braked_bytes / 4 * 3 } else { self.braked_bytes };
-        allowed.saturating_sub(self.spent).min(SLICE_BYTES)
+        let eighths = match self.habit(served) {
+            Habit::Quiet => 8,
+            Habit::Busy => 7,
+            Habit::Flooding => 5,
+        };
+        (self.braked_bytes * eighths / 8).saturating_sub(self.spent).min(SLICE_BYTES)
     }
 
-    fn floods(&self, served: Served) -> bool {
-        served.bytes >= FLOOD_BYTES && self.period.wrapping_sub(served.period) < FLOOD_PERIODS
+    fn habit(&self, served: Served) -> Habit {
+        match served.bytes {
+            _ if self.period.wrapping_sub(served.period) >= HABIT_PERIODS => Habit::Quiet,
+            FLOOD_BYTES.. => Habit::Flooding,
+            BUSY_BYTES.. => Habit::Busy,
+            _ => Habit::Quiet,
+        }
     }
 }

@@ -83,6 +83,10 @@ impl<S: Socket> Hub<S> {
             }
         };
         let connection = &mut self.connections[key];
+        if input == Input::Queued {
+            let bytes = (allowance as u64).saturating_sub(talker.tape_bytes_left);
+            connection.served = self.brake.see_more(connection.served, bytes);
+        }
         if let Phase::Present(_) = connection.phase {
             connection.put_intake(intake);
         }
