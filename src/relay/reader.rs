@@ -51,6 +51,17 @@ impl Reader {
         self.cursor
     }
 
+    /// Whether it is where it is with nothing behind it or before it: no lines of its own to pass, none missed.
+    pub fn is_plain(&self) -> bool {
+        self.trail.is_none()
+    }
+
+    /// Moves a plain reader on to `place`, where all before it was written.
+    pub fn reach(&mut self, place: Position) {
+        debug_assert!(self.is_plain() && self.cursor.offset <= place.offset);
+        self.cursor = place;
+    }
+
     /// Whether it was overtaken and has not caught up since.
     pub fn is_lagging(&self) -> bool {
         self.trail.as_ref().is_some_and(|trail| trail.is_lagging)
