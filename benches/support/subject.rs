@@ -1,0 +1,149 @@
+//! What is measured: relays, each in a process of its own.
+
+use std::io::{self, BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, Socket, Type};
+
+use super::process::max_map_count;
+use super::{Error, bare, threads};
+use pollchat::server::config::LISTEN_BACKLOG;
+
+/// A relay that can be measured.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Subject {
+    /// `pollchat-server`, as `cargo bench` built it.
+    Pollchat,
+    /// The [relay of the textbooks](super::threads).
+    Threads,
+    /// The [bare floor](super::bare).
+    Bare,
+    /// One that runs already.
+    External(External),
+}
+
+/// A relay that somebody else started.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct External {
+    /// What it is called in the tables.
+    pub(crate) name: String,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// Whose CPU and memory are looked at.
+    pub(crate) pid: u32,
+    /// What one who is to hear others has to say first, if anything.
+    pub(crate) join: String,
+    /// What has to stand before each line that is said.
+    pub(crate) say: String,
+}
+
+/// A subject that runs. It is killed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) pid: u32,
+    child: Option<Child>,
+}
+
+/// What this program is to be, if it was started as a subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Role {
+    Threads,
+    Bare,
+}
+
+impl Subject {
+    /// What it is called in the tables.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Subject::Pollchat => "pollchat",
+            Subject::Threads => "thread per client",
+            Subject::Bare => "bare `send` loop",
+            Subject::External(external) => &external.name,
+        }
+    }
+
+    /// Whether a newcomer is told something as soon as it can hear others.
+    pub(crate) fn greets(&self) -> bool {
+        match self {
+            Subject::Pollchat | Subject::Threads => true,
+            Subject::Bare => false,
+            Subject::External(external) => !external.join.is_empty(),
+        }
+    }
+
+    /// How many clients it can be asked to take, as far as is known beforehand.
+    pub(crate) fn clients_max(&self) -> usize {
+        match self {
+            // Each thread takes four mappings, and the program itself some.
+            Subject::Threads => max_map_count().unwrap_or(usize::MAX).saturating_sub(1_000) / 4,
+            Subject::Pollchat | Subject::Bare | Subject::External(_) => usize::MAX,
+        }
+    }
+
+    /// Starts it for so many clients; `flags` are for pollchat alone.
+    pub(crate) fn start(&self, clients: usize, flags: &[&str]) -> Result<Running, Error> {
+        let mut command = match self {
+            Subject::Pollchat => {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_pollchat-server"));
+                command.args(["--listen", "127.0.0.1:0", "--log-level", "off"]).args(flags);
+                command
+            }
+            Subject::Threads => serving("threads", clients)?,
+            Subject::Bare => serving("bare", clients)?,
+            Subject::External(external) => {
+                return Ok(Running { address: external.address, pid: external.pid, child: None });
+            }
+        };
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let pid = child.id();
+        let mut line = String::new();
+        if let Some(stdout) = child.stdout.take() {
+            BufReader::new(stdout).read_line(&mut line)?;
+        }
+        let running = |address| Running { address, pid, child: Some(child) };
+        let address = line.trim_end().strip_prefix("listening on ").and_then(|address| address.parse().ok());
+        address.map(running).ok_or_else(|| format!("{} did not start: it said {line:?}", self.name()).into())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            // It is gone already, or goes now.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// This very program, as a subject.
+fn serving(role: &str, clients: usize) -> io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["--serve", role, "--clients", &clients.to_string()]);
+    Ok(command)
+}
+
+/// Is the subject that was asked for.
+pub(crate) fn serve(role: Role, clients: usize) -> Result<(), Error> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
+    socket.listen(LISTEN_BACKLOG)?;
+    let listener = TcpListener::from(socket);
+    println!("listening on {}", listener.local_addr()?);
+    match role {
+        Role::Threads => threads::serve(&listener)?,
+        Role::Bare => bare::serve(&listener, clients)?,
+    }
+    Ok(())
+}
+
+/// Raises the limit of open files as far as it goes, for this process and all subjects, and returns it.
+pub(crate) fn raise_open_files() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    // If it cannot be raised, what there is must do.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX)
+}
