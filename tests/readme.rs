@@ -1,4 +1,5 @@
-//! The README is true: its flags are what the programs say of themselves, its map names the files that there are.
+//! The README is true: its flags are what the programs say of themselves, its map names the files that there are, its
+//! figures are those of the kept run.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -28,6 +29,24 @@ fn the_map_names_every_source_file_and_no_other() {
     list_sources(Path::new("src"), &mut files);
     let named: BTreeSet<String> = named_in_the_map();
     assert_eq!(named, files);
+}
+
+#[test]
+fn its_figures_are_those_of_the_kept_run() {
+    let kept: String = ["idle", "fanout", "flood"].map(|name| read(&format!("benches/results/{name}.md"))).concat();
+    let figures = README.split("\n## ").find(|section| section.starts_with("Figures\n")).unwrap();
+    let rows: Vec<&str> = figures.lines().filter(|line| line.starts_with('|')).collect();
+    assert!(rows.len() > 12, "{rows:?}");
+    for row in rows {
+        assert!(kept.lines().any(|line| line == row), "not in benches/results: {row}");
+    }
+    for image in figures.split("](").skip(1).filter_map(|link| link.split(')').next()) {
+        assert!(Path::new(image).exists(), "{image}");
+    }
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// The files of the map; one that is indented belongs to the folder above it.

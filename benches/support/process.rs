@@ -25,7 +25,7 @@ impl Cpu {
             let schedstat = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
             total += schedstat.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0);
         }
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let stat = read(&format!("/proc/{pid}/stat"))?;
         // Its second field, the name, may hold anything; after it, the times are the 12th and the 13th.
         let fields = stat.rsplit(')').next().unwrap_or_default();
         let mut ticks = fields.split_whitespace().skip(11).map(|ticks| ticks.parse().unwrap_or(0));
@@ -53,7 +53,7 @@ impl Sub for Cpu {
 
 /// CPU time that this thread, the load generator, has used.
 pub(crate) fn own_cpu() -> io::Result<Duration> {
-    let schedstat = fs::read_to_string("/proc/thread-self/schedstat")?;
+    let schedstat = read("/proc/thread-self/schedstat")?;
     let ns = schedstat.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0);
     Ok(Duration::from_nanos(ns))
 }
@@ -85,7 +85,7 @@ pub(crate) fn kernel_stack_bytes() -> io::Result<u64> {
 
 /// SYNs and connections that full queues of listening sockets have cost, on the whole machine (`TcpExtListenDrops`).
 pub(crate) fn listen_drops() -> io::Result<u64> {
-    let netstat = fs::read_to_string("/proc/net/netstat")?;
+    let netstat = read("/proc/net/netstat")?;
     let mut rows = netstat.lines().filter(|line| line.starts_with("TcpExt:"));
     let (names, values) = (rows.next().unwrap_or_default(), rows.next().unwrap_or_default());
     let drops = names.split(' ').zip(values.split(' ')).find(|(name, _)| *name == "ListenDrops");
@@ -113,10 +113,14 @@ fn kibibytes(path: &str, name: &str) -> io::Result<u64> {
 }
 
 fn number_after(path: &str, name: &str) -> io::Result<u64> {
-    let text = fs::read_to_string(path)?;
+    let text = read(path)?;
     let value = text.lines().find_map(|line| line.strip_prefix(name));
     let number = value.and_then(|value| value.split_whitespace().next()?.parse().ok());
     number.ok_or_else(|| missing(path, name))
+}
+
+fn read(path: &str) -> io::Result<String> {
+    fs::read_to_string(path).map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))
 }
 
 fn missing(path: &str, name: &str) -> io::Error {
