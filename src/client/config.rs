@@ -28,6 +28,3 @@ pub const LEAVE_LINE_BYTES_MAX: usize = 64;
 
 /// Bytes read at once, from stdin or from the server: a quarter of what waits in either direction.
 pub const READ_BYTES: usize = 16 << 10;
-
-/// Bytes written to stdout at once: `PIPE_BUF`, which a pipe that is ready takes without blocking.
-pub const STDOUT_WRITE_BYTES_MAX: usize = 4096;

@@ -11,8 +11,6 @@
 pub mod address;
 pub mod config;
 pub mod outbox;
-pub mod stdin;
-pub mod stdout;
 pub mod transcript;
 
 use std::io::{self, Read};
@@ -24,11 +22,11 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use self::address::ServerAddress;
-use self::config::{CONNECT_TIMEOUT, GRACE, READ_BYTES};
+use self::config::{CONNECT_TIMEOUT, GRACE, READ_BYTES, SCREEN_BYTES_MAX};
 use self::outbox::{Outbox, Typed};
-use self::stdin::{Input, Stdin};
-use self::stdout::{Stdout, StdoutError};
 use self::transcript::{Heard, Transcript};
+use crate::inherited::stdin::{Input, Stdin};
+use crate::inherited::stdout::{Stdout, StdoutError};
 use crate::relay::name::Name;
 
 const STDIN: Token = Token(0);
@@ -331,7 +329,7 @@ impl Client {
     }
 
     fn may_receive(&self) -> bool {
-        self.server.readable && matches!(self.theirs, Theirs::Talking) && !self.stdout.is_full()
+        self.server.readable && matches!(self.theirs, Theirs::Talking) && self.stdout.waiting_bytes() < SCREEN_BYTES_MAX
     }
 }
 

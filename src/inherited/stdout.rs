@@ -1,4 +1,4 @@
-//! Any stdout as an event source, and the bounded queue before it.
+//! Any stdout as an event source, and the queue before it.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -9,8 +9,10 @@ use mio::{Interest, Registry, Token};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
-use super::config::{SCREEN_BYTES_MAX, STDOUT_WRITE_BYTES_MAX};
 use crate::inherited;
+
+/// Bytes written at once: `PIPE_BUF`, which a pipe that is ready takes without blocking.
+pub const WRITE_BYTES_MAX: usize = 4096;
 
 /// The process's stdout and what waits for it.
 ///
@@ -71,11 +73,6 @@ impl Stdout {
         self.queue.len()
     }
 
-    /// Whether so much waits that no more should be read for it.
-    pub fn is_full(&self) -> bool {
-        self.queue.len() >= SCREEN_BYTES_MAX
-    }
-
     /// Takes note of an event, whatever it said.
     pub fn on_event(&mut self) {
         self.readiness = Readiness::Unknown;
@@ -112,7 +109,7 @@ impl Stdout {
         if front.is_empty() {
             return Ok(0);
         }
-        let front = &front[..front.len().min(STDOUT_WRITE_BYTES_MAX)];
+        let front = &front[..front.len().min(WRITE_BYTES_MAX)];
         match rustix::io::write(self.sink.as_fd(), front) {
             Ok(len) => {
                 self.queue.consume(len);

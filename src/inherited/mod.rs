@@ -4,6 +4,9 @@
 //! kernel right before each call whether it would block comes to the same, as long as nobody else uses the
 //! descriptor at that very moment.
 
+pub mod stdin;
+pub mod stdout;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, AsRawFd};
