@@ -74,23 +74,34 @@ impl Stdin {
             Readiness::Ended => return Ok(Input::End),
             Readiness::MayRead => {}
         }
-        if inherited::ready(stdin(), PollFlags::IN)?.is_empty() {
-            self.readiness = Readiness::Waiting;
-            return Ok(Input::NotYet);
-        }
-        match rustix::io::read(stdin(), buffer) {
-            Ok(0) | Err(Errno::IO) => {
+        match read_now(buffer) {
+            Ok(0) => {
                 self.readiness = Readiness::Ended;
                 Ok(Input::End)
             }
             Ok(len) => Ok(Input::Bytes(len)),
-            Err(Errno::INTR) => Ok(Input::NotYet),
-            // Only if another holder of the descriptor made it non-blocking, and was faster.
-            Err(Errno::AGAIN) => {
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => Ok(Input::NotYet),
+            Err(err) if err.kind() == io::ErrorKind::WouldBlock => {
                 self.readiness = Readiness::Waiting;
                 Ok(Input::NotYet)
             }
-            Err(err) => Err(err.into()),
+            Err(err) => Err(err),
         }
+    }
+}
+
+/// Reads stdin once, as if it were a non-blocking socket: never waiting, and 0 bytes are the end. A terminal that has gone
+/// away is an end, too.
+///
+/// # Errors
+/// `WouldBlock` when there is nothing now: only from then on will an event come. Others when stdin cannot be read at all.
+pub fn read_now(buffer: &mut [u8]) -> io::Result<usize> {
+    if inherited::ready(stdin(), PollFlags::IN)?.is_empty() {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    match rustix::io::read(stdin(), buffer) {
+        Err(Errno::IO) => Ok(0),
+        // `WouldBlock` only if another holder of the descriptor made it non-blocking, and was faster.
+        result => Ok(result?),
     }
 }

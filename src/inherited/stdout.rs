@@ -96,36 +96,47 @@ impl Stdout {
         if !self.is_due() {
             return Ok(0);
         }
-        let flags = inherited::ready(self.sink.as_fd(), PollFlags::OUT).map_err(StdoutError::Failed)?;
-        if flags.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL) {
-            return Err(StdoutError::Closed);
-        }
-        if !flags.contains(PollFlags::OUT) {
-            self.readiness = Readiness::Blocked;
-            return Ok(0);
-        }
         self.readiness = Readiness::Idle;
         let (front, _) = self.queue.as_slices();
-        if front.is_empty() {
-            return Ok(0);
-        }
-        let front = &front[..front.len().min(WRITE_BYTES_MAX)];
-        match rustix::io::write(self.sink.as_fd(), front) {
+        match write_now(self.sink.as_fd(), front) {
             Ok(len) => {
                 self.queue.consume(len);
                 Ok(len)
             }
-            Err(Errno::INTR) => Ok(0),
-            Err(Errno::AGAIN) => {
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => Ok(0),
+            Err(err) if err.kind() == io::ErrorKind::WouldBlock => {
                 self.readiness = Readiness::Blocked;
                 Ok(0)
             }
-            Err(Errno::PIPE) => Err(StdoutError::Closed),
+            Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Err(StdoutError::Closed),
             // The terminal has gone away. (Of a file, the same error means a broken disk.)
-            Err(Errno::IO) if matches!(self.sink, Sink::Terminal(_)) => Err(StdoutError::Closed),
-            Err(err) => Err(StdoutError::Failed(err.into())),
+            Err(err) if is_io(&err) && matches!(self.sink, Sink::Terminal(_)) => Err(StdoutError::Closed),
+            Err(err) => Err(StdoutError::Failed(err)),
         }
     }
+}
+
+/// Writes to `fd` once, as if it were a non-blocking socket: never waiting, and perhaps not all of it.
+///
+/// # Errors
+/// `WouldBlock` when it takes nothing now: only from then on will an event come. `BrokenPipe` when nobody can read it any
+/// more, which shows even with nothing to write. Others when it cannot be written to.
+pub fn write_now(fd: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    let flags = inherited::ready(&fd, PollFlags::OUT)?;
+    if flags.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL) {
+        return Err(io::ErrorKind::BrokenPipe.into());
+    }
+    if !flags.contains(PollFlags::OUT) {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    if bytes.is_empty() {
+        return Ok(0);
+    }
+    Ok(rustix::io::write(&fd, &bytes[..bytes.len().min(WRITE_BYTES_MAX)])?)
+}
+
+fn is_io(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::IO.raw_os_error())
 }
 
 impl Sink {
