@@ -7,8 +7,7 @@
 
 mod hearing;
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, TryReserveError, VecDeque};
+use std::collections::{TryReserveError, VecDeque};
 use std::fmt;
 use std::io;
 use std::mem;
@@ -21,6 +20,7 @@ use slab::Slab;
 use super::brake::{Brake, Served};
 use super::config::{Config, Lag, PRIVATE_BYTES_MAX, SCRATCH_BYTES, Seats};
 use super::connection::{Connection, Handle, Input, Need, Output, Phase, Socket};
+use super::deadlines::Deadlines;
 use super::turn::Turn;
 use crate::relay::line::Framing;
 use crate::relay::reader::Pace;
@@ -62,7 +62,7 @@ pub struct Hub<S> {
     /// Who is being refused.
     refused: Vec<usize>,
     /// The grace times of those who leave. One that was extended is put back when it comes up.
-    graces: BinaryHeap<Reverse<(Instant, Handle)>>,
+    graces: Deadlines,
     /// Up to where the tape was when everyone was last given their share.
     settled: Position,
     /// What all reading reads into.
@@ -125,7 +125,7 @@ impl<S: Socket> Hub<S> {
             seats,
             started: now,
             refused: Vec::new(),
-            graces: BinaryHeap::new(),
+            graces: Deadlines::default(),
             settled: Position::default(),
             scratch: vec![0; SCRATCH_BYTES].into(),
             cleaned: String::new(),
@@ -227,8 +227,7 @@ impl<S: Socket> Hub<S> {
             return Wake::Now;
         }
         let next_period = (!self.lists.readable.is_empty()).then(|| self.brake.next_period());
-        let grace = self.graces.peek().map(|Reverse((deadline, _))| *deadline);
-        next_period.into_iter().chain(grace).min().map_or(Wake::OnEvent, Wake::At)
+        next_period.into_iter().chain(self.graces.next()).min().map_or(Wake::OnEvent, Wake::At)
     }
 
     /// Tells all that the server is shutting down, and lets them go.
@@ -295,18 +294,17 @@ impl<S: Socket> Hub<S> {
         self.lists.touch(key, connection);
         let handle = Handle { key, number: connection.number() };
         if let Some(deadline) = connection.deadline() {
-            self.graces.push(Reverse((deadline, handle)));
+            self.graces.push(deadline, handle);
         }
     }
 
     /// Gives up those who were let go and have taken nothing for the grace time.
     fn end_graces(&mut self, now: Instant) {
-        while let Some(Reverse((_, handle))) = self.graces.peek().filter(|Reverse((due, _))| *due <= now).copied() {
-            self.graces.pop();
+        while let Some((_, handle)) = self.graces.pop_due(now) {
             let Some(connection) = self.connections.get_mut(handle.key) else { continue };
             match connection.deadline() {
                 Some(deadline) if connection.number() == handle.number && deadline > now => {
-                    self.graces.push(Reverse((deadline, handle)));
+                    self.graces.push(deadline, handle);
                 }
                 Some(_) if connection.number() == handle.number => self.lists.remove(handle.key, connection),
                 _ => {}
@@ -335,12 +333,10 @@ impl<S: Socket> Hub<S> {
             }
         }
         // Entries of those who did not need their grace are not looked for one by one.
-        if self.graces.len() > 2 * self.connections.len() + 64 {
-            let connections = &self.connections;
-            self.graces.retain(|Reverse((_, handle))| {
-                connections.get(handle.key).is_some_and(|connection| connection.number() == handle.number)
-            });
-        }
+        let connections = &self.connections;
+        self.graces.tidy(connections.len(), |_, handle| {
+            connections.get(handle.key).is_some_and(|connection| connection.number() == handle.number)
+        });
         gone.len()
     }
 }

@@ -3,6 +3,7 @@
 pub mod brake;
 pub mod config;
 pub mod connection;
+pub mod deadlines;
 pub mod hub;
 pub mod intake;
 pub mod listener;

@@ -1,0 +1,43 @@
+//! Deadlines of connections: of which the next one is known at once, and those that no longer count are passed over when
+//! they come up, not looked for when they are given up.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Instant;
+
+use super::connection::Handle;
+
+/// Entries that are not worth tidying, whoever is connected.
+const LEN_MIN: usize = 64;
+
+/// Times, and whose they are.
+#[derive(Debug, Default)]
+pub struct Deadlines {
+    heap: BinaryHeap<Reverse<(Instant, Handle)>>,
+}
+
+impl Deadlines {
+    /// Adds one.
+    pub fn push(&mut self, time: Instant, handle: Handle) {
+        self.heap.push(Reverse((time, handle)));
+    }
+
+    /// The first of them.
+    pub fn next(&self) -> Option<Instant> {
+        self.heap.peek().map(|Reverse((time, _))| *time)
+    }
+
+    /// Takes out the first of them if it is not after `now`.
+    pub fn pop_due(&mut self, now: Instant) -> Option<(Instant, Handle)> {
+        self.next().filter(|&time| time <= now)?;
+        self.heap.pop().map(|Reverse(entry)| entry)
+    }
+
+    /// Drops those that do not count any more if there are many more than `connections`: so their number is bounded, and
+    /// each is looked at about once for it.
+    pub fn tidy(&mut self, connections: usize, counts: impl Fn(Instant, Handle) -> bool) {
+        if self.heap.len() > 2 * connections + LEN_MIN {
+            self.heap.retain(|Reverse((time, handle))| counts(*time, *handle));
+        }
+    }
+}
