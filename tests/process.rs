@@ -183,7 +183,7 @@ mod flags {
 
     #[test]
     fn bad_flags_end_it_with_2() {
-        let bad: [&[&str]; 22] = [
+        let bad: [&[&str]; 23] = [
             &["--bogus"],
             &["stray"],
             &["--listen"],
@@ -207,6 +207,7 @@ mod flags {
             &["--max-clients", "0"],
             &["--backlog", "K"],
             &["--backlog", ""],
+            &["--console=maybe"],
         ];
         for flags in bad {
             let output = run(&Server::builder().flags(["--listen", "127.0.0.1:0"]).flags(flags));
@@ -228,7 +229,8 @@ mod flags {
         let output = run(&Server::builder().flags(["--help"]));
         let help = String::from_utf8(output.stdout).expect("UTF-8");
         assert_eq!(output.status.code(), Some(0));
-        let flags = "listen greeting history audience announce-up-to backlog lag max-clients max-line log-level";
+        let flags = "listen greeting history audience announce-up-to backlog lag max-clients max-line console \
+                     log-level";
         for flag in flags.split(' ') {
             assert!(help.contains(&format!("--{flag} ")), "--{flag} in {help}");
             let variable = format!("POLLCHAT_{}", flag.to_uppercase().replace('-', "_"));
@@ -257,6 +259,7 @@ mod flags {
             .env("POLLCHAT_LAG", "disconnect")
             .env("POLLCHAT_MAX_CLIENTS", "3")
             .env("POLLCHAT_MAX_LINE", "1000")
+            .env("POLLCHAT_CONSOLE", "no")
             .env("POLLCHAT_LOG_LEVEL", "error")
             .go();
         assert_eq!(server.address().ip().to_string(), "127.0.0.4");

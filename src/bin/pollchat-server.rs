@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use clap::builder::BoolishValueParser;
 use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
 use log::{LevelFilter, warn};
 use pollchat::inherited::complain;
@@ -16,7 +17,7 @@ use pollchat::server::{Error, Server};
 #[command(name = "pollchat-server", version, term_width = 100)]
 #[command(
     after_help = "Clients are pollchat-client, nc or telnet. SIGINT and SIGTERM stop the server in good order.\n\
-                        Exit codes: 0 stopped by a signal, 1 could not start or go on, 2 usage."
+                        Exit codes: 0 stopped by a signal or the operator, 1 could not start or go on, 2 usage."
 )]
 struct Flags {
     /// Where to listen; port 0 lets the kernel pick one; IPv6 is IPv6 only; can be given several times
@@ -59,6 +60,10 @@ struct Flags {
     #[arg(long, value_name = "BYTES", env = "POLLCHAT_MAX_LINE", hide_env_values = true, default_value = "4096")]
     #[arg(value_parser = parse_bytes)]
     max_line: usize,
+
+    /// The operator talks along, as `server`: stdin is heard, and stdout shows what is said
+    #[arg(long, env = "POLLCHAT_CONSOLE", hide_env_values = true, value_parser = BoolishValueParser::new())]
+    console: bool,
 
     /// What is logged on stderr: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", env = "POLLCHAT_LOG_LEVEL", hide_env_values = true, default_value = "info")]
@@ -122,6 +127,7 @@ fn config(flags: Flags) -> Config {
         },
         clients_max: flags.max_clients,
         line_bytes_max: flags.max_line,
+        console: flags.console,
     };
     let usage = |text: String| Flags::command().error(ErrorKind::ValueValidation, text).exit();
     if !(1..=LINE_BYTES_CEILING).contains(&config.line_bytes_max) {

@@ -17,6 +17,8 @@ use mio::{Interest, Registry, Token};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use rustix::process::getpgrp;
+use rustix::termios::tcgetpgrp;
 
 /// Registers `fd`, edge-triggered.
 ///
@@ -65,6 +67,18 @@ pub fn unblock_stderr_terminal() {
         // If it fails, stderr stays as it was.
         let _ = rustix::stdio::dup2_stderr(terminal);
     }
+}
+
+/// The same for stdout, on which it is then an error like any other.
+pub fn unblock_stdout_terminal() {
+    if let Some(terminal) = reopen_terminal(&io::stdout()) {
+        let _ = rustix::stdio::dup2_stdout(terminal);
+    }
+}
+
+/// Whether `fd` is the terminal that controls this process, and another job has the say there.
+pub fn is_in_background(fd: impl AsFd) -> bool {
+    tcgetpgrp(fd).is_ok_and(|foreground| foreground != getpgrp())
 }
 
 /// Whether stderr takes a line (of `PIPE_BUF` bytes, if it is a pipe) without blocking, and somebody may read it.

@@ -22,6 +22,13 @@ pub enum Command<'a> {
     },
     /// `/help`
     Help,
+    /// `/kick NAME`
+    Kick {
+        /// The command as typed: what one is told it is not who may not use it.
+        word: &'a str,
+        /// The name as typed, perhaps empty.
+        name: &'a str,
+    },
     /// Anything else that begins with a slash: its first word.
     Unknown(&'a str),
 }
@@ -50,6 +57,7 @@ impl Command<'_> {
                 Command::Tell { to, text }
             }
             "/help" => Command::Help,
+            "/kick" => Command::Kick { word: verb, name: rest },
             "/quit" => Command::Leave,
             _ => Command::Unknown(verb),
         }
@@ -94,6 +102,7 @@ mod tests {
         assert_eq!(Command::parse("/nick"), Command::Nick(""));
         assert_eq!(Command::parse("/who"), Command::Who);
         assert_eq!(Command::parse("/help me"), Command::Help);
+        assert_eq!(Command::parse("/Kick ana "), Command::Kick { word: "/Kick", name: "ana" });
         assert_eq!(Command::parse("/msg ana  a b "), Command::Tell { to: "ana", text: "a b" });
         assert_eq!(Command::parse("/msg ana"), Command::Tell { to: "ana", text: "" });
         assert_eq!(Command::parse("/"), Command::Unknown("/"));

@@ -12,6 +12,9 @@ pub const NAME_CHARS_MAX: usize = 24;
 /// each. A longer one is not even looked at, so that nobody can make others wait by asking for it.
 pub const TYPED_BYTES_MAX: usize = NAME_CHARS_MAX * 4 * 4;
 
+/// What the operator is called, in lower case.
+const OPERATOR: &str = "server";
+
 /// A name that a client chose: letters, digits, `_` and `-` of any script, normalised (NFC).
 ///
 /// It can hold neither white space nor punctuation, so that no name can make a line look like another one.
@@ -48,10 +51,15 @@ impl Name {
             return Err(NameError::Form);
         }
         let folded = fold(&shown);
-        if &*folded == "server" || folded.starts_with("client-") {
+        if &*folded == OPERATOR || folded.starts_with("client-") {
             return Err(NameError::Reserved);
         }
         Ok(Name { shown: shown.into(), folded })
+    }
+
+    /// The operator's, which nobody can choose.
+    pub fn of_operator() -> Name {
+        Name { shown: OPERATOR.into(), folded: OPERATOR.into() }
     }
 
     /// The name as it is shown.
@@ -130,6 +138,8 @@ mod tests {
         for text in ["server", "SERVER", "Server", "client-7", "CLIENT-x", "client-"] {
             assert_eq!(Name::parse(text), Err(NameError::Reserved), "{text:?}");
         }
+        assert_eq!(Name::parse(Name::of_operator().as_str()), Err(NameError::Reserved));
+        assert_eq!(Name::of_operator().folded(), &*fold("Server"));
         assert!(Name::parse("client7").is_ok());
         assert!(Name::parse("servers").is_ok());
     }

@@ -15,16 +15,47 @@ use super::tape::{Position, Span, Tape};
 /// How many rows `/who` shows at most.
 const WHO_ROWS_MAX: usize = 100;
 
+/// What a client can do.
+const HELP: [&str; 6] = [
+    "a line is relayed to the others as NAME> line",
+    "/nick NAME: be called NAME (1 to 24 letters, digits, _ or -)",
+    "/who: who is here",
+    "/msg NAME TEXT: tell TEXT to NAME alone",
+    "//x: say /x",
+    "FIN, exit or /quit: leave",
+];
+
+/// What the operator can do.
+const HELP_OF_OPERATOR: [&str; 6] = [
+    "a line is relayed to all as server> line",
+    "/who: who is here",
+    "/msg NAME TEXT: tell TEXT to NAME alone",
+    "/kick NAME: remove NAME",
+    "//x: say /x",
+    "FIN, exit or /quit: stop the server; the end of input: leave it running",
+];
+
 /// The farewell: the conversation is over.
 pub const FAREWELL: &str = "FIN\n";
 
-/// The number of a client, counted from 1 and never reused: it tells who wrote, whatever is reused elsewhere.
+/// The number of a participant, never reused: it tells who wrote, whatever is reused elsewhere.
+///
+/// The lowest is the operator's, whether there is one or not. Those of clients are shown as they are counted, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientNumber(NonZeroU64);
 
+impl ClientNumber {
+    const OPERATOR: ClientNumber = ClientNumber(NonZeroU64::MIN);
+
+    /// The number that is shown as `shown`.
+    fn of_client(shown: u64) -> Option<ClientNumber> {
+        NonZeroU64::new(shown)?.checked_add(1).map(ClientNumber)
+    }
+}
+
 impl fmt::Display for ClientNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
+        write!(f, "{}", self.0.get() - 1)
     }
 }
 
@@ -49,7 +80,7 @@ pub struct Options {
     pub history_lines: u64,
     /// Who gets a line.
     pub audience: Audience,
-    /// Joins and leaves are told to all while at most this many are present.
+    /// Joins and leaves are told to all while at most this many clients are present.
     pub announce_up_to: usize,
     /// The size of the tape, in bytes.
     pub backlog_bytes: usize,
@@ -129,6 +160,15 @@ pub enum Outcome {
     },
     /// The sender leaves.
     Leave,
+    /// The operator, who is the sender, has another removed.
+    Remove {
+        /// The key of the one to be removed.
+        who: usize,
+        /// What the operator is told.
+        done: String,
+    },
+    /// The operator, who is the sender, ends the conversation for all.
+    Stop,
 }
 
 /// What one left behind.
@@ -165,9 +205,15 @@ impl Room {
         &self.tape
     }
 
-    /// How many are present.
+    /// How many are present, the operator included.
     pub fn present(&self) -> usize {
         self.members.len()
+    }
+
+    /// How many clients are present.
+    pub fn clients(&self) -> usize {
+        let has_operator = self.order.first().is_some_and(|&seat| self.is_operator(seat));
+        self.present() - usize::from(has_operator)
     }
 
     /// What the member on `seat` is called.
@@ -180,13 +226,9 @@ impl Room {
     /// # Panics
     /// When there are more members, or keys, than a `u32` counts.
     pub fn join(&mut self, key: usize, now: u32) -> Welcome {
-        let number = ClientNumber(NonZeroU64::new(self.next_number).expect("counted from 1"));
+        let number = ClientNumber::of_client(self.next_number).expect("counted from 1");
         self.next_number += 1;
-        let key = u32::try_from(key).expect("keys of fewer connections than a u32 counts");
-        let member = Member { number, lines: 0, name: None, came: now, key };
-        let seat = u32::try_from(self.members.insert(member)).expect("fewer members than a u32 counts");
-        let seat = Seat(seat.to_ne_bytes());
-        self.order.push(seat);
+        let seat = self.seat(number, None, key, now);
 
         let place = self.tape.back(self.options.history_lines);
         let mut private = String::new();
@@ -206,17 +248,39 @@ impl Room {
         Welcome { seat, number, reader, private, announced }
     }
 
+    /// Takes the operator in, whom the caller knows by `key`, at `now` in seconds of the caller's clock: before all others,
+    /// and once. Nobody is told.
+    ///
+    /// # Panics
+    /// As [`join`](Room::join).
+    pub fn seat_operator(&mut self, key: usize, now: u32) -> Welcome {
+        debug_assert!(self.order.is_empty(), "the operator is the first");
+        let number = ClientNumber::OPERATOR;
+        let name = Name::of_operator();
+        let mut private = String::new();
+        notice(&mut private, format_args!("you are {name}; /help lists what you can do"));
+        let folded = name.folded().into();
+        let seat = self.seat(number, Some(Box::new(name)), key, now);
+        self.chosen.insert(folded, seat);
+        Welcome { seat, number, reader: Reader::at(self.tape.end()), private, announced: 0 }
+    }
+
     /// Hears one clean line of the member on `seat`, at `now` in seconds of the caller's clock.
     pub fn hear(&mut self, seat: Seat, line: &str, now: u32) -> Outcome {
         match Command::parse(line) {
             Command::Nothing => Outcome::Nothing,
+            Command::Leave if self.is_operator(seat) => Outcome::Stop,
             Command::Leave => Outcome::Leave,
             Command::Say(text) => self.say(seat, text),
+            Command::Nick(_) if self.is_operator(seat) => {
+                Outcome::Reply(reply(format_args!("you are {}, and nobody else", self.member(seat).shown())))
+            }
             Command::Nick(name) => self.rename(seat, name),
             Command::Who => Outcome::Reply(self.who(now)),
             Command::Tell { to, text } => self.tell(seat, to, text),
-            Command::Help => Outcome::Reply(help()),
-            Command::Unknown(word) => {
+            Command::Help => Outcome::Reply(help(if self.is_operator(seat) { &HELP_OF_OPERATOR } else { &HELP })),
+            Command::Kick { name, .. } if self.is_operator(seat) => self.remove(seat, name),
+            Command::Kick { word, .. } | Command::Unknown(word) => {
                 Outcome::Reply(reply(format_args!("there is no command {word}; /help lists what you can do")))
             }
         }
@@ -246,6 +310,15 @@ impl Room {
     /// What one is told whose line is over the limit.
     pub fn too_long(&self) -> String {
         reply(format_args!("line too long (over {} bytes): not relayed", self.options.line_bytes_max))
+    }
+
+    fn seat(&mut self, number: ClientNumber, name: Option<Box<Name>>, key: usize, now: u32) -> Seat {
+        let key = u32::try_from(key).expect("keys of fewer connections than a u32 counts");
+        let member = Member { number, lines: 0, name, came: now, key };
+        let seat = u32::try_from(self.members.insert(member)).expect("fewer members than a u32 counts");
+        let seat = Seat(seat.to_ne_bytes());
+        self.order.push(seat);
+        seat
     }
 
     fn say(&mut self, seat: Seat, text: &str) -> Outcome {
@@ -316,6 +389,21 @@ impl Room {
         }
     }
 
+    fn remove(&self, operator: Seat, typed: &str) -> Outcome {
+        if typed.is_empty() {
+            return Outcome::Reply(reply(format_args!("/kick NAME removes NAME")));
+        }
+        match self.find(typed) {
+            None => Outcome::Reply(reply(format_args!("nobody here is called {typed}"))),
+            Some(seat) if seat == operator => Outcome::Reply(reply(format_args!("that is you; FIN stops the server"))),
+            Some(seat) => {
+                let member = self.member(seat);
+                let done = reply(format_args!("{} was removed", member.shown()));
+                Outcome::Remove { who: member.key as usize, done }
+            }
+        }
+    }
+
     /// The seat of the one who is called `typed`, in any case.
     fn find(&self, typed: &str) -> Option<Seat> {
         if typed.len() > TYPED_BYTES_MAX {
@@ -325,7 +413,7 @@ impl Room {
         if let Some(&seat) = self.chosen.get(&folded) {
             return Some(seat);
         }
-        let number = ClientNumber(folded.strip_prefix("client-")?.parse().ok()?);
+        let number = ClientNumber::of_client(folded.strip_prefix("client-")?.parse().ok()?)?;
         let seat = self.order[self.place_in_order(number).ok()?];
         // Not one who is called otherwise by now, and not `client-007`.
         (self.name(seat) == *folded).then_some(seat)
@@ -336,11 +424,15 @@ impl Room {
     }
 
     fn announce_presence(&mut self, seat: Seat, what: &str) -> Option<Span> {
-        if self.present() > self.options.announce_up_to {
+        if self.clients() > self.options.announce_up_to {
             return None;
         }
         let name = self.name(seat);
         Some(self.tape.announce(&[&name, " ", what]))
+    }
+
+    fn is_operator(&self, seat: Seat) -> bool {
+        self.member(seat).number == ClientNumber::OPERATOR
     }
 
     fn member(&self, seat: Seat) -> &Member {
@@ -398,18 +490,14 @@ pub fn too_slow() -> String {
     reply(format_args!("you read too slowly: goodbye"))
 }
 
-fn help() -> String {
+/// What one is told whom the operator removes.
+pub fn removed() -> String {
+    reply(format_args!("you were removed by the operator"))
+}
+
+fn help(lines: &[&str]) -> String {
     let mut text = String::new();
-    for line in [
-        "a line is relayed to the others as NAME> line",
-        "/nick NAME: be called NAME (1 to 24 letters, digits, _ or -)",
-        "/who: who is here",
-        "/msg NAME TEXT: tell TEXT to NAME alone",
-        "//x: say /x",
-        "FIN, exit or /quit: leave",
-    ] {
-        notice(&mut text, format_args!("{line}"));
-    }
+    lines.iter().for_each(|line| notice(&mut text, format_args!("{line}")));
     text
 }
 

@@ -79,7 +79,7 @@ pub struct Config {
     pub history_lines: u64,
     /// Who gets a line.
     pub audience: Audience,
-    /// Joins and leaves are told to all while at most this many are present.
+    /// Joins and leaves are told to all while at most this many clients are present.
     pub announce_up_to: usize,
     /// The size of the tape, in bytes.
     pub backlog_bytes: usize,
@@ -89,6 +89,8 @@ pub struct Config {
     pub clients_max: Option<usize>,
     /// The longest line as received, in bytes, its end not counted.
     pub line_bytes_max: usize,
+    /// Whether stdin and stdout are the operator's console.
+    pub console: bool,
 }
 
 impl Default for Config {
@@ -103,6 +105,7 @@ impl Default for Config {
             lag: Lag::default(),
             clients_max: None,
             line_bytes_max: LINE_BYTES_MAX,
+            console: false,
         }
     }
 }

@@ -58,6 +58,10 @@ pub struct Hub<S> {
     framing: Framing,
     limits: Limits,
     seats: Seats,
+    /// The key of the operator's console, while there is one.
+    console: Option<usize>,
+    /// Whether the operator wants the server to stop. Nothing that anybody says is heard after that.
+    is_stop_wanted: bool,
     started: Instant,
     /// Who is being refused.
     refused: Vec<usize>,
@@ -103,6 +107,8 @@ enum Why {
     /// A write failed, and nothing is left to read.
     Unwritable,
     TooSlow,
+    /// The operator wished it.
+    Removed,
 }
 
 impl<S: Socket> Hub<S> {
@@ -123,6 +129,8 @@ impl<S: Socket> Hub<S> {
                 private_bytes_max: PRIVATE_BYTES_MAX.max(4 * config.longest_line_bytes()),
             },
             seats,
+            console: None,
+            is_stop_wanted: false,
             started: now,
             refused: Vec::new(),
             graces: Deadlines::default(),
@@ -147,6 +155,31 @@ impl<S: Socket> Hub<S> {
         !self.is_full() || self.refused.len() < self.seats.refusals_max
     }
 
+    /// The key of the operator's console, if it is open.
+    pub fn console(&self) -> Option<usize> {
+        self.console
+    }
+
+    /// Whether the operator wants the server to stop.
+    pub fn is_stop_wanted(&self) -> bool {
+        self.is_stop_wanted
+    }
+
+    /// Takes in the operator's console, one more participant with a seat beside those of the clients: before all others,
+    /// and once.
+    pub fn open_console(&mut self, stream: S, now: Instant) {
+        let key = self.next_key();
+        let seconds = self.seconds(now);
+        let welcome = self.room.seat_operator(key, seconds);
+        let mut connection = Connection::present(stream, welcome.number, welcome.seat, welcome.reader);
+        connection.tell(&welcome.private);
+        self.lists.touch(key, &mut connection);
+        // Its input may be a file, which no event announces.
+        self.lists.queue(key, &mut connection);
+        self.connections.insert(connection);
+        self.console = Some(key);
+    }
+
     /// Takes a new connection in, or tells it that the house is full. It is not written to yet.
     pub fn admit(&mut self, stream: S, now: Instant) {
         let key = self.next_key();
@@ -162,7 +195,7 @@ impl<S: Socket> Hub<S> {
             let seconds = self.seconds(now);
             let welcome = self.room.join(key, seconds);
             self.brake.spend(welcome.announced);
-            info!("client-{} came from {}; {} present", welcome.number, Peer::of(&stream), self.room.present());
+            info!("client-{} came from {}; {} present", welcome.number, Peer::of(&stream), self.room.clients());
             let mut connection = Connection::present(stream, welcome.number, welcome.seat, welcome.reader);
             connection.tell(&welcome.private);
             self.lists.touch(key, &mut connection);
@@ -212,6 +245,10 @@ impl<S: Socket> Hub<S> {
         }
         self.brake.see_slowest(self.slowest_bytes_behind());
         for key in mem::take(&mut self.lists.too_slow) {
+            // Whose screen is stuck can still speak and act: the operator goes on, and is told what it missed.
+            if self.console == Some(key) {
+                continue;
+            }
             self.depart(key, &Why::TooSlow, now);
         }
         // Not earlier: one who takes something in this very turn has a new grace.
@@ -258,9 +295,9 @@ impl<S: Socket> Hub<S> {
     }
 
     fn is_full(&self) -> bool {
-        let clients_and_leavers = self.connections.len() - self.refused.len();
+        let clients_and_leavers = self.connections.len() - self.refused.len() - usize::from(self.console.is_some());
         let Seats { clients_max, leavers_max, .. } = self.seats;
-        self.room.present() >= clients_max || clients_and_leavers >= clients_max + leavers_max
+        self.room.clients() >= clients_max || clients_and_leavers >= clients_max + leavers_max
     }
 
     /// Seconds since the start: what the room knows as time.
@@ -274,13 +311,22 @@ impl<S: Socket> Hub<S> {
         let Phase::Present(seat) = connection.phase else { return };
         let left = self.room.leave(seat);
         self.brake.spend(left.announced);
-        let present = self.room.present();
-        info!("{} left ({why}; {}); {present} present", left.name, Peer::of(connection.stream()));
+        let present = self.room.clients();
+        let peer = if self.console == Some(key) { Peer::Console } else { Peer::of(connection.stream()) };
+        info!("{} left ({why}; {peer}); {present} present", left.name);
         match why {
             Why::Farewell | Why::EndOfInput => self.see_off(key, left.stop, now),
             Why::TooSlow => {
                 connection.reader.give_up(left.stop);
                 connection.tell(&room::too_slow());
+                self.see_off(key, left.stop, now);
+            }
+            Why::Removed => {
+                // One who takes nothing is owed no more of what was said, or it could make its removal last.
+                if connection.output == Output::Blocked {
+                    connection.reader.give_up(left.stop);
+                }
+                connection.tell(&room::removed());
                 self.see_off(key, left.stop, now);
             }
             Why::Reset(_) | Why::Unwritable => self.lists.remove(key, connection),
@@ -330,6 +376,9 @@ impl<S: Socket> Hub<S> {
         for &key in &gone {
             if self.connections.remove(key).number().is_none() {
                 self.refused.retain(|&refused| refused != key);
+            }
+            if self.console == Some(key) {
+                self.console = None;
             }
         }
         // Entries of those who did not need their grace are not looked for one by one.
@@ -396,24 +445,29 @@ impl fmt::Display for Why {
             Why::Reset(error) => write!(f, "{error}"),
             Why::Unwritable => f.write_str("writing to it failed"),
             Why::TooSlow => f.write_str("read too slowly"),
+            Why::Removed => f.write_str("removed by the operator"),
         }
     }
 }
 
 /// The address of the other side, for the log: asked of the kernel when it is wanted, and kept nowhere.
-struct Peer(Option<SocketAddr>);
+enum Peer {
+    Client(Option<SocketAddr>),
+    Console,
+}
 
 impl Peer {
     fn of<S: Socket>(stream: &S) -> Peer {
-        Peer(stream.peer_address().ok())
+        Peer::Client(stream.peer_address().ok())
     }
 }
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(address) => write!(f, "{address}"),
-            None => f.write_str("address unknown by now"),
+        match self {
+            Peer::Client(Some(address)) => write!(f, "{address}"),
+            Peer::Client(None) => f.write_str("address unknown by now"),
+            Peer::Console => f.write_str("the console"),
         }
     }
 }

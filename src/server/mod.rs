@@ -7,29 +7,32 @@ pub mod deadlines;
 pub mod hub;
 pub mod intake;
 pub mod listener;
+pub mod stream;
 pub mod turn;
 
 use std::collections::TryReserveError;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use log::{info, warn};
 use mio::event::Event;
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use config::{ACCEPTS_MAX, Config, EVENTS_MAX, SHUTDOWN_GRACE, Seats};
-use connection::Socket;
 use hub::{Hub, Readiness, Wake};
 use listener::Listener;
+use stream::{Console, Stream};
 
 /// The token of the signals. Those of the clients are their keys in the slab, from 0; those of the listeners lie above
 /// this one.
 const SIGNALS: Token = Token(usize::MAX / 2);
+
+/// The token of both sides of the operator's console.
+const CONSOLE: Token = Token(SIGNALS.0 - 1);
 
 /// Why a server could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +63,7 @@ pub struct Server {
     poll: Poll,
     signals: Signals,
     listeners: Vec<Listener>,
-    hub: Hub<TcpStream>,
+    hub: Hub<Stream>,
     /// When to stop, once it is shutting down.
     stop_at: Option<Instant>,
 }
@@ -77,7 +80,7 @@ impl Server {
         let mut listeners = config.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
         let open_files = raise_open_file_limit();
         let seats = Seats::within(open_files, config.clients_max);
-        let hub = Hub::new(config, seats, Instant::now())
+        let mut hub = Hub::new(config, seats, Instant::now())
             .map_err(|source| Error::Tape { bytes: config.backlog_bytes, source })?;
         let poll = Poll::new()?;
         let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
@@ -85,6 +88,9 @@ impl Server {
         for (index, listener) in listeners.iter_mut().enumerate() {
             let token = Token(SIGNALS.0 + 1 + index);
             poll.registry().register(listener.socket_mut(), token, Interest::READABLE)?;
+        }
+        if config.console {
+            hub.open_console(Stream::Console(Console::open(poll.registry(), CONSOLE)?), Instant::now());
         }
         info!("at most {} clients (open-file limit {open_files})", seats.clients_max);
         if seats.clients_max >= open_files {
@@ -98,7 +104,7 @@ impl Server {
         self.listeners.iter().map(Listener::address)
     }
 
-    /// Runs until SIGINT or SIGTERM.
+    /// Runs until SIGINT or SIGTERM, or until the operator ends it.
     ///
     /// # Errors
     /// When the poller fails. Nothing that a client does makes it return.
@@ -117,11 +123,15 @@ impl Server {
                         listener.on_readable(now);
                     }
                 } else {
-                    self.hub.on_ready(event.token().0, readiness(event));
+                    let key = if event.token() == CONSOLE { self.hub.console() } else { Some(event.token().0) };
+                    key.into_iter().for_each(|key| self.hub.on_ready(key, readiness(event)));
                 }
             }
             self.accept(now);
             self.hub.react(now);
+            if self.hub.is_stop_wanted() && self.stop_at.is_none() {
+                self.begin_stop(now);
+            }
             if self.hub.settle(now) > 0 {
                 self.listeners.iter_mut().for_each(|listener| listener.on_descriptor_freed(now));
             }
@@ -167,7 +177,7 @@ impl Server {
                 let token = Token(self.hub.next_key());
                 let interest = Interest::READABLE | Interest::WRITABLE;
                 match self.poll.registry().register(&mut stream, token, interest) {
-                    Ok(()) => self.hub.admit(stream, now),
+                    Ok(()) => self.hub.admit(Stream::Tcp(stream), now),
                     Err(error) => warn!("cannot watch a new connection: {error}"),
                 }
             }
@@ -182,22 +192,16 @@ impl Server {
             return false;
         }
         if wants_stop {
-            info!("shutting down");
-            self.stop_at = Some(now + SHUTDOWN_GRACE);
-            self.listeners.clear();
-            self.hub.shut_down(now);
+            self.begin_stop(now);
         }
         true
     }
-}
 
-impl Socket for TcpStream {
-    fn shutdown_write(&self) -> io::Result<()> {
-        self.shutdown(Shutdown::Write)
-    }
-
-    fn peer_address(&self) -> io::Result<SocketAddr> {
-        self.peer_addr()
+    fn begin_stop(&mut self, now: Instant) {
+        info!("shutting down");
+        self.stop_at = Some(now + SHUTDOWN_GRACE);
+        self.listeners.clear();
+        self.hub.shut_down(now);
     }
 }
 

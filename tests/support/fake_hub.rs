@@ -168,6 +168,16 @@ impl World {
         client
     }
 
+    /// Opens the operator's console, and lets its first line be shown.
+    pub(crate) fn open_console(&mut self) -> Client {
+        let peer = Rc::new(RefCell::new(Peer { room: usize::MAX, ..Peer::default() }));
+        let console = Client { key: self.hub.next_key(), peer: Rc::clone(&peer) };
+        self.hub.open_console(FakeSocket(peer), self.now);
+        self.run();
+        assert_eq!(console.received(), "* you are server; /help lists what you can do\n");
+        console
+    }
+
     pub(crate) fn connect_silently(&mut self) -> Client {
         let peer = Rc::new(RefCell::new(Peer { room: usize::MAX, ..Peer::default() }));
         let client = Client { key: self.hub.next_key(), peer: Rc::clone(&peer) };

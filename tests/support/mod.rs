@@ -8,13 +8,16 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{env, fmt, fs, thread};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -51,6 +54,7 @@ pub struct Start {
     listeners: usize,
     descriptors: Option<u32>,
     log: Option<Stdio>,
+    stdin: Option<Stdio>,
 }
 
 impl Start {
@@ -82,6 +86,12 @@ impl Start {
         self
     }
 
+    /// Has it read this, instead of nothing.
+    pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Start {
+        self.stdin = Some(stdin.into());
+        self
+    }
+
     /// The command as it stands, for what does not get as far as listening.
     pub fn command(&self) -> Command {
         let binary = env!("CARGO_BIN_EXE_pollchat-server");
@@ -104,27 +114,45 @@ impl Start {
 
     /// Starts the server, and waits until it listens.
     #[track_caller]
-    pub fn go(mut self) -> Server {
+    pub fn go(self) -> Server {
+        let (mut server, listeners) = self.spawn(Stdio::piped());
+        server.stdout = server.child.stdout.take().map(Lines::collect).expect("stdout is a pipe");
+        eventually("the server listens", || {
+            server.assert_running();
+            server.stdout.snapshot().len() >= listeners
+        });
+        server.addresses = addresses(&server.stdout.snapshot()[..listeners]);
+        server
+    }
+
+    /// Starts the server before a screen: what it writes to `stdout` comes out there, when the test looks at it.
+    #[track_caller]
+    pub fn go_before(self, screen: &mut Screen, stdout: impl Into<Stdio>) -> Server {
+        let (mut server, listeners) = self.spawn(stdout.into());
+        server.addresses = addresses(&(0..listeners).map(|_| screen.line()).collect::<Vec<_>>());
+        server
+    }
+
+    fn spawn(mut self, stdout: Stdio) -> (Server, usize) {
         if self.listeners == 0 && !self.env.iter().any(|(name, _)| name == "POLLCHAT_LISTEN") {
             self = self.listen("127.0.0.1:0");
         }
         let mut command = self.command();
-        command.stdout(Stdio::piped()).stderr(self.log.take().unwrap_or_else(Stdio::piped));
+        command.stdout(stdout).stderr(self.log.take().unwrap_or_else(Stdio::piped));
+        if let Some(stdin) = self.stdin.take() {
+            command.stdin(stdin);
+        }
         let mut child = command.spawn().expect("the server starts");
-        let stdout = Lines::collect(child.stdout.take().expect("stdout is a pipe"));
         let log = child.stderr.take().map(Lines::collect).unwrap_or_default();
-        let mut server = Server { child, stdout, log, addresses: Vec::new() };
-        let listeners = self.listeners.max(1);
-        eventually("the server listens", || {
-            let ended = server.child.try_wait().expect("the child is ours");
-            assert!(ended.is_none(), "the server ended: {ended:?}");
-            server.stdout.snapshot().len() >= listeners
-        });
-        let address = |line: &String| line.strip_prefix("listening on ").and_then(|address| address.parse().ok());
-        let addresses = server.stdout.snapshot().iter().map(address).collect::<Option<_>>();
-        server.addresses = addresses.unwrap_or_else(|| panic!("not addresses: {:?}", server.stdout.snapshot()));
-        server
+        (Server { child, stdout: Lines::default(), log, addresses: Vec::new() }, self.listeners.max(1))
     }
+}
+
+#[track_caller]
+fn addresses(listening: &[String]) -> Vec<SocketAddr> {
+    let address = |line: &String| line.strip_prefix("listening on ").and_then(|address| address.parse().ok());
+    let addresses = listening.iter().map(address).collect::<Option<_>>();
+    addresses.unwrap_or_else(|| panic!("not addresses: {listening:?}"))
 }
 
 /// A running server; killed when dropped.
@@ -137,7 +165,7 @@ pub struct Server {
 
 impl Server {
     pub fn builder() -> Start {
-        Start { flags: Vec::new(), env: Vec::new(), listeners: 0, descriptors: None, log: None }
+        Start { flags: Vec::new(), env: Vec::new(), listeners: 0, descriptors: None, log: None, stdin: None }
     }
 
     /// Starts a server with these flags.
@@ -294,6 +322,69 @@ impl Drop for Server {
         if thread::panicking() {
             let log = self.log();
             eprintln!("the end of the server's log:\n{}", log[log.len().saturating_sub(40)..].join("\n"));
+        }
+    }
+}
+
+/// What stands before an operator: a pipe or a terminal, of which nothing is taken but when it is looked at.
+pub struct Screen {
+    source: File,
+    received: Vec<u8>,
+}
+
+impl Screen {
+    pub fn new(source: impl Into<OwnedFd>) -> Screen {
+        Screen { source: File::from(source.into()), received: Vec::new() }
+    }
+
+    /// The next line; it must come.
+    #[track_caller]
+    pub fn line(&mut self) -> String {
+        let line = self.try_line();
+        line.unwrap_or_else(|| panic!("the end came after {:?}", String::from_utf8_lossy(&self.received)))
+    }
+
+    /// The next line; `None` when nobody can write to it any more.
+    #[track_caller]
+    pub fn try_line(&mut self) -> Option<String> {
+        loop {
+            if let Some(end) = self.received.iter().position(|&byte| byte == b'\n') {
+                let line: Vec<u8> = self.received.drain(..=end).collect();
+                let line = String::from_utf8(line).expect("what is shown is UTF-8");
+                return Some(line.trim_end_matches(['\r', '\n']).to_owned());
+            }
+            let deadline = Timespec { tv_sec: DEADLINE.as_secs().cast_signed(), tv_nsec: 0 };
+            let ready =
+                poll(&mut [PollFd::new(&self.source, PollFlags::IN)], Some(&deadline)).expect("it can be waited for");
+            assert!(ready > 0, "nothing in {DEADLINE:?}; half a line: {:?}", String::from_utf8_lossy(&self.received));
+            let mut buffer = [0; 64 * 1024];
+            match self.source.read(&mut buffer) {
+                // A terminal says it by an error.
+                Ok(0) | Err(_) => return None,
+                Ok(len) => self.received.extend(&buffer[..len]),
+            }
+        }
+    }
+
+    #[track_caller]
+    pub fn expect(&mut self, line: impl AsRef<str>) {
+        assert_eq!(self.line(), line.as_ref(), "on the screen");
+    }
+
+    #[track_caller]
+    pub fn expect_all<T: AsRef<str>>(&mut self, lines: impl IntoIterator<Item = T>) {
+        lines.into_iter().for_each(|line| self.expect(line));
+    }
+
+    /// Takes lines up to the first that `is_last`; returns them, that one too.
+    #[track_caller]
+    pub fn lines_until(&mut self, mut is_last: impl FnMut(&str) -> bool) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            lines.push(self.line());
+            if is_last(&lines[lines.len() - 1]) {
+                return lines;
+            }
         }
     }
 }

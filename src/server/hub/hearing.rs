@@ -146,7 +146,7 @@ impl<S: Socket> Hub<S> {
         loop {
             let connection = &self.connections[talker.key];
             // What follows a farewell is read and dropped.
-            let is_over = !matches!(connection.phase, Phase::Present(_));
+            let is_over = !matches!(connection.phase, Phase::Present(_)) || self.is_stop_wanted;
             if is_over || talker.tape_bytes_left == 0 || self.turn.is_reply_spent() {
                 return Some(Input::Queued);
             }
@@ -205,6 +205,11 @@ impl<S: Socket> Hub<S> {
                 self.tell(talker.key, if takes_it { &told } else { &untold });
             }
             Outcome::Leave => self.depart(talker.key, &Why::Farewell, now),
+            Outcome::Remove { who, done } => {
+                self.tell(talker.key, &done);
+                self.depart(who, &Why::Removed, now);
+            }
+            Outcome::Stop => self.is_stop_wanted = true,
         }
     }
 

@@ -161,6 +161,7 @@ impl Party {
                 assert_eq!(told, format!("* you told {target}: {text}"));
                 assert_eq!(untold, format!("* {target} is not reading: not told\n"));
             }
+            Outcome::Remove { .. } | Outcome::Stop => panic!("{line:?} did what only the operator can"),
             Outcome::Said(_) => panic!("{line:?} was said: {added:?}"),
         }
     }
