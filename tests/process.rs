@@ -183,7 +183,7 @@ mod flags {
 
     #[test]
     fn bad_flags_end_it_with_2() {
-        let bad: [&[&str]; 23] = [
+        let bad: [&[&str]; 24] = [
             &["--bogus"],
             &["stray"],
             &["--listen"],
@@ -208,6 +208,7 @@ mod flags {
             &["--backlog", "K"],
             &["--backlog", ""],
             &["--console=maybe"],
+            &["--flush-after", "0"],
         ];
         for flags in bad {
             let output = run(&Server::builder().flags(["--listen", "127.0.0.1:0"]).flags(flags));
@@ -229,7 +230,7 @@ mod flags {
         let output = run(&Server::builder().flags(["--help"]));
         let help = String::from_utf8(output.stdout).expect("UTF-8");
         assert_eq!(output.status.code(), Some(0));
-        let flags = "listen greeting history audience announce-up-to backlog lag max-clients max-line console \
+        let flags = "listen greeting history audience announce-up-to backlog lag max-clients max-line flush-after \
                      log-level";
         for flag in flags.split(' ') {
             assert!(help.contains(&format!("--{flag} ")), "--{flag} in {help}");
@@ -260,6 +261,7 @@ mod flags {
             .env("POLLCHAT_MAX_CLIENTS", "3")
             .env("POLLCHAT_MAX_LINE", "1000")
             .env("POLLCHAT_CONSOLE", "no")
+            .env("POLLCHAT_FLUSH_AFTER", "20")
             .env("POLLCHAT_LOG_LEVEL", "error")
             .go();
         assert_eq!(server.address().ip().to_string(), "127.0.0.4");
@@ -277,6 +279,9 @@ mod flags {
         a.send_line("x".repeat(1001));
         a.expect("* line too long (over 1000 bytes): not relayed");
         // The tape is small, and who falls off its tail is disconnected.
+        a.send("no newline");
+        a.expect(a.says("no newline"));
+        b.expect(a.says("no newline"));
         let line = "x".repeat(1000);
         for _ in 0..800 {
             a.send(format!("{line}\n").repeat(10));

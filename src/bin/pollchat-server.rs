@@ -3,13 +3,14 @@
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
 use log::{LevelFilter, warn};
 use pollchat::inherited::complain;
 use pollchat::relay::room::Audience;
-use pollchat::server::config::{BACKLOG_BYTES_MAX, Config, LINE_BYTES_CEILING, Lag};
+use pollchat::server::config::{BACKLOG_BYTES_MAX, Config, FLUSH_AFTER_MS_MAX, LINE_BYTES_CEILING, Lag};
 use pollchat::server::{Error, Server};
 
 /// Relays every line of one client to all the others, marked with who said it
@@ -64,6 +65,12 @@ struct Flags {
     /// The operator talks along, as `server`: stdin is heard, and stdout shows what is said
     #[arg(long, env = "POLLCHAT_CONSOLE", hide_env_values = true, value_parser = BoolishValueParser::new())]
     console: bool,
+
+    /// What is sent without a newline is a line after so much silence: for peers that take each `send` for a
+    /// message [default: never]
+    #[arg(long, value_name = "MS", env = "POLLCHAT_FLUSH_AFTER", hide_env_values = true)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=FLUSH_AFTER_MS_MAX))]
+    flush_after: Option<u64>,
 
     /// What is logged on stderr: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", env = "POLLCHAT_LOG_LEVEL", hide_env_values = true, default_value = "info")]
@@ -128,6 +135,7 @@ fn config(flags: Flags) -> Config {
         clients_max: flags.max_clients,
         line_bytes_max: flags.max_line,
         console: flags.console,
+        flush_after: flags.flush_after.map(Duration::from_millis),
     };
     let usage = |text: String| Flags::command().error(ErrorKind::ValueValidation, text).exit();
     if !(1..=LINE_BYTES_CEILING).contains(&config.line_bytes_max) {

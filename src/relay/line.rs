@@ -123,6 +123,25 @@ impl LineDecoder {
         }
     }
 
+    /// Ends the line that is arriving although its newline did not come, and the stream goes on. What there is of it is a
+    /// line; one that is being dropped is over.
+    pub fn break_off(&mut self, framing: Framing) -> Option<Line<'_>> {
+        self.let_go();
+        // It may be half of a CRLF, of which the LF will be an empty line.
+        if self.fragment.last() == Some(&b'\r') {
+            self.fragment.pop();
+        }
+        self.finish(framing)
+    }
+
+    /// Whether what there is of a line stops in the middle of a character, if it is UTF-8 at all.
+    pub fn is_amid_character(&self) -> bool {
+        let fragment = &self.fragment[self.handed_out..];
+        let end = &fragment[fragment.len().saturating_sub(3)..];
+        let lead = end.iter().rposition(|byte| byte & 0xc0 != 0x80);
+        lead.is_some_and(|lead| str::from_utf8(&end[lead..]).is_err_and(|error| error.error_len().is_none()))
+    }
+
     /// Whether nothing is kept: the stream stands between two lines.
     pub fn is_empty(&self) -> bool {
         self.fragment.len() == self.handed_out && self.course == Course::Line
@@ -357,6 +376,58 @@ mod tests {
         let bytes: usize =
             pieces.iter().map(|piece| if let Said::Text(b) | Said::More(b) = piece { b.len() } else { 0 }).sum();
         assert_eq!((pieces.len(), bytes), (3, 12));
+    }
+
+    #[test]
+    fn a_line_that_is_broken_off_is_one_and_the_next_is_another() {
+        let framing = Framing { line_bytes_max: 4, overlong: Overlong::Drop };
+        let broken_off = |mut input: &[u8]| {
+            let mut decoder = LineDecoder::default();
+            let mut all = Vec::new();
+            while let Some(line) = decoder.next(&mut input, framing) {
+                all.push(said(&line));
+            }
+            all.extend(decoder.break_off(framing).map(|line| said(&line)));
+            assert!(decoder.is_empty());
+            let mut next: &[u8] = b"\nnext\n";
+            while let Some(line) = decoder.next(&mut next, framing) {
+                all.push(said(&line));
+            }
+            all
+        };
+        let text = |text: &str| Said::Text(text.into());
+        assert_eq!(broken_off(b""), [text(""), text("next")]);
+        assert_eq!(broken_off(b"abc"), [text("abc"), text(""), text("next")]);
+        assert_eq!(broken_off(b"abc\r"), [text("abc"), text(""), text("next")], "half of a CRLF");
+        assert_eq!(broken_off(b"abcd\r"), [text("abcd"), text(""), text("next")]);
+        assert_eq!(broken_off(b"\r"), [text(""), text("next")]);
+        assert_eq!(broken_off(b"one\ntwo"), [text("one"), text("two"), text(""), text("next")]);
+        // A line that is too long was told of, and is over.
+        assert_eq!(broken_off(b"abcdef"), [Said::TooLong, text(""), text("next")]);
+    }
+
+    #[test]
+    fn a_line_that_stops_in_the_middle_of_a_character_is_known() {
+        let framing = Framing { line_bytes_max: 100, overlong: Overlong::Drop };
+        let is_amid = |mut input: &[u8]| {
+            let mut decoder = LineDecoder::default();
+            assert_eq!(decoder.next(&mut input, framing), None);
+            decoder.is_amid_character()
+        };
+        for text in ["", "a", "é", "a€", "😀", "aé😀"] {
+            assert!(!is_amid(text.as_bytes()), "{text}");
+        }
+        for c in ['é', '€', '😀'] {
+            let bytes = c.to_string().into_bytes();
+            for cut in 1..bytes.len() {
+                assert!(is_amid(&bytes[..cut]), "{c} cut at {cut}");
+                assert!(is_amid(&[b"ab", &bytes[..cut]].concat()), "{c} cut at {cut}");
+                assert!(!is_amid(&[&bytes[..cut], b"a"].concat()), "{c} cut at {cut}, and no other half can follow");
+            }
+        }
+        for never in [&b"\x80"[..], b"\xff", b"a\x80\x80\x80", b"\xc0", b"\xe0\x80", b"\xf0\x9f\x98\x80\x80"] {
+            assert!(!is_amid(never), "{never:?}");
+        }
     }
 
     #[test]

@@ -58,6 +58,9 @@ pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 /// When accepting is tried again after it failed.
 pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
+/// The longest silence that can be asked for to end a line, in milliseconds: an hour. Nobody waits longer for an answer.
+pub const FLUSH_AFTER_MS_MAX: u64 = 60 * 60 * 1_000;
+
 /// What happens to one who falls off the tail of the tape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lag {
@@ -91,6 +94,8 @@ pub struct Config {
     pub line_bytes_max: usize,
     /// Whether stdin and stdout are the operator's console.
     pub console: bool,
+    /// After how much silence what one has sent of a line is taken for one; `None` for never.
+    pub flush_after: Option<Duration>,
 }
 
 impl Default for Config {
@@ -106,6 +111,7 @@ impl Default for Config {
             clients_max: None,
             line_bytes_max: LINE_BYTES_MAX,
             console: false,
+            flush_after: None,
         }
     }
 }

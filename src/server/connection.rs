@@ -184,6 +184,16 @@ impl<S: Socket> Connection<S> {
         }
     }
 
+    /// What was received and not heard yet, if anything was.
+    pub fn intake_mut(&mut self) -> Option<&mut Intake> {
+        self.busy.as_mut().map(|busy| &mut busy.intake)
+    }
+
+    /// Whether its silence is listed under this deadline.
+    pub fn is_listed(&self, deadline: Instant) -> bool {
+        self.busy.as_ref().is_some_and(|busy| busy.intake.listed == Some(deadline))
+    }
+
     /// Tells it something in private: whole lines.
     pub fn tell(&mut self, lines: &str) {
         if self.takes_output() {

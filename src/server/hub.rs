@@ -6,13 +6,14 @@
 //! reach a newcomer who was given their key.
 
 mod hearing;
+mod silence;
 
 use std::collections::{TryReserveError, VecDeque};
 use std::fmt;
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use log::info;
 use slab::Slab;
@@ -67,6 +68,8 @@ pub struct Hub<S> {
     refused: Vec<usize>,
     /// The grace times of those who leave. One that was extended is put back when it comes up.
     graces: Deadlines,
+    /// When silence will have ended the lines that some have begun.
+    silences: Deadlines,
     /// Up to where the tape was when everyone was last given their share.
     settled: Position,
     /// What all reading reads into.
@@ -96,6 +99,8 @@ struct Limits {
     lag: Lag,
     /// Private bytes after which a connection is not read until it takes some of them.
     private_bytes_max: usize,
+    /// After how much silence what there is of a line is one, if it ever is.
+    flush_after: Option<Duration>,
 }
 
 /// Why somebody left.
@@ -127,6 +132,7 @@ impl<S: Socket> Hub<S> {
             limits: Limits {
                 lag: config.lag,
                 private_bytes_max: PRIVATE_BYTES_MAX.max(4 * config.longest_line_bytes()),
+                flush_after: config.flush_after,
             },
             seats,
             console: None,
@@ -134,6 +140,7 @@ impl<S: Socket> Hub<S> {
             started: now,
             refused: Vec::new(),
             graces: Deadlines::default(),
+            silences: Deadlines::default(),
             settled: Position::default(),
             scratch: vec![0; SCRATCH_BYTES].into(),
             cleaned: String::new(),
@@ -218,6 +225,7 @@ impl<S: Socket> Hub<S> {
     /// Hears those who have something to say, each in turn, as far as the budgets allow. Nothing is written.
     pub fn react(&mut self, now: Instant) {
         self.brake.begin_turn(now);
+        self.hear_silent(now);
         self.turn = Turn::new(self.lists.readable.len());
         self.hear_all(now);
     }
@@ -264,7 +272,8 @@ impl<S: Socket> Hub<S> {
             return Wake::Now;
         }
         let next_period = (!self.lists.readable.is_empty()).then(|| self.brake.next_period());
-        next_period.into_iter().chain(self.graces.next()).min().map_or(Wake::OnEvent, Wake::At)
+        let deadlines = [next_period, self.graces.next(), self.silences.next()];
+        deadlines.into_iter().flatten().min().map_or(Wake::OnEvent, Wake::At)
     }
 
     /// Tells all that the server is shutting down, and lets them go.

@@ -1,5 +1,7 @@
 //! What was received of one client and not heard yet.
 
+use std::time::{Duration, Instant};
+
 use crate::relay::line::LineDecoder;
 
 /// What was received and not heard yet.
@@ -9,9 +11,24 @@ pub struct Intake {
     pub decoder: LineDecoder,
     /// What was read when a budget was spent; it comes before what is still to be read.
     pub parked: Parked,
+    /// When something was last received.
+    pub received: Option<Instant>,
+    /// The deadline that its silence was given, if it is listed under one.
+    pub listed: Option<Instant>,
 }
 
 impl Intake {
+    /// When the line that has not ended is taken for one, if silence of this length ends a line and it lasts; `None` if
+    /// there is no such line.
+    pub fn silent_at(&self, flush_after: Duration) -> Option<Instant> {
+        if self.decoder.is_empty() {
+            return None;
+        }
+        // Half a character would be shown as none, and so would its other half: that is given the same time again.
+        let times = if self.decoder.is_amid_character() { 2 } else { 1 };
+        self.received.map(|received| received + times * flush_after)
+    }
+
     /// Whether nothing is kept.
     pub fn is_empty(&self) -> bool {
         self.decoder.is_empty() && self.parked.left().is_empty()

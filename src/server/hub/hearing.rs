@@ -16,8 +16,8 @@ use crate::server::intake::{Intake, Parked};
 use crate::server::turn::SHARE_BYTES_MIN;
 
 /// Who is being heard, and how much more of it in this turn.
-struct Talker {
-    key: usize,
+pub(super) struct Talker {
+    pub(super) key: usize,
     seat: Seat,
     /// Bytes that it may still put on the tape; it is let finish the line in which it goes over.
     tape_bytes_left: u64,
@@ -110,6 +110,7 @@ impl<S: Socket> Hub<S> {
                 Ok(0) => return self.hear_end(talker, &mut intake.decoder, now),
                 Ok(bytes) => {
                     talker.read_bytes_left -= bytes;
+                    intake.received = Some(now);
                     self.turn.spend_read(bytes);
                     let mut rest = &scratch[..bytes];
                     let stopped = self.hear_lines(talker, &mut intake.decoder, &mut rest, now);
@@ -120,11 +121,12 @@ impl<S: Socket> Hub<S> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if connection.output != Output::Broken {
-                        return Input::Drained;
+                    if connection.output == Output::Broken {
+                        self.depart(talker.key, &Why::Unwritable, now);
+                        return Input::Ended;
                     }
-                    self.depart(talker.key, &Why::Unwritable, now);
-                    return Input::Ended;
+                    self.hear_silence(talker, intake, now);
+                    return Input::Drained;
                 }
                 Err(error) => {
                     self.depart(talker.key, &Why::Reset(error), now);
@@ -172,7 +174,7 @@ impl<S: Socket> Hub<S> {
         Input::Ended
     }
 
-    fn hear_line(&mut self, talker: &mut Talker, line: &Line<'_>, now: Instant) {
+    pub(super) fn hear_line(&mut self, talker: &mut Talker, line: &Line<'_>, now: Instant) {
         let seconds = self.seconds(now);
         let outcome = match line {
             Line::Text(raw) | Line::More(raw) => {

@@ -1,0 +1,51 @@
+//! How silence ends a line, where it is to (`--flush-after`): for peers that send what was typed without a newline.
+//!
+//! Only who holds the beginning of a line is listed, and once, under the time at which its silence will have lasted. If
+//! more comes until then, the entry is put back under the new time when it comes up. One whose time has come is heard like
+//! any who may have more to say: so the brake holds it like any other, what it has sent meanwhile comes first, and it is
+//! when reading finds nothing that what there is of a line is one.
+
+use std::time::Instant;
+
+use super::Hub;
+use super::hearing::Talker;
+use crate::server::connection::{Handle, Input, Socket};
+use crate::server::intake::Intake;
+
+impl<S: Socket> Hub<S> {
+    /// Has those heard whose silence has lasted.
+    pub(super) fn hear_silent(&mut self, now: Instant) {
+        let Some(flush_after) = self.limits.flush_after else { return };
+        while let Some((time, handle)) = self.silences.pop_due(now) {
+            let Some(connection) = self.connections.get_mut(handle.key) else { continue };
+            if connection.number() != handle.number || !connection.is_listed(time) {
+                continue;
+            }
+            let Some(intake) = connection.intake_mut() else { continue };
+            intake.listed = intake.silent_at(flush_after).filter(|&time| time > now);
+            if let Some(time) = intake.listed {
+                self.silences.push(time, handle);
+            } else if connection.input == Input::Drained {
+                self.lists.queue(handle.key, connection);
+            }
+        }
+    }
+
+    /// Nothing is left to read of one: the line that it began is one if that has lasted, and else may become one.
+    pub(super) fn hear_silence(&mut self, talker: &mut Talker, intake: &mut Intake, now: Instant) {
+        let Some(time) = self.limits.flush_after.and_then(|flush_after| intake.silent_at(flush_after)) else { return };
+        if time <= now {
+            if let Some(line) = intake.decoder.break_off(self.framing) {
+                self.hear_line(talker, &line, now);
+            }
+        } else if intake.listed.is_none() {
+            let connections = &self.connections;
+            // Before it is listed itself: its intake is in our hands, and what was listed of it is over.
+            self.silences.tidy(connections.len(), |time, handle| {
+                connections.get(handle.key).is_some_and(|connection| connection.is_listed(time))
+            });
+            intake.listed = Some(time);
+            self.silences.push(time, Handle { key: talker.key, number: connections[talker.key].number() });
+        }
+    }
+}
