@@ -237,6 +237,7 @@ impl Wire {
         if self.reset == Reset::No && self.faults.has(Fault::EarlyBlock) && self.chance.one_in(12) {
             // As if it had come a moment later.
             self.edge.readable = true;
+            self.ear.hear_nothing(self.shared.now.get());
             return Err(ErrorKind::WouldBlock.into());
         }
         let mut taken = buffer.len().min(self.incoming.len());
@@ -246,7 +247,7 @@ impl Wire {
         for (to, from) in buffer.iter_mut().zip(self.incoming.drain(..taken)) {
             *to = from;
         }
-        self.ear.hear(buffer[..taken].iter().copied());
+        self.ear.hear(buffer[..taken].iter().copied(), self.shared.now.get());
         if self.ear.is_leaving() {
             self.leaving_since.get_or_insert(self.shared.now.get());
         }
@@ -256,6 +257,7 @@ impl Wire {
 
     fn read_nothing(&mut self) -> io::Result<usize> {
         if self.reset == Reset::No && !self.is_ended {
+            self.ear.hear_nothing(self.shared.now.get());
             return Err(ErrorKind::WouldBlock.into());
         }
         self.leaving_since.get_or_insert(self.shared.now.get());

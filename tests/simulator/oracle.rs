@@ -455,19 +455,30 @@ impl Oracle {
 
     /// If the hub would sleep, nothing may be left that no event will announce.
     fn judge_rest(&self, now: Instant, wake: Wake) -> Verdict {
-        let is_braked = match wake {
+        let wakes_at = match wake {
             Wake::Now => return Ok(()),
-            Wake::At(time) => time.saturating_duration_since(now) <= BRAKE_MAX,
-            Wake::OnEvent => false,
+            Wake::At(time) => Some(time),
+            Wake::OnEvent => None,
         };
+        let is_braked = wakes_at.is_some_and(|time| time.saturating_duration_since(now) <= BRAKE_MAX);
         for &member in &self.active {
             let wire = self.wires[member].borrow();
             if wire.is_closed || wire.reset != Reset::No || wire.is_blocked() {
                 continue;
             }
+            let is_forgotten = |silent_at| wakes_at.is_none_or(|wakes_at| wakes_at > silent_at);
+            if !is_braked && wire.ear.silent_at().is_some_and(is_forgotten) && self.is_heard(member) {
+                return Err(self.about(member, "at rest: its silence is forgotten"));
+            }
             self.rests(member, &wire, is_braked).map_err(|what| self.about(member, &format!("at rest: {what}")))?;
         }
         Ok(())
+    }
+
+    /// Whether what one says counts.
+    fn is_heard(&self, member: usize) -> bool {
+        let known = &self.members[member];
+        known.number.is_some() && known.left.is_none() && !known.has_fin && !known.is_kicked && !self.is_shutting_down
     }
 
     fn rests(&self, member: usize, wire: &Wire, is_braked: bool) -> Verdict {

@@ -1,5 +1,7 @@
 //! Those at the other end: what they send, how they read, and how they leave.
 
+use pollchat::server::config::Config;
+
 use crate::chance::Chance;
 use crate::net::Wire;
 use crate::said::{is_name, is_reserved};
@@ -92,14 +94,21 @@ pub(crate) struct Peer {
     tellings: usize,
     /// Whether it closes when it was told FIN.
     is_polite: bool,
+    /// Whether it leaves out newlines, where silence does instead. It asks for no names then and tells nobody anything,
+    /// because half of such a line may be heard for another one: the log would not tell which came about.
+    is_chunky: bool,
     line_bytes_max: usize,
 }
 
 impl Peer {
-    pub(crate) fn new(mut chance: Chance, line_bytes_max: usize) -> Peer {
+    pub(crate) fn new(mut chance: Chance, config: &Config) -> Peer {
         use Habit::{Dripper, Flood, Guest, Hostile, Mutterer, Provoker, Renamer, Talker, Whisperer};
         let habits = [Talker, Talker, Flood, Flood, Mutterer, Dripper, Renamer, Provoker, Whisperer, Hostile, Guest];
-        let habit = chance.pick(&habits);
+        let is_chunky = config.flush_after.is_some();
+        let habit = match chance.pick(&habits) {
+            Renamer | Whisperer if is_chunky => Talker,
+            habit => habit,
+        };
         let reading = match (habit, chance.below(8)) {
             (Mutterer, _) | (Provoker, 0..6) | (_, 0) => Reading::Never,
             (_, 1..3) => Reading::Slowly(chance.pick(&[1, 5, 40, 400])),
@@ -117,12 +126,13 @@ impl Peer {
             tried: Vec::new(),
             tellings: 0,
             is_polite,
-            line_bytes_max,
+            is_chunky,
+            line_bytes_max: config.line_bytes_max,
         }
     }
 
     pub(crate) fn witness() -> Peer {
-        let peer = Peer::new(Chance::new(0), 0);
+        let peer = Peer::new(Chance::new(0), &Config::default());
         Peer { habit: Habit::Witness, reading: Reading::AtOnce, is_polite: true, ..peer }
     }
 
@@ -224,15 +234,18 @@ impl Peer {
             0 => self.outbox.extend(b"/who\n"),
             1 => self.outbox.extend(b"\n"),
             2 => self.outbox.extend(b"//x\r\n"),
-            3 => self.rename(number),
+            3 if !self.is_chunky => self.rename(number),
             4 => self.overlong(),
-            5 => self.whisper(number),
+            5 if !self.is_chunky => self.whisper(number),
             _ => {
                 let text = format!("{}", self.chance.below(10_000));
                 let most = self.line_bytes_max.saturating_sub(text.len());
                 let padding = if self.chance.one_in(4) { self.chance.below(most + 1) } else { 0 };
                 self.outbox.extend(text.bytes().chain(std::iter::repeat_n(b'.', padding)));
-                self.outbox.extend(if self.chance.one_in(5) { &b"\r\n"[..] } else { b"\n" });
+                let end = if self.chance.one_in(5) { &b"\r\n"[..] } else { b"\n" };
+                let end =
+                    if self.is_chunky && self.chance.one_in(3) { self.chance.pick(&[&b""[..], b"\r"]) } else { end };
+                self.outbox.extend(end);
             }
         }
     }

@@ -1,5 +1,7 @@
 //! What a peer asked for: a reading of the protocol of its own, beside the one in `src`.
 
+use std::time::{Duration, Instant};
+
 /// What one line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
@@ -31,13 +33,18 @@ pub(crate) struct Ear {
     /// How it ended, if it did.
     pub(crate) ended: Option<Ended>,
     line_bytes_max: usize,
+    /// How much silence ends a line, if any does.
+    flush_after: Option<Duration>,
     line: Vec<u8>,
     is_dropping: bool,
+    /// When the last byte was read.
+    read_at: Option<Instant>,
 }
 
 impl Ear {
-    pub(crate) fn new(line_bytes_max: usize) -> Ear {
-        Ear { asked: Vec::new(), ended: None, line_bytes_max, line: Vec::new(), is_dropping: false }
+    pub(crate) fn new(line_bytes_max: usize, flush_after: Option<Duration>) -> Ear {
+        let (asked, line) = (Vec::new(), Vec::new());
+        Ear { asked, ended: None, line_bytes_max, flush_after, line, is_dropping: false, read_at: None }
     }
 
     /// Whether it asked to leave, by a word or by an orderly end.
@@ -45,10 +52,33 @@ impl Ear {
         self.has_said_farewell() || self.ended.is_some()
     }
 
-    pub(crate) fn hear(&mut self, bytes: impl IntoIterator<Item = u8>) {
+    pub(crate) fn hear(&mut self, bytes: impl IntoIterator<Item = u8>, now: Instant) {
+        self.read_at = Some(now);
         for byte in bytes {
             self.hear_byte(byte);
         }
+    }
+
+    /// The server looked for more and found none: a line that has been silent for long enough is over.
+    pub(crate) fn hear_nothing(&mut self, now: Instant) {
+        if self.silent_at().is_none_or(|time| time > now) {
+            return;
+        }
+        let line = std::mem::take(&mut self.line);
+        if !std::mem::take(&mut self.is_dropping) {
+            self.asked.push(asked_by(line.strip_suffix(b"\r").unwrap_or(&line)));
+        }
+    }
+
+    /// When silence ends the line that was begun, if it lasts.
+    pub(crate) fn silent_at(&self) -> Option<Instant> {
+        let is_begun = self.is_dropping || !self.line.is_empty();
+        if !is_begun || self.is_leaving() {
+            return None;
+        }
+        let last = self.line.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
+        let is_half = str::from_utf8(last).is_err_and(|error| error.error_len().is_none());
+        Some(self.read_at? + self.flush_after? * if is_half { 2 } else { 1 })
     }
 
     pub(crate) fn end(&mut self, ended: Ended) {

@@ -1,5 +1,7 @@
 //! What one run is: its seed, its size, and which faults are left out; and what follows from these.
 
+use std::time::Duration;
+
 use pollchat::relay::room::Audience;
 use pollchat::server::config::{Config, Lag, Seats};
 
@@ -158,6 +160,7 @@ fn some_config(chance: &mut Chance, peers_max: usize) -> Config {
         // Or nothing would tell where in the log one came who came unannounced, just after others were let go.
         config.announce_up_to = chance.pick(&[0, 1_000]);
     }
+    config.flush_after = chance.pick(&[None, None, None, Some(2), Some(20)]).map(Duration::from_millis);
     config.backlog_bytes = smallest_backlog(&config, peers_max) + chance.pick(&[0, 0, 50, 1_000, 20_000, 150_000]);
     config
 }

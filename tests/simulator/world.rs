@@ -104,7 +104,7 @@ impl World {
             self.act(self.alive[at]);
         }
         if self.alive.len() <= self.peers_max && self.chance.one_in(30) {
-            let peer = Peer::new(self.chance.fork(), self.oracle.config.line_bytes_max);
+            let peer = Peer::new(self.chance.fork(), &self.oracle.config);
             self.connect(peer, self.faults, self.room);
         }
         let is_late = self.faults.has(Fault::Delayed) && self.chance.one_in(3);
@@ -136,7 +136,7 @@ impl World {
     fn connect(&mut self, peer: Peer, faults: Faults, room: (usize, usize)) {
         let line = self.lines.len();
         let room = (self.chance.up_to(room.0), self.chance.up_to(room.1));
-        let ear = Ear::new(self.oracle.config.line_bytes_max);
+        let ear = Ear::new(self.oracle.config.line_bytes_max, self.oracle.config.flush_after);
         let wire = Wire::new(&self.shared, self.chance.fork(), faults, ear, room);
         self.note(|| format!("{line} connects: {:?}, room {room:?}", peer.habit));
         self.lines.push(Line { wire: Rc::new(RefCell::new(wire)), peer, key: None });
