@@ -169,6 +169,16 @@ mod hub {
         world.says(&ana, second);
         wait_until(&mut world, start + 2 * PATIENCE);
         assert_eq!(bob.received(), "client-1> na\u{ef}ve\n");
+        // When the other half comes early, what is whole then waits no longer than anything else.
+        let start = world.now;
+        world.says(&ana, first);
+        world.now += MS;
+        world.says(&ana, second);
+        wait_until(&mut world, start + MS + PATIENCE);
+        assert_eq!(bob.received(), "client-1> na\u{ef}ve\n");
+        world.now = start + 2 * PATIENCE;
+        world.run();
+        assert_eq!((bob.received().as_str(), world.hub.next_wake()), ("", Wake::OnEvent));
         // One who does not write UTF-8 is heard all the same.
         let start = world.now;
         world.says(&ana, b"caf\xe9");

@@ -1,9 +1,10 @@
 //! How silence ends a line, where it is to (`--flush-after`): for peers that send what was typed without a newline.
 //!
-//! Only who holds the beginning of a line is listed, and once, under the time at which its silence will have lasted. If
-//! more comes until then, the entry is put back under the new time when it comes up. One whose time has come is heard like
-//! any who may have more to say: so the brake holds it like any other, what it has sent meanwhile comes first, and it is
-//! when reading finds nothing that what there is of a line is one.
+//! Only who holds the beginning of a line is listed, under the time at which its silence will have lasted. If more comes
+//! until then, the entry is put back under the new time when it comes up; a new time that is earlier (what was half a
+//! character is whole now) takes the place of the old one. One whose time has come is heard like any who may have more to
+//! say: so the brake holds it like any other, what it has sent meanwhile comes first, and it is when reading finds nothing
+//! that what there is of a line is one.
 
 use std::time::Instant;
 
@@ -38,7 +39,7 @@ impl<S: Socket> Hub<S> {
             if let Some(line) = intake.decoder.break_off(self.framing) {
                 self.hear_line(talker, &line, now);
             }
-        } else if intake.listed.is_none() {
+        } else if intake.listed.is_none_or(|listed| time < listed) {
             let connections = &self.connections;
             // Before it is listed itself: its intake is in our hands, and what was listed of it is over.
             self.silences.tidy(connections.len(), |time, handle| {
