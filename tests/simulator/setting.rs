@@ -122,6 +122,9 @@ impl Plan {
         let by_seed = 2 + chance.below(11);
         let peers_max = setting.peers_max.unwrap_or(by_seed);
         let mut config = some_config(&mut chance, peers_max);
+        // By a chance of its own, so that runs without it are what they would be if there were no such thing.
+        let flush_after = Chance::new(!setting.seed).pick(&[None, None, None, Some(2), Some(20)]);
+        config.flush_after = flush_after.map(Duration::from_millis);
         if setting.is_plain {
             let plain = Config { announce_up_to: 0, line_bytes_max: 100, ..Config::default() };
             config = Config { backlog_bytes: config.backlog_bytes.max(plain.longest_line_bytes()), ..plain };
@@ -160,7 +163,6 @@ fn some_config(chance: &mut Chance, peers_max: usize) -> Config {
         // Or nothing would tell where in the log one came who came unannounced, just after others were let go.
         config.announce_up_to = chance.pick(&[0, 1_000]);
     }
-    config.flush_after = chance.pick(&[None, None, None, Some(2), Some(20)]).map(Duration::from_millis);
     config.backlog_bytes = smallest_backlog(&config, peers_max) + chance.pick(&[0, 0, 50, 1_000, 20_000, 150_000]);
     config
 }
