@@ -509,8 +509,7 @@ mod terminals {
         let address = std::net::TcpListener::bind("127.0.0.81:0").unwrap().local_addr().unwrap();
         let command = Server::builder().listen(&address.to_string()).flags(["--console"]).command();
         // A shell with job control, whose terminal this is: `&` puts a job of its own in the background.
-        let script =
-            r#"set -m; "$0" "$@" 2>/dev/null & echo "job $!"; while read -r word; do echo "shell: $word"; done"#;
+        let script = r#"set -m; "$0" "$@" 2>/dev/null & echo "job $!"; wait"#;
         let mut shell = Command::new("setsid");
         shell.args(["--ctty", "bash", "-c", script]).arg(command.get_program()).args(command.get_args());
         shell.stdin(line.try_clone().unwrap()).stdout(line.try_clone().unwrap()).stderr(line);
@@ -522,7 +521,7 @@ mod terminals {
         let mut ana = Client::connect(address);
         ana.greeted();
         writeln!(&terminal, "for the shell").unwrap();
-        screen.lines_until(|line| line == "shell: for the shell");
+        screen.lines_until(|line| line == "for the shell");
         let mut bob = Client::connect(address);
         bob.greeted();
         ana.lines_until(|line| line.ends_with(" joined"));
