@@ -3,6 +3,7 @@
 pub mod command;
 pub mod line;
 pub mod name;
+pub mod notice;
 pub mod reader;
 pub mod room;
 pub mod tape;

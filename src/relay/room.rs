@@ -1,4 +1,4 @@
-//! The room: who is here, what they are called, and what is said. All texts of the protocol stand here.
+//! The room: who is here, what they are called, and what is said.
 
 use std::collections::{HashMap, TryReserveError};
 use std::fmt::{self, Write as _};
@@ -9,34 +9,12 @@ use slab::Slab;
 use super::command::Command;
 use super::line::clean;
 use super::name::{Name, NameError, TYPED_BYTES_MAX, fold};
+use super::notice::{Grouped, help, help_of_operator, notice, plural, reply, taken};
 use super::reader::Reader;
 use super::tape::{Position, Span, Tape};
 
 /// How many rows `/who` shows at most.
 const WHO_ROWS_MAX: usize = 100;
-
-/// What a client can do.
-const HELP: [&str; 6] = [
-    "a line is relayed to the others as NAME> line",
-    "/nick NAME: be called NAME (1 to 24 letters, digits, _ or -)",
-    "/who: who is here",
-    "/msg NAME TEXT: tell TEXT to NAME alone",
-    "//x: say /x",
-    "FIN, exit or /quit: leave",
-];
-
-/// What the operator can do.
-const HELP_OF_OPERATOR: [&str; 6] = [
-    "a line is relayed to all as server> line",
-    "/who: who is here",
-    "/msg NAME TEXT: tell TEXT to NAME alone",
-    "/kick NAME: remove NAME",
-    "//x: say /x",
-    "FIN, exit or /quit: stop the server; the end of input: leave it running",
-];
-
-/// The farewell: the conversation is over.
-pub const FAREWELL: &str = "FIN\n";
 
 /// The number of a participant, never reused: it tells who wrote, whatever is reused elsewhere.
 ///
@@ -278,7 +256,7 @@ impl Room {
             Command::Nick(name) => self.rename(seat, name),
             Command::Who => Outcome::Reply(self.who(now)),
             Command::Tell { to, text } => self.tell(seat, to, text),
-            Command::Help => Outcome::Reply(help(if self.is_operator(seat) { &HELP_OF_OPERATOR } else { &HELP })),
+            Command::Help => Outcome::Reply(if self.is_operator(seat) { help_of_operator() } else { help() }),
             Command::Kick { name, .. } if self.is_operator(seat) => self.remove(seat, name),
             Command::Kick { word, .. } | Command::Unknown(word) => {
                 Outcome::Reply(reply(format_args!("there is no command {word}; /help lists what you can do")))
@@ -471,67 +449,5 @@ impl fmt::Display for Shown<'_> {
             Shown::Chosen(name) => write!(f, "{name}"),
             Shown::Given(number) => write!(f, "client-{number}"),
         }
-    }
-}
-
-/// What one is told who finds the house full, at `clients_max`.
-pub fn full_house(clients_max: usize) -> String {
-    let clients = plural(clients_max as u64, "client");
-    reply(format_args!("the server is full ({} {clients})", Grouped(clients_max)))
-}
-
-/// What one is told who missed lines.
-pub fn missed(lines: u64) -> String {
-    reply(format_args!("you missed {lines} {}", plural(lines, "line")))
-}
-
-/// What one is told whom the server lets go because it reads too slowly.
-pub fn too_slow() -> String {
-    reply(format_args!("you read too slowly: goodbye"))
-}
-
-/// What one is told whom the operator removes.
-pub fn removed() -> String {
-    reply(format_args!("you were removed by the operator"))
-}
-
-fn help(lines: &[&str]) -> String {
-    let mut text = String::new();
-    lines.iter().for_each(|line| notice(&mut text, format_args!("{line}")));
-    text
-}
-
-fn taken(name: &str) -> String {
-    reply(format_args!("the name {name} is taken"))
-}
-
-fn reply(text: fmt::Arguments<'_>) -> String {
-    let mut line = String::new();
-    notice(&mut line, text);
-    line
-}
-
-fn notice(to: &mut String, text: fmt::Arguments<'_>) {
-    // Writing to a String does not fail.
-    let _ = writeln!(to, "* {text}");
-}
-
-fn plural(count: u64, singular: &'static str) -> impl fmt::Display {
-    fmt::from_fn(move |f| write!(f, "{singular}{}", if count == 1 { "" } else { "s" }))
-}
-
-/// A number of people, with commas between groups of three digits.
-struct Grouped(usize);
-
-impl fmt::Display for Grouped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = self.0.to_string();
-        for (i, digit) in digits.char_indices() {
-            if i > 0 && (digits.len() - i).is_multiple_of(3) {
-                f.write_char(',')?;
-            }
-            f.write_char(digit)?;
-        }
-        Ok(())
     }
 }

@@ -7,8 +7,9 @@ use std::time::Instant;
 use super::brake::Served;
 use super::config::{FLUSH_BYTES_MAX, GRACE};
 use super::intake::Intake;
+use crate::relay::notice;
 use crate::relay::reader::{Pace, Reader, Slices};
-use crate::relay::room::{self, ClientNumber, Seat};
+use crate::relay::room::{ClientNumber, Seat};
 use crate::relay::tape::{Position, Tape};
 
 /// A non-blocking stream socket, as far as a connection needs one.
@@ -325,7 +326,7 @@ impl<S: Socket> Connection<S> {
             match self.write_once(tape) {
                 Ok(None) => match self.phase {
                     Phase::Leaving => {
-                        self.tell(room::FAREWELL);
+                        self.tell(notice::FAREWELL);
                         self.phase = Phase::Parting;
                     }
                     Phase::Parting => {
@@ -367,7 +368,7 @@ impl<S: Socket> Connection<S> {
         // the lines are only counted.
         if self.reader.has_missed() && self.private_bytes() == 0 {
             let missed = self.reader.take_missed();
-            self.tell(&room::missed(missed));
+            self.tell(&notice::missed(missed));
         }
         let stop = self.stop(tape).offset;
         let private = self.busy.as_ref().map_or(&[][..], |busy| &busy.private[busy.private_sent..]);

@@ -24,8 +24,9 @@ use super::connection::{Connection, Handle, Input, Need, Output, Phase, Socket};
 use super::deadlines::Deadlines;
 use super::turn::Turn;
 use crate::relay::line::Framing;
+use crate::relay::notice;
 use crate::relay::reader::Pace;
-use crate::relay::room::{self, Room};
+use crate::relay::room::Room;
 use crate::relay::tape::{Position, Tape};
 
 /// What `poll` found out about one socket.
@@ -194,7 +195,7 @@ impl<S: Socket> Hub<S> {
             info!("refused {}: the server is full ({} clients)", Peer::of(&stream), self.seats.clients_max);
             let end = self.room.tape().end();
             let mut connection = Connection::refused(stream, end);
-            connection.tell(&room::full_house(self.seats.clients_max));
+            connection.tell(&notice::full_house(self.seats.clients_max));
             self.connections.insert(connection);
             self.refused.push(key);
             self.see_off(key, end, now);
@@ -327,7 +328,7 @@ impl<S: Socket> Hub<S> {
             Why::Farewell | Why::EndOfInput => self.see_off(key, left.stop, now),
             Why::TooSlow => {
                 connection.reader.give_up(left.stop);
-                connection.tell(&room::too_slow());
+                connection.tell(&notice::too_slow());
                 self.see_off(key, left.stop, now);
             }
             Why::Removed => {
@@ -335,7 +336,7 @@ impl<S: Socket> Hub<S> {
                 if connection.output == Output::Blocked {
                     connection.reader.give_up(left.stop);
                 }
-                connection.tell(&room::removed());
+                connection.tell(&notice::removed());
                 self.see_off(key, left.stop, now);
             }
             Why::Reset(_) | Why::Unwritable => self.lists.remove(key, connection),
