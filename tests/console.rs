@@ -396,6 +396,23 @@ mod descriptors {
     }
 
     #[test]
+    fn a_stdout_that_was_stuck_may_die_as_well() {
+        let (mut server, Desk { mut keyboard, screen }) = quiet(&["--backlog", "256K"]);
+        let [mut ana, mut bob]: [Client; 2] = server.join_many();
+        say_numbered(&mut ana, &mut bob, 0, 5_000);
+        drop(screen);
+        server.expect_log(&["cannot write to stdout"]);
+        writeln!(keyboard, "still here").unwrap();
+        ana.expect("server> still here");
+        expect_rest(&server);
+        writeln!(keyboard, "FIN").unwrap();
+        ana.expect("* the server is shutting down");
+        ana.expect_farewell();
+        drop((ana, bob));
+        assert_eq!(server.wait(DEADLINE).code(), Some(0));
+    }
+
+    #[test]
     fn a_full_disk_ends_the_showing_and_nothing_else() {
         let Ok(full) = File::options().write(true).open("/dev/full") else { return };
         let (stdin, mut keyboard) = io::pipe().unwrap();

@@ -346,6 +346,8 @@ mod peers {
     struct ChunkPeer {
         stream: TcpStream,
         received: String,
+        /// What was heard last, and what came before it.
+        passed: String,
     }
 
     impl ChunkPeer {
@@ -353,7 +355,7 @@ mod peers {
         fn join(server: &Server) -> ChunkPeer {
             let stream = TcpStream::connect(server.address()).expect("the server accepts");
             stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
-            let mut peer = ChunkPeer { stream, received: String::new() };
+            let mut peer = ChunkPeer { stream, received: String::new(), passed: String::new() };
             peer.hears("* you are client-");
             peer.hears("; /help lists what you can do\n");
             peer
@@ -370,7 +372,7 @@ mod peers {
             let mut buffer = [0; 1024];
             loop {
                 if let Some(at) = self.received.find(text) {
-                    self.received.drain(..at + text.len());
+                    self.passed = self.received.drain(..at + text.len()).collect();
                     return;
                 }
                 let len = self.stream.read(&mut buffer).expect("something comes in time");
@@ -407,6 +409,27 @@ mod peers {
             bob.hears(&format!("client-3> eva {round}\n"));
         }
         assert_eq!((ana.received.as_str(), bob.received.as_str()), ("", ""));
+    }
+
+    #[test]
+    fn a_hundred_chunk_clients_are_all_heard_by_all() {
+        let server = server(&[]);
+        let mut peers: Vec<_> = (0..100).map(|_| ChunkPeer::join(&server)).collect();
+        for (index, peer) in peers.iter_mut().enumerate() {
+            peer.sends(&format!("I am {index}"));
+        }
+        for (listener, peer) in peers.iter_mut().enumerate() {
+            // In whatever order they came, each came once; nobody hears themselves.
+            let mut missing: std::collections::BTreeSet<_> = (0..100)
+                .filter(|&index| index != listener)
+                .map(|index| format!("client-{}> I am {index}\n", index + 1))
+                .collect();
+            while !missing.is_empty() {
+                peer.hears("\n");
+                let line = std::mem::take(&mut peer.passed);
+                assert!(missing.remove(&line), "{line:?} came to {listener}");
+            }
+        }
     }
 
     #[test]

@@ -120,9 +120,14 @@ impl Socket for Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::connection::Connection;
 
     #[test]
     fn a_console_makes_no_stream_larger() {
         assert_eq!(size_of::<Stream>(), size_of::<TcpStream>());
+        // In a debug build mio's socket is larger, for a check.
+        if !cfg!(debug_assertions) {
+            assert_eq!(size_of::<Connection<Stream>>(), 56);
+        }
     }
 }
