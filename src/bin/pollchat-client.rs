@@ -1,10 +1,12 @@
 //! `pollchat-client`: its flags, its last words and its exit codes. What it does is in [`pollchat::client`].
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use pollchat::client::address::ServerAddress;
-use pollchat::client::{Client, ClientError, Ending};
+use pollchat::client::config::FLUSH_AFTER_MS;
+use pollchat::client::{Ending, Options, run};
 use pollchat::inherited::complain;
 use pollchat::relay::name::Name;
 
@@ -23,6 +25,15 @@ struct Flags {
     /// The name to be known by
     #[arg(long, value_name = "NAME", env = "POLLCHAT_NICK", hide_env_values = true, value_parser = Name::parse)]
     nick: Option<Name>,
+
+    /// Show the local time of each line
+    #[arg(long)]
+    timestamps: bool,
+
+    /// Take a text that lacks its newline as a line after so much silence, from servers other than pollchat-server;
+    /// 0: never
+    #[arg(long, value_name = "MS", default_value_t = FLUSH_AFTER_MS)]
+    flush_after: u64,
 }
 
 const AFTER_HELP: &str = "\
@@ -33,7 +44,7 @@ Exit codes:
   2  wrong usage";
 
 fn main() -> ExitCode {
-    match run(Flags::parse()) {
+    match run(Flags::parse().into()) {
         Ok(Ending::Complete) => ExitCode::SUCCESS,
         Ok(Ending::Unshown(bytes)) => {
             complain(&format!("pollchat-client: stdout did not take the last {bytes} bytes"));
@@ -46,6 +57,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(flags: Flags) -> Result<Ending, ClientError> {
-    Client::connect(flags.server, flags.nick.as_ref())?.run()
+impl From<Flags> for Options {
+    fn from(flags: Flags) -> Options {
+        Options {
+            server: flags.server,
+            nick: flags.nick,
+            flush_after: Some(Duration::from_millis(flags.flush_after)).filter(|after| !after.is_zero()),
+            timestamps: flags.timestamps,
+        }
+    }
 }

@@ -31,3 +31,7 @@ pub const READ_BYTES: usize = 16 << 10;
 
 /// Bytes written to stdout at once: `PIPE_BUF`, which a pipe that is ready takes without blocking.
 pub const STDOUT_WRITE_BYTES_MAX: usize = 4096;
+
+/// How long a line of a server that is none of pollchat's may lack its end, unless another time is named, in
+/// milliseconds. A person does not notice it, and what was sent at once arrives in less, but for a lost packet.
+pub const FLUSH_AFTER_MS: u64 = 100;
