@@ -106,11 +106,11 @@ fn a_stdin_that_cannot_be_read_is_told() {
 }
 
 #[test]
-fn a_terminal_is_talked_through_and_its_mode_left_alone() {
+fn a_terminal_is_talked_through_plainly_if_asked_for_and_its_mode_left_alone() {
     let (mut terminal, line) = pseudo_terminal();
     let inherited = line.try_clone().unwrap();
     let (client, mut server) = conversation_with(|command| {
-        command.stdin(line.try_clone().unwrap()).stdout(line.try_clone().unwrap()).stderr(line)
+        command.arg("--plain").stdin(line.try_clone().unwrap()).stdout(line.try_clone().unwrap()).stderr(line)
     });
     let mut screen = Output::of(terminal.try_clone().unwrap());
     terminal.write_all(b"hello\n").unwrap();

@@ -1,7 +1,9 @@
 //! The companion of the server: one loop over what is typed, what is shown and the socket, and no thread.
 //!
-//! The [pipe form](pipe) passes lines on as they are, from any stdin to any stdout. It holds a [conversation], which is
-//! one connection.
+//! It has two forms. The [pipe form](pipe) passes lines on as they are, from any stdin to any stdout. The [terminal
+//! form](terminal) keeps what is typed whole while others talk, and survives the connection. Both hold a
+//! [conversation], which is one connection; what survives it (the typed line, the lines not sent yet, the names seen)
+//! belongs to the terminal form.
 
 pub mod address;
 pub mod clock;
@@ -9,17 +11,21 @@ pub mod config;
 pub mod connect;
 pub mod conversation;
 pub mod outbox;
+pub mod pauses;
 pub mod pipe;
 pub mod stdin;
 pub mod stdout;
+pub mod terminal;
 pub mod transcript;
 
-use std::io;
+use std::env;
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use self::address::ServerAddress;
 use self::conversation::Outcome;
 use self::pipe::PipeClient;
+use self::terminal::TerminalClient;
 use crate::relay::name::Name;
 
 /// What can be set of a client.
@@ -34,6 +40,21 @@ pub struct Options {
     pub flush_after: Option<Duration>,
     /// Whether the local time goes before each line.
     pub timestamps: bool,
+    /// Whether the pipe form is to be used at a terminal too.
+    pub plain: bool,
+    /// Whether a terminal is shown colours.
+    pub colors: Colors,
+    /// Whether a lost connection is made again, at a terminal.
+    pub reconnect: bool,
+}
+
+/// Whether a terminal is shown colours. (Bold, dim and reverse are none.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colors {
+    /// It is.
+    Shown,
+    /// It is not.
+    Left,
 }
 
 /// How a conversation ended in good order.
@@ -67,17 +88,30 @@ pub enum ClientError {
     /// Stdout cannot be written to, though somebody may be reading it.
     #[error("cannot write to stdout: {0}")]
     Stdout(io::Error),
+    /// The terminal's mode cannot be read or set.
+    #[error("cannot set the terminal's mode: {0}")]
+    Terminal(io::Error),
     /// The poller failed.
     #[error("cannot wait for events: {0}")]
     Poll(io::Error),
 }
 
-/// Holds a conversation.
+/// Holds a conversation, in the form that fits: the terminal form if stdin and stdout are a terminal that can place its
+/// cursor, unless the options ask for the other one.
 ///
 /// # Errors
-/// When the server cannot be connected to, the connection is lost, or stdin or stdout cannot be used.
+/// When the server cannot be connected to, the connection is lost for good, or stdin or stdout cannot be used.
 pub fn run(options: Options) -> Result<Ending, ClientError> {
-    PipeClient::connect(options)?.run()
+    let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && places_its_cursor();
+    if is_terminal && !options.plain {
+        TerminalClient::start(options)?.run()
+    } else {
+        PipeClient::connect(options)?.run()
+    }
+}
+
+fn places_its_cursor() -> bool {
+    env::var_os("TERM").is_some_and(|kind| !kind.is_empty() && kind != "dumb")
 }
 
 impl Outcome {
