@@ -54,7 +54,7 @@ pub const NICK_PAUSE_FIRST: Duration = Duration::from_secs(1);
 pub const NICK_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// How long a new connection may go without a word before typed lines are sent all the same: a pollchat server says at
-/// once who we are, or that it is full and throws away what it is sent. Others may say nothing before they are spoken to.
+/// once who we are and whether the name is ours, or that it is full and throws away what it is sent. Others may say nothing before they are spoken to.
 pub const WELCOME_WAIT: Duration = Duration::from_millis(500);
 
 /// How long an escape byte may stand alone before it is the Escape key: a slow link may tear the sequence of another key
@@ -87,6 +87,10 @@ pub const ECHOES_MAX: usize = 64;
 
 /// How long a terminal may take to say where its cursor is. One that does not know the question never does.
 pub const CURSOR_REPORT_WAIT: Duration = Duration::from_millis(250);
+
+/// How often a client in the background looks whether it has the terminal again: a shell that brings a running job to the
+/// foreground tells it nothing.
+pub const AWAY_LOOK: Duration = Duration::from_millis(200);
 
 /// How long the terminal may take to show the last words.
 pub const LAST_WORDS_WAIT: Duration = Duration::from_secs(1);

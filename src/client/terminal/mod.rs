@@ -40,7 +40,9 @@ use self::scribe::Scribe;
 use self::style::Style;
 use self::uplink::{End, Room, Standing, Uplink};
 use super::clock::Clock;
-use super::config::{CURSOR_REPORT_WAIT, ESCAPE_WAIT, LAST_WORDS_WAIT, READ_BYTES, SCREEN_BYTES_MAX, UNSENT_SHOWN_MAX};
+use super::config::{
+    AWAY_LOOK, CURSOR_REPORT_WAIT, ESCAPE_WAIT, LAST_WORDS_WAIT, READ_BYTES, SCREEN_BYTES_MAX, UNSENT_SHOWN_MAX,
+};
 use super::stdin::{Input, Stdin};
 use super::stdout::{Stdout, StdoutError};
 use super::{ClientError, Ending, Options};
@@ -157,6 +159,10 @@ impl TerminalClient {
             Ok(()) => {}
         }
         self.on_signals()?;
+        if self.mode.hold() == Hold::Away {
+            let hold = self.mode.take();
+            self.on_resume(hold)?;
+        }
         let now = Instant::now();
         self.hear_silence(now)?;
         if events.is_empty() && !is_busy {
@@ -286,7 +292,7 @@ impl TerminalClient {
 
     /// Does what is to be done when nothing more came within some time.
     fn hear_silence(&mut self, now: Instant) -> ControlFlow<End> {
-        if self.keys.waits_for_more() && now >= self.keys_at + ESCAPE_WAIT && !self.stdin.may_read() {
+        if self.waits_for_escape() && now >= self.keys_at + ESCAPE_WAIT {
             let mut pressed = Vec::new();
             self.keys.hear_silence(&mut |press| pressed.push(press));
             pressed.into_iter().try_for_each(|press| self.on_press(press, now))?;
@@ -413,15 +419,21 @@ impl TerminalClient {
 
     /// How long to wait for events at most.
     fn timeout(&self, now: Instant) -> Option<Duration> {
-        let escape = self.keys.waits_for_more().then(|| self.keys_at + ESCAPE_WAIT);
+        let escape = self.waits_for_escape().then(|| self.keys_at + ESCAPE_WAIT);
         let report = if let Frame::Asked(_, until) = self.frame { Some(until) } else { None };
-        let deadline = [escape, report, self.uplink.deadline(now)].into_iter().flatten().min();
+        let look = (self.mode.hold() == Hold::Away).then(|| now + AWAY_LOOK);
+        let deadline = [escape, report, look, self.uplink.deadline(self.room(), now)].into_iter().flatten().min();
         deadline.map(|deadline| deadline.saturating_duration_since(now))
     }
 
     fn is_busy(&self, now: Instant) -> bool {
         let is_undrawn = self.may_draw() && (self.frame == Frame::Due || self.scribe.page_bytes() > 0);
         self.may_take_keys() || self.stdout.is_due() || is_undrawn || self.uplink.is_busy(self.room(), now)
+    }
+
+    /// Whether nothing but time can tell what the last key was.
+    fn waits_for_escape(&self) -> bool {
+        self.keys.waits_for_more() && !self.stdin.may_read()
     }
 
     fn may_take_keys(&self) -> bool {

@@ -57,7 +57,7 @@ impl Nick {
     /// What to ask for first on a new connection.
     pub fn on_connection(&mut self) -> Option<&str> {
         self.pauses.reset();
-        self.quest = if matches!(self.wanted, Some(Wanted::Ours(_))) { Quest::Asked } else { Quest::Rest };
+        self.quest = if self.wanted.is_some() { Quest::Asked } else { Quest::Rest };
         self.wanted()
     }
 
@@ -75,6 +75,10 @@ impl Nick {
         if self.quest != Quest::Asked || self.wanted().is_none_or(|wanted| fold(wanted) != fold(name)) {
             return Tell::Taken;
         }
+        if matches!(self.wanted, Some(Wanted::New(_))) {
+            self.quest = Quest::Rest;
+            return Tell::Taken;
+        }
         let is_first = self.pauses.is_first();
         self.quest = Quest::AskAt(now + self.pauses.next(chance));
         if is_first { Tell::TakenForNow } else { Tell::Nothing }
@@ -85,6 +89,11 @@ impl Nick {
         if matches!(Command::parse(line), Command::Nick(_)) {
             self.quest = Quest::Rest;
         }
+    }
+
+    /// Whether the server has yet to answer whether the name is ours.
+    pub fn is_awaited(&self) -> bool {
+        self.quest == Quest::Asked
     }
 
     /// When to call [`Nick::ask_again`].
@@ -142,7 +151,9 @@ mod tests {
         let mut nick = nick("ana");
         for _ in 0..2 {
             assert_eq!(nick.on_connection(), Some("ana"));
+            assert!(nick.is_awaited());
             assert_eq!(nick.on_taken("ana", Instant::now(), 0), Tell::Taken);
+            assert!(!nick.is_awaited());
             assert_eq!(nick.deadline(), None);
         }
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 use mio::{Registry, Token};
 
+use super::names::{Notice, Reading};
 use super::nick::{Nick, Tell};
 use super::scribe::{News, Scribe};
 use super::unsent::Unsent;
@@ -222,12 +223,12 @@ impl Uplink {
                     || (room == Room::Enough && conversation.may_receive())
                     || self.may_hand_over(now)
             }
-            _ => self.deadline(now).is_some_and(|deadline| deadline <= now),
+            _ => self.deadline(room, now).is_some_and(|deadline| deadline <= now),
         }
     }
 
     /// When to come back, if no event does before.
-    pub fn deadline(&self, now: Instant) -> Option<Instant> {
+    pub fn deadline(&self, room: Room, now: Instant) -> Option<Instant> {
         match &self.state {
             State::Connecting(attempt) => attempt.deadline().or(Some(now)),
             // What is shown of it changes every second.
@@ -242,7 +243,8 @@ impl Uplink {
                     Intent::LeaveBy(at) if conversation.is_two_sided() => Some(at),
                     _ => None,
                 };
-                let silence = conversation.silence_at();
+                // What cannot be shown, or read first, is not waited for.
+                let silence = conversation.silence_at().filter(|_| room == Room::Enough && !conversation.may_receive());
                 [patience, welcome, leave, silence, self.nick.deadline()].into_iter().flatten().min()
             }
         }
@@ -258,11 +260,13 @@ impl Uplink {
         self.state = State::Talking(Box::new(conversation), now);
     }
 
-    /// Whether a server that is full has had the time to say so, or this is not one: what it is sent, it throws away.
+    /// Whether typed lines may be sent: a server that is full would throw them away, so it is given the time to say so;
+    /// and the name should be ours before.
     fn is_welcome(&self, now: Instant) -> bool {
         match &self.state {
             State::Talking(conversation, since) => {
-                conversation.peer() == Peer::Pollchat || now.saturating_duration_since(*since) >= WELCOME_WAIT
+                let is_known = conversation.peer() == Peer::Pollchat && !self.nick.is_awaited();
+                is_known || now.saturating_duration_since(*since) >= WELCOME_WAIT
             }
             _ => false,
         }
@@ -396,13 +400,18 @@ pub enum Room {
 
 /// Writes one line of the server's; before the first one after a gap, that there was one.
 fn hear(said: Said<'_>, scribe: &mut Scribe, past: &mut Past, news: &mut Vec<News>, now: Instant) {
-    if !said.text.starts_with("* the server is full") {
+    if !is_refusal(said) {
         note_gap(scribe, past, now);
     }
     let heard = scribe.hear(said);
     if heard != News::None {
         news.push(heard);
     }
+}
+
+/// Whether it is what one hears who is not let in.
+fn is_refusal(said: Said<'_>) -> bool {
+    matches!(Reading::of(said.text), Reading::Notice(Notice::Full) | Reading::Fin)
 }
 
 fn note_gap(scribe: &mut Scribe, past: &mut Past, now: Instant) {
