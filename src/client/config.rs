@@ -85,8 +85,13 @@ pub const UNSENT_BYTES_MAX: usize = 128 << 10;
 /// How many own lines are remembered to know them when a server sends them back. It does so at once, or not at all.
 pub const ECHOES_MAX: usize = 64;
 
-/// How long a terminal may take to say where its cursor is. One that does not know the question never does.
-pub const CURSOR_REPORT_WAIT: Duration = Duration::from_millis(250);
+/// How long a window must have kept its size before the input line is drawn anew. While a window is dragged, tmux tells
+/// of a new size every 250 ms, and has laid out its rows for another one meanwhile.
+pub const RESIZE_SETTLE: Duration = Duration::from_millis(300);
+
+/// How long a terminal may take to say where its cursor is: one on the other side of the earth. One that does not know
+/// the question never does.
+pub const CURSOR_REPORT_WAIT: Duration = Duration::from_millis(500);
 
 /// How often a client in the background looks whether it has the terminal again: a shell that brings a running job to the
 /// foreground tells it nothing.

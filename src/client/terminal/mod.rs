@@ -41,7 +41,8 @@ use self::style::Style;
 use self::uplink::{End, Room, Standing, Uplink};
 use super::clock::Clock;
 use super::config::{
-    AWAY_LOOK, CURSOR_REPORT_WAIT, ESCAPE_WAIT, LAST_WORDS_WAIT, READ_BYTES, SCREEN_BYTES_MAX, UNSENT_SHOWN_MAX,
+    AWAY_LOOK, CURSOR_REPORT_WAIT, ESCAPE_WAIT, LAST_WORDS_WAIT, READ_BYTES, RESIZE_SETTLE, SCREEN_BYTES_MAX,
+    UNSENT_SHOWN_MAX,
 };
 use super::stdin::{Input, Stdin};
 use super::stdout::{Stdout, StdoutError};
@@ -52,8 +53,8 @@ const STDOUT: Token = Token(1);
 const SERVER: Token = Token(2);
 const SIGNALS: Token = Token(3);
 
-/// Where is the cursor?
-const CURSOR_QUESTION: &str = "\x1b[6n";
+/// Where is the cursor, and where is it when it goes as far to the right as it can?
+const CURSOR_QUESTION: &str = "\x1b[6n\x1b[9999C\x1b[6n";
 
 /// A client at a terminal.
 pub struct TerminalClient {
@@ -70,6 +71,9 @@ pub struct TerminalClient {
     style: Style,
     screen: Screen,
     frame: Frame,
+    /// How many columns the terminal has yet to tell, and the last one that it has told.
+    awaited_columns: usize,
+    cursor_column: usize,
     uplink: Uplink,
     scratch: Box<[u8; READ_BYTES]>,
 }
@@ -81,8 +85,11 @@ enum Frame {
     Due,
     /// It stands there, with these prompts.
     Drawn(Vec<Prompt>),
-    /// It cannot be drawn before the terminal has answered so many questions where the cursor is, or that time is over.
-    Asked(usize, Instant),
+    /// The window was resized, and may be again until then. Nothing is drawn meanwhile: what is on the terminal has been
+    /// laid out anew, and nobody knows how.
+    Settling(Instant),
+    /// It cannot be drawn before the terminal has said where the cursor is, or that time is over.
+    Asked(Instant),
 }
 
 impl TerminalClient {
@@ -116,6 +123,8 @@ impl TerminalClient {
             style,
             screen: Screen::new(window_size().0),
             frame: Frame::Due,
+            awaited_columns: 0,
+            cursor_column: 0,
             uplink,
             scratch: Box::new([0; READ_BYTES]),
         })
@@ -252,7 +261,7 @@ impl TerminalClient {
         let pending: Vec<i32> = self.signals.pending().collect();
         for signal in pending {
             match signal {
-                SIGWINCH => self.on_resize(),
+                SIGWINCH => self.on_resize(Instant::now()),
                 SIGCONT => {
                     let hold = self.mode.take();
                     self.on_resume(hold)?;
@@ -266,28 +275,38 @@ impl TerminalClient {
         ControlFlow::Continue(())
     }
 
-    fn on_resize(&mut self) {
-        let asked = if let Frame::Asked(count, _) = self.frame { count } else { 0 };
+    fn on_resize(&mut self, now: Instant) {
         self.frame = match self.screen.resize(window_size().0) {
-            Resized::Draw if asked == 0 => Frame::Due,
-            Resized::Draw => Frame::Asked(asked, Instant::now() + CURSOR_REPORT_WAIT),
-            Resized::AskCursor => {
-                self.stdout.queue().extend(CURSOR_QUESTION.as_bytes());
-                Frame::Asked(asked + 1, Instant::now() + CURSOR_REPORT_WAIT)
-            }
+            Resized::Draw => Frame::Due,
+            Resized::AskCursor => Frame::Settling(now + RESIZE_SETTLE),
         };
     }
 
-    /// The terminal's answers come in the order of the questions, and the last one tells how it is now.
-    fn on_cursor_column(&mut self, column: usize) {
+    /// Asks where the cursor is, once the window has kept its size; and does without an answer that does not come.
+    fn settle(&mut self, now: Instant) {
         match self.frame {
-            Frame::Asked(1, _) => {
-                self.screen.find_cursor(column);
+            // A terminal that takes nothing answers nothing.
+            Frame::Settling(until) if until <= now && !self.stdout.is_full() => {
+                self.stdout.queue().extend(CURSOR_QUESTION.as_bytes());
+                self.awaited_columns += 2;
+                self.frame = Frame::Asked(now + CURSOR_REPORT_WAIT);
+            }
+            Frame::Settling(until) | Frame::Asked(until) if until <= now => {
+                self.awaited_columns = 0;
                 self.frame = Frame::Due;
             }
-            Frame::Asked(count, until) => self.frame = Frame::Asked(count - 1, until),
             _ => {}
         }
+    }
+
+    /// The terminal's answers come in pairs, in the order of the questions, and the last pair tells how it is now.
+    fn on_cursor_column(&mut self, column: usize) {
+        self.awaited_columns = self.awaited_columns.saturating_sub(1);
+        if self.awaited_columns == 0 && matches!(self.frame, Frame::Asked(_)) {
+            self.screen.find_cursor(self.cursor_column, column);
+            self.frame = Frame::Due;
+        }
+        self.cursor_column = column;
     }
 
     /// Does what is to be done when nothing more came within some time.
@@ -297,9 +316,7 @@ impl TerminalClient {
             self.keys.hear_silence(&mut |press| pressed.push(press));
             pressed.into_iter().try_for_each(|press| self.on_press(press, now))?;
         }
-        if matches!(self.frame, Frame::Asked(_, until) if until <= now) {
-            self.frame = Frame::Due;
-        }
+        self.settle(now);
         let room = self.room();
         self.uplink.hear_silence(&mut self.scribe, room, now);
         ControlFlow::Continue(())
@@ -420,7 +437,10 @@ impl TerminalClient {
     /// How long to wait for events at most.
     fn timeout(&self, now: Instant) -> Option<Duration> {
         let escape = self.waits_for_escape().then(|| self.keys_at + ESCAPE_WAIT);
-        let report = if let Frame::Asked(_, until) = self.frame { Some(until) } else { None };
+        let report = match self.frame {
+            Frame::Settling(until) | Frame::Asked(until) => Some(until),
+            Frame::Due | Frame::Drawn(_) => None,
+        };
         let look = (self.mode.hold() == Hold::Away).then(|| now + AWAY_LOOK);
         let deadline = [escape, report, look, self.uplink.deadline(self.room(), now)].into_iter().flatten().min();
         deadline.map(|deadline| deadline.saturating_duration_since(now))
@@ -441,7 +461,7 @@ impl TerminalClient {
     }
 
     fn may_draw(&self) -> bool {
-        let is_known = !matches!(self.frame, Frame::Asked(..));
+        let is_known = matches!(self.frame, Frame::Due | Frame::Drawn(_));
         is_known && self.mode.hold() == Hold::Held && self.stdout.waiting_bytes() == 0
     }
 

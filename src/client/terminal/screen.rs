@@ -64,7 +64,7 @@ enum Drawn {
 pub enum Resized {
     /// Draw.
     Draw,
-    /// Ask the terminal for the cursor's column, before anything is drawn.
+    /// Ask the terminal for the cursor's column and the last one, before anything is drawn.
     AskCursor,
 }
 
@@ -92,26 +92,28 @@ impl Screen {
 
     /// Takes note of the width that the window has now.
     ///
-    /// If it is so narrow that the cursor would be outside, a terminal either wraps what it shows anew, and then the
-    /// line has become several rows, or it cuts it off. By the cursor one can tell.
+    /// A terminal that became narrower either wraps what it shows anew, and then the line may have become several rows,
+    /// or it cuts it off. By the cursor one can tell.
     pub fn resize(&mut self, columns: usize) -> Resized {
         self.columns = columns;
-        let Drawn::Line { cursor, rows_up } = &mut self.drawn else { return Resized::Draw };
-        *rows_up = 0;
-        if *cursor >= columns { Resized::AskCursor } else { Resized::Draw }
+        if self.is_drawn() { Resized::AskCursor } else { Resized::Draw }
     }
 
-    /// Takes note of the column that the cursor is in, after the window was resized.
-    pub fn find_cursor(&mut self, column: usize) {
+    /// Takes note of the column that the cursor is in after the window was resized, and of the last column that there is.
+    ///
+    /// The terminal's own answer counts, not the width that we know of: while a window is dragged, a terminal in between
+    /// (tmux) tells us of its new width long after it has wrapped its rows.
+    pub fn find_cursor(&mut self, column: usize, last_column: usize) {
         if let Drawn::Line { cursor, rows_up } = &mut self.drawn {
-            *rows_up = if column + 1 == self.columns {
-                // At the edge: cut off. (It may stand there by chance as well; then rather a trace of the old line is
-                // left than a row of what was said erased.)
+            let columns = last_column + 1;
+            *rows_up = if *cursor < columns || column >= last_column {
+                // It has room, or is at the edge: cut off. (It may stand there by chance as well; then rather a trace
+                // of the old line is left than a row of what was said erased.)
                 0
             } else {
                 // The cursor's place is as many rows and columns as it says. That the terminal may see some characters
                 // wider or narrower than we do changes nothing: the number of rows that comes nearest is the right one.
-                (*cursor + self.columns / 2).saturating_sub(column) / self.columns
+                (*cursor + columns / 2).saturating_sub(column) / columns
             };
         }
     }
@@ -305,7 +307,7 @@ mod tests {
         terminal.set_size(NonZeroU16::new(6).unwrap(), NonZeroU16::new(10).unwrap());
         assert_eq!(screen.resize(10), Resized::AskCursor);
         let column = terminal.screen().cursor_position().1.min(9);
-        screen.find_cursor(column.into());
+        screen.find_cursor(column.into(), 9);
         show(&mut screen, &mut terminal, "", "a sentence of some length", 25);
         assert_eq!(terminal.screen().contents(), "one\ntwo\n> ngth");
     }
@@ -319,18 +321,33 @@ mod tests {
         // What such a terminal shows then, of 10 columns: the line in three rows, the cursor behind it.
         terminal.process(b"one\r\ntwo\r\nana> a sentence of some");
         assert_eq!(screen.resize(10), Resized::AskCursor);
-        screen.find_cursor(terminal.screen().cursor_position().1.into());
+        screen.find_cursor(terminal.screen().cursor_position().1.into(), 9);
         show(&mut screen, &mut terminal, "three\n", "a", 1);
         assert_eq!(terminal.screen().contents(), "one\ntwo\nthree\n> a");
     }
 
     #[test]
-    fn a_wider_window_needs_no_question() {
-        let (mut screen, mut terminal) = (Screen::new(20), terminal(20));
-        assert_eq!(screen.resize(1), Resized::Draw);
-        show(&mut screen, &mut terminal, "", "text", 4);
-        assert_eq!(screen.resize(40), Resized::Draw);
-        assert_eq!(screen.resize(1), Resized::Draw);
+    fn the_rows_above_the_cursor_are_those_that_the_terminal_made() {
+        // Drawn with the cursor in column 75; where it is now, the last column, and how many rows the line begins above.
+        for (column, last_column, rows) in [
+            (15, 29, 2),
+            (14, 29, 2), // A character that the terminal sees narrower than we do,
+            (17, 29, 2), // or wider.
+            (28, 46, 1),
+            (1, 1, 0),   // At the edge: cut off.
+            (75, 79, 0), // There is room.
+            (2, 79, 0),
+            (3, 4, 15),
+        ] {
+            let mut screen = Screen::new(80);
+            screen.drawn = Drawn::Line { cursor: 75, rows_up: 0 };
+            assert_eq!(screen.resize(20), Resized::AskCursor);
+            screen.find_cursor(column, last_column);
+            let Drawn::Line { rows_up, .. } = screen.drawn else { panic!("it is drawn") };
+            // In five columns the nearest may be one off: there the widths weigh most.
+            assert!(rows_up.abs_diff(rows) <= usize::from(last_column < 5), "{column} of {last_column}: {rows_up}");
+        }
+        assert_eq!(Screen::new(80).resize(20), Resized::Draw);
     }
 
     #[test]
