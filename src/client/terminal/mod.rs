@@ -268,6 +268,10 @@ impl TerminalClient {
                 }
                 _ => {
                     self.uplink.leave(Instant::now())?;
+                    if self.mode.hold() == Hold::Away {
+                        // What the server still says could not be shown: nothing to wait for.
+                        self.uplink.leave(Instant::now())?;
+                    }
                     self.make_due();
                 }
             }
