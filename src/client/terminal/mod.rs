@@ -235,8 +235,10 @@ impl TerminalClient {
     }
 
     fn suspend(&mut self) -> ControlFlow<End> {
+        let mut events = Events::with_capacity(8);
+        self.hear_answers(&mut events);
         self.screen.put_page("", self.stdout.queue());
-        self.flush_all(&mut Events::with_capacity(8));
+        self.flush_all(&mut events);
         let hold = self.mode.suspend();
         self.on_resume(hold)
     }
@@ -289,6 +291,8 @@ impl TerminalClient {
     /// Asks where the cursor is, once the window has kept its size; and does without an answer that does not come.
     fn settle(&mut self, now: Instant) {
         match self.frame {
+            // Somebody else has the terminal, and would get the answer.
+            _ if self.mode.hold() == Hold::Away => {}
             // A terminal that takes nothing answers nothing.
             Frame::Settling(until) if until <= now && !self.stdout.is_full() => {
                 self.stdout.queue().extend(CURSOR_QUESTION.as_bytes());
@@ -400,11 +404,33 @@ impl TerminalClient {
             self.scribe.note(&format!("and {more} more"));
         }
         if self.mode.hold() == Hold::Held {
+            self.hear_answers(events);
             let page = self.scribe.take_page();
             self.screen.put_page(&page, self.stdout.queue());
             self.flush_all(events);
         }
         self.stdout.waiting_bytes()
+    }
+
+    /// Waits for the answers to what the terminal was asked: whoever has the terminal next would take them for keys. (Keys
+    /// that come in between are lost.)
+    fn hear_answers(&mut self, events: &mut Events) {
+        while let Frame::Asked(until) = self.frame {
+            let left = until.saturating_duration_since(Instant::now());
+            let has_failed = self.stdout.flush().is_err() || left.is_zero();
+            if has_failed || self.wait(events, Some(left)).is_err() {
+                return;
+            }
+            while let Ok(Input::Bytes(len)) = self.stdin.read(&mut self.scratch[..]) {
+                let mut pressed = Vec::new();
+                self.keys.take_in(&self.scratch[..len], &mut |press| pressed.push(press));
+                for press in pressed {
+                    if let Press::CursorColumn(column) = press {
+                        self.on_cursor_column(column);
+                    }
+                }
+            }
+        }
     }
 
     /// Has the terminal take what waits for it, if it does so in time.
