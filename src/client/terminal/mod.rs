@@ -18,6 +18,7 @@ pub mod mode;
 pub mod names;
 pub mod nick;
 pub mod paste;
+pub mod prompts;
 pub mod screen;
 pub mod scribe;
 pub mod style;
@@ -35,10 +36,11 @@ use signal_hook_mio::v1_0::Signals;
 use self::editor::{Editor, Wish};
 use self::keys::{Keys, Press};
 use self::mode::{Hold, RawMode, window_size};
+use self::prompts::prompts;
 use self::screen::{Prompt, Resized, Screen, View};
 use self::scribe::Scribe;
 use self::style::Style;
-use self::uplink::{End, Room, Standing, Uplink};
+use self::uplink::{End, Room, Uplink};
 use super::clock::Clock;
 use super::config::{
     AWAY_LOOK, CURSOR_REPORT_WAIT, ESCAPE_WAIT, LAST_WORDS_WAIT, READ_BYTES, RESIZE_SETTLE, SCREEN_BYTES_MAX,
@@ -335,7 +337,13 @@ impl TerminalClient {
         if !self.may_draw() {
             return;
         }
-        let prompts = self.prompts(now);
+        let prompts = prompts(
+            self.style,
+            self.editor.question(),
+            self.uplink.standing(now),
+            self.uplink.waiting_lines(),
+            self.scribe.own_name(),
+        );
         let is_drawn = matches!(&self.frame, Frame::Drawn(drawn) if *drawn == prompts);
         if is_drawn && self.scribe.page_bytes() == 0 {
             return;
@@ -347,42 +355,6 @@ impl TerminalClient {
         };
         self.screen.draw(&page, view, self.stdout.queue());
         self.frame = Frame::Drawn(prompts);
-    }
-
-    /// What goes before the typed text: who we are, or how the connection stands; in a narrow window less of it.
-    fn prompts(&self, now: Instant) -> Vec<Prompt> {
-        let style = self.style;
-        let bold = |plain: String| Prompt { styled: style.bold(&plain), plain };
-        if let Some(lines) = self.editor.question() {
-            return vec![bold(format!("send these {lines} lines? [y/n] ")), bold("send? ".to_owned())];
-        }
-        let waiting = match (self.uplink.waiting_lines(), self.uplink.standing(now)) {
-            (0, _) => String::new(),
-            (1, _) => "1 line waits; ".to_owned(),
-            (lines, _) => format!("{lines} lines wait; "),
-        };
-        let state = |text: &str| bold(format!("({waiting}{text}) "));
-        match self.uplink.standing(now) {
-            Standing::Connecting => vec![state("connecting"), bold("~ ".to_owned())],
-            Standing::Leaving => vec![state("leaving"), bold("~ ".to_owned())],
-            Standing::Waiting(seconds) => vec![
-                state(&format!("no connection, again in {seconds} s")),
-                bold(format!("({seconds} s) ")),
-                bold("! ".to_owned()),
-            ],
-            Standing::Talking => {
-                let waiting = match waiting.trim_end_matches("; ") {
-                    "" => String::new(),
-                    waiting => format!("({waiting}) "),
-                };
-                let name = self.scribe.own_name().unwrap_or_default();
-                let own = |shown: &str| {
-                    let styled = format!("{waiting}{} ", style.own_name(name, format_args!("{shown}>")));
-                    Prompt { styled, plain: format!("{waiting}{shown}> ") }
-                };
-                vec![own(name), own("")]
-            }
-        }
     }
 
     fn make_due(&mut self) {
