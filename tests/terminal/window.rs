@@ -106,8 +106,19 @@ impl Window {
         kill_process(self.pid(), signal).unwrap();
     }
 
-    pub fn pid(&self) -> Pid {
+    fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
+    }
+
+    /// What the kernel says of the program.
+    pub fn status(&self, field: &str) -> String {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        status.lines().find_map(|line| line.strip_prefix(field)).unwrap().trim().to_owned()
+    }
+
+    /// How often the program has gone to sleep and woken.
+    pub fn wakes(&self) -> u64 {
+        self.status("voluntary_ctxt_switches:").parse().unwrap()
     }
 
     /// What one sees.
