@@ -170,9 +170,9 @@ fn one_that_is_stopped_can_be_ended() {
     window.press("\x1a");
     window.shows(&["sh2$"]);
     let from = Instant::now();
-    window.press("kill %1; wait %1; echo \"ended with $?\"\r");
+    window.press("kill %1; while jobs | grep pollchat; do sleep 0.01; done; echo it has \"\" ended\r");
     assert_eq!(hear_to_the_end(&mut server), "");
-    window.wait_until("its end", |window| window.rows().contains(&"ended with 0".to_owned()));
+    window.wait_until("its end", |window| window.rows().contains(&"it has  ended".to_owned()));
     assert!(from.elapsed() < GRACE, "it waited for the server");
     window.press("exit\r");
     window.ends();
