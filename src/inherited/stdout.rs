@@ -73,6 +73,11 @@ impl Stdout {
         self.queue.len()
     }
 
+    /// Whether at least so many bytes wait.
+    pub fn holds(&self, bytes: usize) -> bool {
+        self.queue.len() >= bytes
+    }
+
     /// Takes note of an event, whatever it said.
     pub fn on_event(&mut self) {
         self.readiness = Readiness::Unknown;

@@ -1,0 +1,111 @@
+//! What the Tab key makes of a beginning: a name that was seen, or a command. Pure.
+
+use super::names::Names;
+
+const COMMANDS: [&str; 5] = ["/help", "/msg", "/nick", "/quit", "/who"];
+
+/// A beginning, and all that it may become, gone through with one Tab after another.
+#[derive(Debug)]
+pub struct Completion {
+    /// What stands before the beginning.
+    before: String,
+    /// What stands behind it.
+    after: String,
+    /// What may take its place; the last one is the beginning itself.
+    choices: Vec<String>,
+    next: usize,
+}
+
+/// A text, and the place of the cursor in it, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completed {
+    /// The text.
+    pub text: String,
+    /// The cursor's place.
+    pub cursor: usize,
+}
+
+impl Completion {
+    /// What the word that ends at `cursor` may become; `None` if there is nothing.
+    pub fn begin(text: &str, cursor: usize, names: &Names) -> Option<Completion> {
+        let (head, after) = text.split_at(cursor);
+        let start =
+            head.rfind(char::is_whitespace).map_or(0, |at| at + head[at..].chars().next().map_or(1, char::len_utf8));
+        let (before, word) = head.split_at(start);
+        let mut choices: Vec<String> = if start == 0 && word.starts_with('/') {
+            let commands = COMMANDS.iter().filter(|command| command.starts_with(&word.to_ascii_lowercase()));
+            commands.map(|command| format!("{command} ")).collect()
+        } else {
+            // `@ana` is ana as well.
+            let (at, beginning) = word.strip_prefix('@').map_or(("", word), |rest| ("@", rest));
+            // At the beginning of a line one speaks to somebody.
+            let behind = if start == 0 { ": " } else { " " };
+            let named = names.beginning_with(beginning);
+            if beginning.is_empty() {
+                Vec::new()
+            } else {
+                named.iter().map(|name| format!("{at}{name}{behind}")).collect()
+            }
+        };
+        if choices.is_empty() {
+            return None;
+        }
+        choices.push(word.to_owned());
+        Some(Completion { before: before.to_owned(), after: after.to_owned(), choices, next: 0 })
+    }
+
+    /// The next one; behind the last one comes the beginning again.
+    pub fn step(&mut self) -> Completed {
+        let choice = &self.choices[self.next];
+        self.next = (self.next + 1) % self.choices.len();
+        let text = [self.before.as_str(), choice, &self.after].concat();
+        Completed { text, cursor: self.before.len() + choice.len() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Names {
+        let mut names = Names::default();
+        ["ben", "Anton", "ana"].into_iter().for_each(|name| names.see(name));
+        names
+    }
+
+    /// The texts that one Tab after another makes, with `|` for the cursor.
+    fn tabs(typed: &str, count: usize) -> Vec<String> {
+        let cursor = typed.find('|').unwrap();
+        let Some(mut completion) = Completion::begin(&typed.replace('|', ""), cursor, &names()) else {
+            return Vec::new();
+        };
+        let step = |_| {
+            let Completed { mut text, cursor } = completion.step();
+            text.insert(cursor, '|');
+            text
+        };
+        (0..count).map(step).collect()
+    }
+
+    #[test]
+    fn a_name_is_completed_where_the_cursor_stands() {
+        assert_eq!(tabs("an|", 4), ["ana: |", "Anton: |", "an|", "ana: |"]);
+        assert_eq!(tabs("hi B|!", 1), ["hi ben |!"]);
+        assert_eq!(tabs("世\u{3000}be|", 1), ["世\u{3000}ben |"]);
+        assert_eq!(tabs("hi @be|", 1), ["hi @ben |"]);
+        assert_eq!(tabs("/msg an|", 2), ["/msg ana |", "/msg Anton |"]);
+    }
+
+    #[test]
+    fn a_command_is_completed_at_the_beginning_alone() {
+        assert_eq!(tabs("/n|", 2), ["/nick |", "/n|"]);
+        assert_eq!(tabs("x /n|", 1), [""; 0]);
+    }
+
+    #[test]
+    fn where_there_is_nothing_to_complete_nothing_changes() {
+        for typed in ["|", "ana |", "x|", "/x|", "@|"] {
+            assert_eq!(tabs(typed, 1), [""; 0], "{typed}");
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! The typed line, and what the keys do to it. Pure: keys in, wishes out.
+//!
+//! `tui-input` holds the text and moves in it by what a reader sees as one character; what is beside the text (the lines
+//! typed before, the completion of names, the question about a paste) is here.
+
+use std::mem;
+
+use terminput::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use tui_input::{Input, InputRequest};
+
+use super::completion::{Completed, Completion};
+use super::history::History;
+use super::names::Names;
+use super::paste::{Pasted, preview};
+use crate::client::config::TYPED_LINE_BYTES_MAX;
+use crate::relay::line::is_obeyed;
+
+/// The input line.
+#[derive(Debug, Default)]
+pub struct Editor {
+    input: Input,
+    history: History,
+    /// What the last key completed, if it was Tab.
+    completion: Option<Completion>,
+    /// The lines of a paste that are asked about.
+    question: Option<Vec<String>>,
+}
+
+/// What a key, or a paste, asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Nothing: the line is as it was.
+    Nothing,
+    /// The line, or the question, has changed.
+    Redraw,
+    /// These lines are to be said.
+    Say(Vec<String>),
+    /// These are to be shown: a paste that is asked about.
+    Show(Vec<String>),
+    /// The screen is to be cleared.
+    Clear,
+    /// The process is to be stopped until it is resumed.
+    Suspend,
+    /// The conversation is to be ended.
+    Leave,
+}
+
+impl Editor {
+    /// The text of the line.
+    pub fn text(&self) -> &str {
+        self.input.value()
+    }
+
+    /// Where the cursor stands in the text, in bytes.
+    pub fn cursor(&self) -> usize {
+        let text = self.input.value();
+        text.char_indices().nth(self.input.cursor()).map_or(text.len(), |(at, _)| at)
+    }
+
+    /// How many lines are asked about, if there is a question.
+    pub fn question(&self) -> Option<usize> {
+        self.question.as_ref().map(Vec::len)
+    }
+
+    /// Takes a line back that could not be said: the line is empty, or it would not have been said.
+    pub fn take_back(&mut self, line: String) {
+        self.replace(Completed { cursor: line.len(), text: line });
+    }
+
+    /// Takes a paste.
+    pub fn on_paste(&mut self, text: &str) -> Wish {
+        if self.question.is_some() {
+            // A second paste is no answer to the question about the first one.
+            return Wish::Nothing;
+        }
+        self.completion = None;
+        match Pasted::new(text) {
+            Pasted::Text(text) => {
+                self.insert(&text);
+                Wish::Redraw
+            }
+            Pasted::Lines(lines) => {
+                let shown = preview(&lines);
+                self.question = Some(lines);
+                Wish::Show(shown)
+            }
+        }
+    }
+
+    /// Takes a key. `names` are those that can be completed.
+    pub fn on_key(&mut self, key: KeyEvent, names: &Names) -> Wish {
+        if key.kind == KeyEventKind::Release {
+            return Wish::Nothing;
+        }
+        if let Some(lines) = self.question.take() {
+            return self.answer(key, lines);
+        }
+        let completion = self.completion.take();
+        let modifiers = key.modifiers - KeyModifiers::SHIFT;
+        match (key.code, modifiers) {
+            (KeyCode::Tab, KeyModifiers::NONE) => self.complete(completion, names),
+            (KeyCode::Enter, _) => self.enter(),
+            (KeyCode::Up, _) => self.recall(|history, typed| history.up(typed).map(str::to_owned)),
+            (KeyCode::Down, _) => self.recall(|history, _| history.down().map(str::to_owned)),
+            (KeyCode::Char(c), KeyModifiers::NONE) => self.type_in(c),
+            (KeyCode::Char(c), KeyModifiers::CTRL) => self.control(c),
+            (code, modifiers) => match request(code, modifiers) {
+                Some(request) => self.edit(request),
+                None => Wish::Nothing,
+            },
+        }
+    }
+
+    fn control(&mut self, c: char) -> Wish {
+        match c {
+            'c' if self.text().is_empty() => Wish::Leave,
+            'c' => {
+                self.input.reset();
+                Wish::Redraw
+            }
+            'd' if self.text().is_empty() => Wish::Leave,
+            'd' => self.edit(InputRequest::DeleteNextChar),
+            'a' => self.edit(InputRequest::GoToStart),
+            'e' => self.edit(InputRequest::GoToEnd),
+            'b' => self.edit(InputRequest::GoToPrevChar),
+            'f' => self.edit(InputRequest::GoToNextChar),
+            'h' => self.edit(InputRequest::DeletePrevChar),
+            'k' => self.edit(InputRequest::DeleteTillEnd),
+            'u' => self.edit(InputRequest::DeleteFromStart),
+            'w' => self.edit(InputRequest::DeletePrevWord),
+            'y' => self.yank(),
+            'j' | 'm' => self.enter(),
+            'p' => self.recall(|history, typed| history.up(typed).map(str::to_owned)),
+            'n' => self.recall(|history, _| history.down().map(str::to_owned)),
+            'l' => Wish::Clear,
+            'z' => Wish::Suspend,
+            _ => Wish::Nothing,
+        }
+    }
+
+    /// The answer to the question about a paste. Enter is none: it may be pressed for the line that was being typed.
+    fn answer(&mut self, key: KeyEvent, lines: Vec<String>) -> Wish {
+        match (key.code, key.modifiers - KeyModifiers::SHIFT) {
+            (KeyCode::Char('y' | 'Y'), KeyModifiers::NONE) => return Wish::Say(lines),
+            (KeyCode::Char('n' | 'N'), KeyModifiers::NONE) | (KeyCode::Esc, _) => return Wish::Redraw,
+            (KeyCode::Char('c' | 'd'), KeyModifiers::CTRL) => return Wish::Redraw,
+            _ => {}
+        }
+        self.question = Some(lines);
+        match (key.code, key.modifiers) {
+            (KeyCode::Char('z'), KeyModifiers::CTRL) => Wish::Suspend,
+            (KeyCode::Char('l'), KeyModifiers::CTRL) => Wish::Clear,
+            _ => Wish::Nothing,
+        }
+    }
+
+    fn enter(&mut self) -> Wish {
+        if self.text().is_empty() {
+            return Wish::Nothing;
+        }
+        let line = self.input.value_and_reset();
+        self.history.add(&line);
+        Wish::Say(vec![line])
+    }
+
+    fn recall(&mut self, step: impl FnOnce(&mut History, &str) -> Option<String>) -> Wish {
+        match step(&mut self.history, self.input.value()) {
+            Some(line) => {
+                self.replace(Completed { cursor: line.len(), text: line });
+                Wish::Redraw
+            }
+            None => Wish::Nothing,
+        }
+    }
+
+    fn complete(&mut self, completion: Option<Completion>, names: &Names) -> Wish {
+        let begun = completion.or_else(|| Completion::begin(self.text(), self.cursor(), names));
+        let Some(mut completion) = begun else { return Wish::Nothing };
+        let completed = completion.step();
+        if completed.text.len() > TYPED_LINE_BYTES_MAX {
+            return Wish::Nothing;
+        }
+        self.replace(completed);
+        self.completion = Some(completion);
+        Wish::Redraw
+    }
+
+    fn type_in(&mut self, c: char) -> Wish {
+        if is_obeyed(c) || self.text().len() + c.len_utf8() > TYPED_LINE_BYTES_MAX {
+            return Wish::Nothing;
+        }
+        self.edit(InputRequest::InsertChar(c))
+    }
+
+    fn yank(&mut self) -> Wish {
+        let before = (self.text().to_owned(), self.cursor());
+        let wish = self.edit(InputRequest::Yank);
+        if self.text().len() > TYPED_LINE_BYTES_MAX {
+            let (text, cursor) = before;
+            self.replace(Completed { text, cursor });
+        }
+        wish
+    }
+
+    /// Puts in as much of `text` as there is room for.
+    fn insert(&mut self, text: &str) {
+        let room = TYPED_LINE_BYTES_MAX.saturating_sub(self.text().len());
+        let text = &text[..text.floor_char_boundary(room)];
+        let (head, tail) = self.text().split_at(self.cursor());
+        let replaced = Completed { text: [head, text, tail].concat(), cursor: head.len() + text.len() };
+        self.replace(replaced);
+    }
+
+    fn edit(&mut self, request: InputRequest) -> Wish {
+        match self.input.handle(request) {
+            Some(_) => Wish::Redraw,
+            None => Wish::Nothing,
+        }
+    }
+
+    /// Puts another text in the place of the line's. What was cut can still be put back.
+    fn replace(&mut self, Completed { text, cursor }: Completed) {
+        let cursor = text[..cursor].chars().count();
+        self.input = mem::take(&mut self.input).with_value(text).with_cursor(cursor);
+    }
+}
+
+/// What a key that is no character does to the text.
+fn request(code: KeyCode, modifiers: KeyModifiers) -> Option<InputRequest> {
+    let by_word = modifiers.intersects(KeyModifiers::CTRL | KeyModifiers::ALT);
+    let by = |word, one| Some(if by_word { word } else { one });
+    match code {
+        KeyCode::Left => by(InputRequest::GoToPrevWord, InputRequest::GoToPrevChar),
+        KeyCode::Right => by(InputRequest::GoToNextWord, InputRequest::GoToNextChar),
+        KeyCode::Backspace => by(InputRequest::DeletePrevWord, InputRequest::DeletePrevChar),
+        KeyCode::Delete => by(InputRequest::DeleteNextWord, InputRequest::DeleteNextChar),
+        KeyCode::Home => Some(InputRequest::GoToStart),
+        KeyCode::End => Some(InputRequest::GoToEnd),
+        KeyCode::Char('b') if modifiers == KeyModifiers::ALT => Some(InputRequest::GoToPrevWord),
+        KeyCode::Char('f') if modifiers == KeyModifiers::ALT => Some(InputRequest::GoToNextWord),
+        KeyCode::Char('d') if modifiers == KeyModifiers::ALT => Some(InputRequest::DeleteNextWord),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::terminal::keys::{Keys, Press};
+
+    /// Types these bytes; returns the wishes other than to redraw.
+    fn press(editor: &mut Editor, bytes: &str) -> Vec<Wish> {
+        let mut names = Names::default();
+        names.see("ana");
+        let mut wishes = Vec::new();
+        let mut keys = Keys::default();
+        let mut hear = |press| match press {
+            Press::Key(key) => wishes.push(editor.on_key(key, &names)),
+            Press::Paste { text, .. } => wishes.push(editor.on_paste(&text)),
+            Press::CursorColumn(_) => {}
+        };
+        keys.take_in(bytes.as_bytes(), &mut hear);
+        keys.hear_silence(&mut hear);
+        wishes.retain(|wish| !matches!(wish, Wish::Redraw | Wish::Nothing));
+        wishes
+    }
+
+    /// The line after these bytes, with `|` for the cursor.
+    fn line(bytes: &str) -> String {
+        let mut editor = Editor::default();
+        press(&mut editor, bytes);
+        let mut text = editor.text().to_owned();
+        text.insert(editor.cursor(), '|');
+        text
+    }
+
+    fn say(line: &str) -> Wish {
+        Wish::Say(vec![line.to_owned()])
+    }
+
+    #[test]
+    fn the_keys_do_what_hands_expect() {
+        let lines = [
+            ("hello", "hello|"),
+            ("hello\x01", "|hello"),
+            ("hello\x1b[H\x1b[4~", "hello|"),
+            ("hello\x02\x02\x06", "hell|o"),
+            ("ab\x1b[D\x1b[DX\x1b[CY", "XaY|b"),
+            ("ab\x7f", "a|"),
+            ("ab\x01\x1b[3~", "|b"),
+            ("ab\x01\x04", "|b"),
+            ("one two three\x17", "one two |"),
+            ("one two three\x17\x17\x19", "one two three|"),
+            ("one two\x1bb\x0b", "one |"),
+            ("one two\x1bb\x0b\x01\x19", "two|one "),
+            ("one two\x1bb\x15", "|two"),
+            ("one two\x15\x19\x19", "one twoone two|"),
+            ("one two\x01\x1b[1;5C", "one |two"),
+            ("one two\x01\x1bd", "|two"),
+            ("one two\x1b\x7f", "one |"),
+            ("one two\x1b[1;3D\x1b[1;3D", "|one two"),
+            ("half\x03", "|"),
+            ("世界e\u{301}👩\u{200d}👩\u{200d}👧\x7f\x7f\x7f", "世|"),
+            ("an\t", "ana: |"),
+            ("an\t\t", "an|"),
+            ("an\tx", "ana: x|"),
+            ("hi an\t!", "hi ana !|"),
+            ("x\x1b[5~\x1bx\x07\x1b[99~", "x|"),
+        ];
+        for (bytes, expected) in lines {
+            assert_eq!(line(bytes), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn enter_says_the_line_and_an_empty_one_is_nothing() {
+        let mut editor = Editor::default();
+        assert_eq!(press(&mut editor, "\r\n"), []);
+        assert_eq!(press(&mut editor, "hello\rworld\n"), [say("hello"), say("world")]);
+        assert_eq!(editor.text(), "");
+    }
+
+    #[test]
+    fn what_was_typed_before_comes_back_with_up() {
+        let mut editor = Editor::default();
+        press(&mut editor, "one\rtwo\rdraft\x1b[A\x1b[A");
+        assert_eq!(editor.text(), "one");
+        press(&mut editor, "\x1b[B\x1b[B");
+        assert_eq!(editor.text(), "draft");
+        press(&mut editor, "\x15\x1b[A\x19");
+        assert_eq!(editor.text(), "twodraft", "what was cut survives the history");
+    }
+
+    #[test]
+    fn ctrl_c_and_ctrl_d_leave_an_empty_line_alone() {
+        for key in ["\x03", "\x04"] {
+            let mut editor = Editor::default();
+            assert_eq!(press(&mut editor, &format!("x{key}")), []);
+            assert_eq!(press(&mut editor, &format!("\x15{key}")), [Wish::Leave]);
+        }
+        assert_eq!(press(&mut Editor::default(), "\x1a\x0c"), [Wish::Suspend, Wish::Clear]);
+    }
+
+    #[test]
+    fn a_paste_of_one_line_goes_on_with_the_line_and_sends_nothing() {
+        assert_eq!(line("say \x1b[200~this\r\x1b[201~ now"), "say this now|");
+        assert_eq!(line("ab\x02\x1b[200~X\ty\x1b[201~"), "aX\ty|b");
+    }
+
+    #[test]
+    fn a_paste_of_several_lines_is_shown_and_asked_about() {
+        let paste = "\x1b[200~one\rtwo\x1b[201~";
+        let shown = Wish::Show(vec!["| one".into(), "| two".into()]);
+        let both = Wish::Say(vec!["one".into(), "two".into()]);
+        for (answer, wishes) in [("y", vec![shown.clone(), both]), ("n", vec![shown.clone()]), ("\x03", vec![shown])] {
+            let mut editor = Editor::default();
+            // Neither Enter nor anything else answers, and another paste is not taken.
+            assert_eq!(press(&mut editor, &format!("ha{paste}\rx\x1b[A\x1b[200~y\x1b[201~{answer}")), wishes);
+            assert_eq!((editor.text(), editor.question()), ("ha", None));
+        }
+        let mut editor = Editor::default();
+        press(&mut editor, paste);
+        assert_eq!(editor.question(), Some(2));
+        press(&mut editor, "\x1b");
+        assert_eq!(editor.question(), None);
+    }
+
+    #[test]
+    fn no_line_grows_over_the_limit() {
+        let mut editor = Editor::default();
+        press(&mut editor, &format!("\x1b[200~{}\x1b[201~é", "a".repeat(TYPED_LINE_BYTES_MAX - 1)));
+        assert_eq!(editor.text().len(), TYPED_LINE_BYTES_MAX - 1);
+        press(&mut editor, "\x1b[200~éé\x1b[201~b");
+        assert_eq!(editor.text().len(), TYPED_LINE_BYTES_MAX);
+        press(&mut editor, "c\x15\x19\x19");
+        assert_eq!(editor.text().len(), TYPED_LINE_BYTES_MAX);
+    }
+}

@@ -1,0 +1,86 @@
+//! The lines that were typed before, for the Up and Down keys. In memory alone.
+
+use crate::client::config::HISTORY_LINES_MAX;
+
+/// The typed lines, and where one stands among them.
+#[derive(Debug, Default)]
+pub struct History {
+    lines: Vec<String>,
+    /// Which line is shown, if it is an older one than what is being typed.
+    at: Option<usize>,
+    /// What was being typed when one went up.
+    draft: String,
+}
+
+impl History {
+    /// Adds a line, unless it is the same as the last one, and stands behind it.
+    pub fn add(&mut self, line: &str) {
+        self.at = None;
+        if self.lines.last().is_some_and(|last| last == line) {
+            return;
+        }
+        if self.lines.len() == HISTORY_LINES_MAX {
+            self.lines.remove(0);
+        }
+        self.lines.push(line.to_owned());
+    }
+
+    /// The line before, if there is one. `typed` is what stands in the input line.
+    pub fn up(&mut self, typed: &str) -> Option<&str> {
+        let at = match self.at {
+            None => {
+                let last = self.lines.len().checked_sub(1)?;
+                typed.clone_into(&mut self.draft);
+                last
+            }
+            Some(at) => at.checked_sub(1)?,
+        };
+        self.at = Some(at);
+        Some(&self.lines[at])
+    }
+
+    /// The line after, or what was being typed; `None` if one stands there already.
+    pub fn down(&mut self) -> Option<&str> {
+        let at = self.at? + 1;
+        if let Some(line) = self.lines.get(at) {
+            self.at = Some(at);
+            return Some(line);
+        }
+        self.at = None;
+        Some(&self.draft)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_goes_up_and_down_and_finds_the_draft_again() {
+        let mut history = History::default();
+        assert_eq!(history.up("x"), None);
+        assert_eq!(history.down(), None);
+        for line in ["one", "two", "two"] {
+            history.add(line);
+        }
+        assert_eq!(history.up("dra"), Some("two"));
+        assert_eq!(history.up("two"), Some("one"));
+        assert_eq!(history.up("one"), None);
+        assert_eq!(history.down(), Some("two"));
+        assert_eq!(history.down(), Some("dra"));
+        assert_eq!(history.down(), None);
+    }
+
+    #[test]
+    fn a_new_line_stands_behind_all_and_the_oldest_is_forgotten() {
+        let mut history = History::default();
+        for number in 0..=HISTORY_LINES_MAX {
+            history.add(&number.to_string());
+        }
+        assert_eq!(history.up(""), Some(HISTORY_LINES_MAX.to_string().as_str()));
+        while history.up("").is_some() {}
+        assert_eq!(history.at.map(|at| history.lines[at].as_str()), Some("1"));
+        history.add("new");
+        assert_eq!(history.up(""), Some("new"));
+    }
+}

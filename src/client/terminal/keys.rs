@@ -1,0 +1,381 @@
+//! What the terminal sends, taken apart: keys, pastes and reports. Pure: bytes in, events out.
+//!
+//! `terminput` knows what a whole sequence means; where one ends, when bytes come in whatever pieces, is found here.
+
+use std::mem;
+
+use terminput::{Event, KeyEvent};
+
+use crate::client::config::{KEY_BYTES_MAX, PASTE_BYTES_MAX};
+
+const ESCAPE: u8 = 0x1b;
+const PASTE_BEGIN: &[u8] = b"\x1b[200~";
+const PASTE_END: &[u8] = b"\x1b[201~";
+
+/// What was typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Press {
+    /// A key.
+    Key(KeyEvent),
+    /// A paste, bracketed by the terminal.
+    Paste {
+        /// The text, as the terminal sent it.
+        text: String,
+        /// How many bytes were over the limit, and left out.
+        dropped_bytes: usize,
+    },
+    /// The answer to the question where the cursor is: its column, counted from 0.
+    CursorColumn(usize),
+}
+
+/// Takes the terminal's bytes apart, however they arrive.
+///
+/// Invariant: `sequence` holds what came of a sequence that has not ended yet, at most [`KEY_BYTES_MAX`]; a paste holds
+/// at most [`PASTE_BYTES_MAX`].
+#[derive(Debug, Default)]
+pub struct Keys {
+    course: Course,
+    sequence: Vec<u8>,
+}
+
+/// What the next byte belongs to.
+#[derive(Debug, Default)]
+enum Course {
+    /// Something new.
+    #[default]
+    Ground,
+    /// A sequence of which there is the escape byte alone.
+    Escape,
+    /// `ESC [`: parameters, and a final byte.
+    Csi,
+    /// `ESC O`, or the Linux console's `ESC [ [`: one more byte.
+    Last,
+    /// A character of several bytes, of which so many are still to come.
+    Character(usize),
+    /// A paste.
+    Paste(Paste),
+}
+
+#[derive(Debug, Default)]
+struct Paste {
+    bytes: Vec<u8>,
+    dropped_bytes: usize,
+    /// How much of [`PASTE_END`] has just come.
+    matched: usize,
+}
+
+impl Keys {
+    /// Takes in what came, and hands what it meant to `heard`.
+    pub fn take_in(&mut self, bytes: &[u8], heard: &mut impl FnMut(Press)) {
+        for &byte in bytes {
+            self.take(byte, heard);
+        }
+    }
+
+    /// Whether an escape byte stands alone: if nothing follows it soon, it was the Escape key.
+    pub fn waits_for_more(&self) -> bool {
+        matches!(self.course, Course::Escape)
+    }
+
+    /// Nothing followed soon.
+    pub fn hear_silence(&mut self, heard: &mut impl FnMut(Press)) {
+        if self.waits_for_more() {
+            self.finish(heard);
+        }
+    }
+
+    fn take(&mut self, byte: u8, heard: &mut impl FnMut(Press)) {
+        match self.course {
+            Course::Ground => self.begin(byte, heard),
+            Course::Escape => self.follow_escape(byte, heard),
+            Course::Csi => self.follow_csi(byte, heard),
+            Course::Last if (0x20..0x7f).contains(&byte) => {
+                self.sequence.push(byte);
+                self.finish(heard);
+            }
+            Course::Character(missing) if byte & 0xc0 == 0x80 => {
+                self.sequence.push(byte);
+                self.course = Course::Character(missing - 1);
+                if missing == 1 {
+                    self.finish(heard);
+                }
+            }
+            Course::Last | Course::Character(_) => self.give_up(byte, heard),
+            Course::Paste(ref mut paste) => {
+                if paste.take(byte) {
+                    let Paste { bytes, dropped_bytes, .. } = mem::take(paste);
+                    self.course = Course::Ground;
+                    heard(Press::Paste { text: String::from_utf8_lossy(&bytes).into_owned(), dropped_bytes });
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, byte: u8, heard: &mut impl FnMut(Press)) {
+        self.sequence.push(byte);
+        match byte {
+            ESCAPE => self.course = Course::Escape,
+            0x00..=0x7f => self.finish(heard),
+            _ => self.begin_character(byte),
+        }
+    }
+
+    fn begin_character(&mut self, lead: u8) {
+        match lead {
+            0xc2..=0xdf => self.course = Course::Character(1),
+            0xe0..=0xef => self.course = Course::Character(2),
+            0xf0..=0xf4 => self.course = Course::Character(3),
+            // No character begins so.
+            _ => self.reset(),
+        }
+    }
+
+    fn follow_escape(&mut self, byte: u8, heard: &mut impl FnMut(Press)) {
+        if byte == ESCAPE {
+            // The first one was the key; the second one may begin a sequence.
+            self.finish(heard);
+            return self.begin(byte, heard);
+        }
+        self.sequence.push(byte);
+        match byte {
+            b'[' => self.course = Course::Csi,
+            b'O' => self.course = Course::Last,
+            0x00..=0x7f => self.finish(heard),
+            _ => self.begin_character(byte),
+        }
+    }
+
+    fn follow_csi(&mut self, byte: u8, heard: &mut impl FnMut(Press)) {
+        match byte {
+            b'[' if self.sequence.len() == 2 => {
+                self.sequence.push(byte);
+                self.course = Course::Last;
+            }
+            // One that is too long is still read to its end, and then means nothing.
+            0x20..=0x3f if self.sequence.len() >= KEY_BYTES_MAX => {}
+            0x20..=0x3f => self.sequence.push(byte),
+            0x40..=0x7e if self.sequence.len() >= KEY_BYTES_MAX => self.reset(),
+            0x40..=0x7e => {
+                self.sequence.push(byte);
+                if self.sequence == PASTE_BEGIN {
+                    self.reset();
+                    self.course = Course::Paste(Paste::default());
+                } else {
+                    self.finish(heard);
+                }
+            }
+            _ => self.give_up(byte, heard),
+        }
+    }
+
+    /// The sequence is whole: says what it means, if it means anything.
+    fn finish(&mut self, heard: &mut impl FnMut(Press)) {
+        if let Some(column) = reported_column(&self.sequence) {
+            heard(Press::CursorColumn(column));
+        } else if let Ok(Some(Event::Key(key))) = Event::parse_from(&self.sequence) {
+            heard(Press::Key(key));
+        }
+        self.reset();
+    }
+
+    /// What came was no sequence, and `byte` is something new.
+    fn give_up(&mut self, byte: u8, heard: &mut impl FnMut(Press)) {
+        self.reset();
+        self.begin(byte, heard);
+    }
+
+    fn reset(&mut self) {
+        self.course = Course::Ground;
+        self.sequence.clear();
+    }
+}
+
+impl Paste {
+    /// Takes a byte; whether it was the last one of the end.
+    fn take(&mut self, byte: u8) -> bool {
+        if byte == PASTE_END[self.matched] {
+            self.matched += 1;
+            return self.matched == PASTE_END.len();
+        }
+        // The end has its first byte nowhere else, so no part of what matched can begin another match.
+        let matched = mem::take(&mut self.matched);
+        for &byte in &PASTE_END[..matched] {
+            self.keep(byte);
+        }
+        if byte == PASTE_END[0] {
+            self.matched = 1;
+        } else {
+            self.keep(byte);
+        }
+        false
+    }
+
+    fn keep(&mut self, byte: u8) {
+        if self.bytes.len() < PASTE_BYTES_MAX {
+            self.bytes.push(byte);
+        } else {
+            self.dropped_bytes += 1;
+        }
+    }
+}
+
+/// The column in `ESC [ ROW ; COLUMN R`. (F3 with a modifier looks the same, and has no meaning here.)
+fn reported_column(sequence: &[u8]) -> Option<usize> {
+    let text = str::from_utf8(sequence).ok()?.strip_prefix("\x1b[")?.strip_suffix('R')?;
+    let (row, column) = text.split_once(';')?;
+    row.parse::<u16>().ok()?;
+    Some(usize::from(column.parse::<u16>().ok()?.saturating_sub(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use terminput::{KeyCode, KeyModifiers};
+
+    use super::*;
+
+    /// What the bytes mean when they come in these pieces, with an end.
+    fn heard(pieces: &[&[u8]]) -> Vec<Press> {
+        let mut keys = Keys::default();
+        let mut all = Vec::new();
+        for piece in pieces {
+            keys.take_in(piece, &mut |press| all.push(press));
+        }
+        keys.hear_silence(&mut |press| all.push(press));
+        all
+    }
+
+    fn key(code: KeyCode, modifiers: KeyModifiers) -> Press {
+        Press::Key(KeyEvent::new(code).modifiers(modifiers))
+    }
+
+    fn plain(code: KeyCode) -> Press {
+        key(code, KeyModifiers::NONE)
+    }
+
+    /// The whole, and every way to tear it into two and into three pieces.
+    fn every_split(bytes: &[u8], expected: &[Press]) {
+        assert_eq!(heard(&[bytes]), expected, "{bytes:?}");
+        for first in 0..=bytes.len() {
+            for second in first..=bytes.len() {
+                let pieces = [&bytes[..first], &bytes[first..second], &bytes[second..]];
+                assert_eq!(heard(&pieces), expected, "{pieces:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_key_is_known_however_it_arrives() {
+        let (ctrl, alt, none) = (KeyModifiers::CTRL, KeyModifiers::ALT, KeyModifiers::NONE);
+        let keys: [(&[u8], KeyCode, KeyModifiers); 27] = [
+            (b"a", KeyCode::Char('a'), none),
+            (b"\r", KeyCode::Enter, none),
+            (b"\t", KeyCode::Tab, none),
+            (b"\x7f", KeyCode::Backspace, none),
+            (b"\x01", KeyCode::Char('a'), ctrl),
+            (b"\x1a", KeyCode::Char('z'), ctrl),
+            ("é".as_bytes(), KeyCode::Char('é'), none),
+            ("世".as_bytes(), KeyCode::Char('世'), none),
+            ("🎉".as_bytes(), KeyCode::Char('🎉'), none),
+            (b"\x1b[A", KeyCode::Up, none),
+            (b"\x1b[B", KeyCode::Down, none),
+            (b"\x1b[C", KeyCode::Right, none),
+            (b"\x1b[D", KeyCode::Left, none),
+            (b"\x1bOA", KeyCode::Up, none),
+            (b"\x1b[H", KeyCode::Home, none),
+            (b"\x1b[F", KeyCode::End, none),
+            (b"\x1b[1~", KeyCode::Home, none),
+            (b"\x1b[4~", KeyCode::End, none),
+            (b"\x1b[3~", KeyCode::Delete, none),
+            (b"\x1b[1;5C", KeyCode::Right, ctrl),
+            (b"\x1b[1;3D", KeyCode::Left, alt),
+            (b"\x1b[3;5~", KeyCode::Delete, ctrl),
+            (b"\x1bb", KeyCode::Char('b'), alt),
+            (b"\x1b\x7f", KeyCode::Backspace, alt),
+            ("\x1bé".as_bytes(), KeyCode::Char('é'), alt),
+            (b"\x1b[[A", KeyCode::F(1), none),
+            (b"\x1b", KeyCode::Esc, none),
+        ];
+        for (bytes, code, modifiers) in keys {
+            every_split(bytes, &[key(code, modifiers)]);
+            if bytes != [ESCAPE] {
+                every_split(&[bytes, b"x"].concat(), &[key(code, modifiers), plain(KeyCode::Char('x'))]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_paste_is_one_event_however_it_arrives() {
+        let paste = |text: &str| Press::Paste { text: text.to_owned(), dropped_bytes: 0 };
+        let x = plain(KeyCode::Char('x'));
+        every_split(b"x\x1b[200~a\rb\x1b[201~x", &[x.clone(), paste("a\rb"), x.clone()]);
+        every_split(b"\x1b[200~\x1b[201~", &[paste("")]);
+        // What only looks like the end, or like a key, is part of it.
+        every_split(b"\x1b[200~\x1b\x1b[20\x1b[A\x03\x1b[201~x", &[paste("\x1b\x1b[20\x1b[A\x03"), x]);
+        every_split("\x1b[200~世\x1b[201~".as_bytes(), &[paste("世")]);
+    }
+
+    #[test]
+    fn a_paste_over_the_limit_is_cut_and_the_rest_counted() {
+        let bytes = [PASTE_BEGIN, &vec![b'a'; PASTE_BYTES_MAX + 7], PASTE_END].concat();
+        let text = "a".repeat(PASTE_BYTES_MAX);
+        assert_eq!(heard(&[&bytes]), [Press::Paste { text, dropped_bytes: 7 }]);
+    }
+
+    #[test]
+    fn reports_are_told_from_keys() {
+        every_split(b"\x1b[24;1R", &[Press::CursorColumn(0)]);
+        every_split(b"\x1b[1;80Rx", &[Press::CursorColumn(79), plain(KeyCode::Char('x'))]);
+        // F3 in the Linux console's and in xterm's way.
+        every_split(b"\x1b[[C\x1bOR", &[plain(KeyCode::F(3)), plain(KeyCode::F(3))]);
+    }
+
+    #[test]
+    fn what_means_nothing_is_passed_over_and_the_next_key_is_heard() {
+        let x = plain(KeyCode::Char('x'));
+        let long = [b"\x1b[", &[b'1'; 10_000][..], b"~x"].concat();
+        let nothing: [&[u8]; 9] = [
+            b"\x1b[?1;2cx",
+            b"\x1b[<0;1;1Mx",
+            b"\x1b[99~x",
+            b"\x1bO\x1b[99~x",
+            b"\xffx",
+            b"\xc3x",
+            b"\xe4\xb8x",
+            b"\xed\xa0\x80x",
+            b"\x1b[1;\xc3x",
+        ];
+        for bytes in nothing {
+            every_split(bytes, std::slice::from_ref(&x));
+        }
+        assert_eq!(heard(&[&long]), [x]);
+        // A control byte ends a sequence that it cannot be a part of, and is heard.
+        every_split(b"\x1b[1\x03", &[key(KeyCode::Char('c'), KeyModifiers::CTRL)]);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic_or_hear_otherwise_in_pieces() {
+        // All short sequences of the bytes that steer it.
+        let alphabet = b"\x1b[O~;0129ARMm<?u\x03a\xc3\xa9";
+        for code in 0..alphabet.len().pow(4) {
+            let bytes: Vec<u8> =
+                (0..4).map(|place| alphabet[code / alphabet.len().pow(place) % alphabet.len()]).collect();
+            let whole = heard(&[&bytes]);
+            let single: Vec<&[u8]> = bytes.chunks(1).collect();
+            assert_eq!(heard(&single), whole, "{bytes:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn bytes_at_random_are_heard_the_same_in_any_pieces(
+            bytes in proptest::collection::vec(proptest::prop_oneof![
+                proptest::sample::select(b"\x1b[O~;012345678:9ABCRMmuPZ<?I\x03\x08 a\xc3\xa9\xe4\xb8\x96".to_vec()),
+                proptest::num::u8::ANY,
+            ], 0..40),
+            len in 1_usize..8,
+        ) {
+            let pieces: Vec<&[u8]> = bytes.chunks(len).collect();
+            assert_eq!(heard(&pieces), heard(&[&bytes]));
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! The one line at the bottom: how it is laid out in a window of any width, drawn, erased, and found again after the
+//! window was resized. Pure: text in, bytes for the terminal out.
+
+use std::collections::VecDeque;
+
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
+/// From here to the end of the screen, erase. The input line is the last thing on the screen.
+const ERASE: &str = "\r\x1b[J";
+
+/// While it is drawn, the input line must not be wrapped: a terminal may take a character for wider than we do.
+const NO_WRAP: &str = "\x1b[?7l";
+const WRAP: &str = "\x1b[?7h";
+
+/// The cursor comes back to where the terminal itself says that the text before it ends. So the two can disagree about
+/// the width of a character, and the cursor still stands behind it.
+const SAVE_CURSOR: &str = "\x1b7";
+const RESTORE_CURSOR: &str = "\x1b8";
+
+/// What the input line is to show.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// What goes before the text, from the most telling to the shortest: the first that leaves room is taken.
+    pub prompts: &'a [Prompt],
+    /// The text.
+    pub text: &'a str,
+    /// Where the cursor stands in it, in bytes.
+    pub cursor: usize,
+}
+
+/// What goes before the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prompt {
+    /// As it is measured.
+    pub plain: String,
+    /// As it is drawn: the same, with its looks.
+    pub styled: String,
+}
+
+/// The input line on the terminal.
+///
+/// Invariant: when it is drawn, it takes exactly one row, the cursor is in that row, and nothing is below it.
+#[derive(Debug)]
+pub struct Screen {
+    columns: usize,
+    /// The column that the visible part of the text begins with.
+    scroll: usize,
+    drawn: Drawn,
+}
+
+/// What there is of the input line on the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drawn {
+    /// Nothing.
+    No,
+    /// The line. It was drawn with the cursor in this column; if the terminal has wrapped it anew since, the cursor is
+    /// so many rows below its beginning.
+    Line { cursor: usize, rows_up: usize },
+}
+
+/// What has to be done after the window was resized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resized {
+    /// Draw.
+    Draw,
+    /// Ask the terminal for the cursor's column and the last one, before anything is drawn.
+    AskCursor,
+}
+
+/// The input line, laid out.
+#[derive(Debug, PartialEq, Eq)]
+struct Layout<'a> {
+    prompt: Option<&'a Prompt>,
+    /// What is visible of the text before the cursor.
+    head: String,
+    /// What is visible of it behind the cursor.
+    tail: String,
+    cursor: usize,
+}
+
+impl Screen {
+    /// A terminal of so many columns, with nothing drawn.
+    pub fn new(columns: usize) -> Screen {
+        Screen { columns, scroll: 0, drawn: Drawn::No }
+    }
+
+    /// Whether there may be something of the input line on the terminal.
+    pub fn is_drawn(&self) -> bool {
+        self.drawn != Drawn::No
+    }
+
+    /// Takes note of the width that the window has now.
+    ///
+    /// A terminal that became narrower either wraps what it shows anew, and then the line may have become several rows,
+    /// or it cuts it off. By the cursor one can tell.
+    pub fn resize(&mut self, columns: usize) -> Resized {
+        self.columns = columns;
+        if self.is_drawn() { Resized::AskCursor } else { Resized::Draw }
+    }
+
+    /// Takes note of the column that the cursor is in after the window was resized, and of the last column that there is.
+    ///
+    /// The terminal's own answer counts, not the width that we know of: while a window is dragged, a terminal in between
+    /// (tmux) tells us of its new width long after it has wrapped its rows.
+    pub fn find_cursor(&mut self, column: usize, last_column: usize) {
+        if let Drawn::Line { cursor, rows_up } = &mut self.drawn {
+            let columns = last_column + 1;
+            *rows_up = if *cursor < columns || column >= last_column {
+                // It has room, or is at the edge: cut off. (It may stand there by chance as well; then rather a trace
+                // of the old line is left than a row of what was said erased.)
+                0
+            } else {
+                // The cursor's place is as many rows and columns as it says. That the terminal may see some characters
+                // wider or narrower than we do changes nothing: the number of rows that comes nearest is the right one.
+                (*cursor + columns / 2).saturating_sub(column) / columns
+            };
+        }
+    }
+
+    /// Erases the line, puts `page` (whole lines) in its place and, below it, the line as it is now.
+    pub fn draw(&mut self, page: &str, view: View<'_>, out: &mut VecDeque<u8>) {
+        self.put_page(page, out);
+        let layout = lay_out(self.columns, view, &mut self.scroll);
+        let prompt = layout.prompt.map_or("", |prompt| &prompt.styled);
+        put(out, &[NO_WRAP, prompt, &layout.head, SAVE_CURSOR, &layout.tail, RESTORE_CURSOR, WRAP]);
+        self.drawn = Drawn::Line { cursor: layout.cursor, rows_up: 0 };
+    }
+
+    /// Erases the line, and puts `page` (whole lines) in its place.
+    pub fn put_page(&mut self, page: &str, out: &mut VecDeque<u8>) {
+        if let Drawn::Line { rows_up: rows @ 1.., .. } = self.drawn {
+            put(out, &[&format!("\x1b[{rows}A")]);
+        }
+        if self.is_drawn() {
+            put(out, &[ERASE]);
+        }
+        // The terminal itself puts a CR before each LF.
+        put(out, &[page]);
+        self.drawn = Drawn::No;
+    }
+
+    /// Scrolls all that is on the screen out of it, without losing it.
+    pub fn clear(&mut self, rows: usize, out: &mut VecDeque<u8>) {
+        self.put_page(&"\n".repeat(rows), out);
+    }
+
+    /// The terminal was in other hands, which have left the cursor in an empty row or in that of the line.
+    pub fn forget(&mut self) {
+        self.drawn = Drawn::Line { cursor: 0, rows_up: 0 };
+    }
+}
+
+fn put(out: &mut VecDeque<u8>, parts: &[&str]) {
+    for part in parts {
+        out.extend(part.as_bytes());
+    }
+}
+
+/// Lays the line out so that the last column stays free of text, and the cursor is visible.
+fn lay_out<'a>(columns: usize, view: View<'a>, scroll: &mut usize) -> Layout<'a> {
+    let room = columns.saturating_sub(1);
+    let prompt = view.prompts.iter().find(|prompt| prompt.plain.width() <= room / 2);
+    let prompt_columns = prompt.map_or(0, |prompt| prompt.plain.width());
+    let room = room - prompt_columns;
+
+    let mut graphemes = Vec::new();
+    let (mut column, mut cursor) = (0, None);
+    for (at, grapheme) in view.text.grapheme_indices(true) {
+        // The cursor may stand inside of one that was typed mark by mark; then it is shown before it.
+        if cursor.is_none() && at + grapheme.len() > view.cursor {
+            cursor = Some((graphemes.len(), column));
+        }
+        let shown = if grapheme == "\t" { " " } else { grapheme };
+        graphemes.push((column, shown));
+        column += shown.width();
+    }
+    let (cursor_index, cursor_column) = cursor.unwrap_or((graphemes.len(), column));
+
+    *scroll = scroll_to(*scroll, cursor_column, column, room);
+    let start = graphemes.partition_point(|&(column, _)| column < *scroll).min(cursor_index);
+    let start_column = graphemes.get(start).map_or(column, |&(column, _)| column);
+    let visible = |&&(column, shown): &&(usize, &str)| column + shown.width() <= start_column + room;
+    let text = |range: &[(usize, &str)]| range.iter().take_while(visible).map(|&(_, shown)| shown).collect();
+    Layout {
+        prompt,
+        head: text(&graphemes[start..cursor_index]),
+        tail: text(&graphemes[cursor_index..]),
+        cursor: prompt_columns + cursor_column - start_column,
+    }
+}
+
+/// Where the visible part begins so that the cursor is in it. It moves by leaps, so that one sees where one goes.
+fn scroll_to(scroll: usize, cursor: usize, width: usize, room: usize) -> usize {
+    if width <= room {
+        0
+    } else if cursor < scroll {
+        cursor.saturating_sub(room / 3)
+    } else if cursor > scroll + room {
+        cursor - room * 2 / 3
+    } else {
+        scroll
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU16;
+
+    use super::*;
+
+    fn prompts(texts: &[&str]) -> Vec<Prompt> {
+        let prompt = |text: &&str| Prompt { plain: (*text).to_owned(), styled: format!("\x1b[1m{text}\x1b[0m") };
+        texts.iter().map(prompt).collect()
+    }
+
+    fn laid_out(columns: usize, text: &str, cursor: usize, scroll: &mut usize) -> (String, usize) {
+        let prompts = prompts(&["ana> ", "> "]);
+        let layout = lay_out(columns, View { prompts: &prompts, text, cursor }, scroll);
+        let prompt = layout.prompt.map_or("", |prompt| &prompt.plain);
+        (format!("{prompt}{}|{}", layout.head, layout.tail), layout.cursor)
+    }
+
+    #[test]
+    fn the_prompt_shrinks_with_the_window() {
+        for (columns, line) in [(80, "ana> hi|"), (11, "ana> hi|"), (10, "> hi|"), (5, "> hi|"), (4, "hi|"), (3, "hi|")]
+        {
+            assert_eq!(laid_out(columns, "hi", 2, &mut 0).0, line, "{columns}");
+        }
+    }
+
+    #[test]
+    fn a_long_line_scrolls_with_the_cursor() {
+        let text = "0123456789abcdefghij";
+        let mut scroll = 0;
+        let mut at = |cursor| laid_out(16, text, cursor, &mut scroll);
+        assert_eq!(at(0), ("ana> |0123456789".into(), 5));
+        assert_eq!(at(10), ("ana> 0123456789|".into(), 15));
+        assert_eq!(at(11), ("ana> 56789a|bcde".into(), 11));
+        assert_eq!(at(20), ("ana> efghij|".into(), 11));
+        assert_eq!(at(13), ("ana> abc|defghij".into(), 8));
+    }
+
+    #[test]
+    fn wherever_the_cursor_goes_the_line_fits_and_the_cursor_is_in_it() {
+        let texts = [
+            "",
+            "hello world",
+            "世界世界世界世界世界",
+            "e\u{301}e\u{301}e\u{301}\u{301}",
+            "\u{301}\u{301}",
+            "a\t\tb",
+            "👩\u{200d}👩\u{200d}👧👍🏽🇩🇪❤\u{fe0f}x",
+            "\u{200b}\u{2060}a\u{200d}",
+        ];
+        for text in texts {
+            for columns in 1..30 {
+                let mut scroll = 0;
+                let places = text.char_indices().map(|(at, _)| at).chain([text.len()]);
+                let round: Vec<usize> = places.clone().chain(places.rev()).collect();
+                for cursor in round {
+                    let (line, column) = laid_out(columns, text, cursor, &mut scroll);
+                    let (head, _) = line.split_once('|').unwrap();
+                    let width = line.replace('|', "").width();
+                    assert!(width < columns, "{text:?} in {columns}: {line:?} takes {width}");
+                    assert!(column < columns, "{text:?} in {columns}: cursor at {column}");
+                    assert_eq!(head.width(), column, "{text:?} in {columns}: {line:?}");
+                }
+            }
+        }
+    }
+
+    fn terminal(columns: u16) -> vt100::Parser {
+        vt100::Parser::new(NonZeroU16::new(6).unwrap(), NonZeroU16::new(columns).unwrap(), 100)
+    }
+
+    /// Shows a page and the line on a terminal, which puts a CR before each LF.
+    fn show(screen: &mut Screen, terminal: &mut vt100::Parser, page: &str, text: &str, cursor: usize) {
+        let prompts = prompts(&["ana> ", "> "]);
+        let mut out = VecDeque::new();
+        screen.draw(page, View { prompts: &prompts, text, cursor }, &mut out);
+        for &byte in out.make_contiguous().iter() {
+            if byte == b'\n' {
+                terminal.process(b"\r");
+            }
+            terminal.process(&[byte]);
+        }
+    }
+
+    #[test]
+    fn lines_go_above_and_the_line_stays_at_the_bottom() {
+        let (mut screen, mut terminal) = (Screen::new(20), terminal(20));
+        for number in 0..10 {
+            show(&mut screen, &mut terminal, &format!("ben> {number}\n"), "half a 世", 7);
+            assert!(terminal.screen().contents().ends_with(&format!("ben> {number}\nana> half a 世")));
+            assert_eq!(terminal.screen().cursor_position().1, 12);
+        }
+        show(&mut screen, &mut terminal, &format!("{}\n", "x".repeat(40)), "", 0);
+        let contents = terminal.screen().contents();
+        assert!(contents.ends_with(&format!("ben> 9\n{}\nana> ", "x".repeat(40))), "{contents}");
+    }
+
+    #[test]
+    fn a_terminal_that_cuts_off_what_does_not_fit_loses_no_row() {
+        let (mut screen, mut terminal) = (Screen::new(30), terminal(30));
+        show(&mut screen, &mut terminal, "one\ntwo\n", "a sentence of some length", 25);
+        terminal.set_size(NonZeroU16::new(6).unwrap(), NonZeroU16::new(10).unwrap());
+        assert_eq!(screen.resize(10), Resized::AskCursor);
+        let column = terminal.screen().cursor_position().1.min(9);
+        screen.find_cursor(column.into(), 9);
+        show(&mut screen, &mut terminal, "", "a sentence of some length", 25);
+        assert_eq!(terminal.screen().contents(), "one\ntwo\n> ngth");
+    }
+
+    #[test]
+    fn a_terminal_that_wraps_anew_is_left_with_nothing_of_the_old_line() {
+        let (mut screen, mut terminal) = (Screen::new(30), terminal(10));
+        let mut out = VecDeque::new();
+        let view = View { prompts: &prompts(&["ana> "]), text: "a sentence of some", cursor: 18 };
+        screen.draw("", view, &mut out);
+        // What such a terminal shows then, of 10 columns: the line in three rows, the cursor behind it.
+        terminal.process(b"one\r\ntwo\r\nana> a sentence of some");
+        assert_eq!(screen.resize(10), Resized::AskCursor);
+        screen.find_cursor(terminal.screen().cursor_position().1.into(), 9);
+        show(&mut screen, &mut terminal, "three\n", "a", 1);
+        assert_eq!(terminal.screen().contents(), "one\ntwo\nthree\n> a");
+    }
+
+    #[test]
+    fn the_rows_above_the_cursor_are_those_that_the_terminal_made() {
+        // Drawn with the cursor in column 75; where it is now, the last column, and how many rows the line begins above.
+        for (column, last_column, rows) in [
+            (15, 29, 2),
+            (14, 29, 2), // A character that the terminal sees narrower than we do,
+            (17, 29, 2), // or wider.
+            (28, 46, 1),
+            (1, 1, 0),   // At the edge: cut off.
+            (75, 79, 0), // There is room.
+            (2, 79, 0),
+            (3, 4, 15),
+        ] {
+            let mut screen = Screen::new(80);
+            screen.drawn = Drawn::Line { cursor: 75, rows_up: 0 };
+            assert_eq!(screen.resize(20), Resized::AskCursor);
+            screen.find_cursor(column, last_column);
+            let Drawn::Line { rows_up, .. } = screen.drawn else { panic!("it is drawn") };
+            // In five columns the nearest may be one off: there the widths weigh most.
+            assert!(rows_up.abs_diff(rows) <= usize::from(last_column < 5), "{column} of {last_column}: {rows_up}");
+        }
+        assert_eq!(Screen::new(80).resize(20), Resized::Draw);
+    }
+
+    #[test]
+    fn clearing_keeps_what_was_said_in_the_scrollback() {
+        let (mut screen, mut terminal) = (Screen::new(20), terminal(20));
+        show(&mut screen, &mut terminal, "one\ntwo\n", "half", 4);
+        let mut out = VecDeque::new();
+        screen.clear(6, &mut out);
+        terminal.process(&String::from_utf8(out.into()).unwrap().replace('\n', "\r\n").into_bytes());
+        show(&mut screen, &mut terminal, "", "half", 4);
+        assert_eq!(terminal.screen().contents().trim_start(), "ana> half");
+        terminal.screen_mut().set_scrollback(100);
+        assert!(terminal.screen().contents().starts_with("one\ntwo"));
+    }
+}

@@ -1,0 +1,353 @@
+//! What goes above the input line: what others say, what we said, and notes of the client's own. Pure but for the time
+//! of day.
+
+use std::collections::VecDeque;
+
+use unicode_normalization::char::is_combining_mark;
+
+use super::names::{Names, Notice, Reading};
+use super::style::Style;
+use crate::client::clock::Clock;
+use crate::client::config::ECHOES_MAX;
+use crate::client::transcript::Said;
+use crate::relay::command::Command;
+use crate::relay::line::clean;
+use crate::relay::name::{TYPED_BYTES_MAX, fold};
+
+/// Writes lines, and knows from them who is there and what we are called.
+#[derive(Debug)]
+pub struct Scribe {
+    style: Style,
+    clock: Clock,
+    names: Names,
+    /// What we are called on this connection, once the server has said it.
+    own: Option<Own>,
+    /// What we said and a server may send back, the oldest first.
+    echoes: VecDeque<String>,
+    page: String,
+}
+
+#[derive(Debug)]
+struct Own {
+    shown: String,
+    folded: Box<str>,
+}
+
+/// What a line of the server's means beyond being shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Nothing.
+    None,
+    /// We are called otherwise from now on.
+    Called(String),
+    /// The name that we asked for is taken.
+    Taken(String),
+    /// The server goes, perhaps to come back.
+    ShuttingDown,
+    /// The server has no place for us now.
+    Full,
+    /// The server has said its FIN.
+    Fin,
+}
+
+impl Scribe {
+    /// A scribe that has seen nobody yet.
+    pub fn new(style: Style, clock: Clock) -> Scribe {
+        Scribe { style, clock, names: Names::default(), own: None, echoes: VecDeque::new(), page: String::new() }
+    }
+
+    /// The names that were seen.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// What we are called, once the server has said it.
+    pub fn own_name(&self) -> Option<&str> {
+        self.own.as_ref().map(|own| own.shown.as_str())
+    }
+
+    /// How many bytes wait to be shown.
+    pub fn page_bytes(&self) -> usize {
+        self.page.len()
+    }
+
+    /// Hands out what was written since the last time: whole lines.
+    pub fn take_page(&mut self) -> String {
+        std::mem::take(&mut self.page)
+    }
+
+    /// A new connection: who we are on it is not known yet.
+    pub fn on_connection(&mut self) {
+        self.own = None;
+        self.echoes.clear();
+    }
+
+    /// Writes a line of the server's.
+    pub fn hear(&mut self, said: Said<'_>) -> News {
+        if said.is_continued {
+            let text = format!("{}{}", self.style.dim(said.mark().trim_end()), [" ", said.text].concat());
+            self.write(&text);
+            return News::None;
+        }
+        match Reading::of(said.text) {
+            Reading::Talk { by, text } => {
+                if !self.is_echo(by, text) {
+                    self.hear_talk(by, text);
+                }
+                News::None
+            }
+            Reading::Notice(notice) => self.hear_notice(notice, said.text),
+            Reading::Fin => {
+                self.write_dim(said.text);
+                News::Fin
+            }
+            Reading::Other => {
+                self.write(said.text);
+                News::None
+            }
+        }
+    }
+
+    /// Writes what we said. It is not sent back by a relay, and if it is (`--audience everyone`), it is not shown twice.
+    pub fn say(&mut self, line: &str) {
+        let mut buffer = String::new();
+        let line = clean(line.as_bytes(), &mut buffer);
+        let own = self.own_name().unwrap_or_default().to_owned();
+        let prompt = self.style.own_name(&own, format_args!("{own}>"));
+        if let Command::Say(text) = Command::parse(line) {
+            if self.echoes.len() == ECHOES_MAX {
+                self.echoes.pop_front();
+            }
+            self.echoes.push_back(text.to_owned());
+            self.write(&format!("{prompt} {text}"));
+        } else {
+            let asked = self.style.dim(line);
+            self.write(&format!("{prompt} {asked}"));
+        }
+    }
+
+    /// Writes that a name is taken, as the server said it.
+    pub fn note_taken(&mut self, name: &str) {
+        self.write_dim(&format!("* the name {name} is taken"));
+    }
+
+    /// Writes a line of a paste that is asked about.
+    pub fn quote(&mut self, line: &str) {
+        self.write_dim(line);
+    }
+
+    /// Writes a note of the client's own. It begins as no line of a pollchat server does.
+    pub fn note(&mut self, text: &str) {
+        self.write_dim(&format!("-- {text}"));
+    }
+
+    fn hear_talk(&mut self, by: &str, text: &str) {
+        let is_own = self.own.as_ref().is_some_and(|own| own.shown == by);
+        let (name, text) = if is_own {
+            // Ours all the same: from before a lost connection, say, in the server's history.
+            (self.style.own_name(by, format_args!("{by}>")), text.to_owned())
+        } else {
+            self.names.see(by);
+            (self.style.name(by, format_args!("{by}>")), self.mark_mentions(text))
+        };
+        self.write(&format!("{name} {text}"));
+    }
+
+    fn hear_notice(&mut self, notice: Notice<'_>, line: &str) -> News {
+        let mut news = News::None;
+        match notice {
+            Notice::You(name) => news = self.call(name),
+            Notice::Renamed { from, to } if self.own_name() == Some(from) => news = self.call(to),
+            Notice::Renamed { from, to } => {
+                self.names.forget(from);
+                self.names.see(to);
+            }
+            Notice::Here(name) if self.own_name() != Some(name) => self.names.see(name),
+            Notice::Left(name) => self.names.forget(name),
+            Notice::Told(name) => {
+                self.names.see(name);
+                let told = self.style.bold(line);
+                self.write(&told);
+                return News::None;
+            }
+            // Whoever asked for it knows whether it is to be shown.
+            Notice::Taken(name) => return News::Taken(name.to_owned()),
+            Notice::ShuttingDown => news = News::ShuttingDown,
+            Notice::Full => news = News::Full,
+            Notice::Here(_) | Notice::Other => {}
+        }
+        self.write_dim(line);
+        news
+    }
+
+    fn call(&mut self, name: &str) -> News {
+        self.own = Some(Own { shown: name.to_owned(), folded: fold(name) });
+        News::Called(name.to_owned())
+    }
+
+    /// Whether it is a line of ours that comes back. Nobody else can have our name; and what we said comes back in the
+    /// order in which we said it, so what came before it never will.
+    fn is_echo(&mut self, by: &str, text: &str) -> bool {
+        if self.own_name() != Some(by) {
+            return false;
+        }
+        let Some(at) = self.echoes.iter().position(|said| said == text) else { return false };
+        self.echoes.drain(..=at);
+        true
+    }
+
+    fn mark_mentions(&self, text: &str) -> String {
+        let Some(own) = &self.own else { return text.to_owned() };
+        let mut marked = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(start) = rest.find(is_of_words) {
+            let (before, from) = rest.split_at(start);
+            let (word, behind) = from.split_at(from.find(|c| !is_of_words(c)).unwrap_or(from.len()));
+            marked.push_str(before);
+            if own.is(word) {
+                marked.push_str(&self.style.mention(word));
+            } else {
+                marked.push_str(word);
+            }
+            rest = behind;
+        }
+        marked.push_str(rest);
+        marked
+    }
+
+    fn write_dim(&mut self, text: &str) {
+        let dim = self.style.dim(text);
+        self.write(&dim);
+    }
+
+    fn write(&mut self, line: &str) {
+        let stamp = self.clock.stamp();
+        if !stamp.is_empty() {
+            self.page.push_str(&self.style.dim(stamp));
+        }
+        self.page.push_str(line);
+        self.page.push('\n');
+    }
+}
+
+impl Own {
+    /// Whether `word` is our name, by the room's rules.
+    fn is(&self, word: &str) -> bool {
+        // A name may end with a dash, and so may a word: ana--
+        let names = |word: &str| word.len() <= TYPED_BYTES_MAX && fold(word) == self.folded;
+        names(word) || names(word.trim_matches(['-', '_']))
+    }
+}
+
+/// Whether `c` can be a part of a name, so that a name ends where it is not.
+fn is_of_words(c: char) -> bool {
+    c.is_alphanumeric() || is_combining_mark(c) || c == '_' || c == '-'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Colors;
+
+    fn scribe() -> Scribe {
+        let mut scribe = Scribe::new(Style::new(Colors::Left), Clock::new(false));
+        assert_eq!(hear(&mut scribe, "* you are client-7; /help lists what you can do").1, called("client-7"));
+        scribe
+    }
+
+    fn called(name: &str) -> News {
+        News::Called(name.to_owned())
+    }
+
+    /// What is written for a line of the server's, and what it means.
+    fn hear(scribe: &mut Scribe, text: &str) -> (String, News) {
+        let news = scribe.hear(Said { text, is_continued: false });
+        (scribe.take_page(), news)
+    }
+
+    #[test]
+    fn names_notices_private_lines_and_mentions_look_different() {
+        let mut scribe = scribe();
+        let lines = [
+            ("ana> hi there", "ana> hi there\n"),
+            ("ana> Client-7: look, client-77", "ana> \x1b[1;7mClient-7\x1b[0m: look, client-77\n"),
+            ("* ana joined", "\x1b[2m* ana joined\x1b[0m\n"),
+            ("* ana tells you: psst", "\x1b[1m* ana tells you: psst\x1b[0m\n"),
+            ("no name here", "no name here\n"),
+        ];
+        for (line, written) in lines {
+            assert_eq!(hear(&mut scribe, line), (written.to_owned(), News::None), "{line}");
+        }
+    }
+
+    #[test]
+    fn our_name_is_followed_through_its_changes_and_no_others() {
+        let mut scribe = scribe();
+        for (line, news) in [
+            ("* client-7 is now ana", called("ana")),
+            ("* client-7 is now ben", News::None),
+            ("ben> ana is now eve", News::None),
+            ("* ben tells you: ana is now eve", News::None),
+            ("* you are ana already", called("ana")),
+            ("* the name eve is taken", News::Taken("eve".into())),
+        ] {
+            assert_eq!(hear(&mut scribe, line).1, news, "{line}");
+        }
+        assert_eq!(scribe.own_name(), Some("ana"));
+        scribe.on_connection();
+        assert_eq!(scribe.own_name(), None);
+    }
+
+    #[test]
+    fn mentions_are_whole_words_by_the_rooms_rules() {
+        let mut scribe = scribe();
+        hear(&mut scribe, "* client-7 is now Zoë");
+        let mark = |text: &str| scribe.mark_mentions(text).replace("\x1b[1;7m", "<").replace("\x1b[0m", ">");
+        for (text, marked) in [
+            ("zoë", "<zoë>"),
+            ("ZOË, zoe\u{308}'s and Zoë--", "<ZOË>, <zoe\u{308}>'s and <Zoë-->"),
+            ("Zoëy zoe", "Zoëy zoe"),
+            ("@Zoë: 世界", "@<Zoë>: 世界"),
+            ("", ""),
+        ] {
+            assert_eq!(mark(text), marked);
+        }
+    }
+
+    #[test]
+    fn own_lines_are_written_once_whether_they_come_back_or_not() {
+        let mut scribe = scribe();
+        hear(&mut scribe, "* client-7 is now ana");
+        for line in ["one", "//two", "/who", "three"] {
+            scribe.say(line);
+        }
+        let written = scribe.take_page().replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[2m", "");
+        assert_eq!(written, "ana> one\nana> /two\nana> /who\nana> three\n");
+        // The first one did not come back.
+        for (line, is_written) in [
+            ("ana> /two", false),
+            ("ben> three", true),
+            ("ana> three", false),
+            ("ana> three", true),
+            ("ana> one", true),
+        ] {
+            assert_eq!(!hear(&mut scribe, line).0.is_empty(), is_written, "{line}");
+        }
+    }
+
+    #[test]
+    fn who_is_seen_can_be_completed() {
+        let mut scribe = scribe();
+        for line in ["ana> hi", "* ben joined", "* here: eve, 1 line, 0 min", "* ana is now Anna", "* ben left"] {
+            hear(&mut scribe, line);
+        }
+        assert_eq!(scribe.names().beginning_with(""), ["Anna", "eve"]);
+    }
+
+    #[test]
+    fn a_continued_line_is_marked_and_means_nothing() {
+        let mut scribe = scribe();
+        assert_eq!(scribe.hear(Said { text: "* client-7 is now x", is_continued: true }), News::None);
+        assert_eq!(scribe.take_page(), "\x1b[2m…\x1b[0m * client-7 is now x\n");
+    }
+}
