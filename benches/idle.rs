@@ -11,7 +11,7 @@ use clap::Parser;
 
 use support::Error;
 use support::chart::{self, Series};
-use support::flags::{self, Flags};
+use support::flags::{self, CLIENTS_MAX, Flags};
 use support::ledger::{Figure, Ledger, Unit};
 use support::load::{Deaf, Ear, Greeted, Load};
 use support::process::{Cpu, kernel_stack_bytes, listen_drops, resident_bytes, sleeps, threads};
@@ -195,7 +195,7 @@ fn say_one_line(load: &mut Load, subject: &Subject, clients: usize) -> Result<He
 
 fn report(ledger: &Ledger, sizes: &[usize]) -> Result<(), Error> {
     let mut report = Report::new("idle")?;
-    report.goals(&goals(ledger, sizes));
+    report.goals(&goals(ledger));
     let cases = ledger.cases();
     report.table("All connect at once", ledger, &cases, &[CONNECTS, ALL_IN, DROPS]);
     report.table("What they cost while nobody talks", ledger, &cases, &[MEMORY, STACKS, THREADS, IDLE_CPU, WAKES]);
@@ -235,9 +235,10 @@ fn report(ledger: &Ledger, sizes: &[usize]) -> Result<(), Error> {
     report.finish(ledger)
 }
 
-fn goals(ledger: &Ledger, sizes: &[usize]) -> Vec<Goal> {
+fn goals(ledger: &Ledger) -> Vec<Goal> {
     let pollchat = Subject::Pollchat.name();
-    let all = sizes.last().map_or_else(String::new, |clients| case(*clients));
+    // With fewer, what the first ones cost weighs more.
+    let all = case(CLIENTS_MAX);
     let median = |figure| ledger.median(&all, pollchat, figure);
     let drops: Option<f64> = ledger.entry(&all, pollchat, DROPS).map(support::ledger::Entry::sum);
     let silence = ledger.entry(&all, pollchat, IDLE_CPU).map(support::ledger::Entry::worst);

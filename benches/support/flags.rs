@@ -12,7 +12,7 @@ use super::subject::{External, Role, Subject, raise_open_files, serve};
 const OTHER_FILES: usize = 100;
 
 /// The most clients that a benchmark opens.
-const CLIENTS_MAX: usize = 19_900;
+pub(crate) const CLIENTS_MAX: usize = 19_900;
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Flags {
