@@ -252,10 +252,10 @@ impl<S: Socket> Connection<S> {
 
     /// Writes what it is owed, if it takes output, and finds out what it needs next.
     pub fn settle(&mut self, tape: &Tape, now: Instant) -> Need {
+        if self.output == Output::Writable && self.is_plain() && self.flush_plain(tape) {
+            return Need::Nothing;
+        }
         if self.output == Output::Writable {
-            if self.is_plain() && self.flush_plain(tape) {
-                return Need::Nothing;
-            }
             self.flush(tape, now);
         }
         self.reader.tidy(tape);
@@ -312,8 +312,10 @@ impl<S: Socket> Connection<S> {
                 self.land(tape);
                 false
             }
-            // It fails once more, and is seen to then.
-            Err(_) => false,
+            Err(error) => {
+                self.on_write_error(&error);
+                false
+            }
         }
     }
 
@@ -343,14 +345,11 @@ impl<S: Socket> Connection<S> {
                     written += bytes;
                     tape_written += self.advance(bytes);
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.output = Output::Blocked;
-                    break;
-                }
-                Err(_) => {
-                    self.break_output();
-                    break;
+                Err(error) => {
+                    self.on_write_error(&error);
+                    if self.output != Output::Writable {
+                        break;
+                    }
                 }
             }
         }
@@ -410,6 +409,15 @@ impl<S: Socket> Connection<S> {
         self.reader.land(tape, &mut rest);
         if !rest.is_empty() && self.output != Output::Broken {
             self.busy.get_or_insert_default().private = rest;
+        }
+    }
+
+    /// Takes note of what a write said that wrote nothing. The kernel may say it only once.
+    fn on_write_error(&mut self, error: &io::Error) {
+        match error.kind() {
+            io::ErrorKind::Interrupted => {}
+            io::ErrorKind::WouldBlock => self.output = Output::Blocked,
+            _ => self.break_output(),
         }
     }
 

@@ -27,7 +27,7 @@ pub(crate) struct Peer {
     pub(crate) incoming: VecDeque<Incoming>,
     /// Bytes that the socket takes before it blocks.
     pub(crate) room: usize,
-    /// What writing fails with.
+    /// What the next write fails with. It is said once, as the kernel does with some errors; and nobody should ask again.
     pub(crate) write_error: Option<ErrorKind>,
     pub(crate) received: Vec<u8>,
     pub(crate) is_ended: bool,
@@ -67,7 +67,7 @@ impl Write for FakeSocket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut peer = self.0.borrow_mut();
         assert!(!peer.is_ended, "nothing is written after the end");
-        if let Some(kind) = peer.write_error {
+        if let Some(kind) = peer.write_error.take() {
             return Err(kind.into());
         }
         let taken = bytes.len().min(peer.room);
