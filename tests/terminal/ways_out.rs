@@ -204,6 +204,22 @@ fn where_nobody_could_resume_it_ctrl_z_changes_nothing() {
 }
 
 #[test]
+fn a_terminal_that_does_not_control_it_is_used_all_the_same() {
+    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let mut window = Window::open_uncontrolled(10, 60, &client_of(listener.local_addr().unwrap(), &[]));
+    let mut server = accept(&listener);
+    server.write_all(b"* you are ana; /help lists what you can do\n").unwrap();
+    window.shows(&["* you are ana; /help lists what you can do", "ana>"]);
+    // Nobody can stop it there.
+    window.press("half\x1a a word\r");
+    crate::server::hear(&mut server, "half a word\n");
+    window.press("\x04");
+    assert_eq!(hear_to_the_end(&mut server), "");
+    server.write_all(b"FIN\n").unwrap();
+    assert_eq!(window.ends().code(), Some(0));
+}
+
+#[test]
 fn a_terminal_that_goes_away_ends_it() {
     let mut talk = talk(10, 60, &[]);
     talk.window.press("hello\r");

@@ -57,9 +57,18 @@ fn size(rows: u16, columns: u16) -> (NonZeroU16, NonZeroU16) {
 impl Window {
     /// A window of this size, with `command` in it.
     pub fn open(rows: u16, columns: u16, command: &Command) -> Window {
+        Window::open_by(&["setsid", "--ctty"], rows, columns, command)
+    }
+
+    /// The same, with a terminal that is not the controlling one.
+    pub fn open_uncontrolled(rows: u16, columns: u16, command: &Command) -> Window {
+        Window::open_by(&["setsid"], rows, columns, command)
+    }
+
+    fn open_by(starter: &[&str], rows: u16, columns: u16, command: &Command) -> Window {
         let (terminal, line) = pseudo_terminal();
-        let mut window = Command::new("setsid");
-        window.arg("--ctty").arg(command.get_program()).args(command.get_args());
+        let mut window = Command::new(starter[0]);
+        window.args(&starter[1..]).arg(command.get_program()).args(command.get_args());
         for name in ["NO_COLOR", "POLLCHAT_NICK"] {
             window.env_remove(name);
         }

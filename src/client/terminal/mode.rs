@@ -65,7 +65,14 @@ impl RawMode {
     /// # Errors
     /// When the mode cannot be set.
     pub fn take(&mut self) -> io::Result<Hold> {
-        let is_ours = tcgetpgrp(stdin()).is_ok_and(|group| group == getpgrp());
+        let is_ours = match tcgetpgrp(stdin()) {
+            Ok(group) => group == getpgrp(),
+            // It has gone away.
+            Err(Errno::IO) => false,
+            // It does not control us (`setsid`, `su -c`, a rescue shell), or its group cannot be seen from here (a
+            // container): there is no job control, and nobody whom it could be left to.
+            Err(_) => true,
+        };
         self.hold = Hold::Away;
         if is_ours {
             set_mode(&raw(&self.found))?;
