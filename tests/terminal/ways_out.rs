@@ -179,6 +179,46 @@ fn one_that_is_stopped_can_be_ended() {
 }
 
 #[test]
+fn one_in_the_background_sleeps_though_its_window_was_resized() {
+    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let mut shell = Command::new("bash");
+    shell.args(["--norc", "--noprofile", "-i"]).env("PS1", "sh$ ").env("HISTFILE", "");
+    let mut window = Window::open(30, 100, &shell);
+    window.shows(&["sh$"]);
+    let client = env!("CARGO_BIN_EXE_pollchat-client");
+    window.press(&format!("PS1='sh2$ '; {client} {}\r", listener.local_addr().unwrap()));
+    let mut server = accept(&listener);
+    server.write_all(b"* you are ana; /help lists what you can do\n").unwrap();
+    window.shows(&["ana>"]);
+    // It is stopped while it waits for the window to keep its size.
+    window.resize(30, 60);
+    window.press("\x1a");
+    window.wait_until("the shell", |window| window.rows().pop().unwrap() == "sh2$");
+    window.press("bg; jobs -p\r");
+    let mut pid = None;
+    window.wait_until("its number", |window| {
+        pid = window.rows().iter().find_map(|row| row.parse::<u32>().ok());
+        pid.is_some()
+    });
+    let ticks = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.unwrap())).unwrap();
+        let times = stat.rsplit_once(')').unwrap().1.split_whitespace().skip(11).take(2);
+        times.map(|ticks| ticks.parse::<u64>().unwrap()).sum::<u64>()
+    };
+    let (before, from) = (ticks(), Instant::now());
+    window.wait_until("two seconds to pass", |_| from.elapsed() > Duration::from_secs(2));
+    assert!(ticks() - before < 20, "it used {} ticks", ticks() - before);
+    window.press("fg\r");
+    window.shows(&["ana>"]);
+    window.press("\x03");
+    assert_eq!(hear_to_the_end(&mut server), "");
+    server.write_all(b"FIN\n").unwrap();
+    window.shows(&["FIN", "sh2$"]);
+    window.press("exit\r");
+    window.ends();
+}
+
+#[test]
 fn one_that_cannot_connect_yet_can_be_ended() {
     // A listener whose queue is full answers nobody.
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();

@@ -440,8 +440,9 @@ impl TerminalClient {
     fn timeout(&self, now: Instant) -> Option<Duration> {
         let escape = self.waits_for_escape().then(|| self.keys_at + ESCAPE_WAIT);
         let report = match self.frame {
-            Frame::Settling(until) | Frame::Asked(until) => Some(until),
-            Frame::Due | Frame::Drawn(_) => None,
+            // Nothing comes of it while somebody else has the terminal.
+            Frame::Settling(until) | Frame::Asked(until) if self.mode.hold() == Hold::Held => Some(until),
+            _ => None,
         };
         let look = (self.mode.hold() == Hold::Away).then(|| now + AWAY_LOOK);
         let deadline = [escape, report, look, self.uplink.deadline(self.room(), now)].into_iter().flatten().min();
