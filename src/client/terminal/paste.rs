@@ -1,6 +1,6 @@
 //! A paste: whether it is text to go on with, or lines to ask about. Pure.
 
-use crate::client::config::PASTE_LINES_SHOWN_MAX;
+use crate::client::config::{OUTBOX_BYTES_MAX, PASTE_LINES_SHOWN_MAX};
 use crate::relay::line::clean;
 
 /// What was pasted, made fit to be shown and sent.
@@ -18,12 +18,18 @@ impl Pasted {
         let text = text.replace("\r\n", "\n").replace('\r', "\n");
         let mut buffer = String::new();
         let lines = text.split('\n').filter(|line| !line.is_empty());
-        let mut lines: Vec<String> = lines.map(|line| clean(line.as_bytes(), &mut buffer).to_owned()).collect();
+        let mut lines: Vec<String> = lines.map(|line| cut(clean(line.as_bytes(), &mut buffer)).to_owned()).collect();
         match lines.len() {
             0 | 1 => Pasted::Text(lines.pop().unwrap_or_default()),
             _ => Pasted::Lines(lines),
         }
     }
+}
+
+/// As much of a line as an outbox has room for: a longer one would wait for ever, and all others behind it. (Only what
+/// was no text can be longer: each byte of it became three.)
+fn cut(line: &str) -> &str {
+    &line[..line.floor_char_boundary(OUTBOX_BYTES_MAX - "\n".len())]
 }
 
 /// What is shown of `lines` before it is asked about them.
@@ -38,6 +44,7 @@ pub fn preview(lines: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::terminal::unsent::Unsent;
 
     #[test]
     fn one_line_is_text_and_more_are_lines() {
@@ -53,6 +60,19 @@ mod tests {
     #[test]
     fn what_a_terminal_would_obey_is_replaced() {
         assert_eq!(Pasted::new("a\x1b[2Jb\tc"), Pasted::Text("a\u{fffd}[2Jb\tc".into()));
+    }
+
+    #[test]
+    fn no_line_of_a_paste_is_longer_than_what_can_be_sent_at_once() {
+        let Pasted::Lines(lines) = Pasted::new(&format!("a\r{}\rb", "\x01".repeat(OUTBOX_BYTES_MAX / 2))) else {
+            panic!("they are three");
+        };
+        assert_eq!((lines.len(), lines[1].len()), (3, (OUTBOX_BYTES_MAX - 1) / 3 * 3));
+        let mut unsent = Unsent::default();
+        unsent.push(lines).unwrap();
+        while unsent.waiting() > 0 {
+            assert!(unsent.hand_over(OUTBOX_BYTES_MAX).is_some());
+        }
     }
 
     #[test]
