@@ -632,6 +632,37 @@ fn under_the_brake_two_who_answer_each_other_at_once_are_not_held() {
 }
 
 #[test]
+fn under_the_brake_a_flood_in_small_helpings_is_a_flood() {
+    let mut world = World::new(&quiet());
+    let (reader, sly, listener) = (world.connect(), world.connect(), world.connect());
+    reader.takes(0);
+    world.says(&sly, format!("{}\n", "y".repeat(1_000)).repeat(200));
+    world.run_on();
+    // What it did before is forgotten after a while.
+    for _ in 0..100 {
+        world.now += Duration::from_millis(10);
+        world.run();
+    }
+    listener.received();
+    let helping = format!("{}\n", "z".repeat(900));
+    for period in 0..50 {
+        // It begins as one who is busy, and never has more to say than was heard of it; no line of it is much.
+        let mut heard = 0;
+        for _ in 0..if period == 0 { 2 } else { 100 } {
+            world.says(&sly, &helping);
+            match listener.received().len() {
+                0 => break,
+                bytes => heard += bytes,
+            }
+        }
+        assert!(heard < 45 * 1024, "{period}: {heard} bytes in a period");
+        world.now += Duration::from_millis(10);
+        world.run();
+        listener.received();
+    }
+}
+
+#[test]
 fn under_the_brake_a_reader_that_catches_up_frees_the_talkers_at_once() {
     let mut world = World::new(&quiet());
     let (flooder, reader, listener) = (world.connect(), world.connect(), world.connect());

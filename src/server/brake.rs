@@ -29,7 +29,7 @@ const BUSY_BYTES: u16 = 1024;
 const FLOOD_BYTES: u16 = 8 * 1024;
 
 /// For how many periods a habit is remembered: a second. Shorter, and many floods that take turns would count as people
-/// in between.
+/// in between. (Who was busy, and says anything before that is over, is busy for another one.)
 const HABIT_PERIODS: u16 = 100;
 
 /// How much a talker talks. Of the allowance of a period, eight eighths are for the quiet, seven for the busy, five for
@@ -124,7 +124,12 @@ impl Brake {
     /// Takes `bytes` that a talker put on the tape off the budgets. What it returns is to be kept with the talker.
     pub fn spend_for(&mut self, served: Served, bytes: u64) -> Served {
         self.spend(bytes);
-        let before = if served.period == self.period { served.bytes } else { 0 };
+        let before = match self.habit(served) {
+            _ if served.period == self.period => served.bytes,
+            // Who was busy of late is so from its first word on, or small helpings would never add up.
+            Habit::Busy => BUSY_BYTES,
+            Habit::Quiet | Habit::Flooding => 0,
+        };
         let bytes = before.saturating_add(u16::try_from(bytes).unwrap_or(u16::MAX));
         let now = Served { period: self.period, bytes };
         // One who flooded a while ago, and says a word now, still counts as one who floods.
