@@ -223,8 +223,10 @@ impl Window {
             status = window.child.try_wait().unwrap();
             status.is_some()
         });
-        // What it wrote last.
-        self.look(Duration::ZERO);
+        // What it wrote last the kernel passes on when it likes, but in order: there is no more of it before our mark.
+        self.line.write_all(b"\0").unwrap();
+        self.wait_until("all that it wrote", |window| window.written.last() == Some(&0));
+        self.written.pop();
         self.is_as_found();
         status.unwrap()
     }
