@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use pollchat::client::terminal::mode::RawMode;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::Signal;
+use rustix::process::{Signal, kill_process};
 use socket2::{Domain, Socket, Type};
 
 use crate::server::{accept, client_of, hear_to_the_end, listen, talk};
@@ -214,6 +214,35 @@ fn one_in_the_background_sleeps_though_its_window_was_resized() {
     assert_eq!(hear_to_the_end(&mut server), "");
     server.write_all(b"FIN\n").unwrap();
     window.shows(&["FIN", "sh2$"]);
+    window.press("exit\r");
+    window.ends();
+}
+
+#[test]
+fn a_paste_that_was_torn_by_a_stop_does_not_make_it_deaf() {
+    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let mut shell = Command::new("bash");
+    shell.args(["--norc", "--noprofile", "-i"]).env("PS1", "sh$ ").env("HISTFILE", "");
+    let mut window = Window::open(30, 100, &shell);
+    window.shows(&["sh$"]);
+    let client = env!("CARGO_BIN_EXE_pollchat-client");
+    window.press(&format!("PS1='sh2$ '; {client} {}\r", listener.local_addr().unwrap()));
+    let mut server = accept(&listener);
+    server.write_all(b"* you are ana; /help lists what you can do\n").unwrap();
+    window.shows(&["ana>"]);
+    window.press("x\x1b[200~half");
+    window.shows(&["ana> x"]);
+    kill_process(window.job(), Signal::STOP).unwrap();
+    window.wait_until("the shell", |window| window.rows().pop().unwrap() == "sh2$");
+    // The shell gets the other half.
+    window.press(" of it\x1b[201~\x15fg\r");
+    window.shows(&["ana> x"]);
+    window.press("y\r");
+    crate::server::hear(&mut server, "xy\n");
+    window.press("\x04");
+    assert_eq!(hear_to_the_end(&mut server), "");
+    server.write_all(b"FIN\n").unwrap();
+    window.wait_until("the shell again", |window| window.rows().pop().unwrap() == "sh2$");
     window.press("exit\r");
     window.ends();
 }

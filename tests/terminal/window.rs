@@ -119,6 +119,13 @@ impl Window {
         Pid::from_child(&self.child)
     }
 
+    /// What the program, a shell, has started.
+    pub fn job(&self) -> Pid {
+        let pid = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        Pid::from_raw(children.trim().parse().expect("one child")).unwrap()
+    }
+
     /// What the kernel says of the program.
     pub fn status(&self, field: &str) -> String {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();

@@ -251,8 +251,10 @@ impl TerminalClient {
             Err(err) => return ControlFlow::Break(Err(ClientError::Terminal(err))),
             Ok(Hold::Away) => {}
             Ok(Hold::Held) => {
-                // What was typed meanwhile may have been announced already.
+                // What was typed meanwhile may have been announced already. And the rest of what came in part, of a
+                // paste above all, somebody else may have read.
                 self.stdin.on_event();
+                self.keys = Keys::default();
                 self.screen.forget();
                 self.screen.resize(window_size().0);
                 self.frame = Frame::Due;
