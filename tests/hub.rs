@@ -632,6 +632,29 @@ fn under_the_brake_two_who_answer_each_other_at_once_are_not_held() {
 }
 
 #[test]
+fn under_the_brake_what_one_said_long_ago_does_not_count() {
+    let mut world = World::new(&quiet());
+    let (reader, person, listener) = (world.connect(), world.connect(), world.connect());
+    let flooders: Vec<Client> = (0..40).map(|_| world.connect()).collect();
+    world.says(&person, format!("{}\n", "x".repeat(1_000)).repeat(20));
+    // A quiet minute, in which there is no turn at all.
+    world.now += Duration::from_secs(60);
+    reader.takes(0);
+    for flooder in &flooders {
+        flooder.sends(format!("{}\n", "y".repeat(1_000)).repeat(2_000));
+        world.hub.on_ready(flooder.key, READABLE);
+    }
+    for _ in 0..10 {
+        world.run();
+        world.now += Duration::from_millis(10);
+    }
+    world.run();
+    listener.received();
+    world.says(&person, "a word\n");
+    assert!(listener.received().ends_with("client-2> a word\n"));
+}
+
+#[test]
 fn under_the_brake_a_flood_in_small_helpings_is_a_flood() {
     let mut world = World::new(&quiet());
     let (reader, sly, listener) = (world.connect(), world.connect(), world.connect());

@@ -83,7 +83,10 @@ impl Brake {
     pub fn begin_turn(&mut self, now: Instant) {
         self.turn_left = self.turn_bytes;
         if now >= self.next_period() {
-            self.period = self.period.wrapping_add(1);
+            // Those in which there was no turn count, too, as far as anybody remembers.
+            let passed = now.saturating_duration_since(self.period_start).as_nanos() / PERIOD.as_nanos();
+            let passed = u16::try_from(passed).unwrap_or(HABIT_PERIODS).min(HABIT_PERIODS);
+            self.period = self.period.wrapping_add(passed);
             self.period_start = now;
             self.spent = 0;
         }
