@@ -108,11 +108,6 @@ impl Load {
         self.clients[client].state == State::Connecting
     }
 
-    /// Whether the relay has ended a client's connection.
-    pub(crate) fn has_ended(&self, client: usize) -> bool {
-        self.clients[client].state == State::Ended
-    }
-
     /// Bytes of a client's that the relay has not taken yet.
     pub(crate) fn unsent_bytes(&self, client: usize) -> usize {
         self.clients[client].unsent.len()

@@ -119,11 +119,6 @@ impl Follower {
         self.talkers.iter().all(|talker| talker.in_flight == 0)
     }
 
-    /// How many lines of a talker are still under way.
-    pub(crate) fn in_flight(&self, talker: usize) -> u64 {
-        self.talkers[talker].in_flight
-    }
-
     /// Gives up what has not come: it is lost.
     pub(crate) fn give_up(&mut self) {
         for talker in &mut self.talkers {
