@@ -1,7 +1,7 @@
 //! Every way out gives the terminal back as it was found; and while nothing happens, nothing is done.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -107,21 +107,25 @@ fn a_panic_gives_the_terminal_back() {
     window.wait_until("the panic", |window| window.rows().iter().any(|row| row.contains("in the middle of it")));
 }
 
-#[test]
-fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_takes_it_again() {
+/// A shell (`sh2$` from then on) in which the client talks; and the server's side of that. `command` is what is typed to
+/// start the client.
+fn talk_in_a_shell(command: impl FnOnce(&str) -> String) -> (Window, TcpStream) {
     let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)));
     let mut shell = Command::new("bash");
     shell.args(["--norc", "--noprofile", "-i"]).env("PS1", "sh$ ").env("HISTFILE", "");
     let mut window = Window::open(30, 100, &shell);
     window.shows(&["sh$"]);
-    let address = listener.local_addr().unwrap();
-    window.press(&format!(
-        "stty -g; PS1='sh2$ '; {} {address}; echo \"status $?\"\r",
-        env!("CARGO_BIN_EXE_pollchat-client")
-    ));
+    let client = format!("{} {}", env!("CARGO_BIN_EXE_pollchat-client"), listener.local_addr().unwrap());
+    window.press(&format!("PS1='sh2$ '; {}\r", command(&client)));
     let mut server = accept(&listener);
     server.write_all(b"* you are ana; /help lists what you can do\n").unwrap();
     window.shows(&["* you are ana; /help lists what you can do", "ana>"]);
+    (window, server)
+}
+
+#[test]
+fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_takes_it_again() {
+    let (mut window, mut server) = talk_in_a_shell(|client| format!("stty -g; {client}; echo \"status $?\""));
     let mode = window.rows().into_iter().find(|row| row.contains(":0:")).unwrap();
     window.press("half a sentence\x1a");
     window.wait_until("the shell", |window| window.rows().pop().unwrap() == "sh2$");
@@ -157,16 +161,7 @@ fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_takes_it_again() {
 
 #[test]
 fn one_that_is_stopped_can_be_ended() {
-    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)));
-    let mut shell = Command::new("bash");
-    shell.args(["--norc", "--noprofile", "-i"]).env("PS1", "sh$ ").env("HISTFILE", "");
-    let mut window = Window::open(30, 100, &shell);
-    window.shows(&["sh$"]);
-    let client = env!("CARGO_BIN_EXE_pollchat-client");
-    window.press(&format!("PS1='sh2$ '; {client} {}\r", listener.local_addr().unwrap()));
-    let mut server = accept(&listener);
-    server.write_all(b"* you are ana; /help lists what you can do\n").unwrap();
-    window.shows(&["ana>"]);
+    let (mut window, mut server) = talk_in_a_shell(str::to_owned);
     window.press("\x1a");
     window.shows(&["sh2$"]);
     let from = Instant::now();
@@ -180,16 +175,7 @@ fn one_that_is_stopped_can_be_ended() {
 
 #[test]
 fn one_in_the_background_sleeps_though_its_window_was_resized() {
-    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)));
-    let mut shell = Command::new("bash");
-    shell.args(["--norc", "--noprofile", "-i"]).env("PS1", "sh$ ").env("HISTFILE", "");
-    let mut window = Window::open(30, 100, &shell);
-    window.shows(&["sh$"]);
-    let client = env!("CARGO_BIN_EXE_pollchat-client");
-    window.press(&format!("PS1='sh2$ '; {client} {}\r", listener.local_addr().unwrap()));
-    let mut server = accept(&listener);
-    server.write_all(b"* you are ana; /help lists what you can do\n").unwrap();
-    window.shows(&["ana>"]);
+    let (mut window, mut server) = talk_in_a_shell(str::to_owned);
     // It is stopped while it waits for the window to keep its size.
     window.resize(30, 60);
     window.press("\x1a");
@@ -220,16 +206,7 @@ fn one_in_the_background_sleeps_though_its_window_was_resized() {
 
 #[test]
 fn a_paste_that_was_torn_by_a_stop_does_not_make_it_deaf() {
-    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)));
-    let mut shell = Command::new("bash");
-    shell.args(["--norc", "--noprofile", "-i"]).env("PS1", "sh$ ").env("HISTFILE", "");
-    let mut window = Window::open(30, 100, &shell);
-    window.shows(&["sh$"]);
-    let client = env!("CARGO_BIN_EXE_pollchat-client");
-    window.press(&format!("PS1='sh2$ '; {client} {}\r", listener.local_addr().unwrap()));
-    let mut server = accept(&listener);
-    server.write_all(b"* you are ana; /help lists what you can do\n").unwrap();
-    window.shows(&["ana>"]);
+    let (mut window, mut server) = talk_in_a_shell(str::to_owned);
     window.press("x\x1b[200~half");
     window.shows(&["ana> x"]);
     kill_process(window.job(), Signal::STOP).unwrap();
