@@ -183,7 +183,7 @@ mod flags {
 
     #[test]
     fn bad_flags_end_it_with_2() {
-        let bad: [&[&str]; 24] = [
+        let bad: [&[&str]; 27] = [
             &["--bogus"],
             &["stray"],
             &["--listen"],
@@ -209,6 +209,9 @@ mod flags {
             &["--backlog", ""],
             &["--console=maybe"],
             &["--flush-after", "0"],
+            &["--stall-timeout", "5"],
+            &["--stall-timeout", "0", "--lag", "wait"],
+            &["--stall-timeout", "5", "--lag", "disconnect"],
         ];
         for flags in bad {
             let output = run(&Server::builder().flags(["--listen", "127.0.0.1:0"]).flags(flags));
@@ -230,8 +233,8 @@ mod flags {
         let output = run(&Server::builder().flags(["--help"]));
         let help = String::from_utf8(output.stdout).expect("UTF-8");
         assert_eq!(output.status.code(), Some(0));
-        let flags = "listen greeting history audience announce-up-to backlog lag max-clients max-line flush-after \
-                     log-level";
+        let flags = "listen greeting history audience announce-up-to backlog lag stall-timeout max-clients \
+                     max-line flush-after log-level";
         for flag in flags.split(' ') {
             assert!(help.contains(&format!("--{flag} ")), "--{flag} in {help}");
             let variable = format!("POLLCHAT_{}", flag.to_uppercase().replace('-', "_"));

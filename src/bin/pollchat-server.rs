@@ -10,7 +10,9 @@ use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
 use log::{LevelFilter, warn};
 use pollchat::inherited::complain;
 use pollchat::relay::room::Audience;
-use pollchat::server::config::{BACKLOG_BYTES_MAX, Config, FLUSH_AFTER_MS_MAX, LINE_BYTES_CEILING, Lag};
+use pollchat::server::config::{
+    BACKLOG_BYTES_MAX, Config, FLUSH_AFTER_MS_MAX, LINE_BYTES_CEILING, Lag, SECONDS_MAX, STALL_TIMEOUT,
+};
 use pollchat::server::{Error, Server};
 
 /// Relays every line of one client to all the others, marked with who said it
@@ -48,9 +50,16 @@ struct Flags {
     #[arg(value_parser = parse_bytes)]
     backlog: usize,
 
-    /// What happens to one who falls off its tail: goes on and is told what it missed, or is let go
+    /// What happens to one who falls off its tail: goes on and is told what it missed; is let go; or is waited for, so that
+    /// nobody loses anything
     #[arg(long, value_name = "WHAT", env = "POLLCHAT_LAG", hide_env_values = true, default_value = "skip")]
     lag: LagFlag,
+
+    /// Who is waited for and does not take 64 KiB, or all there is, within this time is let go; only with `--lag wait`
+    /// [default: 30]
+    #[arg(long, value_name = "SECONDS", env = "POLLCHAT_STALL_TIMEOUT", hide_env_values = true)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=SECONDS_MAX))]
+    stall_timeout: Option<u64>,
 
     /// More are refused with a line [default: the open-file limit less 32]
     #[arg(long, value_name = "N", env = "POLLCHAT_MAX_CLIENTS", hide_env_values = true)]
@@ -88,6 +97,7 @@ enum AudienceFlag {
 enum LagFlag {
     Skip,
     Disconnect,
+    Wait,
 }
 
 fn main() -> ExitCode {
@@ -117,6 +127,10 @@ fn run(config: &Config) -> Result<(), Error> {
 
 /// Takes the flags as a configuration, or ends with a usage error.
 fn config(flags: Flags) -> Config {
+    let usage = |text: String| Flags::command().error(ErrorKind::ValueValidation, text).exit();
+    if let Some(seconds) = flags.stall_timeout.filter(|_| !matches!(flags.lag, LagFlag::Wait)) {
+        usage(format!("--stall-timeout {seconds}: nobody is waited for but with --lag wait"));
+    }
     let config = Config {
         listen: flags.listen,
         greeting: flags.greeting,
@@ -131,13 +145,14 @@ fn config(flags: Flags) -> Config {
         lag: match flags.lag {
             LagFlag::Skip => Lag::Skip,
             LagFlag::Disconnect => Lag::Disconnect,
+            LagFlag::Wait => Lag::Wait,
         },
+        stall_timeout: flags.stall_timeout.map_or(STALL_TIMEOUT, Duration::from_secs),
         clients_max: flags.max_clients,
         line_bytes_max: flags.max_line,
         console: flags.console,
         flush_after: flags.flush_after.map(Duration::from_millis),
     };
-    let usage = |text: String| Flags::command().error(ErrorKind::ValueValidation, text).exit();
     if !(1..=LINE_BYTES_CEILING).contains(&config.line_bytes_max) {
         usage(format!("--max-line {}: it must be from 1 to {LINE_BYTES_CEILING}", config.line_bytes_max));
     }

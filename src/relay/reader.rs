@@ -69,7 +69,17 @@ impl Reader {
 
     /// Whether it missed lines and is not told of them yet.
     pub fn has_missed(&self) -> bool {
-        self.trail.as_ref().is_some_and(|trail| trail.missed > 0)
+        self.missed() > 0
+    }
+
+    /// How many lines it missed and is not told of yet.
+    pub fn missed(&self) -> u64 {
+        self.trail.as_ref().map_or(0, |trail| trail.missed)
+    }
+
+    /// How many own stretches it has ahead of it: at [`HOLES_MAX`], one more costs it lines.
+    pub fn holes_ahead(&self) -> usize {
+        self.trail.as_ref().map_or(0, |trail| trail.holes.len())
     }
 
     /// How many lines it missed and is not told of yet; they count as told now.

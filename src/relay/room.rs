@@ -91,8 +91,8 @@ pub struct Room {
 #[derive(Debug)]
 struct Member {
     number: ClientNumber,
-    lines: u64,
     name: Option<Box<Name>>,
+    lines: u64,
     /// When it came, in seconds of the caller's clock.
     came: u32,
     /// What the caller knows it by: a key that fits into 32 bits, or the member would take 40 bytes.
@@ -199,11 +199,12 @@ impl Room {
         self.member(seat).shown().to_string()
     }
 
-    /// Takes one in, whom the caller knows by `key`, at `now` in seconds of the caller's clock.
+    /// Takes one in, whom the caller knows by `key`, at `now` in seconds of the caller's clock. The others are told if they
+    /// are few, and `may_tell`.
     ///
     /// # Panics
     /// When there are more members, or keys, than a `u32` counts.
-    pub fn join(&mut self, key: usize, now: u32) -> Welcome {
+    pub fn join(&mut self, key: usize, now: u32, may_tell: bool) -> Welcome {
         let number = ClientNumber::of_client(self.next_number).expect("counted from 1");
         self.next_number += 1;
         let seat = self.seat(number, None, key, now);
@@ -219,7 +220,7 @@ impl Room {
             earlier => notice(&mut private, format_args!("{} {}:", earlier, plural(earlier, "earlier line"))),
         }
         let mut reader = Reader::at(place);
-        let announced = self.announce_presence(seat, "joined").map_or(0, |span| {
+        let announced = self.announce_presence(seat, "joined", may_tell).map_or(0, |span| {
             let _ = reader.skip_own(span);
             span.bytes()
         });
@@ -264,10 +265,10 @@ impl Room {
         }
     }
 
-    /// Lets the member on `seat` go: its name is free, and the others are told.
-    pub fn leave(&mut self, seat: Seat) -> Left {
+    /// Lets the member on `seat` go: its name is free, and the others are told if they are few, and `may_tell`.
+    pub fn leave(&mut self, seat: Seat, may_tell: bool) -> Left {
         let stop = self.tape.end();
-        let announced = self.announce_presence(seat, "left").map_or(0, |span| span.bytes());
+        let announced = self.announce_presence(seat, "left", may_tell).map_or(0, |span| span.bytes());
         let place = self.place_in_order(self.member(seat).number);
         if let Ok(place) = place {
             self.order.remove(place);
@@ -292,7 +293,7 @@ impl Room {
 
     fn seat(&mut self, number: ClientNumber, name: Option<Box<Name>>, key: usize, now: u32) -> Seat {
         let key = u32::try_from(key).expect("keys of fewer connections than a u32 counts");
-        let member = Member { number, lines: 0, name, came: now, key };
+        let member = Member { number, name, lines: 0, came: now, key };
         let seat = u32::try_from(self.members.insert(member)).expect("fewer members than a u32 counts");
         let seat = Seat(seat.to_ne_bytes());
         self.order.push(seat);
@@ -401,8 +402,8 @@ impl Room {
         self.order.binary_search_by_key(&number, |&seat| self.member(seat).number)
     }
 
-    fn announce_presence(&mut self, seat: Seat, what: &str) -> Option<Span> {
-        if self.clients() > self.options.announce_up_to {
+    fn announce_presence(&mut self, seat: Seat, what: &str, may_tell: bool) -> Option<Span> {
+        if !may_tell || self.clients() > self.options.announce_up_to {
             return None;
         }
         let name = self.name(seat);

@@ -4,6 +4,9 @@
 //! So what is rationed is neither reading nor the single client, but bytes put on the tape: a turn's worth always, and
 //! while the slowest healthy reader is far behind, an allowance a period, dealt out in slices. A flood is slowed to what
 //! readers take; people, who need little, are not.
+//!
+//! Where nobody is to lose anything, however slow ([`Lag::Wait`](super::config::Lag::Wait)), the brake has a wall besides:
+//! nothing is put on the tape that would overtake the slowest.
 
 use std::time::{Duration, Instant};
 
@@ -61,6 +64,17 @@ pub struct Brake {
     spent: usize,
     /// How far behind the slowest healthy reader was when last seen, in bytes.
     slowest_behind: u64,
+    wall: Option<Wall>,
+}
+
+/// Where nothing more may be put on the tape.
+#[derive(Debug)]
+struct Wall {
+    /// How far behind the slowest may be for one more line to be begun, less one, in bytes: with the longest of lines it
+    /// still has all of it.
+    bytes: u64,
+    /// How many bytes may still be put on the tape, but for the end of the line that goes over.
+    left: u64,
 }
 
 impl Brake {
@@ -76,7 +90,14 @@ impl Brake {
             period_start: now,
             spent: 0,
             slowest_behind: 0,
+            wall: None,
         }
+    }
+
+    /// The same with a wall: the slowest is waited for.
+    pub fn with_wall(self, backlog_bytes: usize, longest_line_bytes: usize) -> Brake {
+        let bytes = backlog_bytes.saturating_sub(longest_line_bytes) as u64 + 1;
+        Brake { wall: Some(Wall { bytes, left: bytes }), ..self }
     }
 
     /// Begins a turn of the loop, and a period if the last one is over.
@@ -92,24 +113,41 @@ impl Brake {
         }
     }
 
-    /// How far behind a healthy reader may be before the brake takes hold, in bytes.
+    /// How far behind a healthy reader has to be for the brake to want to know, in bytes.
     pub fn threshold(&self) -> u64 {
-        self.braked_bytes as u64
+        if self.wall.is_some() { 0 } else { self.braked_bytes as u64 }
     }
 
-    /// Learns how far behind the slowest healthy reader is, in bytes.
+    /// Learns how far behind the slowest healthy reader is, in bytes, or 0 if nobody is by more than the
+    /// [threshold](Brake::threshold).
     pub fn see_slowest(&mut self, bytes_behind: u64) {
         self.slowest_behind = bytes_behind;
+        if let Some(wall) = &mut self.wall {
+            wall.left = wall.bytes.saturating_sub(bytes_behind);
+        }
+    }
+
+    /// Learns how far behind a newcomer is, in bytes, before everyone is looked at again.
+    pub fn see_newcomer(&mut self, bytes_behind: u64) {
+        if let Some(wall) = &mut self.wall {
+            wall.left = wall.left.min(wall.bytes.saturating_sub(bytes_behind));
+        }
     }
 
     /// How many bytes a talker may put on the tape now; it is let finish the line in which it goes over.
     pub fn allowance(&self, served: Served) -> usize {
-        self.turn_left.min(self.allowance_of_period(served))
+        self.turn_left.min(self.allowance_of_period(served)).min(self.wall_left())
     }
 
     /// Whether a talker may put anything on the tape in a new turn of this period.
     pub fn may_talk_next_turn(&self, served: Served) -> bool {
-        self.allowance_of_period(served) > 0
+        !self.is_at_wall() && self.allowance_of_period(served) > 0
+    }
+
+    /// Whether nothing may be put on the tape before the slowest takes something: neither by a talker nor in the server's
+    /// own name.
+    pub fn is_at_wall(&self) -> bool {
+        self.wall.as_ref().is_some_and(|wall| wall.left == 0)
     }
 
     /// Whether nobody may put anything on the tape any more: in this turn, or while the brake is on, in this period.
@@ -122,6 +160,9 @@ impl Brake {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         self.turn_left = self.turn_left.saturating_sub(bytes);
         self.spent = self.spent.saturating_add(bytes);
+        if let Some(wall) = &mut self.wall {
+            wall.left = wall.left.saturating_sub(bytes as u64);
+        }
     }
 
     /// Takes `bytes` that a talker put on the tape off the budgets. What it returns is to be kept with the talker.
@@ -151,7 +192,7 @@ impl Brake {
     }
 
     fn allowance_of_period(&self, served: Served) -> usize {
-        if self.slowest_behind <= self.threshold() {
+        if self.slowest_behind <= self.braked_bytes as u64 {
             return usize::MAX;
         }
         let eighths = match self.habit(served) {
@@ -160,6 +201,10 @@ impl Brake {
             Habit::Flooding => 5,
         };
         (self.braked_bytes * eighths / 8).saturating_sub(self.spent).min(SLICE_BYTES)
+    }
+
+    fn wall_left(&self) -> usize {
+        self.wall.as_ref().map_or(usize::MAX, |wall| usize::try_from(wall.left).unwrap_or(usize::MAX))
     }
 
     fn habit(&self, served: Served) -> Habit {

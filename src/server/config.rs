@@ -22,7 +22,8 @@ pub const LINE_BYTES_MAX: usize = 4_096;
 /// The highest `line_bytes_max` that can be asked for: a connection may hold a fragment of this size.
 pub const LINE_BYTES_CEILING: usize = 1024 * 1024;
 
-/// What a line can have beside its text, in bytes: the longest name, what marks a notice, its end.
+/// What a line can have beside its text, in bytes: the longest name, what marks a notice, its end; and as much again, so
+/// that the notice of the shutdown has a place behind it.
 pub const LINE_OVERHEAD_BYTES: usize = 256;
 
 /// Bytes of private replies after which a connection is not read until it takes some of them; four of the longest
@@ -61,7 +62,17 @@ pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// The longest silence that can be asked for to end a line, in milliseconds: an hour. Nobody waits longer for an answer.
 pub const FLUSH_AFTER_MS_MAX: u64 = 60 * 60 * 1_000;
 
-/// What happens to one who falls off the tail of the tape.
+/// Who is waited for ([`Lag::Wait`]) has to take this much of what was said, in bytes, or all of it, within
+/// [`Config::stall_timeout`]: a 56k modem does so in ten seconds.
+pub const STALL_BYTES: u64 = 64 * 1024;
+
+/// How long one who is waited for may take for [`STALL_BYTES`] unless another time is named.
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The longest time that can be asked for, in seconds: a year. A deadline is a point in time, and has to be one.
+pub const SECONDS_MAX: u64 = 366 * 24 * 60 * 60;
+
+/// What happens to one who falls off the tail of the tape, or is about to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lag {
     /// It goes on where the tape begins, and is told how many lines it missed.
@@ -69,6 +80,8 @@ pub enum Lag {
     Skip,
     /// It is let go.
     Disconnect,
+    /// It is waited for: nobody may say what it could not get any more. One who stalls is let go.
+    Wait,
 }
 
 /// What can be set of a server.
@@ -88,6 +101,8 @@ pub struct Config {
     pub backlog_bytes: usize,
     /// What happens to one who falls off its tail.
     pub lag: Lag,
+    /// With [`Lag::Wait`], how long one may take for [`STALL_BYTES`], or for all it is owed, before it is let go.
+    pub stall_timeout: Duration,
     /// How many clients there may be; `None` for as many as there are descriptors.
     pub clients_max: Option<usize>,
     /// The longest line as received, in bytes, its end not counted.
@@ -108,6 +123,7 @@ impl Default for Config {
             announce_up_to: 50,
             backlog_bytes: BACKLOG_BYTES,
             lag: Lag::default(),
+            stall_timeout: STALL_TIMEOUT,
             clients_max: None,
             line_bytes_max: LINE_BYTES_MAX,
             console: false,

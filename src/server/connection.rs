@@ -2,11 +2,12 @@
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::brake::Served;
 use super::config::{FLUSH_BYTES_MAX, GRACE};
 use super::intake::Intake;
+use super::stall::Stall;
 use crate::relay::notice;
 use crate::relay::reader::{Pace, Reader, Slices};
 use crate::relay::room::{ClientNumber, Seat};
@@ -43,7 +44,7 @@ pub enum Input {
     Drained,
     /// There may be more, and its turn will come: it is on the list.
     Queued,
-    /// There may be more, but it is not read before it takes some of the replies that it provoked.
+    /// There may be more, but it is not read before it takes some of the replies that it provoked, or of what was said.
     Held,
     /// To its end.
     Ended,
@@ -117,6 +118,17 @@ struct Busy {
     /// How much of `private` is written.
     private_sent: usize,
     leaving: Option<Leaving>,
+    /// While it is waited for.
+    stall: Option<Stall>,
+}
+
+/// What makes a connection wait to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Holds {
+    /// So many private bytes that it has not taken.
+    pub private_bytes_max: usize,
+    /// So many own stretches ahead of it on the tape.
+    pub holes_max: usize,
 }
 
 /// What a leaver has besides.
@@ -250,6 +262,39 @@ impl<S: Socket> Connection<S> {
         if self.takes_output() { self.reader.keep_up(tape, self.stop(tape)) } else { Pace::Keeping }
     }
 
+    /// Sees whether it is waited for, and how far it has come. What it returns is a deadline that it is to be listed
+    /// under.
+    pub fn watch_stall(&mut self, tape: &Tape, now: Instant, timeout: Duration) -> Option<Instant> {
+        let is_waited_for = self.healthy_bytes_behind(tape) > 0;
+        let (cursor, end) = (self.reader.cursor().offset, self.stop(tape).offset);
+        if !is_waited_for {
+            if let Some(busy) = &mut self.busy {
+                busy.stall = None;
+                self.tidy();
+            }
+            return None;
+        }
+        let stall = &mut self.busy.get_or_insert_default().stall;
+        if let Some(stall) = stall {
+            stall.see(cursor, end, now, timeout);
+            return None;
+        }
+        let begun = Stall::begin(cursor, end, now, timeout);
+        *stall = Some(begun);
+        Some(begun.listed())
+    }
+
+    /// What is known of its being waited for, if it is.
+    pub fn stall_mut(&mut self) -> Option<&mut Stall> {
+        self.busy.as_mut()?.stall.as_mut()
+    }
+
+    /// Whether it is listed under this deadline as one who is waited for.
+    pub fn is_stall_listed(&self, deadline: Instant) -> bool {
+        let stall = self.busy.as_ref().and_then(|busy| busy.stall);
+        stall.is_some_and(|stall| stall.listed() == deadline)
+    }
+
     /// Writes what it is owed, if it takes output, and finds out what it needs next.
     pub fn settle(&mut self, tape: &Tape, now: Instant) -> Need {
         if self.output == Output::Writable && self.is_plain() && self.flush_plain(tape) {
@@ -269,12 +314,17 @@ impl<S: Socket> Connection<S> {
         }
     }
 
+    /// Whether it has to take something before more of it is heard.
+    pub fn is_held(&self, holds: Holds) -> bool {
+        self.private_bytes() >= holds.private_bytes_max || self.reader.holes_ahead() >= holds.holes_max
+    }
+
     /// Whether it is to be read though no event says so: it was held and may go on (or has left, and is only drained),
     /// or a write failed and what is left to read ends it.
-    pub fn wants_reading(&self, private_bytes_max: usize) -> bool {
+    pub fn wants_reading(&self, holds: Holds) -> bool {
         let is_present = matches!(self.phase, Phase::Present(_));
         match self.input {
-            Input::Held => !is_present || self.private_bytes() < private_bytes_max,
+            Input::Held => !is_present || !self.is_held(holds),
             Input::Drained => is_present && self.output == Output::Broken,
             Input::Queued | Input::Ended => false,
         }
@@ -455,7 +505,7 @@ impl<S: Socket> Connection<S> {
 
 impl Busy {
     fn is_empty(&self) -> bool {
-        self.intake.is_empty() && self.private.is_empty() && self.leaving.is_none()
+        self.intake.is_empty() && self.private.is_empty() && self.leaving.is_none() && self.stall.is_none()
     }
 }
 

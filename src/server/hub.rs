@@ -7,6 +7,7 @@
 
 mod hearing;
 mod silence;
+mod stalls;
 
 use std::collections::{TryReserveError, VecDeque};
 use std::fmt;
@@ -20,12 +21,12 @@ use slab::Slab;
 
 use super::brake::{Brake, Served};
 use super::config::{Config, Lag, PRIVATE_BYTES_MAX, SCRATCH_BYTES, Seats};
-use super::connection::{Connection, Handle, Input, Need, Output, Phase, Socket};
+use super::connection::{Connection, Handle, Holds, Input, Need, Output, Phase, Socket};
 use super::deadlines::Deadlines;
 use super::turn::Turn;
 use crate::relay::line::Framing;
 use crate::relay::notice;
-use crate::relay::reader::Pace;
+use crate::relay::reader::{HOLES_MAX, Pace};
 use crate::relay::room::Room;
 use crate::relay::tape::{Position, Tape};
 
@@ -90,6 +91,8 @@ struct Lists {
     far_behind: Vec<usize>,
     /// Who fell off the tail in this turn, and is to be let go for it.
     too_slow: Vec<usize>,
+    /// When those who are waited for must have taken enough.
+    stalls: Deadlines,
     /// Who is to be removed at the end of this turn.
     gone: Vec<usize>,
 }
@@ -98,8 +101,10 @@ struct Lists {
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     lag: Lag,
-    /// Private bytes after which a connection is not read until it takes some of them.
-    private_bytes_max: usize,
+    /// How long one who is waited for may take for what it must take; `None` where nobody is.
+    stall_timeout: Option<Duration>,
+    /// What makes a connection wait to be read.
+    holds: Holds,
     /// After how much silence what there is of a line is one, if it ever is.
     flush_after: Option<Duration>,
 }
@@ -123,18 +128,18 @@ impl<S: Socket> Hub<S> {
     /// # Errors
     /// When there is no memory for the tape.
     pub fn new(config: &Config, seats: Seats, now: Instant) -> Result<Hub<S>, TryReserveError> {
+        let brake = Brake::new(config.backlog_bytes, config.longest_line_bytes(), now);
         Ok(Hub {
             room: Room::new(config.room_options())?,
             connections: Slab::new(),
             lists: Lists::default(),
-            brake: Brake::new(config.backlog_bytes, config.longest_line_bytes(), now),
+            brake: match config.lag {
+                Lag::Skip | Lag::Disconnect => brake,
+                Lag::Wait => brake.with_wall(config.backlog_bytes, config.longest_line_bytes()),
+            },
             turn: Turn::new(0),
             framing: config.framing(),
-            limits: Limits {
-                lag: config.lag,
-                private_bytes_max: PRIVATE_BYTES_MAX.max(4 * config.longest_line_bytes()),
-                flush_after: config.flush_after,
-            },
+            limits: Limits::of(config),
             seats,
             console: None,
             is_stop_wanted: false,
@@ -201,12 +206,13 @@ impl<S: Socket> Hub<S> {
             self.see_off(key, end, now);
         } else {
             let seconds = self.seconds(now);
-            let welcome = self.room.join(key, seconds);
+            let welcome = self.room.join(key, seconds, !self.brake.is_at_wall());
             self.brake.spend(welcome.announced);
             info!("client-{} came from {}; {} present", welcome.number, Peer::of(&stream), self.room.clients());
             let mut connection = Connection::present(stream, welcome.number, welcome.seat, welcome.reader);
             connection.tell(&welcome.private);
             self.lists.touch(key, &mut connection);
+            self.see_newcomer(key, &connection);
             self.connections.insert(connection);
         }
     }
@@ -252,7 +258,6 @@ impl<S: Socket> Hub<S> {
             }
             self.settled = tape.end();
         }
-        self.brake.see_slowest(self.slowest_bytes_behind());
         for key in mem::take(&mut self.lists.too_slow) {
             // Whose screen is stuck can still speak and act: the operator goes on, and is told what it missed.
             if self.console == Some(key) {
@@ -260,6 +265,8 @@ impl<S: Socket> Hub<S> {
             }
             self.depart(key, &Why::TooSlow, now);
         }
+        self.end_stalls(now);
+        self.brake.see_slowest(self.slowest_bytes_behind());
         // Not earlier: one who takes something in this very turn has a new grace.
         self.end_graces(now);
         self.end_old_refusals();
@@ -272,13 +279,20 @@ impl<S: Socket> Hub<S> {
         if is_unsettled || self.can_hear() {
             return Wake::Now;
         }
-        let next_period = (!self.lists.readable.is_empty()).then(|| self.brake.next_period());
-        let deadlines = [next_period, self.graces.next(), self.silences.next()];
+        // At the wall it is one who takes something that wakes us, or the end of the patience with one who does not.
+        let is_braked = !self.lists.readable.is_empty() && !self.brake.is_at_wall();
+        let deadlines = [
+            is_braked.then(|| self.brake.next_period()),
+            self.graces.next(),
+            self.silences.next(),
+            self.lists.stalls.next(),
+        ];
         deadlines.into_iter().flatten().min().map_or(Wake::OnEvent, Wake::At)
     }
 
     /// Tells all that the server is shutting down, and lets them go.
     pub fn shut_down(&mut self, now: Instant) {
+        // Even at the wall: a line is never so long that this would not go there, too.
         let stop = self.room.announce_shutdown();
         let keys: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
         for key in keys {
@@ -290,10 +304,24 @@ impl<S: Socket> Hub<S> {
 
     /// Whether somebody waits to be heard who may be, in a turn that begins now.
     fn can_hear(&self) -> bool {
+        let is_at_wall = self.brake.is_at_wall();
         let may_talk = |handle: &Handle| {
-            self.connections.get(handle.key).is_none_or(|connection| self.brake.may_talk_next_turn(connection.served))
+            self.connections.get(handle.key).is_none_or(|connection| match connection.phase {
+                // At the wall, only what leavers send is heard, and dropped.
+                _ if is_at_wall => !matches!(connection.phase, Phase::Present(_)),
+                _ => self.brake.may_talk_next_turn(connection.served),
+            })
         };
-        self.brake.may_talk_next_turn(Served::default()) && self.lists.readable.iter().any(may_talk)
+        (is_at_wall || self.brake.may_talk_next_turn(Served::default())) && self.lists.readable.iter().any(may_talk)
+    }
+
+    /// Takes note of how far behind a newcomer is who is to be shown what was said before.
+    fn see_newcomer(&mut self, key: usize, connection: &Connection<S>) {
+        let bytes_behind = connection.healthy_bytes_behind(self.room.tape());
+        if bytes_behind > self.brake.threshold() {
+            self.lists.far_behind.push(key);
+            self.brake.see_newcomer(bytes_behind);
+        }
     }
 
     /// How far behind the slowest healthy reader is, if that is far, in bytes. Since the last look at everyone, only
@@ -319,7 +347,7 @@ impl<S: Socket> Hub<S> {
     fn depart(&mut self, key: usize, why: &Why, now: Instant) {
         let connection = &mut self.connections[key];
         let Phase::Present(seat) = connection.phase else { return };
-        let left = self.room.leave(seat);
+        let left = self.room.leave(seat, !self.brake.is_at_wall());
         self.brake.spend(left.announced);
         let present = self.room.clients();
         let peer = if self.console == Some(key) { Peer::Console } else { Peer::of(connection.stream()) };
@@ -400,6 +428,23 @@ impl<S: Socket> Hub<S> {
     }
 }
 
+impl Limits {
+    fn of(config: &Config) -> Limits {
+        let waits = config.lag == Lag::Wait;
+        Limits {
+            lag: config.lag,
+            stall_timeout: waits.then_some(config.stall_timeout),
+            holds: Holds {
+                private_bytes_max: PRIVATE_BYTES_MAX.max(4 * config.longest_line_bytes()),
+                // One more would cost it lines, which is right for who talks without reading, but not where nobody is to
+                // lose any.
+                holes_max: if waits { HOLES_MAX } else { usize::MAX },
+            },
+            flush_after: config.flush_after,
+        }
+    }
+}
+
 impl Lists {
     fn queue<S: Socket>(&mut self, key: usize, connection: &mut Connection<S>) {
         connection.input = Input::Queued;
@@ -435,8 +480,13 @@ impl Lists {
             Need::Flush => self.touch(key, connection),
             Need::Removal => self.remove(key, connection),
         }
-        if connection.wants_reading(limits.private_bytes_max) {
+        if connection.wants_reading(limits.holds) {
             self.queue(key, connection);
+        }
+        if let Some(timeout) = limits.stall_timeout
+            && let Some(deadline) = connection.watch_stall(tape, now, timeout)
+        {
+            self.stalls.push(deadline, Handle { key, number: connection.number() });
         }
     }
 

@@ -132,7 +132,12 @@ impl Client {
 
     /// What it received since this was last asked.
     pub(crate) fn received(&self) -> String {
-        String::from_utf8(std::mem::take(&mut self.peer.borrow_mut().received)).unwrap()
+        String::from_utf8(self.received_bytes()).unwrap()
+    }
+
+    /// The same, where it may stop in the middle of a character.
+    pub(crate) fn received_bytes(&self) -> Vec<u8> {
+        std::mem::take(&mut self.peer.borrow_mut().received)
     }
 
     pub(crate) fn is_ended(&self) -> bool {

@@ -30,7 +30,8 @@ impl<S: Socket> Hub<S> {
     pub(super) fn hear_all(&mut self, now: Instant) {
         let mut held = VecDeque::new();
         for _ in 0..self.lists.readable.len() {
-            if self.brake.is_spent() || self.turn.is_spent() {
+            // At the wall it may take long until somebody may talk again: what leavers send is dropped all the same.
+            if (self.brake.is_spent() && !self.brake.is_at_wall()) || self.turn.is_spent() {
                 break;
             }
             let Some(handle) = self.lists.readable.pop_front() else { break };
@@ -152,7 +153,7 @@ impl<S: Socket> Hub<S> {
             if is_over || talker.tape_bytes_left == 0 || self.turn.is_reply_spent() {
                 return Some(Input::Queued);
             }
-            if connection.private_bytes() >= self.limits.private_bytes_max {
+            if connection.is_held(self.limits.holds) {
                 return Some(Input::Held);
             }
             let line = decoder.next(input, self.framing)?;
@@ -198,7 +199,7 @@ impl<S: Socket> Hub<S> {
             Outcome::ToldAll(span) => self.charge(talker, span),
             Outcome::Reply(reply) => self.tell(talker.key, &reply),
             Outcome::Tell { to, message, told, untold } => {
-                let others_max = self.limits.private_bytes_max / 2;
+                let others_max = self.limits.holds.private_bytes_max / 2;
                 let other = self.connections.get(to);
                 let takes_it = other.is_some_and(|other| other.has_room_for(message.len(), others_max));
                 if takes_it {

@@ -87,7 +87,7 @@ impl Party {
     }
 
     fn join(&mut self, key: usize) -> usize {
-        let welcome = self.room.join(key, self.now);
+        let welcome = self.room.join(key, self.now, true);
         let name = format!("client-{}", welcome.number);
         assert!(self.last_number.is_none_or(|last| last < welcome.number), "numbers are not reused");
         self.last_number = Some(welcome.number);
@@ -117,7 +117,7 @@ impl Party {
     }
 
     fn leave(&mut self, at: usize) {
-        let left = self.room.leave(self.members[at].seat);
+        let left = self.room.leave(self.members[at].seat, true);
         assert_eq!((&left.name, left.stop.offset), (&self.members[at].name, self.seen_bytes));
         let added = self.added();
         assert_eq!(added.len() as u64, left.announced);

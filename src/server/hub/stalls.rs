@@ -1,0 +1,36 @@
+//! How nobody is waited for for ever (`--lag wait`).
+//!
+//! Only who is behind is listed, under the time at which it must have taken enough ([`Stall`](crate::server::stall::Stall)).
+//! One who has gets a later time when that one comes up. One who has not is let go; the operator, whose screen may be
+//! stuck and who can still act, goes on and is told what it missed.
+
+use std::time::Instant;
+
+use super::{Hub, Why};
+use crate::server::connection::{Phase, Socket};
+
+impl<S: Socket> Hub<S> {
+    /// Stops waiting for those who have stalled.
+    pub(super) fn end_stalls(&mut self, now: Instant) {
+        while let Some((time, handle)) = self.lists.stalls.pop_due(now) {
+            let Some(connection) = self.connections.get_mut(handle.key) else { continue };
+            if connection.number() != handle.number || !connection.is_stall_listed(time) {
+                continue;
+            }
+            if let Some(later) = connection.stall_mut().and_then(|stall| stall.list_again(now)) {
+                self.lists.stalls.push(later, handle);
+            } else if self.console == Some(handle.key) {
+                connection.reader.give_up(self.room.tape().end());
+                self.lists.touch(handle.key, connection);
+            } else if let Phase::Present(_) = connection.phase {
+                self.depart(handle.key, &Why::TooSlow, now);
+            } else {
+                self.lists.remove(handle.key, connection);
+            }
+        }
+        let connections = &self.connections;
+        self.lists.stalls.tidy(connections.len(), |time, handle| {
+            connections.get(handle.key).is_some_and(|connection| connection.is_stall_listed(time))
+        });
+    }
+}
