@@ -183,7 +183,7 @@ mod flags {
 
     #[test]
     fn bad_flags_end_it_with_2() {
-        let bad: [&[&str]; 27] = [
+        let bad: [&[&str]; 33] = [
             &["--bogus"],
             &["stray"],
             &["--listen"],
@@ -209,9 +209,16 @@ mod flags {
             &["--backlog", ""],
             &["--console=maybe"],
             &["--flush-after", "0"],
+            &["--rate", "-1"],
+            &["--rate", "1000001"],
+            &["--rate", "5", "--burst", "0"],
+            // A burst of no rate, and a patience with nobody.
+            &["--burst", "5"],
             &["--stall-timeout", "5"],
             &["--stall-timeout", "0", "--lag", "wait"],
             &["--stall-timeout", "5", "--lag", "disconnect"],
+            &["--idle-timeout", "soon"],
+            &["--idle-timeout", "99999999999"],
         ];
         for flags in bad {
             let output = run(&Server::builder().flags(["--listen", "127.0.0.1:0"]).flags(flags));
@@ -233,7 +240,7 @@ mod flags {
         let output = run(&Server::builder().flags(["--help"]));
         let help = String::from_utf8(output.stdout).expect("UTF-8");
         assert_eq!(output.status.code(), Some(0));
-        let flags = "listen greeting history audience announce-up-to backlog lag stall-timeout max-clients \
+        let flags = "listen greeting history audience announce-up-to backlog lag stall-timeout rate burst idle-timeout max-clients \
                      max-line flush-after log-level";
         for flag in flags.split(' ') {
             assert!(help.contains(&format!("--{flag} ")), "--{flag} in {help}");

@@ -210,6 +210,35 @@ fn while_the_room_waits_nobody_turns_for_nothing() {
 }
 
 #[test]
+fn notices_wait_for_nobody_and_cost_nobody_a_line() {
+    let idle_timeout = Some(Duration::from_secs(5));
+    let mut world = World::new(&Config { announce_up_to: 10_000, idle_timeout, backlog_bytes: 16 * 1024, ..waiting() });
+    let (ana, bob) = (world.connect(), world.connect());
+    world.says(&bob, "hello\n");
+    ana.received();
+    bob.received();
+    bob.takes(0);
+    ana.sends(numbered(0, 20_000));
+    world.hub.on_ready(ana.key, READABLE);
+    run_for(&mut world, Duration::from_secs(1));
+    // Whom the room does not see come, nor go for having said nothing.
+    let guests: Vec<Client> = (0..900).map(|_| world.connect_silently()).collect();
+    run_for(&mut world, Duration::from_secs(9));
+    assert!(guests.iter().all(Client::is_ended));
+    world.makes_room(&bob, 64 * 1024);
+    let mut taken = bob.received();
+    let all = relayed("client-1", 0, 20_000);
+    while taken.lines().filter(|line| !line.starts_with('*')).count() < 20_000 {
+        world.makes_room(&bob, 20_000);
+        run_for(&mut world, Duration::from_millis(10));
+        taken += &bob.received();
+        assert!(!taken.contains("missed"));
+    }
+    let said: String = taken.lines().filter(|line| !line.starts_with('*')).map(|line| format!("{line}\n")).collect();
+    assert_eq!(said, all);
+}
+
+#[test]
 fn a_shutdown_at_the_wall_costs_nobody_a_line() {
     let mut world = World::new(&waiting());
     let (ana, bob) = (world.connect(), world.connect());

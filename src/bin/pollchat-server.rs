@@ -11,8 +11,9 @@ use log::{LevelFilter, warn};
 use pollchat::inherited::complain;
 use pollchat::relay::room::Audience;
 use pollchat::server::config::{
-    BACKLOG_BYTES_MAX, Config, FLUSH_AFTER_MS_MAX, LINE_BYTES_CEILING, Lag, SECONDS_MAX, STALL_TIMEOUT,
+    BACKLOG_BYTES_MAX, Config, FLUSH_AFTER_MS_MAX, LINE_BYTES_CEILING, Lag, RATE_MAX, SECONDS_MAX, STALL_TIMEOUT,
 };
+use pollchat::server::rate::Rate;
 use pollchat::server::{Error, Server};
 
 /// Relays every line of one client to all the others, marked with who said it
@@ -60,6 +61,22 @@ struct Flags {
     #[arg(long, value_name = "SECONDS", env = "POLLCHAT_STALL_TIMEOUT", hide_env_values = true)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=SECONDS_MAX))]
     stall_timeout: Option<u64>,
+
+    /// How many lines a client may say in a second, commands included; who has said more is not read until it may go on
+    /// (0: any number)
+    #[arg(long, value_name = "LINES/S", env = "POLLCHAT_RATE", hide_env_values = true, default_value_t = 0)]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=i64::from(RATE_MAX)))]
+    rate: u32,
+
+    /// How many lines it may say at once after a time of silence; only with `--rate` [default: as many as in a second]
+    #[arg(long, value_name = "LINES", env = "POLLCHAT_BURST", hide_env_values = true)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(RATE_MAX)))]
+    burst: Option<u32>,
+
+    /// Who has never said anything is let go after this time (0: never)
+    #[arg(long, value_name = "SECONDS", env = "POLLCHAT_IDLE_TIMEOUT", hide_env_values = true, default_value_t = 0)]
+    #[arg(value_parser = clap::value_parser!(u64).range(0..=SECONDS_MAX))]
+    idle_timeout: u64,
 
     /// More are refused with a line [default: the open-file limit less 32]
     #[arg(long, value_name = "N", env = "POLLCHAT_MAX_CLIENTS", hide_env_values = true)]
@@ -128,6 +145,9 @@ fn run(config: &Config) -> Result<(), Error> {
 /// Takes the flags as a configuration, or ends with a usage error.
 fn config(flags: Flags) -> Config {
     let usage = |text: String| Flags::command().error(ErrorKind::ValueValidation, text).exit();
+    if let Some(burst) = flags.burst.filter(|_| flags.rate == 0) {
+        usage(format!("--burst {burst}: it is the burst of a rate; name one with --rate"));
+    }
     if let Some(seconds) = flags.stall_timeout.filter(|_| !matches!(flags.lag, LagFlag::Wait)) {
         usage(format!("--stall-timeout {seconds}: nobody is waited for but with --lag wait"));
     }
@@ -148,6 +168,8 @@ fn config(flags: Flags) -> Config {
             LagFlag::Wait => Lag::Wait,
         },
         stall_timeout: flags.stall_timeout.map_or(STALL_TIMEOUT, Duration::from_secs),
+        rate: (flags.rate > 0).then(|| Rate::new(flags.rate, flags.burst.unwrap_or(flags.rate))),
+        idle_timeout: (flags.idle_timeout > 0).then(|| Duration::from_secs(flags.idle_timeout)),
         clients_max: flags.max_clients,
         line_bytes_max: flags.max_line,
         console: flags.console,

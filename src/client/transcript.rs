@@ -125,7 +125,7 @@ fn hear(line: &Line<'_>, end: End, buffer: &mut String, show: &mut impl FnMut(Sa
         Line::Text(raw) => (false, raw),
         Line::More(raw) => (true, raw),
         // Lines are cut here, not dropped.
-        Line::TooLong => return Heard::Talk,
+        Line::TooLong(_) => return Heard::Talk,
     };
     let text = clean(raw, buffer);
     show(Said { text, is_continued });

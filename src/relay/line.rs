@@ -12,8 +12,9 @@ pub enum Line<'a> {
     Text(&'a [u8]),
     /// A further piece of a line that was cut ([`Overlong::Cut`]).
     More(&'a [u8]),
-    /// The line that is arriving is over the limit ([`Overlong::Drop`]): said once, and all of the line is dropped.
-    TooLong,
+    /// The line that is arriving is over the limit ([`Overlong::Drop`]): said once, and all of the line is dropped. This
+    /// is its beginning, 64 bytes of it at least (or as many as it has).
+    TooLong(&'a [u8]),
 }
 
 /// What happens to a line over the limit.
@@ -33,6 +34,9 @@ pub struct Framing {
     /// What happens to a longer one.
     pub overlong: Overlong,
 }
+
+/// How much of a line that is dropped is handed out at least, in bytes: enough to see what its sender was about.
+const BEGINNING_BYTES: usize = 64;
 
 /// What one stream has sent of a line that has not ended yet.
 ///
@@ -81,7 +85,7 @@ impl LineDecoder {
                 return Some(match framing.overlong {
                     Overlong::Drop => {
                         *input = rest;
-                        self.drop_line(newline.is_some())
+                        self.drop_line(arrived, newline.is_some())
                     }
                     Overlong::Cut => self.cut_line(input, framing.line_bytes_max),
                 });
@@ -112,8 +116,8 @@ impl LineDecoder {
             Course::Dropped => None,
             _ if self.fragment.is_empty() => None,
             _ if over && framing.overlong == Overlong::Drop => {
-                self.fragment.clear();
-                Some(Line::TooLong)
+                self.handed_out = self.fragment.len();
+                Some(Line::TooLong(&self.fragment))
             }
             _ => {
                 // At most one byte over, and that one a CR: it stands at the end, where a cut shows it as well.
@@ -136,10 +140,15 @@ impl LineDecoder {
 
     /// Whether what there is of a line stops in the middle of a character, if it is UTF-8 at all.
     pub fn is_amid_character(&self) -> bool {
-        let fragment = &self.fragment[self.handed_out..];
+        let fragment = self.fragment();
         let end = &fragment[fragment.len().saturating_sub(3)..];
         let lead = end.iter().rposition(|byte| byte & 0xc0 != 0x80);
         lead.is_some_and(|lead| str::from_utf8(&end[lead..]).is_err_and(|error| error.error_len().is_none()))
+    }
+
+    /// What there is of a line that has not ended, as far as it is kept.
+    pub fn fragment(&self) -> &[u8] {
+        &self.fragment[self.handed_out..]
     }
 
     /// Whether nothing is kept: the stream stands between two lines.
@@ -169,10 +178,15 @@ impl LineDecoder {
         len > limit + 1 || (len == limit + 1 && last != Some(&b'\r'))
     }
 
-    fn drop_line(&mut self, ended: bool) -> Line<'static> {
-        self.fragment = Vec::new();
+    fn drop_line<'a, 'i: 'a>(&'a mut self, arrived: &'i [u8], ended: bool) -> Line<'a> {
         self.course = if ended { Course::Line } else { Course::Dropped };
-        Line::TooLong
+        if self.fragment.is_empty() {
+            return Line::TooLong(arrived);
+        }
+        let missing = BEGINNING_BYTES.saturating_sub(self.fragment.len()).min(arrived.len());
+        self.fragment.extend_from_slice(&arrived[..missing]);
+        self.handed_out = self.fragment.len();
+        Line::TooLong(&self.fragment)
     }
 
     fn cut_line(&mut self, input: &mut &[u8], limit: usize) -> Line<'_> {
@@ -249,7 +263,7 @@ mod tests {
         match line {
             Line::Text(bytes) => Said::Text(bytes.to_vec()),
             Line::More(bytes) => Said::More(bytes.to_vec()),
-            Line::TooLong => Said::TooLong,
+            Line::TooLong(_) => Said::TooLong,
         }
     }
 
@@ -340,6 +354,21 @@ mod tests {
         assert_eq!((told, decoder.heap_bytes()), (1, 0));
         let mut chunk = &b"\nok\n"[..];
         assert_eq!(decoder.next(&mut chunk, framing), Some(Line::Text(b"ok")));
+    }
+
+    #[test]
+    fn the_beginning_of_a_dropped_line_is_handed_out_however_it_came() {
+        let framing = Framing { line_bytes_max: 4, overlong: Overlong::Drop };
+        let line: Vec<u8> = (0..200).map(|at| b'a' + at % 26).collect();
+        for first in 0..=4 {
+            let mut decoder = LineDecoder::default();
+            let (mut head, mut tail) = line.split_at(first);
+            assert_eq!(decoder.next(&mut head, framing), None);
+            let Some(Line::TooLong(beginning)) = decoder.next(&mut tail, framing) else { panic!("cut at {first}") };
+            assert!(beginning.len() >= BEGINNING_BYTES && line.starts_with(beginning), "cut at {first}");
+            assert_eq!(decoder.next(&mut &b"\n"[..], framing), None);
+            assert_eq!(decoder.heap_bytes(), 0);
+        }
     }
 
     #[test]

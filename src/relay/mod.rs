@@ -6,4 +6,5 @@ pub mod name;
 pub mod notice;
 pub mod reader;
 pub mod room;
+pub mod stranger;
 pub mod tape;

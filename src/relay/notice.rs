@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
+use super::stranger::Stranger;
+
 /// The farewell: the conversation is over.
 pub const FAREWELL: &str = "FIN\n";
 
@@ -39,6 +41,16 @@ pub fn missed(lines: u64) -> String {
 /// What one is told whom the server lets go because it reads too slowly.
 pub fn too_slow() -> String {
     reply(format_args!("you read too slowly: goodbye"))
+}
+
+/// What one is told whose first words are those of another protocol.
+pub fn stranger(protocol: Stranger) -> String {
+    reply(format_args!("this is a chat relay and speaks no {protocol}: goodbye"))
+}
+
+/// What one is told who never said anything.
+pub fn never_said_anything(seconds: u64) -> String {
+    reply(format_args!("you have said nothing for {seconds} {}: goodbye", plural(seconds, "second")))
 }
 
 /// What one is told whom the operator removes.

@@ -92,7 +92,10 @@ pub struct Room {
 struct Member {
     number: ClientNumber,
     name: Option<Box<Name>>,
-    lines: u64,
+    /// How many lines it said; four billion stand for any more.
+    lines: u32,
+    /// Whether it ever said anything, were it only to the server.
+    has_spoken: bool,
     /// When it came, in seconds of the caller's clock.
     came: u32,
     /// What the caller knows it by: a key that fits into 32 bits, or the member would take 40 bytes.
@@ -241,12 +244,15 @@ impl Room {
         let folded = name.folded().into();
         let seat = self.seat(number, Some(Box::new(name)), key, now);
         self.chosen.insert(folded, seat);
+        self.members[seat.index()].has_spoken = true;
         Welcome { seat, number, reader: Reader::at(self.tape.end()), private, announced: 0 }
     }
 
     /// Hears one clean line of the member on `seat`, at `now` in seconds of the caller's clock.
     pub fn hear(&mut self, seat: Seat, line: &str, now: u32) -> Outcome {
-        match Command::parse(line) {
+        let command = Command::parse(line);
+        self.members[seat.index()].has_spoken |= !matches!(command, Command::Nothing);
+        match command {
             Command::Nothing => Outcome::Nothing,
             Command::Leave if self.is_operator(seat) => Outcome::Stop,
             Command::Leave => Outcome::Leave,
@@ -286,14 +292,20 @@ impl Room {
         self.tape.announce(&["the server is shutting down"]).end
     }
 
-    /// What one is told whose line is over the limit.
-    pub fn too_long(&self) -> String {
+    /// Whether the member on `seat` ever said anything, were it only to the server.
+    pub fn has_spoken(&self, seat: Seat) -> bool {
+        self.member(seat).has_spoken
+    }
+
+    /// Hears that the member on `seat` said a line over the limit; returns what it is told.
+    pub fn hear_too_long(&mut self, seat: Seat) -> String {
+        self.members[seat.index()].has_spoken = true;
         reply(format_args!("line too long (over {} bytes): not relayed", self.options.line_bytes_max))
     }
 
     fn seat(&mut self, number: ClientNumber, name: Option<Box<Name>>, key: usize, now: u32) -> Seat {
         let key = u32::try_from(key).expect("keys of fewer connections than a u32 counts");
-        let member = Member { number, name, lines: 0, came: now, key };
+        let member = Member { number, name, lines: 0, has_spoken: false, came: now, key };
         let seat = u32::try_from(self.members.insert(member)).expect("fewer members than a u32 counts");
         let seat = Seat(seat.to_ne_bytes());
         self.order.push(seat);
@@ -302,7 +314,7 @@ impl Room {
 
     fn say(&mut self, seat: Seat, text: &str) -> Outcome {
         let member = &mut self.members[seat.index()];
-        member.lines += 1;
+        member.lines = member.lines.saturating_add(1);
         self.mark.clear();
         let _ = write!(self.mark, "{}> ", member.shown());
         match self.options.audience {
@@ -343,7 +355,10 @@ impl Room {
         for member in self.order.iter().take(WHO_ROWS_MAX).map(|&seat| self.member(seat)) {
             let (shown, lines) = (member.shown(), member.lines);
             let minutes = now.saturating_sub(member.came) / 60;
-            notice(&mut rows, format_args!("here: {shown}, {lines} {}, {minutes} min", plural(lines, "line")));
+            notice(
+                &mut rows,
+                format_args!("here: {shown}, {lines} {}, {minutes} min", plural(u64::from(lines), "line")),
+            );
         }
         if let Some(more) = self.present().checked_sub(WHO_ROWS_MAX).filter(|&more| more > 0) {
             notice(&mut rows, format_args!("and {} more", Grouped(more)));

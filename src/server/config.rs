@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::rate::Rate;
 use crate::PORT;
 use crate::relay::line::{Framing, Overlong};
 use crate::relay::room::{Audience, Options};
@@ -72,6 +73,12 @@ pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest time that can be asked for, in seconds: a year. A deadline is a point in time, and has to be one.
 pub const SECONDS_MAX: u64 = 366 * 24 * 60 * 60;
 
+/// The highest rate, and the largest burst, that can be asked for, in lines (a second).
+pub const RATE_MAX: u32 = 1_000_000;
+
+/// What the log says about a kind of stranger, it says at most this often.
+pub const STRANGERS_LOG_PERIOD: Duration = Duration::from_secs(60);
+
 /// What happens to one who falls off the tail of the tape, or is about to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lag {
@@ -103,6 +110,10 @@ pub struct Config {
     pub lag: Lag,
     /// With [`Lag::Wait`], how long one may take for [`STALL_BYTES`], or for all it is owed, before it is let go.
     pub stall_timeout: Duration,
+    /// How much each client may say; `None` for as much as it likes.
+    pub rate: Option<Rate>,
+    /// How long one may be here without ever saying anything; `None` for ever.
+    pub idle_timeout: Option<Duration>,
     /// How many clients there may be; `None` for as many as there are descriptors.
     pub clients_max: Option<usize>,
     /// The longest line as received, in bytes, its end not counted.
@@ -124,6 +135,8 @@ impl Default for Config {
             backlog_bytes: BACKLOG_BYTES,
             lag: Lag::default(),
             stall_timeout: STALL_TIMEOUT,
+            rate: None,
+            idle_timeout: None,
             clients_max: None,
             line_bytes_max: LINE_BYTES_MAX,
             console: false,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::brake::Served;
 use super::config::{FLUSH_BYTES_MAX, GRACE};
 use super::intake::Intake;
+use super::rate::Rate;
 use super::stall::Stall;
 use crate::relay::notice;
 use crate::relay::reader::{Pace, Reader, Slices};
@@ -46,6 +47,8 @@ pub enum Input {
     Queued,
     /// There may be more, but it is not read before it takes some of the replies that it provoked, or of what was said.
     Held,
+    /// There may be more, but it has said as much of late as it may.
+    Throttled,
     /// To its end.
     Ended,
 }
@@ -189,9 +192,9 @@ impl<S: Socket> Connection<S> {
     }
 
     /// Keeps what was received and not heard yet.
-    pub fn put_intake(&mut self, intake: Intake) {
-        if intake.is_empty() {
-            self.tidy();
+    pub fn put_intake(&mut self, mut intake: Intake, now: Instant) {
+        if intake.tidy(now) {
+            self.tidy(now);
         } else {
             self.busy.get_or_insert_default().intake = intake;
         }
@@ -270,7 +273,7 @@ impl<S: Socket> Connection<S> {
         if !is_waited_for {
             if let Some(busy) = &mut self.busy {
                 busy.stall = None;
-                self.tidy();
+                self.tidy(now);
             }
             return None;
         }
@@ -295,6 +298,11 @@ impl<S: Socket> Connection<S> {
         stall.is_some_and(|stall| stall.listed() == deadline)
     }
 
+    /// When it may go on talking, if it talks faster than it may.
+    pub fn next_line_at(&self, rate: Rate, now: Instant) -> Option<Instant> {
+        self.busy.as_ref()?.intake.bucket.next_at(rate, now)
+    }
+
     /// Writes what it is owed, if it takes output, and finds out what it needs next.
     pub fn settle(&mut self, tape: &Tape, now: Instant) -> Need {
         if self.output == Output::Writable && self.is_plain() && self.flush_plain(tape) {
@@ -304,7 +312,7 @@ impl<S: Socket> Connection<S> {
             self.flush(tape, now);
         }
         self.reader.tidy(tape);
-        self.tidy();
+        self.tidy(now);
         match (self.phase, self.output) {
             (Phase::Present(_), Output::Writable) if self.is_owed(tape) => Need::Flush,
             (Phase::Leaving | Phase::Parting, Output::Writable) => Need::Flush,
@@ -325,6 +333,7 @@ impl<S: Socket> Connection<S> {
         let is_present = matches!(self.phase, Phase::Present(_));
         match self.input {
             Input::Held => !is_present || !self.is_held(holds),
+            Input::Throttled => !is_present,
             Input::Drained => is_present && self.output == Output::Broken,
             Input::Queued | Input::Ended => false,
         }
@@ -496,16 +505,17 @@ impl<S: Socket> Connection<S> {
         }
     }
 
-    fn tidy(&mut self) {
-        if self.busy.as_ref().is_some_and(|busy| busy.is_empty()) {
+    fn tidy(&mut self, now: Instant) {
+        if self.busy.as_mut().is_some_and(|busy| busy.tidy(now)) {
             self.busy = None;
         }
     }
 }
 
 impl Busy {
-    fn is_empty(&self) -> bool {
-        self.intake.is_empty() && self.private.is_empty() && self.leaving.is_none() && self.stall.is_none()
+    /// Whether nothing is kept that is still of account at `now`.
+    fn tidy(&mut self, now: Instant) -> bool {
+        self.intake.tidy(now) && self.private.is_empty() && self.leaving.is_none() && self.stall.is_none()
     }
 }
 

@@ -6,6 +6,7 @@
 //! reach a newcomer who was given their key.
 
 mod hearing;
+mod limits;
 mod silence;
 mod stalls;
 
@@ -16,18 +17,20 @@ use std::mem;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use log::info;
+use log::{Level, info, log};
 use slab::Slab;
 
 use super::brake::{Brake, Served};
 use super::config::{Config, Lag, PRIVATE_BYTES_MAX, SCRATCH_BYTES, Seats};
 use super::connection::{Connection, Handle, Holds, Input, Need, Output, Phase, Socket};
 use super::deadlines::Deadlines;
+use super::rate::Rate;
 use super::turn::Turn;
 use crate::relay::line::Framing;
 use crate::relay::notice;
 use crate::relay::reader::{HOLES_MAX, Pace};
 use crate::relay::room::Room;
+use crate::relay::stranger::Stranger;
 use crate::relay::tape::{Position, Tape};
 
 /// What `poll` found out about one socket.
@@ -72,6 +75,12 @@ pub struct Hub<S> {
     graces: Deadlines,
     /// When silence will have ended the lines that some have begun.
     silences: Deadlines,
+    /// When those who talk faster than they may can go on.
+    throttled: Deadlines,
+    /// When newcomers must have said something, where they must.
+    silent_newcomers: Deadlines,
+    /// When it was last logged that somebody spoke another protocol.
+    stranger_logged: Option<Instant>,
     /// Up to where the tape was when everyone was last given their share.
     settled: Position,
     /// What all reading reads into.
@@ -105,6 +114,10 @@ struct Limits {
     stall_timeout: Option<Duration>,
     /// What makes a connection wait to be read.
     holds: Holds,
+    /// How much each client may say.
+    rate: Option<Rate>,
+    /// How long one may be here without ever saying anything.
+    idle_timeout: Option<Duration>,
     /// After how much silence what there is of a line is one, if it ever is.
     flush_after: Option<Duration>,
 }
@@ -118,6 +131,8 @@ enum Why {
     /// A write failed, and nothing is left to read.
     Unwritable,
     TooSlow,
+    NeverSaidAnything,
+    Stranger(Stranger),
     /// The operator wished it.
     Removed,
 }
@@ -147,6 +162,9 @@ impl<S: Socket> Hub<S> {
             refused: Vec::new(),
             graces: Deadlines::default(),
             silences: Deadlines::default(),
+            throttled: Deadlines::default(),
+            silent_newcomers: Deadlines::default(),
+            stranger_logged: None,
             settled: Position::default(),
             scratch: vec![0; SCRATCH_BYTES].into(),
             cleaned: String::new(),
@@ -213,6 +231,7 @@ impl<S: Socket> Hub<S> {
             connection.tell(&welcome.private);
             self.lists.touch(key, &mut connection);
             self.see_newcomer(key, &connection);
+            self.expect_words(Handle { key, number: connection.number() }, now);
             self.connections.insert(connection);
         }
     }
@@ -233,6 +252,7 @@ impl<S: Socket> Hub<S> {
     pub fn react(&mut self, now: Instant) {
         self.brake.begin_turn(now);
         self.hear_silent(now);
+        self.hear_throttled(now);
         self.turn = Turn::new(self.lists.readable.len());
         self.hear_all(now);
     }
@@ -267,6 +287,7 @@ impl<S: Socket> Hub<S> {
         }
         self.end_stalls(now);
         self.brake.see_slowest(self.slowest_bytes_behind());
+        self.end_silent_newcomers(now);
         // Not earlier: one who takes something in this very turn has a new grace.
         self.end_graces(now);
         self.end_old_refusals();
@@ -285,6 +306,8 @@ impl<S: Socket> Hub<S> {
             is_braked.then(|| self.brake.next_period()),
             self.graces.next(),
             self.silences.next(),
+            self.throttled.next(),
+            self.silent_newcomers.next(),
             self.lists.stalls.next(),
         ];
         deadlines.into_iter().flatten().min().map_or(Wake::OnEvent, Wake::At)
@@ -351,12 +374,22 @@ impl<S: Socket> Hub<S> {
         self.brake.spend(left.announced);
         let present = self.room.clients();
         let peer = if self.console == Some(key) { Peer::Console } else { Peer::of(connection.stream()) };
-        info!("{} left ({why}; {peer}); {present} present", left.name);
+        let level = if let Why::Stranger(_) = why { Level::Debug } else { Level::Info };
+        log!(level, "{} left ({why}; {peer}); {present} present", left.name);
         match why {
             Why::Farewell | Why::EndOfInput => self.see_off(key, left.stop, now),
             Why::TooSlow => {
                 connection.reader.give_up(left.stop);
                 connection.tell(&notice::too_slow());
+                self.see_off(key, left.stop, now);
+            }
+            Why::NeverSaidAnything => {
+                let idle_timeout = self.limits.idle_timeout.unwrap_or_default();
+                connection.tell(&notice::never_said_anything(idle_timeout.as_secs()));
+                self.see_off(key, left.stop, now);
+            }
+            Why::Stranger(protocol) => {
+                connection.tell(&notice::stranger(*protocol));
                 self.see_off(key, left.stop, now);
             }
             Why::Removed => {
@@ -440,6 +473,8 @@ impl Limits {
                 // lose any.
                 holes_max: if waits { HOLES_MAX } else { usize::MAX },
             },
+            rate: config.rate,
+            idle_timeout: config.idle_timeout,
             flush_after: config.flush_after,
         }
     }
@@ -505,6 +540,8 @@ impl fmt::Display for Why {
             Why::Reset(error) => write!(f, "{error}"),
             Why::Unwritable => f.write_str("writing to it failed"),
             Why::TooSlow => f.write_str("read too slowly"),
+            Why::NeverSaidAnything => f.write_str("never said anything"),
+            Why::Stranger(protocol) => write!(f, "spoke {protocol}"),
             Why::Removed => f.write_str("removed by the operator"),
         }
     }

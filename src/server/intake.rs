@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::rate::Bucket;
 use crate::relay::line::LineDecoder;
 
 /// What was received and not heard yet.
@@ -15,6 +16,8 @@ pub struct Intake {
     pub received: Option<Instant>,
     /// The deadline that its silence was given, if it is listed under one.
     pub listed: Option<Instant>,
+    /// How much it has said of late, where that is limited.
+    pub bucket: Bucket,
 }
 
 impl Intake {
@@ -29,9 +32,9 @@ impl Intake {
         self.received.map(|received| received + times * flush_after)
     }
 
-    /// Whether nothing is kept.
-    pub fn is_empty(&self) -> bool {
-        self.decoder.is_empty() && self.parked.left().is_empty()
+    /// Whether nothing is kept that is still of account at `now`.
+    pub fn tidy(&mut self, now: Instant) -> bool {
+        self.bucket.tidy(now) && self.decoder.is_empty() && self.parked.left().is_empty()
     }
 }
 

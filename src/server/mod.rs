@@ -7,6 +7,7 @@ pub mod deadlines;
 pub mod hub;
 pub mod intake;
 pub mod listener;
+pub mod rate;
 pub mod stall;
 pub mod stream;
 pub mod turn;

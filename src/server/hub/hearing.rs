@@ -10,19 +10,23 @@ use log::debug;
 use super::{Hub, Why};
 use crate::relay::line::{Line, LineDecoder, clean};
 use crate::relay::room::{Outcome, Seat};
+use crate::relay::stranger::Stranger;
 use crate::relay::tape::Span;
 use crate::server::connection::{Input, Output, Phase, Socket};
 use crate::server::intake::{Intake, Parked};
+use crate::server::rate::{Bucket, Rate};
 use crate::server::turn::SHARE_BYTES_MIN;
 
 /// Who is being heard, and how much more of it in this turn.
 pub(super) struct Talker {
     pub(super) key: usize,
-    seat: Seat,
+    pub(super) seat: Seat,
     /// Bytes that it may still put on the tape; it is let finish the line in which it goes over.
     tape_bytes_left: u64,
     /// Bytes that may still be read of it.
     read_bytes_left: usize,
+    /// How much it may say, if that is limited.
+    pub(super) rate: Option<Rate>,
 }
 
 impl<S: Socket> Hub<S> {
@@ -54,6 +58,7 @@ impl<S: Socket> Hub<S> {
                 Input::Queued => self.lists.readable.push_back(handle),
                 // Its removal may have waited for this alone.
                 Input::Ended => self.lists.touch(handle.key, connection),
+                Input::Throttled => self.list_throttled(handle, now),
                 Input::Drained | Input::Held => {}
             }
         }
@@ -64,6 +69,7 @@ impl<S: Socket> Hub<S> {
 
     /// Hears one client: what was parked first, then what there is to read.
     fn hear(&mut self, key: usize, seat: Seat, now: Instant) -> Input {
+        let rate = self.rate_of(key);
         let connection = &mut self.connections[key];
         let allowance = self.brake.allowance(connection.served);
         let mut talker = Talker {
@@ -72,6 +78,7 @@ impl<S: Socket> Hub<S> {
             tape_bytes_left: allowance as u64,
             // Under the brake, no more than can be heard: what is read beyond that is kept in memory.
             read_bytes_left: self.turn.share().min(allowance.max(SHARE_BYTES_MIN)),
+            rate,
         };
         let mut intake = connection.take_intake();
         let input = match self.hear_parked(&mut talker, &mut intake, now) {
@@ -89,7 +96,7 @@ impl<S: Socket> Hub<S> {
             connection.served = self.brake.see_more(connection.served, bytes);
         }
         if let Phase::Present(_) = connection.phase {
-            connection.put_intake(intake);
+            connection.put_intake(intake, now);
         }
         input
     }
@@ -97,7 +104,7 @@ impl<S: Socket> Hub<S> {
     fn hear_parked(&mut self, talker: &mut Talker, intake: &mut Intake, now: Instant) -> Option<Input> {
         let mut rest = intake.parked.left();
         let parked = rest.len();
-        let stopped = self.hear_lines(talker, &mut intake.decoder, &mut rest, now);
+        let stopped = self.hear_lines(talker, &mut intake.decoder, &mut intake.bucket, &mut rest, now);
         let left = rest.len();
         self.turn.spend_read(parked - left);
         intake.parked.keep_last(left);
@@ -108,13 +115,13 @@ impl<S: Socket> Hub<S> {
         while talker.read_bytes_left > 0 {
             let connection = &mut self.connections[talker.key];
             match connection.read(&mut scratch[..talker.read_bytes_left]) {
-                Ok(0) => return self.hear_end(talker, &mut intake.decoder, now),
+                Ok(0) => return self.hear_end(talker, intake, now),
                 Ok(bytes) => {
                     talker.read_bytes_left -= bytes;
                     intake.received = Some(now);
                     self.turn.spend_read(bytes);
                     let mut rest = &scratch[..bytes];
-                    let stopped = self.hear_lines(talker, &mut intake.decoder, &mut rest, now);
+                    let stopped = self.hear_lines(talker, &mut intake.decoder, &mut intake.bucket, &mut rest, now);
                     intake.parked = Parked::new(rest);
                     if let Some(input) = stopped {
                         return input;
@@ -143,6 +150,7 @@ impl<S: Socket> Hub<S> {
         &mut self,
         talker: &mut Talker,
         decoder: &mut LineDecoder,
+        bucket: &mut Bucket,
         input: &mut &[u8],
         now: Instant,
     ) -> Option<Input> {
@@ -156,19 +164,35 @@ impl<S: Socket> Hub<S> {
             if connection.is_held(self.limits.holds) {
                 return Some(Input::Held);
             }
+            if talker.rate.is_some_and(|rate| bucket.next_at(rate, now).is_some()) {
+                return Some(Input::Throttled);
+            }
+            if !self.room.has_spoken(talker.seat)
+                && let Some(stranger) = Stranger::of_beginning([decoder.fragment(), input])
+            {
+                self.turn_away(talker.key, talker.seat, stranger, now);
+                continue;
+            }
             let line = decoder.next(input, self.framing)?;
+            if let Some(rate) = talker.rate {
+                bucket.charge(rate, now);
+            }
             self.hear_line(talker, &line, now);
         }
     }
 
     /// Hears the end of somebody's input: the last line if it was an orderly end, and a farewell.
-    fn hear_end(&mut self, talker: &mut Talker, decoder: &mut LineDecoder, now: Instant) -> Input {
+    fn hear_end(&mut self, talker: &mut Talker, intake: &mut Intake, now: Instant) -> Input {
         if self.connections[talker.key].output == Output::Broken {
             // After a failed write the kernel reports a reset as an end.
             self.depart(talker.key, &Why::Reset(io::ErrorKind::ConnectionReset.into()), now);
             return Input::Ended;
         }
-        if let Some(line) = decoder.finish(self.framing) {
+        if self.is_cut_request(talker, intake) {
+            self.turn_away(talker.key, talker.seat, Stranger::Http, now);
+            return Input::Ended;
+        }
+        if let Some(line) = intake.decoder.finish(self.framing) {
             self.hear_line(talker, &line, now);
         }
         self.depart(talker.key, &Why::EndOfInput, now);
@@ -177,15 +201,25 @@ impl<S: Socket> Hub<S> {
 
     pub(super) fn hear_line(&mut self, talker: &mut Talker, line: &Line<'_>, now: Instant) {
         let seconds = self.seconds(now);
+        let has_spoken = self.room.has_spoken(talker.seat);
+        let stranger = match line {
+            _ if has_spoken => None,
+            Line::Text(raw) | Line::More(raw) => Stranger::of_line(raw),
+            Line::TooLong(beginning) => Stranger::of_cut_line(beginning),
+        };
+        if let Some(stranger) = stranger {
+            self.turn_away(talker.key, talker.seat, stranger, now);
+            return;
+        }
         let outcome = match line {
             Line::Text(raw) | Line::More(raw) => {
                 let text = clean(raw, &mut self.cleaned);
                 debug!("{}: {text}", self.room.name(talker.seat));
                 self.room.hear(talker.seat, text, seconds)
             }
-            Line::TooLong => {
+            Line::TooLong(_) => {
                 debug!("{}: a line over {} bytes", self.room.name(talker.seat), self.framing.line_bytes_max);
-                Outcome::Reply(self.room.too_long())
+                Outcome::Reply(self.room.hear_too_long(talker.seat))
             }
         };
         match outcome {
@@ -214,6 +248,11 @@ impl<S: Socket> Hub<S> {
             }
             Outcome::Stop => self.is_stop_wanted = true,
         }
+    }
+
+    /// Whether what there is of a line that will have no end is the beginning of a request, and the first that one says.
+    pub(super) fn is_cut_request(&self, talker: &Talker, intake: &Intake) -> bool {
+        !self.room.has_spoken(talker.seat) && Stranger::of_cut_line(intake.decoder.fragment()).is_some()
     }
 
     /// Takes what was put on the tape off the budgets.

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use super::Hub;
 use super::hearing::Talker;
+use crate::relay::stranger::Stranger;
 use crate::server::connection::{Handle, Input, Socket};
 use crate::server::intake::Intake;
 
@@ -36,7 +37,14 @@ impl<S: Socket> Hub<S> {
     pub(super) fn hear_silence(&mut self, talker: &mut Talker, intake: &mut Intake, now: Instant) {
         let Some(time) = self.limits.flush_after.and_then(|flush_after| intake.silent_at(flush_after)) else { return };
         if time <= now {
+            if self.is_cut_request(talker, intake) {
+                self.turn_away(talker.key, talker.seat, Stranger::Http, now);
+                return;
+            }
             if let Some(line) = intake.decoder.break_off(self.framing) {
+                if let Some(rate) = talker.rate {
+                    intake.bucket.charge(rate, now);
+                }
                 self.hear_line(talker, &line, now);
             }
         } else if intake.listed.is_none_or(|listed| time < listed) {

@@ -73,7 +73,7 @@ fn said(line: &Line<'_>) -> Said {
     match line {
         Line::Text(bytes) => Said::Text(bytes.to_vec()),
         Line::More(bytes) => Said::More(bytes.to_vec()),
-        Line::TooLong => Said::TooLong,
+        Line::TooLong(_) => Said::TooLong,
     }
 }
 

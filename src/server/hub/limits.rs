@@ -1,0 +1,80 @@
+//! What is asked of each client: to say no more than it may (`--rate`), to say something at all (`--idle-timeout`), and
+//! to speak our protocol.
+
+use std::time::Instant;
+
+use log::info;
+
+use super::{Hub, Why};
+use crate::relay::room::Seat;
+use crate::relay::stranger::Stranger;
+use crate::server::config::STRANGERS_LOG_PERIOD;
+use crate::server::connection::{Handle, Input, Phase, Socket};
+use crate::server::rate::Rate;
+
+impl<S: Socket> Hub<S> {
+    /// How much the one with this key may say: the operator as much as it likes.
+    pub(super) fn rate_of(&self, key: usize) -> Option<Rate> {
+        self.limits.rate.filter(|_| self.console != Some(key))
+    }
+
+    /// Lists one who talks faster than it may under the time at which it may go on.
+    pub(super) fn list_throttled(&mut self, handle: Handle, now: Instant) {
+        let Some(rate) = self.limits.rate else { return };
+        let connections = &self.connections;
+        let is_throttled = |handle: Handle| {
+            let connection = connections.get(handle.key).filter(|connection| connection.number() == handle.number);
+            connection.is_some_and(|connection| connection.input == Input::Throttled)
+        };
+        self.throttled.tidy(connections.len(), |_, handle| is_throttled(handle));
+        let next = connections.get(handle.key).and_then(|connection| connection.next_line_at(rate, now));
+        self.throttled.push(next.unwrap_or(now), handle);
+    }
+
+    /// Has those heard who were throttled and may go on.
+    pub(super) fn hear_throttled(&mut self, now: Instant) {
+        while let Some((_, handle)) = self.throttled.pop_due(now) {
+            let Some(connection) = self.connections.get_mut(handle.key) else { continue };
+            if connection.number() == handle.number && connection.input == Input::Throttled {
+                self.lists.queue(handle.key, connection);
+            }
+        }
+    }
+
+    /// Gives a newcomer a time in which to say something, if there is one.
+    pub(super) fn expect_words(&mut self, handle: Handle, now: Instant) {
+        if let Some(idle_timeout) = self.limits.idle_timeout {
+            self.silent_newcomers.push(now + idle_timeout, handle);
+        }
+    }
+
+    /// Lets those go who never said anything.
+    pub(super) fn end_silent_newcomers(&mut self, now: Instant) {
+        while let Some((_, handle)) = self.silent_newcomers.pop_due(now) {
+            let Some(connection) = self.connections.get(handle.key) else { continue };
+            if connection.number() != handle.number {
+                continue;
+            }
+            if let Phase::Present(seat) = connection.phase
+                && !self.room.has_spoken(seat)
+            {
+                self.depart(handle.key, &Why::NeverSaidAnything, now);
+            }
+        }
+        let connections = &self.connections;
+        self.silent_newcomers.tidy(connections.len(), |_, handle| {
+            connections.get(handle.key).is_some_and(|connection| connection.number() == handle.number)
+        });
+    }
+
+    /// Lets one go who speaks another protocol.
+    pub(super) fn turn_away(&mut self, key: usize, seat: Seat, stranger: Stranger, now: Instant) {
+        // Anybody's browser can be made to come as often as a page likes: that must not fill the log.
+        let is_news = self.stranger_logged.is_none_or(|logged| now >= logged + STRANGERS_LOG_PERIOD);
+        if is_news {
+            self.stranger_logged = Some(now);
+            info!("{} speaks {stranger}: let go (said once a minute at most)", self.room.name(seat));
+        }
+        self.depart(key, &Why::Stranger(stranger), now);
+    }
+}
