@@ -20,7 +20,8 @@ use pollchat::server::{Error, Server};
 #[derive(Parser)]
 #[command(name = "pollchat-server", version, term_width = 100)]
 #[command(
-    after_help = "Clients are pollchat-client, nc or telnet. SIGINT and SIGTERM stop the server in good order.\n\
+    after_help = "Clients are pollchat-client, nc or telnet. SIGINT and SIGTERM stop the server in good order;\n\
+                        SIGUSR1 logs what was done so far.\n\
                         Exit codes: 0 stopped by a signal or the operator, 1 could not start or go on, 2 usage."
 )]
 struct Flags {

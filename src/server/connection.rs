@@ -12,7 +12,7 @@ use super::stall::Stall;
 use crate::relay::notice;
 use crate::relay::reader::{Pace, Reader, Slices};
 use crate::relay::room::{ClientNumber, Seat};
-use crate::relay::tape::{Position, Tape};
+use crate::relay::tape::{Position, Span, Tape};
 
 /// A non-blocking stream socket, as far as a connection needs one.
 pub trait Socket: Read + Write {
@@ -123,6 +123,15 @@ struct Busy {
     leaving: Option<Leaving>,
     /// While it is waited for.
     stall: Option<Stall>,
+}
+
+/// What falling off the tail of the tape cost one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overtaken {
+    /// Whether it had kept up until then.
+    pub is_new: bool,
+    /// How many lines of others it passed unseen.
+    pub missed_lines: u64,
 }
 
 /// What makes a connection wait to be read.
@@ -261,8 +270,23 @@ impl<S: Socket> Connection<S> {
     }
 
     /// Moves its place on if the tail of the tape has overtaken it.
-    pub fn keep_up(&mut self, tape: &Tape) -> Pace {
-        if self.takes_output() { self.reader.keep_up(tape, self.stop(tape)) } else { Pace::Keeping }
+    pub fn keep_up(&mut self, tape: &Tape) -> Option<Overtaken> {
+        if !self.takes_output() {
+            return None;
+        }
+        let stop = self.stop(tape);
+        self.overtaken_by(|reader| reader.keep_up(tape, stop))
+    }
+
+    /// Keeps it from being given what it just said itself.
+    pub fn skip_own(&mut self, span: Span) -> Option<Overtaken> {
+        self.overtaken_by(|reader| reader.skip_own(span))
+    }
+
+    fn overtaken_by(&mut self, step: impl FnOnce(&mut Reader) -> Pace) -> Option<Overtaken> {
+        let (is_new, missed_before) = (!self.reader.is_lagging(), self.reader.missed());
+        let is_overtaken = step(&mut self.reader) == Pace::Overtaken;
+        is_overtaken.then(|| Overtaken { is_new, missed_lines: self.reader.missed() - missed_before })
     }
 
     /// Sees whether it is waited for, and how far it has come. What it returns is a deadline that it is to be listed
@@ -303,13 +327,14 @@ impl<S: Socket> Connection<S> {
         self.busy.as_ref()?.intake.bucket.next_at(rate, now)
     }
 
-    /// Writes what it is owed, if it takes output, and finds out what it needs next.
-    pub fn settle(&mut self, tape: &Tape, now: Instant) -> Need {
-        if self.output == Output::Writable && self.is_plain() && self.flush_plain(tape) {
+    /// Writes what it is owed, if it takes output, and finds out what it needs next. What was written is added to
+    /// `sent_bytes`.
+    pub fn settle(&mut self, tape: &Tape, now: Instant, sent_bytes: &mut u64) -> Need {
+        if self.output == Output::Writable && self.is_plain() && self.flush_plain(tape, sent_bytes) {
             return Need::Nothing;
         }
         if self.output == Output::Writable {
-            self.flush(tape, now);
+            *sent_bytes += self.flush(tape, now) as u64;
         }
         self.reader.tidy(tape);
         self.tidy(now);
@@ -356,17 +381,19 @@ impl<S: Socket> Connection<S> {
     ///
     /// This is [`flush`](Connection::flush) in the case that decides what a delivery costs. The kernel has emptied the
     /// processor's caches of our code by the time it returns, so what counts is how little of it there is.
-    fn flush_plain(&mut self, tape: &Tape) -> bool {
+    fn flush_plain(&mut self, tape: &Tape, sent_bytes: &mut u64) -> bool {
         let Some(slice) = self.reader.owed_in_one(tape, tape.end().offset) else { return false };
         if slice.is_empty() {
             return true;
         }
         match self.stream.write(slice) {
             Ok(bytes) if bytes == slice.len() => {
+                *sent_bytes += bytes as u64;
                 self.reader.reach(tape.end());
                 true
             }
             Ok(bytes) => {
+                *sent_bytes += bytes as u64;
                 self.advance(bytes);
                 self.land(tape);
                 false
@@ -379,8 +406,8 @@ impl<S: Socket> Connection<S> {
     }
 
     /// Writes private lines first, then the tape, then the farewell; until there is nothing more, the socket takes no
-    /// more, or it is the turn of others.
-    fn flush(&mut self, tape: &Tape, now: Instant) {
+    /// more, or it is the turn of others. Returns how many bytes it wrote.
+    fn flush(&mut self, tape: &Tape, now: Instant) -> usize {
         let mut written = 0;
         let mut tape_written = 0;
         while written < FLUSH_BYTES_MAX {
@@ -418,6 +445,7 @@ impl<S: Socket> Connection<S> {
         if written > 0 {
             self.extend_grace(now);
         }
+        written
     }
 
     /// Writes once; `None` if it is owed nothing.
@@ -571,7 +599,7 @@ mod tests {
         for _ in 0..10_000 {
             connection.tell(&"x".repeat(1_024));
             connection.output = Output::Writable;
-            connection.settle(&tape, Instant::now());
+            connection.settle(&tape, Instant::now(), &mut 0);
         }
         let busy = connection.busy.as_ref().unwrap();
         assert_eq!(busy.private.len() - busy.private_sent, 32 * 1_024);

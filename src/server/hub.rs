@@ -22,13 +22,14 @@ use slab::Slab;
 
 use super::brake::{Brake, Served};
 use super::config::{Config, Lag, PRIVATE_BYTES_MAX, SCRATCH_BYTES, Seats};
-use super::connection::{Connection, Handle, Holds, Input, Need, Output, Phase, Socket};
+use super::connection::{Connection, Handle, Holds, Input, Need, Output, Overtaken, Phase, Socket};
 use super::deadlines::Deadlines;
+use super::figures::{Figures, Standing};
 use super::rate::Rate;
 use super::turn::Turn;
 use crate::relay::line::Framing;
 use crate::relay::notice;
-use crate::relay::reader::{HOLES_MAX, Pace};
+use crate::relay::reader::HOLES_MAX;
 use crate::relay::room::Room;
 use crate::relay::stranger::Stranger;
 use crate::relay::tape::{Position, Tape};
@@ -63,6 +64,7 @@ pub struct Hub<S> {
     turn: Turn,
     framing: Framing,
     limits: Limits,
+    figures: Figures,
     seats: Seats,
     /// The key of the operator's console, while there is one.
     console: Option<usize>,
@@ -110,6 +112,8 @@ struct Lists {
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     lag: Lag,
+    /// The size of the tape, in bytes.
+    backlog_bytes: usize,
     /// How long one who is waited for may take for what it must take; `None` where nobody is.
     stall_timeout: Option<Duration>,
     /// What makes a connection wait to be read.
@@ -120,6 +124,14 @@ struct Limits {
     idle_timeout: Option<Duration>,
     /// After how much silence what there is of a line is one, if it ever is.
     flush_after: Option<Duration>,
+}
+
+/// What settling a connection needs to know, and what it counts.
+struct Settling<'a> {
+    tape: &'a Tape,
+    limits: Limits,
+    figures: &'a mut Figures,
+    now: Instant,
 }
 
 /// Why somebody left.
@@ -155,6 +167,7 @@ impl<S: Socket> Hub<S> {
             turn: Turn::new(0),
             framing: config.framing(),
             limits: Limits::of(config),
+            figures: Figures::default(),
             seats,
             console: None,
             is_stop_wanted: false,
@@ -217,6 +230,7 @@ impl<S: Socket> Hub<S> {
         if self.is_full() {
             info!("refused {}: the server is full ({} clients)", Peer::of(&stream), self.seats.clients_max);
             let end = self.room.tape().end();
+            self.figures.refused.full += 1;
             let mut connection = Connection::refused(stream, end);
             connection.tell(&notice::full_house(self.seats.clients_max));
             self.connections.insert(connection);
@@ -226,6 +240,8 @@ impl<S: Socket> Hub<S> {
             let seconds = self.seconds(now);
             let welcome = self.room.join(key, seconds, !self.brake.is_at_wall());
             self.brake.spend(welcome.announced);
+            self.figures.came += 1;
+            self.figures.present_most = self.figures.present_most.max(self.room.clients());
             info!("client-{} came from {}; {} present", welcome.number, Peer::of(&stream), self.room.clients());
             let mut connection = Connection::present(stream, welcome.number, welcome.seat, welcome.reader);
             connection.tell(&welcome.private);
@@ -262,16 +278,17 @@ impl<S: Socket> Hub<S> {
     pub fn settle(&mut self, now: Instant) -> usize {
         let tape = self.room.tape();
         let touched = mem::take(&mut self.lists.touched);
+        let mut settling = Settling { tape, limits: self.limits, figures: &mut self.figures, now };
         if tape.end() == self.settled {
             for key in touched {
                 if let Some(connection) = self.connections.get_mut(key) {
-                    self.lists.settle(key, connection, tape, self.limits, now);
+                    self.lists.settle(key, connection, &mut settling);
                 }
             }
         } else {
             self.lists.far_behind.clear();
             for (key, connection) in &mut self.connections {
-                self.lists.settle(key, connection, tape, self.limits, now);
+                self.lists.settle(key, connection, &mut settling);
                 if connection.healthy_bytes_behind(tape) > self.brake.threshold() {
                     self.lists.far_behind.push(key);
                 }
@@ -311,6 +328,27 @@ impl<S: Socket> Hub<S> {
             self.lists.stalls.next(),
         ];
         deadlines.into_iter().flatten().min().map_or(Wake::OnEvent, Wake::At)
+    }
+
+    /// Learns how long a turn took.
+    pub fn note_turn(&mut self, took: Duration) {
+        self.figures.longest_turn = self.figures.longest_turn.max(took);
+    }
+
+    /// What was done so far, in a line. The longest turn is counted anew from here.
+    pub fn report(&mut self) -> String {
+        let (end, tail) = (self.room.tape().end(), self.room.tape().tail());
+        let report = self.figures.report(&Standing {
+            clients: self.room.clients(),
+            connections: self.connections.len(),
+            lines: end.line,
+            tape_bytes: end.offset,
+            held_bytes: end.offset - tail,
+            backlog_bytes: self.limits.backlog_bytes,
+            slowest_bytes_behind: self.slowest_bytes_behind(),
+        });
+        self.figures.longest_turn = Duration::ZERO;
+        report
     }
 
     /// Tells all that the server is shutting down, and lets them go.
@@ -376,6 +414,13 @@ impl<S: Socket> Hub<S> {
         let peer = if self.console == Some(key) { Peer::Console } else { Peer::of(connection.stream()) };
         let level = if let Why::Stranger(_) = why { Level::Debug } else { Level::Info };
         log!(level, "{} left ({why}; {peer}); {present} present", left.name);
+        match why {
+            Why::TooSlow => self.figures.refused.slow += 1,
+            Why::NeverSaidAnything => self.figures.refused.silent += 1,
+            Why::Stranger(stranger) => self.figures.count_stranger(*stranger),
+            Why::Removed => self.figures.refused.removed += 1,
+            Why::Farewell | Why::EndOfInput | Why::Reset(_) | Why::Unwritable => {}
+        }
         match why {
             Why::Farewell | Why::EndOfInput => self.see_off(key, left.stop, now),
             Why::TooSlow => {
@@ -466,6 +511,7 @@ impl Limits {
         let waits = config.lag == Lag::Wait;
         Limits {
             lag: config.lag,
+            backlog_bytes: config.backlog_bytes,
             stall_timeout: waits.then_some(config.stall_timeout),
             holds: Holds {
                 private_bytes_max: PRIVATE_BYTES_MAX.max(4 * config.longest_line_bytes()),
@@ -499,18 +545,13 @@ impl Lists {
     }
 
     /// Gives one connection its share, and puts it on the list of what it needs next.
-    fn settle<S: Socket>(
-        &mut self,
-        key: usize,
-        connection: &mut Connection<S>,
-        tape: &Tape,
-        limits: Limits,
-        now: Instant,
-    ) {
+    fn settle<S: Socket>(&mut self, key: usize, connection: &mut Connection<S>, settling: &mut Settling<'_>) {
+        let &mut Settling { tape, limits, now, .. } = settling;
         connection.is_touched = false;
-        let pace = connection.keep_up(tape);
-        self.note_pace(key, pace, limits.lag);
-        match connection.settle(tape, now) {
+        if let Some(lag) = connection.keep_up(tape) {
+            self.note_lag(key, lag, limits.lag, settling.figures);
+        }
+        match connection.settle(tape, now, &mut settling.figures.sent_bytes) {
             Need::Nothing => {}
             Need::Flush => self.touch(key, connection),
             Need::Removal => self.remove(key, connection),
@@ -525,8 +566,10 @@ impl Lists {
         }
     }
 
-    fn note_pace(&mut self, key: usize, pace: Pace, lag: Lag) {
-        if pace == Pace::Overtaken && lag == Lag::Disconnect {
+    fn note_lag(&mut self, key: usize, lag: Overtaken, policy: Lag, figures: &mut Figures) {
+        figures.lags += u64::from(lag.is_new);
+        figures.missed_lines += lag.missed_lines;
+        if policy == Lag::Disconnect {
             self.too_slow.push(key);
         }
     }

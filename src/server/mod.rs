@@ -4,6 +4,7 @@ pub mod brake;
 pub mod config;
 pub mod connection;
 pub mod deadlines;
+pub mod figures;
 pub mod hub;
 pub mod intake;
 pub mod listener;
@@ -21,7 +22,7 @@ use log::{info, warn};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 use rustix::process::{Resource, getrlimit, setrlimit};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 
 use config::{ACCEPTS_MAX, Config, EVENTS_MAX, SHUTDOWN_GRACE, Seats};
@@ -85,7 +86,7 @@ impl Server {
         let mut hub = Hub::new(config, seats, Instant::now())
             .map_err(|source| Error::Tape { bytes: config.backlog_bytes, source })?;
         let poll = Poll::new()?;
-        let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+        let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
         for (index, listener) in listeners.iter_mut().enumerate() {
             let token = Token(SIGNALS.0 + 1 + index);
@@ -137,6 +138,7 @@ impl Server {
             if self.hub.settle(now) > 0 {
                 self.listeners.iter_mut().for_each(|listener| listener.on_descriptor_freed(now));
             }
+            self.hub.note_turn(now.elapsed());
             if self.stop_at.is_some_and(|stop_at| self.hub.connections() == 0 || stop_at <= now) {
                 info!("stopped with {} connections open", self.hub.connections());
                 return Ok(());
@@ -189,7 +191,14 @@ impl Server {
     /// Handles what signals came; false if the server is to stop at once.
     fn on_signals(&mut self, now: Instant) -> bool {
         // Several that came together (a terminal's and a supervisor's, say) are one wish.
-        let wants_stop = self.signals.pending().filter(|&signal| signal != SIGHUP).count() > 0;
+        let mut wants_stop = false;
+        for signal in self.signals.pending() {
+            match signal {
+                SIGUSR1 => info!("{}", self.hub.report()),
+                SIGINT | SIGTERM => wants_stop = true,
+                _ => {}
+            }
+        }
         if wants_stop && self.stop_at.is_some() {
             return false;
         }

@@ -118,6 +118,7 @@ impl<S: Socket> Hub<S> {
                 Ok(0) => return self.hear_end(talker, intake, now),
                 Ok(bytes) => {
                     talker.read_bytes_left -= bytes;
+                    self.figures.received_bytes += bytes as u64;
                     intake.received = Some(now);
                     self.turn.spend_read(bytes);
                     let mut rest = &scratch[..bytes];
@@ -226,8 +227,9 @@ impl<S: Socket> Hub<S> {
             Outcome::Nothing => {}
             Outcome::Said(span) => {
                 let connection = &mut self.connections[talker.key];
-                let pace = connection.reader.skip_own(span);
-                self.lists.note_pace(talker.key, pace, self.limits.lag);
+                if let Some(lag) = connection.skip_own(span) {
+                    self.lists.note_lag(talker.key, lag, self.limits.lag, &mut self.figures);
+                }
                 self.charge(talker, span);
             }
             Outcome::ToldAll(span) => self.charge(talker, span),
@@ -279,6 +281,7 @@ impl<S: Socket> Hub<S> {
                 Ok(0) => return Input::Ended,
                 Ok(bytes) => {
                     left -= bytes;
+                    self.figures.received_bytes += bytes as u64;
                     self.turn.spend_read(bytes);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
