@@ -579,6 +579,28 @@ fn answers_take_turns_too() {
 }
 
 #[test]
+fn one_who_asks_again_and_again_has_one_answer_while_many_ask() {
+    let mut world = World::new(&quiet());
+    let (ana, bob) = (world.connect(), world.connect());
+    let askers: Vec<Client> = (0..400).map(|_| world.connect()).collect();
+    for asker in &askers {
+        asker.sends("/who\n".repeat(10));
+        world.hub.on_ready(asker.key, READABLE);
+    }
+    ana.sends("a word\n");
+    world.hub.on_ready(ana.key, READABLE);
+    let (mut answered, mut heard) = (0, String::new());
+    while heard.is_empty() {
+        world.turn();
+        answered += askers.iter().map(|asker| asker.received().matches("* 402 here").count()).sum::<usize>();
+        heard = bob.received();
+    }
+    assert_eq!(heard, "client-1> a word\n");
+    // Those of the turn in which it was heard come on top.
+    assert!(answered <= 500, "{answered} answers came first");
+}
+
+#[test]
 fn under_the_brake_a_person_is_heard_again_and_again() {
     let mut world = World::new(&quiet());
     let (reader, person, listener) = (world.connect(), world.connect(), world.connect());

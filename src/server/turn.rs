@@ -19,13 +19,15 @@ pub struct Turn {
     read_left: usize,
     reply_left: usize,
     share: usize,
+    reply_share: usize,
 }
 
 impl Turn {
     /// A turn in which `talkers` may have something to say.
     pub fn new(talkers: usize) -> Turn {
         let share = (READ_BYTES / (talkers + 1)).clamp(SHARE_BYTES_MIN, SCRATCH_BYTES);
-        Turn { read_left: READ_BYTES, reply_left: REPLY_BYTES, share }
+        let reply_share = (REPLY_BYTES / (talkers + 1)).max(1);
+        Turn { read_left: READ_BYTES, reply_left: REPLY_BYTES, share, reply_share }
     }
 
     /// Bytes that may be read of one talker now.
@@ -41,6 +43,12 @@ impl Turn {
     /// Whether nothing more is to be replied in this turn.
     pub fn is_reply_spent(&self) -> bool {
         self.reply_left == 0
+    }
+
+    /// Bytes of private replies that one talker may provoke now; it is given the one in which it goes over. So who asks
+    /// again and again has one answer while many ask, and then it is the turn of others.
+    pub fn reply_share(&self) -> usize {
+        self.reply_share
     }
 
     /// Takes what was read off the budget.

@@ -27,6 +27,8 @@ pub(super) struct Talker {
     read_bytes_left: usize,
     /// How much it may say, if that is limited.
     pub(super) rate: Option<Rate>,
+    /// Bytes of private replies that it may still provoke; it is given the one in which it goes over.
+    reply_bytes_left: usize,
 }
 
 impl<S: Socket> Hub<S> {
@@ -79,6 +81,7 @@ impl<S: Socket> Hub<S> {
             // Under the brake, no more than can be heard: what is read beyond that is kept in memory.
             read_bytes_left: self.turn.share().min(allowance.max(SHARE_BYTES_MIN)),
             rate,
+            reply_bytes_left: self.turn.reply_share(),
         };
         let mut intake = connection.take_intake();
         let input = match self.hear_parked(&mut talker, &mut intake, now) {
@@ -159,7 +162,8 @@ impl<S: Socket> Hub<S> {
             let connection = &self.connections[talker.key];
             // What follows a farewell is read and dropped.
             let is_over = !matches!(connection.phase, Phase::Present(_)) || self.is_stop_wanted;
-            if is_over || talker.tape_bytes_left == 0 || self.turn.is_reply_spent() {
+            let is_served = talker.tape_bytes_left == 0 || talker.reply_bytes_left == 0;
+            if is_over || is_served || self.turn.is_reply_spent() {
                 return Some(Input::Queued);
             }
             if connection.is_held(self.limits.holds) {
@@ -233,7 +237,7 @@ impl<S: Socket> Hub<S> {
                 self.charge(talker, span);
             }
             Outcome::ToldAll(span) => self.charge(talker, span),
-            Outcome::Reply(reply) => self.tell(talker.key, &reply),
+            Outcome::Reply(reply) => self.reply(talker, &reply),
             Outcome::Tell { to, message, told, untold } => {
                 let others_max = self.limits.holds.private_bytes_max / 2;
                 let other = self.connections.get(to);
@@ -241,11 +245,11 @@ impl<S: Socket> Hub<S> {
                 if takes_it {
                     self.tell(to, &message);
                 }
-                self.tell(talker.key, if takes_it { &told } else { &untold });
+                self.reply(talker, if takes_it { &told } else { &untold });
             }
             Outcome::Leave => self.depart(talker.key, &Why::Farewell, now),
             Outcome::Remove { who, done } => {
-                self.tell(talker.key, &done);
+                self.reply(talker, &done);
                 self.depart(who, &Why::Removed, now);
             }
             Outcome::Stop => self.is_stop_wanted = true,
@@ -262,6 +266,11 @@ impl<S: Socket> Hub<S> {
         talker.tape_bytes_left = talker.tape_bytes_left.saturating_sub(span.bytes());
         let served = &mut self.connections[talker.key].served;
         *served = self.brake.spend_for(*served, span.bytes());
+    }
+
+    fn reply(&mut self, talker: &mut Talker, lines: &str) {
+        talker.reply_bytes_left = talker.reply_bytes_left.saturating_sub(lines.len());
+        self.tell(talker.key, lines);
     }
 
     fn tell(&mut self, key: usize, lines: &str) {
