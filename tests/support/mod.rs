@@ -299,6 +299,12 @@ impl Server {
         fields.split_whitespace().skip(11).take(2).map(number).sum()
     }
 
+    /// Processor time that it has used, in nanoseconds: of its one thread.
+    pub fn cpu_nanoseconds(&self) -> u64 {
+        let schedstat = self.proc("schedstat");
+        schedstat.split(' ').next().and_then(|time| time.parse().ok()).expect("a number")
+    }
+
     /// How many descriptors it holds open.
     pub fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("the server runs").count()
