@@ -14,7 +14,7 @@ use super::reader::Reader;
 use super::tape::{Position, Span, Tape};
 
 /// How many rows `/who` shows at most.
-const WHO_ROWS_MAX: usize = 100;
+pub const WHO_ROWS_MAX: usize = 100;
 
 /// The number of a participant, never reused: it tells who wrote, whatever is reused elsewhere.
 ///

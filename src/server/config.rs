@@ -152,6 +152,11 @@ impl Config {
         3 * self.line_bytes_max + LINE_OVERHEAD_BYTES
     }
 
+    /// Private bytes after which a connection is not read until it takes some of them.
+    pub fn private_bytes_max(&self) -> usize {
+        PRIVATE_BYTES_MAX.max(4 * self.longest_line_bytes())
+    }
+
     /// How the input of a client is cut into lines.
     pub fn framing(&self) -> Framing {
         Framing { line_bytes_max: self.line_bytes_max, overlong: Overlong::Drop }

@@ -21,7 +21,7 @@ use log::{Level, info, log};
 use slab::Slab;
 
 use super::brake::{Brake, Served};
-use super::config::{Config, Lag, PRIVATE_BYTES_MAX, SCRATCH_BYTES, Seats};
+use super::config::{Config, Lag, SCRATCH_BYTES, Seats};
 use super::connection::{Connection, Handle, Holds, Input, Need, Output, Overtaken, Phase, Socket};
 use super::deadlines::Deadlines;
 use super::figures::{Figures, Standing};
@@ -514,7 +514,7 @@ impl Limits {
             backlog_bytes: config.backlog_bytes,
             stall_timeout: waits.then_some(config.stall_timeout),
             holds: Holds {
-                private_bytes_max: PRIVATE_BYTES_MAX.max(4 * config.longest_line_bytes()),
+                private_bytes_max: config.private_bytes_max(),
                 // One more would cost it lines, which is right for who talks without reading, but not where nobody is to
                 // lose any.
                 holes_max: if waits { HOLES_MAX } else { usize::MAX },

@@ -1,5 +1,6 @@
 //! The relay on mio: the outer loop, which waits and hands events to the [hub](hub::Hub).
 
+pub mod bounds;
 pub mod brake;
 pub mod config;
 pub mod connection;
@@ -25,6 +26,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 
+use bounds::Bounds;
 use config::{ACCEPTS_MAX, Config, EVENTS_MAX, SHUTDOWN_GRACE, Seats};
 use hub::{Hub, Readiness, Wake};
 use listener::Listener;
@@ -96,6 +98,13 @@ impl Server {
             hub.open_console(Stream::Console(Console::open(poll.registry(), CONSOLE)?), Instant::now());
         }
         info!("at most {} clients (open-file limit {open_files})", seats.clients_max);
+        let bounds = Bounds::of(config);
+        info!(
+            "at most {} MiB of memory: {} MiB, and {} KiB for each client that does its worst",
+            bounds.all(seats.clients_max) >> 20,
+            bounds.shared >> 20,
+            bounds.client() >> 10
+        );
         if seats.clients_max >= open_files {
             warn!("there are not enough descriptors for {} clients: some will have to wait", seats.clients_max);
         }

@@ -1,0 +1,88 @@
+//! What memory the limits add up to, at worst: for one client, whatever it does, and for all of them.
+//!
+//! The figures are of memory that is touched: what an allocator reserves beyond it by doubling costs address space alone.
+//! `tests/memory.rs` drives a server to each of these limits and holds it to them, and the README's table, too.
+
+use super::config::{Config, SCRATCH_BYTES, SEND_BUFFER_BYTES};
+use crate::relay::name::NAME_CHARS_MAX;
+use crate::relay::reader::HOLES_MAX;
+use crate::relay::room::WHO_ROWS_MAX;
+use crate::relay::tape::Span;
+
+/// What an idle client costs: its connection, its seat and its place in the order of seats.
+const IDLE_BYTES: usize = 128;
+
+/// What else one costs with which something is going on, beside what it holds: two boxes, a chosen name, its places on
+/// the lists and among the deadlines.
+const BOOKKEEPING_BYTES: usize = 2 * 1024;
+
+/// What a row of `/who` has beside the name: two numbers, and the words around them.
+const WHO_ROW_BYTES: usize = 64;
+
+/// The longest character in UTF-8.
+const CHAR_BYTES: usize = 4;
+
+/// What the program takes beside its tape and its clients: its code, its stack, what the allocator keeps.
+const PROGRAM_BYTES: usize = 8 * 1024 * 1024;
+
+/// By how much the kernel may go over the size of a send buffer: it asks whether there is room before it adds a segment.
+const SEGMENT_BYTES: usize = 64 * 1024;
+
+/// The most that a client can make the server hold, in bytes; each for itself, so that one who does all at once holds the
+/// sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// One who says nothing and has read all.
+    pub idle: usize,
+    /// What any other has besides.
+    pub bookkeeping: usize,
+    /// The beginning of a line.
+    pub fragment: usize,
+    /// What was read of it when a budget was spent.
+    pub parked: usize,
+    /// What it is told in private and does not take.
+    pub private: usize,
+    /// What of this others can make it hold.
+    pub private_of_others: usize,
+    /// Its own lines, in so far as they lie ahead of it.
+    pub holes: usize,
+    /// What the kernel holds of what it does not take.
+    pub send_buffer: usize,
+    /// What the server takes without any client.
+    pub shared: usize,
+}
+
+impl Bounds {
+    /// Those of a server that is set like this.
+    pub fn of(config: &Config) -> Bounds {
+        let private_bytes_max = config.private_bytes_max();
+        let who = WHO_ROWS_MAX * (CHAR_BYTES * NAME_CHARS_MAX + WHO_ROW_BYTES);
+        // It is asked whether there is room before the next line is heard, not before it is answered.
+        let waiting = private_bytes_max + who.max(config.longest_line_bytes());
+        Bounds {
+            idle: IDLE_BYTES,
+            bookkeeping: BOOKKEEPING_BYTES,
+            // With a CR that may end it; what the allocator reserves by doubling is not all untouched in pieces so small.
+            fragment: 2 * (config.line_bytes_max + 1),
+            parked: SCRATCH_BYTES,
+            // What was taken of it is let go once it is more than half.
+            private: 2 * waiting,
+            private_of_others: private_bytes_max / 2,
+            holes: HOLES_MAX * size_of::<Span>(),
+            // The kernel doubles what is asked for (socket(7)).
+            send_buffer: 2 * SEND_BUFFER_BYTES + SEGMENT_BYTES,
+            // A checkpoint for some of its bytes, and the scratch buffers, are little beside the program.
+            shared: config.backlog_bytes + config.backlog_bytes / 128 + PROGRAM_BYTES,
+        }
+    }
+
+    /// One client, in the server's own memory.
+    pub fn client(&self) -> usize {
+        self.idle + self.bookkeeping + self.fragment + self.parked + self.private + self.holes
+    }
+
+    /// All there is with so many clients, in the server's own memory.
+    pub fn all(&self, clients: usize) -> usize {
+        self.shared.saturating_add(clients.saturating_mul(self.client()))
+    }
+}
