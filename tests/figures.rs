@@ -34,7 +34,7 @@ fn a_new_server_has_done_nothing() {
     {
         assert_eq!(figure(&report, label), 0, "{label}");
     }
-    for label in ["full", "HTTP", "TLS", "silent", "slow", "removed", "tape", "slowest behind"] {
+    for label in ["full", "denied", "crowded", "HTTP", "TLS", "silent", "slow", "removed", "tape", "slowest behind"] {
         assert_eq!(figure(&report, label), 0, "{label}");
     }
     assert_eq!(figure(&report, "of"), 1024 * 1024);
@@ -105,6 +105,21 @@ fn who_is_refused_or_let_go_is_counted_by_reason() {
     let counts = ["HTTP", "TLS", "silent", "slow", "removed"].map(|label| figure(&report, label));
     assert_eq!(counts, [1, 1, 2, 0, 0], "{report}");
     assert!(figure(&report, "full") >= 1, "{report}");
+}
+
+#[test]
+fn who_is_refused_at_the_door_is_counted_by_reason() {
+    let server = Server::builder().flags(["--max-per-address", "1", "--announce-up-to", "0"]).go();
+    let _ana = server.join();
+    let mut crowded = server.connect();
+    crowded.expect("* too many connections from your address (at most 1)");
+    let report = ask(&server);
+    assert_eq!((figure(&report, "crowded"), figure(&report, "denied")), (1, 0), "{report}");
+    let server = Server::builder().flags(["--deny", "127.0.0.0/8"]).go();
+    let mut denied = server.connect();
+    denied.expect("* connections from your address are not allowed here");
+    let report = ask(&server);
+    assert_eq!((figure(&report, "crowded"), figure(&report, "denied")), (0, 1), "{report}");
 }
 
 #[test]

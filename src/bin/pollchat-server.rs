@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
+use ipnet::IpNet;
 use log::{LevelFilter, warn};
 use pollchat::inherited::complain;
 use pollchat::relay::room::Audience;
 use pollchat::server::config::{
     BACKLOG_BYTES_MAX, Config, FLUSH_AFTER_MS_MAX, LINE_BYTES_CEILING, Lag, RATE_MAX, SECONDS_MAX, STALL_TIMEOUT,
 };
+use pollchat::server::door::{Rules, parse_prefix};
 use pollchat::server::rate::Rate;
 use pollchat::server::{Error, Server};
 
@@ -83,6 +85,20 @@ struct Flags {
     #[arg(long, value_name = "N", env = "POLLCHAT_MAX_CLIENTS", hide_env_values = true)]
     #[arg(value_parser = parse_clients)]
     max_clients: Option<usize>,
+
+    /// How many may be in from one address at a time, or from one /64 of IPv6 (0: any number)
+    #[arg(long, value_name = "N", env = "POLLCHAT_MAX_PER_ADDRESS", hide_env_values = true, default_value_t = 0)]
+    max_per_address: usize,
+
+    /// Only those may come in; can be given several times [default: all]
+    #[arg(long, value_name = "CIDR", env = "POLLCHAT_ALLOW", value_delimiter = ',', hide_env_values = true)]
+    #[arg(value_parser = parse_prefix)]
+    allow: Vec<IpNet>,
+
+    /// Those may not come in, whoever is allowed; can be given several times [default: none]
+    #[arg(long, value_name = "CIDR", env = "POLLCHAT_DENY", value_delimiter = ',', hide_env_values = true)]
+    #[arg(value_parser = parse_prefix)]
+    deny: Vec<IpNet>,
 
     /// Longest line as received, its end not counted
     #[arg(long, value_name = "BYTES", env = "POLLCHAT_MAX_LINE", hide_env_values = true, default_value = "4096")]
@@ -172,6 +188,7 @@ fn config(flags: Flags) -> Config {
         rate: (flags.rate > 0).then(|| Rate::new(flags.rate, flags.burst.unwrap_or(flags.rate))),
         idle_timeout: (flags.idle_timeout > 0).then(|| Duration::from_secs(flags.idle_timeout)),
         clients_max: flags.max_clients,
+        door: Rules { allow: flags.allow, deny: flags.deny, per_address_max: flags.max_per_address },
         line_bytes_max: flags.max_line,
         console: flags.console,
         flush_after: flags.flush_after.map(Duration::from_millis),

@@ -33,6 +33,16 @@ pub fn full_house(clients_max: usize) -> String {
     reply(format_args!("the server is full ({} {clients})", Grouped(clients_max)))
 }
 
+/// What one is told from whose address nobody may come in.
+pub fn not_allowed() -> String {
+    reply(format_args!("connections from your address are not allowed here"))
+}
+
+/// What one is told from whose address `most` are in, and no more may.
+pub fn too_many_from_address(most: usize) -> String {
+    reply(format_args!("too many connections from your address (at most {})", Grouped(most)))
+}
+
 /// What one is told who missed lines.
 pub fn missed(lines: u64) -> String {
     reply(format_args!("you missed {lines} {}", plural(lines, "line")))

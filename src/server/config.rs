@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::door::Rules;
 use super::rate::Rate;
 use crate::PORT;
 use crate::relay::line::{Framing, Overlong};
@@ -116,6 +117,8 @@ pub struct Config {
     pub idle_timeout: Option<Duration>,
     /// How many clients there may be; `None` for as many as there are descriptors.
     pub clients_max: Option<usize>,
+    /// Who may come in, by address.
+    pub door: Rules,
     /// The longest line as received, in bytes, its end not counted.
     pub line_bytes_max: usize,
     /// Whether stdin and stdout are the operator's console.
@@ -138,6 +141,7 @@ impl Default for Config {
             rate: None,
             idle_timeout: None,
             clients_max: None,
+            door: Rules::default(),
             line_bytes_max: LINE_BYTES_MAX,
             console: false,
             flush_after: None,
@@ -182,7 +186,8 @@ pub struct Seats {
     pub clients_max: usize,
     /// Connections, beyond those, that have left the room and are still being given what they are owed.
     pub leavers_max: usize,
-    /// Connections, beyond those, that are being told that the house is full.
+    /// Connections, beyond those, that are being told that they cannot come in; for the rest of a turn in which old ones had
+    /// to make room, twice as many.
     pub refusals_max: usize,
 }
 

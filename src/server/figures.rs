@@ -31,6 +31,10 @@ pub struct Figures {
 pub struct Refused {
     /// The house was full.
     pub full: u64,
+    /// Its address was not allowed.
+    pub denied: u64,
+    /// Too many were in from its address.
+    pub crowded: u64,
     /// It spoke HTTP.
     pub http: u64,
     /// It spoke TLS.
@@ -88,7 +92,8 @@ impl Figures {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Refused { full, http, tls, silent, slow, removed } = self;
-        write!(f, "refused: full {full}, HTTP {http}, TLS {tls}, silent {silent}, slow {slow}, removed {removed}")
+        let Refused { full, denied, crowded, http, tls, silent, slow, removed } = self;
+        write!(f, "refused: full {full}, denied {denied}, crowded {crowded}, HTTP {http}, TLS {tls}")?;
+        write!(f, ", silent {silent}, slow {slow}, removed {removed}")
     }
 }

@@ -7,6 +7,7 @@
 
 mod hearing;
 mod limits;
+mod refusing;
 mod silence;
 mod stalls;
 
@@ -17,13 +18,14 @@ use std::mem;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use log::{Level, info, log};
+use log::{Level, debug, info, log};
 use slab::Slab;
 
 use super::brake::{Brake, Served};
 use super::config::{Config, Lag, SCRATCH_BYTES, Seats};
 use super::connection::{Connection, Handle, Holds, Input, Need, Output, Overtaken, Phase, Socket};
 use super::deadlines::Deadlines;
+use super::door::Door;
 use super::figures::{Figures, Standing};
 use super::rate::Rate;
 use super::turn::Turn;
@@ -33,6 +35,7 @@ use crate::relay::reader::HOLES_MAX;
 use crate::relay::room::Room;
 use crate::relay::stranger::Stranger;
 use crate::relay::tape::{Position, Tape};
+use refusing::{Passed, Reason};
 
 /// What `poll` found out about one socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,14 +69,16 @@ pub struct Hub<S> {
     limits: Limits,
     figures: Figures,
     seats: Seats,
+    /// Who may come in, unless everybody may.
+    door: Option<Door>,
     /// The key of the operator's console, while there is one.
     console: Option<usize>,
     /// Whether the operator wants the server to stop. Nothing that anybody says is heard after that.
     is_stop_wanted: bool,
     started: Instant,
-    /// Who is being refused.
+    /// Who is being refused, the oldest first; with those who are to be removed at the end of this turn.
     refused: Vec<usize>,
-    /// The grace times of those who leave. One that was extended is put back when it comes up.
+    /// The grace times of those who leave; the few who are refused are looked at one by one. One that was extended is put back when it comes up.
     graces: Deadlines,
     /// When silence will have ended the lines that some have begun.
     silences: Deadlines,
@@ -169,6 +174,7 @@ impl<S: Socket> Hub<S> {
             limits: Limits::of(config),
             figures: Figures::default(),
             seats,
+            door: Door::new(&config.door),
             console: None,
             is_stop_wanted: false,
             started: now,
@@ -224,31 +230,31 @@ impl<S: Socket> Hub<S> {
         self.console = Some(key);
     }
 
-    /// Takes a new connection in, or tells it that the house is full. It is not written to yet.
+    /// Takes a new connection in, or tells it why it cannot come in. It is not written to yet. One whom the kernel does not
+    /// know any more is closed, if the door would ask where it comes from.
     pub fn admit(&mut self, stream: S, now: Instant) {
-        let key = self.next_key();
-        if self.is_full() {
-            info!("refused {}: the server is full ({} clients)", Peer::of(&stream), self.seats.clients_max);
-            let end = self.room.tape().end();
-            self.figures.refused.full += 1;
-            let mut connection = Connection::refused(stream, end);
-            connection.tell(&notice::full_house(self.seats.clients_max));
-            self.connections.insert(connection);
-            self.refused.push(key);
-            self.see_off(key, end, now);
-        } else {
-            let seconds = self.seconds(now);
-            let welcome = self.room.join(key, seconds, !self.brake.is_at_wall());
-            self.brake.spend(welcome.announced);
-            self.figures.came += 1;
-            self.figures.present_most = self.figures.present_most.max(self.room.clients());
-            info!("client-{} came from {}; {} present", welcome.number, Peer::of(&stream), self.room.clients());
-            let mut connection = Connection::present(stream, welcome.number, welcome.seat, welcome.reader);
-            connection.tell(&welcome.private);
-            self.lists.touch(key, &mut connection);
-            self.see_newcomer(key, &connection);
-            self.expect_words(Handle { key, number: connection.number() }, now);
-            self.connections.insert(connection);
+        match self.pass_door(&stream) {
+            Passed::Gone(error) => debug!("gone before it came in: {error}"),
+            Passed::Refused(refusal) => self.refuse(stream, Reason::Door(refusal), now),
+            Passed::In(_) if self.is_full() => self.refuse(stream, Reason::FullHouse(self.seats.clients_max), now),
+            Passed::In(address) => {
+                let key = self.next_key();
+                if let (Some(door), Some(address)) = (&mut self.door, address) {
+                    door.let_in(key, address);
+                }
+                let seconds = self.seconds(now);
+                let welcome = self.room.join(key, seconds, !self.brake.is_at_wall());
+                self.brake.spend(welcome.announced);
+                self.figures.came += 1;
+                self.figures.present_most = self.figures.present_most.max(self.room.clients());
+                info!("client-{} came from {}; {} present", welcome.number, Peer::of(&stream), self.room.clients());
+                let mut connection = Connection::present(stream, welcome.number, welcome.seat, welcome.reader);
+                connection.tell(&welcome.private);
+                self.lists.touch(key, &mut connection);
+                self.see_newcomer(key, &connection);
+                self.expect_words(Handle { key, number: connection.number() }, now);
+                self.connections.insert(connection);
+            }
         }
     }
 
@@ -307,6 +313,7 @@ impl<S: Socket> Hub<S> {
         self.end_silent_newcomers(now);
         // Not earlier: one who takes something in this very turn has a new grace.
         self.end_graces(now);
+        self.end_graces_of_refused(now);
         self.end_old_refusals();
         self.remove_gone()
     }
@@ -322,6 +329,7 @@ impl<S: Socket> Hub<S> {
         let deadlines = [
             is_braked.then(|| self.brake.next_period()),
             self.graces.next(),
+            self.next_refusal_end(),
             self.silences.next(),
             self.throttled.next(),
             self.silent_newcomers.next(),
@@ -455,7 +463,8 @@ impl<S: Socket> Hub<S> {
         connection.leave(stop, now);
         self.lists.touch(key, connection);
         let handle = Handle { key, number: connection.number() };
-        if let Some(deadline) = connection.deadline() {
+        // Without a number, an entry would seem to be of whoever is refused next under the same key, and count for ever.
+        if let (Some(deadline), Some(_)) = (connection.deadline(), handle.number) {
             self.graces.push(deadline, handle);
         }
     }
@@ -488,6 +497,7 @@ impl<S: Socket> Hub<S> {
     }
 
     fn remove_gone(&mut self) -> usize {
+        let refused = self.refused.len();
         let gone = mem::take(&mut self.lists.gone);
         for &key in &gone {
             if self.connections.remove(key).number().is_none() {
@@ -496,6 +506,12 @@ impl<S: Socket> Hub<S> {
             if self.console == Some(key) {
                 self.console = None;
             }
+            if let Some(door) = &mut self.door {
+                door.let_out(key);
+            }
+        }
+        if self.refused.len() < refused {
+            self.forget_input_of_refused();
         }
         // Entries of those who did not need their grace are not looked for one by one.
         let connections = &self.connections;

@@ -5,6 +5,7 @@ pub mod brake;
 pub mod config;
 pub mod connection;
 pub mod deadlines;
+pub mod door;
 pub mod figures;
 pub mod hub;
 pub mod intake;

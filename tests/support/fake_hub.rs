@@ -25,6 +25,10 @@ pub(crate) enum Incoming {
 #[derive(Default)]
 pub(crate) struct Peer {
     pub(crate) incoming: VecDeque<Incoming>,
+    /// Where it comes from; `None` if the kernel does not know any more.
+    pub(crate) address: Option<SocketAddr>,
+    /// How often that was asked.
+    pub(crate) address_asked: usize,
     /// Bytes that the socket takes before it blocks.
     pub(crate) room: usize,
     /// What the next write fails with. It is said once, as the kernel does with some errors; and nobody should ask again.
@@ -96,7 +100,9 @@ impl Socket for FakeSocket {
     }
 
     fn peer_address(&self) -> io::Result<SocketAddr> {
-        Ok(SocketAddr::from(([127, 0, 0, 1], 1)))
+        let mut peer = self.0.borrow_mut();
+        peer.address_asked += 1;
+        peer.address.ok_or_else(|| ErrorKind::NotConnected.into())
     }
 }
 
@@ -184,7 +190,11 @@ impl World {
     }
 
     pub(crate) fn connect_silently(&mut self) -> Client {
-        let peer = Rc::new(RefCell::new(Peer { room: usize::MAX, ..Peer::default() }));
+        self.connect_from(Some(SocketAddr::from(([127, 0, 0, 1], 1))))
+    }
+
+    pub(crate) fn connect_from(&mut self, address: Option<SocketAddr>) -> Client {
+        let peer = Rc::new(RefCell::new(Peer { room: usize::MAX, address, ..Peer::default() }));
         let client = Client { key: self.hub.next_key(), peer: Rc::clone(&peer) };
         self.hub.admit(FakeSocket(peer), self.now);
         client

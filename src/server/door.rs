@@ -1,0 +1,276 @@
+//! Who may come in: by the address that one comes from, and by how many are in from there. No socket, no clock.
+//!
+//! A door that is open to all is none at all ([`Door::new`]): nobody is asked where they come from, and nothing is kept.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::num::NonZeroU64;
+
+use ipnet::{IpNet, Ipv4Net};
+
+/// Who may come in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// If there are any, nobody else may come in.
+    pub allow: Vec<IpNet>,
+    /// Those may not come in, whoever is allowed.
+    pub deny: Vec<IpNet>,
+    /// How many connections there may be from one address at a time, those who leave included; 0 for no limit.
+    pub per_address_max: usize,
+}
+
+/// Why somebody may not come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nobody may from there.
+    NotAllowed,
+    /// As many are in from there as there may be: so many.
+    TooMany(usize),
+}
+
+/// The rules, and who is in from where.
+///
+/// The count of an origin is the number of keys in `origins` that have it; one that is 0 is not kept. While connections
+/// are counted, this costs 8 bytes a place in the slab, and 17 bytes an origin with what the map keeps free: 20 to 40.
+#[derive(Debug)]
+pub struct Door {
+    rules: Rules,
+    counts: HashMap<Origin, u32>,
+    /// By the key of the connection: at its removal the kernel may not know any more who it was.
+    origins: Vec<Option<Origin>>,
+}
+
+/// What counts as one address: an IPv4 address, or the /64 of an IPv6 one, which is what one subscriber is given at least.
+///
+/// The complement of the /64; and an IPv4 address is in the place of ffff:ffff::/32. That is multicast, from where nobody
+/// comes, so that no two are the same; and all ones are no address that anybody has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Origin(NonZeroU64);
+
+impl Door {
+    /// A door with these rules; `None` if they let everybody in.
+    pub fn new(rules: &Rules) -> Option<Door> {
+        let has_rules = !rules.allow.is_empty() || !rules.deny.is_empty() || rules.per_address_max > 0;
+        let rules = Rules {
+            allow: rules.allow.iter().copied().map(canonical).collect(),
+            deny: rules.deny.iter().copied().map(canonical).collect(),
+            per_address_max: rules.per_address_max,
+        };
+        has_rules.then(|| Door { rules, counts: HashMap::new(), origins: Vec::new() })
+    }
+
+    /// Whether one more may come in from there. Looks at each prefix once at most.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn ask(&self, address: IpAddr) -> Result<(), Refusal> {
+        let address = address.to_canonical();
+        let is_in = |prefixes: &[IpNet]| prefixes.iter().any(|prefix| prefix.contains(&address));
+        if is_in(&self.rules.deny) || !(self.rules.allow.is_empty() || is_in(&self.rules.allow)) {
+            return Err(Refusal::NotAllowed);
+        }
+        let most = self.rules.per_address_max;
+        let count = self.counts.get(&Origin::of(address)).copied().unwrap_or(0);
+        if most > 0 && count as usize >= most { Err(Refusal::TooMany(most)) } else { Ok(()) }
+    }
+
+    /// Learns that the connection with this key has come in from there.
+    pub fn let_in(&mut self, key: usize, address: IpAddr) {
+        if self.rules.per_address_max == 0 {
+            return;
+        }
+        if self.origins.len() <= key {
+            self.origins.resize(key + 1, None);
+        }
+        let origin = Origin::of(address);
+        debug_assert!(self.origins[key].is_none(), "a key has one connection");
+        self.origins[key] = Some(origin);
+        *self.counts.entry(origin).or_default() += 1;
+    }
+
+    /// Learns that the connection with this key is gone, whether it was let in or not.
+    pub fn let_out(&mut self, key: usize) {
+        let Some(origin) = self.origins.get_mut(key).and_then(Option::take) else { return };
+        if let Some(count) = self.counts.get_mut(&origin) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&origin);
+            }
+        }
+    }
+}
+
+impl Origin {
+    fn of(address: IpAddr) -> Origin {
+        let bits = match address.to_canonical() {
+            IpAddr::V4(address) => u64::from(!address.to_bits()),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments().map(u64::from);
+                !(a << 48 | b << 32 | c << 16 | d)
+            }
+        };
+        Origin(NonZeroU64::new(bits).unwrap_or(NonZeroU64::MIN))
+    }
+}
+
+/// Takes an address, or a prefix as `10.0.0.0/8`; an address is a prefix of full length.
+///
+/// # Errors
+/// When it is neither.
+pub fn parse_prefix(text: &str) -> Result<IpNet, String> {
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse::<IpNet>().or_else(|_| address()).map_err(|_| "an address, or a prefix as 10.0.0.0/8".to_owned())
+}
+
+/// A prefix of IPv4-mapped IPv6 addresses is one of IPv4 addresses: these are what peers are known by.
+fn canonical(prefix: IpNet) -> IpNet {
+    const MAPPED_BITS: u8 = 96;
+    let as_v4 = |net: ipnet::Ipv6Net| {
+        let address = net.addr().to_ipv4_mapped()?;
+        Ipv4Net::new(address, net.prefix_len().checked_sub(MAPPED_BITS)?).ok()
+    };
+    match prefix {
+        IpNet::V6(net) => as_v4(net).map_or(prefix, IpNet::V4),
+        IpNet::V4(_) => prefix,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn door(allow: &[&str], deny: &[&str], per_address_max: usize) -> Door {
+        let prefixes = |texts: &[&str]| texts.iter().map(|text| parse_prefix(text).unwrap()).collect();
+        Door::new(&Rules { allow: prefixes(allow), deny: prefixes(deny), per_address_max }).unwrap()
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[track_caller]
+    fn assert_lets_in(door: &Door, addresses: &[&str]) {
+        addresses.iter().for_each(|address| assert_eq!(door.ask(ip(address)), Ok(()), "{address}"));
+    }
+
+    #[track_caller]
+    fn assert_turns_away(door: &Door, addresses: &[&str]) {
+        addresses.iter().for_each(|address| assert_eq!(door.ask(ip(address)), Err(Refusal::NotAllowed), "{address}"));
+    }
+
+    #[test]
+    fn rules_that_let_everybody_in_are_no_door() {
+        assert!(Door::new(&Rules::default()).is_none());
+    }
+
+    #[test]
+    fn who_is_denied_stays_out_and_all_others_come_in() {
+        let door = door(&[], &["192.0.2.0/24", "2001:db8::/32", "198.51.100.7"], 0);
+        assert_turns_away(&door, &["192.0.2.0", "192.0.2.255", "2001:db8:ffff::1", "198.51.100.7"]);
+        assert_lets_in(&door, &["192.0.3.0", "192.0.1.255", "2001:db9::", "198.51.100.6", "198.51.100.8", "::1"]);
+    }
+
+    #[test]
+    fn with_an_allowance_nobody_else_comes_in() {
+        let door = door(&["10.0.0.0/8", "fd00::/8"], &[], 0);
+        assert_lets_in(&door, &["10.0.0.0", "10.255.255.255", "fd12::1"]);
+        assert_turns_away(&door, &["9.255.255.255", "11.0.0.0", "fe80::1", "::1", "127.0.0.1"]);
+    }
+
+    #[test]
+    fn of_prefixes_that_overlap_the_denial_holds_whichever_is_longer() {
+        let within = door(&["10.0.0.0/8"], &["10.1.0.0/16"], 0);
+        assert_lets_in(&within, &["10.0.255.255", "10.2.0.0"]);
+        assert_turns_away(&within, &["10.1.0.0", "10.1.255.255", "11.0.0.1"]);
+        let around = door(&["10.1.0.0/16"], &["10.0.0.0/8"], 0);
+        assert_turns_away(&around, &["10.1.0.1", "10.2.0.1"]);
+        let twice = door(&["10.0.0.0/8", "10.1.0.0/16", "10.1.0.0/16"], &[], 0);
+        assert_lets_in(&twice, &["10.1.0.1", "10.2.0.1"]);
+    }
+
+    #[test]
+    fn everybody_of_one_family_can_be_meant() {
+        let only_v4 = door(&["0.0.0.0/0"], &[], 0);
+        assert_lets_in(&only_v4, &["127.0.0.1", "::ffff:127.0.0.1"]);
+        assert_turns_away(&only_v4, &["::1", "2001:db8::1"]);
+        let no_v6 = door(&[], &["::/0"], 0);
+        assert_lets_in(&no_v6, &["127.0.0.1", "::ffff:127.0.0.1"]);
+        assert_turns_away(&no_v6, &["::1", "2001:db8::1"]);
+    }
+
+    #[test]
+    fn a_mapped_address_matches_as_ipv4_on_either_side() {
+        let by_v4 = door(&[], &["192.0.2.0/24"], 0);
+        assert_turns_away(&by_v4, &["::ffff:192.0.2.1"]);
+        assert_lets_in(&by_v4, &["::ffff:192.0.3.1"]);
+        let by_mapped = door(&[], &["::ffff:192.0.2.0/120", "::ffff:198.51.100.7"], 0);
+        assert_turns_away(&by_mapped, &["192.0.2.1", "::ffff:192.0.2.1", "198.51.100.7"]);
+        assert_lets_in(&by_mapped, &["192.0.3.1", "198.51.100.6"]);
+    }
+
+    #[test]
+    fn the_bits_behind_a_prefix_do_not_matter() {
+        assert_turns_away(&door(&[], &["10.9.8.7/8"], 0), &["10.0.0.1"]);
+    }
+
+    #[test]
+    fn a_prefix_is_an_address_or_one_with_a_length() {
+        assert_eq!(parse_prefix("192.0.2.1"), parse_prefix("192.0.2.1/32"));
+        assert_eq!(parse_prefix("2001:db8::1"), parse_prefix("2001:db8::1/128"));
+        for text in
+            ["", "10.0.0.0/", "10.0.0.0/33", "::/129", "10.0/8", "/8", "10.0.0.0/-1", "example.org", "10.0.0.0 /8"]
+        {
+            assert!(parse_prefix(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn as_many_come_in_from_an_address_as_may_and_one_more_for_each_who_is_gone() {
+        let mut door = door(&[], &[], 2);
+        let (here, there) = (ip("192.0.2.1"), ip("192.0.2.2"));
+        for key in [0, 7] {
+            assert_eq!(door.ask(here), Ok(()));
+            door.let_in(key, here);
+        }
+        assert_eq!(door.ask(here), Err(Refusal::TooMany(2)));
+        assert_eq!(door.ask(there), Ok(()));
+        // Those were never let in, or are gone already.
+        [1, 6, 8, 1_000].into_iter().for_each(|key| door.let_out(key));
+        assert_eq!(door.ask(here), Err(Refusal::TooMany(2)));
+        door.let_out(7);
+        door.let_out(7);
+        assert_eq!(door.ask(here), Ok(()));
+        door.let_in(7, here);
+        assert_eq!(door.ask(here), Err(Refusal::TooMany(2)));
+        [0, 7].into_iter().for_each(|key| door.let_out(key));
+        assert!(door.counts.is_empty(), "of those who are gone nothing is kept");
+    }
+
+    #[test]
+    fn an_ipv6_client_counts_by_its_64_and_a_mapped_one_as_ipv4() {
+        let mut door = door(&[], &[], 1);
+        door.let_in(0, ip("2001:db8:0:1::1"));
+        door.let_in(1, ip("::ffff:192.0.2.1"));
+        for address in ["2001:db8:0:1:ffff::2", "192.0.2.1", "::ffff:192.0.2.1"] {
+            assert_eq!(door.ask(ip(address)), Err(Refusal::TooMany(1)), "{address}");
+        }
+        assert_lets_in(&door, &["2001:db8:0:2::1", "2001:db8:1:1::1", "192.0.2.2", "::1", "::ffff:192.0.2.2"]);
+    }
+
+    #[test]
+    fn no_two_origins_are_the_same() {
+        let texts = ["::1", "0.0.0.0", "0.0.0.1", "255.255.255.254", "0:0:0:1::", "0:0:c000:201::", "192.0.2.1"];
+        let origins = texts.map(|text| Origin::of(ip(text)));
+        for (index, origin) in origins.iter().enumerate() {
+            assert!(!origins[..index].contains(origin), "{}", texts[index]);
+        }
+        assert_eq!(size_of::<Option<Origin>>(), 8);
+    }
+
+    #[test]
+    fn who_is_not_counted_is_not_kept() {
+        let mut door = door(&[], &["192.0.2.1"], 0);
+        door.let_in(1_000, ip("192.0.2.2"));
+        assert!(door.counts.is_empty() && door.origins.capacity() == 0);
+    }
+}

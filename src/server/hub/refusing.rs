@@ -1,0 +1,121 @@
+//! How somebody is refused: asked at the door, told why not, and let go in good order; by a few at a time, however many
+//! come. So refusing costs a bounded number of descriptors, and no one whom the door lets in waits for one whom it does not.
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use log::info;
+
+use super::{Hub, Peer};
+use crate::relay::notice;
+use crate::server::connection::{Connection, Phase, Socket};
+use crate::server::door::Refusal;
+
+/// What the door said.
+pub(super) enum Passed {
+    /// It may come in, from there if that was asked.
+    In(Option<IpAddr>),
+    Refused(Refusal),
+    /// The kernel does not know any more where it came from: the connection is gone.
+    Gone(io::Error),
+}
+
+/// Why somebody cannot come in.
+#[derive(Clone, Copy)]
+pub(super) enum Reason {
+    /// All seats are taken: so many.
+    FullHouse(usize),
+    Door(Refusal),
+}
+
+impl<S: Socket> Hub<S> {
+    /// Asks at the door, if there is one.
+    pub(super) fn pass_door(&self, stream: &S) -> Passed {
+        let Some(door) = &self.door else { return Passed::In(None) };
+        match stream.peer_address() {
+            Ok(address) => match door.ask(address.ip()) {
+                Ok(()) => Passed::In(Some(address.ip())),
+                Err(refusal) => Passed::Refused(refusal),
+            },
+            Err(error) => Passed::Gone(error),
+        }
+    }
+
+    /// Tells one why it cannot come in, and lets it go; or just closes it, when as many are being told something already as
+    /// may be, and none of them has been told all.
+    pub(super) fn refuse(&mut self, stream: S, reason: Reason, now: Instant) {
+        let refused = &mut self.figures.refused;
+        match reason {
+            Reason::FullHouse(_) => refused.full += 1,
+            Reason::Door(Refusal::NotAllowed) => refused.denied += 1,
+            Reason::Door(Refusal::TooMany(_)) => refused.crowded += 1,
+        }
+        if !self.makes_room_for_refusal() {
+            info!("refused {} without a word: {reason}", Peer::of(&stream));
+            return;
+        }
+        info!("refused {}: {reason}", Peer::of(&stream));
+        let end = self.room.tape().end();
+        let mut connection = Connection::refused(stream, end);
+        connection.tell(&reason.notice());
+        let key = self.connections.insert(connection);
+        self.refused.push(key);
+        self.see_off(key, end, now);
+    }
+
+    /// When the grace of the first of those who are refused is over, if they take nothing until then.
+    pub(super) fn next_refusal_end(&self) -> Option<Instant> {
+        self.refused.iter().filter_map(|&key| self.connections.get(key)?.deadline()).min()
+    }
+
+    /// Gives up those who were refused and have taken nothing for the grace time.
+    pub(super) fn end_graces_of_refused(&mut self, now: Instant) {
+        for &key in &self.refused {
+            let connection = &mut self.connections[key];
+            if connection.deadline().is_some_and(|deadline| deadline <= now) {
+                self.lists.remove(key, connection);
+            }
+        }
+    }
+
+    /// Drops what is listed as input of those who were refused and are removed. They have no number: it would seem to be of
+    /// whoever is refused next under the same key, and be read once more in each turn for each of them.
+    pub(super) fn forget_input_of_refused(&mut self) {
+        let refused = &self.refused;
+        self.lists.readable.retain(|handle| handle.number.is_some() || refused.contains(&handle.key));
+    }
+
+    /// Whether one more can be told why it is refused, if need be instead of the oldest of those who were told all.
+    fn makes_room_for_refusal(&mut self) -> bool {
+        // Those who have made room already are still listed; but each of them did so for one who came.
+        if self.refused.len() < self.seats.refusals_max {
+            return true;
+        }
+        let connections = &mut self.connections;
+        let oldest = self.refused.iter().find(|&&key| connections[key].phase == Phase::Lingering);
+        oldest.map(|&key| self.lists.remove(key, &mut connections[key])).is_some()
+    }
+}
+
+impl Reason {
+    fn notice(self) -> String {
+        match self {
+            Reason::FullHouse(clients_max) => notice::full_house(clients_max),
+            Reason::Door(Refusal::NotAllowed) => notice::not_allowed(),
+            Reason::Door(Refusal::TooMany(most)) => notice::too_many_from_address(most),
+        }
+    }
+}
+
+/// For the log.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::FullHouse(clients_max) => write!(f, "the server is full ({clients_max} clients)"),
+            Reason::Door(Refusal::NotAllowed) => f.write_str("its address is not allowed"),
+            Reason::Door(Refusal::TooMany(most)) => write!(f, "{most} are in from its address"),
+        }
+    }
+}
