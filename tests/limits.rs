@@ -234,3 +234,90 @@ fn the_operator_may_begin_with_what_it_likes() {
     world.says(&console, "GET / HTTP/1.1\n");
     assert_eq!(ana.received(), "server> GET / HTTP/1.1\n");
 }
+
+#[test]
+fn who_has_something_to_say_does_not_wait_for_the_answers_of_others() {
+    let mut world = World::new(&Config { clients_max: Some(3_000), ..quiet() });
+    let (ana, bob) = (world.connect(), world.connect());
+    let crowd: Vec<Client> = (0..2_000).map(|_| world.connect_silently()).collect();
+    world.run();
+    crowd.iter().for_each(|asker| drop(asker.received()));
+    for asker in &crowd {
+        asker.sends("/who\n".repeat(3) + "/who");
+        asker.ends();
+        world.hub.on_ready(asker.key, READABLE);
+    }
+    ana.sends("hello\n");
+    world.hub.on_ready(ana.key, READABLE);
+    let turns = (1..).find(|_| {
+        world.turn();
+        !bob.received().is_empty()
+    });
+    assert!(turns.unwrap() <= 3, "{turns:?} turns: it waited for answers");
+    let answered = crowd.iter().filter(|asker| asker.peer.borrow().received.len() > 1_000).count();
+    assert!(answered < 500, "{answered} answers in {turns:?} turns: a turn stays short");
+    // Nor does one who talks on and on keep them from their answers.
+    for number in 0..1_000 {
+        ana.sends(format!("{number}\n"));
+        world.hub.on_ready(ana.key, READABLE);
+        world.turn();
+        assert_eq!(bob.received(), format!("client-1> {number}\n"), "at once");
+    }
+    world.run();
+    for asker in &crowd {
+        let answer = asker.received();
+        assert_eq!(answer.lines().filter(|line| line.ends_with(" here")).count(), 4, "all of its answers");
+        assert!(answer.ends_with("FIN\n"));
+    }
+}
+
+#[test]
+fn an_answer_that_the_end_of_input_asks_for_waits_like_any_other() {
+    for flush_after in [None, Some(Duration::from_millis(1))] {
+        let mut world = World::new(&Config { clients_max: Some(3_000), flush_after, ..quiet() });
+        let crowd: Vec<Client> = (0..1_000).map(|_| world.connect_silently()).collect();
+        world.run();
+        for asker in &crowd {
+            asker.received();
+            asker.sends("/who");
+            if flush_after.is_none() {
+                asker.ends();
+            }
+            world.hub.on_ready(asker.key, READABLE);
+        }
+        if flush_after.is_some() {
+            world.turn();
+            world.now += Duration::from_millis(1);
+        }
+        world.turn();
+        let answered: usize = crowd.iter().map(|asker| asker.peer.borrow().received.len()).sum();
+        assert!((100 * 1024..512 * 1024).contains(&answered), "{answered} bytes in a turn");
+        world.run();
+        for asker in &crowd {
+            assert!(asker.received().lines().any(|line| line.ends_with(" here")));
+        }
+    }
+}
+
+#[test]
+fn who_waits_for_an_answer_is_not_overtaken_by_those_who_ask_later() {
+    let mut world = World::new(&Config { clients_max: Some(3_000), ..quiet() });
+    let crowd: Vec<Client> = (0..1_000).map(|_| world.connect_silently()).collect();
+    world.run();
+    let (first, later) = crowd.split_at(300);
+    let ask = |world: &mut World, asker: &Client| {
+        asker.received();
+        asker.sends("/who\n");
+        world.hub.on_ready(asker.key, READABLE);
+    };
+    first.iter().for_each(|asker| ask(&mut world, asker));
+    world.turn();
+    for asker in later {
+        ask(&mut world, asker);
+    }
+    let waiting = |crowd: &[Client]| crowd.iter().filter(|asker| asker.peer.borrow().received.is_empty()).count();
+    while waiting(first) > 0 {
+        assert_eq!(waiting(later), later.len(), "nobody who asked later is answered before");
+        world.turn();
+    }
+}

@@ -1,5 +1,8 @@
 //! What a line asks for.
 
+/// What a line begins with that asks for something; twice, it is said.
+pub const COMMAND_BYTE: u8 = b'/';
+
 /// A clean line, read as what it asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Command<'a> {

@@ -47,6 +47,8 @@ pub enum Input {
     Queued,
     /// There may be more, but it is not read before it takes some of the replies that it provoked, or of what was said.
     Held,
+    /// There is more, a line that is to be answered, and others are answered first: it is on the list.
+    Asking,
     /// There may be more, but it has said as much of late as it may.
     Throttled,
     /// To its end.
@@ -360,7 +362,7 @@ impl<S: Socket> Connection<S> {
             Input::Held => !is_present || !self.is_held(holds),
             Input::Throttled => !is_present,
             Input::Drained => is_present && self.output == Output::Broken,
-            Input::Queued | Input::Ended => false,
+            Input::Queued | Input::Asking | Input::Ended => false,
         }
     }
 

@@ -32,7 +32,7 @@ use super::turn::Turn;
 use crate::relay::line::Framing;
 use crate::relay::notice;
 use crate::relay::reader::HOLES_MAX;
-use crate::relay::room::Room;
+use crate::relay::room::{Audience, Room};
 use crate::relay::stranger::Stranger;
 use crate::relay::tape::{Position, Tape};
 use refusing::{Passed, Reason};
@@ -101,6 +101,8 @@ pub struct Hub<S> {
 struct Lists {
     /// Who may have more to read, first in first out: edges are not repeated.
     readable: VecDeque<Handle>,
+    /// Who waits for an answer, first in first out.
+    asking: VecDeque<Handle>,
     /// Who is to be settled even if the tape does not move.
     touched: Vec<usize>,
     /// Who was far behind when everyone was last looked at, and is to lose nothing.
@@ -127,6 +129,8 @@ struct Limits {
     rate: Option<Rate>,
     /// How long one may be here without ever saying anything.
     idle_timeout: Option<Duration>,
+    /// Whether every line is answered in private, as an echo server does.
+    answers_all: bool,
     /// After how much silence what there is of a line is one, if it ever is.
     flush_after: Option<Duration>,
 }
@@ -169,7 +173,7 @@ impl<S: Socket> Hub<S> {
                 Lag::Skip | Lag::Disconnect => brake,
                 Lag::Wait => brake.with_wall(config.backlog_bytes, config.longest_line_bytes()),
             },
-            turn: Turn::new(0),
+            turn: Turn::new(0, 0),
             framing: config.framing(),
             limits: Limits::of(config),
             figures: Figures::default(),
@@ -275,7 +279,7 @@ impl<S: Socket> Hub<S> {
         self.brake.begin_turn(now);
         self.hear_silent(now);
         self.hear_throttled(now);
-        self.turn = Turn::new(self.lists.readable.len());
+        self.turn = Turn::new(self.lists.readable.len() + self.lists.asking.len(), self.connections.len());
         self.hear_all(now);
     }
 
@@ -325,7 +329,7 @@ impl<S: Socket> Hub<S> {
             return Wake::Now;
         }
         // At the wall it is one who takes something that wakes us, or the end of the patience with one who does not.
-        let is_braked = !self.lists.readable.is_empty() && !self.brake.is_at_wall();
+        let is_braked = self.lists.input().next().is_some() && !self.brake.is_at_wall();
         let deadlines = [
             is_braked.then(|| self.brake.next_period()),
             self.graces.next(),
@@ -381,7 +385,7 @@ impl<S: Socket> Hub<S> {
                 _ => self.brake.may_talk_next_turn(connection.served),
             })
         };
-        (is_at_wall || self.brake.may_talk_next_turn(Served::default())) && self.lists.readable.iter().any(may_talk)
+        (is_at_wall || self.brake.may_talk_next_turn(Served::default())) && self.lists.input().any(may_talk)
     }
 
     /// Takes note of how far behind a newcomer is who is to be shown what was said before.
@@ -537,6 +541,7 @@ impl Limits {
             },
             rate: config.rate,
             idle_timeout: config.idle_timeout,
+            answers_all: config.audience == Audience::Sender,
             flush_after: config.flush_after,
         }
     }
@@ -546,6 +551,11 @@ impl Lists {
     fn queue<S: Socket>(&mut self, key: usize, connection: &mut Connection<S>) {
         connection.input = Input::Queued;
         self.readable.push_back(Handle { key, number: connection.number() });
+    }
+
+    /// Who waits to be heard.
+    fn input(&self) -> impl Iterator<Item = &Handle> {
+        self.readable.iter().chain(&self.asking)
     }
 
     fn touch<S: Socket>(&mut self, key: usize, connection: &mut Connection<S>) {

@@ -7,8 +7,13 @@ use super::config::SCRATCH_BYTES;
 /// them nobody waits long.
 const READ_BYTES: usize = 128 * 1024;
 
-/// Bytes of private replies in one turn at most: some 90 answers to `/who` in a room of a hundred.
+/// Bytes of private replies in one turn at most: some 70 answers to `/who`.
 const REPLY_BYTES: usize = 256 * 1024;
+
+/// The same for each client, where that is more in all: to make and write as many costs about as much as to give a client
+/// one line that was said. So a turn may be twice as long as a line makes it, and if lines make turns long, answers are not
+/// for that fewer.
+const REPLY_BYTES_PER_CLIENT: usize = 512;
 
 /// Bytes that one `read` takes in at least, however many others wait.
 pub const SHARE_BYTES_MIN: usize = 512;
@@ -23,11 +28,12 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// A turn in which `talkers` may have something to say.
-    pub fn new(talkers: usize) -> Turn {
+    /// A turn in which `talkers` of all `clients` may have something to say.
+    pub fn new(talkers: usize, clients: usize) -> Turn {
         let share = (READ_BYTES / (talkers + 1)).clamp(SHARE_BYTES_MIN, SCRATCH_BYTES);
-        let reply_share = (REPLY_BYTES / (talkers + 1)).max(1);
-        Turn { read_left: READ_BYTES, reply_left: REPLY_BYTES, share, reply_share }
+        let reply_left = REPLY_BYTES.max(clients.saturating_mul(REPLY_BYTES_PER_CLIENT));
+        let reply_share = (reply_left / (talkers + 1)).max(1);
+        Turn { read_left: READ_BYTES, reply_left, share, reply_share }
     }
 
     /// Bytes that may be read of one talker now.
@@ -35,9 +41,9 @@ impl Turn {
         self.share
     }
 
-    /// Whether the turn is over, whoever still waits.
-    pub fn is_spent(&self) -> bool {
-        self.read_left == 0 || self.is_reply_spent()
+    /// Whether nothing more is to be read in this turn.
+    pub fn is_read_spent(&self) -> bool {
+        self.read_left == 0
     }
 
     /// Whether nothing more is to be replied in this turn.

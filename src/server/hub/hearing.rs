@@ -8,11 +8,12 @@ use std::time::Instant;
 use log::debug;
 
 use super::{Hub, Why};
+use crate::relay::command::COMMAND_BYTE;
 use crate::relay::line::{Line, LineDecoder, clean};
 use crate::relay::room::{Outcome, Seat};
 use crate::relay::stranger::Stranger;
 use crate::relay::tape::Span;
-use crate::server::connection::{Input, Output, Phase, Socket};
+use crate::server::connection::{Handle, Input, Output, Phase, Socket};
 use crate::server::intake::{Intake, Parked};
 use crate::server::rate::{Bucket, Rate};
 use crate::server::turn::SHARE_BYTES_MIN;
@@ -27,30 +28,50 @@ pub(super) struct Talker {
     read_bytes_left: usize,
     /// How much it may say, if that is limited.
     pub(super) rate: Option<Rate>,
-    /// Bytes of private replies that it may still provoke; it is given the one in which it goes over.
+    /// Bytes of private replies that it may still provoke; it is given the one in which it goes over. None while others
+    /// wait for an answer and its turn has not come.
     reply_bytes_left: usize,
 }
 
 impl<S: Socket> Hub<S> {
-    /// Goes through those who may have something to read, in the order in which they came, once.
+    /// Goes through those who may have something to read, in the order in which they came, once; then through those who
+    /// wait for an answer, as far as there are answers in this turn. So who has something to say does not wait for all
+    /// the answers that others have asked for.
     pub(super) fn hear_all(&mut self, now: Instant) {
+        let readable = mem::take(&mut self.lists.readable);
+        // Who was held, or not reached, comes before those who had their turn.
+        let mut unheard = self.hear_list(readable, Input::Queued, now);
+        unheard.append(&mut self.lists.readable);
+        self.lists.readable = unheard;
+
+        let asking = mem::take(&mut self.lists.asking);
+        let mut unheard = self.hear_list(asking, Input::Asking, now);
+        unheard.append(&mut self.lists.asking);
+        self.lists.asking = unheard;
+    }
+
+    /// Hears those of a list, whose input is in this state, and puts each on the list of what becomes of it. Returns those
+    /// who were not heard, in the order in which they came.
+    fn hear_list(&mut self, mut list: VecDeque<Handle>, state: Input, now: Instant) -> VecDeque<Handle> {
         let mut held = VecDeque::new();
-        for _ in 0..self.lists.readable.len() {
+        while !list.is_empty() {
             // At the wall it may take long until somebody may talk again: what leavers send is dropped all the same.
-            if (self.brake.is_spent() && !self.brake.is_at_wall()) || self.turn.is_spent() {
+            let is_braked = self.brake.is_spent() && !self.brake.is_at_wall();
+            if is_braked || self.turn.is_read_spent() || (state == Input::Asking && self.turn.is_reply_spent()) {
                 break;
             }
-            let Some(handle) = self.lists.readable.pop_front() else { break };
+            let Some(handle) = list.pop_front() else { break };
             let Some(connection) = self.connections.get(handle.key) else { continue };
-            if connection.number() != handle.number || connection.input != Input::Queued {
+            if connection.number() != handle.number || connection.input != state {
                 continue;
             }
+            let may_ask = state == Input::Asking || self.lists.asking.is_empty();
             let input = match connection.phase {
                 Phase::Present(_) if self.brake.allowance(connection.served) == 0 => {
                     held.push_back(handle);
                     continue;
                 }
-                Phase::Present(seat) => self.hear(handle.key, seat, now),
+                Phase::Present(seat) => self.hear(handle.key, seat, may_ask, now),
                 Phase::Leaving | Phase::Parting | Phase::Lingering => self.discard(handle.key),
                 Phase::Gone => continue,
             };
@@ -58,19 +79,22 @@ impl<S: Socket> Hub<S> {
             connection.input = input;
             match input {
                 Input::Queued => self.lists.readable.push_back(handle),
+                Input::Asking => self.lists.asking.push_back(handle),
                 // Its removal may have waited for this alone.
                 Input::Ended => self.lists.touch(handle.key, connection),
                 Input::Throttled => self.list_throttled(handle, now),
                 Input::Drained | Input::Held => {}
             }
         }
-        // Who was held, or not reached, comes before those who had their turn.
-        held.append(&mut self.lists.readable);
-        self.lists.readable = held;
+        if held.is_empty() {
+            return list;
+        }
+        held.append(&mut list);
+        held
     }
 
     /// Hears one client: what was parked first, then what there is to read.
-    fn hear(&mut self, key: usize, seat: Seat, now: Instant) -> Input {
+    fn hear(&mut self, key: usize, seat: Seat, may_ask: bool, now: Instant) -> Input {
         let rate = self.rate_of(key);
         let connection = &mut self.connections[key];
         let allowance = self.brake.allowance(connection.served);
@@ -81,7 +105,7 @@ impl<S: Socket> Hub<S> {
             // Under the brake, no more than can be heard: what is read beyond that is kept in memory.
             read_bytes_left: self.turn.share().min(allowance.max(SHARE_BYTES_MIN)),
             rate,
-            reply_bytes_left: self.turn.reply_share(),
+            reply_bytes_left: if may_ask { self.turn.reply_share() } else { 0 },
         };
         let mut intake = connection.take_intake();
         let input = match self.hear_parked(&mut talker, &mut intake, now) {
@@ -162,9 +186,11 @@ impl<S: Socket> Hub<S> {
             let connection = &self.connections[talker.key];
             // What follows a farewell is read and dropped.
             let is_over = !matches!(connection.phase, Phase::Present(_)) || self.is_stop_wanted;
-            let is_served = talker.tape_bytes_left == 0 || talker.reply_bytes_left == 0;
-            if is_over || is_served || self.turn.is_reply_spent() {
+            if is_over || talker.tape_bytes_left == 0 {
                 return Some(Input::Queued);
+            }
+            if self.must_wait_for_answer(talker, decoder, input) {
+                return Some(Input::Asking);
             }
             if connection.is_held(self.limits.holds) {
                 return Some(Input::Held);
@@ -184,6 +210,13 @@ impl<S: Socket> Hub<S> {
             }
             self.hear_line(talker, &line, now);
         }
+    }
+
+    /// Whether the next line of one is to be answered, as far as its first byte tells, and there is no answer for it yet.
+    fn must_wait_for_answer(&self, talker: &Talker, decoder: &LineDecoder, input: &[u8]) -> bool {
+        let is_spent = talker.reply_bytes_left == 0 || self.turn.is_reply_spent();
+        let is_command = || decoder.fragment().first().or(input.first()) == Some(&COMMAND_BYTE);
+        is_spent && (self.limits.answers_all || is_command())
     }
 
     /// Hears the end of somebody's input: the last line if it was an orderly end, and a farewell.

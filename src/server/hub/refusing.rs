@@ -84,6 +84,7 @@ impl<S: Socket> Hub<S> {
     /// whoever is refused next under the same key, and be read once more in each turn for each of them.
     pub(super) fn forget_input_of_refused(&mut self) {
         let refused = &self.refused;
+        // They ask for nothing: the other list has none of them.
         self.lists.readable.retain(|handle| handle.number.is_some() || refused.contains(&handle.key));
     }
 
