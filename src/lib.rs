@@ -24,11 +24,13 @@
 //! | [`server`] | the relay on mio: the [outer loop](server::Server), the [hub](server::hub) (one turn over all connections), a [connection](server::connection) and what it [talks over](server::stream), the budgets ([brake](server::brake), [turn](server::turn)), the [listeners](server::listener) and [every limit](server::config) |
 //! | [`client`] | the companion: one loop over what is typed, what is shown and the socket, in a [pipe](client::pipe) or at a [terminal](client::terminal); one connection is a [conversation](client::conversation) |
 //! | [`inherited`] | descriptors that are not ours: stdin, stdout, stderr, used without blocking |
+//! | [`pulse`] | how the kernel is to find out that a peer is dead |
 //! | [`logging`] | the log on stderr, which neither blocks nor panics |
 
 pub mod client;
 pub mod inherited;
 pub mod logging;
+pub mod pulse;
 pub mod relay;
 pub mod server;
 

@@ -9,6 +9,7 @@ use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::config::{ACCEPT_ERRORS_MAX, ACCEPT_RETRY, LISTEN_BACKLOG, SEND_BUFFER_BYTES};
+use crate::pulse::{self, Patience};
 
 /// A listening socket, and whether it still owes us connections.
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     state: State,
+    patience: Patience,
 }
 
 /// What is known of the queue of waiting connections. The poller announces an edge once: one that was not used up must
@@ -44,19 +46,22 @@ impl Listener {
         }
         // A restarted server must not wait for the old one's connections to be forgotten.
         socket.set_reuse_address(true)?;
-        // Accepted sockets inherit these two, which saves a system call for each.
-        socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
-        socket.set_tcp_nodelay(true)?;
+        let patience = set_inherited(&socket)?;
         socket.bind(&address.into())?;
         socket.listen(LISTEN_BACKLOG)?;
         let socket = TcpListener::from_std(socket.into());
         let address = socket.local_addr()?;
-        Ok(Listener { socket, address, state: State::Drained })
+        Ok(Listener { socket, address, state: State::Drained, patience })
     }
 
     /// The address that it listens on; with the port that the kernel picked.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How soon the kernel gives up those of its connections that do not answer.
+    pub fn patience(&self) -> Patience {
+        self.patience
     }
 
     /// The socket, to be registered for reading.
@@ -133,6 +138,14 @@ impl Listener {
     }
 }
 
+/// Sets what accepted sockets inherit, which saves a system call for each.
+fn set_inherited(socket: &Socket) -> io::Result<Patience> {
+    let patience = pulse::find_dead_peers(socket)?;
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.set_tcp_nodelay(true)?;
+    Ok(patience)
+}
+
 /// Whether an error of `accept` concerns only the connection that was to be accepted (accept(2), "Error handling").
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
@@ -154,6 +167,7 @@ mod tests {
     use std::net::TcpStream as Peer;
 
     use super::*;
+    use crate::pulse::tests::assert_watched;
 
     fn accept_one(listener: &mut Listener) -> TcpStream {
         let deadline = Instant::now() + std::time::Duration::from_secs(10);
@@ -167,13 +181,21 @@ mod tests {
 
     #[test]
     fn accepted_sockets_inherit_what_was_set_on_the_listener() {
-        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        listener.on_readable(Instant::now());
-        let _peer = Peer::connect(listener.address()).unwrap();
-        let stream = accept_one(&mut listener);
-        assert!(stream.nodelay().unwrap());
-        // The kernel doubles it (socket(7)).
-        assert_eq!(socket2::SockRef::from(&stream).send_buffer_size().unwrap(), 2 * SEND_BUFFER_BYTES);
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            // Not every host has IPv6.
+            if std::net::TcpListener::bind(address).is_err() {
+                continue;
+            }
+            let mut listener = Listener::bind(address.parse().unwrap()).unwrap();
+            listener.on_readable(Instant::now());
+            let _peer = Peer::connect(listener.address()).unwrap();
+            let stream = accept_one(&mut listener);
+            assert!(stream.nodelay().unwrap());
+            // The kernel doubles it (socket(7)).
+            let socket = socket2::SockRef::from(&stream);
+            assert_eq!(socket.send_buffer_size().unwrap(), 2 * SEND_BUFFER_BYTES);
+            assert_watched(&stream, listener.patience());
+        }
     }
 
     #[test]

@@ -33,6 +33,8 @@ use hub::{Hub, Readiness, Wake};
 use listener::Listener;
 use stream::{Console, Stream};
 
+use crate::pulse::Patience;
+
 /// The token of the signals. Those of the clients are their keys in the slab, from 0; those of the listeners lie above
 /// this one.
 const SIGNALS: Token = Token(usize::MAX / 2);
@@ -108,6 +110,9 @@ impl Server {
         );
         if seats.clients_max >= open_files {
             warn!("there are not enough descriptors for {} clients: some will have to wait", seats.clients_max);
+        }
+        if listeners.iter().any(|listener| listener.patience() == Patience::Kernels) {
+            warn!("this kernel (Linux before 6.15) takes its time with dead peers that something is to be sent to");
         }
         Ok(Server { poll, signals, listeners, hub, stop_at: None })
     }
