@@ -52,6 +52,10 @@ pub const LISTEN_BACKLOG: i32 = 4_096;
 /// reads swallows 3.9 MB.
 pub const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
+/// The kernel's receive buffer of a connection, in bytes (the kernel doubles it). By default it grows with the speed at
+/// which it was read, up to 32 MB: one who flooded, and is then held by the brake or takes no replies, keeps 1.6 MB there.
+pub const RECEIVE_BUFFER_BYTES: usize = 64 * 1024;
+
 /// How long one who leaves may go without taking anything before its connection is closed.
 pub const GRACE: Duration = Duration::from_secs(5);
 

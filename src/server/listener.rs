@@ -8,7 +8,7 @@ use log::{debug, warn};
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::config::{ACCEPT_ERRORS_MAX, ACCEPT_RETRY, LISTEN_BACKLOG, SEND_BUFFER_BYTES};
+use super::config::{ACCEPT_ERRORS_MAX, ACCEPT_RETRY, LISTEN_BACKLOG, RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES};
 use crate::pulse::{self, Patience};
 
 /// A listening socket, and whether it still owes us connections.
@@ -142,6 +142,7 @@ impl Listener {
 fn set_inherited(socket: &Socket) -> io::Result<Patience> {
     let patience = pulse::find_dead_peers(socket)?;
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
     socket.set_tcp_nodelay(true)?;
     Ok(patience)
 }
@@ -166,8 +167,22 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 mod tests {
     use std::net::TcpStream as Peer;
 
+    use nix::errno::Errno;
+    use nix::sys::socket::getsockopt;
+    use nix::sys::socket::sockopt::GetStruct;
+    use nix::{getsockopt_impl, libc};
+
     use super::*;
     use crate::pulse::tests::assert_watched;
+
+    /// Which of its buffers the kernel leaves at the size that was set.
+    #[derive(Clone, Copy, Debug)]
+    struct BufferLock;
+
+    getsockopt_impl!(BufferLock, libc::SOL_SOCKET, libc::SO_BUF_LOCK, u32, GetStruct<u32>);
+
+    /// `SOCK_SNDBUF_LOCK` and `SOCK_RCVBUF_LOCK` of linux/socket.h.
+    const SEND_AND_RECEIVE: u32 = 1 | 2;
 
     fn accept_one(listener: &mut Listener) -> TcpStream {
         let deadline = Instant::now() + std::time::Duration::from_secs(10);
@@ -191,9 +206,15 @@ mod tests {
             let _peer = Peer::connect(listener.address()).unwrap();
             let stream = accept_one(&mut listener);
             assert!(stream.nodelay().unwrap());
-            // The kernel doubles it (socket(7)).
+            // The kernel doubles them (socket(7)).
             let socket = socket2::SockRef::from(&stream);
             assert_eq!(socket.send_buffer_size().unwrap(), 2 * SEND_BUFFER_BYTES);
+            assert_eq!(socket.recv_buffer_size().unwrap(), 2 * RECEIVE_BUFFER_BYTES);
+            // One that was not set begins with that size, too, and grows.
+            match getsockopt(&stream, BufferLock) {
+                Ok(lock) => assert_eq!(lock, SEND_AND_RECEIVE),
+                Err(error) => assert_eq!(error, Errno::ENOPROTOOPT, "before Linux 5.14 it does not tell"),
+            }
             assert_watched(&stream, listener.patience());
         }
     }
