@@ -12,8 +12,9 @@
 //! only keeps its window closed, though RFC 9293 (3.8.6.1) wants it kept, and so do we: who is stopped (Ctrl-Z) may stay,
 //! and is told later what it missed. An answer of any kind sets the count of attempts back, so that both hold.
 //!
-//! All of it is set on listening sockets, and accepted ones inherit it: it costs a connection neither a system call nor
-//! memory, and us no timer.
+//! The server sets all of it on its listening sockets, and accepted ones inherit it: it costs a connection neither a
+//! system call nor memory, and us no timer. The client sets it on its own: a server that let it go while its network was
+//! away, or its host slept, has nobody to tell.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -59,15 +60,15 @@ pub enum Patience {
     Kernels,
 }
 
-/// Has dead peers found, of all connections that this listening socket will accept.
+/// Has dead peers found: the one of this connection, or those of all connections that this listening socket will accept.
 ///
 /// # Errors
 /// When the kernel refuses it for another reason than that it is too old.
-pub fn find_dead_peers(listener: impl AsFd) -> io::Result<Patience> {
+pub fn find_dead_peers(socket: impl AsFd) -> io::Result<Patience> {
     let keepalive =
         TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY).with_retries(KEEPALIVE_PROBES);
-    SockRef::from(&listener).set_tcp_keepalive(&keepalive)?;
-    match setsockopt(&listener, RetryPauseMax, &milliseconds(RETRY_PAUSE_MAX)) {
+    SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
+    match setsockopt(&socket, RetryPauseMax, &milliseconds(RETRY_PAUSE_MAX)) {
         Ok(()) => Ok(Patience::Ours),
         Err(Errno::ENOPROTOOPT) => Ok(Patience::Kernels),
         Err(error) => Err(error.into()),
@@ -92,7 +93,7 @@ pub(crate) mod tests {
     const RETRIES: u32 = 15;
 
     /// Asserts that dead peers are found of this connection.
-    pub(crate) fn assert_watched(stream: impl AsFd, patience: Patience) {
+    pub(crate) fn assert_watched(stream: impl AsFd) {
         let socket = SockRef::from(&stream);
         assert!(socket.keepalive().unwrap());
         assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_AFTER);
@@ -100,8 +101,9 @@ pub(crate) mod tests {
         assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE_PROBES);
         // It would cut whoever is suspended; and it, not the number of probes, would decide when keepalive gives up.
         assert_eq!(socket.tcp_user_timeout().unwrap(), None);
-        if patience == Patience::Ours {
-            assert_eq!(getsockopt(&stream, RetryPauseMax), Ok(milliseconds(RETRY_PAUSE_MAX)));
+        match getsockopt(&stream, RetryPauseMax) {
+            Ok(pause) => assert_eq!(pause, milliseconds(RETRY_PAUSE_MAX)),
+            Err(error) => assert_eq!(error, Errno::ENOPROTOOPT, "before Linux 6.15 it is not known"),
         }
     }
 

@@ -2,13 +2,15 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::time::Instant;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::config::CONNECT_TIMEOUT;
+use crate::pulse;
 
 /// A connection as it comes about.
 #[derive(Debug)]
@@ -110,8 +112,7 @@ fn answer(stream: &TcpStream) -> io::Result<Answer> {
         // connects the socket to itself.
         Ok(peer) if stream.local_addr()? == peer => Err(io::ErrorKind::ConnectionRefused.into()),
         Ok(_) => {
-            // A typed line should not wait for the one before it to be acknowledged.
-            stream.set_nodelay(true)?;
+            set_up(stream)?;
             Ok(Answer::Taken)
         }
         Err(err) if err.kind() == io::ErrorKind::NotConnected => Ok(Answer::None),
@@ -142,10 +143,19 @@ fn connect_to(candidate: SocketAddr) -> io::Result<Connected> {
         Err(err) if err.kind() == io::ErrorKind::ConnectionReset => Some(err),
         Err(err) => return Err(err),
     };
-    // A typed line should not wait for the one before it to be acknowledged.
-    socket.set_tcp_nodelay(true)?;
+    set_up(&socket)?;
     socket.set_nonblocking(true)?;
     Ok(Connected { stream: TcpStream::from_std(socket.into()), reset })
+}
+
+/// Sets what every connection is to have.
+fn set_up(socket: &impl AsFd) -> io::Result<()> {
+    // A typed line should not wait for the one before it to be acknowledged.
+    SockRef::from(socket).set_tcp_nodelay(true)?;
+    // A server that let us go while we were not to be reached (a laptop was closed) has told nobody. On an old kernel it
+    // takes longer to notice: nothing that anybody here could mend.
+    pulse::find_dead_peers(socket)?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -155,6 +165,7 @@ mod tests {
     use mio::{Events, Poll};
 
     use super::*;
+    use crate::pulse::tests::assert_watched;
 
     /// A socket with an address, and nobody who listens there.
     fn nobody() -> Socket {
@@ -171,6 +182,7 @@ mod tests {
         let stream = connect_to_any(candidates.into_iter()).unwrap().stream;
         assert_eq!(stream.peer_addr().unwrap(), candidates[1]);
         assert!(stream.nodelay().unwrap());
+        assert_watched(&stream);
     }
 
     #[test]
@@ -209,6 +221,7 @@ mod tests {
         };
         assert_eq!(stream.peer_addr().unwrap(), candidates[1]);
         assert!(stream.nodelay().unwrap());
+        assert_watched(&stream);
     }
 
     #[test]
