@@ -16,6 +16,7 @@
 //! system call nor memory, and us no timer. The client sets it on its own: a server that let it go while its network was
 //! away, or its host slept, has nobody to tell.
 
+use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -37,9 +38,18 @@ pub const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
 /// How many times it is asked before it is given up, 110 s after it was last heard of: an outage of 50 s is survived.
 pub const KEEPALIVE_PROBES: u32 = 5;
 
-/// The longest pause between two of the kernel's attempts to get an answer of a peer that it has something for. After 15
-/// of them, 80 to 110 s, it gives up. By default pauses grow to two minutes.
-pub const RETRY_PAUSE_MAX: Duration = Duration::from_millis(6_500);
+/// How long the kernel's attempts to get an answer of a peer that it has something for may take together, as long as they
+/// can be: with the default 15 retries that is a pause of 6.5 s, and somebody whose window is open is given up after 80 s.
+pub const RETRY_TIME: Duration = Duration::from_secs(104);
+
+/// How many times the kernel tries again, unless it is told otherwise.
+pub const RETRIES: u32 = 15;
+
+/// Where it is told.
+const RETRIES_FILE: &str = "/proc/sys/net/ipv4/tcp_retries2";
+
+/// The shortest and the longest that a pause can be made, in milliseconds.
+const RETRY_PAUSE_MILLISECONDS: (u32, u32) = (1_000, 120_000);
 
 /// `TCP_RTO_MAX_MS` of linux/tcp.h, which no crate knows yet.
 const TCP_RTO_MAX_MS: libc::c_int = 44;
@@ -68,15 +78,22 @@ pub fn find_dead_peers(socket: impl AsFd) -> io::Result<Patience> {
     let keepalive =
         TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY).with_retries(KEEPALIVE_PROBES);
     SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
-    match setsockopt(&socket, RetryPauseMax, &milliseconds(RETRY_PAUSE_MAX)) {
+    match setsockopt(&socket, RetryPauseMax, &retry_pause_milliseconds(retries())) {
         Ok(()) => Ok(Patience::Ours),
         Err(Errno::ENOPROTOOPT) => Ok(Patience::Kernels),
         Err(error) => Err(error.into()),
     }
 }
 
-fn milliseconds(duration: Duration) -> u32 {
-    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+fn retries() -> u32 {
+    fs::read_to_string(RETRIES_FILE).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(RETRIES)
+}
+
+/// How long a pause may become, so that all of them, and the one before the first attempt, take the [`RETRY_TIME`]. Few
+/// attempts are not to be over sooner: an outage is as long for those who chose them.
+fn retry_pause_milliseconds(retries: u32) -> u32 {
+    let pause = RETRY_TIME / retries.saturating_add(1);
+    u32::try_from(pause.as_millis()).unwrap_or(u32::MAX).clamp(RETRY_PAUSE_MILLISECONDS.0, RETRY_PAUSE_MILLISECONDS.1)
 }
 
 #[cfg(test)]
@@ -89,9 +106,6 @@ pub(crate) mod tests {
 
     getsockopt_impl!(RetryPauseMax, libc::IPPROTO_TCP, TCP_RTO_MAX_MS, u32, GetStruct<u32>);
 
-    /// Attempts of the kernel, unless `net.ipv4.tcp_retries2` says otherwise.
-    const RETRIES: u32 = 15;
-
     /// Asserts that dead peers are found of this connection.
     pub(crate) fn assert_watched(stream: impl AsFd) {
         let socket = SockRef::from(&stream);
@@ -102,7 +116,7 @@ pub(crate) mod tests {
         // It would cut whoever is suspended; and it, not the number of probes, would decide when keepalive gives up.
         assert_eq!(socket.tcp_user_timeout().unwrap(), None);
         match getsockopt(&stream, RetryPauseMax) {
-            Ok(pause) => assert_eq!(pause, milliseconds(RETRY_PAUSE_MAX)),
+            Ok(pause) => assert_eq!(pause, retry_pause_milliseconds(retries())),
             Err(error) => assert_eq!(error, Errno::ENOPROTOOPT, "before Linux 6.15 it is not known"),
         }
     }
@@ -113,6 +127,21 @@ pub(crate) mod tests {
         assert!(KEEPALIVE_AFTER + KEEPALIVE_PROBES * KEEPALIVE_EVERY < two_minutes);
         // A peer may die right after an answer, when all pauses are as long as they can be; and with a tick of 10 ms the
         // kernel's timers may each be a tenth late.
-        assert!((1 + RETRIES) * RETRY_PAUSE_MAX * 11 / 10 < two_minutes);
+        assert!(RETRY_TIME * 11 / 10 < two_minutes);
+    }
+
+    #[test]
+    fn however_many_retries_there_are_they_take_the_same_time() {
+        assert_eq!(retry_pause_milliseconds(RETRIES), 6_500);
+        for retries in 1..100 {
+            let together = Duration::from_millis(u64::from((1 + retries) * retry_pause_milliseconds(retries)));
+            assert!(
+                together <= RETRY_TIME && together > RETRY_TIME - Duration::from_secs(1),
+                "{retries}: {together:?}"
+            );
+        }
+        // Beyond what the kernel takes.
+        assert_eq!(retry_pause_milliseconds(0), 104_000);
+        assert_eq!(retry_pause_milliseconds(u32::MAX), 1_000);
     }
 }
