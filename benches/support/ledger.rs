@@ -116,7 +116,7 @@ impl fmt::Display for Entry {
         let unit = self.figure.unit;
         f.write_str(&unit.show(self.median()))?;
         let least = unit.show(self.rounds.iter().copied().fold(f64::INFINITY, f64::min));
-        let greatest = unit.show(self.worst());
+        let greatest = unit.show(self.rounds.iter().copied().fold(f64::NEG_INFINITY, f64::max));
         if least == greatest { Ok(()) } else { write!(f, " ({least} – {greatest})") }
     }
 }
@@ -125,13 +125,14 @@ impl Unit {
     /// A value with its unit, to three digits.
     pub(crate) fn show(self, value: f64) -> String {
         match self {
+            Unit::Bytes if value < 0.0 => format!("-{}", self.show(-value)),
             Unit::Nanoseconds if value >= 1e9 => format!("{} s", digits(value / 1e9)),
             Unit::Nanoseconds if value >= 1e6 => format!("{} ms", digits(value / 1e6)),
             Unit::Nanoseconds if value >= 1e3 => format!("{} µs", digits(value / 1e3)),
             Unit::Nanoseconds => format!("{} ns", digits(value)),
             Unit::Bytes if value >= 10.0 * 1_048_576.0 => format!("{} MiB", digits(value / 1_048_576.0)),
             Unit::Bytes if value >= 10_240.0 => format!("{} KiB", digits(value / 1_024.0)),
-            Unit::Bytes => format!("{} B", digits(value)),
+            Unit::Bytes => format!("{} B", digits(value.round())),
             Unit::Count => digits(value),
             Unit::PerSecond => format!("{}/s", digits(value)),
             Unit::Percent => format!("{value:.1} %"),

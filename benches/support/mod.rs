@@ -9,6 +9,7 @@
 
 pub(crate) mod bare;
 pub(crate) mod chart;
+pub(crate) mod churn;
 pub(crate) mod flags;
 pub(crate) mod ledger;
 pub(crate) mod load;

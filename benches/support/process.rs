@@ -68,6 +68,11 @@ pub(crate) fn threads(pid: u32) -> io::Result<u64> {
     number_after(&format!("/proc/{pid}/status"), "Threads:")
 }
 
+/// How many descriptors a process holds open.
+pub(crate) fn descriptors(pid: u32) -> io::Result<usize> {
+    Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+}
+
 /// How often a process went to sleep by itself, all its threads together.
 pub(crate) fn sleeps(pid: u32) -> io::Result<u64> {
     let mut sleeps = 0;
