@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use pollchat::server::bounds::Bounds;
 use pollchat::server::config::{BACKLOG_BYTES, Config, PRIVATE_BYTES_MAX, SCRATCH_BYTES};
-use support::{Client, Server, converse, eventually, raise_descriptor_limit, say_numbered};
+use support::{Client, Server, converse, crowd, eventually, raise_descriptor_limit, say_numbered};
 
 /// So many are driven to a limit together.
 const PEERS: usize = 100;
@@ -110,9 +110,8 @@ fn push(client: &Client, bytes: &[u8]) {
 
 #[test]
 fn who_is_idle_takes_no_more_than_a_connection() {
-    const IDLERS: usize = 10_000;
     let mut siege = Siege::begin(&[]);
-    let idlers: Vec<_> = (0..IDLERS)
+    let idlers: Vec<_> = (0..crowd(10_000))
         .map(|_| {
             let mut idler = siege.server.connect();
             // Little at a time: the test has no buffer for each.
@@ -123,7 +122,7 @@ fn who_is_idle_takes_no_more_than_a_connection() {
         })
         .collect();
     let each = siege.bytes_each() * PEERS / idlers.len();
-    assert!(each <= bounds().idle + SLACK_BYTES / IDLERS, "{each} bytes each");
+    assert!(each <= bounds().idle + SLACK_BYTES / idlers.len(), "{each} bytes each");
 }
 
 #[test]

@@ -47,6 +47,17 @@ pub fn raise_descriptor_limit() {
     let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
+/// How many clients of `wanted` there can be, within the open-file limit; says so if they are fewer.
+pub fn crowd(wanted: usize) -> usize {
+    raise_descriptor_limit();
+    let limit = rustix::process::getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok());
+    let possible = limit.map_or(wanted, |files| files.saturating_sub(200).min(wanted));
+    if possible < wanted {
+        eprintln!("only {possible} clients instead of {wanted}: the open-file limit is too low");
+    }
+    possible
+}
+
 /// How a server is to be started.
 pub struct Start {
     flags: Vec<OsString>,
