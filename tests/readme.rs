@@ -33,7 +33,8 @@ fn the_map_names_every_source_file_and_no_other() {
 
 #[test]
 fn its_figures_are_those_of_the_kept_run() {
-    let kept: String = ["idle", "fanout", "flood"].map(|name| read(&format!("benches/results/{name}.md"))).concat();
+    let kept: String =
+        ["idle", "fanout", "flood", "soak"].map(|name| read(&format!("benches/results/{name}.md"))).concat();
     let figures = README.split("\n## ").find(|section| section.starts_with("Figures\n")).unwrap();
     let rows: Vec<&str> = figures.lines().filter(|line| line.starts_with('|')).collect();
     assert!(rows.len() > 12, "{rows:?}");
