@@ -16,6 +16,7 @@ use pollchat::server::config::{
 };
 use pollchat::server::door::{Rules, parse_prefix};
 use pollchat::server::rate::Rate;
+use pollchat::server::supervisor::notify_ready;
 use pollchat::server::{Error, Server};
 
 /// Relays every line of one client to all the others, marked with who said it
@@ -27,9 +28,9 @@ use pollchat::server::{Error, Server};
                         Exit codes: 0 stopped by a signal or the operator, 1 could not start or go on, 2 usage."
 )]
 struct Flags {
-    /// Where to listen; port 0 lets the kernel pick one; IPv6 is IPv6 only; can be given several times
-    #[arg(long, value_name = "IP:PORT", env = "POLLCHAT_LISTEN", value_delimiter = ',')]
-    #[arg(hide_env_values = true, default_value = "127.0.0.1:46000")]
+    /// Where to listen; port 0 lets the kernel pick one; IPv6 is IPv6 only; can be given several times [default:
+    /// the sockets that systemd hands over, or else 127.0.0.1:46000]
+    #[arg(long, value_name = "IP:PORT", env = "POLLCHAT_LISTEN", value_delimiter = ',', hide_env_values = true)]
     listen: Vec<SocketAddr>,
 
     /// One more notice for newcomers
@@ -156,6 +157,7 @@ fn run(config: &Config) -> Result<(), Error> {
             warn!("cannot say on stdout that the server listens on {address}: {error}");
         }
     }
+    notify_ready(server.addresses());
     server.run()
 }
 

@@ -1,6 +1,6 @@
 //! Every limit of the server, named, with its unit and its reason.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::door::Rules;
@@ -8,6 +8,12 @@ use super::rate::Rate;
 use crate::PORT;
 use crate::relay::line::{Framing, Overlong};
 use crate::relay::room::{Audience, Options};
+
+/// Where to listen unless it is said, or listening sockets are handed over.
+pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT);
+
+/// Listening sockets that can be handed over; nobody has as many. Without a limit a wrong number would cost its memory.
+pub const INHERITED_LISTENERS_MAX: usize = 1_024;
 
 /// One buffer for all reading, in bytes: what one `read` can take in.
 pub const SCRATCH_BYTES: usize = 64 * 1024;
@@ -99,7 +105,8 @@ pub enum Lag {
 /// What can be set of a server.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen; port 0 lets the kernel pick one.
+    /// Where to listen, beside the sockets that are handed over; if there are none of either, at [`LISTEN`]. Port 0 lets
+    /// the kernel pick one.
     pub listen: Vec<SocketAddr>,
     /// What newcomers are told besides; a notice a line.
     pub greeting: String,
@@ -134,7 +141,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Config {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], PORT))],
+            listen: Vec::new(),
             greeting: String::new(),
             history_lines: 0,
             audience: Audience::default(),

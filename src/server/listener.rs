@@ -1,12 +1,13 @@
 //! A listening socket: how it is made, and what its errors mean.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::time::Instant;
 
 use log::{debug, warn};
 use mio::net::{TcpListener, TcpStream};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::config::{ACCEPT_ERRORS_MAX, ACCEPT_RETRY, LISTEN_BACKLOG, RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES};
 use crate::pulse::{self, Patience};
@@ -18,6 +19,8 @@ pub struct Listener {
     address: SocketAddr,
     state: State,
     patience: Patience,
+    /// Whether those who waited before the socket was ours may not all be accepted yet: they have inherited other options.
+    has_strangers: bool,
 }
 
 /// What is known of the queue of waiting connections. The poller announces an edge once: one that was not used up must
@@ -46,12 +49,31 @@ impl Listener {
         }
         // A restarted server must not wait for the old one's connections to be forgotten.
         socket.set_reuse_address(true)?;
-        let patience = set_inherited(&socket)?;
+        let patience = set_options(&socket)?;
         socket.bind(&address.into())?;
         socket.listen(LISTEN_BACKLOG)?;
         let socket = TcpListener::from_std(socket.into());
         let address = socket.local_addr()?;
-        Ok(Listener { socket, address, state: State::Drained, patience })
+        Ok(Listener { socket, address, state: State::Drained, patience, has_strangers: false })
+    }
+
+    /// Listens on a socket that was handed over to us, as on our own.
+    ///
+    /// # Errors
+    /// When it does not listen already, or cannot be made one of ours.
+    pub fn adopt(socket: net::TcpListener) -> io::Result<Listener> {
+        let options = SockRef::from(&socket);
+        if !options.is_listener()? {
+            let text = format!("fd {} does not listen (a socket unit needs Accept=no)", socket.as_raw_fd());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        options.set_nonblocking(true)?;
+        let patience = set_options(&options)?;
+        // Again, for the length of the queue.
+        options.listen(LISTEN_BACKLOG)?;
+        let address = socket.local_addr()?;
+        let socket = TcpListener::from_std(socket);
+        Ok(Listener { socket, address, state: State::Drained, patience, has_strangers: true })
     }
 
     /// The address that it listens on; with the port that the kernel picked.
@@ -110,10 +132,16 @@ impl Listener {
             match accept(&self.socket) {
                 Ok((stream, _)) => {
                     self.state = State::Owed(now);
+                    if self.has_strangers
+                        && let Err(error) = set_options(&SockRef::from(&stream))
+                    {
+                        debug!("accepting on {}: {error}", self.address);
+                    }
                     return Some(stream);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.state = State::Drained;
+                    self.has_strangers = false;
                     return None;
                 }
                 // That one is gone; the next one may be well. But not all of them can be ill: a security module, say,
@@ -138,8 +166,9 @@ impl Listener {
     }
 }
 
-/// Sets what accepted sockets inherit, which saves a system call for each.
-fn set_inherited(socket: &Socket) -> io::Result<Patience> {
+/// Sets what holds for each connection: on the listener, of which accepted sockets inherit it, so that it takes no system
+/// calls for each; or on those who came before that.
+fn set_options(socket: &Socket) -> io::Result<Patience> {
     let patience = pulse::find_dead_peers(socket)?;
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
@@ -216,6 +245,23 @@ mod tests {
                 Err(error) => assert_eq!(error, Errno::ENOPROTOOPT, "before Linux 5.14 it does not tell"),
             }
             assert_watched(&stream);
+        }
+    }
+
+    #[test]
+    fn who_waited_before_the_socket_was_ours_is_given_the_same_options() {
+        let mut listener = Listener::adopt(net::TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
+        let early = net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let _peer = Peer::connect(early.local_addr().unwrap()).unwrap();
+        let mut with_early = Listener::adopt(early).unwrap();
+        let _late = Peer::connect(listener.address()).unwrap();
+        for listener in [&mut with_early, &mut listener] {
+            listener.on_readable(Instant::now());
+            let stream = accept_one(listener);
+            assert!(stream.nodelay().unwrap());
+            assert_eq!(SockRef::from(&stream).send_buffer_size().unwrap(), 2 * SEND_BUFFER_BYTES);
+            assert!(listener.accept(Instant::now()).is_none());
+            assert!(!listener.has_strangers, "from now on they inherit them");
         }
     }
 

@@ -1,5 +1,6 @@
 //! The relay on mio: the outer loop, which waits and hands events to the [hub](hub::Hub).
 
+pub mod activation;
 pub mod bounds;
 pub mod brake;
 pub mod config;
@@ -13,6 +14,7 @@ pub mod listener;
 pub mod rate;
 pub mod stall;
 pub mod stream;
+pub mod supervisor;
 pub mod turn;
 
 use std::collections::TryReserveError;
@@ -28,7 +30,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 
 use bounds::Bounds;
-use config::{ACCEPTS_MAX, Config, EVENTS_MAX, SHUTDOWN_GRACE, Seats};
+use config::{ACCEPTS_MAX, Config, EVENTS_MAX, LISTEN, SHUTDOWN_GRACE, Seats};
 use hub::{Hub, Readiness, Wake};
 use listener::Listener;
 use stream::{Console, Stream};
@@ -53,6 +55,9 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
+    /// A socket that was handed over cannot be listened on.
+    #[error("cannot listen on what was handed over: {0}")]
+    Inherited(io::Error),
     /// There is no memory for a tape of this size.
     #[error("cannot reserve {bytes} bytes for the tape: {source}")]
     Tape {
@@ -82,10 +87,14 @@ impl Server {
     /// The open-file limit is raised as far as it goes.
     ///
     /// # Errors
-    /// When an address cannot be listened on, or there is not enough memory.
+    /// When an address or a socket that was handed over cannot be listened on, or there is not enough memory.
     pub fn bind(config: &Config) -> Result<Server, Error> {
         let bind = |&address| Listener::bind(address).map_err(|source| Error::Listen { address, source });
-        let mut listeners = config.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+        let mut listeners = activation::inherited_listeners().map_err(Error::Inherited)?;
+        let by_default = if config.listen.is_empty() && listeners.is_empty() { &[LISTEN][..] } else { &[] };
+        for bound in config.listen.iter().chain(by_default).map(bind) {
+            listeners.push(bound?);
+        }
         let open_files = raise_open_file_limit();
         let seats = Seats::within(open_files, config.clients_max);
         let mut hub = Hub::new(config, seats, Instant::now())
@@ -117,7 +126,8 @@ impl Server {
         Ok(Server { poll, signals, listeners, hub, stop_at: None })
     }
 
-    /// Where it listens, with the ports that the kernel picked, in the order of the configuration.
+    /// Where it listens, with the ports that the kernel picked, those that were handed over first,
+    /// then in the order of the configuration.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.listeners.iter().map(Listener::address)
     }
@@ -226,6 +236,7 @@ impl Server {
     fn begin_stop(&mut self, now: Instant) {
         info!("shutting down");
         self.stop_at = Some(now + SHUTDOWN_GRACE);
+        supervisor::notify_stopping();
         self.listeners.clear();
         self.hub.shut_down(now);
     }

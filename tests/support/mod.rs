@@ -63,7 +63,7 @@ pub struct Start {
     flags: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     listeners: usize,
-    descriptors: Option<u32>,
+    shell: Option<String>,
     log: Option<Stdio>,
     stdin: Option<Stdio>,
 }
@@ -86,9 +86,22 @@ impl Start {
     }
 
     /// Gives the server at most that many descriptors.
-    pub fn descriptors(mut self, limit: u32) -> Start {
-        self.descriptors = Some(limit);
+    pub fn descriptors(self, limit: u32) -> Start {
+        self.shell(&format!(r#"ulimit -n {limit} && exec "$0" "$@""#))
+    }
+
+    /// Has a shell start it by this script, in which it is `"$0" "$@"`.
+    pub fn shell(mut self, script: &str) -> Start {
+        self.shell = Some(script.to_owned());
         self
+    }
+
+    /// Hands a socket over to it, in as many descriptors from 3 on.
+    pub fn hand_over(mut self, socket: impl Into<OwnedFd>, times: usize) -> Start {
+        let redirections: String = (3..3 + times).map(|fd| format!("{fd}<&0 ")).collect();
+        self.listeners += times;
+        self.stdin(socket.into())
+            .shell(&format!(r#"LISTEN_PID=$$ LISTEN_FDS={times} exec "$0" "$@" {redirections} 0</dev/null"#))
     }
 
     /// Has the log written there, instead of being collected.
@@ -106,16 +119,18 @@ impl Start {
     /// The command as it stands, for what does not get as far as listening.
     pub fn command(&self) -> Command {
         let binary = env!("CARGO_BIN_EXE_pollchat-server");
-        let mut command = match self.descriptors {
+        let mut command = match &self.shell {
             None => Command::new(binary),
-            Some(limit) => {
+            Some(script) => {
                 let mut shell = Command::new("sh");
-                shell.args(["-c", &format!(r#"ulimit -n {limit} && exec "$0" "$@""#), binary]);
+                shell.args(["-c", script, binary]);
                 shell
             }
         };
+        // Nor is it to take the tests' own service manager for its.
+        let ours = [&b"POLLCHAT_"[..], b"LISTEN_", b"NOTIFY_SOCKET"];
         for (name, _) in env::vars_os() {
-            if name.as_encoded_bytes().starts_with(b"POLLCHAT_") {
+            if ours.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix)) {
                 command.env_remove(name);
             }
         }
@@ -176,7 +191,7 @@ pub struct Server {
 
 impl Server {
     pub fn builder() -> Start {
-        Start { flags: Vec::new(), env: Vec::new(), listeners: 0, descriptors: None, log: None, stdin: None }
+        Start { flags: Vec::new(), env: Vec::new(), listeners: 0, shell: None, log: None, stdin: None }
     }
 
     /// Starts a server with these flags.
