@@ -139,8 +139,8 @@ mod sockets {
         let unfit: [(&str, OwnedFd); 5] = [
             ("fd 3 is not a valid tcp socket", UdpSocket::bind("127.0.0.1:0").unwrap().into()),
             ("fd 3 is not a valid tcp socket", UnixListener::bind_addr(&name).unwrap().into()),
-            ("fd 3 does not listen (a socket unit needs Accept=no)", connected.into()),
-            ("fd 3 does not listen (a socket unit needs Accept=no)", unbound.into()),
+            ("fd 3: it does not listen (a socket unit needs Accept=no)", connected.into()),
+            ("fd 3: it does not listen (a socket unit needs Accept=no)", unbound.into()),
             ("fd 3 is not a socket", File::open("/dev/null").unwrap().into()),
         ];
         for (why, socket) in unfit {
@@ -169,6 +169,21 @@ mod sockets {
                 let error = failure(&Server::builder().env("LISTEN_FDS", count).shell(script), None);
                 assert!(error.contains(&format!("LISTEN_FDS={count}: not a number from 0 to 1024")), "{error}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_no_number_either() {
+        let error = failure(&Server::builder().shell(r#"LISTEN_FDS=$(printf '\377') exec "$0" "$@""#), None);
+        assert!(error.contains("LISTEN_FDS=\u{fffd}: not a number"), "{error}");
+    }
+
+    #[test]
+    fn no_other_descriptor_is_taken_for_the_first() {
+        for first in ["0", "4", "-1", "2147483647", "many"] {
+            let start = with_socket_at_3().env("LISTEN_FDS_FIRST_FD", first);
+            let error = failure(&start, Some(listening().into()));
+            assert!(error.contains(&format!("LISTEN_FDS_FIRST_FD={first}: it can only be 3")), "{error}");
         }
     }
 

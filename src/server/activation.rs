@@ -2,6 +2,7 @@
 
 use std::env;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::process;
 
 use listenfd::ListenFd;
@@ -20,21 +21,36 @@ pub fn inherited_listeners() -> io::Result<Vec<Listener>> {
     let mut listeners = Vec::with_capacity(inherited.len());
     for index in 0..inherited.len() {
         if let Some(socket) = inherited.take_tcp_listener(index)? {
-            listeners.push(Listener::adopt(socket)?);
+            let fd = socket.as_raw_fd();
+            let named = |error: io::Error| io::Error::new(error.kind(), format!("fd {fd}: {error}"));
+            listeners.push(Listener::adopt(socket).map_err(named)?);
         }
     }
     Ok(listeners)
 }
 
-/// What is none of our business is passed over by what reads it next; but so is nonsense there, and with a huge number it
-/// reserves as much memory.
+/// Whoever reads the announcement next passes nonsense over like what is announced to another, reserves memory for any
+/// number, and lets the first descriptor be another one, stdin even, by a variable that is no part of the protocol.
 fn check_announcement() -> io::Result<()> {
     let Some(count) = env::var_os("LISTEN_FDS") else { return Ok(()) };
-    let is_for_us = env::var_os("LISTEN_PID").is_none_or(|pid| pid.is_empty() || *pid == *process::id().to_string());
-    let parsed = count.to_str().and_then(|count| count.parse::<usize>().ok());
-    if is_for_us && parsed.is_none_or(|count| count > INHERITED_LISTENERS_MAX) {
-        let text = format!("LISTEN_FDS={}: not a number from 0 to {INHERITED_LISTENERS_MAX}", count.display());
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    if env::var_os("LISTEN_PID").is_some_and(|pid| !pid.is_empty() && *pid != *process::id().to_string()) {
+        return Ok(());
     }
-    Ok(())
+    let parsed = count.to_str().and_then(|count| count.parse::<usize>().ok());
+    if parsed.is_none_or(|count| count > INHERITED_LISTENERS_MAX) {
+        return Err(wrong(&format!(
+            "LISTEN_FDS={}: not a number from 0 to {INHERITED_LISTENERS_MAX}",
+            count.display()
+        )));
+    }
+    match env::var_os("LISTEN_FDS_FIRST_FD") {
+        Some(first) if first != "3" => {
+            Err(wrong(&format!("LISTEN_FDS_FIRST_FD={}: it can only be 3", first.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn wrong(text: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, text)
 }

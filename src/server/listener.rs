@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{self, SocketAddr};
-use std::os::fd::AsRawFd;
 use std::time::Instant;
 
 use log::{debug, warn};
@@ -64,7 +63,7 @@ impl Listener {
     pub fn adopt(socket: net::TcpListener) -> io::Result<Listener> {
         let options = SockRef::from(&socket);
         if !options.is_listener()? {
-            let text = format!("fd {} does not listen (a socket unit needs Accept=no)", socket.as_raw_fd());
+            let text = "it does not listen (a socket unit needs Accept=no)";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         options.set_nonblocking(true)?;
