@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,8 @@ pub(crate) enum Reset {
 /// One connection, and what passed over it.
 #[derive(Debug)]
 pub(crate) struct Wire {
+    /// Where the peer comes from.
+    pub(crate) address: IpAddr,
     shared: Rc<Shared>,
     chance: Chance,
     faults: Faults,
@@ -82,6 +84,7 @@ pub(crate) struct Wire {
 impl Wire {
     pub(crate) fn new(shared: &Rc<Shared>, chance: Chance, faults: Faults, ear: Ear, room: (usize, usize)) -> Wire {
         Wire {
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             shared: Rc::clone(shared),
             chance,
             faults,
@@ -377,7 +380,7 @@ impl Socket for FakeSocket {
     }
 
     fn peer_address(&self) -> io::Result<SocketAddr> {
-        Err(ErrorKind::NotConnected.into())
+        Ok(SocketAddr::new(self.0.borrow().address, 1))
     }
 }
 

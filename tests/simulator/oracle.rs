@@ -119,10 +119,14 @@ impl Oracle {
     /// Learns that the hub is given a connection; returns what its number is among the members.
     pub(crate) fn admit(&mut self, wire: &Rc<RefCell<Wire>>) -> usize {
         let member = self.members.len();
-        let is_refused = self.config.clients_max.is_some_and(|most| self.present >= most);
+        let is_turned_away = self.turned_away(wire);
+        let is_full = self.config.clients_max.is_some_and(|most| self.present >= most);
+        let is_refused = is_turned_away.is_some() || is_full;
         let mut greeting = Vec::new();
         let mut names = Vec::new();
-        if is_refused {
+        if let Some(notice) = is_turned_away {
+            greeting.push(notice);
+        } else if is_full {
             let most = self.present;
             greeting.push(format!("* the server is full ({most} client{})", if most == 1 { "" } else { "s" }));
         } else {
@@ -143,6 +147,39 @@ impl Oracle {
             self.newcomers.clear();
         }
         member
+    }
+
+    /// What one is told whom the door does not let in.
+    fn turned_away(&self, wire: &Rc<RefCell<Wire>>) -> Option<String> {
+        let address = wire.borrow().address;
+        let door = &self.config.door;
+        if door.deny.iter().any(|prefix| prefix.addr() == address) {
+            return Some("* connections from your address are not allowed here".to_owned());
+        }
+        let is_in = |member: &&usize| {
+            let wire = self.wires[**member].borrow();
+            self.members[**member].number.is_some() && wire.address == address && !wire.is_closed
+        };
+        let most = door.per_address_max;
+        let is_over = most > 0 && self.active.iter().filter(is_in).count() >= most;
+        is_over.then(|| format!("* too many connections from your address (at most {most})"))
+    }
+
+    /// Judges whether one that was closed without a word may have been: the door must have refused it, while as many were
+    /// being refused already as may be.
+    pub(crate) fn judge_admission(&mut self, member: usize) -> Verdict {
+        if !self.wires[member].borrow().is_closed {
+            return Ok(());
+        }
+        let is_refused =
+            |member: &&usize| self.members[**member].number.is_none() && !self.wires[**member].borrow().is_closed;
+        let refused = self.active.iter().filter(is_refused).count();
+        self.active.retain(|&active| active != member);
+        if self.members[member].number.is_none() && refused >= REFUSALS_MAX {
+            Ok(())
+        } else {
+            Err(format!("it was closed without a word, while {refused} were being refused"))
+        }
     }
 
     /// Judges a turn.

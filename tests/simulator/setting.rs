@@ -1,9 +1,11 @@
 //! What one run is: its seed, its size, and which faults are left out; and what follows from these.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use pollchat::relay::room::Audience;
 use pollchat::server::config::{Config, Lag, Seats};
+use pollchat::server::door::Rules;
 
 use crate::chance::Chance;
 
@@ -125,6 +127,8 @@ impl Plan {
         // By a chance of its own, so that runs without it are what they would be if there were no such thing.
         let flush_after = Chance::new(!setting.seed).pick(&[None, None, None, Some(2), Some(20)]);
         config.flush_after = flush_after.map(Duration::from_millis);
+        // So is who may come in.
+        config.door = some_door(&mut Chance::new(setting.seed ^ 0xd00f));
         if setting.is_plain {
             let plain = Config { announce_up_to: 0, line_bytes_max: 100, ..Config::default() };
             config = Config { backlog_bytes: config.backlog_bytes.max(plain.longest_line_bytes()), ..plain };
@@ -138,6 +142,17 @@ impl Plan {
         let room = (chance.pick(&[16, 200, 3_000]), chance.pick(&[7, 40, 300, 5_000]));
         Plan { chance, faults, peers_max, config, seats, room }
     }
+}
+
+/// The address from which the connection with this number comes: one of three.
+pub(crate) fn home(line: usize) -> IpAddr {
+    IpAddr::from([192, 0, 2, [1, 2, 3][line % 3]])
+}
+
+fn some_door(chance: &mut Chance) -> Rules {
+    let per_address_max = chance.pick(&[0, 0, 0, 1, 2]);
+    let deny = if chance.one_in(4) { vec![home(chance.below(3)).into()] } else { Vec::new() };
+    Rules { deny, per_address_max, ..Rules::default() }
 }
 
 fn some_config(chance: &mut Chance, peers_max: usize) -> Config {

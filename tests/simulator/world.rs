@@ -11,7 +11,7 @@ use crate::net::{Accepted, FakeSocket, Listener, Shared, Wire};
 use crate::oracle::{Oracle, Verdict, WITNESS};
 use crate::peers::Peer;
 use crate::said::Ear;
-use crate::setting::{Fault, Faults, Plan, Setting};
+use crate::setting::{Fault, Faults, Plan, Setting, home};
 
 /// Turns in a row that may bring nothing on although the hub wanted them at once.
 const IDLE_TURNS_MAX: usize = 100;
@@ -71,7 +71,8 @@ impl World {
         world.note(|| format!("{:?}, {:?}", plan.config, plan.faults.iter().collect::<Vec<_>>()));
         world.connect(Peer::witness(), Faults::NONE, (1, usize::MAX / 4));
         world.listener.collect();
-        world.admit_waiting(WITNESS);
+        // It is alone, and nobody is refused.
+        let _ = world.admit_waiting(WITNESS);
         world.listener.waiting.clear();
         world
     }
@@ -137,7 +138,10 @@ impl World {
         let line = self.lines.len();
         let room = (self.chance.up_to(room.0), self.chance.up_to(room.1));
         let ear = Ear::new(self.oracle.config.line_bytes_max, self.oracle.config.flush_after);
-        let wire = Wire::new(&self.shared, self.chance.fork(), faults, ear, room);
+        let mut wire = Wire::new(&self.shared, self.chance.fork(), faults, ear, room);
+        if line != WITNESS {
+            wire.address = home(line);
+        }
         self.note(|| format!("{line} connects: {:?}, room {room:?}", peer.habit));
         self.lines.push(Line { wire: Rc::new(RefCell::new(wire)), peer, key: None });
         self.alive.push(line);
@@ -180,7 +184,7 @@ impl World {
         for &(key, readiness) in &events[..middle] {
             self.hub.on_ready(key, readiness);
         }
-        self.accept(now);
+        self.accept(now)?;
         for &(key, readiness) in &events[middle..] {
             self.hub.on_ready(key, readiness);
         }
@@ -217,13 +221,13 @@ impl World {
         events
     }
 
-    fn accept(&mut self, now: Instant) {
+    fn accept(&mut self, now: Instant) -> Verdict {
         if !self.listener.is_owed(now) {
-            return;
+            return Ok(());
         }
         while self.hub.can_admit() {
             match self.listener.accept(now, self.faults, &mut self.chance) {
-                Accepted::One(line) => self.admit_waiting(line),
+                Accepted::One(line) => self.admit_waiting(line)?,
                 Accepted::Aborted(line) => {
                     self.note(|| format!("{line} is gone before it was accepted"));
                     self.alive.retain(|&alive| alive != line);
@@ -231,9 +235,10 @@ impl World {
                 Accepted::Nobody => break,
             }
         }
+        Ok(())
     }
 
-    fn admit_waiting(&mut self, line: usize) {
+    fn admit_waiting(&mut self, line: usize) -> Verdict {
         let key = self.hub.next_key();
         let wire = Rc::clone(&self.lines[line].wire);
         self.lines[line].key = Some(key);
@@ -241,6 +246,7 @@ impl World {
         let member = self.oracle.admit(&wire);
         self.note(|| format!("{line} is admitted as connection {member}, key {key}"));
         self.hub.admit(FakeSocket(wire), self.shared.now.get());
+        self.oracle.judge_admission(member).map_err(|what| format!("connection {member}: {what}"))
     }
 
     /// The faults stop, and everyone reads. Everything must come to rest, by nothing but what a kernel would report.
