@@ -166,7 +166,7 @@ impl Oracle {
     }
 
     /// Judges whether one that was closed without a word may have been: the door must have refused it, while as many were
-    /// being refused already as may be.
+    /// being refused already as may be. (Before a full house one is left waiting then.)
     pub(crate) fn judge_admission(&mut self, member: usize) -> Verdict {
         if !self.wires[member].borrow().is_closed {
             return Ok(());
@@ -175,7 +175,9 @@ impl Oracle {
             |member: &&usize| self.members[**member].number.is_none() && !self.wires[**member].borrow().is_closed;
         let refused = self.active.iter().filter(is_refused).count();
         self.active.retain(|&active| active != member);
-        if self.members[member].number.is_none() && refused >= REFUSALS_MAX {
+        let Member { number, greeting, .. } = &self.members[member];
+        let is_by_door = number.is_none() && !greeting[0].starts_with("* the server is full");
+        if is_by_door && refused >= REFUSALS_MAX {
             Ok(())
         } else {
             Err(format!("it was closed without a word, while {refused} were being refused"))
