@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use log::debug;
 
-use super::{Hub, Why};
+use super::Hub;
+use super::leaving::Why;
 use crate::relay::command::COMMAND_BYTE;
 use crate::relay::line::{Line, LineDecoder, clean};
 use crate::relay::room::{Outcome, Seat};

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use log::info;
 
-use super::{Hub, Why};
+use super::Hub;
+use super::leaving::Why;
 use crate::relay::room::Seat;
 use crate::relay::stranger::Stranger;
 use crate::server::config::STRANGERS_LOG_PERIOD;

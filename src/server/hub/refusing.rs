@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use log::info;
 
-use super::{Hub, Peer};
+use super::Hub;
+use super::leaving::Peer;
 use crate::relay::notice;
 use crate::server::connection::{Connection, Phase, Socket};
 use crate::server::door::Refusal;
@@ -76,6 +77,19 @@ impl<S: Socket> Hub<S> {
             let connection = &mut self.connections[key];
             if connection.deadline().is_some_and(|deadline| deadline <= now) {
                 self.lists.remove(key, connection);
+            }
+        }
+    }
+
+    /// Makes room for more refusals by closing those who were told all, if there is no room.
+    pub(super) fn end_old_refusals(&mut self) {
+        if self.can_admit() {
+            return;
+        }
+        let connections = &mut self.connections;
+        for &key in &self.refused {
+            if connections[key].phase == Phase::Lingering {
+                self.lists.remove(key, &mut connections[key]);
             }
         }
     }

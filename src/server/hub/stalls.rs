@@ -6,7 +6,8 @@
 
 use std::time::Instant;
 
-use super::{Hub, Why};
+use super::Hub;
+use super::leaving::Why;
 use crate::server::connection::{Phase, Socket};
 
 impl<S: Socket> Hub<S> {

@@ -1,0 +1,165 @@
+//! How somebody goes: why, what it is still owed, how long it may take for that, and when it is removed.
+
+use std::fmt;
+use std::io;
+use std::mem;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use log::{Level, log};
+
+use super::Hub;
+use crate::relay::notice;
+use crate::relay::stranger::Stranger;
+use crate::relay::tape::Position;
+use crate::server::connection::{Handle, Output, Phase, Socket};
+
+/// Why somebody left.
+#[derive(Debug)]
+pub(super) enum Why {
+    Farewell,
+    EndOfInput,
+    Reset(io::Error),
+    /// A write failed, and nothing is left to read.
+    Unwritable,
+    TooSlow,
+    NeverSaidAnything,
+    Stranger(Stranger),
+    /// The operator wished it.
+    Removed,
+}
+
+impl<S: Socket> Hub<S> {
+    /// Takes one out of the room. It is owed what was said before; one whom nothing can reach any more is gone.
+    pub(super) fn depart(&mut self, key: usize, why: &Why, now: Instant) {
+        let connection = &mut self.connections[key];
+        let Phase::Present(seat) = connection.phase else { return };
+        let left = self.room.leave(seat, !self.brake.is_at_wall());
+        self.brake.spend(left.announced);
+        let present = self.room.clients();
+        let peer = if self.console == Some(key) { Peer::Console } else { Peer::of(connection.stream()) };
+        let level = if let Why::Stranger(_) = why { Level::Debug } else { Level::Info };
+        log!(level, "{} left ({why}; {peer}); {present} present", left.name);
+        match why {
+            Why::TooSlow => self.figures.refused.slow += 1,
+            Why::NeverSaidAnything => self.figures.refused.silent += 1,
+            Why::Stranger(stranger) => self.figures.count_stranger(*stranger),
+            Why::Removed => self.figures.refused.removed += 1,
+            Why::Farewell | Why::EndOfInput | Why::Reset(_) | Why::Unwritable => {}
+        }
+        match why {
+            Why::Farewell | Why::EndOfInput => self.see_off(key, left.stop, now),
+            Why::TooSlow => {
+                connection.reader.give_up(left.stop);
+                connection.tell(&notice::too_slow());
+                self.see_off(key, left.stop, now);
+            }
+            Why::NeverSaidAnything => {
+                let idle_timeout = self.limits.idle_timeout.unwrap_or_default();
+                connection.tell(&notice::never_said_anything(idle_timeout.as_secs()));
+                self.see_off(key, left.stop, now);
+            }
+            Why::Stranger(protocol) => {
+                connection.tell(&notice::stranger(*protocol));
+                self.see_off(key, left.stop, now);
+            }
+            Why::Removed => {
+                // One who takes nothing is owed no more of what was said, or it could make its removal last.
+                if connection.output == Output::Blocked {
+                    connection.reader.give_up(left.stop);
+                }
+                connection.tell(&notice::removed());
+                self.see_off(key, left.stop, now);
+            }
+            Why::Reset(_) | Why::Unwritable => self.lists.remove(key, connection),
+        }
+    }
+
+    /// Begins the farewell of one who is owed what comes before `stop`.
+    pub(super) fn see_off(&mut self, key: usize, stop: Position, now: Instant) {
+        let connection = &mut self.connections[key];
+        connection.leave(stop, now);
+        self.lists.touch(key, connection);
+        let handle = Handle { key, number: connection.number() };
+        // Without a number, an entry would seem to be of whoever is refused next under the same key, and count for ever.
+        if let (Some(deadline), Some(_)) = (connection.deadline(), handle.number) {
+            self.graces.push(deadline, handle);
+        }
+    }
+
+    /// Gives up those who were let go and have taken nothing for the grace time.
+    pub(super) fn end_graces(&mut self, now: Instant) {
+        while let Some((_, handle)) = self.graces.pop_due(now) {
+            let Some(connection) = self.connections.get_mut(handle.key) else { continue };
+            match connection.deadline() {
+                Some(deadline) if connection.number() == handle.number && deadline > now => {
+                    self.graces.push(deadline, handle);
+                }
+                Some(_) if connection.number() == handle.number => self.lists.remove(handle.key, connection),
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn remove_gone(&mut self) -> usize {
+        let refused = self.refused.len();
+        let gone = mem::take(&mut self.lists.gone);
+        for &key in &gone {
+            if self.connections.remove(key).number().is_none() {
+                self.refused.retain(|&refused| refused != key);
+            }
+            if self.console == Some(key) {
+                self.console = None;
+            }
+            if let Some(door) = &mut self.door {
+                door.let_out(key);
+            }
+        }
+        if self.refused.len() < refused {
+            self.forget_input_of_refused();
+        }
+        // Entries of those who did not need their grace are not looked for one by one.
+        let connections = &self.connections;
+        self.graces.tidy(connections.len(), |_, handle| {
+            connections.get(handle.key).is_some_and(|connection| connection.number() == handle.number)
+        });
+        gone.len()
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::Farewell => f.write_str("said goodbye"),
+            Why::EndOfInput => f.write_str("end of input"),
+            Why::Reset(error) => write!(f, "{error}"),
+            Why::Unwritable => f.write_str("writing to it failed"),
+            Why::TooSlow => f.write_str("read too slowly"),
+            Why::NeverSaidAnything => f.write_str("never said anything"),
+            Why::Stranger(protocol) => write!(f, "spoke {protocol}"),
+            Why::Removed => f.write_str("removed by the operator"),
+        }
+    }
+}
+
+/// The address of the other side, for the log: asked of the kernel when it is wanted, and kept nowhere.
+pub(super) enum Peer {
+    Client(Option<SocketAddr>),
+    Console,
+}
+
+impl Peer {
+    pub(super) fn of<S: Socket>(stream: &S) -> Peer {
+        Peer::Client(stream.peer_address().ok())
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Client(Some(address)) => write!(f, "{address}"),
+            Peer::Client(None) => f.write_str("address unknown by now"),
+            Peer::Console => f.write_str("the console"),
+        }
+    }
+}
