@@ -3,7 +3,7 @@
 //! The figures are of memory that is touched: what an allocator reserves beyond it by doubling costs address space alone.
 //! `tests/memory.rs` drives a server to each of these limits and holds it to them, and the README's table, too.
 
-use super::config::{Config, SCRATCH_BYTES, SEND_BUFFER_BYTES};
+use super::config::{Config, RECEIVE_BUFFER_BYTES, SCRATCH_BYTES, SEND_BUFFER_BYTES};
 use crate::relay::name::NAME_CHARS_MAX;
 use crate::relay::reader::HOLES_MAX;
 use crate::relay::room::WHO_ROWS_MAX;
@@ -13,7 +13,8 @@ use crate::relay::tape::Span;
 const IDLE_BYTES: usize = 128;
 
 /// What else one costs with which something is going on, beside what it holds: two boxes, a chosen name, its places on
-/// the lists and among the deadlines.
+/// the lists and among the deadlines; its rate, the patience with it, and the count of those from its address, where these
+/// are asked for.
 const BOOKKEEPING_BYTES: usize = 2 * 1024;
 
 /// What a row of `/who` has beside the name: two numbers, and the words around them.
@@ -25,7 +26,7 @@ const CHAR_BYTES: usize = 4;
 /// What the program takes beside its tape and its clients: its code, its stack, what the allocator keeps.
 const PROGRAM_BYTES: usize = 8 * 1024 * 1024;
 
-/// By how much the kernel may go over the size of a send buffer: it asks whether there is room before it adds a segment.
+/// By how much the kernel may go over the size of a buffer: it asks whether there is room before it adds a segment.
 const SEGMENT_BYTES: usize = 64 * 1024;
 
 /// The most that a client can make the server hold, in bytes; each for itself, so that one who does all at once holds the
@@ -48,6 +49,8 @@ pub struct Bounds {
     pub holes: usize,
     /// What the kernel holds of what it does not take.
     pub send_buffer: usize,
+    /// What the kernel holds of what is not read of it.
+    pub receive_buffer: usize,
     /// What the server takes without any client.
     pub shared: usize,
 }
@@ -71,6 +74,7 @@ impl Bounds {
             holes: HOLES_MAX * size_of::<Span>(),
             // The kernel doubles what is asked for (socket(7)).
             send_buffer: 2 * SEND_BUFFER_BYTES + SEGMENT_BYTES,
+            receive_buffer: 2 * RECEIVE_BUFFER_BYTES + SEGMENT_BYTES,
             // A checkpoint for some of its bytes, and the scratch buffers, are little beside the program.
             shared: config.backlog_bytes + config.backlog_bytes / 128 + PROGRAM_BYTES,
         }
