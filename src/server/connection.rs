@@ -273,7 +273,8 @@ impl<S: Socket> Connection<S> {
 
     /// Moves its place on if the tail of the tape has overtaken it.
     pub fn keep_up(&mut self, tape: &Tape) -> Option<Overtaken> {
-        if !self.takes_output() {
+        // In nearly all cases that is all.
+        if self.reader.cursor().offset >= tape.tail() || !self.takes_output() {
             return None;
         }
         let stop = self.stop(tape);

@@ -14,7 +14,7 @@ use crate::server::figures::Figures;
 /// What settling a connection needs to know, and what it counts.
 struct Settling<'a> {
     tape: &'a Tape,
-    limits: Limits,
+    limits: &'a Limits,
     figures: &'a mut Figures,
     now: Instant,
 }
@@ -25,7 +25,7 @@ impl<S: Socket> Hub<S> {
     pub fn settle(&mut self, now: Instant) -> usize {
         let tape = self.room.tape();
         let touched = mem::take(&mut self.lists.touched);
-        let mut settling = Settling { tape, limits: self.limits, figures: &mut self.figures, now };
+        let mut settling = Settling { tape, limits: &self.limits, figures: &mut self.figures, now };
         if tape.end() == self.settled {
             for key in touched {
                 if let Some(connection) = self.connections.get_mut(key) {
