@@ -50,13 +50,15 @@ impl<S: Socket> Hub<S> {
             self.depart(key, &Why::TooSlow, now);
         }
         self.end_stalls(now);
-        self.brake.see_slowest(self.slowest_bytes_behind());
         self.end_silent_newcomers(now);
         // Not earlier: one who takes something in this very turn has a new grace.
         self.end_graces(now);
         self.end_graces_of_refused(now);
         self.end_old_refusals();
-        self.remove_gone()
+        let gone = self.remove_gone();
+        // Not earlier: whoever is gone is not waited for any more, and no event may come that would tell.
+        self.brake.see_slowest(self.slowest_bytes_behind());
+        gone
     }
 
     /// How far behind the slowest healthy reader is, if that is far, in bytes. Since the last look at everyone, only
