@@ -259,6 +259,29 @@ fn notices_wait_for_nobody_and_cost_nobody_a_line() {
 }
 
 #[test]
+fn one_who_spoke_while_the_room_waited_has_said_something() {
+    let mut world = World::new(&Config { idle_timeout: Some(Duration::from_secs(5)), ..waiting() });
+    let (ana, bob) = (world.connect(), world.connect());
+    world.says(&bob, "hello\n");
+    bob.takes(0);
+    ana.sends(numbered(0, 20_000));
+    world.hub.on_ready(ana.key, READABLE);
+    run_for(&mut world, Duration::from_secs(1));
+    let eve = world.connect();
+    world.says(&eve, "I have been here all the time\n");
+    run_for(&mut world, Duration::from_secs(12));
+    assert!(!eve.is_ended(), "it is we who did not listen");
+    ana.received();
+    for _ in 0..2_000 {
+        world.makes_room(&bob, 20_000);
+        run_for(&mut world, Duration::from_millis(10));
+    }
+    assert!(ana.received().ends_with("client-3> I have been here all the time\n"));
+    run_for(&mut world, Duration::from_secs(60));
+    assert!(!eve.is_ended());
+}
+
+#[test]
 fn a_shutdown_at_the_wall_costs_nobody_a_line() {
     let mut world = World::new(&waiting());
     let (ana, bob) = (world.connect(), world.connect());

@@ -56,10 +56,15 @@ impl<S: Socket> Hub<S> {
             if connection.number() != handle.number {
                 continue;
             }
-            if let Phase::Present(seat) = connection.phase
-                && !self.room.has_spoken(seat)
-            {
+            let Phase::Present(seat) = connection.phase else { continue };
+            if self.room.has_spoken(seat) {
+                continue;
+            }
+            if connection.input == Input::Drained {
                 self.depart(handle.key, &Why::NeverSaidAnything, now);
+            } else {
+                // What it has sent is not heard yet: the room waits for somebody, say.
+                self.expect_words(handle, now);
             }
         }
         let connections = &self.connections;
