@@ -59,7 +59,9 @@ impl Oracle {
             Asked::Nothing | Asked::Leave => false,
             Asked::Say(_) => self.config.audience == Audience::Sender,
             Asked::Nick(_) => !self.members[member].won.contains(&place),
-            Asked::Who | Asked::Help | Asked::Tell { .. } | Asked::Unknown(_) | Asked::TooLong => true,
+            Asked::Who | Asked::Help | Asked::Tell { .. } | Asked::Unknown(_) | Asked::TooLong | Asked::Foreign(_) => {
+                true
+            }
         }
     }
 
@@ -83,6 +85,7 @@ impl Oracle {
             Asked::TooLong => {
                 format!("* line too long (over {} bytes): not relayed", self.config.line_bytes_max)
             }
+            Asked::Foreign(protocol) => format!("* this is a chat relay and speaks no {protocol}: goodbye"),
             Asked::Nothing | Asked::Leave => return Err("it has no answer".to_owned()),
         };
         if line == expected {

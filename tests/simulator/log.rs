@@ -89,6 +89,15 @@ impl Oracle {
         Ok(())
     }
 
+    /// Whether some are let go at the end of a turn: then their notices come before those who come in the next one.
+    fn lets_go_at_the_end(&self, member: usize) -> bool {
+        match self.config.lag {
+            Lag::Skip => self.config.idle_timeout.is_some(),
+            Lag::Disconnect => self.members[member].was_overtaken || self.config.idle_timeout.is_some(),
+            Lag::Wait => true,
+        }
+    }
+
     fn witness_join(&mut self, name: &str, at: usize) -> Result<usize, String> {
         let place = self.newcomers.iter().position(|&newcomer| self.members[newcomer].names[0] == name);
         let Some(place) = place.filter(|_| self.config.announce_up_to > 0) else {
@@ -110,6 +119,7 @@ impl Oracle {
             Asked::Say(said) => Some(Err(format!("{said:?} was said before it"))),
             _ => None,
         })?;
+        self.charge(by, self.members[by].heard)?;
         Ok(by)
     }
 
@@ -124,8 +134,9 @@ impl Oracle {
             Asked::Say(said) if !is_silent => Some(Err(format!("{said:?} was said before it"))),
             _ => None,
         })?;
+        self.charge(by, self.members[by].heard)?;
         for (name, &holder) in &self.holders {
-            let may_be_gone = self.wires[holder].borrow().ear.is_leaving() || self.config.lag == Lag::Disconnect;
+            let may_be_gone = self.wires[holder].borrow().ear.is_leaving() || self.may_be_let_go(holder);
             let is_left = self.members[holder].left.is_some();
             if holder != by && is_same_name(name, to) && !is_left && !may_be_gone {
                 return Err(format!("connection {holder} is called {name}"));
@@ -142,7 +153,7 @@ impl Oracle {
     fn witness_left(&mut self, name: &str, at: usize) -> Result<usize, String> {
         let by = self.holder(name)?;
         let has_cause = self.wires[by].borrow().ear.is_leaving();
-        if self.config.lag == Lag::Disconnect && self.members[by].was_overtaken {
+        if self.may_have_been_let_go(by) {
             // It may have been let go at the end of the last turn: before those who came in this one.
             self.members[by].is_kicked |= !has_cause;
         } else if has_cause {
@@ -150,7 +161,7 @@ impl Oracle {
         } else {
             return Err("it did not leave".to_owned());
         }
-        if !self.members[by].was_overtaken || self.config.lag == Lag::Skip {
+        if !self.lets_go_at_the_end(by) {
             self.place_newcomers(at);
         }
         if self.config.announce_up_to == 0 {

@@ -17,6 +17,7 @@
 
 mod answers;
 mod chance;
+mod limits;
 mod log;
 mod net;
 mod oracle;
@@ -24,6 +25,7 @@ mod peers;
 mod runs;
 mod said;
 mod setting;
+mod stalls;
 mod world;
 
 #[test]

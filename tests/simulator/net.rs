@@ -133,6 +133,11 @@ impl Wire {
         !self.is_closed && !self.edge.readable && (!self.incoming.is_empty() || self.has_unread_end())
     }
 
+    /// Whether there is input that the server has not read, told of it or not.
+    pub(crate) fn has_input(&self) -> bool {
+        !self.incoming.is_empty() || self.has_unread_end()
+    }
+
     /// Whether the server knows that it must wait before it writes.
     pub(crate) fn is_blocked(&self) -> bool {
         self.is_short_of_room || self.edge.writable
@@ -240,7 +245,7 @@ impl Wire {
         if self.reset == Reset::No && self.faults.has(Fault::EarlyBlock) && self.chance.one_in(12) {
             // As if it had come a moment later.
             self.edge.readable = true;
-            self.ear.hear_nothing(self.shared.now.get());
+            self.hear_nothing();
             return Err(ErrorKind::WouldBlock.into());
         }
         let mut taken = buffer.len().min(self.incoming.len());
@@ -258,9 +263,16 @@ impl Wire {
         Ok(taken)
     }
 
+    fn hear_nothing(&mut self) {
+        self.ear.hear_nothing(self.shared.now.get());
+        if self.ear.is_leaving() {
+            self.leaving_since.get_or_insert(self.shared.now.get());
+        }
+    }
+
     fn read_nothing(&mut self) -> io::Result<usize> {
         if self.reset == Reset::No && !self.is_ended {
-            self.ear.hear_nothing(self.shared.now.get());
+            self.hear_nothing();
             return Err(ErrorKind::WouldBlock.into());
         }
         self.leaving_since.get_or_insert(self.shared.now.get());

@@ -14,10 +14,12 @@ use pollchat::relay::room::Audience;
 use pollchat::server::config::{Config, GRACE, Lag};
 use pollchat::server::hub::Wake;
 
+use crate::limits::{Bucket, Idleness};
 use crate::log::{Item, Kind, Log};
 use crate::net::{Reset, Wire};
 use crate::said::{Asked, is_dangerous};
 use crate::setting::REFUSALS_MAX;
+use crate::stalls::Stall;
 
 /// The number of the witness among the connections.
 pub(crate) const WITNESS: usize = 0;
@@ -59,7 +61,7 @@ pub(crate) struct Member {
     /// It cannot have left before here.
     left_floor: Option<usize>,
     /// The next item that it may be given.
-    next: usize,
+    pub(crate) next: usize,
     /// Lines that it was told it missed, in the gap that begins at `next`.
     missed: usize,
     partial: Vec<u8>,
@@ -71,6 +73,11 @@ pub(crate) struct Member {
     pub(crate) was_overtaken: bool,
     /// The same, since it last had everything: of notices it may miss any without a word.
     lags: bool,
+    /// The end of the log when it was let go at the earliest, if it was told so.
+    pub(crate) let_go_since: Option<usize>,
+    pub(crate) stall: Stall,
+    pub(crate) bucket: Bucket,
+    pub(crate) idleness: Idleness,
 }
 
 /// Something told in private, known by its text.
@@ -97,10 +104,15 @@ pub(crate) struct Oracle {
     present: usize,
     numbers: u64,
     pub(crate) is_shutting_down: bool,
+    /// How many lines each may say: in a second, and at once.
+    pub(crate) rate: Option<(u32, u32)>,
+    now: Instant,
+    /// When a turn last came so late that somebody's time may have begun and ended before it.
+    pub(crate) late_at: Option<Instant>,
 }
 
 impl Oracle {
-    pub(crate) fn new(config: &Config) -> Oracle {
+    pub(crate) fn new(config: &Config, rate: Option<(u32, u32)>, now: Instant) -> Oracle {
         Oracle {
             config: config.clone(),
             log: Log::default(),
@@ -113,11 +125,14 @@ impl Oracle {
             present: 0,
             numbers: 0,
             is_shutting_down: false,
+            rate,
+            now,
+            late_at: None,
         }
     }
 
     /// Learns that the hub is given a connection; returns what its number is among the members.
-    pub(crate) fn admit(&mut self, wire: &Rc<RefCell<Wire>>) -> usize {
+    pub(crate) fn admit(&mut self, wire: &Rc<RefCell<Wire>>, now: Instant) -> usize {
         let member = self.members.len();
         let is_turned_away = self.turned_away(wire);
         let is_full = self.config.clients_max.is_some_and(|most| self.present >= most);
@@ -141,6 +156,9 @@ impl Oracle {
         self.members.push(Member::new((!is_refused).then_some(self.numbers), names, greeting));
         self.wires.push(Rc::clone(wire));
         self.active.push(member);
+        if !is_refused {
+            self.expect_words(member, now);
+        }
         if member == WITNESS && self.config.announce_up_to > 0 {
             // The one item that it is not given.
             self.log.push("* client-1 joined", WITNESS, Kind::Joined);
@@ -186,6 +204,10 @@ impl Oracle {
 
     /// Judges a turn.
     pub(crate) fn judge(&mut self, now: Instant, wake: Wake) -> Verdict {
+        if now.saturating_duration_since(self.now) > self.config.stall_timeout {
+            self.late_at = Some(now);
+        }
+        self.now = now;
         let floor = self.log.items.len();
         for at in 0..self.active.len() {
             self.scan(self.active[at], floor);
@@ -195,6 +217,11 @@ impl Oracle {
         for at in 0..self.active.len() {
             self.watch_pace(self.active[at]);
             self.receive(self.active[at]).map_err(|what| self.about(self.active[at], &what))?;
+            self.watch_stall(self.active[at], now).map_err(|what| self.about(self.active[at], &what))?;
+        }
+        let is_at_wall = self.is_at_wall();
+        for at in 0..self.active.len() {
+            self.watch_idleness(self.active[at], now, is_at_wall);
         }
         for at in 0..self.active.len() {
             let member = self.active[at];
@@ -206,7 +233,19 @@ impl Oracle {
         if refused > REFUSALS_MAX {
             return Err(format!("{refused} are being refused"));
         }
+        self.judge_patience(now, wake)?;
+        self.judge_idleness(now, wake)?;
         self.judge_rest(now, wake)
+    }
+
+    /// What time it is.
+    pub(crate) fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Who is still connected.
+    pub(crate) fn active(&self) -> &[usize] {
+        &self.active
     }
 
     /// Judges the end of a run, when nobody is left.
@@ -223,7 +262,7 @@ impl Oracle {
         Ok(())
     }
 
-    fn about(&self, member: usize, what: &str) -> String {
+    pub(crate) fn about(&self, member: usize, what: &str) -> String {
         let Member { number, names, next, missed, heard, answered, .. } = &self.members[member];
         let names = &names[names.len().saturating_sub(3)..];
         let ear = &self.wires[member].borrow().ear;
@@ -308,6 +347,9 @@ impl Oracle {
         if line == "* you read too slowly: goodbye" {
             return self.receive_too_slow(member);
         }
+        if line.starts_with("* you have said nothing for ") {
+            return self.receive_idle(member, line);
+        }
         if let Some((from, text)) = line.strip_prefix("* ").and_then(|rest| rest.split_once(" tells you: "))
             && !from.contains(' ')
         {
@@ -369,7 +411,7 @@ impl Oracle {
                 let known = &mut self.members[member];
                 known.next = at + 1;
                 known.missed = 0;
-                return Ok(());
+                return known.stall.see_given(at);
             }
             match item.kind {
                 Kind::Said if passed < known.missed => passed += 1,
@@ -382,7 +424,12 @@ impl Oracle {
     }
 
     fn receive_missed(&mut self, member: usize, lines: usize) -> Verdict {
-        if lines == 0 || !(self.members[member].is_kicked || self.is_overtaken(member)) {
+        let may_have_missed = match self.config.lag {
+            Lag::Skip => self.is_overtaken(member),
+            Lag::Disconnect => self.members[member].is_kicked || self.is_overtaken(member),
+            Lag::Wait => self.members[member].is_kicked && self.members[member].stall.may_be_gone(),
+        };
+        if lines == 0 || !may_have_missed {
             return Err("it was not overtaken".to_owned());
         }
         self.members[member].missed += lines;
@@ -392,10 +439,17 @@ impl Oracle {
     }
 
     fn receive_too_slow(&mut self, member: usize) -> Verdict {
-        if self.config.lag != Lag::Disconnect || !self.members[member].was_overtaken {
-            return Err("it was not overtaken".to_owned());
+        let may_be_too_slow = match self.config.lag {
+            Lag::Skip => false,
+            Lag::Disconnect => self.members[member].was_overtaken,
+            Lag::Wait => self.members[member].stall.may_be_gone(),
+        };
+        if !may_be_too_slow {
+            return Err("it was not overtaken, or did not stall".to_owned());
         }
-        self.members[member].is_kicked = true;
+        let known = &mut self.members[member];
+        known.is_kicked = true;
+        known.let_go_since = known.stall.gone_since();
         Ok(())
     }
 
@@ -418,6 +472,11 @@ impl Oracle {
         if known.number.is_none() {
             return Ok(());
         }
+        if !self.members[member].is_greeted() && !self.members[member].is_kicked {
+            // It was shown no earlier lines.
+            self.begin(member, 0)?;
+        }
+        let known = &self.members[member];
         let is_leaving = self.wires[member].borrow().ear.is_leaving();
         if !(is_leaving || known.is_kicked || self.is_shutting_down) {
             return Err("it did not leave".to_owned());
@@ -425,7 +484,10 @@ impl Oracle {
         let (floor, ceiling) = match known.left {
             Some(left) => (left, left),
             // Nothing tells when it was let go.
-            None if self.is_shutting_down || known.is_kicked => (known.next, self.log.items.len()),
+            None if self.is_shutting_down => (known.next, self.log.items.len()),
+            None if known.is_kicked => {
+                (known.let_go_since.map_or(known.next, |since| since.max(known.next)), self.log.items.len())
+            }
             None => (known.left_floor.unwrap_or(known.next), self.log.items.len()),
         };
         let (least, most) = (self.said_by_others(member, floor), self.said_by_others(member, ceiling));
@@ -455,7 +517,7 @@ impl Oracle {
         }
         self.members[member].is_closed = true;
         let known = &self.members[member];
-        let may_be_kicked = known.is_kicked || self.config.lag == Lag::Disconnect;
+        let may_be_kicked = self.may_be_let_go(member);
         let is_let_go = known.number.is_none() || wire.ear.is_leaving() || may_be_kicked || self.is_shutting_down;
         if !is_let_go {
             return Err("it was closed without a reason".to_owned());
@@ -464,6 +526,9 @@ impl Oracle {
             self.all_heard(member)?;
         }
         let is_over = wire.reset != Reset::No || (wire.is_finished && wire.ear.ended.is_some());
+        // One who leaves is waited for like any other.
+        let is_leaving = wire.ear.is_leaving() || self.is_shutting_down || known.idleness.may_be_gone.is_some();
+        let is_over = is_over || is_leaving && known.stall.may_be_gone();
         let is_evicted = known.number.is_none() && wire.is_finished;
         // When one was let go is known if it was by its own wish.
         let by_own_wish = !may_be_kicked && !self.is_shutting_down && known.number.is_some();
@@ -480,7 +545,7 @@ impl Oracle {
     /// Who provokes answers and takes none is not read: what the hub keeps for it is bounded.
     fn judge_hoard(&self, member: usize, wire: &Wire) -> Verdict {
         let unanswered = &wire.ear.asked[self.members[member].answered.min(wire.ear.asked.len())..];
-        let may_be_kicked = self.config.lag == Lag::Disconnect || self.is_shutting_down;
+        let may_be_kicked = self.may_be_let_go(member) || self.is_shutting_down;
         let is_present = self.members[member].number.is_some() && self.members[member].left.is_none();
         let is_heard = is_present && wire.reset == Reset::No;
         if unanswered.len() < 200 || !is_heard || may_be_kicked {
@@ -499,7 +564,9 @@ impl Oracle {
             Wake::At(time) => Some(time),
             Wake::OnEvent => None,
         };
-        let is_braked = wakes_at.is_some_and(|time| time.saturating_duration_since(now) <= BRAKE_MAX);
+        let is_braked = wakes_at.is_some_and(|time| time.saturating_duration_since(now) <= BRAKE_MAX)
+            || self.may_be_throttled(now, wakes_at)
+            || self.is_at_wall();
         for &member in &self.active {
             let wire = self.wires[member].borrow();
             if wire.is_closed || wire.reset != Reset::No || wire.is_blocked() {
@@ -528,6 +595,9 @@ impl Oracle {
         if known.has_fin || known.number.is_none() {
             return if wire.is_finished { Ok(()) } else { Err("it was not let go".to_owned()) };
         }
+        if known.stall.must_be_gone() || known.idleness.must_be_gone {
+            return Err("its time was over, and it was not let go".to_owned());
+        }
         if !known.partial.is_empty() {
             return Err("a line was not written to its end".to_owned());
         }
@@ -548,6 +618,10 @@ impl Oracle {
     /// Whether one was given everything up to the end, or told that it missed it.
     fn all_given(&self, member: usize) -> Verdict {
         let known = &self.members[member];
+        if !known.is_greeted() {
+            // Whether it was shown any earlier lines, and is owed more, the next line will tell.
+            return Ok(());
+        }
         let stop = known.left.unwrap_or(self.log.items.len());
         let others = self.said_by_others(member, stop);
         if others != known.missed {
@@ -559,6 +633,18 @@ impl Oracle {
             return Err("a notice is owed".to_owned());
         }
         Ok(())
+    }
+
+    /// Whether one may have been let go though it did not wish to.
+    pub(crate) fn may_be_let_go(&self, member: usize) -> bool {
+        self.config.lag == Lag::Disconnect || self.members[member].is_kicked || self.may_have_been_let_go(member)
+    }
+
+    /// The same, by what it did.
+    pub(crate) fn may_have_been_let_go(&self, member: usize) -> bool {
+        let known = &self.members[member];
+        let was_too_slow = self.config.lag == Lag::Disconnect && known.was_overtaken;
+        was_too_slow || known.stall.may_be_gone() || known.idleness.may_be_gone.is_some()
     }
 
     /// Whether all that one said so far was put on the tape.
@@ -574,7 +660,7 @@ impl Oracle {
     }
 
     /// Whether `item` is one that this connection made itself and is not given.
-    fn is_own(&self, member: usize, item: &Item) -> bool {
+    pub(crate) fn is_own(&self, member: usize, item: &Item) -> bool {
         item.by == member
             && match item.kind {
                 Kind::Said => self.config.audience == Audience::Others,
@@ -650,7 +736,26 @@ impl Member {
             is_closed: false,
             was_overtaken: false,
             lags: false,
+            let_go_since: None,
+            stall: Stall::default(),
+            bucket: Bucket::default(),
+            idleness: Idleness::default(),
         }
+    }
+
+    /// Whether it was told all that comes first, and what it is shown of what was said before is known.
+    pub(crate) fn is_greeted(&self) -> bool {
+        self.greeted > self.greeting.len()
+    }
+
+    /// Whether a line to it was begun and not ended.
+    pub(crate) fn is_amid_line(&self) -> bool {
+        !self.partial.is_empty()
+    }
+
+    /// Where in the log it came.
+    pub(crate) fn joined(&self) -> usize {
+        self.joined
     }
 
     fn next_greeting(&self) -> Option<&str> {

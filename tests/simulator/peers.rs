@@ -59,6 +59,10 @@ pub(crate) enum Habit {
     Hostile,
     /// Comes and goes.
     Guest,
+    /// Speaks another protocol.
+    Stranger,
+    /// Never says anything, though it may send something.
+    Silent,
 }
 
 /// How a peer reads.
@@ -136,6 +140,39 @@ impl Peer {
         Peer { habit: Habit::Witness, reading: Reading::AtOnce, is_polite: true, ..peer }
     }
 
+    /// One that speaks another protocol, or begins to.
+    pub(crate) fn stranger(chance: Chance, config: &Config) -> Peer {
+        let mut peer = Peer { habit: Habit::Stranger, ..Peer::new(chance, config) };
+        let padding = peer.chance.pick(&[0, 0, 0, 10, 100, 1_000]);
+        let mut words = match peer.chance.below(5) {
+            0 => b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
+            1 => b"OPTIONS * HTTP/1.1\r\n".to_vec(),
+            2 => format!("GET /{} HTTP/1.1\r\nHost: a.b\r\n\r\n", "g".repeat(padding)).into_bytes(),
+            _ => format!("POST /p?{} HTTP/1.0\nContent-Length: 99\n\n", "p".repeat(padding)).into_bytes(),
+        };
+        if peer.chance.one_in(6) {
+            words.splice(..0, *b"\n\r\n");
+        }
+        if peer.chance.one_in(3) {
+            words.truncate(peer.chance.up_to(words.len()));
+        }
+        if peer.chance.one_in(2) {
+            words.extend(b"hello, room\nsecond\n/nick browser\nFIN\nnot said\n");
+        }
+        if peer.chance.one_in(3) {
+            peer.course = Course::Ends;
+        }
+        peer.outbox = words;
+        peer
+    }
+
+    /// One that never says anything: at most, empty lines and the beginning of one.
+    pub(crate) fn silent(chance: Chance, config: &Config) -> Peer {
+        let mut peer = Peer { habit: Habit::Silent, ..Peer::new(chance, config) };
+        peer.outbox = peer.chance.pick(&[&b""[..], b"", b"\n", b"\n\r\n\r", b"begun"]).to_vec();
+        peer
+    }
+
     /// Does something, or nothing.
     pub(crate) fn act(&mut self, number: usize, wire: &mut Wire, faults: Faults) {
         self.read(wire);
@@ -148,6 +185,7 @@ impl Peer {
         }
         let piece = match self.habit {
             Habit::Dripper => self.outbox.len().min(1),
+            Habit::Stranger if !self.outbox.is_empty() => self.chance.up_to(self.outbox.len()),
             _ => self.outbox.len(),
         };
         self.send(wire, piece);
@@ -202,7 +240,7 @@ impl Peer {
 
     fn talk(&mut self, number: usize) {
         match self.habit {
-            Habit::Witness => {}
+            Habit::Witness | Habit::Stranger | Habit::Silent => {}
             Habit::Talker | Habit::Guest => {
                 if self.chance.one_in(4) {
                     self.say_something(number);

@@ -10,10 +10,15 @@ pub(crate) enum Asked {
     Nick(String),
     Who,
     Help,
-    Tell { to: String, text: String },
+    Tell {
+        to: String,
+        text: String,
+    },
     Unknown(String),
     TooLong,
     Leave,
+    /// Another protocol, which has this name.
+    Foreign(&'static str),
 }
 
 /// How somebody's input ended.
@@ -66,8 +71,19 @@ impl Ear {
         }
         let line = std::mem::take(&mut self.line);
         if !std::mem::take(&mut self.is_dropping) {
-            self.asked.push(asked_by(line.strip_suffix(b"\r").unwrap_or(&line)));
+            let asked = self.foreign(&line, is_cut_request);
+            self.asked.push(asked.unwrap_or_else(|| asked_by(line.strip_suffix(b"\r").unwrap_or(&line))));
         }
+    }
+
+    /// Whether anything was said, were it only to the server.
+    pub(crate) fn has_spoken(&self) -> bool {
+        self.asked.iter().any(|asked| *asked != Asked::Nothing)
+    }
+
+    /// When something was last read of it, if ever.
+    pub(crate) fn read_at(&self) -> Option<Instant> {
+        self.read_at
     }
 
     /// When silence ends the line that was begun, if it lasts.
@@ -87,13 +103,20 @@ impl Ear {
         }
         if ended == Ended::Orderly && !self.is_dropping && !self.line.is_empty() && !self.has_said_farewell() {
             let line = std::mem::take(&mut self.line);
-            self.asked.push(if line.len() > self.line_bytes_max { Asked::TooLong } else { asked_by(&line) });
+            let asked = self.foreign(&line, is_cut_request);
+            let is_over = line.len() > self.line_bytes_max;
+            self.asked.push(asked.unwrap_or_else(|| if is_over { Asked::TooLong } else { asked_by(&line) }));
         }
         self.ended = Some(ended);
     }
 
     fn has_said_farewell(&self) -> bool {
-        self.asked.last() == Some(&Asked::Leave)
+        matches!(self.asked.last(), Some(Asked::Leave | Asked::Foreign(_)))
+    }
+
+    /// What a first line is, if it is of another protocol.
+    fn foreign(&self, line: &[u8], is_request: fn(&[u8]) -> bool) -> Option<Asked> {
+        (is_request(line) && !self.has_spoken()).then_some(Asked::Foreign("HTTP"))
     }
 
     fn hear_byte(&mut self, byte: u8) {
@@ -103,7 +126,8 @@ impl Ear {
         if byte == b'\n' {
             let line = std::mem::take(&mut self.line);
             if !std::mem::take(&mut self.is_dropping) {
-                self.asked.push(asked_by(line.strip_suffix(b"\r").unwrap_or(&line)));
+                let asked = self.foreign(&line, is_request);
+                self.asked.push(asked.unwrap_or_else(|| asked_by(line.strip_suffix(b"\r").unwrap_or(&line))));
             }
             return;
         }
@@ -111,9 +135,13 @@ impl Ear {
             return;
         }
         self.line.push(byte);
+        if self.line == *b"\x16\x03" && !self.has_spoken() {
+            self.asked.push(Asked::Foreign("TLS"));
+            return;
+        }
         let over = self.line.len().saturating_sub(self.line_bytes_max);
         if over > 1 || (over == 1 && byte != b'\r') {
-            self.asked.push(Asked::TooLong);
+            self.asked.push(self.foreign(&self.line, is_cut_request).unwrap_or(Asked::TooLong));
             self.line.clear();
             self.is_dropping = true;
         }
@@ -140,6 +168,18 @@ pub(crate) fn is_name(name: &str) -> bool {
 pub(crate) fn is_reserved(name: &str) -> bool {
     let folded = name.to_lowercase();
     folded == "server" || folded.starts_with("client-")
+}
+
+/// Whether this is a whole request line.
+fn is_request(line: &[u8]) -> bool {
+    let words: Vec<&[u8]> = line.strip_suffix(b"\r").unwrap_or(line).split(|&byte| byte == b' ').collect();
+    is_cut_request(line) && words.len() == 3 && words[2].starts_with(b"HTTP/")
+}
+
+/// Whether this is how one begins.
+fn is_cut_request(line: &[u8]) -> bool {
+    let method = line.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
+    method > 0 && (line[method..].starts_with(b" /") || line[method..].starts_with(b" *"))
 }
 
 fn asked_by(line: &[u8]) -> Asked {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use pollchat::relay::room::Audience;
 use pollchat::server::config::{Config, Lag, Seats};
 use pollchat::server::door::Rules;
+use pollchat::server::rate::Rate;
 
 use crate::chance::Chance;
 
@@ -115,6 +116,20 @@ pub(crate) struct Plan {
     pub(crate) seats: Seats,
     /// Bytes that a socket takes on the way in and on the way out, at most.
     pub(crate) room: (usize, usize),
+    /// How many lines each may say: in a second, and at once.
+    pub(crate) rate: Option<(u32, u32)>,
+    /// One in so many peers speaks another protocol, or never says anything; 0 for none.
+    pub(crate) oddities: Oddities,
+}
+
+/// Peers that are not as most are.
+#[derive(Debug)]
+pub(crate) struct Oddities {
+    pub(crate) chance: Chance,
+    /// One in so many speaks another protocol; 0 for none.
+    pub(crate) one_stranger_in: usize,
+    /// One in so many never says anything; 0 for none.
+    pub(crate) one_silent_in: usize,
 }
 
 impl Plan {
@@ -129,7 +144,12 @@ impl Plan {
         config.flush_after = flush_after.map(Duration::from_millis);
         // So is who may come in.
         config.door = some_door(&mut Chance::new(setting.seed ^ 0xd00f));
+        let mut limits = Limits::of(setting.seed);
+        limits.set(&mut config, peers_max);
         if setting.is_plain {
+            limits = Limits { lag: None, rate: None, idle_timeout: None, ..limits };
+            limits.oddities.one_stranger_in = 0;
+            limits.oddities.one_silent_in = 0;
             let plain = Config { announce_up_to: 0, line_bytes_max: 100, ..Config::default() };
             config = Config { backlog_bytes: config.backlog_bytes.max(plain.longest_line_bytes()), ..plain };
         }
@@ -140,7 +160,62 @@ impl Plan {
             refusals_max: REFUSALS_MAX,
         };
         let room = (chance.pick(&[16, 200, 3_000]), chance.pick(&[7, 40, 300, 5_000]));
-        Plan { chance, faults, peers_max, config, seats, room }
+        Plan { chance, faults, peers_max, config, seats, room, rate: limits.rate, oddities: limits.oddities }
+    }
+}
+
+/// What is asked of each client, and who is waited for: by a chance of its own, so that runs without it are what they
+/// would be if there were no such thing.
+struct Limits {
+    /// Who is waited for how long, and how much more than the smallest tape there is.
+    lag: Option<(Duration, Option<usize>)>,
+    rate: Option<(u32, u32)>,
+    idle_timeout: Option<Duration>,
+    announce_up_to: usize,
+    oddities: Oddities,
+}
+
+impl Limits {
+    fn of(seed: u64) -> Limits {
+        let mut chance = Chance::new(seed.rotate_left(32) ^ 0x5741_4954);
+        let stall_timeout = Duration::from_millis(chance.pick(&[20, 20, 100, 1_000, 30_000]));
+        let spare = chance.pick(&[None, None, Some(0), Some(0), Some(50), Some(1_000), Some(150_000)]);
+        let lag = chance.one_in(3).then_some((stall_timeout, spare));
+        let rate = (chance.pick(&[50, 500, 5_000, 100_000]), chance.pick(&[1, 3, 20]));
+        let rate = chance.one_in(4).then_some(rate);
+        let idle_timeout = Duration::from_millis(chance.pick(&[50, 300, 2_000]));
+        let idle_timeout = chance.one_in(4).then_some(idle_timeout);
+        Limits {
+            lag,
+            rate,
+            idle_timeout,
+            announce_up_to: chance.pick(&[0, 1_000, 1_000]),
+            oddities: Oddities {
+                one_stranger_in: chance.pick(&[0, 0, 3]),
+                one_silent_in: if idle_timeout.is_some() { 3 } else { 0 },
+                chance: chance.fork(),
+            },
+        }
+    }
+
+    fn set(&self, config: &mut Config, peers_max: usize) {
+        if let Some((stall_timeout, spare)) = self.lag {
+            config.lag = Lag::Wait;
+            config.stall_timeout = stall_timeout;
+            // What is said in the server's own name has no need of a place: it is left out.
+            config.backlog_bytes = spare.map_or(config.backlog_bytes, |spare| config.longest_line_bytes() + spare);
+        }
+        config.rate = self.rate.map(|(lines_per_second, burst_lines)| Rate::new(lines_per_second, burst_lines));
+        config.idle_timeout = self.idle_timeout;
+        if self.lag.is_some() || self.idle_timeout.is_some() {
+            // As with those who are let go for lagging: or nothing would tell where in the log one came, and how many
+            // there are.
+            config.announce_up_to = self.announce_up_to;
+            config.clients_max = None;
+        }
+        if self.lag.is_none() {
+            config.backlog_bytes = config.backlog_bytes.max(smallest_backlog(config, peers_max));
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::net::{Accepted, FakeSocket, Listener, Shared, Wire};
 use crate::oracle::{Oracle, Verdict, WITNESS};
 use crate::peers::Peer;
 use crate::said::Ear;
-use crate::setting::{Fault, Faults, Plan, Setting, home};
+use crate::setting::{Fault, Faults, Oddities, Plan, Setting, home};
 
 /// Turns in a row that may bring nothing on although the hub wanted them at once.
 const IDLE_TURNS_MAX: usize = 100;
@@ -32,6 +32,7 @@ pub(crate) struct World {
     faults: Faults,
     peers_max: usize,
     room: (usize, usize),
+    oddities: Oddities,
     hub: Hub<FakeSocket>,
     shared: Rc<Shared>,
     listener: Listener,
@@ -51,12 +52,13 @@ impl World {
         let plan = Plan::of(setting);
         let now = Instant::now();
         let hub = Hub::new(&plan.config, plan.seats, now).expect("a small tape");
-        let oracle = Oracle::new(&plan.config);
+        let oracle = Oracle::new(&plan.config, plan.rate, now);
         let mut world = World {
             chance: plan.chance,
             faults: plan.faults,
             peers_max: plan.peers_max,
             room: plan.room,
+            oddities: plan.oddities,
             hub,
             shared: Rc::new(Shared { now: Cell::new(now), progress: Cell::new(0) }),
             listener: Listener::new(),
@@ -74,6 +76,12 @@ impl World {
         // It is alone, and nobody is refused.
         let _ = world.admit_waiting(WITNESS);
         world.listener.waiting.clear();
+        if plan.config.idle_timeout.is_some() {
+            // Or it would be let go.
+            let mut wire = world.lines[WITNESS].wire.borrow_mut();
+            wire.calm_down();
+            wire.send(b"/help\n");
+        }
         world
     }
 
@@ -105,7 +113,7 @@ impl World {
             self.act(self.alive[at]);
         }
         if self.alive.len() <= self.peers_max && self.chance.one_in(30) {
-            let peer = Peer::new(self.chance.fork(), &self.oracle.config);
+            let peer = self.newcomer();
             self.connect(peer, self.faults, self.room);
         }
         let is_late = self.faults.has(Fault::Delayed) && self.chance.one_in(3);
@@ -115,6 +123,16 @@ impl World {
         let delays = self.faults.has(Fault::Delayed);
         let mut chance = self.chance.fork();
         self.turn(&mut |_| !delays || !chance.one_in(4))
+    }
+
+    fn newcomer(&mut self) -> Peer {
+        let (chance, config) = (self.chance.fork(), &self.oracle.config);
+        let Oddities { chance: odd, one_stranger_in, one_silent_in } = &mut self.oddities;
+        match (*one_stranger_in, *one_silent_in) {
+            (1.., _) if odd.one_in(*one_stranger_in) => Peer::stranger(chance, config),
+            (_, 1..) if odd.one_in(*one_silent_in) => Peer::silent(chance, config),
+            _ => Peer::new(chance, config),
+        }
     }
 
     fn pass_time(&mut self) {
@@ -197,7 +215,8 @@ impl World {
         self.lines[WITNESS].wire.borrow_mut().take(usize::MAX);
         let lines = &self.lines;
         self.alive.retain(|&line| !lines[line].wire.borrow().is_closed);
-        let is_idle = wake == Wake::Now && events.is_empty() && self.shared.progress.get() == before;
+        let wants_turn = wake == Wake::Now || matches!(wake, Wake::At(time) if time <= now);
+        let is_idle = wants_turn && events.is_empty() && self.shared.progress.get() == before;
         self.idle_turns = if is_idle { self.idle_turns + 1 } else { 0 };
         if self.idle_turns > IDLE_TURNS_MAX { Err("the hub turns and does nothing".to_owned()) } else { Ok(()) }
     }
@@ -243,7 +262,7 @@ impl World {
         let wire = Rc::clone(&self.lines[line].wire);
         self.lines[line].key = Some(key);
         wire.borrow_mut().watch();
-        let member = self.oracle.admit(&wire);
+        let member = self.oracle.admit(&wire, self.shared.now.get());
         self.note(|| format!("{line} is admitted as connection {member}, key {key}"));
         self.hub.admit(FakeSocket(wire), self.shared.now.get());
         self.oracle.judge_admission(member).map_err(|what| format!("connection {member}: {what}"))

@@ -1,0 +1,133 @@
+//! What is asked of each client: not to say more than it may (`--rate`), and to say something at all
+//! (`--idle-timeout`).
+
+use std::time::{Duration, Instant};
+
+use pollchat::server::hub::Wake;
+
+use crate::net::Reset;
+use crate::oracle::{Oracle, Verdict, WITNESS};
+use crate::said::Asked;
+
+/// What one may still say: as much as it can be at most, by what is known to have been heard.
+#[derive(Debug, Default)]
+pub(crate) struct Bucket {
+    /// How many lines, and when that was.
+    left: Option<(f64, Instant)>,
+    /// Up to where what it asked for was heard then.
+    heard: usize,
+}
+
+/// What is known of one who may never say anything.
+#[derive(Debug, Default)]
+pub(crate) struct Idleness {
+    came: Option<Instant>,
+    /// Since when its time was over, and nothing kept the server from hearing it.
+    overdue: Option<Instant>,
+    /// If it may have been let go: the end of the log then.
+    pub(crate) may_be_gone: Option<usize>,
+    /// It must have been.
+    pub(crate) must_be_gone: bool,
+}
+
+impl Oracle {
+    /// Learns that something that `member` said was heard: all that it asked for up to `heard`.
+    pub(crate) fn charge(&mut self, member: usize, heard: usize) -> Verdict {
+        let Some((lines_per_second, burst_lines)) = self.rate else { return Ok(()) };
+        let (now, burst) = (self.now(), f64::from(burst_lines));
+        let wire = self.wires[member].borrow();
+        let bucket = &mut self.members[member].bucket;
+        // Of half a CRLF that silence has ended, nothing is left.
+        let counts = |asked: &&Asked| self.config.flush_after.is_none() || **asked != Asked::Nothing;
+        let asked = wire.ear.asked[bucket.heard..heard].iter();
+        let lines = u32::try_from(asked.filter(counts).count()).expect("few lines");
+        let (left, time) = bucket.left.unwrap_or((burst, now));
+        let gained = left + now.saturating_duration_since(time).as_secs_f64() * f64::from(lines_per_second);
+        // Those before the last may have been heard at any time since; so what was gained could not run over meanwhile.
+        let left = (gained - f64::from(lines)).min(burst - 1.0);
+        bucket.left = Some((left, now));
+        bucket.heard = heard;
+        // The end of the input ends a line that costs nothing.
+        let is_last = wire.ear.ended.is_some() && heard == wire.ear.asked.len();
+        if left < -0.001 && !(is_last && left >= -1.001) {
+            return Err(format!("it said {lines} lines where it had {gained:.3} left to say"));
+        }
+        Ok(())
+    }
+
+    /// Whether the hub wakes before anybody can have to wait for longer who says too much.
+    pub(crate) fn may_be_throttled(&self, now: Instant, wakes_at: Option<Instant>) -> bool {
+        let Some((lines_per_second, _)) = self.rate else { return false };
+        wakes_at.is_some_and(|time| time <= now + Duration::from_secs(1) / lines_per_second)
+    }
+
+    /// Learns when one came.
+    pub(crate) fn expect_words(&mut self, member: usize, now: Instant) {
+        let burst = self.rate.map(|(_, burst_lines)| f64::from(burst_lines));
+        self.members[member].bucket.left = burst.map(|lines| (lines, now));
+        self.members[member].idleness.came = Some(now);
+    }
+
+    /// Sees whether one had to say something by now, at the end of a turn.
+    pub(crate) fn watch_idleness(&mut self, member: usize, now: Instant, is_at_wall: bool) {
+        let Some(idle_timeout) = self.config.idle_timeout else { return };
+        let wire = self.wires[member].borrow();
+        let log_end = self.log.items.len();
+        let known = &mut self.members[member];
+        let is_here = known.number.is_some() && known.left.is_none() && !known.has_fin && !known.is_kicked;
+        let may_go = is_here && wire.reset != Reset::Told && !wire.ear.is_leaving() && !self.is_shutting_down;
+        let idle = &mut known.idleness;
+        let Some(came) = idle.came.filter(|_| may_go && !wire.ear.has_spoken()) else { return };
+        if now < came + idle_timeout || wire.is_unread() {
+            // There is time, or what it said is not heard yet.
+            return;
+        }
+        idle.may_be_gone.get_or_insert(log_end);
+        // Who may have more to read for all the server knows is given the same time again.
+        let read_late = wire.ear.read_at().is_some_and(|read_at| read_at + idle_timeout > now);
+        if wire.has_input() || is_at_wall || read_late || wire.reset != Reset::No {
+            idle.overdue = None;
+        } else {
+            idle.must_be_gone |= now >= *idle.overdue.get_or_insert(now) + 2 * idle_timeout;
+        }
+    }
+
+    /// If somebody may never have said anything, the end of its time must wake the hub.
+    pub(crate) fn judge_idleness(&self, now: Instant, wake: Wake) -> Verdict {
+        let Some(idle_timeout) = self.config.idle_timeout else { return Ok(()) };
+        let is_late = match wake {
+            Wake::Now => false,
+            Wake::At(time) => time > now + idle_timeout,
+            Wake::OnEvent => true,
+        };
+        let may_be_silent = |&&member: &&usize| {
+            let known = &self.members[member];
+            let wire = self.wires[member].borrow();
+            let is_here = known.left.is_none() && !known.has_fin && !known.is_kicked && !known.stall.may_be_gone();
+            let is_awaited = known.idleness.came.is_some() && known.idleness.may_be_gone.is_none();
+            is_here && is_awaited && wire.reset == Reset::No && !wire.ear.has_spoken() && !wire.ear.is_leaving()
+        };
+        match self.active().iter().find(may_be_silent) {
+            Some(&member) if is_late && !self.is_shutting_down => {
+                Err(self.about(member, "at rest: it may be silent for ever"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the notice that one has never said anything.
+    pub(crate) fn receive_idle(&mut self, member: usize, line: &str) -> Verdict {
+        let seconds = self.config.idle_timeout.unwrap_or_default().as_secs();
+        let s = if seconds == 1 { "" } else { "s" };
+        if line != format!("* you have said nothing for {seconds} second{s}: goodbye") {
+            return Err("it has another time".to_owned());
+        }
+        let known = &mut self.members[member];
+        if known.idleness.may_be_gone.is_none() || member == WITNESS {
+            return Err("it said something, or had still time".to_owned());
+        }
+        known.is_kicked = true;
+        known.let_go_since = known.idleness.may_be_gone;
+        Ok(())
+    }
+}

@@ -1,0 +1,216 @@
+//! Who is waited for (`--lag wait`), how long, and that nobody loses anything meanwhile.
+//!
+//! What is promised: who is behind is let go if it took neither 64 KiB of what was said nor all that it was owed within
+//! the time, and not before; nobody else loses a line. Two places are kept of each, at the end of every turn, because
+//! what is seen of one does not tell whether a line that was begun is one of all or its own: the first that it may stand
+//! at, and the last.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use pollchat::server::config::{Config, Lag};
+use pollchat::server::hub::Wake;
+
+use crate::net::Reset;
+use crate::oracle::{Oracle, Verdict, WITNESS};
+
+/// What one has to take in time, in bytes, unless it is owed less.
+const ENOUGH_BYTES: usize = 64 * 1024;
+
+/// Where one stood from a time on.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    time: Instant,
+    /// The offsets between which it stood, and the end of what it was owed.
+    least: usize,
+    most: usize,
+    end: usize,
+}
+
+/// What is known of one's being waited for.
+#[derive(Debug, Default)]
+pub(crate) struct Stall {
+    places: VecDeque<Place>,
+    /// The first item that it is still owed, as far as was looked.
+    first: usize,
+    /// If it may have been let go: the first item that it cannot be given then, and the end of the log when it was.
+    may_be_gone: Option<(usize, usize)>,
+    /// If it must have been: the first item that it is not to be given any more.
+    must_be_gone: Option<usize>,
+}
+
+impl Stall {
+    /// Whether it may have been let go because it stalled.
+    pub(crate) fn may_be_gone(&self) -> bool {
+        self.may_be_gone.is_some() || self.must_be_gone.is_some()
+    }
+
+    /// Whether it must have been.
+    pub(crate) fn must_be_gone(&self) -> bool {
+        self.must_be_gone.is_some()
+    }
+
+    /// The end of the log when it was let go at the earliest.
+    pub(crate) fn gone_since(&self) -> Option<usize> {
+        self.may_be_gone.map(|(_, log_end)| log_end)
+    }
+
+    /// Learns that it was given an item of the log.
+    pub(crate) fn see_given(&mut self, item: usize) -> Verdict {
+        if self.must_be_gone.is_some_and(|limit| item >= limit) {
+            return Err("it had stalled, and was waited for all the same".to_owned());
+        }
+        if self.may_be_gone.is_some_and(|(limit, _)| item >= limit) {
+            self.may_be_gone = None;
+        }
+        Ok(())
+    }
+
+    /// Where it stood at a time.
+    fn place_at(&self, time: Option<Instant>) -> Option<&Place> {
+        let after = self.places.partition_point(|place| time.is_some_and(|time| place.time <= time));
+        self.places.get(after.checked_sub(1)?)
+    }
+}
+
+impl Oracle {
+    /// Sees how far one has come, at the end of a turn.
+    pub(crate) fn watch_stall(&mut self, member: usize, now: Instant) -> Verdict {
+        if self.config.lag != Lag::Wait || member == WITNESS || !self.is_waited_for(member) {
+            return Ok(());
+        }
+        let timeout = self.config.stall_timeout;
+        let limit = self.move_on(member, now);
+        let stall = &self.members[member].stall;
+        let Some(&here) = stall.places.back() else { return Ok(()) };
+        let taken_at = self.wires[member].borrow().last_written;
+        if stall.must_be_gone() {
+            return Ok(());
+        }
+        let is_end_known = self.is_end_known(member) && self.wires[member].borrow().reset == Reset::No;
+        let is_owed = is_end_known && here.most < here.end && !stall.may_be_gone();
+        if is_owed && self.log.end() - here.most > self.config.backlog_bytes {
+            return Err(format!("it is {} bytes behind, and nobody waited", self.log.end() - here.most));
+        }
+        let once = stall.place_at(now.checked_sub(timeout)).copied();
+        let long_ago = stall.place_at(now.checked_sub(3 * timeout)).copied();
+        let may_be_gone = once.is_some_and(|then| here.least < then.end.min(then.most + ENOUGH_BYTES));
+        // When its time began is not known. But if it took nothing, it was before; and if it took little, then its second
+        // time is over by now, wherever in the first one it had taken enough (a turn may come late by as much again).
+        let took_nothing = once.is_some_and(|then| then.most < then.end) && taken_at + timeout <= now;
+        let is_in_time = self.late_at.is_none_or(|late_at| late_at + 3 * timeout <= now);
+        let took_little =
+            is_in_time && long_ago.is_some_and(|then| here.most < then.end.min(then.least + ENOUGH_BYTES));
+        let log_end = self.log.items.len();
+        let known = &mut self.members[member];
+        if may_be_gone {
+            // It may be now that it was, or before.
+            let (_, since) = known.stall.may_be_gone.unwrap_or((limit, log_end));
+            known.stall.may_be_gone = Some((limit, since));
+        }
+        if (took_nothing || took_little) && is_end_known {
+            known.stall.must_be_gone = Some(limit);
+        }
+        Ok(())
+    }
+
+    /// Whether the room waits, so that nothing may be put on the tape.
+    pub(crate) fn is_at_wall(&self) -> bool {
+        let room = self.config.backlog_bytes - self.config.longest_line_bytes();
+        let holds = |&&member: &&usize| {
+            let known = &self.members[member];
+            let here = known.stall.places.back();
+            let wire = self.wires[member].borrow();
+            // Whom a reset has cut off that was not told yet is waited for, too.
+            let is_reached = !wire.is_closed && !wire.is_finished && wire.reset != Reset::Told && wire.is_blocked();
+            is_reached
+                && !self.is_given_up(member)
+                && !known.stall.must_be_gone()
+                && here.is_some_and(|here| here.least < here.end && self.log.end() - here.least > room)
+        };
+        self.config.lag == Lag::Wait && self.active().iter().find(holds).is_some()
+    }
+
+    /// If somebody is behind, the end of its time must wake the hub.
+    pub(crate) fn judge_patience(&self, now: Instant, wake: Wake) -> Verdict {
+        let latest = now + self.config.stall_timeout;
+        let is_late = match wake {
+            Wake::Now => false,
+            Wake::At(time) => time > latest,
+            Wake::OnEvent => true,
+        };
+        let is_behind = |&&member: &&usize| {
+            let known = &self.members[member];
+            let is_here = self.is_waited_for(member) && !known.stall.may_be_gone();
+            let is_reset = self.wires[member].borrow().reset != Reset::No;
+            is_here
+                && !is_reset
+                && self.is_end_known(member)
+                && known.stall.places.back().is_some_and(|here| here.most < here.end)
+        };
+        match self.active().iter().find(is_behind) {
+            Some(&member) if is_late && self.config.lag == Lag::Wait => {
+                Err(self.about(member, "at rest: it may be behind for ever"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn is_waited_for(&self, member: usize) -> bool {
+        let known = &self.members[member];
+        let wire = self.wires[member].borrow();
+        // One that was closed in this very turn was waited for up to now; so is one whose reset is not known yet.
+        let is_reached = !wire.is_finished && wire.reset != Reset::Told;
+        is_reached && known.number.is_some() && !known.has_fin && !self.is_given_up(member)
+    }
+
+    /// Whether one is owed nothing any more: not one who goes for having said nothing, who is owed what was said before.
+    fn is_given_up(&self, member: usize) -> bool {
+        self.members[member].is_kicked && self.members[member].idleness.may_be_gone.is_none()
+    }
+
+    /// Whether it is known up to where one is owed what is said.
+    fn is_end_known(&self, member: usize) -> bool {
+        let known = &self.members[member];
+        let may_be_leaving = self.wires[member].borrow().ear.is_leaving() || known.idleness.may_be_gone.is_some();
+        known.left.is_some() || !may_be_leaving
+    }
+
+    /// Takes note of where one stands; returns the first item that it was not begun to be given.
+    fn move_on(&mut self, member: usize, now: Instant) -> usize {
+        let known = &self.members[member];
+        let stop = known.left.unwrap_or(self.log.items.len());
+        let first = self.first_owed(member, known.stall.first.max(known.next), stop);
+        let is_greeted = known.is_greeted();
+        // How many earlier lines a newcomer is shown is not known at first.
+        let last = if is_greeted { first } else { self.first_owed(member, known.joined().max(first), stop) };
+        let begun = if known.is_amid_line() { self.first_owed(member, last + 1, stop) } else { last };
+        let end = self.log.offset(stop);
+        let (least, most) = (self.log.offset(first).min(end), self.log.offset(begun).min(end));
+        let stall = &mut self.members[member].stall;
+        if known_place(stall.places.back()) != Some((least, most, end)) {
+            stall.places.push_back(Place { time: now, least, most, end });
+        }
+        if is_greeted {
+            stall.first = first;
+        }
+        let memory = retention(&self.config);
+        while stall.places.get(1).is_some_and(|next| next.time + memory <= now) {
+            stall.places.pop_front();
+        }
+        begun
+    }
+
+    fn first_owed(&self, member: usize, from: usize, stop: usize) -> usize {
+        (from..stop).find(|&item| !self.is_own(member, &self.log.items[item])).unwrap_or(stop.max(from))
+    }
+}
+
+fn known_place(place: Option<&Place>) -> Option<(usize, usize, usize)> {
+    place.map(|place| (place.least, place.most, place.end))
+}
+
+/// For how long it is of account where one stood.
+fn retention(config: &Config) -> Duration {
+    3 * config.stall_timeout
+}
