@@ -425,3 +425,40 @@ fn one_who_has_left_goes_though_the_room_waits() {
     world.run();
     assert!(eve.is_closed(), "its end was read");
 }
+
+/// Lets the time pass as the hub wishes, and has no turn but those that it asks for; tells whether it asks for no more.
+fn wait_for_hub(world: &mut World, pause: Duration) -> bool {
+    let end = world.now + pause;
+    loop {
+        match world.hub.next_wake() {
+            Wake::OnEvent => return true,
+            Wake::At(time) if time >= end => return false,
+            Wake::At(time) => world.now = world.now.max(time),
+            Wake::Now => {}
+        }
+        world.turn();
+    }
+}
+
+#[test]
+fn the_room_goes_on_at_once_when_a_leaver_that_it_waited_for_is_given_up() {
+    for drips in [false, true] {
+        let mut world = World::new(&waiting());
+        let (ana, bob, eve) = (world.connect(), world.connect(), world.connect());
+        bob.takes(0);
+        world.says(&ana, numbered(0, 10));
+        world.says(&bob, "FIN\n");
+        ana.sends(numbered(10, 19_990));
+        world.hub.on_ready(ana.key, READABLE);
+        // Its grace is over after a while; or it is not, and it has stalled.
+        for _ in 0..(if drips { 7 } else { 0 }) {
+            world.makes_room(&bob, 1);
+            wait_for_hub(&mut world, Duration::from_secs(4));
+            assert!(!bob.is_closed());
+        }
+        wait_for_hub(&mut world, Duration::from_secs(6));
+        assert!(bob.is_closed());
+        // No event comes: nobody has anything more to say, and all that is said is taken.
+        assert_eq!(eve.received(), relayed("client-1", 0, 20_000), "it drips: {drips}");
+    }
+}

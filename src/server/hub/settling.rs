@@ -62,11 +62,12 @@ impl<S: Socket> Hub<S> {
     }
 
     /// How far behind the slowest healthy reader is, if that is far, in bytes. Since the last look at everyone, only
-    /// those who were far behind then can be.
+    /// those who were far behind then can be; and all the others, by what was put on the tape since.
     pub(super) fn slowest_bytes_behind(&self) -> u64 {
         let tape = self.room.tape();
         let connections = self.lists.far_behind.iter().filter_map(|&key| self.connections.get(key));
-        connections.map(|connection| connection.healthy_bytes_behind(tape)).max().unwrap_or(0)
+        let of_all = tape.end().offset - self.settled.offset;
+        connections.map(|connection| connection.healthy_bytes_behind(tape)).fold(of_all, u64::max)
     }
 }
 
