@@ -99,6 +99,8 @@ struct Lists {
     readable: VecDeque<Handle>,
     /// Who waits for an answer, first in first out.
     asking: VecDeque<Handle>,
+    /// Whether those who wait for an answer come first in the next turn, because they were not reached in this one.
+    is_asking_first: bool,
     /// Who is to be settled even if the tape does not move.
     touched: Vec<usize>,
     /// Who was far behind when everyone was last looked at, and is to lose nothing.

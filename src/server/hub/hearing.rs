@@ -38,17 +38,39 @@ impl<S: Socket> Hub<S> {
     /// Goes through those who may have something to read, in the order in which they came, once; then through those who
     /// wait for an answer, as far as there are answers in this turn. So who has something to say does not wait for all
     /// the answers that others have asked for.
+    ///
+    /// Those who talk may leave nothing of a turn, and go on and on. So who was not reached for that comes first in the
+    /// next one.
     pub(super) fn hear_all(&mut self, now: Instant) {
+        if mem::take(&mut self.lists.is_asking_first) {
+            self.hear_asking(now);
+            self.hear_readable(now);
+        } else {
+            self.hear_readable(now);
+            self.lists.is_asking_first = self.is_turn_over() && !self.lists.asking.is_empty();
+            self.hear_asking(now);
+        }
+    }
+
+    fn hear_readable(&mut self, now: Instant) {
         let readable = mem::take(&mut self.lists.readable);
         // Who was held, or not reached, comes before those who had their turn.
         let mut unheard = self.hear_list(readable, Input::Queued, now);
         unheard.append(&mut self.lists.readable);
         self.lists.readable = unheard;
+    }
 
+    fn hear_asking(&mut self, now: Instant) {
         let asking = mem::take(&mut self.lists.asking);
         let mut unheard = self.hear_list(asking, Input::Asking, now);
         unheard.append(&mut self.lists.asking);
         self.lists.asking = unheard;
+    }
+
+    /// Whether nobody is heard any more in this turn. At the wall it may take long until somebody may talk again: what
+    /// leavers send is dropped all the same.
+    fn is_turn_over(&self) -> bool {
+        self.turn.is_read_spent() || (self.brake.is_spent() && !self.brake.is_at_wall())
     }
 
     /// Hears those of a list, whose input is in this state, and puts each on the list of what becomes of it. Returns those
@@ -56,9 +78,7 @@ impl<S: Socket> Hub<S> {
     fn hear_list(&mut self, mut list: VecDeque<Handle>, state: Input, now: Instant) -> VecDeque<Handle> {
         let mut held = VecDeque::new();
         while !list.is_empty() {
-            // At the wall it may take long until somebody may talk again: what leavers send is dropped all the same.
-            let is_braked = self.brake.is_spent() && !self.brake.is_at_wall();
-            if is_braked || self.turn.is_read_spent() || (state == Input::Asking && self.turn.is_reply_spent()) {
+            if self.is_turn_over() || (state == Input::Asking && self.turn.is_reply_spent()) {
                 break;
             }
             let Some(handle) = list.pop_front() else { break };
