@@ -197,26 +197,6 @@ fn a_leaver_is_waited_for_as_long_as_anybody_and_no_longer() {
 }
 
 #[test]
-fn the_room_goes_on_in_the_turn_in_which_a_leaver_is_given_up() {
-    let mut world = World::new(&waiting());
-    let (ana, bob, eve) = (world.connect(), world.connect(), world.connect());
-    bob.takes(0);
-    world.says(&ana, numbered(0, 10));
-    bob.ends();
-    world.hub.on_ready(bob.key, READABLE);
-    ana.sends(numbered(10, 19_990));
-    world.hub.on_ready(ana.key, READABLE);
-    // The time passes as the hub wishes, and not beyond: nothing else wakes it.
-    world.run();
-    while !bob.is_closed() {
-        let Wake::At(time) = world.hub.next_wake() else { panic!("{:?}", world.hub.next_wake()) };
-        world.now = time;
-        world.run();
-    }
-    assert!(eve.received().len() > 64 * 1024, "its grace is over, and nobody waits for it");
-}
-
-#[test]
 fn while_the_room_waits_nobody_turns_for_nothing() {
     let mut world = World::new(&waiting());
     let (ana, bob) = (world.connect(), world.connect());
