@@ -3,6 +3,7 @@
 #[path = "support/fake_hub.rs"]
 mod fake_hub;
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use fake_hub::{Client, READABLE, World, quiet};
@@ -102,6 +103,26 @@ fn one_who_is_removed_while_it_is_held_back_is_let_go_at_once() {
     world.run();
     assert!(ana.is_closed(), "what it had still to say is dropped, and its end is seen");
     assert_eq!(console.received(), "client-1> 1\n* client-1 was removed\n");
+}
+
+#[test]
+fn one_whose_connection_is_gone_while_it_is_held_back_does_not_stay_for_what_it_had_to_say() {
+    for is_written_to in [false, true] {
+        let mut world = World::new(&rated(1, 1));
+        let (ana, bob) = (world.connect(), world.connect());
+        world.says(&ana, "1\n".repeat(10_000));
+        if is_written_to {
+            ana.peer.borrow_mut().write_error = Some(ErrorKind::BrokenPipe);
+            world.says(&bob, "is anybody there?\n");
+        } else {
+            ana.peer.borrow_mut().error = Some(ErrorKind::ConnectionReset);
+            world.hub.on_ready(ana.key, READABLE);
+            world.run();
+        }
+        wait(&mut world);
+        assert!(ana.is_closed());
+        assert!(bob.received().lines().count() <= 2);
+    }
 }
 
 #[test]

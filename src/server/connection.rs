@@ -27,6 +27,12 @@ pub trait Socket: Read + Write {
     /// # Errors
     /// When the connection is gone.
     fn peer_address(&self) -> io::Result<SocketAddr>;
+
+    /// Why the connection is gone, if it is and nobody was told yet: asked of one that is not read and may have nothing to
+    /// be written. `None` if that cannot be known.
+    fn take_error(&self) -> Option<io::Error> {
+        None
+    }
 }
 
 /// Who is meant, though the key of a connection may since have passed to another.
@@ -323,6 +329,12 @@ impl<S: Socket> Connection<S> {
     pub fn is_stall_listed(&self, deadline: Instant) -> bool {
         let stall = self.busy.as_ref().and_then(|busy| busy.stall);
         stall.is_some_and(|stall| stall.listed() == deadline)
+    }
+
+    /// Why nothing can reach it any more, and nothing more comes from it but what is there already; `None` as long as it may
+    /// be well. Asks the kernel.
+    pub fn take_error(&self) -> Option<io::Error> {
+        if self.output == Output::Broken { Some(io::ErrorKind::BrokenPipe.into()) } else { self.stream.take_error() }
     }
 
     /// When it may go on talking, if it talks faster than it may.

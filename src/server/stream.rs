@@ -115,6 +115,13 @@ impl Socket for Stream {
             Stream::Console(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
+
+    fn take_error(&self) -> Option<io::Error> {
+        match self {
+            Stream::Tcp(stream) => stream.take_error().unwrap_or_else(Some),
+            Stream::Console(_) => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -33,6 +33,8 @@ pub(crate) struct Peer {
     pub(crate) room: usize,
     /// What the next write fails with. It is said once, as the kernel does with some errors; and nobody should ask again.
     pub(crate) write_error: Option<ErrorKind>,
+    /// What the kernel knows of the connection, and tells who asks.
+    pub(crate) error: Option<ErrorKind>,
     pub(crate) received: Vec<u8>,
     pub(crate) is_ended: bool,
     pub(crate) is_closed: bool,
@@ -103,6 +105,10 @@ impl Socket for FakeSocket {
         let mut peer = self.0.borrow_mut();
         peer.address_asked += 1;
         peer.address.ok_or_else(|| ErrorKind::NotConnected.into())
+    }
+
+    fn take_error(&self) -> Option<io::Error> {
+        self.0.borrow_mut().error.take().map(io::Error::from)
     }
 }
 

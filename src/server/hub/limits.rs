@@ -10,7 +10,7 @@ use super::leaving::Why;
 use crate::relay::room::Seat;
 use crate::relay::stranger::Stranger;
 use crate::server::config::STRANGERS_LOG_PERIOD;
-use crate::server::connection::{Handle, Input, Phase, Socket};
+use crate::server::connection::{Connection, Handle, Input, Phase, Socket};
 use crate::server::rate::Rate;
 
 impl<S: Socket> Hub<S> {
@@ -19,9 +19,14 @@ impl<S: Socket> Hub<S> {
         self.limits.rate.filter(|_| self.console != Some(key))
     }
 
-    /// Lists one who talks faster than it may under the time at which it may go on.
+    /// Lists one who talks faster than it may under the time at which it may go on; or lets it go if its connection is gone:
+    /// reading would not tell before all was heard that came before, and for hours its seat would be nobody's.
     pub(super) fn list_throttled(&mut self, handle: Handle, now: Instant) {
         let Some(rate) = self.limits.rate else { return };
+        if let Some(error) = self.connections.get(handle.key).and_then(Connection::take_error) {
+            self.depart(handle.key, &Why::Reset(error), now);
+            return;
+        }
         let connections = &self.connections;
         let is_throttled = |handle: Handle| {
             let connection = connections.get(handle.key).filter(|connection| connection.number() == handle.number);
