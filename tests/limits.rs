@@ -236,6 +236,27 @@ fn a_request_whose_line_is_cut_off_is_not_relayed_either() {
 }
 
 #[test]
+fn a_first_line_without_its_end_may_look_a_little_like_a_request() {
+    for words in ["I *love* it", "LOL http://example.org/cats", "PUT /etc/hosts back"] {
+        let mut world = World::new(&Config { flush_after: Some(Duration::from_millis(100)), ..quiet() });
+        let (bob, ana) = (world.connect(), world.connect());
+        world.says(&ana, words);
+        world.run_on();
+        assert_eq!(bob.received(), format!("client-2> {words}\n"));
+    }
+}
+
+#[test]
+fn a_request_of_any_method_whose_line_is_too_long_is_not_relayed() {
+    let request = format!("patch /{} HTTP/1.1\r\nHost: x\r\n\r\nspoken by a page\n", "a".repeat(9_000));
+    let mut world = World::new(&quiet());
+    let (bob, stranger) = (world.connect(), world.connect());
+    request.as_bytes().chunks(1_448).for_each(|piece| world.says(&stranger, piece));
+    assert_eq!(bob.received(), "");
+    assert!(stranger.is_ended());
+}
+
+#[test]
 fn who_has_said_something_may_talk_about_http() {
     let mut world = World::new(&quiet());
     let (ana, bob): (Client, Client) = (world.connect(), world.connect());

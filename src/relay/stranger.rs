@@ -32,15 +32,38 @@ impl Stranger {
         is_request.then_some(Stranger::Http)
     }
 
-    /// Recognises one by a first line of which the end is missing, because it was too long or did not come. A request's
-    /// version is missing, too, so that its method, which is in capitals, and the form of its target have to do.
-    pub fn of_cut_line(line: &[u8]) -> Option<Stranger> {
-        let mut words = line.splitn(2, |&byte| byte == b' ');
-        let [method, target] = [words.next()?, words.next()?];
-        let is_target = matches!(target.first(), Some(b'/' | b'*')) || target.starts_with(b"http");
-        (is_method(method) && method.is_ascii() && !method.iter().any(u8::is_ascii_lowercase) && is_target)
-            .then_some(Stranger::Http)
+    /// Recognises one by the beginning of a first line that was too long. People hardly say so much in two words of which
+    /// the second begins like the target of a request.
+    pub fn of_long_line(beginning: &[u8]) -> Option<Stranger> {
+        let [method, target, version] = words_of(beginning)?;
+        let is_request = is_method(method) && target.starts_with(b"/") && is_version_begun(version);
+        let stranger = Stranger::of_line(beginning).or_else(|| Stranger::of_cut_line(beginning));
+        stranger.or(is_request.then_some(Stranger::Http))
     }
+
+    /// Recognises one by a first line of which the end did not come. It may be as short as what people say: so its method
+    /// has to be one that is in use.
+    pub fn of_cut_line(line: &[u8]) -> Option<Stranger> {
+        let [method, target, version] = words_of(line)?;
+        let has_scheme = target.starts_with(b"http://") || target.starts_with(b"https://");
+        let is_target = target.starts_with(b"/") || target == b"*" || has_scheme;
+        (METHODS.contains(&method) && is_target && is_version_begun(version)).then_some(Stranger::Http)
+    }
+}
+
+/// The methods that are in use (RFC 9110, 9.3; RFC 5789).
+const METHODS: [&[u8]; 9] = [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"];
+
+/// The two words of a beginning, and what there is of a third one.
+fn words_of(line: &[u8]) -> Option<[&[u8]; 3]> {
+    let mut words = line.splitn(3, |&byte| byte == b' ');
+    Some([words.next()?, words.next()?, words.next().unwrap_or_default()])
+}
+
+/// Whether this may become the version of a request line.
+fn is_version_begun(word: &[u8]) -> bool {
+    const VERSION: &[u8] = b"HTTP/";
+    word.starts_with(VERSION) || VERSION.starts_with(word)
 }
 
 impl fmt::Display for Stranger {
@@ -91,8 +114,24 @@ mod tests {
         ] {
             assert_eq!(Stranger::of_line(line.as_bytes()), None, "{line}");
         }
-        for line in ["hello /etc", "GET", "LOOK at that", "GET ", "", " /x"] {
+        for line in [
+            "hello /etc",
+            "GET",
+            "LOOK at that",
+            "GET ",
+            "",
+            " /x",
+            "I *love* it",
+            "A *star*",
+            "LOL http://example.org/cats",
+            "PUT /etc/hosts back",
+            "GET *all* of them",
+            "OK https",
+        ] {
             assert_eq!(Stranger::of_cut_line(line.as_bytes()), None, "{line}");
+        }
+        for line in ["see /etc/hosts and so on", "see http://example.org/aaa", "aaaa", "I *love* it"] {
+            assert_eq!(Stranger::of_long_line(line.as_bytes()), None, "{line}");
         }
     }
 
@@ -100,6 +139,11 @@ mod tests {
     fn a_request_line_without_its_end_is_recognised_by_its_target() {
         for line in ["GET /aaaa", "POST http://example.org/aaaa", "OPTIONS *", "GET / HTT"] {
             assert_eq!(Stranger::of_cut_line(line.as_bytes()), Some(Stranger::Http), "{line}");
+            assert_eq!(Stranger::of_long_line(line.as_bytes()), Some(Stranger::Http), "{line}");
+        }
+        // A page that seems to come from our own address can have any method.
+        for line in ["patch /aaaa", "x-y /aaaa HTTP", "CONNECT example.org:443 HTTP/1.1"] {
+            assert_eq!(Stranger::of_long_line(line.as_bytes()), Some(Stranger::Http), "{line}");
         }
     }
 

@@ -264,7 +264,7 @@ impl<S: Socket> Hub<S> {
         let stranger = match line {
             _ if has_spoken => None,
             Line::Text(raw) | Line::More(raw) => Stranger::of_line(raw),
-            Line::TooLong(beginning) => Stranger::of_cut_line(beginning),
+            Line::TooLong(beginning) => Stranger::of_long_line(beginning),
         };
         if let Some(stranger) = stranger {
             self.turn_away(talker.key, talker.seat, stranger, now);
