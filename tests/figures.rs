@@ -34,7 +34,9 @@ fn a_new_server_has_done_nothing() {
     {
         assert_eq!(figure(&report, label), 0, "{label}");
     }
-    for label in ["full", "denied", "crowded", "HTTP", "TLS", "silent", "slow", "removed", "tape", "slowest behind"] {
+    for label in
+        ["full", "denied", "crowded", "HTTP", "TLS", "STUN", "silent", "slow", "removed", "tape", "slowest behind"]
+    {
         assert_eq!(figure(&report, label), 0, "{label}");
     }
     assert_eq!(figure(&report, "of"), 1024 * 1024);
@@ -93,7 +95,7 @@ fn who_is_refused_or_let_go_is_counted_by_reason() {
         silent.expect_farewell();
     }
     drop((silent, refused));
-    for hello in [&b"GET / HTTP/1.1\r\n"[..], b"\x16\x03\x01"] {
+    for hello in [&b"GET / HTTP/1.1\r\n"[..], b"\x16\x03\x01", b"\x00\x03\x00\x08\x21\x12\xa4\x42"] {
         eventually("there is a place", || {
             let mut stranger = TcpStream::connect(server.address()).unwrap();
             stranger.write_all(hello).unwrap();
@@ -102,8 +104,8 @@ fn who_is_refused_or_let_go_is_counted_by_reason() {
         });
     }
     let report = ask(&server);
-    let counts = ["HTTP", "TLS", "silent", "slow", "removed"].map(|label| figure(&report, label));
-    assert_eq!(counts, [1, 1, 2, 0, 0], "{report}");
+    let counts = ["HTTP", "TLS", "STUN", "silent", "slow", "removed"].map(|label| figure(&report, label));
+    assert_eq!(counts, [1, 1, 1, 2, 0, 0], "{report}");
     assert!(figure(&report, "full") >= 1, "{report}");
 }
 

@@ -191,13 +191,15 @@ fn those_who_come_and_go_leave_no_deadlines_behind() {
 #[test]
 fn the_first_words_of_another_protocol_are_answered_with_a_line_and_the_end() {
     let long_target = format!("POST /{} HTTP/1.1\r\nHost: x\r\n\r\nspoken by a page\n", "a".repeat(9_000));
-    let cases: [(&[u8], &str); 6] = [
+    let cases: [(&[u8], &str); 8] = [
         (b"GET / HTTP/1.1\r\nHost: relay\r\n\r\n", "HTTP"),
         (b"POST /x HTTP/1.1\r\nContent-Length: 18\r\n\r\nspoken by a page\r\n", "HTTP"),
         (b"\r\n\r\nBREW /pot HTTP/1.0\r\n\r\n", "HTTP"),
         (long_target.as_bytes(), "HTTP"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 spoken by a page\nand more\n", "TLS"),
         (b"\x16\x03\x0a\x0a\x0aspoken by a page\n", "TLS"),
+        (b"\x00\x03\x00\x24\x21\x12\xa4\x42twelve bytes\x00\x06\x00\x0aspoken:byapage\x00\x0a", "STUN"),
+        (b"\x00\x26\x00\x01\x00\x24\x21\x12\xa4\x42twelve bytes\x00\x06\x00\x0aspoken:byapage\x00\x0a", "STUN"),
     ];
     for (sent, protocol) in cases {
         for piece in [sent.len(), 1, 7, 1_448] {

@@ -10,16 +10,30 @@ pub enum Stranger {
     Http,
     /// TLS: the same, of an `https` address.
     Tls,
+    /// STUN, which begins a WebRTC connection (ICE over TCP, or TURN): a page in a browser chooses with whom, and a user
+    /// name in it.
+    Stun,
 }
+
+/// What each STUN message has behind its type and its length (RFC 8489, 5). No text in UTF-8 has that.
+const STUN_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 
 impl Stranger {
     /// Recognises one by the beginning of what it sends, in pieces as they came, whether or not a line has ended: as soon
     /// as it can be nothing else.
     ///
-    /// A TLS record has a kind, 22 for a handshake, and a version, of which the first byte is always 3 (RFC 8446, 5.1).
+    /// A TLS record has a kind, 22 for a handshake, and a version, of which the first byte is always 3 (RFC 8446, 5.1). A
+    /// STUN message over TCP may have its length before it, in two bytes (RFC 4571).
     pub fn of_beginning(pieces: [&[u8]; 2]) -> Option<Stranger> {
-        let mut bytes = pieces.into_iter().flatten();
-        (bytes.next() == Some(&0x16) && bytes.next() == Some(&0x03)).then_some(Stranger::Tls)
+        let mut beginning = [0; 10];
+        for (to, from) in beginning.iter_mut().zip(pieces.into_iter().flatten()) {
+            *to = *from;
+        }
+        match beginning {
+            [0x16, 0x03, ..] => Some(Stranger::Tls),
+            _ if beginning[4..8] == STUN_COOKIE || beginning[6..] == STUN_COOKIE => Some(Stranger::Stun),
+            _ => None,
+        }
     }
 
     /// Recognises one by its first line: a request line, with any method (RFC 9112, 3).
@@ -71,6 +85,7 @@ impl fmt::Display for Stranger {
         f.write_str(match self {
             Stranger::Http => "HTTP",
             Stranger::Tls => "TLS",
+            Stranger::Stun => "STUN",
         })
     }
 }
@@ -154,6 +169,10 @@ mod tests {
         assert_eq!(Stranger::of_beginning([&hello[..1], &hello[1..2]]), Some(Stranger::Tls));
         assert_eq!(Stranger::of_beginning([&hello, &[]]), Some(Stranger::Tls));
         assert_eq!(Stranger::of_beginning([&[], &hello[..1]]), None, "not yet");
+        let stun = [0x00, 0x03, 0x00, 0x0a, 0x21, 0x12, 0xa4, 0x42];
+        assert_eq!(Stranger::of_beginning([&stun[..3], &stun[3..]]), Some(Stranger::Stun));
+        assert_eq!(Stranger::of_beginning([b"\x00\x1c\x00\x01", &stun[2..]]), Some(Stranger::Stun));
+        assert_eq!(Stranger::of_beginning([&[], &stun[..7]]), None, "not yet");
         assert_eq!(Stranger::of_beginning([b"h", b"ello"]), None);
         assert_eq!(Stranger::of_beginning([&[], &[]]), None);
     }

@@ -39,6 +39,8 @@ pub struct Refused {
     pub http: u64,
     /// It spoke TLS.
     pub tls: u64,
+    /// It spoke STUN.
+    pub stun: u64,
     /// It never said anything.
     pub silent: u64,
     /// It read too slowly.
@@ -72,6 +74,7 @@ impl Figures {
         match stranger {
             Stranger::Http => self.refused.http += 1,
             Stranger::Tls => self.refused.tls += 1,
+            Stranger::Stun => self.refused.stun += 1,
         }
     }
 
@@ -92,8 +95,8 @@ impl Figures {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Refused { full, denied, crowded, http, tls, silent, slow, removed } = self;
-        write!(f, "refused: full {full}, denied {denied}, crowded {crowded}, HTTP {http}, TLS {tls}")?;
+        let Refused { full, denied, crowded, http, tls, stun, silent, slow, removed } = self;
+        write!(f, "refused: full {full}, denied {denied}, crowded {crowded}, HTTP {http}, TLS {tls}, STUN {stun}")?;
         write!(f, ", silent {silent}, slow {slow}, removed {removed}")
     }
 }
