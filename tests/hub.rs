@@ -248,6 +248,13 @@ fn a_full_house_tells_and_closes_in_good_order() {
 }
 
 #[test]
+fn a_house_for_as_many_as_can_be_counted_is_not_full() {
+    let mut world = World::new(&Config { clients_max: Some(usize::MAX), ..quiet() });
+    let guests: Vec<Client> = (0..20).map(|_| world.connect()).collect();
+    assert_eq!(world.hub.connections(), guests.len());
+}
+
+#[test]
 fn refusals_are_bounded_and_those_who_were_told_make_room() {
     let mut world = World::new(&Config { clients_max: Some(1), ..Config::default() });
     let _ana = world.connect();

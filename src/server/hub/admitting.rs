@@ -62,7 +62,7 @@ impl<S: Socket> Hub<S> {
     fn is_full(&self) -> bool {
         let clients_and_leavers = self.connections.len() - self.refused.len() - usize::from(self.console.is_some());
         let Seats { clients_max, leavers_max, .. } = self.seats;
-        self.room.clients() >= clients_max || clients_and_leavers >= clients_max + leavers_max
+        self.room.clients() >= clients_max || clients_and_leavers >= clients_max.saturating_add(leavers_max)
     }
 
     /// Takes note of how far behind a newcomer is who is to be shown what was said before.
