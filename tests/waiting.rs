@@ -442,3 +442,22 @@ fn the_room_goes_on_at_once_when_a_leaver_that_it_waited_for_is_given_up() {
         assert_eq!(eve.received(), relayed("client-1", 0, 20_000), "it drips: {drips}");
     }
 }
+
+#[test]
+fn one_who_fell_behind_twice_in_a_moment_is_let_go_once() {
+    let mut world = World::new(&waiting());
+    let (ana, bob) = (world.connect(), world.connect());
+    for _ in 0..2 {
+        bob.takes(0);
+        world.says(&ana, "a line\n");
+        world.makes_room(&bob, 1_000);
+        assert_eq!(bob.received(), "client-1> a line\n");
+    }
+    bob.takes(0);
+    world.says(&ana, "a line\n");
+    world.now += STALL_TIMEOUT;
+    world.run();
+    assert!(!bob.is_closed(), "it is owed its last words");
+    world.makes_room(&bob, 1_000);
+    assert!(bob.received().ends_with("* you read too slowly: goodbye\n* you missed 1 line\nFIN\n"));
+}

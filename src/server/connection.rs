@@ -320,9 +320,15 @@ impl<S: Socket> Connection<S> {
         Some(begun.listed())
     }
 
-    /// What is known of its being waited for, if it is.
-    pub fn stall_mut(&mut self) -> Option<&mut Stall> {
-        self.busy.as_mut()?.stall.as_mut()
+    /// The next deadline that it is to be listed under, now that one has come; `None` if it had to take enough until this
+    /// one, and is not waited for any more.
+    pub fn list_stall_again(&mut self, now: Instant) -> Option<Instant> {
+        let stall = &mut self.busy.as_mut()?.stall;
+        let later = stall.as_mut()?.list_again(now);
+        if later.is_none() {
+            *stall = None;
+        }
+        later
     }
 
     /// Whether it is listed under this deadline as one who is waited for.

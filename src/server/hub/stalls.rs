@@ -18,7 +18,7 @@ impl<S: Socket> Hub<S> {
             if connection.number() != handle.number || !connection.is_stall_listed(time) {
                 continue;
             }
-            if let Some(later) = connection.stall_mut().and_then(|stall| stall.list_again(now)) {
+            if let Some(later) = connection.list_stall_again(now) {
                 self.lists.stalls.push(later, handle);
             } else if self.console == Some(handle.key) {
                 connection.reader.give_up(self.room.tape().end());
