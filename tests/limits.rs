@@ -368,28 +368,25 @@ fn who_waits_for_an_answer_is_not_overtaken_by_those_who_ask_later() {
 
 #[test]
 fn who_waits_for_an_answer_has_it_however_many_talk_on_and_on() {
-    // Empty lines cost nothing but the reading; and short ones of one with a long name are most of what a turn takes.
-    for (talkers, name, line) in [(300, "x".to_owned(), "\n"), (2, "x".repeat(24), "a\n")] {
-        let mut world = World::new(&quiet());
-        let (ana, bob) = (world.connect(), world.connect());
-        let flood: Vec<Client> = (0..talkers).map(|_| world.connect()).collect();
-        world.says(&flood[0], format!("/nick {name}\n"));
-        ana.sends("/who\n".repeat(100));
-        world.hub.on_ready(ana.key, READABLE);
-        bob.received();
-        let mut turns = 0;
-        while !bob.received().contains("* there is no command /now; ") {
-            for talker in flood.iter().filter(|talker| talker.peer.borrow().incoming.is_empty()) {
-                talker.sends(line.repeat(256 * 1024));
-                world.hub.on_ready(talker.key, READABLE);
-            }
-            if turns == 3 {
-                bob.sends("/now\n");
-                world.hub.on_ready(bob.key, READABLE);
-            }
-            world.turn();
-            turns += 1;
-            assert!(turns < 200, "no answer in {turns} turns");
+    // Empty lines cost nothing but the reading, of which each has its share at least.
+    let mut world = World::new(&quiet());
+    let (ana, bob) = (world.connect(), world.connect());
+    let flood: Vec<Client> = (0..300).map(|_| world.connect()).collect();
+    ana.sends("/who\n".repeat(100));
+    world.hub.on_ready(ana.key, READABLE);
+    bob.received();
+    let mut turns = 0;
+    while !bob.received().contains("* there is no command /now; ") {
+        for talker in flood.iter().filter(|talker| talker.peer.borrow().incoming.is_empty()) {
+            talker.sends("\n".repeat(256 * 1024));
+            world.hub.on_ready(talker.key, READABLE);
         }
+        if turns == 3 {
+            bob.sends("/now\n");
+            world.hub.on_ready(bob.key, READABLE);
+        }
+        world.turn();
+        turns += 1;
+        assert!(turns < 200, "no answer in {turns} turns");
     }
 }
