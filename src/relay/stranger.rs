@@ -50,9 +50,11 @@ impl Stranger {
     /// the second begins like the target of a request.
     pub fn of_long_line(beginning: &[u8]) -> Option<Stranger> {
         let [method, target, version] = words_of(beginning)?;
+        let is_target = matches!(target, [b'/' | b'*', ..]) || target.starts_with(b"http");
+        // However little there is of it: what comes behind the target does not matter.
+        let is_in_use = METHODS.contains(&method) && is_target;
         let is_request = is_method(method) && target.starts_with(b"/") && is_version_begun(version);
-        let stranger = Stranger::of_line(beginning).or_else(|| Stranger::of_cut_line(beginning));
-        stranger.or(is_request.then_some(Stranger::Http))
+        Stranger::of_line(beginning).or((is_in_use || is_request).then_some(Stranger::Http))
     }
 
     /// Recognises one by a first line of which the end did not come. It may be as short as what people say: so its method

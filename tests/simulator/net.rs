@@ -394,6 +394,17 @@ impl Socket for FakeSocket {
     fn peer_address(&self) -> io::Result<SocketAddr> {
         Ok(SocketAddr::new(self.0.borrow().address, 1))
     }
+
+    fn take_error(&self) -> Option<io::Error> {
+        let mut wire = self.0.borrow_mut();
+        if wire.reset != Reset::Untold {
+            return None;
+        }
+        // Like the kernel's, it is told once.
+        wire.reset = Reset::Told;
+        wire.note_progress();
+        Some(ErrorKind::ConnectionReset.into())
+    }
 }
 
 impl Drop for FakeSocket {

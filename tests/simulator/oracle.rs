@@ -644,7 +644,9 @@ impl Oracle {
     pub(crate) fn may_have_been_let_go(&self, member: usize) -> bool {
         let known = &self.members[member];
         let was_too_slow = self.config.lag == Lag::Disconnect && known.was_overtaken;
-        was_too_slow || known.stall.may_be_gone() || known.idleness.may_be_gone.is_some()
+        // Who is held back for its rate, and is gone, is not waited for: what it had still to say is dropped.
+        let is_gone = self.config.rate.is_some() && self.wires[member].borrow().reset == Reset::Told;
+        was_too_slow || is_gone || known.stall.may_be_gone() || known.idleness.may_be_gone.is_some()
     }
 
     /// Whether all that one said so far was put on the tape.

@@ -141,7 +141,7 @@ impl Ear {
         }
         let over = self.line.len().saturating_sub(self.line_bytes_max);
         if over > 1 || (over == 1 && byte != b'\r') {
-            self.asked.push(self.foreign(&self.line, is_cut_request).unwrap_or(Asked::TooLong));
+            self.asked.push(self.foreign(&self.line, is_long_request).unwrap_or(Asked::TooLong));
             self.line.clear();
             self.is_dropping = true;
         }
@@ -176,8 +176,14 @@ fn is_request(line: &[u8]) -> bool {
     is_cut_request(line) && words.len() == 3 && words[2].starts_with(b"HTTP/")
 }
 
-/// Whether this is how one begins.
+/// Whether this is how one begins, and nothing but its end is missing.
 fn is_cut_request(line: &[u8]) -> bool {
+    let version = line.splitn(3, |&byte| byte == b' ').nth(2).unwrap_or_default();
+    is_long_request(line) && (version.starts_with(b"HTTP/") || b"HTTP/".starts_with(version))
+}
+
+/// Whether this is how one begins, whatever follows.
+fn is_long_request(line: &[u8]) -> bool {
     let method = line.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
     method > 0 && (line[method..].starts_with(b" /") || line[method..].starts_with(b" *"))
 }
