@@ -113,9 +113,9 @@ impl Server {
         let bounds = Bounds::of(config);
         info!(
             "at most {} MiB of memory: {} MiB, and {} KiB for each client that does its worst",
-            bounds.all(seats.clients_max) >> 20,
-            bounds.shared >> 20,
-            bounds.client() >> 10
+            bounds.all(seats.clients_max).div_ceil(1 << 20),
+            bounds.shared.div_ceil(1 << 20),
+            bounds.client().div_ceil(1 << 10)
         );
         if seats.clients_max >= open_files {
             warn!("there are not enough descriptors for {} clients: some will have to wait", seats.clients_max);
