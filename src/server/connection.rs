@@ -12,7 +12,7 @@ use super::intake::Intake;
 use super::rate::Rate;
 use super::stall::Stall;
 use crate::relay::reader::{Pace, Reader};
-use crate::relay::room::{ClientNumber, Seat};
+use crate::relay::room::Seat;
 use crate::relay::tape::{Position, Span, Tape};
 
 /// A non-blocking stream socket, as far as a connection needs one.
@@ -41,8 +41,19 @@ pub trait Socket: Read + Write {
 pub struct Handle {
     /// The key in the slab.
     pub key: usize,
-    /// The number of the client; one who was refused has none.
-    pub number: Option<ClientNumber>,
+    /// Its serial number.
+    pub serial: Serial,
+}
+
+/// The serial number of a connection, never reused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Serial(u64);
+
+impl Serial {
+    /// The one after it.
+    pub fn next(self) -> Serial {
+        Serial(self.0 + 1)
+    }
 }
 
 /// How far the input of a connection is read.
@@ -115,7 +126,7 @@ pub struct Connection<S> {
     pub output: Output,
     /// Whether it is on the list of those to be settled in any case.
     pub is_touched: bool,
-    number: Option<ClientNumber>,
+    serial: Serial,
     /// Its place on the tape.
     pub reader: Reader,
     busy: Option<Box<Busy>>,
@@ -163,16 +174,16 @@ struct Leaving {
 
 impl<S: Socket> Connection<S> {
     /// One who has come in.
-    pub fn present(stream: S, number: ClientNumber, seat: Seat, reader: Reader) -> Connection<S> {
-        Connection::new(stream, Some(number), Phase::Present(seat), reader)
+    pub fn present(stream: S, serial: Serial, seat: Seat, reader: Reader) -> Connection<S> {
+        Connection::new(stream, serial, Phase::Present(seat), reader)
     }
 
     /// One who is refused at `end`, and owed nothing of what is said.
-    pub fn refused(stream: S, end: Position) -> Connection<S> {
-        Connection::new(stream, None, Phase::Leaving, Reader::at(end))
+    pub fn refused(stream: S, serial: Serial, end: Position) -> Connection<S> {
+        Connection::new(stream, serial, Phase::Leaving, Reader::at(end))
     }
 
-    fn new(stream: S, number: Option<ClientNumber>, phase: Phase, reader: Reader) -> Connection<S> {
+    fn new(stream: S, serial: Serial, phase: Phase, reader: Reader) -> Connection<S> {
         Connection {
             stream,
             served: Served::default(),
@@ -180,15 +191,15 @@ impl<S: Socket> Connection<S> {
             input: Input::Drained,
             output: Output::Writable,
             is_touched: false,
-            number,
+            serial,
             reader,
             busy: None,
         }
     }
 
-    /// The number of the client; `None` for one who was refused.
-    pub fn number(&self) -> Option<ClientNumber> {
-        self.number
+    /// Its serial number.
+    pub fn serial(&self) -> Serial {
+        self.serial
     }
 
     /// Its socket.
@@ -431,7 +442,7 @@ mod tests {
     fn private_lines_that_were_taken_do_not_pile_up() {
         let tape = Tape::new(1_024).unwrap();
         let socket = KibibyteSocket { is_full: false };
-        let mut connection = Connection::refused(socket, tape.end());
+        let mut connection = Connection::refused(socket, Serial::default(), tape.end());
         connection.tell(&"x".repeat(32 * 1_024));
         for _ in 0..10_000 {
             connection.tell(&"x".repeat(1_024));

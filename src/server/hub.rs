@@ -22,7 +22,7 @@ use slab::Slab;
 
 use super::brake::{Brake, Served};
 use super::config::{Config, Lag, SCRATCH_BYTES, Seats};
-use super::connection::{Connection, Handle, Holds, Input, Output, Phase, Socket};
+use super::connection::{Connection, Handle, Holds, Input, Output, Phase, Serial, Socket};
 use super::deadlines::Deadlines;
 use super::door::Door;
 use super::figures::{Figures, Standing};
@@ -65,6 +65,8 @@ pub struct Hub<S> {
     limits: Limits,
     figures: Figures,
     seats: Seats,
+    /// The serial number of the next connection.
+    next_serial: Serial,
     /// Who may come in, unless everybody may.
     door: Option<Door>,
     /// The key of the operator's console, while there is one.
@@ -153,6 +155,7 @@ impl<S: Socket> Hub<S> {
             limits: Limits::of(config),
             figures: Figures::default(),
             seats,
+            next_serial: Serial::default(),
             door: Door::new(&config.door),
             console: None,
             is_stop_wanted: false,
@@ -276,6 +279,13 @@ impl<S: Socket> Hub<S> {
         (is_at_wall || self.brake.may_talk_next_turn(Served::default())) && self.lists.input().any(may_talk)
     }
 
+    /// The serial number of one more connection.
+    fn issue_serial(&mut self) -> Serial {
+        let serial = self.next_serial;
+        self.next_serial = serial.next();
+        serial
+    }
+
     /// Seconds since the start: what the room knows as time.
     fn seconds(&self, now: Instant) -> u32 {
         u32::try_from(now.saturating_duration_since(self.started).as_secs()).unwrap_or(u32::MAX)
@@ -306,7 +316,7 @@ impl Limits {
 impl Lists {
     fn queue<S: Socket>(&mut self, key: usize, connection: &mut Connection<S>) {
         connection.input = Input::Queued;
-        self.readable.push_back(Handle { key, number: connection.number() });
+        self.readable.push_back(Handle { key, serial: connection.serial() });
     }
 
     /// Who waits to be heard.

@@ -22,7 +22,7 @@ impl<S: Socket> Hub<S> {
         let key = self.next_key();
         let seconds = self.seconds(now);
         let welcome = self.room.seat_operator(key, seconds);
-        let mut connection = Connection::present(stream, welcome.number, welcome.seat, welcome.reader);
+        let mut connection = Connection::present(stream, self.issue_serial(), welcome.seat, welcome.reader);
         connection.tell(&welcome.private);
         self.lists.touch(key, &mut connection);
         // Its input may be a file, which no event announces.
@@ -49,11 +49,11 @@ impl<S: Socket> Hub<S> {
                 self.figures.came += 1;
                 self.figures.present_most = self.figures.present_most.max(self.room.clients());
                 info!("client-{} came from {}; {} present", welcome.number, Peer::of(&stream), self.room.clients());
-                let mut connection = Connection::present(stream, welcome.number, welcome.seat, welcome.reader);
+                let mut connection = Connection::present(stream, self.issue_serial(), welcome.seat, welcome.reader);
                 connection.tell(&welcome.private);
                 self.lists.touch(key, &mut connection);
                 self.see_newcomer(key, &connection);
-                self.expect_words(Handle { key, number: connection.number() }, now);
+                self.expect_words(Handle { key, serial: connection.serial() }, now);
                 self.connections.insert(connection);
             }
         }

@@ -83,7 +83,7 @@ impl<S: Socket> Hub<S> {
             }
             let Some(handle) = list.pop_front() else { break };
             let Some(connection) = self.connections.get(handle.key) else { continue };
-            if connection.number() != handle.number || connection.input != state {
+            if connection.serial() != handle.serial || connection.input != state {
                 continue;
             }
             let may_ask = state == Input::Asking || self.lists.asking.is_empty();

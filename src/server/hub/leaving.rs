@@ -80,10 +80,8 @@ impl<S: Socket> Hub<S> {
         let connection = &mut self.connections[key];
         connection.leave(stop, now);
         self.lists.touch(key, connection);
-        let handle = Handle { key, number: connection.number() };
-        // Without a number, an entry would seem to be of whoever is refused next under the same key, and count for ever.
-        if let (Some(deadline), Some(_)) = (connection.deadline(), handle.number) {
-            self.graces.push(deadline, handle);
+        if let Some(deadline) = connection.deadline() {
+            self.graces.push(deadline, Handle { key, serial: connection.serial() });
         }
     }
 
@@ -92,22 +90,20 @@ impl<S: Socket> Hub<S> {
         while let Some((_, handle)) = self.graces.pop_due(now) {
             let Some(connection) = self.connections.get_mut(handle.key) else { continue };
             match connection.deadline() {
-                Some(deadline) if connection.number() == handle.number && deadline > now => {
+                Some(deadline) if connection.serial() == handle.serial && deadline > now => {
                     self.graces.push(deadline, handle);
                 }
-                Some(_) if connection.number() == handle.number => self.lists.remove(handle.key, connection),
+                Some(_) if connection.serial() == handle.serial => self.lists.remove(handle.key, connection),
                 _ => {}
             }
         }
     }
 
     pub(super) fn remove_gone(&mut self) -> usize {
-        let refused = self.refused.len();
         let gone = mem::take(&mut self.lists.gone);
         for &key in &gone {
-            if self.connections.remove(key).number().is_none() {
-                self.refused.retain(|&refused| refused != key);
-            }
+            self.connections.remove(key);
+            self.refused.retain(|&refused| refused != key);
             if self.console == Some(key) {
                 self.console = None;
             }
@@ -115,13 +111,10 @@ impl<S: Socket> Hub<S> {
                 door.let_out(key);
             }
         }
-        if self.refused.len() < refused {
-            self.forget_input_of_refused();
-        }
         // Entries of those who did not need their grace are not looked for one by one.
         let connections = &self.connections;
         self.graces.tidy(connections.len(), |_, handle| {
-            connections.get(handle.key).is_some_and(|connection| connection.number() == handle.number)
+            connections.get(handle.key).is_some_and(|connection| connection.serial() == handle.serial)
         });
         gone.len()
     }

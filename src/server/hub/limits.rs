@@ -29,7 +29,7 @@ impl<S: Socket> Hub<S> {
         }
         let connections = &self.connections;
         let is_throttled = |handle: Handle| {
-            let connection = connections.get(handle.key).filter(|connection| connection.number() == handle.number);
+            let connection = connections.get(handle.key).filter(|connection| connection.serial() == handle.serial);
             connection.is_some_and(|connection| connection.input == Input::Throttled)
         };
         self.throttled.tidy(connections.len(), |_, handle| is_throttled(handle));
@@ -41,7 +41,7 @@ impl<S: Socket> Hub<S> {
     pub(super) fn hear_throttled(&mut self, now: Instant) {
         while let Some((_, handle)) = self.throttled.pop_due(now) {
             let Some(connection) = self.connections.get_mut(handle.key) else { continue };
-            if connection.number() == handle.number && connection.input == Input::Throttled {
+            if connection.serial() == handle.serial && connection.input == Input::Throttled {
                 self.lists.queue(handle.key, connection);
             }
         }
@@ -58,7 +58,7 @@ impl<S: Socket> Hub<S> {
     pub(super) fn end_silent_newcomers(&mut self, now: Instant) {
         while let Some((_, handle)) = self.silent_newcomers.pop_due(now) {
             let Some(connection) = self.connections.get(handle.key) else { continue };
-            if connection.number() != handle.number {
+            if connection.serial() != handle.serial {
                 continue;
             }
             let Phase::Present(seat) = connection.phase else { continue };
@@ -74,7 +74,7 @@ impl<S: Socket> Hub<S> {
         }
         let connections = &self.connections;
         self.silent_newcomers.tidy(connections.len(), |_, handle| {
-            connections.get(handle.key).is_some_and(|connection| connection.number() == handle.number)
+            connections.get(handle.key).is_some_and(|connection| connection.serial() == handle.serial)
         });
     }
 

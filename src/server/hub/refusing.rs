@@ -59,11 +59,13 @@ impl<S: Socket> Hub<S> {
         }
         info!("refused {}: {reason}", Peer::of(&stream));
         let end = self.room.tape().end();
-        let mut connection = Connection::refused(stream, end);
+        let mut connection = Connection::refused(stream, self.issue_serial(), end);
         connection.tell(&reason.notice());
-        let key = self.connections.insert(connection);
+        connection.leave(end, now);
+        let key = self.next_key();
+        self.lists.touch(key, &mut connection);
+        self.connections.insert(connection);
         self.refused.push(key);
-        self.see_off(key, end, now);
     }
 
     /// When the grace of the first of those who are refused is over, if they take nothing until then.
@@ -92,14 +94,6 @@ impl<S: Socket> Hub<S> {
                 self.lists.remove(key, &mut connections[key]);
             }
         }
-    }
-
-    /// Drops what is listed as input of those who were refused and are removed. They have no number: it would seem to be of
-    /// whoever is refused next under the same key, and be read once more in each turn for each of them.
-    pub(super) fn forget_input_of_refused(&mut self) {
-        let refused = &self.refused;
-        // They ask for nothing: the other list has none of them.
-        self.lists.readable.retain(|handle| handle.number.is_some() || refused.contains(&handle.key));
     }
 
     /// Whether one more can be told why it is refused, if need be instead of the oldest of those who were told all.

@@ -90,7 +90,7 @@ impl Lists {
         if let Some(timeout) = limits.stall_timeout
             && let Some(deadline) = connection.watch_stall(tape, now, timeout)
         {
-            self.stalls.push(deadline, Handle { key, number: connection.number() });
+            self.stalls.push(deadline, Handle { key, serial: connection.serial() });
         }
     }
 

@@ -20,7 +20,7 @@ impl<S: Socket> Hub<S> {
         let Some(flush_after) = self.limits.flush_after else { return };
         while let Some((time, handle)) = self.silences.pop_due(now) {
             let Some(connection) = self.connections.get_mut(handle.key) else { continue };
-            if connection.number() != handle.number || !connection.is_listed(time) {
+            if connection.serial() != handle.serial || !connection.is_listed(time) {
                 continue;
             }
             let Some(intake) = connection.intake_mut() else { continue };
@@ -54,7 +54,7 @@ impl<S: Socket> Hub<S> {
                 connections.get(handle.key).is_some_and(|connection| connection.is_listed(time))
             });
             intake.listed = Some(time);
-            self.silences.push(time, Handle { key: talker.key, number: connections[talker.key].number() });
+            self.silences.push(time, Handle { key: talker.key, serial: connections[talker.key].serial() });
         }
     }
 }

@@ -15,7 +15,7 @@ impl<S: Socket> Hub<S> {
     pub(super) fn end_stalls(&mut self, now: Instant) {
         while let Some((time, handle)) = self.lists.stalls.pop_due(now) {
             let Some(connection) = self.connections.get_mut(handle.key) else { continue };
-            if connection.number() != handle.number || !connection.is_stall_listed(time) {
+            if connection.serial() != handle.serial || !connection.is_stall_listed(time) {
                 continue;
             }
             if let Some(later) = connection.list_stall_again(now) {
