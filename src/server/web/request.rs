@@ -1,0 +1,138 @@
+//! What a visitor asks for.
+
+use data_encoding::BASE64;
+use httparse::{EMPTY_HEADER, Error, Header, Status as Parsed};
+
+use super::gate::{Authority, Origin};
+use super::response::Status;
+
+/// How many fields a head may have.
+pub const FIELDS_MAX: usize = 100;
+
+/// How many bytes the key of an opening handshake has (RFC 6455, 4.1).
+const KEY_BYTES: usize = 16;
+
+/// A request, as far as it matters here.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Its method.
+    pub method: &'a str,
+    /// Where it was sent to; `None` if it does not say, which HTTP/1.0 allows.
+    pub authority: Option<Authority>,
+    /// What is asked for, without a query.
+    pub path: &'a str,
+    /// Whether the connection ends with the answer.
+    pub is_last: bool,
+    version: u8,
+    fields: Vec<Header<'a>>,
+}
+
+/// What opens a WebSocket.
+#[derive(Debug)]
+pub struct Opening<'a> {
+    /// The key that is to be answered.
+    pub key: &'a [u8],
+    /// The page that it comes from; none if it is no browser.
+    pub origin: Option<Origin>,
+}
+
+impl<'a> Request<'a> {
+    /// Takes a whole head.
+    ///
+    /// # Errors
+    /// What it is answered if it is none.
+    pub fn parse(head: &'a [u8]) -> Result<Request<'a>, Status> {
+        let mut fields = vec![EMPTY_HEADER; FIELDS_MAX];
+        let mut request = httparse::Request::new(&mut fields);
+        match request.parse(head) {
+            Ok(Parsed::Complete(_)) => {}
+            Err(Error::TooManyHeaders) => return Err(Status::HeadTooLong),
+            Err(Error::Version) => return Err(Status::VersionNotSupported),
+            Ok(Parsed::Partial) | Err(_) => return Err(Status::BadRequest),
+        }
+        let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
+            return Err(Status::BadRequest);
+        };
+        let len = request.headers.len();
+        fields.truncate(len);
+        let (authority, target) = split_target(target)?;
+        let mut request = Request { method, authority: None, path: path_of(target), is_last: true, version, fields };
+        // That of the target counts, if there are two; the field has to be there all the same.
+        request.authority = authority.or(request.host()?);
+        request.is_last = !request.keeps_connection() || request.has_body();
+        Ok(request)
+    }
+
+    /// Takes it as one that opens a WebSocket.
+    ///
+    /// # Errors
+    /// What it is answered if it is none.
+    pub fn opening(&self) -> Result<Opening<'a>, Status> {
+        let is_upgrade = self.version > 0 && self.has_token("upgrade", "websocket");
+        let is_thirteen = matches!(self.values("sec-websocket-version").as_slice(), [b"13"]);
+        if !is_upgrade || !self.has_token("connection", "upgrade") || !is_thirteen {
+            return Err(Status::UpgradeRequired);
+        }
+        let &[key] = self.values("sec-websocket-key").as_slice() else { return Err(Status::BadRequest) };
+        if self.has_body() || BASE64.decode(key).map_or(0, |key| key.len()) != KEY_BYTES {
+            return Err(Status::BadRequest);
+        }
+        let origin = match self.values("origin").as_slice() {
+            [] => None,
+            [origin] => Some(text_of(origin).and_then(|text| text.parse().ok()).ok_or(Status::OriginNotAllowed)?),
+            _ => return Err(Status::OriginNotAllowed),
+        };
+        Ok(Opening { key, origin })
+    }
+
+    fn host(&self) -> Result<Option<Authority>, Status> {
+        match self.values("host").as_slice() {
+            [] if self.version == 0 => Ok(None),
+            [host] => text_of(host).and_then(Authority::parse).map(Some).ok_or(Status::BadRequest),
+            _ => Err(Status::BadRequest),
+        }
+    }
+
+    fn keeps_connection(&self) -> bool {
+        let is_to_be_kept = self.version > 0 || self.has_token("connection", "keep-alive");
+        is_to_be_kept && !self.has_token("connection", "close")
+    }
+
+    /// Whether something may follow the head that is not the next request.
+    fn has_body(&self) -> bool {
+        let lengths = self.values("content-length");
+        !self.values("transfer-encoding").is_empty() || lengths.iter().any(|&length| length != b"0")
+    }
+
+    /// The values of all fields of this name.
+    fn values(&self, name: &str) -> Vec<&'a [u8]> {
+        self.fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value).collect()
+    }
+
+    /// Whether a field of this name lists the token, in any case.
+    fn has_token(&self, name: &str, token: &str) -> bool {
+        let values = self.values(name);
+        let mut tokens = values.iter().flat_map(|value| value.split(|&byte| byte == b','));
+        tokens.any(|of| of.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    }
+}
+
+/// Takes a target that names its host apart (RFC 9112, 3.2.2).
+fn split_target(target: &str) -> Result<(Option<Authority>, &str), Status> {
+    let is_scheme = |scheme: &str| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    let Some((_, rest)) = target.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
+        return Ok((None, target));
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let authority = Authority::parse(authority).ok_or(Status::BadRequest)?;
+    Ok((Some(authority), path))
+}
+
+fn path_of(target: &str) -> &str {
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    if path.is_empty() { "/" } else { path }
+}
+
+fn text_of(value: &[u8]) -> Option<&str> {
+    str::from_utf8(value).ok()
+}

@@ -1,0 +1,162 @@
+//! One who has come to the page's door: what there is of its request.
+
+use std::mem;
+use std::time::Instant;
+
+use crate::relay::stranger::Stranger;
+
+/// The longest head of a request, in bytes: its line, its fields, and the empty line.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// A visitor's request, as far as it came; with what came behind it.
+#[derive(Debug)]
+pub struct Visit {
+    received: Vec<u8>,
+    /// So many bytes of it are not the end of a head, nor is what they begin.
+    searched: usize,
+    /// When the head must have come, or what was answered been taken.
+    deadline: Instant,
+    /// Whether a request was answered already.
+    is_answered: bool,
+}
+
+/// What there is of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Its head.
+    Head(Vec<u8>),
+    /// Not yet a head.
+    Partial,
+    /// More than a head may have, and no end of it.
+    TooLong,
+    /// The beginning of TLS.
+    Tls,
+}
+
+impl Visit {
+    /// One that begins, and has until `deadline`.
+    pub fn new(deadline: Instant) -> Visit {
+        Visit { received: Vec::new(), searched: 0, deadline, is_answered: false }
+    }
+
+    /// How many more bytes it takes in.
+    pub fn room(&self) -> usize {
+        (HEAD_BYTES_MAX + 1).saturating_sub(self.received.len())
+    }
+
+    /// Takes in what came.
+    pub fn take_in(&mut self, bytes: &[u8]) {
+        self.received.extend_from_slice(bytes);
+    }
+
+    /// Takes out the head of the next request, if it is there. Each byte is looked at once, however they come.
+    pub fn next_head(&mut self) -> Progress {
+        if self.searched == 0 {
+            // Some send an empty line behind a body, which is to be passed over (RFC 9112, 2.2).
+            let empty = self.received.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            self.received.drain(..empty);
+        }
+        if let Some(Stranger::Tls) = Stranger::of_beginning([&[], &self.received]) {
+            return Progress::Tls;
+        }
+        while let Some(at) = memchr::memchr(b'\n', &self.received[self.searched..]) {
+            let newline = self.searched + at;
+            let end = match self.received[newline + 1..] {
+                [b'\n', ..] => newline + 2,
+                [b'\r', b'\n', ..] => newline + 3,
+                [] | [b'\r'] => {
+                    self.searched = newline;
+                    return self.progress();
+                }
+                _ => {
+                    self.searched = newline + 1;
+                    continue;
+                }
+            };
+            let rest = self.received.split_off(end);
+            self.searched = 0;
+            return Progress::Head(mem::replace(&mut self.received, rest));
+        }
+        self.searched = self.received.len();
+        self.progress()
+    }
+
+    /// Takes out what came behind the last head.
+    pub fn take_rest(&mut self) -> Vec<u8> {
+        mem::take(&mut self.received)
+    }
+
+    /// Whether there is more than what was taken out.
+    pub fn has_more(&self) -> bool {
+        !self.received.is_empty()
+    }
+
+    /// When the head must have come, or what was answered been taken.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Gives it time again.
+    pub fn extend(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+    }
+
+    /// Learns that a request was answered.
+    pub fn note_answer(&mut self) {
+        self.is_answered = true;
+    }
+
+    /// Whether it was answered, and has not begun to ask again: it only kept the connection.
+    pub fn is_idle(&self) -> bool {
+        self.is_answered && self.received.is_empty()
+    }
+
+    fn progress(&self) -> Progress {
+        if self.room() == 0 { Progress::TooLong } else { Progress::Partial }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    const SECOND: &[u8] = b"GET /b HTTP/1.1\nHost: x\n\n";
+
+    #[test]
+    fn heads_are_found_however_the_bytes_come() {
+        let bytes = [b"\r\n\r\n", FIRST, b"\r\n", SECOND, b"GET"].concat();
+        for size in 1..bytes.len() {
+            let mut visit = Visit::new(Instant::now());
+            let mut heads = Vec::new();
+            for piece in bytes.chunks(size) {
+                visit.take_in(piece);
+                while let Progress::Head(head) = visit.next_head() {
+                    heads.push(head);
+                }
+            }
+            assert_eq!(heads, [FIRST, SECOND], "{size}");
+            assert_eq!(visit.take_rest(), b"GET");
+        }
+    }
+
+    #[test]
+    fn a_head_without_end_is_given_up_at_the_limit() {
+        let mut visit = Visit::new(Instant::now());
+        visit.take_in(b"GET / HTTP/1.1\r\n");
+        while visit.room() > 0 {
+            assert_eq!(visit.next_head(), Progress::Partial);
+            visit.take_in(b"x");
+        }
+        assert_eq!(visit.next_head(), Progress::TooLong);
+    }
+
+    #[test]
+    fn tls_is_recognised() {
+        let mut visit = Visit::new(Instant::now());
+        visit.take_in(&[0x16]);
+        assert_eq!(visit.next_head(), Progress::Partial);
+        visit.take_in(&[0x03, 0x01]);
+        assert_eq!(visit.next_head(), Progress::Tls);
+    }
+}
