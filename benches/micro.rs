@@ -12,7 +12,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use pollchat::relay::line::{Framing, LineDecoder, Overlong, clean};
 use pollchat::relay::reader::{Reader, Slices};
 use pollchat::relay::tape::Tape;
-use pollchat::server::config::{Config, Seats};
+use pollchat::server::config::{Config, Port, Seats};
 use pollchat::server::connection::Socket;
 use pollchat::server::hub::{Hub, Readiness};
 
@@ -165,9 +165,9 @@ fn hub(criterion: &mut Criterion) {
         let mut hub = Hub::new(&Config::default(), seats, now).unwrap_or_else(|error| panic!("{error}"));
         let incoming = Rc::new(Cell::new(&b""[..]));
         let talker = hub.next_key();
-        hub.admit(NullSocket { incoming: Rc::clone(&incoming) }, now);
+        hub.admit(NullSocket { incoming: Rc::clone(&incoming) }, Port::Lines, now);
         for _ in 0..receivers {
-            hub.admit(NullSocket { incoming: Rc::default() }, now);
+            hub.admit(NullSocket { incoming: Rc::default() }, Port::Lines, now);
         }
         let mut turn = |line| {
             incoming.set(line);

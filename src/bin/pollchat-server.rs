@@ -12,11 +12,13 @@ use log::{LevelFilter, warn};
 use pollchat::inherited::complain;
 use pollchat::relay::room::Audience;
 use pollchat::server::config::{
-    BACKLOG_BYTES_MAX, Config, FLUSH_AFTER_MS_MAX, LINE_BYTES_CEILING, Lag, RATE_MAX, SECONDS_MAX, STALL_TIMEOUT,
+    BACKLOG_BYTES_MAX, Config, FLUSH_AFTER_MS_MAX, LINE_BYTES_CEILING, Lag, Port, RATE_MAX, SECONDS_MAX, STALL_TIMEOUT,
 };
 use pollchat::server::door::{Rules, parse_prefix};
 use pollchat::server::rate::Rate;
 use pollchat::server::supervisor::notify_ready;
+use pollchat::server::web::gate::{Gate, HostName, Origin};
+use pollchat::server::web::site::url;
 use pollchat::server::{Error, Server};
 
 /// Relays every line of one client to all the others, marked with who said it
@@ -32,6 +34,20 @@ struct Flags {
     /// the sockets that systemd hands over, or else 127.0.0.1:46000]
     #[arg(long, value_name = "IP:PORT", env = "POLLCHAT_LISTEN", value_delimiter = ',', hide_env_values = true)]
     listen: Vec<SocketAddr>,
+
+    /// Where browsers find a page to talk along; can be given several times [default: nowhere]
+    #[arg(long, value_name = "IP:PORT", env = "POLLCHAT_WEB", value_delimiter = ',', hide_env_values = true)]
+    web: Vec<SocketAddr>,
+
+    /// A name that browsers may know the server by, besides its addresses and localhost; only with `--web`; can be given
+    /// several times
+    #[arg(long, value_name = "NAME", env = "POLLCHAT_WEB_HOST", value_delimiter = ',', hide_env_values = true)]
+    web_host: Vec<HostName>,
+
+    /// A page from elsewhere that may join, by its origin, such as https://chat.example.org; only with `--web`; can be
+    /// given several times
+    #[arg(long, value_name = "ORIGIN", env = "POLLCHAT_WEB_ORIGIN", value_delimiter = ',', hide_env_values = true)]
+    web_origin: Vec<Origin>,
 
     /// One more notice for newcomers
     #[arg(long, value_name = "TEXT", env = "POLLCHAT_GREETING", hide_env_values = true, default_value = "")]
@@ -152,12 +168,14 @@ fn main() -> ExitCode {
 
 fn run(config: &Config) -> Result<(), Error> {
     let server = Server::bind(config)?;
-    for address in server.addresses() {
-        if let Err(error) = writeln!(io::stdout(), "listening on {address}") {
-            warn!("cannot say on stdout that the server listens on {address}: {error}");
+    let ports = server.addresses(Port::Lines).map(|address| format!("listening on {address}"));
+    let pages = server.addresses(Port::Web).map(|address| format!("the page is at {}", url(address)));
+    for line in ports.chain(pages) {
+        if let Err(error) = writeln!(io::stdout(), "{line}") {
+            warn!("cannot say on stdout: {line}: {error}");
         }
     }
-    notify_ready(server.addresses());
+    notify_ready(server.addresses(Port::Lines).chain(server.addresses(Port::Web)));
     server.run()
 }
 
@@ -170,8 +188,17 @@ fn config(flags: Flags) -> Config {
     if let Some(seconds) = flags.stall_timeout.filter(|_| !matches!(flags.lag, LagFlag::Wait)) {
         usage(format!("--stall-timeout {seconds}: nobody is waited for but with --lag wait"));
     }
+    if flags.web.is_empty() {
+        let host = flags.web_host.first().map(|host| format!("--web-host {host}"));
+        let origin = flags.web_origin.first().map(|origin| format!("--web-origin {origin}"));
+        if let Some(flag) = host.or(origin) {
+            usage(format!("{flag}: there is no page; name a place for one with --web"));
+        }
+    }
     let config = Config {
         listen: flags.listen,
+        web: flags.web,
+        gate: Gate { hosts: flags.web_host, origins: flags.web_origin },
         greeting: flags.greeting,
         history_lines: flags.history,
         audience: match flags.audience {

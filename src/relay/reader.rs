@@ -234,6 +234,33 @@ impl<'a> Slices<'a> {
         Slices { slices: [IoSlice::new(&[]); Slices::MAX], len: 0 }
     }
 
+    /// No slices, behind two that are [put](Slices::put_first) there later.
+    pub fn behind_two() -> Slices<'a> {
+        Slices { len: 2, ..Slices::new() }
+    }
+
+    /// Sets the first two slices.
+    pub fn put_first(&mut self, first: &'a [u8], second: &'a [u8]) {
+        self.slices[0] = IoSlice::new(first);
+        self.slices[1] = IoSlice::new(second);
+    }
+
+    /// How many bytes there are in all.
+    pub fn bytes(&self) -> usize {
+        self.as_slice().iter().map(|slice| slice.len()).sum()
+    }
+
+    /// A copy of what comes after so many bytes.
+    pub fn after(&self, mut bytes: usize) -> Vec<u8> {
+        let mut rest = Vec::new();
+        for slice in self.as_slice() {
+            let passed = bytes.min(slice.len());
+            bytes -= passed;
+            rest.extend_from_slice(&slice[passed..]);
+        }
+        rest
+    }
+
     /// Adds a slice, unless it is empty or there is no room.
     pub fn push(&mut self, slice: &'a [u8]) {
         if !slice.is_empty() && !self.is_full() {

@@ -111,6 +111,14 @@ impl Tape {
         passed
     }
 
+    /// The end of the last line that ends after `from` and not after `to`, if one does.
+    pub fn last_line_end(&self, from: u64, to: u64) -> Option<u64> {
+        let [first, second] = self.slices(from, to);
+        let in_second = memchr::memrchr(b'\n', second).map(|newline| first.len() + newline);
+        let newline = in_second.or_else(|| memchr::memrchr(b'\n', first))?;
+        Some(from + newline as u64 + 1)
+    }
+
     /// Whether `offset` stands between two lines. Costs one look at the byte before it, which must be on the tape.
     pub fn is_between_lines(&self, offset: u64) -> bool {
         offset == 0 || self.byte(offset - 1) == b'\n'

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::door::Rules;
 use super::rate::Rate;
+use super::web::gate::Gate;
 use crate::PORT;
 use crate::relay::line::{Framing, Overlong};
 use crate::relay::room::{Audience, Options};
@@ -65,6 +66,24 @@ pub const RECEIVE_BUFFER_BYTES: usize = 64 * 1024;
 /// How long one who leaves may go without taking anything before its connection is closed.
 pub const GRACE: Duration = Duration::from_secs(5);
 
+/// How long a visitor of the page may take for a request, and for taking what it is answered.
+pub const REQUEST_TIME: Duration = Duration::from_secs(5);
+
+/// How long nothing may come of a browser before it is asked to show that it is there: proxies commonly forget connections on
+/// which nothing happened for a minute.
+pub const PING_AFTER: Duration = Duration::from_secs(30);
+
+/// How long it may take to show that.
+pub const PONG_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long the greeting is withheld on the port for lines, where there is a page, unless something came that is not HTTP: a
+/// browser that opens this port asks at once, and takes nothing before the answer.
+pub const GREETING_DELAY: Duration = Duration::from_millis(100);
+
+/// How many visitors of the page there may be from one address at a time, where clients are limited by address, unless more
+/// clients may be in from there: browsers open up to six connections.
+pub const VISITORS_PER_ADDRESS: usize = 8;
+
 /// How long a server that shuts down goes on flushing.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
@@ -102,12 +121,25 @@ pub enum Lag {
     Wait,
 }
 
+/// What is spoken on a listening socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// Lines.
+    Lines,
+    /// HTTP, and from the page lines in frames.
+    Web,
+}
+
 /// What can be set of a server.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen, beside the sockets that are handed over; if there are none of either, at [`LISTEN`]. Port 0 lets
     /// the kernel pick one.
     pub listen: Vec<SocketAddr>,
+    /// Where the page is handed out to browsers.
+    pub web: Vec<SocketAddr>,
+    /// Which requests for it are answered.
+    pub gate: Gate,
     /// What newcomers are told besides; a notice a line.
     pub greeting: String,
     /// How many of the lines said before a newcomer is shown.
@@ -142,6 +174,8 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             listen: Vec::new(),
+            web: Vec::new(),
+            gate: Gate::default(),
             greeting: String::new(),
             history_lines: 0,
             audience: Audience::default(),

@@ -1,5 +1,6 @@
 //! One client: its socket, what it has sent of a line, and what it is owed.
 
+mod framing;
 mod writing;
 
 use std::io::{self, Read, Write};
@@ -11,9 +12,13 @@ use super::config::GRACE;
 use super::intake::Intake;
 use super::rate::Rate;
 use super::stall::Stall;
+use super::web::visit::Visit;
 use crate::relay::reader::{Pace, Reader};
 use crate::relay::room::Seat;
 use crate::relay::tape::{Position, Span, Tape};
+use framing::Framing;
+
+pub use framing::{Farewell, Vigil};
 
 /// A non-blocking stream socket, as far as a connection needs one.
 pub trait Socket: Read + Write {
@@ -80,6 +85,8 @@ pub enum Output {
     Writable,
     /// Not before the next edge.
     Blocked,
+    /// It would, but is not written to before it is known whether it speaks our protocol.
+    Withheld,
     /// A write failed. What is left to read is still read.
     Broken,
     /// We ended it.
@@ -89,6 +96,8 @@ pub enum Output {
 /// The life of a connection, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
+    /// At the page's door: not in the room, and owed nothing of what is said there.
+    Visiting,
     /// In the room, on this seat.
     Present(Seat),
     /// No longer (or never) in the room, and still owed what was said before.
@@ -135,8 +144,9 @@ pub struct Connection<S> {
 /// What only a connection has with which something is going on.
 #[derive(Debug, Default)]
 struct Busy {
+    framing: Framing,
     intake: Intake,
-    /// What it alone is told, in whole lines (but for the first, of which a part may have been written).
+    /// What it alone is told, in whole lines or frames (but for the first, of which a part may have been written).
     private: Vec<u8>,
     /// How much of `private` is written.
     private_sent: usize,
@@ -168,6 +178,8 @@ pub struct Holds {
 struct Leaving {
     /// The end of what it is owed.
     stop: Position,
+    /// What it is told then.
+    farewell: Farewell,
     /// When it is given up, unless it takes something until then.
     deadline: Instant,
 }
@@ -181,6 +193,13 @@ impl<S: Socket> Connection<S> {
     /// One who is refused at `end`, and owed nothing of what is said.
     pub fn refused(stream: S, serial: Serial, end: Position) -> Connection<S> {
         Connection::new(stream, serial, Phase::Leaving, Reader::at(end))
+    }
+
+    /// One who has come to the page's door at `end`, until when it has to ask for something.
+    pub fn visitor(stream: S, serial: Serial, end: Position, visit: Visit) -> Connection<S> {
+        let mut connection = Connection::new(stream, serial, Phase::Visiting, Reader::at(end));
+        connection.busy = Some(Box::new(Busy { framing: Framing::Http(Box::new(visit)), ..Busy::default() }));
+        connection
     }
 
     fn new(stream: S, serial: Serial, phase: Phase, reader: Reader) -> Connection<S> {
@@ -239,19 +258,6 @@ impl<S: Socket> Connection<S> {
         self.busy.as_ref().is_some_and(|busy| busy.intake.listed == Some(deadline))
     }
 
-    /// Tells it something in private: whole lines.
-    pub fn tell(&mut self, lines: &str) {
-        if self.takes_output() {
-            let busy = self.busy.get_or_insert_default();
-            // One who reads steadily and never has all of it must not make what it has read pile up.
-            if busy.private_sent > busy.private.len() / 2 {
-                busy.private.drain(..busy.private_sent);
-                busy.private_sent = 0;
-            }
-            busy.private.extend_from_slice(lines.as_bytes());
-        }
-    }
-
     /// Whether others may tell it `bytes` more, so that at most `bytes_max` wait for it.
     pub fn has_room_for(&self, bytes: usize, bytes_max: usize) -> bool {
         self.takes_output() && self.private_bytes() + bytes <= bytes_max
@@ -263,11 +269,13 @@ impl<S: Socket> Connection<S> {
     }
 
     /// Begins its farewell: it is owed what comes before `stop`, and has a grace time for taking it.
-    pub fn leave(&mut self, stop: Position, now: Instant) {
+    pub fn leave(&mut self, stop: Position, farewell: Farewell, now: Instant) {
         self.phase = Phase::Leaving;
         let busy = self.busy.get_or_insert_default();
-        busy.leaving = Some(Leaving { stop, deadline: now + GRACE });
+        busy.leaving = Some(Leaving { stop, farewell, deadline: now + GRACE });
         busy.intake = Intake::default();
+        busy.framing.end_input();
+        self.release();
     }
 
     /// When it is given up, if it is leaving and takes nothing.
@@ -277,6 +285,9 @@ impl<S: Socket> Connection<S> {
 
     /// The end of what it is owed of the tape.
     pub fn stop(&self, tape: &Tape) -> Position {
+        if self.phase == Phase::Visiting {
+            return self.reader.cursor();
+        }
         let leaving = self.busy.as_ref().and_then(|busy| busy.leaving);
         leaving.map_or(tape.end(), |leaving| leaving.stop)
     }
@@ -368,17 +379,26 @@ impl<S: Socket> Connection<S> {
     /// Whether it is to be read though no event says so: it was held and may go on (or has left, and is only drained),
     /// or a write failed and what is left to read ends it.
     pub fn wants_reading(&self, holds: Holds) -> bool {
-        let is_present = matches!(self.phase, Phase::Present(_));
+        let is_heard = matches!(self.phase, Phase::Present(_) | Phase::Visiting);
         match self.input {
-            Input::Held => !is_present || !self.is_held(holds),
-            Input::Throttled => !is_present,
-            Input::Drained => is_present && self.output == Output::Broken,
+            Input::Held => !is_heard || !self.is_held(holds),
+            Input::Throttled => !is_heard,
+            Input::Drained => is_heard && self.output == Output::Broken,
             Input::Queued | Input::Asking | Input::Ended => false,
         }
     }
 
+    /// Gives it what was withheld until it was known what it speaks. Whether there was anything to be given.
+    pub fn release(&mut self) -> bool {
+        let is_withheld = self.output == Output::Withheld;
+        if is_withheld {
+            self.output = Output::Writable;
+        }
+        is_withheld
+    }
+
     fn takes_output(&self) -> bool {
-        matches!(self.output, Output::Writable | Output::Blocked)
+        matches!(self.output, Output::Writable | Output::Blocked | Output::Withheld)
     }
 
     fn tidy(&mut self, now: Instant) {
@@ -391,7 +411,8 @@ impl<S: Socket> Connection<S> {
 impl Busy {
     /// Whether nothing is kept that is still of account at `now`.
     fn tidy(&mut self, now: Instant) -> bool {
-        self.intake.tidy(now) && self.private.is_empty() && self.leaving.is_none() && self.stall.is_none()
+        let is_plain = self.framing.is_plain() && self.leaving.is_none() && self.stall.is_none();
+        self.intake.tidy(now) && self.private.is_empty() && is_plain
     }
 }
 

@@ -8,6 +8,8 @@ use std::num::NonZeroU64;
 
 use ipnet::{IpNet, Ipv4Net};
 
+use super::config::{Port, VISITORS_PER_ADDRESS};
+
 /// Who may come in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
@@ -28,13 +30,20 @@ pub enum Refusal {
     TooMany(usize),
 }
 
-/// The rules, and who is in from where.
-///
-/// The count of an origin is the number of keys in `origins` that have it; one that is 0 is not kept. While connections
-/// are counted, this costs 8 bytes a place in the slab, and 17 bytes an origin with what the map keeps free: 20 to 40.
+/// The rules, and who is in from where; visitors of the page are counted apart from clients.
 #[derive(Debug)]
 pub struct Door {
     rules: Rules,
+    clients: Census,
+    visitors: Census,
+}
+
+/// Who is in from where.
+///
+/// The count of an origin is the number of keys in `origins` that have it; one that is 0 is not kept. While connections
+/// are counted, this costs 8 bytes a place in the slab, and 17 bytes an origin with what the map keeps free: 20 to 40.
+#[derive(Debug, Default)]
+struct Census {
     counts: HashMap<Origin, u32>,
     /// By the key of the connection: at its removal the kernel may not know any more who it was.
     origins: Vec<Option<Origin>>,
@@ -56,40 +65,79 @@ impl Door {
             deny: rules.deny.iter().copied().map(canonical).collect(),
             per_address_max: rules.per_address_max,
         };
-        has_rules.then(|| Door { rules, counts: HashMap::new(), origins: Vec::new() })
+        has_rules.then(|| Door { rules, clients: Census::default(), visitors: Census::default() })
     }
 
-    /// Whether one more may come in from there. Looks at each prefix once at most.
+    /// Whether one more may come in from there, to this port. Looks at each prefix once at most.
     ///
     /// # Errors
     /// Why not.
-    pub fn ask(&self, address: IpAddr) -> Result<(), Refusal> {
+    pub fn ask(&self, address: IpAddr, port: Port) -> Result<(), Refusal> {
         let address = address.to_canonical();
         let is_in = |prefixes: &[IpNet]| prefixes.iter().any(|prefix| prefix.contains(&address));
         if is_in(&self.rules.deny) || !(self.rules.allow.is_empty() || is_in(&self.rules.allow)) {
             return Err(Refusal::NotAllowed);
         }
         let most = self.rules.per_address_max;
-        let count = self.counts.get(&Origin::of(address)).copied().unwrap_or(0);
-        if most > 0 && count as usize >= most { Err(Refusal::TooMany(most)) } else { Ok(()) }
+        let has_place = match port {
+            Port::Lines => self.clients.count(Origin::of(address)) < most,
+            Port::Web => self.visitors.count(Origin::of(address)) < most.max(VISITORS_PER_ADDRESS),
+        };
+        if most > 0 && !has_place { Err(Refusal::TooMany(most)) } else { Ok(()) }
     }
 
-    /// Learns that the connection with this key has come in from there.
-    pub fn let_in(&mut self, key: usize, address: IpAddr) {
-        if self.rules.per_address_max == 0 {
-            return;
+    /// Learns that the connection with this key has come in from there, to this port.
+    pub fn let_in(&mut self, key: usize, address: IpAddr, port: Port) {
+        if self.rules.per_address_max > 0 {
+            let census = match port {
+                Port::Lines => &mut self.clients,
+                Port::Web => &mut self.visitors,
+            };
+            census.add(key, Origin::of(address));
         }
+    }
+
+    /// Makes the visitor with this key a client, if there is a place for it. If not, it goes on being counted as a visitor.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn move_in(&mut self, key: usize) -> Result<(), Refusal> {
+        let Some(origin) = self.visitors.origin(key) else { return Ok(()) };
+        let most = self.rules.per_address_max;
+        if self.clients.count(origin) >= most {
+            return Err(Refusal::TooMany(most));
+        }
+        self.visitors.remove(key);
+        self.clients.add(key, origin);
+        Ok(())
+    }
+
+    /// Learns that the connection with this key is gone, whether it was let in or not.
+    pub fn let_out(&mut self, key: usize) {
+        self.clients.remove(key);
+        self.visitors.remove(key);
+    }
+}
+
+impl Census {
+    fn count(&self, origin: Origin) -> usize {
+        self.counts.get(&origin).copied().unwrap_or(0) as usize
+    }
+
+    fn origin(&self, key: usize) -> Option<Origin> {
+        self.origins.get(key).copied().flatten()
+    }
+
+    fn add(&mut self, key: usize, origin: Origin) {
         if self.origins.len() <= key {
             self.origins.resize(key + 1, None);
         }
-        let origin = Origin::of(address);
         debug_assert!(self.origins[key].is_none(), "a key has one connection");
         self.origins[key] = Some(origin);
         *self.counts.entry(origin).or_default() += 1;
     }
 
-    /// Learns that the connection with this key is gone, whether it was let in or not.
-    pub fn let_out(&mut self, key: usize) {
+    fn remove(&mut self, key: usize) {
         let Some(origin) = self.origins.get_mut(key).and_then(Option::take) else { return };
         if let Some(count) = self.counts.get_mut(&origin) {
             *count -= 1;
@@ -150,12 +198,14 @@ mod tests {
 
     #[track_caller]
     fn assert_lets_in(door: &Door, addresses: &[&str]) {
-        addresses.iter().for_each(|address| assert_eq!(door.ask(ip(address)), Ok(()), "{address}"));
+        addresses.iter().for_each(|address| assert_eq!(door.ask(ip(address), Port::Lines), Ok(()), "{address}"));
     }
 
     #[track_caller]
     fn assert_turns_away(door: &Door, addresses: &[&str]) {
-        addresses.iter().for_each(|address| assert_eq!(door.ask(ip(address)), Err(Refusal::NotAllowed), "{address}"));
+        addresses
+            .iter()
+            .for_each(|address| assert_eq!(door.ask(ip(address), Port::Lines), Err(Refusal::NotAllowed), "{address}"));
     }
 
     #[test]
@@ -229,30 +279,30 @@ mod tests {
         let mut door = door(&[], &[], 2);
         let (here, there) = (ip("192.0.2.1"), ip("192.0.2.2"));
         for key in [0, 7] {
-            assert_eq!(door.ask(here), Ok(()));
-            door.let_in(key, here);
+            assert_eq!(door.ask(here, Port::Lines), Ok(()));
+            door.let_in(key, here, Port::Lines);
         }
-        assert_eq!(door.ask(here), Err(Refusal::TooMany(2)));
-        assert_eq!(door.ask(there), Ok(()));
+        assert_eq!(door.ask(here, Port::Lines), Err(Refusal::TooMany(2)));
+        assert_eq!(door.ask(there, Port::Lines), Ok(()));
         // Those were never let in, or are gone already.
         [1, 6, 8, 1_000].into_iter().for_each(|key| door.let_out(key));
-        assert_eq!(door.ask(here), Err(Refusal::TooMany(2)));
+        assert_eq!(door.ask(here, Port::Lines), Err(Refusal::TooMany(2)));
         door.let_out(7);
         door.let_out(7);
-        assert_eq!(door.ask(here), Ok(()));
-        door.let_in(7, here);
-        assert_eq!(door.ask(here), Err(Refusal::TooMany(2)));
+        assert_eq!(door.ask(here, Port::Lines), Ok(()));
+        door.let_in(7, here, Port::Lines);
+        assert_eq!(door.ask(here, Port::Lines), Err(Refusal::TooMany(2)));
         [0, 7].into_iter().for_each(|key| door.let_out(key));
-        assert!(door.counts.is_empty(), "of those who are gone nothing is kept");
+        assert!(door.clients.counts.is_empty(), "of those who are gone nothing is kept");
     }
 
     #[test]
     fn an_ipv6_client_counts_by_its_64_and_a_mapped_one_as_ipv4() {
         let mut door = door(&[], &[], 1);
-        door.let_in(0, ip("2001:db8:0:1::1"));
-        door.let_in(1, ip("::ffff:192.0.2.1"));
+        door.let_in(0, ip("2001:db8:0:1::1"), Port::Lines);
+        door.let_in(1, ip("::ffff:192.0.2.1"), Port::Lines);
         for address in ["2001:db8:0:1:ffff::2", "192.0.2.1", "::ffff:192.0.2.1"] {
-            assert_eq!(door.ask(ip(address)), Err(Refusal::TooMany(1)), "{address}");
+            assert_eq!(door.ask(ip(address), Port::Lines), Err(Refusal::TooMany(1)), "{address}");
         }
         assert_lets_in(&door, &["2001:db8:0:2::1", "2001:db8:1:1::1", "192.0.2.2", "::1", "::ffff:192.0.2.2"]);
     }
@@ -270,7 +320,7 @@ mod tests {
     #[test]
     fn who_is_not_counted_is_not_kept() {
         let mut door = door(&[], &["192.0.2.1"], 0);
-        door.let_in(1_000, ip("192.0.2.2"));
-        assert!(door.counts.is_empty() && door.origins.capacity() == 0);
+        door.let_in(1_000, ip("192.0.2.2"), Port::Lines);
+        assert!(door.clients.counts.is_empty() && door.clients.origins.capacity() == 0);
     }
 }

@@ -12,6 +12,10 @@ pub struct Figures {
     pub came: u64,
     /// Clients that were present at a time, at most.
     pub present_most: usize,
+    /// Of those, browsers.
+    pub browsers: u64,
+    /// Requests of visitors of the page.
+    pub requests: u64,
     /// Bytes that were read of clients.
     pub received_bytes: u64,
     /// Bytes that were written to clients.
@@ -81,11 +85,22 @@ impl Figures {
     /// All of it in one line, of which each part is a name and a number.
     pub fn report(&self, standing: &Standing) -> String {
         let Standing { clients, connections, lines, tape_bytes, held_bytes, backlog_bytes, .. } = *standing;
-        let Figures { came, present_most, received_bytes, sent_bytes, lags, missed_lines, refused, .. } = self;
+        let Figures {
+            came,
+            browsers,
+            requests,
+            present_most,
+            received_bytes,
+            sent_bytes,
+            lags,
+            missed_lines,
+            refused,
+            ..
+        } = self;
         let behind = standing.slowest_bytes_behind;
         let longest_turn = self.longest_turn.as_micros();
         format!(
-            "figures: clients {clients} (most {present_most}, came {came}), connections {connections}, lines {lines}, \
+            "figures: clients {clients} (most {present_most}, came {came}, browsers {browsers}), connections {connections}, requests {requests}, lines {lines}, \
              bytes received {received_bytes}, said {tape_bytes}, sent {sent_bytes}; lags {lags}, missed {missed_lines}; \
              {refused}; tape {held_bytes} of {backlog_bytes} bytes, slowest behind {behind}; \
              longest turn since last asked {longest_turn} us"

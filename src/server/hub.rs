@@ -13,6 +13,9 @@ mod refusing;
 mod settling;
 mod silence;
 mod stalls;
+mod vigil;
+mod visiting;
+mod withholding;
 
 use std::collections::{TryReserveError, VecDeque};
 use std::mem;
@@ -22,12 +25,14 @@ use slab::Slab;
 
 use super::brake::{Brake, Served};
 use super::config::{Config, Lag, SCRATCH_BYTES, Seats};
-use super::connection::{Connection, Handle, Holds, Input, Output, Phase, Serial, Socket};
+use super::connection::{Connection, Farewell, Handle, Holds, Input, Output, Phase, Serial, Socket};
 use super::deadlines::Deadlines;
 use super::door::Door;
 use super::figures::{Figures, Standing};
 use super::rate::Rate;
 use super::turn::Turn;
+use super::web::site::Site;
+use super::web::socket::code;
 use crate::relay::line::Framing;
 use crate::relay::reader::HOLES_MAX;
 use crate::relay::room::{Audience, Room};
@@ -69,6 +74,8 @@ pub struct Hub<S> {
     next_serial: Serial,
     /// Who may come in, unless everybody may.
     door: Option<Door>,
+    /// What visitors are answered, if there is a page.
+    site: Option<Site>,
     /// The key of the operator's console, while there is one.
     console: Option<usize>,
     /// Whether the operator wants the server to stop. Nothing that anybody says is heard after that.
@@ -84,12 +91,20 @@ pub struct Hub<S> {
     throttled: Deadlines,
     /// When newcomers must have said something, where they must.
     silent_newcomers: Deadlines,
+    /// When visitors must have asked for something.
+    visits: Deadlines,
+    /// When browsers are to be looked after.
+    vigils: Deadlines,
+    /// When newcomers are greeted who have said nothing, where there is a page.
+    withheld: Deadlines,
     /// When it was last logged that somebody spoke another protocol.
     stranger_logged: Option<Instant>,
     /// Up to where the tape was when everyone was last given their share.
     settled: Position,
     /// What all reading reads into.
     scratch: Box<[u8]>,
+    /// What the frames of a browser hold, in lines.
+    lines: Vec<u8>,
     /// What a line is cleaned into if it was not clean.
     cleaned: String,
 }
@@ -157,6 +172,7 @@ impl<S: Socket> Hub<S> {
             seats,
             next_serial: Serial::default(),
             door: Door::new(&config.door),
+            site: None,
             console: None,
             is_stop_wanted: false,
             started: now,
@@ -165,9 +181,13 @@ impl<S: Socket> Hub<S> {
             silences: Deadlines::default(),
             throttled: Deadlines::default(),
             silent_newcomers: Deadlines::default(),
+            visits: Deadlines::default(),
+            vigils: Deadlines::default(),
+            withheld: Deadlines::default(),
             stranger_logged: None,
             settled: Position::default(),
             scratch: vec![0; SCRATCH_BYTES].into(),
+            lines: Vec::new(),
             cleaned: String::new(),
         })
     }
@@ -209,6 +229,8 @@ impl<S: Socket> Hub<S> {
         self.brake.begin_turn(now);
         self.hear_silent(now);
         self.hear_throttled(now);
+        self.end_withholding(now);
+        self.keep_vigils(now);
         self.turn = Turn::new(self.lists.readable.len() + self.lists.asking.len(), self.connections.len());
         self.hear_all(now);
     }
@@ -228,6 +250,9 @@ impl<S: Socket> Hub<S> {
             self.silences.next(),
             self.throttled.next(),
             self.silent_newcomers.next(),
+            self.visits.next(),
+            self.vigils.next(),
+            self.withheld.next(),
             self.lists.stalls.next(),
         ];
         deadlines.into_iter().flatten().min().map_or(Wake::OnEvent, Wake::At)
@@ -260,8 +285,10 @@ impl<S: Socket> Hub<S> {
         let stop = self.room.announce_shutdown();
         let keys: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
         for key in keys {
-            if let Phase::Present(_) = self.connections[key].phase {
-                self.see_off(key, stop, now);
+            match self.connections[key].phase {
+                Phase::Present(_) => self.see_off(key, stop, Farewell::Fin(code::GOING_AWAY), now),
+                Phase::Visiting => self.see_off_visitor(key, now),
+                Phase::Leaving | Phase::Parting | Phase::Lingering | Phase::Gone => {}
             }
         }
     }

@@ -8,13 +8,14 @@ use log::{debug, warn};
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::config::{ACCEPT_ERRORS_MAX, ACCEPT_RETRY, LISTEN_BACKLOG, RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES};
+use super::config::{ACCEPT_ERRORS_MAX, ACCEPT_RETRY, LISTEN_BACKLOG, Port, RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES};
 use crate::pulse::{self, Patience};
 
 /// A listening socket, and whether it still owes us connections.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
+    port: Port,
     address: SocketAddr,
     state: State,
     patience: Patience,
@@ -36,11 +37,11 @@ enum State {
 }
 
 impl Listener {
-    /// Listens on `address`. An IPv6 address takes IPv6 only.
+    /// Listens on `address`, for those who speak what is spoken on this `port`. An IPv6 address takes IPv6 only.
     ///
     /// # Errors
     /// When the address is taken, not ours or not allowed.
-    pub fn bind(address: SocketAddr) -> io::Result<Listener> {
+    pub fn bind(address: SocketAddr, port: Port) -> io::Result<Listener> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         if address.is_ipv6() {
@@ -53,10 +54,10 @@ impl Listener {
         socket.listen(LISTEN_BACKLOG)?;
         let socket = TcpListener::from_std(socket.into());
         let address = socket.local_addr()?;
-        Ok(Listener { socket, address, state: State::Drained, patience, has_strangers: false })
+        Ok(Listener { socket, port, address, state: State::Drained, patience, has_strangers: false })
     }
 
-    /// Listens on a socket that was handed over to us, as on our own.
+    /// Listens on a socket that was handed over to us, as on our own: for lines.
     ///
     /// # Errors
     /// When it does not listen already, or cannot be made one of ours.
@@ -72,12 +73,17 @@ impl Listener {
         options.listen(LISTEN_BACKLOG)?;
         let address = socket.local_addr()?;
         let socket = TcpListener::from_std(socket);
-        Ok(Listener { socket, address, state: State::Drained, patience, has_strangers: true })
+        Ok(Listener { socket, port: Port::Lines, address, state: State::Drained, patience, has_strangers: true })
     }
 
     /// The address that it listens on; with the port that the kernel picked.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What is spoken on it.
+    pub fn port(&self) -> Port {
+        self.port
     }
 
     /// How soon the kernel gives up those of its connections that do not answer.
@@ -229,7 +235,7 @@ mod tests {
             if std::net::TcpListener::bind(address).is_err() {
                 continue;
             }
-            let mut listener = Listener::bind(address.parse().unwrap()).unwrap();
+            let mut listener = Listener::bind(address.parse().unwrap(), Port::Lines).unwrap();
             listener.on_readable(Instant::now());
             let _peer = Peer::connect(listener.address()).unwrap();
             let stream = accept_one(&mut listener);
@@ -267,7 +273,7 @@ mod tests {
     #[test]
     fn an_edge_is_remembered_until_nobody_waits() {
         let now = Instant::now();
-        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Port::Lines).unwrap();
         assert_eq!(listener.accept_at(), None);
         listener.on_readable(now);
         let _peers = [Peer::connect(listener.address()).unwrap(), Peer::connect(listener.address()).unwrap()];
@@ -280,7 +286,7 @@ mod tests {
     #[test]
     fn an_error_that_stays_is_not_tried_for_ever() {
         let now = Instant::now();
-        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Port::Lines).unwrap();
         listener.on_readable(now);
         for retry in 0..3 {
             let mut tries = 0;
@@ -301,7 +307,7 @@ mod tests {
     #[test]
     fn a_connection_that_fails_does_not_keep_the_next_one_waiting() {
         let now = Instant::now();
-        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Port::Lines).unwrap();
         let _peer = Peer::connect(listener.address()).unwrap();
         listener.on_readable(now);
         let mut errors = [io::ErrorKind::ConnectionAborted, io::ErrorKind::Interrupted].into_iter();

@@ -16,6 +16,7 @@ pub mod stall;
 pub mod stream;
 pub mod supervisor;
 pub mod turn;
+pub mod web;
 
 use std::collections::TryReserveError;
 use std::io;
@@ -30,10 +31,11 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 
 use bounds::Bounds;
-use config::{ACCEPTS_MAX, Config, EVENTS_MAX, LISTEN, SHUTDOWN_GRACE, Seats};
+use config::{ACCEPTS_MAX, Config, EVENTS_MAX, LISTEN, Port, SHUTDOWN_GRACE, Seats};
 use hub::{Hub, Readiness, Wake};
 use listener::Listener;
 use stream::{Console, Stream};
+use web::site::Site;
 
 use crate::pulse::Patience;
 
@@ -89,16 +91,23 @@ impl Server {
     /// # Errors
     /// When an address or a socket that was handed over cannot be listened on, or there is not enough memory.
     pub fn bind(config: &Config) -> Result<Server, Error> {
-        let bind = |&address| Listener::bind(address).map_err(|source| Error::Listen { address, source });
+        let bind = |address, port| Listener::bind(address, port).map_err(|source| Error::Listen { address, source });
         let mut listeners = activation::inherited_listeners().map_err(Error::Inherited)?;
         let by_default = if config.listen.is_empty() && listeners.is_empty() { &[LISTEN][..] } else { &[] };
-        for bound in config.listen.iter().chain(by_default).map(bind) {
-            listeners.push(bound?);
+        for &address in config.listen.iter().chain(by_default) {
+            listeners.push(bind(address, Port::Lines)?);
+        }
+        for &address in &config.web {
+            listeners.push(bind(address, Port::Web)?);
         }
         let open_files = raise_open_file_limit();
         let seats = Seats::within(open_files, config.clients_max);
         let mut hub = Hub::new(config, seats, Instant::now())
             .map_err(|source| Error::Tape { bytes: config.backlog_bytes, source })?;
+        if !config.web.is_empty() {
+            let pages: Vec<_> = addresses(&listeners, Port::Web).collect();
+            hub.open_site(Site::new(config.gate.clone(), &pages));
+        }
         let poll = Poll::new()?;
         let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
@@ -126,10 +135,10 @@ impl Server {
         Ok(Server { poll, signals, listeners, hub, stop_at: None })
     }
 
-    /// Where it listens, with the ports that the kernel picked, those that were handed over first,
-    /// then in the order of the configuration.
-    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.listeners.iter().map(Listener::address)
+    /// Where it listens for those who speak what is spoken on such a `port`, with the ports that the kernel picked; those that
+    /// were handed over first, then in the order of the configuration.
+    pub fn addresses(&self, port: Port) -> impl Iterator<Item = SocketAddr> {
+        addresses(&self.listeners, port)
     }
 
     /// Runs until SIGINT or SIGTERM, or until the operator ends it.
@@ -206,7 +215,7 @@ impl Server {
                 let token = Token(self.hub.next_key());
                 let interest = Interest::READABLE | Interest::WRITABLE;
                 match self.poll.registry().register(&mut stream, token, interest) {
-                    Ok(()) => self.hub.admit(Stream::Tcp(stream), now),
+                    Ok(()) => self.hub.admit(Stream::Tcp(stream), listener.port(), now),
                     Err(error) => warn!("cannot watch a new connection: {error}"),
                 }
             }
@@ -240,6 +249,10 @@ impl Server {
         self.listeners.clear();
         self.hub.shut_down(now);
     }
+}
+
+fn addresses(listeners: &[Listener], port: Port) -> impl Iterator<Item = SocketAddr> {
+    listeners.iter().filter(move |listener| listener.port() == port).map(Listener::address)
 }
 
 /// What an event says, read generously: only reading and writing find out what is really there.

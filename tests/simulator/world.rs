@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use pollchat::server::config::Port;
 use pollchat::server::hub::{Hub, Readiness, Wake};
 
 use crate::chance::Chance;
@@ -264,7 +265,7 @@ impl World {
         wire.borrow_mut().watch();
         let member = self.oracle.admit(&wire, self.shared.now.get());
         self.note(|| format!("{line} is admitted as connection {member}, key {key}"));
-        self.hub.admit(FakeSocket(wire), self.shared.now.get());
+        self.hub.admit(FakeSocket(wire), Port::Lines, self.shared.now.get());
         self.oracle.judge_admission(member).map_err(|what| format!("connection {member}: {what}"))
     }
 

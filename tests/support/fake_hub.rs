@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use pollchat::server::config::{Config, Seats};
+use pollchat::server::config::{Config, Port, Seats};
 use pollchat::server::connection::Socket;
 use pollchat::server::hub::{Hub, Readiness, Wake};
 
@@ -202,7 +202,7 @@ impl World {
     pub(crate) fn connect_from(&mut self, address: Option<SocketAddr>) -> Client {
         let peer = Rc::new(RefCell::new(Peer { room: usize::MAX, address, ..Peer::default() }));
         let client = Client { key: self.hub.next_key(), peer: Rc::clone(&peer) };
-        self.hub.admit(FakeSocket(peer), self.now);
+        self.hub.admit(FakeSocket(peer), Port::Lines, self.now);
         client
     }
 

@@ -8,7 +8,14 @@ use super::{Connection, Input, Need, Output, Phase, Socket};
 use crate::relay::notice;
 use crate::relay::reader::Slices;
 use crate::relay::tape::Tape;
-use crate::server::config::{FLUSH_BYTES_MAX, GRACE};
+use crate::server::config::{FLUSH_BYTES_MAX, GRACE, REQUEST_TIME};
+
+/// What one write wrote.
+struct Written {
+    bytes: usize,
+    /// How much of it was of the tape and has not landed.
+    tape_bytes: usize,
+}
 
 impl<S: Socket> Connection<S> {
     /// Writes what it is owed, if it takes output, and finds out what it needs next. What was written is added to
@@ -23,9 +30,9 @@ impl<S: Socket> Connection<S> {
         self.reader.tidy(tape);
         self.tidy(now);
         match (self.phase, self.output) {
-            (Phase::Present(_), Output::Writable) if self.is_owed(tape) => Need::Flush,
+            (Phase::Present(_) | Phase::Visiting, Output::Writable) if self.is_owed(tape) => Need::Flush,
             (Phase::Leaving | Phase::Parting, Output::Writable) => Need::Flush,
-            (Phase::Leaving | Phase::Parting | Phase::Lingering, Output::Broken) => Need::Removal,
+            (Phase::Visiting | Phase::Leaving | Phase::Parting | Phase::Lingering, Output::Broken) => Need::Removal,
             (Phase::Lingering, _) if self.input == Input::Ended => Need::Removal,
             _ => Need::Nothing,
         }
@@ -77,22 +84,22 @@ impl<S: Socket> Connection<S> {
             match self.write_once(tape) {
                 Ok(None) => match self.phase {
                     Phase::Leaving => {
-                        self.tell(notice::FAREWELL);
+                        self.bid_farewell();
                         self.phase = Phase::Parting;
                     }
                     Phase::Parting => {
                         self.end_output(now);
                         break;
                     }
-                    Phase::Present(_) | Phase::Lingering | Phase::Gone => break,
+                    Phase::Present(_) | Phase::Visiting | Phase::Lingering | Phase::Gone => break,
                 },
-                Ok(Some(0)) => {
+                Ok(Some(Written { bytes: 0, .. })) => {
                     self.break_output();
                     break;
                 }
-                Ok(Some(bytes)) => {
-                    written += bytes;
-                    tape_written += self.advance(bytes);
+                Ok(Some(once)) => {
+                    written += once.bytes;
+                    tape_written += once.tape_bytes;
                 }
                 Err(error) => {
                     self.on_write_error(&error);
@@ -111,14 +118,24 @@ impl<S: Socket> Connection<S> {
         written
     }
 
-    /// Writes once; `None` if it is owed nothing.
-    fn write_once(&mut self, tape: &Tape) -> io::Result<Option<usize>> {
+    /// Writes once, and moves on; `None` if it is owed nothing.
+    fn write_once(&mut self, tape: &Tape) -> io::Result<Option<Written>> {
         // One who missed lines is told so before it gets others, and once: while earlier private lines are not taken,
         // the lines are only counted.
         if self.reader.has_missed() && self.private_bytes() == 0 {
             let missed = self.reader.take_missed();
             self.tell(&notice::missed(missed));
         }
+        if self.is_browser() {
+            // What a frame takes of the tape lands at once.
+            return Ok(self.write_frame(tape)?.map(|bytes| Written { bytes, tape_bytes: 0 }));
+        }
+        let Some(bytes) = self.write_lines(tape)? else { return Ok(None) };
+        Ok(Some(Written { bytes, tape_bytes: self.advance(bytes) }))
+    }
+
+    /// Writes what it was told in private, and what it is owed of the tape, at once; `None` if it is owed nothing.
+    fn write_lines(&mut self, tape: &Tape) -> io::Result<Option<usize>> {
         let stop = self.stop(tape).offset;
         let private = self.busy.as_ref().map_or(&[][..], |busy| &busy.private[busy.private_sent..]);
         if private.is_empty()
@@ -138,7 +155,7 @@ impl<S: Socket> Connection<S> {
     }
 
     /// Moves on past what was written; tells how much of it was of the tape.
-    fn advance(&mut self, bytes: usize) -> usize {
+    pub(super) fn advance(&mut self, bytes: usize) -> usize {
         let of_private = bytes.min(self.private_bytes());
         if let Some(busy) = &mut self.busy {
             busy.private_sent += of_private;
@@ -193,6 +210,8 @@ impl<S: Socket> Connection<S> {
     fn extend_grace(&mut self, now: Instant) {
         if let Some(leaving) = self.busy.as_mut().and_then(|busy| busy.leaving.as_mut()) {
             leaving.deadline = now + GRACE;
+        } else if let Some(visit) = self.visit_mut() {
+            visit.extend(now + REQUEST_TIME);
         }
     }
 }

@@ -7,13 +7,14 @@ use log::{debug, info};
 use super::Hub;
 use super::leaving::Peer;
 use super::refusing::{Passed, Reason};
-use crate::server::config::Seats;
+use crate::relay::room::{ClientNumber, Welcome};
+use crate::server::config::{Port, Seats};
 use crate::server::connection::{Connection, Handle, Socket};
 
 impl<S: Socket> Hub<S> {
     /// Whether one more connection could be given a seat, or at least an answer.
     pub fn can_admit(&self) -> bool {
-        !self.is_full() || self.refused.len() < self.seats.refusals_max
+        !self.is_full(Port::Lines) || self.refused.len() < self.seats.refusals_max
     }
 
     /// Takes in the operator's console, one more participant with a seat beside those of the clients: before all others,
@@ -31,43 +32,70 @@ impl<S: Socket> Hub<S> {
         self.console = Some(key);
     }
 
-    /// Takes a new connection in, or tells it why it cannot come in. It is not written to yet. One whom the kernel does not
-    /// know any more is closed, if the door would ask where it comes from.
-    pub fn admit(&mut self, stream: S, now: Instant) {
-        match self.pass_door(&stream) {
+    /// Takes a new connection in that came to this port, or tells it why it cannot come in. It is not written to yet. One whom the
+    /// kernel does not know any more is closed, if the door would ask where it comes from.
+    pub fn admit(&mut self, stream: S, port: Port, now: Instant) {
+        match self.pass_door(&stream, port) {
             Passed::Gone(error) => debug!("gone before it came in: {error}"),
-            Passed::Refused(refusal) => self.refuse(stream, Reason::Door(refusal), now),
-            Passed::In(_) if self.is_full() => self.refuse(stream, Reason::FullHouse(self.seats.clients_max), now),
+            Passed::Refused(refusal) => self.refuse(stream, port, Reason::Door(refusal), now),
+            Passed::In(_) if self.is_full(port) => {
+                self.refuse(stream, port, Reason::FullHouse(self.seats.clients_max), now);
+            }
             Passed::In(address) => {
                 let key = self.next_key();
                 if let (Some(door), Some(address)) = (&mut self.door, address) {
-                    door.let_in(key, address);
+                    door.let_in(key, address, port);
                 }
-                let seconds = self.seconds(now);
-                let welcome = self.room.join(key, seconds, !self.brake.is_at_wall());
-                self.brake.spend(welcome.announced);
-                self.figures.came += 1;
-                self.figures.present_most = self.figures.present_most.max(self.room.clients());
-                info!("client-{} came from {}; {} present", welcome.number, Peer::of(&stream), self.room.clients());
-                let mut connection = Connection::present(stream, self.issue_serial(), welcome.seat, welcome.reader);
-                connection.tell(&welcome.private);
-                self.lists.touch(key, &mut connection);
-                self.see_newcomer(key, &connection);
-                self.expect_words(Handle { key, serial: connection.serial() }, now);
-                self.connections.insert(connection);
+                match port {
+                    Port::Lines => self.take_in_client(stream, key, now),
+                    Port::Web => self.take_in_visitor(stream, key, now),
+                }
             }
         }
     }
 
-    fn is_full(&self) -> bool {
+    fn take_in_client(&mut self, stream: S, key: usize, now: Instant) {
+        let welcome = self.welcome(key, now);
+        let mut connection = Connection::present(stream, self.issue_serial(), welcome.seat, welcome.reader);
+        connection.tell(&welcome.private);
+        self.connections.insert(connection);
+        self.withhold(key, now);
+        self.settle_in(key, welcome.number, now);
+    }
+
+    /// Gives one a seat in the room.
+    pub(super) fn welcome(&mut self, key: usize, now: Instant) -> Welcome {
+        let seconds = self.seconds(now);
+        let welcome = self.room.join(key, seconds, !self.brake.is_at_wall());
+        self.brake.spend(welcome.announced);
+        self.figures.came += 1;
+        self.figures.present_most = self.figures.present_most.max(self.room.clients());
+        welcome
+    }
+
+    /// Sees to one who was given a seat: that it is given what it is owed, and says something where it must.
+    pub(super) fn settle_in(&mut self, key: usize, number: ClientNumber, now: Instant) {
+        let connection = &mut self.connections[key];
+        let kind = if connection.is_browser() { " with a browser" } else { "" };
+        info!("client-{number} came from {}{kind}; {} present", Peer::of(connection.stream()), self.room.clients());
+        self.lists.touch(key, connection);
+        let handle = Handle { key, serial: connection.serial() };
+        self.see_newcomer(key);
+        self.expect_words(handle, now);
+    }
+
+    /// Whether there is no place for one more; at the page's door there may be one for a visitor who has to be told that there
+    /// is none in the room.
+    fn is_full(&self, port: Port) -> bool {
         let clients_and_leavers = self.connections.len() - self.refused.len() - usize::from(self.console.is_some());
         let Seats { clients_max, leavers_max, .. } = self.seats;
-        self.room.clients() >= clients_max || clients_and_leavers >= clients_max.saturating_add(leavers_max)
+        let is_room_full = port == Port::Lines && self.room.clients() >= clients_max;
+        is_room_full || clients_and_leavers >= clients_max.saturating_add(leavers_max)
     }
 
     /// Takes note of how far behind a newcomer is who is to be shown what was said before.
-    fn see_newcomer(&mut self, key: usize, connection: &Connection<S>) {
-        let bytes_behind = connection.healthy_bytes_behind(self.room.tape());
+    fn see_newcomer(&mut self, key: usize) {
+        let bytes_behind = self.connections[key].healthy_bytes_behind(self.room.tape());
         if bytes_behind > self.brake.threshold() {
             self.lists.far_behind.push(key);
             self.brake.see_newcomer(bytes_behind);

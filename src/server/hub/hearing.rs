@@ -32,6 +32,8 @@ pub(super) struct Talker {
     /// Bytes of private replies that it may still provoke; it is given the one in which it goes over. None while others
     /// wait for an answer and its turn has not come.
     reply_bytes_left: usize,
+    /// Whether its lines come in frames.
+    is_browser: bool,
 }
 
 impl<S: Socket> Hub<S> {
@@ -93,6 +95,7 @@ impl<S: Socket> Hub<S> {
                     continue;
                 }
                 Phase::Present(seat) => self.hear(handle.key, seat, may_ask, now),
+                Phase::Visiting => self.hear_visitor(handle.key, now),
                 Phase::Leaving | Phase::Parting | Phase::Lingering => self.discard(handle.key),
                 Phase::Gone => continue,
             };
@@ -127,6 +130,7 @@ impl<S: Socket> Hub<S> {
             read_bytes_left: self.turn.share().min(allowance.max(SHARE_BYTES_MIN)),
             rate,
             reply_bytes_left: if may_ask { self.turn.reply_share() } else { 0 },
+            is_browser: connection.is_browser(),
         };
         let mut intake = connection.take_intake();
         let input = match self.hear_parked(&mut talker, &mut intake, now) {
@@ -162,6 +166,10 @@ impl<S: Socket> Hub<S> {
     fn hear_socket(&mut self, talker: &mut Talker, intake: &mut Intake, scratch: &mut [u8], now: Instant) -> Input {
         while talker.read_bytes_left > 0 {
             let connection = &mut self.connections[talker.key];
+            if let Some(end) = connection.socket_end() {
+                self.depart(talker.key, &Why::SocketEnd(end), now);
+                return Input::Queued;
+            }
             match connection.read(&mut scratch[..talker.read_bytes_left]) {
                 Ok(0) => return self.hear_end(talker, intake, now),
                 Ok(bytes) => {
@@ -169,10 +177,7 @@ impl<S: Socket> Hub<S> {
                     self.figures.received_bytes += bytes as u64;
                     intake.received = Some(now);
                     self.turn.spend_read(bytes);
-                    let mut rest = &scratch[..bytes];
-                    let stopped = self.hear_lines(talker, &mut intake.decoder, &mut intake.bucket, &mut rest, now);
-                    intake.parked = Parked::new(rest);
-                    if let Some(input) = stopped {
+                    if let Some(input) = self.hear_bytes(talker, intake, &scratch[..bytes], now) {
                         return input;
                     }
                 }
@@ -192,6 +197,22 @@ impl<S: Socket> Hub<S> {
             }
         }
         Input::Queued
+    }
+
+    /// Hears what was just read until all is heard (`None`), or until it is enough for this turn; then the rest is parked.
+    fn hear_bytes(&mut self, talker: &mut Talker, intake: &mut Intake, bytes: &[u8], now: Instant) -> Option<Input> {
+        let mut lines = mem::take(&mut self.lines);
+        let mut rest = bytes;
+        if talker.is_browser {
+            lines.clear();
+            let answered = self.connections[talker.key].take_in(bytes, &mut lines, now);
+            self.note_reply(talker, answered);
+            rest = &lines;
+        }
+        let stopped = self.hear_lines(talker, &mut intake.decoder, &mut intake.bucket, &mut rest, now);
+        intake.parked = Parked::new(rest);
+        self.lines = lines;
+        stopped
     }
 
     /// Hears the lines of `input` until all are heard (`None`), or until it is enough for this turn.
@@ -219,7 +240,7 @@ impl<S: Socket> Hub<S> {
             if talker.rate.is_some_and(|rate| bucket.next_at(rate, now).is_some()) {
                 return Some(Input::Throttled);
             }
-            if !self.room.has_spoken(talker.seat)
+            if self.may_be_stranger(talker)
                 && let Some(stranger) = Stranger::of_beginning([decoder.fragment(), input])
             {
                 self.turn_away(talker.key, talker.seat, stranger, now);
@@ -260,9 +281,8 @@ impl<S: Socket> Hub<S> {
 
     pub(super) fn hear_line(&mut self, talker: &mut Talker, line: &Line<'_>, now: Instant) {
         let seconds = self.seconds(now);
-        let has_spoken = self.room.has_spoken(talker.seat);
         let stranger = match line {
-            _ if has_spoken => None,
+            _ if !self.may_be_stranger(talker) => None,
             Line::Text(raw) | Line::More(raw) => Stranger::of_line(raw),
             Line::TooLong(beginning) => Stranger::of_long_line(beginning),
         };
@@ -270,6 +290,7 @@ impl<S: Socket> Hub<S> {
             self.turn_away(talker.key, talker.seat, stranger, now);
             return;
         }
+        self.release(talker.key);
         let outcome = match line {
             Line::Text(raw) | Line::More(raw) => {
                 let text = clean(raw, &mut self.cleaned);
@@ -310,9 +331,14 @@ impl<S: Socket> Hub<S> {
         }
     }
 
+    /// Whether it can still turn out that one speaks another protocol: a browser has shown that it speaks ours.
+    fn may_be_stranger(&self, talker: &Talker) -> bool {
+        !talker.is_browser && !self.room.has_spoken(talker.seat)
+    }
+
     /// Whether what there is of a line that will have no end is the beginning of a request, and the first that one says.
     pub(super) fn is_cut_request(&self, talker: &Talker, intake: &Intake) -> bool {
-        !self.room.has_spoken(talker.seat) && Stranger::of_cut_line(intake.decoder.fragment()).is_some()
+        self.may_be_stranger(talker) && Stranger::of_cut_line(intake.decoder.fragment()).is_some()
     }
 
     /// Takes what was put on the tape off the budgets.
@@ -325,6 +351,15 @@ impl<S: Socket> Hub<S> {
     fn reply(&mut self, talker: &mut Talker, lines: &str) {
         talker.reply_bytes_left = talker.reply_bytes_left.saturating_sub(lines.len());
         self.tell(talker.key, lines);
+    }
+
+    /// Takes note that a talker was answered, in so many bytes.
+    fn note_reply(&mut self, talker: &mut Talker, bytes: usize) {
+        if bytes > 0 {
+            talker.reply_bytes_left = talker.reply_bytes_left.saturating_sub(bytes);
+            self.turn.spend_reply(bytes);
+            self.lists.touch(talker.key, &mut self.connections[talker.key]);
+        }
     }
 
     fn tell(&mut self, key: usize, lines: &str) {

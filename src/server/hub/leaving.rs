@@ -12,7 +12,8 @@ use super::Hub;
 use crate::relay::notice;
 use crate::relay::stranger::Stranger;
 use crate::relay::tape::Position;
-use crate::server::connection::{Handle, Output, Phase, Socket};
+use crate::server::connection::{Farewell, Handle, Output, Phase, Socket};
+use crate::server::web::socket::{End, code};
 
 /// Why somebody left.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(super) enum Why {
     TooSlow,
     NeverSaidAnything,
     Stranger(Stranger),
+    /// A browser closed its WebSocket, or broke its rules.
+    SocketEnd(End),
     /// The operator wished it.
     Removed,
 }
@@ -45,23 +48,31 @@ impl<S: Socket> Hub<S> {
             Why::NeverSaidAnything => self.figures.refused.silent += 1,
             Why::Stranger(stranger) => self.figures.count_stranger(*stranger),
             Why::Removed => self.figures.refused.removed += 1,
-            Why::Farewell | Why::EndOfInput | Why::Reset(_) | Why::Unwritable => {}
+            Why::Farewell | Why::EndOfInput | Why::SocketEnd(_) | Why::Reset(_) | Why::Unwritable => {}
         }
         match why {
-            Why::Farewell | Why::EndOfInput => self.see_off(key, left.stop, now),
+            Why::Farewell | Why::EndOfInput => self.see_off(key, left.stop, Farewell::Fin(code::NORMAL), now),
+            Why::SocketEnd(End::Closed(code)) => {
+                connection.reader.give_up(left.stop);
+                self.see_off(key, left.stop, Farewell::Close(*code), now);
+            }
+            Why::SocketEnd(End::Broken(code)) => {
+                connection.reader.give_up(left.stop);
+                self.see_off(key, left.stop, Farewell::Close(Some(*code)), now);
+            }
             Why::TooSlow => {
                 connection.reader.give_up(left.stop);
                 connection.tell(&notice::too_slow());
-                self.see_off(key, left.stop, now);
+                self.see_off(key, left.stop, Farewell::Fin(code::POLICY), now);
             }
             Why::NeverSaidAnything => {
                 let idle_timeout = self.limits.idle_timeout.unwrap_or_default();
                 connection.tell(&notice::never_said_anything(idle_timeout.as_secs()));
-                self.see_off(key, left.stop, now);
+                self.see_off(key, left.stop, Farewell::Fin(code::POLICY), now);
             }
             Why::Stranger(protocol) => {
-                connection.tell(&notice::stranger(*protocol));
-                self.see_off(key, left.stop, now);
+                let farewell = self.tell_stranger(key, *protocol, left.stop);
+                self.see_off(key, left.stop, farewell, now);
             }
             Why::Removed => {
                 // One who takes nothing is owed no more of what was said, or it could make its removal last.
@@ -69,16 +80,16 @@ impl<S: Socket> Hub<S> {
                     connection.reader.give_up(left.stop);
                 }
                 connection.tell(&notice::removed());
-                self.see_off(key, left.stop, now);
+                self.see_off(key, left.stop, Farewell::Fin(code::POLICY), now);
             }
             Why::Reset(_) | Why::Unwritable => self.lists.remove(key, connection),
         }
     }
 
     /// Begins the farewell of one who is owed what comes before `stop`.
-    pub(super) fn see_off(&mut self, key: usize, stop: Position, now: Instant) {
+    pub(super) fn see_off(&mut self, key: usize, stop: Position, farewell: Farewell, now: Instant) {
         let connection = &mut self.connections[key];
-        connection.leave(stop, now);
+        connection.leave(stop, farewell, now);
         self.lists.touch(key, connection);
         if let Some(deadline) = connection.deadline() {
             self.graces.push(deadline, Handle { key, serial: connection.serial() });
@@ -130,6 +141,8 @@ impl fmt::Display for Why {
             Why::TooSlow => f.write_str("read too slowly"),
             Why::NeverSaidAnything => f.write_str("never said anything"),
             Why::Stranger(protocol) => write!(f, "spoke {protocol}"),
+            Why::SocketEnd(End::Closed(_)) => f.write_str("closed its page"),
+            Why::SocketEnd(End::Broken(code)) => write!(f, "broke the rules of WebSocket: {code}"),
             Why::Removed => f.write_str("removed by the operator"),
         }
     }

@@ -11,8 +11,12 @@ use log::info;
 use super::Hub;
 use super::leaving::Peer;
 use crate::relay::notice;
-use crate::server::connection::{Connection, Phase, Socket};
+use crate::server::config::Port;
+use crate::server::connection::{Connection, Farewell, Phase, Socket};
 use crate::server::door::Refusal;
+use crate::server::web::response::{Status, in_words};
+use crate::server::web::socket::code;
+use crate::server::web::visit::Visit;
 
 /// What the door said.
 pub(super) enum Passed {
@@ -33,10 +37,10 @@ pub(super) enum Reason {
 
 impl<S: Socket> Hub<S> {
     /// Asks at the door, if there is one.
-    pub(super) fn pass_door(&self, stream: &S) -> Passed {
+    pub(super) fn pass_door(&self, stream: &S, port: Port) -> Passed {
         let Some(door) = &self.door else { return Passed::In(None) };
         match stream.peer_address() {
-            Ok(address) => match door.ask(address.ip()) {
+            Ok(address) => match door.ask(address.ip(), port) {
                 Ok(()) => Passed::In(Some(address.ip())),
                 Err(refusal) => Passed::Refused(refusal),
             },
@@ -46,22 +50,24 @@ impl<S: Socket> Hub<S> {
 
     /// Tells one why it cannot come in, and lets it go; or just closes it, when as many are being told something already as
     /// may be, and none of them has been told all.
-    pub(super) fn refuse(&mut self, stream: S, reason: Reason, now: Instant) {
-        let refused = &mut self.figures.refused;
-        match reason {
-            Reason::FullHouse(_) => refused.full += 1,
-            Reason::Door(Refusal::NotAllowed) => refused.denied += 1,
-            Reason::Door(Refusal::TooMany(_)) => refused.crowded += 1,
-        }
+    pub(super) fn refuse(&mut self, stream: S, port: Port, reason: Reason, now: Instant) {
+        self.count_refusal(reason);
         if !self.makes_room_for_refusal() {
             info!("refused {} without a word: {reason}", Peer::of(&stream));
             return;
         }
         info!("refused {}: {reason}", Peer::of(&stream));
         let end = self.room.tape().end();
-        let mut connection = Connection::refused(stream, self.issue_serial(), end);
-        connection.tell(&reason.notice());
-        connection.leave(end, now);
+        let serial = self.issue_serial();
+        let mut connection = match port {
+            Port::Lines => Connection::refused(stream, serial, end),
+            Port::Web => Connection::visitor(stream, serial, end, Visit::new(now)),
+        };
+        match port {
+            Port::Lines => connection.tell(&reason.notice()),
+            Port::Web => connection.answer(&in_words(reason.status(), true, true)),
+        }
+        connection.leave(end, Farewell::Fin(code::NORMAL), now);
         let key = self.next_key();
         self.lists.touch(key, &mut connection);
         self.connections.insert(connection);
@@ -80,6 +86,15 @@ impl<S: Socket> Hub<S> {
             if connection.deadline().is_some_and(|deadline| deadline <= now) {
                 self.lists.remove(key, connection);
             }
+        }
+    }
+
+    pub(super) fn count_refusal(&mut self, reason: Reason) {
+        let refused = &mut self.figures.refused;
+        match reason {
+            Reason::FullHouse(_) => refused.full += 1,
+            Reason::Door(Refusal::NotAllowed) => refused.denied += 1,
+            Reason::Door(Refusal::TooMany(_)) => refused.crowded += 1,
         }
     }
 
@@ -109,7 +124,16 @@ impl<S: Socket> Hub<S> {
 }
 
 impl Reason {
-    fn notice(self) -> String {
+    /// What one is answered who speaks HTTP.
+    fn status(self) -> Status {
+        match self {
+            Reason::FullHouse(_) => Status::ServiceUnavailable,
+            Reason::Door(Refusal::NotAllowed) => Status::AddressNotAllowed,
+            Reason::Door(Refusal::TooMany(_)) => Status::TooManyRequests,
+        }
+    }
+
+    pub(super) fn notice(self) -> String {
         match self {
             Reason::FullHouse(clients_max) => notice::full_house(clients_max),
             Reason::Door(Refusal::NotAllowed) => notice::not_allowed(),

@@ -51,6 +51,7 @@ impl<S: Socket> Hub<S> {
         }
         self.end_stalls(now);
         self.end_silent_newcomers(now);
+        self.end_visits(now);
         // Not earlier: one who takes something in this very turn has a new grace.
         self.end_graces(now);
         self.end_graces_of_refused(now);

@@ -1,0 +1,42 @@
+//! How it is known that a browser is still there: of one that says nothing for a while a sign is asked (a ping), which also keeps a
+//! proxy between from forgetting the connection; and one that gives none is gone.
+//!
+//! Every browser is listed once, under the time at which it is to be looked at again.
+
+use std::io;
+use std::time::Instant;
+
+use super::Hub;
+use super::leaving::Why;
+use crate::server::config::{PING_AFTER, PONG_WITHIN};
+use crate::server::connection::{Handle, Socket, Vigil};
+
+impl<S: Socket> Hub<S> {
+    /// Begins to look after a browser.
+    pub(super) fn watch_over(&mut self, key: usize, now: Instant) {
+        let serial = self.connections[key].serial();
+        self.vigils.push(now + PING_AFTER, Handle { key, serial });
+    }
+
+    /// Asks those for a sign of whom nothing came for long, and lets those go who gave none.
+    pub(super) fn keep_vigils(&mut self, now: Instant) {
+        while let Some((_, handle)) = self.vigils.pop_due(now) {
+            let Some(connection) = self.connections.get_mut(handle.key) else { continue };
+            if connection.serial() != handle.serial {
+                continue;
+            }
+            match connection.watch_over(PING_AFTER, PONG_WITHIN, now) {
+                None => {}
+                Some(Vigil::Until(time)) => {
+                    self.lists.touch(handle.key, connection);
+                    self.vigils.push(time, handle);
+                }
+                Some(Vigil::Over) => self.depart(handle.key, &Why::Reset(io::ErrorKind::TimedOut.into()), now),
+            }
+        }
+        let connections = &self.connections;
+        self.vigils.tidy(connections.len(), |_, handle| {
+            connections.get(handle.key).is_some_and(|connection| connection.serial() == handle.serial)
+        });
+    }
+}

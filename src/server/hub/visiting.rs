@@ -1,0 +1,179 @@
+//! Who comes for the page: its visitors, who ask and are answered, and how one of them becomes a client.
+//!
+//! A visitor is a connection like any other, but is not in the room. It is heard like a client, and what it is answered comes off
+//! the same budgets. It asks for one thing in a turn, and for the next when it has taken most of what it was answered.
+
+use std::io;
+use std::mem;
+use std::time::Instant;
+
+use log::{debug, info};
+
+use super::Hub;
+use super::leaving::Peer;
+use super::refusing::Reason;
+use crate::server::config::REQUEST_TIME;
+use crate::server::connection::{Connection, Farewell, Handle, Input, Phase, Socket};
+use crate::server::intake::{Intake, Parked};
+use crate::server::web::response::Status;
+use crate::server::web::site::{Answer, Next, Site, refuse};
+use crate::server::web::socket::code;
+use crate::server::web::visit::{Progress, Visit};
+
+impl<S: Socket> Hub<S> {
+    /// Hears a visitor: what it asks for is answered.
+    pub(super) fn hear_visitor(&mut self, key: usize, now: Instant) -> Input {
+        loop {
+            if self.turn.is_reply_spent() {
+                return Input::Asking;
+            }
+            if self.connections[key].is_held(self.limits.holds) {
+                return Input::Held;
+            }
+            let Some(visit) = self.connections[key].visit_mut() else { return Input::Queued };
+            let answer = match visit.next_head() {
+                Progress::Head(head) => {
+                    self.site.as_ref().map_or_else(|| refuse(Status::NotFound), |site| site.answer(&head))
+                }
+                Progress::TooLong => refuse(Status::HeadTooLong),
+                Progress::Tls => refuse(Status::TlsSpoken),
+                Progress::Partial => match self.read_request(key, now) {
+                    Some(input) => return input,
+                    None => continue,
+                },
+            };
+            self.answer(key, &answer, now);
+            return Input::Queued;
+        }
+    }
+
+    /// Reads once; `None` if something came.
+    fn read_request(&mut self, key: usize, now: Instant) -> Option<Input> {
+        let connection = &mut self.connections[key];
+        let share = self.turn.share();
+        let room = connection.visit_mut().map_or(0, |visit| visit.room()).min(share);
+        match connection.read(&mut self.scratch[..room]) {
+            Ok(0) => {
+                // Half of a request is none, and all whole ones are answered.
+                debug!("a visitor has gone ({})", Peer::of(connection.stream()));
+                self.see_off_visitor(key, now);
+                Some(Input::Ended)
+            }
+            Ok(bytes) => {
+                self.figures.received_bytes += bytes as u64;
+                self.turn.spend_read(bytes);
+                if let Some(visit) = connection.visit_mut() {
+                    visit.take_in(&self.scratch[..bytes]);
+                }
+                None
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(Input::Drained),
+            Err(_) => {
+                self.lists.remove(key, connection);
+                Some(Input::Ended)
+            }
+        }
+    }
+
+    fn answer(&mut self, key: usize, answer: &Answer, now: Instant) {
+        self.figures.requests += 1;
+        let connection = &mut self.connections[key];
+        connection.answer(&answer.bytes);
+        self.turn.spend_reply(answer.bytes.len());
+        self.lists.touch(key, connection);
+        if let Some(visit) = connection.visit_mut() {
+            visit.note_answer();
+            visit.extend(now + REQUEST_TIME);
+        }
+        match answer.next {
+            Next::Request => {}
+            Next::End => self.see_off_visitor(key, now),
+            Next::WebSocket => self.take_in_browser(key, now),
+        }
+    }
+
+    /// Makes a visitor a client, if there is a place for it.
+    fn take_in_browser(&mut self, key: usize, now: Instant) {
+        let reason = if self.room.clients() >= self.seats.clients_max {
+            Some(Reason::FullHouse(self.seats.clients_max))
+        } else {
+            self.door.as_mut().and_then(|door| door.move_in(key).err()).map(Reason::Door)
+        };
+        let connection = &mut self.connections[key];
+        let rest = connection.visit_mut().map(Visit::take_rest).unwrap_or_default();
+        if let Some(reason) = reason {
+            info!("refused {}: {reason}", Peer::of(connection.stream()));
+            self.count_refusal(reason);
+            let connection = &mut self.connections[key];
+            connection.begin_frames(now);
+            connection.tell(&reason.notice());
+            let cursor = connection.reader.cursor();
+            self.see_off(key, cursor, Farewell::Fin(code::TRY_AGAIN_LATER), now);
+            return;
+        }
+        let welcome = self.welcome(key, now);
+        let connection = &mut self.connections[key];
+        self.figures.browsers += 1;
+        connection.move_in(welcome.seat, welcome.reader, now);
+        // What came behind the request are frames already.
+        let mut lines = mem::take(&mut self.lines);
+        lines.clear();
+        connection.tell(&welcome.private);
+        connection.take_in(&rest, &mut lines, now);
+        connection.put_intake(Intake { parked: Parked::new(&lines), ..Intake::default() }, now);
+        self.lines = lines;
+        self.settle_in(key, welcome.number, now);
+        self.watch_over(key, now);
+    }
+
+    /// Takes one in at the page's door.
+    pub(super) fn take_in_visitor(&mut self, stream: S, key: usize, now: Instant) {
+        debug!("a visitor came from {}", Peer::of(&stream));
+        let (serial, deadline) = (self.issue_serial(), now + REQUEST_TIME);
+        let end = self.room.tape().end();
+        self.connections.insert(Connection::visitor(stream, serial, end, Visit::new(deadline)));
+        self.visits.push(deadline, Handle { key, serial });
+    }
+
+    /// Lets those go who take too long to ask, or to take what they were answered.
+    pub(super) fn end_visits(&mut self, now: Instant) {
+        while let Some((_, handle)) = self.visits.pop_due(now) {
+            let Some(connection) = self.connections.get_mut(handle.key) else { continue };
+            if connection.serial() != handle.serial || connection.phase != Phase::Visiting {
+                continue;
+            }
+            let has_untaken = connection.private_bytes() > 0;
+            let is_waiting = connection.input != Input::Drained;
+            let Some(visit) = connection.visit_mut() else { continue };
+            if visit.deadline() > now {
+                self.visits.push(visit.deadline(), handle);
+            } else if has_untaken {
+                self.lists.remove(handle.key, connection);
+            } else if is_waiting {
+                // It is not its fault: what it has sent is not heard yet.
+                self.visits.push(now + REQUEST_TIME, handle);
+            } else if visit.is_idle() {
+                self.see_off_visitor(handle.key, now);
+            } else {
+                self.answer(handle.key, &refuse(Status::RequestTimeout), now);
+            }
+        }
+        let connections = &self.connections;
+        self.visits.tidy(connections.len(), |_, handle| {
+            let connection = connections.get(handle.key).filter(|connection| connection.serial() == handle.serial);
+            connection.is_some_and(|connection| connection.phase == Phase::Visiting)
+        });
+    }
+
+    /// Ends a visit in good order.
+    pub(super) fn see_off_visitor(&mut self, key: usize, now: Instant) {
+        let cursor = self.connections[key].reader.cursor();
+        self.see_off(key, cursor, Farewell::Close(None), now);
+    }
+
+    /// Hands the page out from now on.
+    pub fn open_site(&mut self, site: Site) {
+        self.site = Some(site);
+    }
+}

@@ -1,0 +1,58 @@
+//! How a browser that opens the port for lines is told where the page is. It takes nothing that comes before the answer to
+//! its request; so, where there is a page, a newcomer is not greeted before it has said something that is no request, or nothing
+//! for a moment.
+
+use std::time::Instant;
+
+use super::Hub;
+use crate::relay::notice;
+use crate::relay::stranger::Stranger;
+use crate::relay::tape::Position;
+use crate::server::config::GREETING_DELAY;
+use crate::server::connection::{Farewell, Handle, Output, Socket};
+use crate::server::web::socket::code;
+
+impl<S: Socket> Hub<S> {
+    /// Withholds the greeting of a newcomer, if there is a page.
+    pub(super) fn withhold(&mut self, key: usize, now: Instant) {
+        if self.site.is_some() {
+            let connection = &mut self.connections[key];
+            connection.output = Output::Withheld;
+            self.withheld.push(now + GREETING_DELAY, Handle { key, serial: connection.serial() });
+        }
+    }
+
+    /// Greets one who turned out to speak our protocol.
+    pub(super) fn release(&mut self, key: usize) {
+        let connection = &mut self.connections[key];
+        if connection.release() {
+            self.lists.touch(key, connection);
+        }
+    }
+
+    /// Greets those who have said nothing for a moment.
+    pub(super) fn end_withholding(&mut self, now: Instant) {
+        while let Some((_, handle)) = self.withheld.pop_due(now) {
+            let connection = self.connections.get(handle.key);
+            if connection.is_some_and(|connection| connection.serial() == handle.serial) {
+                self.release(handle.key);
+            }
+        }
+    }
+
+    /// Tells one who speaks another protocol that we do not, and is owed what comes before `stop`; in HTTP where the page is,
+    /// if there is one.
+    pub(super) fn tell_stranger(&mut self, key: usize, protocol: Stranger, stop: Position) -> Farewell {
+        let connection = &mut self.connections[key];
+        let Some(site) = self.site.as_ref().filter(|_| protocol == Stranger::Http) else {
+            connection.tell(&notice::stranger(protocol));
+            return Farewell::Fin(code::NORMAL);
+        };
+        if connection.output == Output::Withheld {
+            connection.withdraw_private();
+        }
+        connection.reader.give_up(stop);
+        connection.answer(site.line_port());
+        Farewell::Close(None)
+    }
+}
