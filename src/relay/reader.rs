@@ -126,23 +126,31 @@ impl Reader {
         Pace::Overtaken
     }
 
+    /// Passes everything up to `stop` unseen, and untold: nothing of it is owed any more.
+    pub fn forgo(&mut self, stop: Position) {
+        self.give_up(stop);
+        self.take_missed();
+    }
+
     /// What is to be written up to `stop`, if it is one slice, as it mostly is.
     pub fn owed_in_one<'a>(&self, tape: &'a Tape, stop: u64) -> Option<&'a [u8]> {
         let [slice, beyond] = tape.slices(self.cursor.offset, stop.max(self.cursor.offset));
         (beyond.is_empty() && self.holes().next().is_none()).then_some(slice)
     }
 
-    /// Adds what is to be written up to `stop` to `slices`, as far as these have room.
+    /// Adds what is to be written up to `stop` to `slices`, as far as these have room: whole lines.
     pub fn owed<'a>(&self, tape: &'a Tape, stop: u64, slices: &mut Slices<'a>) {
         let mut from = self.cursor.offset;
         for hole in self.holes() {
-            if slices.is_full() {
+            if !slices.has_room_for_two() {
                 return;
             }
             slices.push_all(tape.slices(from, hole.start.offset.min(stop).max(from)));
             from = hole.end.offset;
         }
-        slices.push_all(tape.slices(from.min(stop), stop));
+        if slices.has_room_for_two() {
+            slices.push_all(tape.slices(from.min(stop), stop));
+        }
     }
 
     /// Moves the cursor past `bytes` that were written, and past the holes among and after them. It may then stand in
@@ -272,6 +280,11 @@ impl<'a> Slices<'a> {
     /// The slices.
     pub fn as_slice(&self) -> &[IoSlice<'a>] {
         &self.slices[..self.len]
+    }
+
+    /// Whether there is room for a stretch of the tape, even where it turns round.
+    fn has_room_for_two(&self) -> bool {
+        self.len + 2 <= Slices::MAX
     }
 
     fn push_all(&mut self, slices: [&'a [u8]; 2]) {

@@ -200,9 +200,13 @@ impl World {
     }
 
     pub(crate) fn connect_from(&mut self, address: Option<SocketAddr>) -> Client {
+        self.connect_to(Port::Lines, address)
+    }
+
+    pub(crate) fn connect_to(&mut self, port: Port, address: Option<SocketAddr>) -> Client {
         let peer = Rc::new(RefCell::new(Peer { room: usize::MAX, address, ..Peer::default() }));
         let client = Client { key: self.hub.next_key(), peer: Rc::clone(&peer) };
-        self.hub.admit(FakeSocket(peer), Port::Lines, self.now);
+        self.hub.admit(FakeSocket(peer), port, self.now);
         client
     }
 

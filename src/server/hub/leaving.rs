@@ -53,11 +53,11 @@ impl<S: Socket> Hub<S> {
         match why {
             Why::Farewell | Why::EndOfInput => self.see_off(key, left.stop, Farewell::Fin(code::NORMAL), now),
             Why::SocketEnd(End::Closed(code)) => {
-                connection.reader.give_up(left.stop);
+                connection.reader.forgo(left.stop);
                 self.see_off(key, left.stop, Farewell::Close(*code), now);
             }
             Why::SocketEnd(End::Broken(code)) => {
-                connection.reader.give_up(left.stop);
+                connection.reader.forgo(left.stop);
                 self.see_off(key, left.stop, Farewell::Close(Some(*code)), now);
             }
             Why::TooSlow => {

@@ -51,7 +51,7 @@ impl<S: Socket> Hub<S> {
         if connection.output == Output::Withheld {
             connection.withdraw_private();
         }
-        connection.reader.give_up(stop);
+        connection.reader.forgo(stop);
         connection.answer(site.line_port());
         Farewell::Close(None)
     }
