@@ -161,7 +161,7 @@ fn hub(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("hub");
     for receivers in [100, 1_000, 10_000] {
         let now = Instant::now();
-        let seats = Seats { clients_max: receivers + 1, leavers_max: 1, refusals_max: 1 };
+        let seats = Seats { clients_max: receivers + 1, visitors_max: 0, leavers_max: 1, refusals_max: 1 };
         let mut hub = Hub::new(&Config::default(), seats, now).unwrap_or_else(|error| panic!("{error}"));
         let incoming = Rc::new(Cell::new(&b""[..]));
         let talker = hub.next_key();

@@ -418,3 +418,34 @@ fn a_server_that_stops_says_so_to_browsers_and_does_not_wait_for_visitors() {
     assert_eq!(received[2], (0x88, 1001_u16.to_be_bytes().to_vec()));
     assert!(browser.is_ended() && visitor.is_ended());
 }
+
+#[test]
+fn visitors_do_not_take_the_places_of_clients_nor_they_those_of_visitors() {
+    let mut world = world(&Config { clients_max: Some(1), ..quiet() });
+    let visitors: Vec<Client> = (0..50).map(|_| visit(&mut world)).collect();
+    let late = visit(&mut world);
+    world.run();
+    assert!(late.received().starts_with("HTTP/1.1 503 Service Unavailable\r\n"));
+    let ana = join(&mut world);
+    // The place of each is free when it is gone, however it goes.
+    for (way, visitor) in visitors.iter().enumerate() {
+        match way % 4 {
+            0 => visitor.ends(),
+            1 => visitor.resets(),
+            2 => visitor.sends("GET / HTTP/1.0\r\n\r\n"),
+            _ => visitor.sends(OPENING),
+        }
+        world.hub.on_ready(visitor.key, READABLE);
+        world.run();
+        visitor.ends();
+        world.hub.on_ready(visitor.key, READABLE);
+    }
+    late.ends();
+    world.hub.on_ready(late.key, READABLE);
+    world.run();
+    assert_eq!(world.hub.connections(), 1);
+    let visitors: Vec<Client> = (0..50).map(|_| visit(&mut world)).collect();
+    world.run();
+    assert!(visitors.iter().all(|visitor| visitor.received().is_empty()));
+    drop(ana);
+}

@@ -98,7 +98,8 @@ struct Flags {
     #[arg(value_parser = clap::value_parser!(u64).range(0..=SECONDS_MAX))]
     idle_timeout: u64,
 
-    /// More are refused with a line [default: the open-file limit less 32]
+    /// More are refused with a line [default: the open-file limit less 32, and where there is a page less an eighth, at most
+    /// 1024, for its visitors]
     #[arg(long, value_name = "N", env = "POLLCHAT_MAX_CLIENTS", hide_env_values = true)]
     #[arg(value_parser = parse_clients)]
     max_clients: Option<usize>,

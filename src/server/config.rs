@@ -80,6 +80,10 @@ pub const PONG_WITHIN: Duration = Duration::from_secs(60);
 /// browser that opens this port asks at once, and takes nothing before the answer.
 pub const GREETING_DELAY: Duration = Duration::from_millis(100);
 
+/// How many visitors of the page there may be at a time, if an eighth of the open-file limit is not less. A page is handed out in
+/// milliseconds, and who asks for nothing stays for [`REQUEST_TIME`].
+pub const VISITORS_MAX: usize = 1_024;
+
 /// How many visitors of the page there may be from one address at a time, where clients are limited by address, unless more
 /// clients may be in from there: browsers open up to six connections.
 pub const VISITORS_PER_ADDRESS: usize = 8;
@@ -229,6 +233,8 @@ impl Config {
 pub struct Seats {
     /// Clients in the room.
     pub clients_max: usize,
+    /// Connections, beyond those, that ask for the page.
+    pub visitors_max: usize,
     /// Connections, beyond those, that have left the room and are still being given what they are owed.
     pub leavers_max: usize,
     /// Connections, beyond those, that are being told that they cannot come in; for the rest of a turn in which old ones had
@@ -238,10 +244,12 @@ pub struct Seats {
 
 impl Seats {
     /// What an open-file limit allows. Some descriptors are kept back for the listeners, the poller, the signals, the
-    /// log, and for those who are refused or leaving.
-    pub fn within(open_files: usize, clients_max: Option<usize>) -> Seats {
+    /// log, for those who are refused or leaving, and where there is a page for its visitors.
+    pub fn within(open_files: usize, config: &Config) -> Seats {
         let reserve = if open_files < 128 { 16 } else { 32 };
-        let clients_max = clients_max.unwrap_or_else(|| open_files.saturating_sub(reserve).max(1));
-        Seats { clients_max, leavers_max: reserve / 4, refusals_max: reserve / 4 }
+        let visitors_max = if config.web.is_empty() { 0 } else { (open_files / 8).clamp(1, VISITORS_MAX) };
+        let left = open_files.saturating_sub(reserve + visitors_max).max(1);
+        let clients_max = config.clients_max.unwrap_or(left);
+        Seats { clients_max, visitors_max, leavers_max: reserve / 4, refusals_max: reserve / 4 }
     }
 }

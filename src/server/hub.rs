@@ -81,6 +81,8 @@ pub struct Hub<S> {
     /// Whether the operator wants the server to stop. Nothing that anybody says is heard after that.
     is_stop_wanted: bool,
     started: Instant,
+    /// How many visitors of the page there are, those who leave included.
+    visitors: usize,
     /// Who is being refused, the oldest first; with those who are to be removed at the end of this turn.
     refused: Vec<usize>,
     /// The grace times of those who leave; the few who are refused are looked at one by one. One that was extended is put back when it comes up.
@@ -176,6 +178,7 @@ impl<S: Socket> Hub<S> {
             console: None,
             is_stop_wanted: false,
             started: now,
+            visitors: 0,
             refused: Vec::new(),
             graces: Deadlines::default(),
             silences: Deadlines::default(),

@@ -101,7 +101,7 @@ impl Server {
             listeners.push(bind(address, Port::Web)?);
         }
         let open_files = raise_open_file_limit();
-        let seats = Seats::within(open_files, config.clients_max);
+        let seats = Seats::within(open_files, config);
         let mut hub = Hub::new(config, seats, Instant::now())
             .map_err(|source| Error::Tape { bytes: config.backlog_bytes, source })?;
         if !config.web.is_empty() {
@@ -126,7 +126,7 @@ impl Server {
             bounds.shared.div_ceil(1 << 20),
             bounds.client().div_ceil(1 << 10)
         );
-        if seats.clients_max >= open_files {
+        if seats.clients_max.saturating_add(seats.visitors_max) >= open_files {
             warn!("there are not enough descriptors for {} clients: some will have to wait", seats.clients_max);
         }
         if listeners.iter().any(|listener| listener.patience() == Patience::Kernels) {

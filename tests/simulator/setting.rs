@@ -157,6 +157,7 @@ impl Plan {
             clients_max: config.clients_max.unwrap_or(1_000),
             // More than there can be: how many have left and are still there, the oracle does not count.
             leavers_max: 1_000,
+            visitors_max: 1_000,
             refusals_max: REFUSALS_MAX,
         };
         let room = (chance.pick(&[16, 200, 3_000]), chance.pick(&[7, 40, 300, 5_000]));

@@ -172,7 +172,8 @@ pub(crate) const WRITABLE: Readiness = Readiness { readable: false, writable: tr
 impl World {
     pub(crate) fn new(config: &Config) -> World {
         let now = Instant::now();
-        let seats = Seats { clients_max: config.clients_max.unwrap_or(1_000), leavers_max: 2, refusals_max: 4 };
+        let clients_max = config.clients_max.unwrap_or(1_000);
+        let seats = Seats { clients_max, visitors_max: 50, leavers_max: 2, refusals_max: 4 };
         World { hub: Hub::new(config, seats, now).unwrap(), now }
     }
 

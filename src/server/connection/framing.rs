@@ -93,6 +93,11 @@ impl<S: Socket> Connection<S> {
         }
     }
 
+    /// Whether it speaks HTTP, and so has never been in the room.
+    pub fn is_visitor(&self) -> bool {
+        self.busy.as_ref().is_some_and(|busy| matches!(busy.framing, Framing::Http(_)))
+    }
+
     /// Takes one in who has visited: as a browser, whose lines come in frames from now on.
     pub fn move_in(&mut self, seat: Seat, reader: Reader, now: Instant) {
         self.phase = Phase::Present(seat);

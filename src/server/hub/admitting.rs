@@ -84,13 +84,16 @@ impl<S: Socket> Hub<S> {
         self.expect_words(handle, now);
     }
 
-    /// Whether there is no place for one more; at the page's door there may be one for a visitor who has to be told that there
-    /// is none in the room.
+    /// Whether there is no place for one more. Visitors of the page do not take the places of clients; nor is the page's door
+    /// closed when the room is full, so that it can be told there.
     fn is_full(&self, port: Port) -> bool {
-        let clients_and_leavers = self.connections.len() - self.refused.len() - usize::from(self.console.is_some());
-        let Seats { clients_max, leavers_max, .. } = self.seats;
-        let is_room_full = port == Port::Lines && self.room.clients() >= clients_max;
-        is_room_full || clients_and_leavers >= clients_max.saturating_add(leavers_max)
+        let Seats { clients_max, leavers_max, visitors_max, .. } = self.seats;
+        if port == Port::Web {
+            return self.visitors >= visitors_max;
+        }
+        let others = self.refused.len() + self.visitors + usize::from(self.console.is_some());
+        let clients_and_leavers = self.connections.len() - others;
+        self.room.clients() >= clients_max || clients_and_leavers >= clients_max.saturating_add(leavers_max)
     }
 
     /// Takes note of how far behind a newcomer is who is to be shown what was said before.

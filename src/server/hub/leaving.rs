@@ -113,8 +113,10 @@ impl<S: Socket> Hub<S> {
     pub(super) fn remove_gone(&mut self) -> usize {
         let gone = mem::take(&mut self.lists.gone);
         for &key in &gone {
-            self.connections.remove(key);
+            let is_visitor = self.connections.remove(key).is_visitor();
+            let refused = self.refused.len();
             self.refused.retain(|&refused| refused != key);
+            self.visitors -= usize::from(is_visitor && self.refused.len() == refused);
             if self.console == Some(key) {
                 self.console = None;
             }

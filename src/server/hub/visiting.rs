@@ -101,6 +101,7 @@ impl<S: Socket> Hub<S> {
             self.door.as_mut().and_then(|door| door.move_in(key).err()).map(Reason::Door)
         };
         let connection = &mut self.connections[key];
+        self.visitors -= 1;
         let rest = connection.visit_mut().map(Visit::take_rest).unwrap_or_default();
         if let Some(reason) = reason {
             info!("refused {}: {reason}", Peer::of(connection.stream()));
@@ -133,6 +134,7 @@ impl<S: Socket> Hub<S> {
         let (serial, deadline) = (self.issue_serial(), now + REQUEST_TIME);
         let end = self.room.tape().end();
         self.connections.insert(Connection::visitor(stream, serial, end, Visit::new(deadline)));
+        self.visitors += 1;
         self.visits.push(deadline, Handle { key, serial });
     }
 
