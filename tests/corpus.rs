@@ -7,6 +7,10 @@ use std::path::Path;
 mod line;
 #[path = "fuzz/bodies/room.rs"]
 mod room;
+#[path = "fuzz/bodies/site.rs"]
+mod site;
+#[path = "fuzz/bodies/socket.rs"]
+mod socket;
 #[path = "fuzz/bodies/tape.rs"]
 mod tape;
 
@@ -30,6 +34,16 @@ fn the_decoder_and_the_cleaner_do_what_the_model_does() {
 #[test]
 fn a_room_says_nothing_but_what_it_may() {
     replay("room", room::run);
+}
+
+#[test]
+fn a_visitor_is_answered_however_its_bytes_come() {
+    replay("site", site::run);
+}
+
+#[test]
+fn a_browser_says_the_same_however_its_bytes_come() {
+    replay("socket", socket::run);
 }
 
 #[test]

@@ -1,0 +1,72 @@
+//! What a visitor sends: each request is answered, the same however the bytes come, in answers that another parser takes for
+//! such; and only our own page gets in.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use pollchat::server::web::gate::Gate;
+use pollchat::server::web::response::Status;
+use pollchat::server::web::site::{Answer, Next, Site, refuse};
+use pollchat::server::web::visit::{Progress, Visit};
+
+/// The first byte is the size of the pieces; the rest is what a visitor sends.
+pub fn run(data: &[u8]) {
+    let Some((&size, bytes)) = data.split_first() else { return };
+    let site = Site::new(Gate::default(), &[SocketAddr::from(([127, 0, 0, 1], 8080))]);
+    let whole = visit(&site, bytes, 1 << 20);
+    assert_eq!(whole, visit(&site, bytes, usize::from(size).max(1)));
+    for (head, answer) in &whole {
+        check(head, answer);
+    }
+}
+
+/// The heads of the requests, up to the last one that is answered, with the answers.
+fn visit(site: &Site, mut bytes: &[u8], size: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut visit = Visit::new(Instant::now());
+    let mut answers = Vec::new();
+    loop {
+        let (head, answer) = match visit.next_head() {
+            Progress::Head(head) => {
+                let answer = site.answer(&head);
+                (head, answer)
+            }
+            Progress::TooLong => (Vec::new(), refuse(Status::HeadTooLong)),
+            Progress::Tls => (Vec::new(), refuse(Status::TlsSpoken)),
+            Progress::Partial if bytes.is_empty() => return answers,
+            Progress::Partial => {
+                let (piece, rest) = bytes.split_at(size.min(visit.room()).min(bytes.len()));
+                visit.take_in(piece);
+                bytes = rest;
+                continue;
+            }
+        };
+        let Answer { bytes, next } = answer;
+        answers.push((head, bytes));
+        if next != Next::Request {
+            return answers;
+        }
+    }
+}
+
+fn check(request: &[u8], answer: &[u8]) {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
+    let (head, body) = answer.split_at(end);
+    let mut fields = [httparse::EMPTY_HEADER; 32];
+    let mut response = httparse::Response::new(&mut fields);
+    assert!(response.parse(head).expect("an answer").is_complete());
+    let value = |name: &str| {
+        let field = response.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+        field.map(|field| std::str::from_utf8(field.value).expect("our own"))
+    };
+    let is_head = request.starts_with(b"HEAD ");
+    match value("content-length") {
+        None => assert_eq!((response.code, body.len()), (Some(101), 0)),
+        Some(length) => assert!(length.parse() == Ok(body.len()) || (is_head && body.is_empty())),
+    }
+    if response.code == Some(101) {
+        let request = String::from_utf8_lossy(request).to_ascii_lowercase();
+        let origin = request.lines().find_map(|line| line.strip_prefix("origin:"));
+        let is_ours = |origin: &str| origin.trim().starts_with("http") && !origin.contains("evil");
+        assert!(origin.is_none_or(is_ours), "{request}");
+    }
+}
