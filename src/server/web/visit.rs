@@ -41,7 +41,7 @@ impl Visit {
 
     /// How many more bytes it takes in.
     pub fn room(&self) -> usize {
-        (HEAD_BYTES_MAX + 1).saturating_sub(self.received.len())
+        HEAD_BYTES_MAX.saturating_sub(self.received.len())
     }
 
     /// Takes in what came.
@@ -149,6 +149,23 @@ mod tests {
             visit.take_in(b"x");
         }
         assert_eq!(visit.next_head(), Progress::TooLong);
+    }
+
+    #[test]
+    fn a_head_may_have_exactly_so_many_bytes() {
+        for (excess, size) in [(0, 1_000), (0, HEAD_BYTES_MAX), (1, 1_000), (1, HEAD_BYTES_MAX)] {
+            let mut head = [b"GET / HTTP/1.1\r\nX: ", &vec![b'x'; HEAD_BYTES_MAX + excess][..]].concat();
+            head.truncate(HEAD_BYTES_MAX + excess - 4);
+            head.extend(b"\r\n\r\n");
+            let (mut visit, mut rest) = (Visit::new(Instant::now()), &head[..]);
+            while visit.room() > 0 && !rest.is_empty() {
+                let (piece, behind) = rest.split_at(visit.room().min(rest.len()).min(size));
+                visit.take_in(piece);
+                rest = behind;
+            }
+            let expected = if excess == 0 { Progress::Head(head) } else { Progress::TooLong };
+            assert_eq!(visit.next_head(), expected);
+        }
     }
 
     #[test]
