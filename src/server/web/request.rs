@@ -47,7 +47,7 @@ impl<'a> Request<'a> {
         match request.parse(head) {
             Ok(Parsed::Complete(_)) => {}
             Err(Error::TooManyHeaders) => return Err(Status::HeadTooLong),
-            Err(Error::Version) => return Err(Status::VersionNotSupported),
+            Err(Error::Version) if names_version(head) => return Err(Status::VersionNotSupported),
             Ok(Parsed::Partial) | Err(_) => return Err(Status::BadRequest),
         }
         let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
@@ -117,11 +117,20 @@ impl<'a> Request<'a> {
     }
 }
 
+/// Whether the third and last word of the request line is a version, if not one that is spoken here.
+fn names_version(head: &[u8]) -> bool {
+    let line = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let words: Vec<&[u8]> = line.trim_ascii_end().split(|&byte| byte == b' ').collect();
+    matches!(words.as_slice(), [_, _, version] if version.starts_with(b"HTTP/"))
+}
+
 /// Takes a target that names its host apart (RFC 9112, 3.2.2).
 fn split_target(target: &str) -> Result<(Option<Authority>, &str), Status> {
     let is_scheme = |scheme: &str| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
     let Some((_, rest)) = target.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
-        return Ok((None, target));
+        // The forms that there are but for a proxy (RFC 9112, 3.2.1 and 3.2.4).
+        let is_own = target.starts_with('/') || target == "*";
+        return if is_own { Ok((None, target)) } else { Err(Status::BadRequest) };
     };
     let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     let authority = Authority::parse(authority).ok_or(Status::BadRequest)?;
@@ -135,4 +144,46 @@ fn path_of(target: &str) -> &str {
 
 fn text_of(value: &[u8]) -> Option<&str> {
     str::from_utf8(value).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refusal(line: &str) -> Status {
+        let head = format!("{line}\r\nHost: localhost\r\n\r\n");
+        Request::parse(head.as_bytes()).expect_err(line)
+    }
+
+    #[test]
+    fn a_version_that_is_not_spoken_is_told_from_what_is_no_version() {
+        for line in ["PRI * HTTP/2.0", "GET / HTTP/1.2", "GET / HTTP/0.9", "GET / HTTP/x"] {
+            assert_eq!(refusal(line), Status::VersionNotSupported, "{line}");
+        }
+        for line in ["GET /", "GET / x HTTP/1.1", "GET /a b HTTP/1.1", "GET / http/1.1", "GET / HTTX/1.1", "GET /  "] {
+            assert_eq!(refusal(line), Status::BadRequest, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_target_is_a_path_or_a_full_address() {
+        let path =
+            |line: &str| Request::parse(format!("{line} HTTP/1.0\r\n\r\n").as_bytes()).map(|it| it.path.to_owned());
+        for (line, expected) in [
+            ("GET /?/ws", "/"),
+            ("GET /ws?x", "/ws"),
+            ("GET http://localhost", "/"),
+            ("GET HTTPS://localhost:1?x", "/"),
+            ("GET http://localhost/ws", "/ws"),
+            ("OPTIONS *", "*"),
+        ] {
+            assert_eq!(path(line).as_deref(), Ok(expected), "{line}");
+        }
+        for line in
+            ["GET ?", "GET ws", "CONNECT localhost:80", "GET ftp://localhost/", "GET http:///", "GET http://a@b/"]
+        {
+            assert_eq!(path(line), Err(Status::BadRequest), "{line}");
+        }
+    }
 }
