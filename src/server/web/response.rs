@@ -113,6 +113,12 @@ impl Head {
         self
     }
 
+    /// With what becomes of the connection. That it is kept goes without saying in HTTP/1.1, but not in HTTP/1.0.
+    #[must_use]
+    pub fn ending(self, is_last: bool) -> Head {
+        self.field("Connection", if is_last { "close" } else { "keep-alive" })
+    }
+
     /// With the fields that belong to this status.
     fn fields_of(mut self, status: Status) -> Head {
         self.text.push_str(status.fields());
@@ -138,14 +144,12 @@ pub fn from_line_port(where_the_page_is: &str) -> Vec<u8> {
 
 fn say(status: Status, text: &str, is_last: bool, has_body: bool) -> Vec<u8> {
     let body = format!("{text}\n");
-    let mut head = Head::new(status)
+    let head = Head::new(status)
         .field("Content-Type", "text/plain; charset=utf-8")
         .field("Content-Length", body.len())
         .field("X-Content-Type-Options", "nosniff")
         .field("Cache-Control", "no-store")
-        .fields_of(status);
-    if is_last {
-        head = head.field("Connection", "close");
-    }
+        .fields_of(status)
+        .ending(is_last);
     head.with_body(if has_body { body.as_bytes() } else { &[] })
 }

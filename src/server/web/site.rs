@@ -75,9 +75,10 @@ impl Site {
 
     fn answer_request(&self, request: &Request<'_>) -> Answer {
         let is_head = request.method == "HEAD";
-        let words = |status| Answer {
-            bytes: in_words(status, request.is_last, !is_head),
-            next: if request.is_last { Next::End } else { Next::Request },
+        let words = |status| {
+            let is_last = request.is_last || status == Status::BadRequest;
+            let next = if is_last { Next::End } else { Next::Request };
+            Answer { bytes: in_words(status, is_last, !is_head), next }
         };
         if request.authority.as_ref().is_some_and(|authority| !self.gate.knows(authority)) {
             return words(Status::MisdirectedRequest);
@@ -120,8 +121,8 @@ impl Site {
             .field("Referrer-Policy", "no-referrer")
             .field("Cross-Origin-Opener-Policy", "same-origin")
             .field("Cross-Origin-Resource-Policy", "same-origin")
-            .field("Cache-Control", "no-cache");
-        let head = if is_last { head.field("Connection", "close") } else { head };
+            .field("Cache-Control", "no-cache")
+            .ending(is_last);
         head.with_body(if has_body { PAGE.as_bytes() } else { &[] })
     }
 }
