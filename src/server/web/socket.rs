@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use tungstenite::error::Error;
 use tungstenite::protocol::frame::FrameHeader;
-use tungstenite::protocol::frame::coding::OpCode;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::{Message, Role, WebSocketConfig, WebSocketContext};
 
 /// The longest message, in bytes, in as many frames as it likes; and so the longest frame.
@@ -20,6 +20,9 @@ const READ_BUFFER_BYTES: usize = 1_024;
 
 /// The longest header of a frame, with its mask (RFC 6455, 5.2).
 const HEADER_BYTES_MAX: usize = 14;
+
+/// The longest payload of a frame that is about the connection itself, in bytes (RFC 6455, 5.5).
+const CONTROL_BYTES_MAX: u64 = 125;
 
 /// Codes of a close (RFC 6455, 7.4.1, and the registry there).
 pub mod code {
@@ -79,7 +82,8 @@ impl WebSocket {
         }
         self.walk.pass(bytes);
         let mut context = self.context.take().unwrap_or_else(|| Box::new(new_context()));
-        self.end = read(&mut context, &mut Feed { bytes, answers }, lines);
+        let end = read(&mut context, &mut Feed { bytes, answers }, lines);
+        self.end = end.or(self.walk.breach.map(End::Broken));
         if self.end.is_none() && !self.walk.is_at_rest() {
             self.context = Some(context);
         }
@@ -161,9 +165,12 @@ impl Write for Feed<'_> {
     }
 }
 
-/// Passes from frame to frame, to know whether something was begun and has not ended.
+/// Passes from frame to frame, to know whether something was begun and has not ended; and whether it should never have
+/// begun, of which `tungstenite` says nothing before all of a frame is there.
 #[derive(Debug, Default)]
 struct Walk {
+    /// The code for a frame that can only be wrong, whatever is in it.
+    breach: Option<u16>,
     header: [u8; HEADER_BYTES_MAX],
     header_len: usize,
     payload_left: u64,
@@ -187,6 +194,7 @@ impl Walk {
                 Ok(Some((header, payload_left))) => {
                     self.header_len = 0;
                     self.payload_left = payload_left;
+                    self.breach = self.breach.or_else(|| breach_of(&header, payload_left));
                     if let OpCode::Data(_) = header.opcode {
                         self.is_amid_message = !header.is_final;
                     }
@@ -204,6 +212,18 @@ impl Walk {
     fn is_at_rest(&self) -> bool {
         self.header_len == 0 && self.payload_left == 0 && !self.is_amid_message
     }
+}
+
+/// What a frame is closed for that begins like this. A browser's frames are masked, have no reserved bits where no
+/// extension was agreed upon, and are text; those that are about the connection are short and whole (RFC 6455, 5.2 and 5.5).
+fn breach_of(header: &FrameHeader, payload_bytes: u64) -> Option<u16> {
+    let is_reserved = header.rsv1 || header.rsv2 || header.rsv3;
+    let is_control = matches!(header.opcode, OpCode::Control(_));
+    let is_bad_control = is_control && (!header.is_final || payload_bytes > CONTROL_BYTES_MAX);
+    if is_reserved || header.mask.is_none() || is_bad_control {
+        return Some(code::PROTOCOL);
+    }
+    (header.opcode == OpCode::Data(Data::Binary)).then_some(code::UNSUPPORTED)
 }
 
 #[cfg(test)]
@@ -260,6 +280,29 @@ mod tests {
             assert_eq!(heard, lines, "{size}");
             assert_eq!(answers, [&[0x8a, 6][..], b"there?"].concat(), "{size}");
             assert_eq!(end, Some(End::Closed(Some(1000))), "{size}");
+        }
+    }
+
+    #[test]
+    fn a_frame_that_can_only_be_wrong_is_refused_before_all_of_it_is_there() {
+        for (header, code) in [
+            (&[0x81, 100][..], code::PROTOCOL),
+            (&[0xc1, 0x80 | 100], code::PROTOCOL),
+            (&[0xa1, 0x80 | 126, 1, 0], code::PROTOCOL),
+            (&[0x83, 0x80 | 100], code::PROTOCOL),
+            (&[0x8b, 0x80 | 100], code::PROTOCOL),
+            (&[0x09, 0x80 | 100], code::PROTOCOL),
+            (&[0x89, 0x80 | 126, 1, 0], code::PROTOCOL),
+            (&[0x88, 0x80 | 126, 1, 0], code::PROTOCOL),
+            (&[0x82, 0x80 | 100], code::UNSUPPORTED),
+            (&[0x02, 0x80 | 100], code::UNSUPPORTED),
+            (&[0x81, 0x80 | 127, 0, 0, 0, 0, 0, 1, 0, 1], code::TOO_BIG),
+        ] {
+            let bytes = [&frame(0x81, b"hello")[..], header, &MASK].concat();
+            for size in [1, 7, bytes.len()] {
+                let (heard, _, end) = take_in(&bytes, size);
+                assert_eq!((heard.as_str(), end), ("hello\n", Some(End::Broken(code))), "{header:x?}");
+            }
         }
     }
 
