@@ -80,9 +80,9 @@ impl WebSocket {
         if self.end.is_some() {
             return;
         }
-        self.walk.pass(bytes);
+        let passed = self.walk.pass(bytes);
         let mut context = self.context.take().unwrap_or_else(|| Box::new(new_context()));
-        let end = read(&mut context, &mut Feed { bytes, answers }, lines);
+        let end = read(&mut context, &mut Feed { bytes: &bytes[..passed], answers }, lines);
         self.end = end.or(self.walk.breach.map(End::Broken));
         if self.end.is_none() && !self.walk.is_at_rest() {
             self.context = Some(context);
@@ -178,7 +178,9 @@ struct Walk {
 }
 
 impl Walk {
-    fn pass(&mut self, mut bytes: &[u8]) {
+    /// Returns how many of the bytes count: those behind the header of a frame that can only be wrong do not.
+    fn pass(&mut self, all: &[u8]) -> usize {
+        let mut bytes = all;
         while let [first, rest @ ..] = bytes {
             if self.payload_left > 0 {
                 let passed = usize::try_from(self.payload_left).map_or(bytes.len(), |left| left.min(bytes.len()));
@@ -194,7 +196,10 @@ impl Walk {
                 Ok(Some((header, payload_left))) => {
                     self.header_len = 0;
                     self.payload_left = payload_left;
-                    self.breach = self.breach.or_else(|| breach_of(&header, payload_left));
+                    self.breach = breach_of(&header, payload_left);
+                    if self.breach.is_some() {
+                        return all.len() - bytes.len();
+                    }
                     if let OpCode::Data(_) = header.opcode {
                         self.is_amid_message = !header.is_final;
                     }
@@ -203,10 +208,11 @@ impl Walk {
                 Ok(None) | Err(_) => {
                     self.header_len = 0;
                     self.is_amid_message = true;
-                    return;
+                    return all.len();
                 }
             }
         }
+        all.len()
     }
 
     fn is_at_rest(&self) -> bool {
