@@ -21,8 +21,10 @@ use crate::server::web::socket::code;
 use crate::server::web::visit::{Progress, Visit};
 
 impl<S: Socket> Hub<S> {
-    /// Hears a visitor: what it asks for is answered.
+    /// Hears a visitor: what it asks for is answered. Of one who asks for nothing, such as one who sends empty lines for ever,
+    /// no more is read in one turn than of any other.
     pub(super) fn hear_visitor(&mut self, key: usize, now: Instant) -> Input {
+        let mut read_bytes_left = self.turn.share();
         loop {
             if self.turn.is_reply_spent() {
                 return Input::Asking;
@@ -37,7 +39,8 @@ impl<S: Socket> Hub<S> {
                 }
                 Progress::TooLong => refuse(Status::HeadTooLong),
                 Progress::Tls => refuse(Status::TlsSpoken),
-                Progress::Partial => match self.read_request(key, now) {
+                Progress::Partial if read_bytes_left == 0 => return Input::Queued,
+                Progress::Partial => match self.read_request(key, &mut read_bytes_left, now) {
                     Some(input) => return input,
                     None => continue,
                 },
@@ -48,10 +51,9 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Reads once; `None` if something came.
-    fn read_request(&mut self, key: usize, now: Instant) -> Option<Input> {
+    fn read_request(&mut self, key: usize, bytes_left: &mut usize, now: Instant) -> Option<Input> {
         let connection = &mut self.connections[key];
-        let share = self.turn.share();
-        let room = connection.visit_mut().map_or(0, |visit| visit.room()).min(share);
+        let room = connection.visit_mut().map_or(0, |visit| visit.room()).min(*bytes_left);
         match connection.read(&mut self.scratch[..room]) {
             Ok(0) => {
                 // Half of a request is none, and all whole ones are answered.
@@ -60,6 +62,7 @@ impl<S: Socket> Hub<S> {
                 Some(Input::Ended)
             }
             Ok(bytes) => {
+                *bytes_left -= bytes;
                 self.figures.received_bytes += bytes as u64;
                 self.turn.spend_read(bytes);
                 if let Some(visit) = connection.visit_mut() {
