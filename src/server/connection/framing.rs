@@ -102,11 +102,6 @@ impl<S: Socket> Connection<S> {
     pub fn move_in(&mut self, seat: Seat, reader: Reader, now: Instant) {
         self.phase = Phase::Present(seat);
         self.reader = reader;
-        self.begin_frames(now);
-    }
-
-    /// What comes from now on are the frames of a WebSocket.
-    pub fn begin_frames(&mut self, now: Instant) {
         self.busy.get_or_insert_default().framing = Framing::WebSocket(Box::new(WebSocket::new(now)));
     }
 

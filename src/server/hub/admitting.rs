@@ -86,7 +86,7 @@ impl<S: Socket> Hub<S> {
 
     /// Whether there is no place for one more. Visitors of the page do not take the places of clients; nor is the page's door
     /// closed when the room is full, so that it can be told there.
-    fn is_full(&self, port: Port) -> bool {
+    pub(super) fn is_full(&self, port: Port) -> bool {
         let Seats { clients_max, leavers_max, visitors_max, .. } = self.seats;
         if port == Port::Web {
             return self.visitors >= visitors_max;

@@ -12,12 +12,12 @@ use log::{debug, info};
 use super::Hub;
 use super::leaving::Peer;
 use super::refusing::Reason;
-use crate::server::config::REQUEST_TIME;
+use crate::server::config::{Port, REQUEST_TIME};
 use crate::server::connection::{Connection, Farewell, Handle, Input, Phase, Socket};
 use crate::server::intake::{Intake, Parked};
+use crate::server::web::frame;
 use crate::server::web::response::Status;
 use crate::server::web::site::{Answer, Next, Site, refuse};
-use crate::server::web::socket::code;
 use crate::server::web::visit::{Progress, Visit};
 
 impl<S: Socket> Hub<S> {
@@ -96,26 +96,24 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Makes a visitor a client, if there is a place for it.
+    /// Makes a visitor a client, if there is a place for it. If not, it is told so in frames, and goes as the visitor that it is:
+    /// so there are no more of those who are refused than of visitors.
     fn take_in_browser(&mut self, key: usize, now: Instant) {
-        let reason = if self.room.clients() >= self.seats.clients_max {
+        let reason = if self.is_full(Port::Lines) {
             Some(Reason::FullHouse(self.seats.clients_max))
         } else {
             self.door.as_mut().and_then(|door| door.move_in(key).err()).map(Reason::Door)
         };
         let connection = &mut self.connections[key];
-        self.visitors -= 1;
-        let rest = connection.visit_mut().map(Visit::take_rest).unwrap_or_default();
         if let Some(reason) = reason {
             info!("refused {}: {reason}", Peer::of(connection.stream()));
+            connection.answer(&frame::refusal(&reason.notice()));
             self.count_refusal(reason);
-            let connection = &mut self.connections[key];
-            connection.begin_frames(now);
-            connection.tell(&reason.notice());
-            let cursor = connection.reader.cursor();
-            self.see_off(key, cursor, Farewell::Fin(code::TRY_AGAIN_LATER), now);
+            self.see_off_visitor(key, now);
             return;
         }
+        self.visitors -= 1;
+        let rest = connection.visit_mut().map(Visit::take_rest).unwrap_or_default();
         let welcome = self.welcome(key, now);
         let connection = &mut self.connections[key];
         self.figures.browsers += 1;

@@ -5,6 +5,9 @@ use std::io::Cursor;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
+use super::socket::code;
+use crate::relay::notice;
+
 /// Bytes of lines that one frame holds at most, unless one line is longer. What is left of a frame when the socket takes no
 /// more is copied.
 pub const FRAME_BYTES_MAX: u64 = 16 * 1024;
@@ -57,6 +60,15 @@ pub fn put_close(to: &mut Vec<u8>, code: Option<u16>) {
     let payload = payload.as_ref().map_or(&[][..], |code| code);
     to.extend_from_slice(Header::new(OpCode::Control(Control::Close), payload.len()).as_slice());
     to.extend_from_slice(payload);
+}
+
+/// All that one is told who cannot come in: why not, in whole lines, and that this was all.
+pub fn refusal(lines: &str) -> Vec<u8> {
+    let mut frames = Vec::new();
+    put_text(&mut frames, lines.as_bytes());
+    put_text(&mut frames, notice::FAREWELL.as_bytes());
+    put_close(&mut frames, Some(code::TRY_AGAIN_LATER));
+    frames
 }
 
 #[cfg(test)]
