@@ -78,12 +78,13 @@ impl Door {
         if is_in(&self.rules.deny) || !(self.rules.allow.is_empty() || is_in(&self.rules.allow)) {
             return Err(Refusal::NotAllowed);
         }
-        let most = self.rules.per_address_max;
-        let has_place = match port {
-            Port::Lines => self.clients.count(Origin::of(address)) < most,
-            Port::Web => self.visitors.count(Origin::of(address)) < most.max(VISITORS_PER_ADDRESS),
+        let clients_max = self.rules.per_address_max;
+        let (census, most) = match port {
+            Port::Lines => (&self.clients, clients_max),
+            Port::Web => (&self.visitors, clients_max.max(VISITORS_PER_ADDRESS)),
         };
-        if most > 0 && !has_place { Err(Refusal::TooMany(most)) } else { Ok(()) }
+        let is_limited = clients_max > 0;
+        if is_limited && census.count(Origin::of(address)) >= most { Err(Refusal::TooMany(most)) } else { Ok(()) }
     }
 
     /// Learns that the connection with this key has come in from there, to this port.
@@ -294,6 +295,30 @@ mod tests {
         assert_eq!(door.ask(here, Port::Lines), Err(Refusal::TooMany(2)));
         [0, 7].into_iter().for_each(|key| door.let_out(key));
         assert!(door.clients.counts.is_empty(), "of those who are gone nothing is kept");
+    }
+
+    #[test]
+    fn visitors_of_the_page_are_counted_apart_until_they_move_in() {
+        for (clients_max, visitors_max) in [(1, VISITORS_PER_ADDRESS), (20, 20)] {
+            let mut door = door(&[], &[], clients_max);
+            let here = ip("192.0.2.1");
+            for key in 0..visitors_max {
+                assert_eq!(door.ask(here, Port::Web), Ok(()));
+                door.let_in(key, here, Port::Web);
+            }
+            assert_eq!(door.ask(here, Port::Web), Err(Refusal::TooMany(visitors_max)));
+            (0..clients_max).for_each(|key| assert_eq!(door.move_in(key), Ok(())));
+            // Where all have moved in, there is no such visitor.
+            let one_more = door.move_in(clients_max);
+            assert_eq!(one_more.is_err(), clients_max < visitors_max);
+            assert_eq!(door.ask(here, Port::Lines), Err(Refusal::TooMany(clients_max)));
+            assert_eq!(door.ask(here, Port::Web), Ok(()));
+            (0..visitors_max).for_each(|key| door.let_out(key));
+            assert!(door.clients.counts.is_empty() && door.visitors.counts.is_empty());
+        }
+        let unlimited = door(&[], &["192.0.2.2"], 0);
+        assert_eq!(unlimited.ask(ip("192.0.2.1"), Port::Web), Ok(()));
+        assert_eq!(unlimited.ask(ip("192.0.2.2"), Port::Web), Err(Refusal::NotAllowed));
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl<S: Socket> Hub<S> {
             Passed::Gone(error) => debug!("gone before it came in: {error}"),
             Passed::Refused(refusal) => self.refuse(stream, port, Reason::Door(refusal), now),
             Passed::In(_) if self.is_full(port) => {
-                self.refuse(stream, port, Reason::FullHouse(self.seats.clients_max), now);
+                self.refuse(stream, port, self.full_house(port), now);
             }
             Passed::In(address) => {
                 let key = self.next_key();
@@ -94,6 +94,12 @@ impl<S: Socket> Hub<S> {
         let others = self.refused.len() + self.visitors + usize::from(self.console.is_some());
         let clients_and_leavers = self.connections.len() - others;
         self.room.clients() >= clients_max || clients_and_leavers >= clients_max.saturating_add(leavers_max)
+    }
+
+    /// Why there is none.
+    pub(super) fn full_house(&self, port: Port) -> Reason {
+        let Seats { clients_max, visitors_max, .. } = self.seats;
+        Reason::FullHouse(port, if port == Port::Web { visitors_max } else { clients_max })
     }
 
     /// Takes note of how far behind a newcomer is who is to be shown what was said before.

@@ -30,8 +30,8 @@ pub(super) enum Passed {
 /// Why somebody cannot come in.
 #[derive(Clone, Copy)]
 pub(super) enum Reason {
-    /// All seats are taken: so many.
-    FullHouse(usize),
+    /// All places are taken of those who come to this port: so many.
+    FullHouse(Port, usize),
     Door(Refusal),
 }
 
@@ -92,7 +92,7 @@ impl<S: Socket> Hub<S> {
     pub(super) fn count_refusal(&mut self, reason: Reason) {
         let refused = &mut self.figures.refused;
         match reason {
-            Reason::FullHouse(_) => refused.full += 1,
+            Reason::FullHouse(..) => refused.full += 1,
             Reason::Door(Refusal::NotAllowed) => refused.denied += 1,
             Reason::Door(Refusal::TooMany(_)) => refused.crowded += 1,
         }
@@ -127,7 +127,7 @@ impl Reason {
     /// What one is answered who speaks HTTP.
     fn status(self) -> Status {
         match self {
-            Reason::FullHouse(_) => Status::ServiceUnavailable,
+            Reason::FullHouse(..) => Status::ServiceUnavailable,
             Reason::Door(Refusal::NotAllowed) => Status::AddressNotAllowed,
             Reason::Door(Refusal::TooMany(_)) => Status::TooManyRequests,
         }
@@ -135,7 +135,7 @@ impl Reason {
 
     pub(super) fn notice(self) -> String {
         match self {
-            Reason::FullHouse(clients_max) => notice::full_house(clients_max),
+            Reason::FullHouse(_, clients_max) => notice::full_house(clients_max),
             Reason::Door(Refusal::NotAllowed) => notice::not_allowed(),
             Reason::Door(Refusal::TooMany(most)) => notice::too_many_from_address(most),
         }
@@ -146,7 +146,8 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Reason::FullHouse(clients_max) => write!(f, "the server is full ({clients_max} clients)"),
+            Reason::FullHouse(Port::Lines, most) => write!(f, "the server is full ({most} clients)"),
+            Reason::FullHouse(Port::Web, most) => write!(f, "the page's door is full ({most} visitors)"),
             Reason::Door(Refusal::NotAllowed) => f.write_str("its address is not allowed"),
             Reason::Door(Refusal::TooMany(most)) => write!(f, "{most} are in from its address"),
         }

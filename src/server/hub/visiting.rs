@@ -100,7 +100,7 @@ impl<S: Socket> Hub<S> {
     /// so there are no more of those who are refused than of visitors.
     fn take_in_browser(&mut self, key: usize, now: Instant) {
         let reason = if self.is_full(Port::Lines) {
-            Some(Reason::FullHouse(self.seats.clients_max))
+            Some(self.full_house(Port::Lines))
         } else {
             self.door.as_mut().and_then(|door| door.move_in(key).err()).map(Reason::Door)
         };
