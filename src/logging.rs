@@ -34,6 +34,8 @@ thread_local! {
 pub fn init(level: LevelFilter) -> Result<(), SetLoggerError> {
     unblock_stderr_terminal();
     let inner = SimpleLogger::new().with_level(level).with_utc_timestamps();
+    // It would tell what browsers send as they send it: to whoever reads the log on a terminal, which obeys it.
+    let inner = inner.with_module_level("tungstenite", level.min(LevelFilter::Info));
     log::set_max_level(inner.max_level());
     log::set_boxed_logger(Box::new(GuardedLog { inner, dropped: AtomicU64::new(0), failed: Mutex::new(None) }))?;
     silence_failed_writes();

@@ -104,6 +104,20 @@ fn what_came_before_a_mistake_is_heard() {
 }
 
 #[test]
+fn the_log_takes_nothing_that_a_terminal_would_obey_however_much_it_tells() {
+    let server = WebServer::start(&["--log-level", "trace"]);
+    let mut cia = server.browser();
+    cia.say("a \x1b[31mred\x07 line\r\n2026-11-21T00:00:00Z INFO an entry that looks like ours");
+    cia.send(&Frame::close_because(Some(1000), "\x1b[2J"));
+    cia.expect_close(1000);
+    server.expect_log(&["left (closed its page"]);
+    for line in server.log() {
+        assert!(!line.contains(|c: char| c.is_control()), "{line:?}");
+        assert!(!line.starts_with("2026-11-21T00:00:00Z"), "{line}");
+    }
+}
+
+#[test]
 fn a_flood_of_pings_whose_pongs_nobody_reads_is_bounded_and_harms_nobody() {
     let server = WebServer::quiet(&[]);
     let [mut a, mut b]: [Client; 2] = server.join_many();
