@@ -117,6 +117,21 @@ fn a_browser_is_asked_for_a_sign_and_is_gone_if_it_gives_none() {
 }
 
 #[test]
+fn a_browser_that_only_answers_is_asked_again_and_again() {
+    let mut world = world(&quiet());
+    let browser = browse(&mut world);
+    // Between two pings there is never much more than their time: a proxy between would forget the connection.
+    for _ in 0..10 {
+        world.now += PING_AFTER;
+        world.run();
+        assert_eq!(browser.received_bytes(), PING);
+        world.now += Duration::from_millis(10);
+        world.says(&browser, frame(0x8a, b""));
+    }
+    assert!(!browser.is_closed());
+}
+
+#[test]
 fn a_browser_that_talks_is_not_asked() {
     let mut world = world(&quiet());
     let browser = browse(&mut world);

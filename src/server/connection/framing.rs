@@ -146,7 +146,8 @@ impl<S: Socket> Connection<S> {
         if let Some(private) = self.private_mut() {
             put_ping(private);
         }
-        Some(Vigil::Until(now + pong_within))
+        // It will mostly answer at once, and is then to be asked again in time.
+        Some(Vigil::Until(now + ping_after.min(pong_within)))
     }
 
     /// Says the last thing that it is told.
