@@ -384,6 +384,17 @@ fn a_browser_on_the_port_for_lines_is_told_in_http_where_the_page_is_and_nothing
 }
 
 #[test]
+fn a_request_that_is_heard_late_is_still_answered_in_http_alone() {
+    let mut world = world(&quiet());
+    let lost = world.connect_silently();
+    // A turn took as long as the greeting is withheld.
+    world.now += GREETING_DELAY;
+    world.says(&lost, "GET / HTTP/1.1\r\n\r\n");
+    let answer = lost.received();
+    assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
+}
+
+#[test]
 fn visitors_from_one_address_do_not_take_the_places_of_clients_and_are_limited_apart() {
     let door = Rules { per_address_max: 1, ..Rules::default() };
     let mut world = world(&Config { door, ..quiet() });

@@ -232,10 +232,11 @@ impl<S: Socket> Hub<S> {
         self.brake.begin_turn(now);
         self.hear_silent(now);
         self.hear_throttled(now);
-        self.end_withholding(now);
         self.keep_vigils(now);
         self.turn = Turn::new(self.lists.readable.len() + self.lists.asking.len(), self.connections.len());
         self.hear_all(now);
+        // Not earlier: in a turn that comes late, it may already be known what one speaks.
+        self.end_withholding(now);
     }
 
     /// When the next turn is wanted.
