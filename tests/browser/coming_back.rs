@@ -1,0 +1,304 @@
+//! Connections that end, and what comes after.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use rustix::process::Signal;
+
+use crate::browser::key;
+use crate::page::{Page, neighbour, page_of, server};
+use crate::proxy::Proxy;
+use crate::support::{DEADLINE, Server, eventually};
+
+/// The flags by which another server takes the place of this one.
+fn place_of(server: &Server) -> [String; 4] {
+    let page = page_of(server);
+    let web = page.strip_prefix("http://").expect("an address").trim_end_matches('/');
+    ["--listen".into(), server.address().to_string(), "--web".into(), web.to_owned()]
+}
+
+/// Has the network come back, as far as the page knows. Returns where its connection stands then.
+fn hurry(page: &Page) -> String {
+    let state = page.browser.run("dispatchEvent(new Event('online')); return state", ());
+    state.as_str().expect("a word").to_owned()
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn the_page_comes_back_when_the_server_does() {
+    let mut first = server().go();
+    let place = place_of(&first);
+    let page = Page::join(&first, "ana");
+    page.say("before");
+    page.until_said("before");
+    page.browser.type_into("#draft", "half a thou");
+    first.signal(Signal::TERM);
+    first.wait(DEADLINE);
+    page.until_state("The server stopped: trying again");
+    page.until_shown("the server is shutting down");
+    page.browser.until("/^in \\d+ s$/.test(document.getElementById('countdown').textContent)");
+    // What is sent meanwhile stays.
+    page.browser.press(&[key::ENTER]);
+    assert_eq!(page.browser.text("#trouble"), "Not connected: your text stays here.");
+    page.browser.type_into("#draft", "ght");
+    assert_eq!(page.draft(), "half a thought");
+
+    let second = Server::builder().flags(&place).go();
+    let mut bob = neighbour(&second, "bob");
+    page.until_state("Connected as ana");
+    assert_eq!(page.draft(), "half a thought");
+    assert!(page.browser.text("#trouble").is_empty());
+    page.browser.press(&[key::ENTER]);
+    bob.lines_until(|line| line == "ana> half a thought");
+    assert_eq!(page.texts(), ["before", "half a thought"]);
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn the_pauses_grow_and_one_may_cut_them_short() {
+    let server = server().go();
+    let proxy = Proxy::to(&page_of(&server));
+    let page = Page::open(&proxy.page());
+    page.connect("ana");
+    proxy.close(true);
+    proxy.cut();
+    page.until_state("Connection lost: trying again");
+    let nominal = "pause";
+    let mut pauses = Vec::new();
+    for _ in 0..7 {
+        let before = page.browser.eval(nominal);
+        pauses.push(before.as_u64().expect("milliseconds"));
+        assert_eq!(hurry(&page), "connecting");
+        eventually("the next pause", || page.browser.eval(nominal) != before || before == 30_000);
+        page.until_state("Connection lost: trying again");
+    }
+    assert!(pauses.windows(2).all(|two| two[1] == (two[0] * 2).min(30_000)), "{pauses:?}");
+    assert_eq!(pauses.last(), Some(&30_000));
+    assert_eq!(page.browser.text("#connect"), "Try now");
+    proxy.close(false);
+    page.browser.click("#connect");
+    page.until_state("Connected as ana");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn a_name_that_the_old_connection_still_holds_is_had_back() {
+    let server = server().go();
+    let proxy = Proxy::to(&page_of(&server));
+    let page = Page::open(&proxy.page());
+    page.connect("ana");
+    proxy.cut_near();
+    page.until_state("Connected as client-2");
+    page.browser.until("document.getElementById('countdown').textContent === 'until ana is free'");
+    page.say("it is me");
+    proxy.cut();
+    page.until_state("Connected as ana");
+    assert!(!page.shows("is taken"), "nobody has to know");
+    page.until_said("it is me");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn what_is_here_already_is_not_shown_again_as_earlier() {
+    let server = server().flags(["--history", "20"]).go();
+    let mut bob = neighbour(&server, "bob");
+    let proxy = Proxy::to(&page_of(&server));
+    let page = Page::open(&proxy.page());
+    page.connect("ana");
+    bob.send_line("one");
+    page.until_said("one");
+    page.say("two");
+    bob.lines_until(|line| line == "ana> two");
+    proxy.close(true);
+    proxy.cut();
+    page.until_state("Connection lost: trying again");
+    bob.lines_until(|line| line == "* ana left");
+    bob.send_line("three");
+    bob.who();
+    proxy.close(false);
+    hurry(&page);
+    page.until_state("Connected as ana");
+    bob.send_line("four");
+    page.until_said("four");
+    assert_eq!(page.texts(), ["one", "two", "three", "four"]);
+    assert_eq!(page.until_said("three").at, "earlier");
+    assert!(page.notices().contains(&"1 earlier line".to_owned()), "{:?}", page.notices());
+    // What was said just before the connection broke is known to have arrived.
+    assert!(page.is_hidden("#again"));
+    assert!(page.said().iter().all(|said| !said.at.contains("not sent")));
+
+    // Had nothing been said meanwhile, nothing would be said of it.
+    proxy.cut();
+    page.until_state("Connected as ana");
+    bob.send_line("five");
+    page.until_said("five");
+    assert_eq!(page.texts(), ["one", "two", "three", "four", "five"]);
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn a_name_that_one_begins_to_type_is_not_taken_away_by_coming_back() {
+    let server = server().go();
+    let proxy = Proxy::to(&page_of(&server));
+    let page = Page::open(&proxy.page());
+    page.connect("ana");
+    proxy.close(true);
+    proxy.cut();
+    page.until_state("Connection lost: trying again");
+    page.browser.type_into("#name", "b");
+    proxy.close(false);
+    page.until_state("Connected as ana");
+    assert_eq!(page.focus(), "name");
+    assert_eq!(page.browser.text("#connect"), "Rename");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn who_leaves_is_left_alone() {
+    let server = server().go();
+    let page = Page::join(&server, "ana");
+    for goodbye in ["/quit", "exit", "FIN"] {
+        page.say(goodbye);
+        page.until_state("Not connected: you left");
+        assert_eq!(hurry(&page), "off");
+        page.browser.click("#connect");
+        page.until_state("Connected as ana");
+    }
+    let mut bob = neighbour(&server, "bob");
+    page.browser.click("#disconnect");
+    page.until_state("Not connected: you left");
+    bob.lines_until(|line| line == "* ana left");
+    assert_eq!(page.browser.text("#connect"), "Connect");
+    assert!(page.is_hidden("#who"));
+    assert_eq!(page.focus(), "connect");
+    page.say("too late");
+    assert_eq!(page.draft(), "too late");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn whom_the_operator_removes_stays_away() {
+    let (stdin, mut operator) = std::io::pipe().expect("a pipe");
+    let server = server().flags(["--console"]).stdin(Stdio::from(stdin)).go();
+    let page = Page::join(&server, "ana");
+    operator.write_all(b"/kick ana\n").expect("the server reads");
+    page.until_state("Not connected: the server let you go");
+    page.until_shown("you were removed by the operator");
+    assert_eq!(hurry(&page), "off");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn a_full_server_is_asked_again_much_later() {
+    let server = server().flags(["--max-clients", "1"]).go();
+    let first = server.join();
+    let page = Page::open(&page_of(&server));
+    page.browser.click("#connect");
+    page.until_state("The server is full: trying again");
+    page.until_shown("the server is full (1 client)");
+    assert_eq!(hurry(&page), "waiting");
+    let seconds = page.browser.eval("parseInt(document.getElementById('countdown').textContent.match(/\\d+/), 10)");
+    assert!(seconds.as_u64() > Some(20), "{seconds} s");
+    drop(first);
+    eventually("there is room", || {
+        page.browser.click("#connect");
+        page.browser.until("state === 'on' || state === 'waiting'");
+        page.state().starts_with("Connected")
+    });
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn what_could_not_be_sent_is_marked_and_offered_again() {
+    let mut first = server().go();
+    let place = place_of(&first);
+    let page = Page::join(&first, "ana");
+    first.signal(Signal::STOP);
+    // Until the connection takes no more.
+    let line = "x".repeat(1000);
+    let mut sent = 0;
+    eventually("the kernel's buffers are full", || {
+        let text: String = (0..200).map(|index| format!("{} {line}\n", sent + index)).collect();
+        page.paste_and_send(&text);
+        let is_taken = page.draft().is_empty();
+        sent += if is_taken { 200 } else { 0 };
+        !is_taken
+    });
+    page.until_shown(&format!("{} {line}", sent - 1));
+    assert_eq!(page.browser.text("#trouble"), "The connection is slow: wait a little, and send again.");
+    let draft = page.draft();
+    page.until_state("Connected as ana");
+    // What was sent so long ago is not in doubt; what never left is not in doubt either.
+    page.let_pass(60);
+    first.signal(Signal::KILL);
+    first.wait(DEADLINE);
+    page.until_state("Connection lost: trying again");
+    assert_eq!(page.draft(), draft);
+    let failed = page.said().into_iter().filter(|said| said.at == "not sent").collect::<Vec<_>>();
+    assert_eq!(failed.last().map(|said| said.text.clone()), Some(format!("{} {line}", sent - 1)));
+    assert!(page.browser.text("#unsent-count").ends_with("lines not sent"));
+
+    let second = Server::builder().flags(&place).go();
+    let mut bob = neighbour(&second, "bob");
+    page.until_state("Connected as ana");
+    page.browser.click("#again");
+    let last = format!("ana> {} {line}", sent - 1);
+    let heard = bob.lines_until(|line| line == last);
+    let heard: Vec<&str> = heard.iter().filter_map(|line| line.strip_prefix("ana> ")).collect();
+    assert!(heard.len() >= failed.len(), "{} of {}", heard.len(), failed.len());
+    let again: Vec<&str> = failed.iter().map(|said| said.text.as_str()).collect();
+    assert!(heard.ends_with(&again), "all of it, and in order");
+    assert!(page.is_hidden("#again"));
+    eventually("nothing is marked any more", || {
+        page.browser.eval("document.querySelector('.failed') === null") == true
+    });
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn a_connection_that_died_without_a_word_is_noticed_when_something_is_said() {
+    let server = server().go();
+    let proxy = Proxy::to(&page_of(&server));
+    let page = Page::open(&proxy.page());
+    page.connect("ana");
+    proxy.swallow();
+    page.let_pass(60);
+    page.say("is anybody there?");
+    page.until_said("is anybody there?");
+    page.browser.until("document.querySelector('.fate')?.textContent === 'perhaps not sent'");
+    page.until_state_begins("Connected as");
+    let mut bob = neighbour(&server, "bob");
+    page.browser.click("#again");
+    bob.lines_until(|line| line.ends_with("> is anybody there?"));
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn an_address_that_is_none_or_where_nobody_is_is_told() {
+    let server = server().go();
+    let page = Page::open(&page_of(&server));
+    let connect_to = |address: &str| {
+        page.browser.clear("#server");
+        page.browser.type_into("#server", &format!("{address}{}", key::ENTER));
+    };
+    for address in ["ftp://example.org", "a b", "host:port", ":80", "ws://"] {
+        connect_to(address);
+        assert_eq!(page.state(), format!("Not an address: {address}"));
+        assert_eq!(page.focus(), "server");
+    }
+    // A port that was free a moment ago.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+    connect_to(&closed.to_string());
+    page.until_state(&format!("No answer from {closed}: trying again"));
+    page.browser.click("#disconnect");
+    assert_eq!(page.state(), "Not connected: you left");
+    let there = page_of(&server);
+    let host = there.trim_start_matches("http://").trim_end_matches('/');
+    for address in
+        [host.to_owned(), format!("ws://{host}"), format!("ws://{host}/ws"), there.clone(), format!(" {host} ")]
+    {
+        connect_to(&address);
+        page.until_state_begins("Connected as client-");
+        page.browser.click("#disconnect");
+    }
+}

@@ -1,0 +1,268 @@
+//! For people who use a keyboard alone, a screen reader, a phone, a dark room.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::browser::{Browser, DESK, PHONE, Screen, key};
+use crate::page::{Page, neighbour, page_of, server};
+use crate::support::{Client, Server};
+
+const SCHEMES: [&str; 2] = ["light", "dark"];
+const SCREENS: [Screen; 2] = [DESK, PHONE];
+
+/// What axe-core finds fault with, one sentence for each element.
+#[track_caller]
+fn faults(browser: &Browser) -> Vec<String> {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("axe-core").join("axe.min.js");
+    let axe = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}; tests/browser/run gets it"));
+    if browser.eval("typeof axe") == "undefined" {
+        browser.run(&format!("{axe}; window.axe = axe;"), ());
+    }
+    let found = browser.run(
+        "return axe.run({ resultTypes: ['violations'] }).then(({ violations }) => violations.flatMap(({ id, nodes }) =>
+            nodes.map(({ html, failureSummary }) => `${id}: ${html}: ${failureSummary}`)))",
+        (),
+    );
+    serde_json::from_value(found).expect("texts")
+}
+
+/// Has the page in every scheme and on every screen.
+fn in_every_light(page: &Page, mut look: impl FnMut(&str, Screen)) {
+    for scheme in SCHEMES {
+        page.browser.prefer(&[("prefers-color-scheme", scheme)]);
+        for screen in SCREENS {
+            page.browser.screen(screen);
+            look(scheme, screen);
+        }
+    }
+}
+
+#[track_caller]
+fn assert_fit(page: &Page, when: &str) {
+    in_every_light(page, |scheme, screen| {
+        let faults = faults(&page.browser);
+        assert_eq!(faults, Vec::<String>::new(), "{when}, {scheme}, {}", screen.name);
+        page.assert_nothing_overflows();
+        page.picture(screen, &format!("{when}-{scheme}"));
+    });
+}
+
+/// A talk with something of everything.
+fn talk(server: &Server, page: &Page) -> [Client; 2] {
+    let mut bob = neighbour(server, "bob");
+    let mut eve = neighbour(server, "eve");
+    bob.send_line("good morning! is the new page up?");
+    page.until_said("good morning! is the new page up?");
+    page.say(&"long ".repeat(900));
+    page.until_shown("too long: not sent");
+    page.browser.clear("#draft");
+    page.say("it is: no install, just a browser");
+    page.say("I can see you both on the right when I ask who is here");
+    eve.lines_until(|line| line.starts_with("ana> I can see"));
+    eve.send_line("nice. I am still on nc, over here");
+    page.until_shown("over here");
+    eve.send_line("the notes: https://example.org/notes");
+    page.until_shown("the notes");
+    bob.send_line("/msg ana lunch at twelve?");
+    page.until_shown("lunch at twelve?");
+    page.say("/msg bob gladly");
+    page.until_shown("gladly");
+    page.say("/help");
+    page.until_shown("FIN, exit");
+    [bob, eve]
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn an_audit_finds_nothing() {
+    let server = server().flags(["--history", "2"]).go();
+    let mut early = neighbour(&server, "dave");
+    early.send_line("first!");
+    early.send_line("anybody?");
+    early.who();
+    let page = Page::open(&page_of(&server));
+    assert_fit(&page, "before");
+    page.connect("ana");
+    let _others = talk(&server, &page);
+    page.browser.screen(DESK);
+    page.browser.click("#who");
+    page.browser.until("document.querySelectorAll('#names li').length === 4");
+    assert_fit(&page, "connected");
+    page.browser.screen(DESK);
+    page.browser.click("#who");
+    page.browser.click("#draft");
+    page.browser.press(&[key::PAGE_UP]);
+    early.send_line("something new");
+    page.browser.until("document.getElementById('end').textContent === '↓ 1 new line'");
+    drop(server);
+    page.until_state_begins("Connection lost");
+    page.browser.click(".row button");
+    page.browser.type_into("#draft", &format!("later{}", key::ENTER));
+    assert_fit(&page, "waiting");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn every_colour_of_a_name_can_be_read() {
+    let server = server().go();
+    let page = Page::join(&server, "ana");
+    let mut bob = server.join();
+    for index in 0..80 {
+        bob.send_line(format!("/nick n{index}"));
+        bob.send_line(format!("I am number {index}"));
+        page.until_shown(&format!("I am number {index}"));
+        page.browser.run("say(`/msg n${arguments[0]} so I see`)", index);
+        bob.lines_until(|line| line.ends_with("so I see"));
+    }
+    let hues = "new Set(Array.from(document.querySelectorAll('.said .who'), (who) => who.style.getPropertyValue('--hue'))).size";
+    assert_eq!(page.browser.eval(hues), 24);
+    in_every_light(&page, |scheme, _| assert_eq!(faults(&page.browser), Vec::<String>::new(), "{scheme}"));
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn a_keyboard_is_enough() {
+    let server = server().go();
+    let page = Page::open(&page_of(&server));
+    let press = |key: char| page.browser.press(&[key]);
+    assert_eq!(page.focus(), "name", "one can begin to type");
+    "ana".chars().for_each(press);
+    press(key::ENTER);
+    page.until_state("Connected as ana");
+    assert_eq!(page.focus(), "draft", "and go on");
+    let mut bob = neighbour(&server, "bob");
+    "hi".chars().for_each(press);
+    press(key::ENTER);
+    bob.expect("ana> hi");
+    assert_eq!(page.focus(), "draft");
+
+    // Once around.
+    page.browser.run("document.getElementById('who').focus()", ());
+    let mut way = Vec::new();
+    for _ in 0..7 {
+        way.push(page.focus());
+        let ring = page.browser.eval(
+            "(({ outlineStyle, outlineWidth }) => outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2)(getComputedStyle(document.activeElement))",
+        );
+        assert_eq!(ring, true, "one sees where one is: {:?}", way.last());
+        press(key::TAB);
+    }
+    assert_eq!(Value::from(way), json!(["who", "server", "name", "disconnect", "log", "draft", "Send"]));
+
+    page.browser.run("document.getElementById('who').focus()", ());
+    press(key::ENTER);
+    page.until_names(&["ana (you)", "bob"]);
+    assert_eq!(page.browser.eval("document.getElementById('who').ariaExpanded"), "true");
+    press(key::ESCAPE);
+    assert!(page.is_hidden("#people"));
+    assert_eq!(page.focus(), "who");
+    assert_eq!(page.browser.eval("document.getElementById('who').ariaExpanded"), "false");
+    press(key::ESCAPE);
+    assert_eq!(page.focus(), "draft");
+
+    // A name can be changed, and one can leave.
+    page.browser.run("document.getElementById('name').focus()", ());
+    press('a');
+    assert_eq!(page.browser.text("#connect"), "Rename");
+    press(key::ENTER);
+    bob.lines_until(|line| line.starts_with("* ana is now "));
+    page.browser.run("document.getElementById('disconnect').focus()", ());
+    press(key::ENTER);
+    page.until_state("Not connected: you left");
+    assert_eq!(page.focus(), "connect");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn a_screen_reader_is_told_what_happens_but_no_flood() {
+    let server = server().go();
+    let page = Page::join(&server, "ana");
+    let mut bob = neighbour(&server, "bob");
+    let role = |css: &str| page.browser.run("return document.querySelector(arguments[0]).getAttribute('role')", css);
+    assert_eq!((role("#log"), role("#state"), role("#trouble")), (json!("log"), json!("status"), json!("status")));
+    bob.send_line("hello");
+    page.until_said("hello");
+    assert_eq!(page.browser.eval("log.ariaLive"), "polite");
+    bob.send("again and again\n".repeat(1000));
+    page.until_shown("again and again");
+    page.browser.until("log.ariaLive === 'off'");
+    // Who speaks is said with every line, though one sees it only with the first of several.
+    assert!(page.said().iter().all(|said| said.who == "bob"));
+    bob.send_line("the end");
+    page.until_said("the end");
+    bob.send_line("one more");
+    page.browser.until("log.ariaLive === 'polite'");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn a_small_phone_with_its_keyboard_up_has_room_for_what_is_said() {
+    let server = server().go();
+    let page = Page::join(&server, "ana");
+    let mut bob = neighbour(&server, "bob");
+    for index in 0..30 {
+        bob.send_line(format!("line {index}"));
+    }
+    page.until_said("line 29");
+    for (height, room) in [(640, 380), (330, 150)] {
+        page.browser.screen(Screen { height, ..PHONE });
+        page.browser.run("document.getElementById('draft').focus()", ());
+        page.assert_nothing_overflows();
+        let seen = page.browser.eval("log.clientHeight").as_u64().expect("pixels");
+        assert!(seen >= room, "{seen} of {height}");
+        page.browser.until("log.lastElementChild.getBoundingClientRect().bottom <= log.getBoundingClientRect().bottom");
+        page.picture(PHONE, &format!("keyboard-{height}"));
+    }
+    // Who is here lies over what is said, until one has chosen somebody.
+    page.browser.screen(PHONE);
+    page.browser.click("#who");
+    page.assert_nothing_overflows();
+    page.until_names(&["ana (you)", "bob"]);
+    page.picture(PHONE, "who");
+    page.browser.click("#names button");
+    assert!(page.is_hidden("#people"));
+    assert_eq!(page.focus(), "draft");
+    // What a finger is to hit is large enough.
+    let small = "Array.from(document.querySelectorAll('button, input, textarea')).filter((element) => element.checkVisibility() && element.getBoundingClientRect().height < 44).map((element) => element.id)";
+    assert_eq!(page.browser.eval(small), json!([]));
+}
+
+/// Takes the picture that the README shows: `tests/browser/run the_readme`, and then
+/// `pngquant --force --output tests/browser/page.png 64 target/browser/readme-picture.png`.
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn the_readme_has_a_picture() {
+    let server = server().flags(["--announce-up-to", "0"]).go();
+    let page = Page::join(&server, "ana");
+    let [mut bob, mut zoe] = [neighbour(&server, "bob"), neighbour(&server, "Zoë")];
+    bob.send_line("good morning! who else is here?");
+    page.until_shown("who else");
+    page.say("me, in the browser this time");
+    zoe.lines_until(|line| line.starts_with("ana> "));
+    zoe.send_line("and me: pollchat-client in one pane, the build in the other");
+    page.until_shown("in the other");
+    bob.send_line("/msg ana lunch at twelve?");
+    page.until_shown("at twelve");
+    page.say("/msg bob gladly");
+    page.until_shown("gladly");
+    zoe.send_line("notes of yesterday: https://example.org/notes");
+    page.until_shown("notes of");
+    zoe.send_line("who reads only with nc gets them just the same");
+    page.until_shown("just the same");
+    page.say("thank you both");
+    page.until_said("thank you both");
+    page.browser.screen(Screen { name: "picture", width: 1000, height: 560, is_phone: false });
+    page.browser.click("#who");
+    page.until_names(&["ana (you)", "bob", "Zoë"]);
+    // The port is another one every time.
+    page.browser.run(
+        "document.getElementById('server').value = '127.0.0.1:8080'; document.querySelector('#log .note').remove()",
+        (),
+    );
+    page.picture(Screen { name: "picture", ..DESK }, "readme");
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/page.png");
+    let bytes = fs::metadata(kept).expect("the picture is kept").len();
+    assert!((1..60_000).contains(&bytes), "{bytes} bytes are a lot to load with a README");
+}

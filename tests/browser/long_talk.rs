@@ -1,0 +1,210 @@
+//! Many lines: what stays in view, what is kept, and that one can go on meanwhile.
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
+
+use crate::browser::{PHONE, key};
+use crate::page::{Page, neighbour, page_of, server};
+use crate::proxy::Proxy;
+use crate::support::{eventually, missed};
+
+const IS_AT_END: &str = "log.scrollHeight - log.scrollTop - log.clientHeight < 2";
+
+/// How many lines the page keeps (`KEEP` in its script).
+const KEPT: usize = 2000;
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn who_reads_further_up_is_left_there_and_told_what_is_new() {
+    let server = server().go();
+    let page = Page::join(&server, "ana");
+    let mut bob = neighbour(&server, "bob");
+    for index in 0..100 {
+        bob.send_line(format!("line {index}"));
+    }
+    page.until_said("line 99");
+    page.browser.until(IS_AT_END);
+    assert!(page.is_hidden("#end"));
+
+    page.browser.press(&[key::PAGE_UP]);
+    page.browser.press(&[key::PAGE_UP]);
+    page.browser.until(&format!("!({IS_AT_END})"));
+    page.browser.until("document.getElementById('end').textContent === '↓ To the end'");
+    let top = page.browser.eval("log.scrollTop");
+    for text in ["one", "two", "three"] {
+        bob.send_line(text);
+    }
+    page.until_said("three");
+    page.browser.until("document.getElementById('end').textContent === '↓ 3 new lines'");
+    assert_eq!(page.browser.eval("log.scrollTop"), top, "what one reads stays where it is");
+    page.browser.click("#end");
+    page.browser.until(IS_AT_END);
+    assert!(page.is_hidden("#end"));
+    assert_eq!(page.focus(), "draft");
+
+    // By the keyboard alone, and by saying something.
+    for keys in [&[key::ESCAPE][..], &['x'], &[key::ENTER]] {
+        if keys != [key::ENTER] {
+            page.browser.press(&[key::PAGE_UP]);
+            page.browser.until("!document.getElementById('end').hidden");
+        }
+        page.browser.press(keys);
+    }
+    page.browser.until(IS_AT_END);
+    bob.send_line("four");
+    page.until_said("four");
+    page.browser.until(IS_AT_END);
+
+    // When the window changes, or the keyboard of a phone comes up, the end stays in view.
+    for height in [300, 640] {
+        page.browser.screen(crate::browser::Screen { height, ..PHONE });
+        page.browser.until(IS_AT_END);
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn ten_thousand_lines_at_once_do_not_stop_anybody() {
+    let server = server().go();
+    let page = Page::join(&server, "ana");
+    let mut bob = neighbour(&server, "bob");
+    page.browser.run(
+        "window.updates = 0;
+        new MutationObserver(() => { updates += 1 }).observe(document.getElementById('log'), { childList: true });",
+        (),
+    );
+    bob.send((0..10_000).map(|index| format!("line {index} of many\n")).collect::<String>());
+    page.until_shown("line 9999 of many");
+    let updates = page.browser.eval("updates").as_u64().expect("a number");
+    assert!(updates < 1000, "{updates} updates for 10,000 lines");
+    let texts = page.texts();
+    assert!(texts.len() <= KEPT, "{}", texts.len());
+    assert!(texts.windows(2).all(|two| index_of(&two[0]) + 1 == index_of(&two[1])), "in order, with no gap");
+    assert!(page.browser.text("#cut").ends_with("older lines no longer shown"));
+    page.browser.until(IS_AT_END);
+
+    // Those who read further up keep what they read, within bounds.
+    page.browser.press(&[key::PAGE_UP]);
+    page.browser.until("!document.getElementById('end').hidden");
+    bob.send((0..10_000).map(|index| format!("line {index} of more\n")).collect::<String>());
+    page.until_shown("line 9999 of more");
+    assert!(page.texts().len() <= 2 * KEPT);
+    // What came too fast to be shown is missing where that is told, and nowhere else.
+    let rows = page
+        .browser
+        .eval("Array.from(document.querySelectorAll('#log > .said .text, #log > .rule'), (row) => row.textContent)");
+    let rows: Vec<String> = serde_json::from_value(rows).expect("texts");
+    let not_shown = |row: &str| row.strip_suffix(" lines not shown").map(|count| count.replace(',', ""));
+    let mut due = None;
+    for row in rows {
+        if let Some(count) = not_shown(&row) {
+            due = due.map(|due| due + count.parse::<usize>().expect("a number"));
+        } else {
+            assert_eq!(due.unwrap_or(index_of(&row)) % 10_000, index_of(&row), "{row}");
+            due = Some(index_of(&row) + 1);
+        }
+    }
+    let nodes = page.browser.eval("document.getElementsByTagName('*').length").as_u64().expect("a number");
+    assert!(nodes < 40_000, "{nodes} elements");
+    page.browser.press(&[key::ESCAPE]);
+    page.browser.until(IS_AT_END);
+    assert!(page.texts().len() <= KEPT);
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn ten_thousand_lines_that_nobody_sees_are_kept_within_bounds() {
+    let server = server().go();
+    let page = Page::join(&server, "ana");
+    let mut bob = neighbour(&server, "bob");
+    page.browser.minimise(true);
+    page.browser.until("document.hidden");
+    for _ in 0..3 {
+        bob.send("unseen\n".repeat(10_000));
+        bob.send_line("/msg ana so far");
+        bob.expect("* you told ana: so far");
+    }
+    page.browser.until("document.title === '(30003) pollchat'");
+    assert_eq!(page.browser.eval(&format!("pending.length <= {}", 2 * KEPT)), true);
+    page.browser.minimise(false);
+    bob.send_line("seen");
+    page.until_shown("seen");
+    page.browser.until("!document.hidden && log.lastElementChild.textContent.includes('seen')");
+    assert!(page.texts().len() <= KEPT);
+    page.browser.until(IS_AT_END);
+}
+
+fn index_of(text: &str) -> usize {
+    text.split(' ').nth(1).and_then(|index| index.parse().ok()).unwrap_or_else(|| panic!("{text:?}"))
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn through_a_flood_one_can_talk() {
+    let server = server().go();
+    let page = Page::join(&server, "ana");
+    let [mut flooder, mut reader] = server.join_many();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        // However this ends, or the flood would never.
+        let _stop = OnDrop(|| is_over.store(true, SeqCst));
+        scope.spawn(|| {
+            let lines = "all work and no play\n".repeat(100);
+            while !is_over.load(SeqCst) {
+                flooder.send(&lines);
+            }
+        });
+        page.until_shown("all work and no play");
+        page.browser.run(
+            "window.spent = window.times = 0;
+            window.since = performance.now();
+            const ours = flush;
+            flush = () => { const start = performance.now(); ours(); spent += performance.now() - start; times += 1 };",
+            (),
+        );
+        for text in ["I can type", "and send"] {
+            page.say(text);
+            reader.lines_until(|line| line == format!("ana> {text}"));
+        }
+        page.browser.until("times >= 10");
+        let share = page.browser.eval("spent / (performance.now() - since)").as_f64().expect("a number");
+        assert!(share > 0.0 && share < 0.5, "showing lines takes {share} of the page's time");
+        page.browser.click("#disconnect");
+        page.until_state("Not connected: you left");
+    });
+}
+
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        self.0();
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn what_one_missed_is_told_where_it_is_missing() {
+    const SAID: usize = 20_000;
+    let server = server().flags(["--backlog", "64K"]).go();
+    let proxy = Proxy::to(&page_of(&server));
+    let page = Page::open(&proxy.page());
+    page.connect("ana");
+    let mut bob = neighbour(&server, "bob");
+    page.until_shown("is now bob");
+    proxy.pause(true);
+    let text = "~".repeat(500);
+    for start in (0..SAID).step_by(100) {
+        bob.send((start..start + 100).map(|index| format!("line {index} {text}\n")).collect::<String>());
+        bob.who();
+    }
+    proxy.pause(false);
+    page.until_shown(&format!("line {} ", SAID - 1));
+    let notices = page.notices();
+    let told = notices.iter().filter(|notice| notice.starts_with("You missed ")).collect::<Vec<_>>();
+    assert!(!told.is_empty(), "{notices:?}");
+    let missed: usize = told.iter().map(|notice| missed(&notice.replace("You", "* you")).expect("a number")).sum();
+    let gaps: usize = page.texts().windows(2).map(|two| index_of(&two[1]) - index_of(&two[0]) - 1).sum();
+    assert!(missed >= gaps && gaps > 0, "{missed} told, {gaps} missing in what is shown");
+    eventually("it has its own look", || !page.is_hidden(".missed"));
+}

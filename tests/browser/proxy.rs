@@ -1,0 +1,115 @@
+//! A network between the page and the server that does what networks do.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// Passes bytes on between whoever connects and a server, until it is told otherwise. What it is told holds for all
+/// connections of that moment, not for later ones.
+pub(crate) struct Proxy {
+    address: SocketAddr,
+    links: Arc<Mutex<Vec<Link>>>,
+    is_closed: Arc<AtomicBool>,
+}
+
+struct Link {
+    near: TcpStream,
+    far: TcpStream,
+    mood: Arc<Mood>,
+}
+
+#[derive(Default)]
+struct Mood {
+    /// What arrives is thrown away.
+    swallows: AtomicBool,
+    /// What comes from the server is left where it is.
+    is_paused: AtomicBool,
+    /// The end of one side is kept from the other.
+    holds: AtomicBool,
+}
+
+impl Proxy {
+    /// A way to the server whose page is at this address.
+    pub(crate) fn to(page: &str) -> Proxy {
+        let server = page.strip_prefix("http://").expect("an address").trim_end_matches('/').to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let links = Arc::new(Mutex::new(Vec::new()));
+        let is_closed = Arc::new(AtomicBool::new(false));
+        let (linked, closed) = (links.clone(), is_closed.clone());
+        thread::spawn(move || {
+            for near in listener.incoming().map_while(Result::ok).filter(|_| !closed.load(SeqCst)) {
+                let Ok(far) = TcpStream::connect(&server) else { continue };
+                linked.lock().expect("no panic").push(link(near, far));
+            }
+        });
+        Proxy { address, links, is_closed }
+    }
+
+    /// Where the page is, seen through it.
+    pub(crate) fn page(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    /// Breaks what is connected, on both sides.
+    pub(crate) fn cut(&self) {
+        for link in self.links.lock().expect("no panic").drain(..) {
+            let _ = (link.near.shutdown(Shutdown::Both), link.far.shutdown(Shutdown::Both));
+        }
+    }
+
+    /// Breaks what is connected, but the server does not hear of it.
+    pub(crate) fn cut_near(&self) {
+        for link in &*self.links.lock().expect("no panic") {
+            link.mood.holds.store(true, SeqCst);
+            let _ = link.near.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Whoever comes is sent away.
+    pub(crate) fn close(&self, is_closed: bool) {
+        self.is_closed.store(is_closed, SeqCst);
+    }
+
+    /// Nothing arrives any more, on either side, and no side is told.
+    pub(crate) fn swallow(&self) {
+        self.links.lock().expect("no panic").iter().for_each(|link| link.mood.swallows.store(true, SeqCst));
+    }
+
+    /// Nothing is taken from the server for now.
+    pub(crate) fn pause(&self, is_paused: bool) {
+        self.links.lock().expect("no panic").iter().for_each(|link| link.mood.is_paused.store(is_paused, SeqCst));
+    }
+}
+
+fn link(near: TcpStream, far: TcpStream) -> Link {
+    let mood = Arc::new(Mood::default());
+    let clone = |stream: &TcpStream| stream.try_clone().expect("a descriptor");
+    for (from, to, is_down) in [(clone(&near), clone(&far), false), (clone(&far), clone(&near), true)] {
+        let mood = mood.clone();
+        thread::spawn(move || pass_on(from, to, &mood, is_down));
+    }
+    Link { near, far, mood }
+}
+
+fn pass_on(mut from: TcpStream, mut to: TcpStream, mood: &Mood, is_down: bool) {
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        while is_down && mood.is_paused.load(SeqCst) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let len = from.read(&mut buffer).unwrap_or(0);
+        if mood.swallows.load(SeqCst) && len > 0 {
+            continue;
+        }
+        if len == 0 || to.write_all(&buffer[..len]).is_err() {
+            break;
+        }
+    }
+    if !mood.holds.load(SeqCst) {
+        let _ = to.shutdown(Shutdown::Write);
+    }
+}

@@ -1,0 +1,251 @@
+//! A real browser for the tests of the page: Chromium, driven through ChromeDriver by the W3C WebDriver protocol.
+//!
+//! Needed are the programs `chromedriver` and `chromium` (Debian's packages are named alike); `tests/browser/run` sees
+//! to that.
+
+// It is made to be shared, as its neighbours are.
+#![allow(unreachable_pub)]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use data_encoding::BASE64;
+use serde_json::{Value, json};
+
+use crate::support::eventually;
+
+/// How long one command of the browser may take: an audit of a full page takes seconds on a busy machine.
+const COMMAND_DEADLINE: Duration = Duration::from_secs(60);
+
+/// What the driver says once it takes commands.
+const STARTED: &str = "started successfully on port ";
+
+/// By which name an element goes in the protocol.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// What the browser complains of when a server is away: the page cannot keep it from saying so.
+const AWAY: &str = "WebSocket connection to ";
+
+/// One browser with one window; it goes when dropped.
+pub struct Browser {
+    driver: Child,
+    agent: ureq::Agent,
+    /// The address of the session, by which every command begins.
+    session: String,
+}
+
+/// Keys that have no character.
+pub mod key {
+    pub const ENTER: char = '\u{e007}';
+    pub const ESCAPE: char = '\u{e00c}';
+    pub const PAGE_UP: char = '\u{e00e}';
+    pub const SHIFT: char = '\u{e008}';
+    pub const TAB: char = '\u{e004}';
+    pub const UP: char = '\u{e013}';
+}
+
+/// A window's size, and whether it is that of a phone: with touch, and laid out as phones do.
+#[derive(Clone, Copy, Debug)]
+pub struct Screen {
+    pub name: &'static str,
+    pub width: u32,
+    pub height: u32,
+    pub is_phone: bool,
+}
+
+pub const DESK: Screen = Screen { name: "desk", width: 1000, height: 700, is_phone: false };
+pub const PHONE: Screen = Screen { name: "phone", width: 360, height: 640, is_phone: true };
+
+impl Browser {
+    /// Starts one, with a light scheme and a desk's screen.
+    #[track_caller]
+    pub fn start() -> Browser {
+        let (driver, port) = start_driver();
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(COMMAND_DEADLINE))
+            .http_status_as_error(false)
+            .proxy(None)
+            .build();
+        let mut browser =
+            Browser { driver, agent: config.new_agent(), session: format!("http://127.0.0.1:{port}/session") };
+        // Root has no sandbox, and the shared memory of a container is small.
+        let arguments = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--lang=en", "--disable-gpu"];
+        let session = browser.post(
+            "",
+            &json!({"capabilities": {"alwaysMatch": {
+                "browserName": "chrome",
+                "goog:loggingPrefs": {"browser": "ALL"},
+                "goog:chromeOptions": {"args": arguments},
+            }}}),
+        );
+        browser.session =
+            format!("{}/{}", browser.session, session["sessionId"].as_str().expect("a session has an id"));
+        browser.screen(DESK);
+        browser.prefer(&[("prefers-color-scheme", "light")]);
+        browser
+    }
+
+    pub fn go(&self, url: &str) {
+        self.post("url", &json!({ "url": url }));
+    }
+
+    /// Runs statements of JavaScript in every page that is opened from now on, before anything of its own.
+    pub fn before_every_page(&self, script: &str) {
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": script }));
+    }
+
+    pub fn reload(&self) {
+        self.post("refresh", &json!({}));
+    }
+
+    /// The value of an expression of JavaScript.
+    #[track_caller]
+    pub fn eval(&self, expression: &str) -> Value {
+        self.post("execute/sync", &json!({"script": format!("return ({expression});"), "args": []}))
+    }
+
+    /// Runs statements of JavaScript, in which `arguments[0]` is `argument`, and returns what they return. A promise is
+    /// waited for.
+    #[track_caller]
+    pub fn run(&self, script: &str, argument: impl Into<Value>) -> Value {
+        self.post("execute/sync", &json!({"script": script, "args": [argument.into()]}))
+    }
+
+    /// Waits until an expression of JavaScript is true.
+    #[track_caller]
+    pub fn until(&self, expression: &str) {
+        eventually(expression, || self.eval(expression) == json!(true));
+    }
+
+    /// The text that is seen of the first element that a selector finds.
+    #[track_caller]
+    pub fn text(&self, css: &str) -> String {
+        let text = self.run("return document.querySelector(arguments[0]).innerText", css);
+        text.as_str().expect("an element has a text").to_owned()
+    }
+
+    /// Clicks as a person would: it must be in view, and nothing may lie on it.
+    #[track_caller]
+    pub fn click(&self, css: &str) {
+        self.post(&format!("element/{}/click", self.element(css)), &json!({}));
+    }
+
+    /// Types into an element, from where its text ends.
+    #[track_caller]
+    pub fn type_into(&self, css: &str, text: &str) {
+        self.post(&format!("element/{}/value", self.element(css)), &json!({ "text": text }));
+    }
+
+    #[track_caller]
+    pub fn clear(&self, css: &str) {
+        self.post(&format!("element/{}/clear", self.element(css)), &json!({}));
+    }
+
+    /// Presses keys one after another, wherever the focus is; those before the last are held down if they are shifts.
+    #[track_caller]
+    pub fn press(&self, keys: &[char]) {
+        let down = keys.iter().map(|key| json!({"type": "keyDown", "value": key}));
+        let up = keys.iter().rev().map(|key| json!({"type": "keyUp", "value": key}));
+        let actions: Vec<Value> = down.chain(up).collect();
+        self.post("actions", &json!({"actions": [{"type": "key", "id": "keyboard", "actions": actions}]}));
+    }
+
+    pub fn screen(&self, screen: Screen) {
+        let Screen { width, height, is_phone, .. } = screen;
+        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone});
+        self.devtools("Emulation.setDeviceMetricsOverride", &metrics);
+        self.devtools("Emulation.setTouchEmulationEnabled", &json!({"enabled": is_phone, "maxTouchPoints": 5}));
+    }
+
+    /// What the person prefers, in the words of media queries.
+    pub fn prefer(&self, features: &[(&str, &str)]) {
+        let features: Vec<Value> = features.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+        self.devtools("Emulation.setEmulatedMedia", &json!({ "features": features }));
+    }
+
+    /// Puts the window away, or back.
+    pub fn minimise(&self, is_away: bool) {
+        let window = self.devtools("Browser.getWindowForTarget", &json!({}))["windowId"].take();
+        let bounds = json!({"windowState": if is_away { "minimized" } else { "normal" }});
+        self.devtools("Browser.setWindowBounds", &json!({"windowId": window, "bounds": bounds}));
+    }
+
+    /// Writes what is seen to a PNG file.
+    pub fn screenshot(&self, path: &Path) {
+        let picture = self.get("screenshot");
+        let picture = BASE64.decode(picture.as_str().expect("base64").as_bytes()).expect("base64");
+        std::fs::create_dir_all(path.parent().expect("a file lies in a folder")).expect("a folder for pictures");
+        std::fs::write(path, picture).expect("a picture can be written");
+    }
+
+    /// What the browser has complained of since it was last asked: errors of scripts, violations of the policy and
+    /// whatever else goes to the console; but not that a server was away.
+    pub fn complaints(&self) -> Vec<String> {
+        let log = self.post("se/log", &json!({"type": "browser"}));
+        let messages = log.as_array().expect("a list").iter();
+        let messages = messages.map(|entry| entry["message"].as_str().expect("a text").to_owned());
+        messages.filter(|message| !message.contains(AWAY)).collect()
+    }
+
+    fn element(&self, css: &str) -> String {
+        let found = self.post("element", &json!({"using": "css selector", "value": css}));
+        found[ELEMENT].as_str().expect("an element has an id").to_owned()
+    }
+
+    fn devtools(&self, command: &str, parameters: &Value) -> Value {
+        self.post("goog/cdp/execute", &json!({"cmd": command, "params": parameters}))
+    }
+
+    #[track_caller]
+    fn get(&self, path: &str) -> Value {
+        let response = self.agent.get(self.url(path)).call();
+        value_of(path, response)
+    }
+
+    #[track_caller]
+    fn post(&self, path: &str, body: &Value) -> Value {
+        let response = self.agent.post(self.url(path)).content_type("application/json").send(body.to_string());
+        value_of(path, response)
+    }
+
+    fn url(&self, path: &str) -> String {
+        if path.is_empty() { self.session.clone() } else { format!("{}/{path}", self.session) }
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // The browser is the driver's child, and would outlive it.
+        let _ = self.agent.delete(&self.session).call();
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+/// Starts the driver on a port of its choice.
+#[track_caller]
+fn start_driver() -> (Child, u16) {
+    let mut driver = Command::new("chromedriver")
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| panic!("no chromedriver: {error}; tests/browser/run installs it"));
+    let mut said = BufReader::new(driver.stdout.take().expect("stdout is a pipe")).lines();
+    let port = said.find_map(|line| {
+        let line = line.expect("the driver says that it started");
+        line.split_once(STARTED)?.1.trim_end_matches('.').parse().ok()
+    });
+    (driver, port.expect("the driver says on which port it started"))
+}
+
+#[track_caller]
+fn value_of(path: &str, response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Value {
+    let mut response = response.unwrap_or_else(|error| panic!("{path}: {error}"));
+    let body = response.body_mut().read_to_string().expect("the driver answers in text");
+    let mut body: Value = serde_json::from_str(&body).expect("the driver answers in JSON");
+    assert!(response.status().is_success(), "{path}: {}", body["value"]["message"]);
+    body["value"].take()
+}
