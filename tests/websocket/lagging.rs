@@ -1,10 +1,10 @@
 //! Browsers that do not read, or not enough: nobody is held up by them, they are told what they missed, and no frame is
 //! ever torn, wherever the writing stopped.
 
-use crate::support::web::WebServer;
 use crate::support::web::browser::{Browser, Event};
 use crate::support::web::frame::Frame;
-use crate::support::{Client, Follower, ask, converse, eventually, numbered, say_numbered};
+use crate::support::web::{WebServer, Wire, handshake, head};
+use crate::support::{Client, Follower, ask, converse, eventually, missed, numbered, say_numbered};
 
 /// So many numbered lines are much more than the kernel and a small tape hold together.
 const MANY: usize = 10_000;
@@ -196,4 +196,98 @@ fn memory_is_bounded_however_many_browsers_do_not_read() {
     assert!(grown < (1 << 20) + 50 * (16 << 10) + (2 << 20), "{grown} bytes");
     drop(mutes);
     eventually("they are gone", || a.present() == 2);
+}
+
+#[test]
+fn however_a_browser_that_lags_comes_to_its_end_no_frame_is_torn() {
+    let server = WebServer::quiet(&[]);
+    let [mut a, mut b]: [Client; 2] = server.join_many();
+    let unmasked = Frame::text("unmasked").unmasked();
+    // What it does, what it is closed with, and whether it is owed all that was said before.
+    for (last, code, is_owed_all) in [
+        (Frame::text("FIN"), Some(1000), true),
+        (Frame::close(Some(1001)), Some(1001), false),
+        (Frame::close(None), None, false),
+        (unmasked, Some(1002), false),
+        (Frame::new(2, "binary"), Some(1003), false),
+    ] {
+        let mut mute = server.browser_narrow();
+        let count = 5_000;
+        say_numbered(&mut a, &mut b, 0, count);
+        mute.send(&last);
+        eventually("it has left", || b.present() == 2);
+        let mut heard = Follower::new(&a, 0);
+        let given = loop {
+            match mute.next() {
+                Event::Line(line) if line == "FIN" => assert!(is_owed_all),
+                Event::Line(line) => heard.take(&line),
+                Event::Close(given, _) => break given,
+                event => panic!("{event:?}"),
+            }
+        };
+        assert_eq!(given, code);
+        assert_eq!(mute.next(), Event::End);
+        assert_eq!((heard.missed, heard.due() == count), (0, is_owed_all), "{} of {count}", heard.due());
+    }
+    converse(&mut a, &mut b, 10);
+}
+
+#[test]
+fn lines_that_are_longer_than_a_frame_should_be_are_whole_to_one_who_reads_slowly() {
+    let server = WebServer::quiet(&["--max-line", "100K", "--backlog", "1M"]);
+    let [mut a, mut b]: [Client; 2] = server.join_many();
+    let mut slow = server.browser_narrow();
+    let line = |number: usize| format!("{number} {}", "x".repeat(number * 7919 % 100_000));
+    let count = 200;
+    let mut due = 0;
+    for number in 0..count {
+        a.send_line(line(number));
+        b.expect(a.says(line(number)));
+        if number % 10 == 0 {
+            slow.say("/nick");
+            // One line of what there is: often the rest of it is still on its way.
+            let came = slow.line();
+            due = follow_long(&a, &came, due, line);
+        }
+    }
+    while due < count {
+        let came = slow.line();
+        due = follow_long(&a, &came, due, line);
+    }
+}
+
+/// The number of the line that is due after this one.
+#[track_caller]
+fn follow_long(talker: &Client, came: &str, due: usize, line: impl Fn(usize) -> String) -> usize {
+    if let Some(missed) = missed(came) {
+        due + missed
+    } else if came.starts_with("* ") {
+        due
+    } else {
+        assert!(came == talker.says(line(due)), "line {due} is another one, of {} bytes", came.len());
+        due + 1
+    }
+}
+
+#[test]
+fn what_was_asked_for_comes_before_what_is_said_however_slowly_it_is_taken() {
+    let server = WebServer::quiet(&[]);
+    let [mut a, mut b]: [Client; 2] = server.join_many();
+    let mut wire = Wire::connect_narrow(server.page());
+    let page = head(&["GET / HTTP/1.1", &server.host_field()]).repeat(5);
+    let said = [Frame::text("here I am").encode(), Frame::ping("early").encode()].concat();
+    wire.send([page, handshake(server.page(), &[]), said].concat());
+    // It is in when it has taken most of what it asked for.
+    for _ in 0..5 {
+        assert_eq!(wire.response().status, 200);
+    }
+    b.lines_until(|line| line.ends_with("> here I am"));
+    say_numbered(&mut a, &mut b, 0, 1_000);
+    wire.response().assert_switches(0);
+    let mut browser = Browser::over(wire);
+    browser.greeted();
+    browser.expect_pong("early");
+    let mut heard = Follower::new(&a, 0);
+    follow(&mut heard, &mut browser, 1_000);
+    assert_eq!(heard.missed, 0);
 }
