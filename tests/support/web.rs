@@ -148,6 +148,8 @@ pub struct Wire {
     stream: TcpStream,
     received: Vec<u8>,
     taken: usize,
+    /// Whether the server has said of an answer that it is the last one.
+    is_over: bool,
 }
 
 impl Wire {
@@ -179,7 +181,7 @@ impl Wire {
         stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
         stream.set_write_timeout(Some(DEADLINE)).expect("a deadline");
         stream.set_nodelay(true).expect("no delay");
-        Wire { stream, received: Vec::new(), taken: 0 }
+        Wire { stream, received: Vec::new(), taken: 0, is_over: false }
     }
 
     pub fn stream(&self) -> &TcpStream {
@@ -236,7 +238,10 @@ impl Wire {
         loop {
             let unread = &self.received[self.taken..];
             if let Some(end) = unread.windows(END.len()).position(|window| window == END) {
-                return Response::of(&self.take(end + END.len()));
+                let response = Response::of(&self.take(end + END.len()));
+                assert!(!self.is_over, "behind the last answer came {response:?}");
+                self.is_over = response.is_last();
+                return response;
             }
             assert_ne!(self.read_some(), 0, "the end came in an answer: {:?}", self.unread_lossy());
         }
