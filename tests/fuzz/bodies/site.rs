@@ -10,7 +10,7 @@ use pollchat::server::web::site::{Answer, Next, Site, refuse};
 use pollchat::server::web::visit::{Progress, Visit};
 
 /// The first byte is the size of the pieces; the rest is what a visitor sends.
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let Some((&size, bytes)) = data.split_first() else { return };
     let site = Site::new(Gate::default(), &[SocketAddr::from(([127, 0, 0, 1], 8080))]);
     let whole = visit(&site, bytes, 1 << 20);

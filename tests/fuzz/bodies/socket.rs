@@ -6,7 +6,7 @@ use std::time::Instant;
 use pollchat::server::web::socket::{End, WebSocket};
 
 /// The first byte is the size of the pieces; the rest is what a browser sends.
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let Some((&size, bytes)) = data.split_first() else { return };
     let whole = take_in(bytes, bytes.len().max(1));
     let pieces = take_in(bytes, usize::from(size).max(1));
