@@ -141,18 +141,19 @@ pub struct Connection<S> {
     busy: Option<Box<Busy>>,
 }
 
-/// What only a connection has with which something is going on.
+/// What only a connection has with which something is going on, or which is a browser's: that has it while it is idle, too. So
+/// what an idle one does not need is boxed.
 #[derive(Debug, Default)]
 struct Busy {
     framing: Framing,
-    intake: Intake,
+    intake: Option<Box<Intake>>,
     /// What it alone is told, in whole lines or frames (but for the first, of which a part may have been written).
     private: Vec<u8>,
     /// How much of `private` is written.
     private_sent: usize,
-    leaving: Option<Leaving>,
+    leaving: Option<Box<Leaving>>,
     /// While it is waited for.
-    stall: Option<Stall>,
+    stall: Option<Box<Stall>>,
 }
 
 /// What falling off the tail of the tape cost one.
@@ -236,7 +237,7 @@ impl<S: Socket> Connection<S> {
 
     /// What was received and not heard yet, to be put back with [`put_intake`](Connection::put_intake).
     pub fn take_intake(&mut self) -> Intake {
-        self.busy.as_mut().map(|busy| std::mem::take(&mut busy.intake)).unwrap_or_default()
+        self.intake_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Keeps what was received and not heard yet.
@@ -244,18 +245,18 @@ impl<S: Socket> Connection<S> {
         if intake.tidy(now) {
             self.tidy(now);
         } else {
-            self.busy.get_or_insert_default().intake = intake;
+            **self.busy.get_or_insert_default().intake.get_or_insert_default() = intake;
         }
     }
 
     /// What was received and not heard yet, if anything was.
     pub fn intake_mut(&mut self) -> Option<&mut Intake> {
-        self.busy.as_mut().map(|busy| &mut busy.intake)
+        self.busy.as_mut()?.intake.as_deref_mut()
     }
 
     /// Whether its silence is listed under this deadline.
     pub fn is_listed(&self, deadline: Instant) -> bool {
-        self.busy.as_ref().is_some_and(|busy| busy.intake.listed == Some(deadline))
+        self.intake().is_some_and(|intake| intake.listed == Some(deadline))
     }
 
     /// Whether others may tell it `bytes` more, so that at most `bytes_max` wait for it.
@@ -272,15 +273,15 @@ impl<S: Socket> Connection<S> {
     pub fn leave(&mut self, stop: Position, farewell: Farewell, now: Instant) {
         self.phase = Phase::Leaving;
         let busy = self.busy.get_or_insert_default();
-        busy.leaving = Some(Leaving { stop, farewell, deadline: now + GRACE });
-        busy.intake = Intake::default();
+        busy.leaving = Some(Box::new(Leaving { stop, farewell, deadline: now + GRACE }));
+        busy.intake = None;
         busy.framing.end_input();
         self.release();
     }
 
     /// When it is given up, if it is leaving and takes nothing.
     pub fn deadline(&self) -> Option<Instant> {
-        self.busy.as_ref()?.leaving.map(|leaving| leaving.deadline)
+        self.leaving().map(|leaving| leaving.deadline)
     }
 
     /// The end of what it is owed of the tape.
@@ -288,8 +289,7 @@ impl<S: Socket> Connection<S> {
         if self.phase == Phase::Visiting {
             return self.reader.cursor();
         }
-        let leaving = self.busy.as_ref().and_then(|busy| busy.leaving);
-        leaving.map_or(tape.end(), |leaving| leaving.stop)
+        self.leaving().map_or(tape.end(), |leaving| leaving.stop)
     }
 
     /// How many bytes of the tape it is behind, if it is to lose nothing: one who lags anyway, or whom nothing can reach
@@ -339,7 +339,7 @@ impl<S: Socket> Connection<S> {
             return None;
         }
         let begun = Stall::begin(cursor, end, now, timeout);
-        *stall = Some(begun);
+        *stall = Some(Box::new(begun));
         Some(begun.listed())
     }
 
@@ -356,7 +356,7 @@ impl<S: Socket> Connection<S> {
 
     /// Whether it is listed under this deadline as one who is waited for.
     pub fn is_stall_listed(&self, deadline: Instant) -> bool {
-        let stall = self.busy.as_ref().and_then(|busy| busy.stall);
+        let stall = self.busy.as_ref().and_then(|busy| busy.stall.as_ref());
         stall.is_some_and(|stall| stall.listed() == deadline)
     }
 
@@ -368,7 +368,7 @@ impl<S: Socket> Connection<S> {
 
     /// When it may go on talking, if it talks faster than it may.
     pub fn next_line_at(&self, rate: Rate, now: Instant) -> Option<Instant> {
-        self.busy.as_ref()?.intake.bucket.next_at(rate, now)
+        self.intake()?.bucket.next_at(rate, now)
     }
 
     /// Whether it has to take something before more of it is heard.
@@ -397,6 +397,14 @@ impl<S: Socket> Connection<S> {
         is_withheld
     }
 
+    fn intake(&self) -> Option<&Intake> {
+        self.busy.as_ref()?.intake.as_deref()
+    }
+
+    fn leaving(&self) -> Option<&Leaving> {
+        self.busy.as_ref()?.leaving.as_deref()
+    }
+
     fn takes_output(&self) -> bool {
         matches!(self.output, Output::Writable | Output::Blocked | Output::Withheld)
     }
@@ -411,8 +419,11 @@ impl<S: Socket> Connection<S> {
 impl Busy {
     /// Whether nothing is kept that is still of account at `now`.
     fn tidy(&mut self, now: Instant) -> bool {
-        let is_plain = self.framing.is_plain() && self.leaving.is_none() && self.stall.is_none();
-        self.intake.tidy(now) && self.private.is_empty() && is_plain
+        if self.intake.as_mut().is_some_and(|intake| intake.tidy(now)) {
+            self.intake = None;
+        }
+        let is_quiet = self.intake.is_none() && self.leaving.is_none() && self.stall.is_none();
+        is_quiet && self.private.is_empty() && self.framing.is_plain()
     }
 }
 
@@ -457,6 +468,8 @@ mod tests {
         assert_eq!(size_of::<Reader>(), 24);
         // As in a release build: mio's socket is no larger than this one, but for a check in debug builds.
         assert_eq!(size_of::<Connection<std::net::TcpStream>>(), 56);
+        // What a browser has besides, beside its WebSocket.
+        assert_eq!(size_of::<Busy>(), 72);
     }
 
     #[test]

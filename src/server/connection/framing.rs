@@ -152,9 +152,9 @@ impl<S: Socket> Connection<S> {
 
     /// Says the last thing that it is told.
     pub(super) fn bid_farewell(&mut self) {
-        let Some(leaving) = self.busy.as_ref().and_then(|busy| busy.leaving) else { return };
+        let Some(farewell) = self.leaving().map(|leaving| leaving.farewell) else { return };
         let framing = self.busy.as_ref().map_or(&Framing::Lines, |busy| &busy.framing);
-        match (framing, leaving.farewell) {
+        match (framing, farewell) {
             (Framing::Http(_), _) | (Framing::Lines, Farewell::Close(_)) => {}
             (Framing::Lines, Farewell::Fin(_)) => self.tell(notice::FAREWELL),
             (Framing::WebSocket(_), Farewell::Fin(code)) => {

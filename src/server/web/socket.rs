@@ -80,10 +80,10 @@ impl WebSocket {
         if self.end.is_some() {
             return;
         }
-        let passed = self.walk.pass(bytes);
+        let (passed, breach) = self.walk.pass(bytes);
         let mut context = self.context.take().unwrap_or_else(|| Box::new(new_context()));
         let end = read(&mut context, &mut Feed { bytes: &bytes[..passed], answers }, lines);
-        self.end = end.or(self.walk.breach.map(End::Broken));
+        self.end = end.or(breach.map(End::Broken));
         if self.end.is_none() && !self.walk.is_at_rest() {
             self.context = Some(context);
         }
@@ -169,17 +169,16 @@ impl Write for Feed<'_> {
 /// begun, of which `tungstenite` says nothing before all of a frame is there.
 #[derive(Debug, Default)]
 struct Walk {
-    /// The code for a frame that can only be wrong, whatever is in it.
-    breach: Option<u16>,
     header: [u8; HEADER_BYTES_MAX],
-    header_len: usize,
+    header_len: u8,
     payload_left: u64,
     is_amid_message: bool,
 }
 
 impl Walk {
-    /// Returns how many of the bytes count: those behind the header of a frame that can only be wrong do not.
-    fn pass(&mut self, all: &[u8]) -> usize {
+    /// Returns how many of the bytes count: those behind the header of a frame that can only be wrong do not; and the code for
+    /// such a frame.
+    fn pass(&mut self, all: &[u8]) -> (usize, Option<u16>) {
         let mut bytes = all;
         while let [first, rest @ ..] = bytes {
             if self.payload_left > 0 {
@@ -188,17 +187,17 @@ impl Walk {
                 bytes = &bytes[passed..];
                 continue;
             }
-            self.header[self.header_len] = *first;
+            self.header[usize::from(self.header_len)] = *first;
             self.header_len += 1;
             bytes = rest;
-            match FrameHeader::parse(&mut Cursor::new(&self.header[..self.header_len])) {
-                Ok(None) if self.header_len < self.header.len() => {}
+            let header = &self.header[..usize::from(self.header_len)];
+            match FrameHeader::parse(&mut Cursor::new(header)) {
+                Ok(None) if header.len() < HEADER_BYTES_MAX => {}
                 Ok(Some((header, payload_left))) => {
                     self.header_len = 0;
                     self.payload_left = payload_left;
-                    self.breach = breach_of(&header, payload_left);
-                    if self.breach.is_some() {
-                        return all.len() - bytes.len();
+                    if let Some(breach) = breach_of(&header, payload_left) {
+                        return (all.len() - bytes.len(), Some(breach));
                     }
                     if let OpCode::Data(_) = header.opcode {
                         self.is_amid_message = !header.is_final;
@@ -208,11 +207,11 @@ impl Walk {
                 Ok(None) | Err(_) => {
                     self.header_len = 0;
                     self.is_amid_message = true;
-                    return all.len();
+                    return (all.len(), None);
                 }
             }
         }
-        all.len()
+        (all.len(), None)
     }
 
     fn is_at_rest(&self) -> bool {
@@ -324,7 +323,7 @@ mod tests {
         socket.take_in(rest, &mut lines, &mut answers, now);
         assert!(socket.context.is_none());
         assert_eq!(lines.len(), 60_001);
-        assert!(size_of::<WebSocket>() <= 80, "{}", size_of::<WebSocket>());
+        assert!(size_of::<WebSocket>() <= 56, "{}", size_of::<WebSocket>());
     }
 
     #[test]
