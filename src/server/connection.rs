@@ -417,6 +417,11 @@ impl<S: Socket> Connection<S> {
 }
 
 impl Busy {
+    /// Whether it is a browser's, and nothing else is going on.
+    fn is_idle_browser(&self) -> bool {
+        matches!(self.framing, Framing::WebSocket(_)) && self.private.is_empty() && self.intake.is_none()
+    }
+
     /// Whether nothing is kept that is still of account at `now`.
     fn tidy(&mut self, now: Instant) -> bool {
         if self.intake.as_mut().is_some_and(|intake| intake.tidy(now)) {

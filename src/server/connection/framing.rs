@@ -1,7 +1,7 @@
 //! What a connection's bytes are: lines, HTTP, or lines in the frames of a WebSocket. What only the latter two need is boxed,
 //! so that a plain client pays nothing for them.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
 use super::{Connection, Input, Phase, Socket};
@@ -168,6 +168,41 @@ impl<S: Socket> Connection<S> {
     fn close_frames(&mut self, code: Option<u16>) {
         if let Some(private) = self.private_mut() {
             put_close(private, code);
+        }
+    }
+
+    /// Writes what a browser is owed, at once, if that is nothing but what all are given. True if it took all; else there is
+    /// more to be seen to.
+    ///
+    /// This is [`write_frame`](Connection::write_frame) in the case that decides what a delivery costs.
+    pub(super) fn flush_plain_browser(&mut self, tape: &Tape, sent_bytes: &mut u64) -> bool {
+        let Some(busy) = self.busy.as_mut().filter(|busy| busy.is_idle_browser()) else { return false };
+        if !self.reader.is_plain() || !matches!(self.phase, Phase::Present(_)) {
+            return false;
+        }
+        let Some(lines) = self.reader.owed_in_one(tape, tape.end().offset) else { return false };
+        if lines.is_empty() {
+            return true;
+        }
+        if lines.len() as u64 > FRAME_BYTES_MAX {
+            return false;
+        }
+        let header = Header::of_text(lines.len());
+        let frame = [header.as_slice(), lines];
+        match self.stream.write_vectored(&frame.map(IoSlice::new)) {
+            Ok(bytes) => {
+                *sent_bytes += bytes as u64;
+                self.reader.reach(tape.end());
+                let is_whole = bytes == header.as_slice().len() + lines.len();
+                if !is_whole {
+                    busy.private = frame.concat().split_off(bytes);
+                }
+                is_whole
+            }
+            Err(error) => {
+                self.on_write_error(&error);
+                false
+            }
         }
     }
 

@@ -24,6 +24,9 @@ impl<S: Socket> Connection<S> {
         if self.output == Output::Writable && self.is_plain() && self.flush_plain(tape, sent_bytes) {
             return Need::Nothing;
         }
+        if self.output == Output::Writable && self.flush_plain_browser(tape, sent_bytes) {
+            return Need::Nothing;
+        }
         if self.output == Output::Writable {
             *sent_bytes += self.flush(tape, now) as u64;
         }
@@ -180,7 +183,7 @@ impl<S: Socket> Connection<S> {
     }
 
     /// Takes note of what a write said that wrote nothing. The kernel may say it only once.
-    fn on_write_error(&mut self, error: &io::Error) {
+    pub(super) fn on_write_error(&mut self, error: &io::Error) {
         match error.kind() {
             io::ErrorKind::Interrupted => {}
             io::ErrorKind::WouldBlock => self.output = Output::Blocked,
