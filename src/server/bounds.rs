@@ -8,11 +8,18 @@ use crate::relay::name::NAME_CHARS_MAX;
 use crate::relay::reader::HOLES_MAX;
 use crate::relay::room::WHO_ROWS_MAX;
 use crate::relay::tape::Span;
+use crate::server::web::site::ANSWER_BYTES_MAX;
+use crate::server::web::socket::{MESSAGE_BYTES_MAX, READ_BUFFER_BYTES};
+use crate::server::web::visit::HEAD_BYTES_MAX;
 
 /// What an idle client costs: its connection, its seat and its place in the order of seats.
 const IDLE_BYTES: usize = 128;
 
-/// What else one costs with which something is going on, beside what it holds: two boxes, a chosen name, its places on
+/// What an idle browser costs: besides, what its bytes are, and when it is to be looked after; and what coming in through the
+/// page's door left between these.
+const IDLE_BROWSER_BYTES: usize = 512;
+
+/// What else one costs with which something is going on, beside what it holds: its boxes, a chosen name, its places on
 /// the lists and among the deadlines; its rate, the patience with it, and the count of those from its address, where these
 /// are asked for.
 const BOOKKEEPING_BYTES: usize = 2 * 1024;
@@ -53,6 +60,25 @@ pub struct Bounds {
     pub receive_buffer: usize,
     /// What the server takes without any client.
     pub shared: usize,
+    /// What is different for browsers, and for visitors, if there is a page.
+    pub page: Option<PageBounds>,
+}
+
+/// The most that a browser can make the server hold, where that is more than for others, and a visitor of the page; in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageBounds {
+    /// A browser that says nothing and has read all.
+    pub idle: usize,
+    /// The beginning of a message, and the frame that is to go on with it.
+    pub message: usize,
+    /// The lines of what was read of it when a budget was spent.
+    pub parked: usize,
+    /// What it is told in private and does not take: the answers to its pings are, too.
+    pub private: usize,
+    /// The beginning of a visitor's request.
+    pub request: usize,
+    /// What a visitor is answered and does not take.
+    pub answers: usize,
 }
 
 impl Bounds {
@@ -77,16 +103,44 @@ impl Bounds {
             receive_buffer: 2 * RECEIVE_BUFFER_BYTES + SEGMENT_BYTES,
             // A checkpoint for some of its bytes, and the scratch buffers, are little beside the program.
             shared: config.backlog_bytes + config.backlog_bytes / 128 + PROGRAM_BYTES,
+            page: (!config.web.is_empty()).then(|| PageBounds::of(config, waiting)),
         }
     }
 
-    /// One client, in the server's own memory.
+    /// One client, in the server's own memory: where there is a page, that may be a browser.
     pub fn client(&self) -> usize {
-        self.idle + self.bookkeeping + self.fragment + self.parked + self.private + self.holes
+        let of_lines = self.idle + self.fragment + self.parked + self.private;
+        let of_frames = self.page.map_or(0, |page| page.idle + page.message + page.parked + page.private);
+        self.bookkeeping + self.holes + of_lines.max(of_frames)
     }
 
-    /// All there is with so many clients, in the server's own memory.
-    pub fn all(&self, clients: usize) -> usize {
-        self.shared.saturating_add(clients.saturating_mul(self.client()))
+    /// One visitor of the page, in the server's own memory.
+    pub fn visitor(&self) -> usize {
+        self.page.map_or(0, |page| page.idle + self.bookkeeping + page.request + page.answers)
+    }
+
+    /// All there is with so many clients and visitors, in the server's own memory.
+    pub fn all(&self, clients: usize, visitors: usize) -> usize {
+        let (clients, visitors) = (clients.saturating_mul(self.client()), visitors.saturating_mul(self.visitor()));
+        self.shared.saturating_add(clients).saturating_add(visitors)
+    }
+}
+
+impl PageBounds {
+    /// Those of a server that is set like this, of which a client may have let so much wait that it is told in private.
+    fn of(config: &Config, waiting: usize) -> PageBounds {
+        let private_bytes_max = config.private_bytes_max();
+        PageBounds {
+            idle: IDLE_BROWSER_BYTES,
+            // The buffer for frames is doubled once if one frame lies behind the rest of another.
+            message: MESSAGE_BYTES_MAX + 2 * (MESSAGE_BYTES_MAX + READ_BUFFER_BYTES),
+            // One message may have waited for its end.
+            parked: SCRATCH_BYTES + MESSAGE_BYTES_MAX,
+            // Pings are answered as they are read, and none by more than it has itself.
+            private: 2 * waiting.max(private_bytes_max + SCRATCH_BYTES),
+            request: HEAD_BYTES_MAX,
+            // The same way, a visitor is answered once more as long as it has taken enough.
+            answers: 2 * (private_bytes_max + ANSWER_BYTES_MAX),
+        }
     }
 }

@@ -119,13 +119,7 @@ impl Server {
             hub.open_console(Stream::Console(Console::open(poll.registry(), CONSOLE)?), Instant::now());
         }
         info!("at most {} clients (open-file limit {open_files})", seats.clients_max);
-        let bounds = Bounds::of(config);
-        info!(
-            "at most {} MiB of memory: {} MiB, and {} KiB for each client that does its worst",
-            bounds.all(seats.clients_max).div_ceil(1 << 20),
-            bounds.shared.div_ceil(1 << 20),
-            bounds.client().div_ceil(1 << 10)
-        );
+        log_bounds(config, seats);
         if seats.clients_max.saturating_add(seats.visitors_max) >= open_files {
             warn!("there are not enough descriptors for {} clients: some will have to wait", seats.clients_max);
         }
@@ -249,6 +243,23 @@ impl Server {
         self.listeners.clear();
         self.hub.shut_down(now);
     }
+}
+
+/// What memory it may come to, at worst.
+fn log_bounds(config: &Config, seats: Seats) {
+    let bounds = Bounds::of(config);
+    let (all, shared) = (bounds.all(seats.clients_max, seats.visitors_max), bounds.shared);
+    let (client, visitor) = (bounds.client().div_ceil(1 << 10), bounds.visitor().div_ceil(1 << 10));
+    let visitors = if bounds.page.is_none() {
+        String::new()
+    } else {
+        format!(", and {visitor} KiB for each of {} visitors of the page", seats.visitors_max)
+    };
+    info!(
+        "at most {} MiB of memory: {} MiB, and {client} KiB for each client that does its worst{visitors}",
+        all.div_ceil(1 << 20),
+        shared.div_ceil(1 << 20),
+    );
 }
 
 fn addresses(listeners: &[Listener], port: Port) -> impl Iterator<Item = SocketAddr> {

@@ -188,6 +188,11 @@ impl Wire {
         &self.stream
     }
 
+    /// The connection alone, of which nothing was looked at.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).expect("the server takes what is sent in time");

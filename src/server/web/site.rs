@@ -13,6 +13,14 @@ use super::response::{self, Head, Status, in_words};
 /// The page: one file, with its style and its script.
 const PAGE: &str = include_str!("page.html");
 
+/// The longest answer, in bytes: the page, and what is said of it.
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// What the page's head may take of that, in bytes.
+const HEAD_BYTES: usize = 2 * 1024;
+
+const _: () = assert!(PAGE.len() + HEAD_BYTES <= ANSWER_BYTES_MAX, "the page is too long for what is reckoned with");
+
 /// Where its WebSocket is opened.
 const SOCKET_PATH: &str = "/ws";
 

@@ -16,7 +16,7 @@ use tungstenite::protocol::{Message, Role, WebSocketConfig, WebSocketContext};
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
 /// What is read at a time into the buffer that there is while a browser speaks, in bytes: most messages are shorter.
-const READ_BUFFER_BYTES: usize = 1_024;
+pub const READ_BUFFER_BYTES: usize = 1_024;
 
 /// The longest header of a frame, with its mask (RFC 6455, 5.2).
 const HEADER_BYTES_MAX: usize = 14;
