@@ -1,5 +1,5 @@
-//! Thousands of clients who say nothing: what it takes to accept them all, what they cost while they are idle, and how
-//! one line gets to all of them.
+//! Thousands of clients who say nothing, and a thousand browsers: what it takes to accept them all, what they cost while
+//! they are idle, and how one line gets to all of them.
 
 mod support;
 
@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use pollchat::server::config::PING_AFTER;
 
 use support::Error;
 use support::chart::{self, Series};
@@ -27,6 +28,8 @@ const STACKS: Figure = Figure::new("and kernel stack", Unit::Bytes);
 const THREADS: Figure = Figure::new("threads", Unit::Count);
 const IDLE_CPU: Figure = Figure::new("CPU in 1 s of silence", Unit::Nanoseconds);
 const WAKES: Figure = Figure::new("sleeps in 1 s", Unit::Count);
+const PINGS: Figure = Figure::new("signs of life in it", Unit::Count);
+const PING_CPU: Figure = Figure::new("CPU for one of them", Unit::Nanoseconds);
 const HEARD: Figure = Figure::new("heard by", Unit::Count);
 const FIRST: Figure = Figure::new("by the first after", Unit::Nanoseconds);
 const MIDDLE: Figure = Figure::new("by the middle one after", Unit::Nanoseconds);
@@ -34,6 +37,9 @@ const LAST: Figure = Figure::new("by the last after", Unit::Nanoseconds);
 
 /// How long nobody says anything.
 const SILENCE: Duration = Duration::from_secs(1);
+
+/// So many browsers there are. They are pinged by the server, and so are not quite idle.
+const BROWSERS: usize = 1_000;
 
 /// Measures what thousands of idle clients cost a relay
 #[derive(Parser)]
@@ -52,7 +58,7 @@ fn benchmark(flags: &Flags) -> Result<(), Error> {
     let mut sizes: Vec<usize> = if flags.quick { vec![100] } else { vec![1_000, 5_000, 15_000] };
     sizes.retain(|clients| *clients < clients_max);
     sizes.push(clients_max);
-    let mut subjects = vec![Subject::Pollchat, Subject::Threads];
+    let mut subjects = vec![Subject::Pollchat, Subject::Threads, Subject::Browsers];
     subjects.extend(flags.external());
 
     let mut ledger = Ledger::default();
@@ -61,7 +67,7 @@ fn benchmark(flags: &Flags) -> Result<(), Error> {
         for &clients in &sizes {
             for subject in &subjects {
                 bar.set_message(format!("{clients} clients: {}", subject.name()));
-                if clients <= subject.clients_max() {
+                if clients <= subject.clients_max() && (*subject != Subject::Browsers || clients == BROWSERS) {
                     measure(&mut ledger, clients, subject)
                         .map_err(|error| format!("{clients} clients: {}: {error}", subject.name()))?;
                 }
@@ -82,18 +88,21 @@ fn measure(ledger: &mut Ledger, clients: usize, subject: &Subject) -> Result<(),
     let relay = subject.start(clients, &[])?;
     let mut load = Load::new()?;
     let mut add = |figure, value: f64| ledger.add(&case(clients), subject.name(), figure, value);
-    // One who talks, so that what a first client alone costs is not counted.
+    // One who talks, and one of those who listen, if they are others: so that what the first one alone costs is not counted.
+    let firsts = if *subject == Subject::Browsers { 2 } else { 1 };
     load.connect(relay.address, 1, subject.greets())?;
+    load.connect(relay.entrance, firsts - 1, subject.greets())?;
+    let others = clients - firsts;
     let before = Cost::of(&relay)?;
     let drops = listen_drops()?;
-    let took = connect_all(&mut load, subject, &relay, clients - 1)?;
-    add(CONNECTS, (clients - 1) as f64 / took.as_secs_f64());
+    let took = connect_all(&mut load, subject, &relay, others)?;
+    add(CONNECTS, others as f64 / took.as_secs_f64());
     add(ALL_IN, took.as_nanos() as f64);
     add(DROPS, listen_drops()?.saturating_sub(drops) as f64);
 
     settle(&mut load, &relay)?;
     let after = Cost::of(&relay)?;
-    let each = |before: u64, after: u64| after.saturating_sub(before) as f64 / (clients - 1) as f64;
+    let each = |before: u64, after: u64| after.saturating_sub(before) as f64 / others as f64;
     add(MEMORY, each(before.resident_bytes, after.resident_bytes));
     let threads = threads(relay.pid)?;
     add(THREADS, threads as f64);
@@ -102,11 +111,14 @@ fn measure(ledger: &mut Ledger, clients: usize, subject: &Subject) -> Result<(),
         add(STACKS, each(before.kernel_stack_bytes, after.kernel_stack_bytes));
     }
 
-    let (cpu, slept) = (Cpu::of(relay.pid)?, sleeps(relay.pid)?);
-    thread::sleep(SILENCE);
-    add(WAKES, sleeps(relay.pid)?.saturating_sub(slept) as f64);
-    let cpu = Cpu::of(relay.pid)? - cpu;
-    add(IDLE_CPU, cpu.total.as_nanos() as f64 / SILENCE.as_secs_f64());
+    let silence = Silence::of(&mut load, subject, &relay)?;
+    let seconds = silence.lasted.as_secs_f64();
+    add(WAKES, silence.sleeps as f64 / seconds);
+    add(IDLE_CPU, silence.cpu.as_nanos() as f64 / seconds);
+    if *subject == Subject::Browsers {
+        add(PINGS, silence.pings as f64);
+        add(PING_CPU, silence.cpu.as_nanos() as f64 / silence.pings as f64);
+    }
 
     let heard = say_one_line(&mut load, subject, clients)?;
     add(HEARD, heard.after.len() as f64);
@@ -134,7 +146,7 @@ impl Cost {
 /// that does not greet, connected).
 fn connect_all(load: &mut Load, subject: &Subject, relay: &Running, clients: usize) -> Result<Duration, Error> {
     let start = Instant::now();
-    let all = load.begin_to_connect(relay.address, clients)?;
+    let all = load.begin_to_connect(relay.entrance, clients)?;
     let mut greeted = Greeted::new(all.clone());
     if let Subject::External(external) = subject {
         all.clone().for_each(|client| load.say(client, external.join.as_bytes()));
@@ -164,6 +176,35 @@ fn settle(load: &mut Load, relay: &Running) -> Result<(), Error> {
         cpu = now;
     }
     Ok(())
+}
+
+/// What a relay does while nobody says anything.
+struct Silence {
+    lasted: Duration,
+    cpu: Duration,
+    sleeps: u64,
+    pings: u64,
+}
+
+impl Silence {
+    /// Listens to it. Browsers are asked for a sign of life once in [`PING_AFTER`], and give it.
+    fn of(load: &mut Load, subject: &Subject, relay: &Running) -> Result<Silence, Error> {
+        let (pings, cpu, slept) = (load.pings, Cpu::of(relay.pid)?, sleeps(relay.pid)?);
+        let start = Instant::now();
+        if *subject == Subject::Browsers {
+            while let Some(left) = PING_AFTER.checked_sub(start.elapsed()) {
+                load.turn(&mut Deaf, Some(left))?;
+            }
+        } else {
+            thread::sleep(SILENCE);
+        }
+        Ok(Silence {
+            lasted: start.elapsed(),
+            sleeps: sleeps(relay.pid)?.saturating_sub(slept),
+            cpu: (Cpu::of(relay.pid)? - cpu).total,
+            pings: load.pings - pings,
+        })
+    }
 }
 
 /// When the others heard the line, in the order in which they did.
@@ -199,6 +240,7 @@ fn report(ledger: &Ledger, sizes: &[usize]) -> Result<(), Error> {
     let cases = ledger.cases();
     report.table("All connect at once", ledger, &cases, &[CONNECTS, ALL_IN, DROPS]);
     report.table("What they cost while nobody talks", ledger, &cases, &[MEMORY, STACKS, THREADS, IDLE_CPU, WAKES]);
+    report.table("How idle browsers show that they are there", ledger, &cases, &[PINGS, PING_CPU]);
     report.table("One line to all of them", ledger, &cases, &[HEARD, FIRST, MIDDLE, LAST]);
     for &clients in sizes.iter().filter(|clients| **clients > Subject::Threads.clients_max()) {
         report.say(&format!(
@@ -236,12 +278,15 @@ fn report(ledger: &Ledger, sizes: &[usize]) -> Result<(), Error> {
 }
 
 fn goals(ledger: &Ledger) -> Vec<Goal> {
-    let pollchat = Subject::Pollchat.name();
+    let [pollchat, browsers] = [Subject::Pollchat, Subject::Browsers];
+    let [pollchat, browsers] = [pollchat.name(), browsers.name()];
     // With fewer, what the first ones cost weighs more.
     let all = case(CLIENTS_MAX);
     let median = |figure| ledger.median(&all, pollchat, figure);
     let drops: Option<f64> = ledger.entry(&all, pollchat, DROPS).map(support::ledger::Entry::sum);
     let silence = ledger.entry(&all, pollchat, IDLE_CPU).map(support::ledger::Entry::worst);
+    let some = format!("{} idle browsers", Unit::Count.show(BROWSERS as f64));
+    let pinging = ledger.entry(&case(BROWSERS), browsers, IDLE_CPU).map(support::ledger::Entry::worst);
     vec![
         Goal {
             what: format!("{all}: resident memory a client"),
@@ -262,6 +307,18 @@ fn goals(ledger: &Ledger) -> Vec<Goal> {
             what: format!("{all}: CPU in a second of silence, in the worst round"),
             reach: "0",
             measured: silence.map(|cpu| (Unit::Nanoseconds.show(cpu), cpu == 0.0)),
+        },
+        Goal {
+            what: format!("{some}: resident memory each"),
+            reach: "≤ 512 B",
+            measured: ledger
+                .median(&case(BROWSERS), browsers, MEMORY)
+                .map(|bytes| (Unit::Bytes.show(bytes), bytes <= 512.0)),
+        },
+        Goal {
+            what: format!("{some}: CPU in a second, pings and all, in the worst round"),
+            reach: "≤ 1 ms",
+            measured: pinging.map(|cpu| (Unit::Nanoseconds.show(cpu), cpu <= 1e6)),
         },
     ]
 }

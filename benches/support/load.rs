@@ -14,6 +14,7 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Socket, Type};
 
 use super::Error;
+use super::browser::{self, Entrance, Speech};
 
 /// How long nothing may happen while something must.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -33,12 +34,15 @@ pub(crate) struct Load {
     /// Who had more to read than one read took.
     unread: VecDeque<usize>,
     scratch: Box<[u8]>,
+    /// Signs of life that browsers were asked for, and gave.
+    pub(crate) pings: u64,
 }
 
 struct Client {
     stream: TcpStream,
     state: State,
-    /// The beginning of a line whose end is still to come.
+    speech: Speech,
+    /// The beginning of a line, or a frame, whose end is still to come.
     fragment: Vec<u8>,
     /// What the relay has not taken yet.
     unsent: Vec<u8>,
@@ -75,28 +79,42 @@ impl Load {
             clients: Vec::new(),
             unread: VecDeque::new(),
             scratch: vec![0; READ_BYTES].into(),
+            pings: 0,
         })
     }
 
     /// Begins to connect `count` clients, all at once, and returns their numbers.
-    pub(crate) fn begin_to_connect(&mut self, address: SocketAddr, count: usize) -> io::Result<Range<usize>> {
+    pub(crate) fn begin_to_connect(&mut self, to: impl Into<Entrance>, count: usize) -> io::Result<Range<usize>> {
+        let to = to.into();
         let first = self.clients.len();
         for index in first..first + count {
-            let mut stream = connect(address, index)?;
+            let mut stream = connect(to.address, index)?;
             let interest = Interest::READABLE | Interest::WRITABLE;
             self.poll.registry().register(&mut stream, Token(index), interest)?;
-            self.clients.push(Client { stream, state: State::Connecting, fragment: Vec::new(), unsent: Vec::new() });
+            self.clients.push(Client {
+                stream,
+                state: State::Connecting,
+                speech: to.speech,
+                fragment: Vec::new(),
+                unsent: to.first_words(),
+            });
         }
         Ok(first..first + count)
     }
 
     /// Connects `count` clients one after another (so that they are accepted in this order), and waits until each is
     /// connected, and was greeted if `greets`.
-    pub(crate) fn connect(&mut self, address: SocketAddr, count: usize, greets: bool) -> Result<Range<usize>, Error> {
+    pub(crate) fn connect(
+        &mut self,
+        to: impl Into<Entrance>,
+        count: usize,
+        greets: bool,
+    ) -> Result<Range<usize>, Error> {
+        let to = to.into();
         let first = self.clients.len();
         let mut greeted = Greeted { all: first..first + count, who: vec![false; count], count: 0 };
         for _ in 0..count {
-            let one = self.begin_to_connect(address, 1)?;
+            let one = self.begin_to_connect(to, 1)?;
             self.wait_for(&mut greeted, |load, _| !load.is_connecting(one.start))?;
         }
         self.wait_for(&mut greeted, |_, greeted| !greets || greeted.count == count)?;
@@ -137,7 +155,10 @@ impl Load {
     /// Lets a client say something. What the relay does not take now goes later, in turns to come.
     pub(crate) fn say(&mut self, client: usize, bytes: &[u8]) {
         let client = &mut self.clients[client];
-        client.unsent.extend_from_slice(bytes);
+        match client.speech {
+            Speech::Lines => client.unsent.extend_from_slice(bytes),
+            Speech::Asking | Speech::Frames => browser::put_message(&mut client.unsent, bytes),
+        }
         client.send();
     }
 
@@ -214,12 +235,25 @@ impl Load {
                 if filled.len() == self.scratch.len() {
                     self.unread.push_back(index);
                 }
-                let end = memchr::memrchr(b'\n', filled).map_or(0, |newline| newline + 1);
+                let now = Instant::now();
+                let taken = if client.speech == Speech::Lines {
+                    let end = memchr::memrchr(b'\n', filled).map_or(0, |newline| newline + 1);
+                    if end > 0 {
+                        ear.on_lines(index, &filled[..end], now);
+                    }
+                    end
+                } else {
+                    let on_lines = |lines: &[u8]| ear.on_lines(index, lines, now);
+                    let taken = browser::take(&mut client.speech, filled, on_lines, &mut client.unsent);
+                    self.pings += taken.pings;
+                    client.send();
+                    if taken.is_over {
+                        client.state = State::Ended;
+                    }
+                    taken.bytes
+                };
                 client.fragment.clear();
-                client.fragment.extend_from_slice(&filled[end..]);
-                if end > 0 {
-                    ear.on_lines(index, &filled[..end], Instant::now());
-                }
+                client.fragment.extend_from_slice(&filled[taken..]);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => self.unread.push_back(index),

@@ -8,6 +8,7 @@
 #![allow(dead_code, reason = "every benchmark uses a part of this")]
 
 pub(crate) mod bare;
+pub(crate) mod browser;
 pub(crate) mod chart;
 pub(crate) mod churn;
 pub(crate) mod flags;

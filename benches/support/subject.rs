@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 
+use super::browser::Entrance;
 use super::process::max_map_count;
 use super::{Error, bare, threads};
 use pollchat::server::config::LISTEN_BACKLOG;
@@ -16,6 +17,8 @@ use pollchat::server::config::LISTEN_BACKLOG;
 pub(crate) enum Subject {
     /// `pollchat-server`, as `cargo bench` built it.
     Pollchat,
+    /// The same, where those who hear others are browsers.
+    Browsers,
     /// The [relay of the textbooks](super::threads).
     Threads,
     /// The [bare floor](super::bare).
@@ -43,6 +46,8 @@ pub(crate) struct External {
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
+    /// Where those come in who hear others.
+    pub(crate) entrance: Entrance,
     pub(crate) pid: u32,
     child: Option<Child>,
 }
@@ -59,6 +64,7 @@ impl Subject {
     pub(crate) fn name(&self) -> &str {
         match self {
             Subject::Pollchat => "pollchat",
+            Subject::Browsers => "pollchat, browsers",
             Subject::Threads => "thread per client",
             Subject::Bare => "bare `send` loop",
             Subject::External(external) => &external.name,
@@ -68,7 +74,7 @@ impl Subject {
     /// Whether a newcomer is told something as soon as it can hear others.
     pub(crate) fn greets(&self) -> bool {
         match self {
-            Subject::Pollchat | Subject::Threads => true,
+            Subject::Pollchat | Subject::Browsers | Subject::Threads => true,
             Subject::Bare => false,
             Subject::External(external) => !external.join.is_empty(),
         }
@@ -79,34 +85,49 @@ impl Subject {
         match self {
             // Each thread takes four mappings, and the program itself some.
             Subject::Threads => max_map_count().unwrap_or(usize::MAX).saturating_sub(1_000) / 4,
-            Subject::Pollchat | Subject::Bare | Subject::External(_) => usize::MAX,
+            Subject::Pollchat | Subject::Browsers | Subject::Bare | Subject::External(_) => usize::MAX,
         }
     }
 
     /// Starts it for so many clients; `flags` are for pollchat alone.
     pub(crate) fn start(&self, clients: usize, flags: &[&str]) -> Result<Running, Error> {
         let mut command = match self {
-            Subject::Pollchat => {
-                let mut command = Command::new(env!("CARGO_BIN_EXE_pollchat-server"));
-                command.args(["--listen", "127.0.0.1:0", "--log-level", "off"]).args(flags);
+            Subject::Pollchat => pollchat(flags),
+            Subject::Browsers => {
+                let mut command = pollchat(flags);
+                command.args(["--web", "127.0.0.1:0"]);
                 command
             }
             Subject::Threads => serving("threads", clients)?,
             Subject::Bare => serving("bare", clients)?,
             Subject::External(external) => {
-                return Ok(Running { address: external.address, pid: external.pid, child: None });
+                let address = external.address;
+                return Ok(Running { address, entrance: address.into(), pid: external.pid, child: None });
             }
         };
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let pid = child.id();
-        let mut line = String::new();
+        let mut said = String::new();
         if let Some(stdout) = child.stdout.take() {
-            BufReader::new(stdout).read_line(&mut line)?;
+            let mut stdout = BufReader::new(stdout);
+            for _ in 0..if *self == Subject::Browsers { 2 } else { 1 } {
+                stdout.read_line(&mut said)?;
+            }
         }
-        let running = |address| Running { address, pid, child: Some(child) };
-        let address = line.trim_end().strip_prefix("listening on ").and_then(|address| address.parse().ok());
-        address.map(running).ok_or_else(|| format!("{} did not start: it said {line:?}", self.name()).into())
+        let address = address_in(&said, "listening on ", "");
+        let entrance = match self {
+            Subject::Browsers => address_in(&said, "the page is at http://", "/").map(Entrance::of_page),
+            _ => address.map(Entrance::from),
+        };
+        let running = |(address, entrance)| Running { address, entrance, pid, child: Some(child) };
+        let said = || format!("{} did not start: it said {said:?}", self.name()).into();
+        address.zip(entrance).map(running).ok_or_else(said)
     }
+}
+
+/// The address between these words, in a line of what was said.
+fn address_in(said: &str, before: &str, behind: &str) -> Option<SocketAddr> {
+    said.lines().find_map(|line| line.strip_prefix(before)?.strip_suffix(behind)?.parse().ok())
 }
 
 impl Drop for Running {
@@ -117,6 +138,13 @@ impl Drop for Running {
             let _ = child.wait();
         }
     }
+}
+
+/// The server, which is to say nothing but where it listens.
+fn pollchat(flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pollchat-server"));
+    command.args(["--listen", "127.0.0.1:0", "--log-level", "off"]).args(flags);
+    command
 }
 
 /// This very program, as a subject.
