@@ -1,7 +1,7 @@
 //! Fan-out: what a relay pays to give each line of one to all the others, and how long that takes.
 //!
-//! One talker with so many lines under way at a time, and so many who hear it; and a crowd of 200 who all talk and all
-//! hear all the others. The load is a closed loop: a line is followed by the next one when all have heard it.
+//! One talker with so many lines under way at a time, and so many who hear it, also in browsers; and a crowd of 200 who
+//! all talk and all hear all the others. The load is a closed loop: a line is followed by the next one when all have heard it.
 
 mod support;
 
@@ -18,7 +18,7 @@ use support::load::{Greeted, Load};
 use support::process::{Cpu, own_cpu};
 use support::relayed::Follower;
 use support::report::{Goal, Report, no_line_is_lost, progress};
-use support::subject::Subject;
+use support::subject::{Running, Subject};
 
 const CPU: Figure = Figure::new("CPU a delivery", Unit::Nanoseconds);
 const USER: Figure = Figure::new("of it in user mode", Unit::Percent);
@@ -80,9 +80,11 @@ impl Case {
         self.receivers == 0
     }
 
-    /// A subscriber of Redis cannot talk, and the floor knows one talker only.
+    /// A subscriber of Redis cannot talk, and the floor knows one talker only. What browsers cost besides is the same
+    /// however many they are.
     fn is_for(&self, subject: &Subject) -> bool {
         match subject {
+            Subject::Browsers => self.is_crowd() || [100, 1_000].contains(&self.receivers),
             Subject::Bare => !self.is_crowd(),
             Subject::External(external) => !self.is_crowd() || external.join.is_empty(),
             Subject::Pollchat | Subject::Threads => true,
@@ -103,7 +105,7 @@ fn benchmark(flags: &Flags, only: &str) -> Result<(), Error> {
         receivers.flat_map(|receivers| [1, 64].map(|window| Case::one_to(receivers, window))).collect();
     cases.push(Case::crowd(if flags.quick { 50 } else { 200 }));
     cases.retain(|case| case.name.contains(only));
-    let mut subjects = vec![Subject::Pollchat, Subject::Bare, Subject::Threads];
+    let mut subjects = vec![Subject::Pollchat, Subject::Bare, Subject::Threads, Subject::Browsers];
     subjects.extend(flags.external());
     let duration = Duration::from_millis(if flags.quick { 200 } else { 1_500 });
 
@@ -130,7 +132,7 @@ fn measure(ledger: &mut Ledger, case: &Case, subject: &Subject, duration: Durati
     let clients = case.talkers + case.receivers;
     let relay = subject.start(clients, &[])?;
     let mut load = Load::new()?;
-    let say = gather(&mut load, case, subject, relay.address)?;
+    let say = gather(&mut load, case, subject, &relay)?;
     let mut follower = Follower::new(clients, case.talkers, case.window, case.is_crowd());
     talk(&mut load, &mut follower, case, &say, duration / 4)?;
     follower.start_counting();
@@ -161,13 +163,16 @@ fn measure(ledger: &mut Ledger, case: &Case, subject: &Subject, duration: Durati
 }
 
 /// Connects all, the talkers first. Returns what has to stand before each line.
-fn gather(load: &mut Load, case: &Case, subject: &Subject, address: std::net::SocketAddr) -> Result<Vec<u8>, Error> {
+fn gather(load: &mut Load, case: &Case, subject: &Subject, relay: &Running) -> Result<Vec<u8>, Error> {
     let Subject::External(external) = subject else {
-        load.connect(address, case.talkers + case.receivers, subject.greets())?;
+        // Who talks alone does so in lines, whatever those are who hear it.
+        let talkers = if case.is_crowd() { relay.entrance } else { relay.address.into() };
+        load.connect(talkers, case.talkers, subject.greets())?;
+        load.connect(relay.entrance, case.receivers, subject.greets())?;
         return Ok(Vec::new());
     };
-    load.connect(address, case.talkers, false)?;
-    let receivers = load.connect(address, case.receivers, false)?;
+    load.connect(relay.address, case.talkers, false)?;
+    let receivers = load.connect(relay.address, case.receivers, false)?;
     if external.join.is_empty() {
         // Nothing tells when a relay that does not greet has taken note of everyone.
         std::thread::sleep(Duration::from_millis(500));
@@ -224,7 +229,12 @@ fn report(ledger: &Ledger) -> Result<(), Error> {
     }
     charts(&report, ledger)?;
     report.finish(ledger)?;
-    no_line_is_lost(ledger.sum_of(Subject::Pollchat.name(), LOST))
+    no_line_is_lost(lost(ledger))
+}
+
+/// How many lines the server lost, whoever was to hear them.
+fn lost(ledger: &Ledger) -> f64 {
+    [Subject::Pollchat, Subject::Browsers].iter().map(|subject| ledger.sum_of(subject.name(), LOST)).sum()
 }
 
 fn is_bound_by_the_load(ledger: &Ledger, case: &str, subject: &str) -> bool {
@@ -241,7 +251,11 @@ fn goals(ledger: &Ledger) -> Vec<Goal> {
     let fraction = |case: &str, most: f64| {
         times(case, threads).map(|ratio| (format!("1/{:.0}", 1.0 / ratio), ratio <= 1.0 / most))
     };
-    let lost = ledger.sum_of(pollchat, LOST);
+    let to_browsers = |case: &str, most: f64| {
+        let ratio = ledger.ratio(case, Subject::Browsers.name(), pollchat, CPU);
+        ratio.map(|ratio| (format!("{ratio:.2}"), ratio <= most))
+    };
+    let lost = lost(ledger);
     vec![
         Goal {
             what: format!("{thousand}: CPU a delivery, as a multiple of the bare `send` loop's"),
@@ -272,6 +286,16 @@ fn goals(ledger: &Ledger) -> Vec<Goal> {
             measured: fraction(&crowd, 50.0),
         },
         Goal {
+            what: format!("{thousand}: CPU a delivery to browsers, as a multiple of that to others"),
+            reach: "≤ 1.25",
+            measured: to_browsers(&thousand, 1.25),
+        },
+        Goal {
+            what: format!("{hundred}: CPU a delivery to browsers, as a multiple of that to others"),
+            reach: "≤ 1.25",
+            measured: to_browsers(&hundred, 1.25),
+        },
+        Goal {
             what: "lines lost, in all cases together".to_owned(),
             reach: "0",
             measured: Some((Unit::Count.show(lost), lost == 0.0)),
@@ -283,7 +307,10 @@ fn charts(report: &Report, ledger: &Ledger) -> Result<(), Error> {
     let mut bars = Vec::new();
     let cases = [Case::one_to(1_000, 1), Case::one_to(100, 64), Case::one_to(1_000, 64), Case::crowd(200)];
     for (group, case) in cases.iter().filter(|case| !ledger.subjects(&case.name).is_empty()).enumerate() {
-        for (color, subject) in ledger.subjects(&case.name).into_iter().enumerate() {
+        // Browsers are given theirs by the same relay.
+        let mut subjects = ledger.subjects(&case.name);
+        subjects.retain(|subject| *subject != Subject::Browsers.name());
+        for (color, subject) in subjects.into_iter().enumerate() {
             if let Some(value) = ledger.median(&case.name, subject, CPU) {
                 // The floor takes no part in the crowd, and leaves its colour to nobody.
                 let color = if case.is_crowd() && color > 0 { color + 1 } else { color };
