@@ -1,9 +1,9 @@
 //! The pure parts on their own, in bytes a second: finding lines, cleaning them, putting them on the tape, and finding
-//! out what a reader is owed.
+//! out what a reader is owed; and turns of the hub over sockets that cost nothing.
 
 use std::cell::Cell;
 use std::hint::black_box;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
@@ -15,6 +15,9 @@ use pollchat::relay::tape::Tape;
 use pollchat::server::config::{Config, Port, Seats};
 use pollchat::server::connection::Socket;
 use pollchat::server::hub::{Hub, Readiness};
+use pollchat::server::web::gate::Gate;
+use pollchat::server::web::site::Site;
+use tungstenite::protocol::{Message, Role, WebSocketConfig, WebSocketContext};
 
 const FRAMING: Framing = Framing { line_bytes_max: 4_096, overlong: Overlong::Drop };
 
@@ -141,6 +144,10 @@ impl Write for NullSocket {
         Ok(black_box(bytes).len())
     }
 
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(black_box(slices).iter().map(|slice| slice.len()).sum())
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -156,29 +163,92 @@ impl Socket for NullSocket {
     }
 }
 
-/// What a delivery costs the server beside the system call: a turn of the hub in which one says a line to all others.
+/// What is said, and what everyone is given of it.
+const SAID: &[u8] = b"the quick brown fox jumps over the lazy\n";
+const GIVEN: &str = "client-1> the quick brown fox jumps over the lazy\n";
+
+/// What a browser asks for.
+const OPENING: &[u8] = b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// A hub without sockets, in which one talks and all others hear it.
+struct Stage {
+    hub: Hub<NullSocket>,
+    now: Instant,
+    talker: usize,
+    talks: Rc<Cell<&'static [u8]>>,
+}
+
+impl Stage {
+    fn new(receivers: usize, port: Port) -> Stage {
+        let now = Instant::now();
+        let seats = Seats { clients_max: receivers + 1, visitors_max: 1, leavers_max: 1, refusals_max: 1 };
+        let mut hub = Hub::new(&Config::default(), seats, now).unwrap_or_else(|error| panic!("{error}"));
+        if port == Port::Web {
+            hub.open_site(Site::new(Gate::default(), &[]));
+        }
+        let talks = Rc::new(Cell::new(&b""[..]));
+        let talker = hub.next_key();
+        hub.admit(NullSocket { incoming: Rc::clone(&talks) }, Port::Lines, now);
+        let mut stage = Stage { hub, now, talker, talks };
+        for _ in 0..receivers {
+            let (receiver, incoming) = (stage.hub.next_key(), Rc::new(Cell::new(OPENING)));
+            stage.hub.admit(NullSocket { incoming }, port, now);
+            if port == Port::Web {
+                stage.turn_of(receiver);
+            }
+        }
+        stage.say(b"hello\n");
+        assert!(stage.hub.report().contains(&format!("clients {} ", receivers + 1)), "{}", stage.hub.report());
+        stage
+    }
+
+    /// A turn in which one says a line to all others.
+    fn say(&mut self, line: &'static [u8]) {
+        self.talks.set(line);
+        self.turn_of(self.talker);
+    }
+
+    /// A turn in which there is something to be read of one.
+    fn turn_of(&mut self, key: usize) {
+        self.hub.on_ready(key, Readiness { readable: true, writable: false });
+        self.hub.react(self.now);
+        self.hub.settle(self.now);
+    }
+}
+
+/// What a delivery costs the server beside the system call: to those who hear lines, and to browsers, in frames.
 fn hub(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("hub");
-    for receivers in [100, 1_000, 10_000] {
-        let now = Instant::now();
-        let seats = Seats { clients_max: receivers + 1, visitors_max: 0, leavers_max: 1, refusals_max: 1 };
-        let mut hub = Hub::new(&Config::default(), seats, now).unwrap_or_else(|error| panic!("{error}"));
-        let incoming = Rc::new(Cell::new(&b""[..]));
-        let talker = hub.next_key();
-        hub.admit(NullSocket { incoming: Rc::clone(&incoming) }, Port::Lines, now);
-        for _ in 0..receivers {
-            hub.admit(NullSocket { incoming: Rc::default() }, Port::Lines, now);
-        }
-        let mut turn = |line| {
-            incoming.set(line);
-            hub.on_ready(talker, Readiness { readable: true, writable: false });
-            hub.react(now);
-            hub.settle(now);
-        };
-        turn(b"hello\n");
+    let all = [100, 1_000, 10_000].map(|receivers| (receivers, Port::Lines, ""));
+    let browsers = [100, 1_000].map(|receivers| (receivers, Port::Web, " browsers"));
+    for (receivers, port, kind) in all.into_iter().chain(browsers) {
+        let mut stage = Stage::new(receivers, port);
         group.throughput(Throughput::Elements(receivers as u64));
-        group.bench_function(format!("one line to {receivers}"), |bencher| {
-            bencher.iter(|| turn(b"the quick brown fox jumps over the lazy\n"));
+        group.bench_function(format!("one line to {receivers}{kind}"), |bencher| {
+            bencher.iter(|| stage.say(SAID));
+        });
+    }
+}
+
+/// The same for browsers, framed by the library: a context for each, which makes a frame of each line and writes it.
+fn library(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("tungstenite");
+    for receivers in [100, 1_000] {
+        // As small as may be, and nothing kept that could be written.
+        let config = WebSocketConfig::default().read_buffer_size(1_024).write_buffer_size(0);
+        let mut contexts: Vec<_> = (0..receivers).map(|_| WebSocketContext::new(Role::Server, Some(config))).collect();
+        let mut socket = NullSocket { incoming: Rc::default() };
+        group.throughput(Throughput::Elements(receivers as u64));
+        group.bench_function(format!("one line to {receivers} browsers"), |bencher| {
+            bencher.iter(|| {
+                // Its bytes are shared by all.
+                let message = Message::text(black_box(GIVEN));
+                for context in &mut contexts {
+                    let written = context.write(&mut socket, message.clone());
+                    written.and_then(|()| context.flush(&mut socket)).unwrap_or_else(|error| panic!("{error}"));
+                }
+            });
         });
     }
 }
@@ -187,5 +257,5 @@ fn new_tape() -> Tape {
     Tape::new(TAPE_BYTES).unwrap_or_else(|error| panic!("{TAPE_BYTES} bytes of memory: {error}"))
 }
 
-criterion_group!(benches, decode, cleaning, tape, hub);
+criterion_group!(benches, decode, cleaning, tape, hub, library);
 criterion_main!(benches);
