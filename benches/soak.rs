@@ -66,7 +66,7 @@ fn main() -> ExitCode {
 
 fn benchmark(duration: Duration) -> Result<(), Error> {
     support::subject::raise_open_files();
-    let relay = Subject::Pollchat.start(STAYERS, &[])?;
+    let relay = Subject::Browsers.start(STAYERS, &[])?;
     let mut stage = Stage::new(relay)?;
     // A part is a minute; of less than three there are three that are shorter.
     let parts = (duration.as_secs() / 60).max(3);
@@ -75,8 +75,8 @@ fn benchmark(duration: Duration) -> Result<(), Error> {
 
     // What it takes for so many, it has after that; and the tape is full.
     bar.set_message("warming up");
-    let address = stage.relay.address;
-    let churn = Churn::start(address);
+    let (address, page) = (stage.relay.address, stage.relay.entrance.address);
+    let churn = Churn::start(address, page);
     let tally = churn.tally.clone();
     let filling = thread::spawn(move || churn::fill(&tally, address));
     stage.go_on(&churn, part.min(Duration::from_secs(20)), |_, _| Ok(()))?;
@@ -88,7 +88,7 @@ fn benchmark(duration: Duration) -> Result<(), Error> {
 
     let mut ledger = Ledger::default();
     let mut samples = Vec::new();
-    let churn = Churn::start(address);
+    let churn = Churn::start(address, page);
     let start = Instant::now();
     for number in 1..=parts {
         let name = format!("part {number} of {parts}");

@@ -1,9 +1,9 @@
-//! Those who come and go while others talk: eight kinds, a thread each, and none of them behaves.
+//! Those who come and go while others talk, some with browsers: eleven kinds, a thread each, and none of them behaves.
 //!
 //! Who says lines that can be followed leaves in good order, so that it is known how many there were. Anything that the
 //! server owes one of these and does not do is an error, and ends the run.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,14 +12,16 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockRef, Socket, Type};
 
+use super::browser::{Speech, opening, put_close, put_message, take};
 use super::load::PATIENCE;
-use super::relayed::write_line;
+use super::relayed::{LINE_BYTES, write_line};
 
 /// The numbers of those who come, say lines and go: of four digits, apart from those who stay and from each other. Of one
 /// kind there is one at a time, so that two numbers are enough to tell it from the one before.
 const FILLER: usize = 1_000;
 const PASSERS: usize = 2_000;
 const FLOODERS: usize = 3_000;
+const BROWSERS: usize = 4_000;
 
 /// Lines of one flood.
 const FLOOD_LINES: u64 = 20_000;
@@ -28,8 +30,9 @@ const FLOOD_LINES: u64 = 20_000;
 const SOURCES: u64 = 64;
 
 /// What all of them share.
-#[derive(Default)]
 pub(crate) struct Tally {
+    /// Where the page is.
+    page: SocketAddr,
     stop: AtomicBool,
     /// How many have connected so far.
     pub(crate) came: AtomicU64,
@@ -46,7 +49,7 @@ pub(crate) struct Churn {
 /// One kind: comes once, or some of it together, and goes.
 type Kind = fn(&Tally, SocketAddr) -> io::Result<()>;
 
-const KINDS: [(&str, Kind); 8] = [
+const KINDS: [(&str, Kind); 11] = [
     ("passers", pass),
     ("resets", break_off),
     ("half lines", begin_lines),
@@ -55,12 +58,16 @@ const KINDS: [(&str, Kind); 8] = [
     ("storms of /who", storm),
     ("renamers", rename),
     ("endless lines", never_end),
+    ("visitors", visit),
+    ("browsers", browse),
+    ("browsers that are cut off", cut_off),
 ];
 
 impl Churn {
     /// Lets them all begin.
-    pub(crate) fn start(address: SocketAddr) -> Churn {
-        let tally = Arc::new(Tally::default());
+    pub(crate) fn start(address: SocketAddr, page: SocketAddr) -> Churn {
+        let (came, said) = (AtomicU64::new(0), AtomicU64::new(0));
+        let tally = Arc::new(Tally { page, stop: AtomicBool::new(false), came, said });
         let thread = |(name, kind): (&'static str, Kind)| {
             let tally = Arc::clone(&tally);
             thread::spawn(move || {
@@ -220,6 +227,70 @@ fn never_end(tally: &Tally, address: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
+/// Looks at the page, and is gone; others begin to ask, or do not wait for the answer.
+fn visit(tally: &Tally, _: SocketAddr) -> io::Result<()> {
+    let request = format!("GET / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", tally.page);
+    let mut stream = connect(tally, tally.page, None)?;
+    stream.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    if !answer.starts_with(b"HTTP/1.1 200 ") || !answer.trim_ascii_end().ends_with(b"</html>") {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it was not the page that came"));
+    }
+    for bytes in [request.len() / 2, request.len()] {
+        let mut stream = connect(tally, tally.page, None)?;
+        stream.write_all(&request.as_bytes()[..bytes])?;
+        reset(stream)?;
+    }
+    thread::sleep(Duration::from_millis(2));
+    Ok(())
+}
+
+/// Says three lines in two messages, and leaves.
+fn browse(tally: &Tally, _: SocketAddr) -> io::Result<()> {
+    const LINES: u64 = 3;
+    let mut stream = connect(tally, tally.page, None)?;
+    let talker = BROWSERS + usize::from(tally.came.load(Ordering::Relaxed).is_multiple_of(2));
+    let (mut lines, mut bytes) = (Vec::new(), opening(tally.page));
+    (0..LINES).for_each(|number| write_line(&mut lines, talker, number));
+    put_message(&mut bytes, &lines[..LINE_BYTES]);
+    put_message(&mut bytes, &lines[LINE_BYTES..]);
+    // Two ways to say goodbye.
+    if talker.is_multiple_of(2) {
+        put_message(&mut bytes, b"FIN");
+    } else {
+        put_close(&mut bytes);
+    }
+    stream.write_all(&bytes)?;
+    read_frames_to_close(&mut stream)?;
+    tally.said.fetch_add(LINES, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Some are in the middle of something, and half of them reset then: of a message, or with much that they do not take.
+fn cut_off(tally: &Tally, _: SocketAddr) -> io::Result<()> {
+    let mut streams = Vec::new();
+    for index in 0..20 {
+        let mut stream = connect(tally, tally.page, Some(16 * 1024))?;
+        let mut bytes = opening(tally.page);
+        if index % 4 < 2 {
+            put_message(&mut bytes, &[b'x'; 60_000]);
+            bytes.truncate(40_000);
+        } else {
+            (0..500).for_each(|_| put_message(&mut bytes, b"/help"));
+        }
+        stream.write_all(&bytes)?;
+        streams.push(stream);
+    }
+    thread::sleep(Duration::from_millis(200));
+    for (index, stream) in streams.into_iter().enumerate() {
+        if index % 2 == 0 {
+            reset(stream)?;
+        }
+    }
+    Ok(())
+}
+
 fn connect(tally: &Tally, address: SocketAddr, receive_bytes: Option<usize>) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     let source = u8::try_from(1 + tally.came.fetch_add(1, Ordering::Relaxed) % SOURCES).unwrap_or(1);
@@ -239,6 +310,25 @@ fn reset(stream: TcpStream) -> io::Result<()> {
     SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
     drop(stream);
     Ok(())
+}
+
+/// Reads the answer to the opening, and then frames, up to the one that ends it.
+fn read_frames_to_close(stream: &mut TcpStream) -> io::Result<()> {
+    let (start, mut speech) = (Instant::now(), Speech::Asking);
+    let (mut received, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
+    while start.elapsed() < 2 * PATIENCE {
+        let bytes = stream.read(&mut buffer)?;
+        if bytes == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server ended it too early"));
+        }
+        received.extend_from_slice(&buffer[..bytes]);
+        let taken = take(&mut speech, &received, |_| {}, &mut Vec::new());
+        if taken.is_over && speech == Speech::Frames {
+            return Ok(());
+        }
+        received.drain(..taken.bytes);
+    }
+    Err(io::Error::new(io::ErrorKind::TimedOut, "what the server owes did not come"))
 }
 
 /// Reads lines until one is the one that is owed.
