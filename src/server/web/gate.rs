@@ -231,6 +231,7 @@ mod tests {
             // Behind what ends TLS for us.
             ("https://chat.example.org", "chat.example.org"),
             ("https://chat.example.org", "chat.example.org:443"),
+            ("https://chat.example.org:8443", "chat.example.org:8443"),
             ("http://[::1]:8080", "[0:0::1]:8080"),
             ("https://pages.example.org", "127.0.0.1:8080"),
             ("https://pages.example.org:443", "127.0.0.1:8080"),
@@ -244,6 +245,8 @@ mod tests {
             ("http://127.0.0.1:8081", "127.0.0.1:8080"),
             ("http://localhost:8080", "127.0.0.1:8080"),
             ("https://localhost", "localhost:80"),
+            // A proxy has kept the port to itself.
+            ("https://chat.example.org:8443", "chat.example.org"),
             ("http://pages.example.org", "127.0.0.1:8080"),
             ("https://a.example:8080", "127.0.0.1:8080"),
         ] {
