@@ -331,7 +331,13 @@ impl Wire {
         }
         let held = self.received.len();
         self.received.resize(held + AT_ONCE, 0);
-        let result = self.stream.read(&mut self.received[held..]);
+        // With a timeout, it is not taken up again where the process was stopped for a moment (signal(7)).
+        let result = loop {
+            match self.stream.read(&mut self.received[held..]) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => break result,
+            }
+        };
         self.received.truncate(held + result.as_ref().map_or(0, |&count| count));
         result
     }
