@@ -1,5 +1,5 @@
-//! Visitors of the page and browsers in a hub whose sockets and time are not real: what only time shows, and every byte at which
-//! a write can stop.
+//! Visitors of the page and browsers in a hub whose sockets and time are not real: what only time shows, and every byte
+//! at which a write can stop.
 
 #[path = "support/fake_hub.rs"]
 mod fake_hub;

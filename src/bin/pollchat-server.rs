@@ -39,8 +39,8 @@ struct Flags {
     #[arg(long, value_name = "IP:PORT", env = "POLLCHAT_WEB", value_delimiter = ',', hide_env_values = true)]
     web: Vec<SocketAddr>,
 
-    /// A name that browsers may know the server by, besides its addresses and localhost; only with `--web`; can be given
-    /// several times
+    /// A name that browsers may know the server by, besides its addresses and localhost; only with `--web`; can be
+    /// given several times
     #[arg(long, value_name = "NAME", env = "POLLCHAT_WEB_HOST", value_delimiter = ',', hide_env_values = true)]
     web_host: Vec<HostName>,
 
@@ -98,8 +98,8 @@ struct Flags {
     #[arg(value_parser = clap::value_parser!(u64).range(0..=SECONDS_MAX))]
     idle_timeout: u64,
 
-    /// More are refused with a line [default: the open-file limit less 32, and where there is a page less an eighth, at most
-    /// 1024, for its visitors]
+    /// More are refused with a line [default: the open-file limit less 32, and where there is a page less an eighth, at
+    /// most 1024, for its visitors]
     #[arg(long, value_name = "N", env = "POLLCHAT_MAX_CLIENTS", hide_env_values = true)]
     #[arg(value_parser = parse_clients)]
     max_clients: Option<usize>,

@@ -69,23 +69,23 @@ pub const GRACE: Duration = Duration::from_secs(5);
 /// How long a visitor of the page may take for a request, and for taking what it is answered.
 pub const REQUEST_TIME: Duration = Duration::from_secs(5);
 
-/// How long nothing may come of a browser before it is asked to show that it is there: proxies commonly forget connections on
-/// which nothing happened for a minute.
+/// How long nothing may come of a browser before it is asked to show that it is there: proxies commonly forget
+/// connections on which nothing happened for a minute.
 pub const PING_AFTER: Duration = Duration::from_secs(30);
 
 /// How long it may take to show that.
 pub const PONG_WITHIN: Duration = Duration::from_secs(60);
 
-/// How long the greeting is withheld on the port for lines, where there is a page, unless something came that is not HTTP: a
-/// browser that opens this port asks at once, and takes nothing before the answer.
+/// How long the greeting is withheld on the port for lines, where there is a page, unless something came that is not
+/// HTTP: a browser that opens this port asks at once, and takes nothing before the answer.
 pub const GREETING_DELAY: Duration = Duration::from_millis(100);
 
-/// How many visitors of the page there may be at a time, if an eighth of the open-file limit is not less. A page is handed out in
-/// milliseconds, and who asks for nothing stays for [`REQUEST_TIME`].
+/// How many visitors of the page there may be at a time, if an eighth of the open-file limit is not less. A page is
+/// handed out in milliseconds, and who asks for nothing stays for [`REQUEST_TIME`].
 pub const VISITORS_MAX: usize = 1_024;
 
-/// How many visitors of the page there may be from one address at a time, where clients are limited by address, unless more
-/// clients may be in from there: browsers open up to six connections.
+/// How many visitors of the page there may be from one address at a time, where clients are limited by address, unless
+/// more clients may be in from there: browsers open up to six connections.
 pub const VISITORS_PER_ADDRESS: usize = 8;
 
 /// How long a server that shuts down goes on flushing.

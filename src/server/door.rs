@@ -98,7 +98,8 @@ impl Door {
         }
     }
 
-    /// Makes the visitor with this key a client, if there is a place for it. If not, it goes on being counted as a visitor.
+    /// Makes the visitor with this key a client, if there is a place for it. If not, it goes on being counted as a
+    /// visitor.
     ///
     /// # Errors
     /// Why there is none.

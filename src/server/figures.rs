@@ -100,9 +100,10 @@ impl Figures {
         let behind = standing.slowest_bytes_behind;
         let longest_turn = self.longest_turn.as_micros();
         format!(
-            "figures: clients {clients} (most {present_most}, came {came}, browsers {browsers}), connections {connections}, requests {requests}, lines {lines}, \
-             bytes received {received_bytes}, said {tape_bytes}, sent {sent_bytes}; lags {lags}, missed {missed_lines}; \
-             {refused}; tape {held_bytes} of {backlog_bytes} bytes, slowest behind {behind}; \
+            "figures: clients {clients} (most {present_most}, came {came}, browsers {browsers}), \
+             connections {connections}, requests {requests}, lines {lines}, bytes received {received_bytes}, \
+             said {tape_bytes}, sent {sent_bytes}; lags {lags}, missed {missed_lines}; {refused}; \
+             tape {held_bytes} of {backlog_bytes} bytes, slowest behind {behind}; \
              longest turn since last asked {longest_turn} us"
         )
     }

@@ -85,7 +85,8 @@ pub struct Hub<S> {
     visitors: usize,
     /// Who is being refused, the oldest first; with those who are to be removed at the end of this turn.
     refused: Vec<usize>,
-    /// The grace times of those who leave; the few who are refused are looked at one by one. One that was extended is put back when it comes up.
+    /// The grace times of those who leave; the few who are refused are looked at one by one. One that was extended is put
+    /// back when it comes up.
     graces: Deadlines,
     /// When silence will have ended the lines that some have begun.
     silences: Deadlines,

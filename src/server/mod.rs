@@ -129,8 +129,8 @@ impl Server {
         Ok(Server { poll, signals, listeners, hub, stop_at: None })
     }
 
-    /// Where it listens for those who speak what is spoken on such a `port`, with the ports that the kernel picked; those that
-    /// were handed over first, then in the order of the configuration.
+    /// Where it listens for those who speak what is spoken on such a `port`, with the ports that the kernel picked;
+    /// those that were handed over first, then in the order of the configuration.
     pub fn addresses(&self, port: Port) -> impl Iterator<Item = SocketAddr> {
         addresses(&self.listeners, port)
     }

@@ -1,5 +1,5 @@
-//! What a connection's bytes are: lines, HTTP, or lines in the frames of a WebSocket. What only the latter two need is boxed,
-//! so that a plain client pays nothing for them.
+//! What a connection's bytes are: lines, HTTP, or lines in the frames of a WebSocket. What only the latter two need is
+//! boxed, so that a plain client pays nothing for them.
 
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
@@ -110,8 +110,8 @@ impl<S: Socket> Connection<S> {
         self.socket().is_some()
     }
 
-    /// Takes in what a browser sent: adds its lines to `lines`, and answers what the protocol wants answered. Returns how much
-    /// it was answered, in bytes.
+    /// Takes in what a browser sent: adds its lines to `lines`, and answers what the protocol wants answered. Returns
+    /// how much it was answered, in bytes.
     pub fn take_in(&mut self, bytes: &[u8], lines: &mut Vec<u8>, now: Instant) -> usize {
         let mut answers = Vec::new();
         if let Some(socket) = self.socket_mut() {
@@ -126,8 +126,8 @@ impl<S: Socket> Connection<S> {
         self.socket()?.end()
     }
 
-    /// Asks a browser to show that it is there, if nothing came of it for `ping_after`; `None` if it is no browser. One whose
-    /// input waits to be heard cannot show it.
+    /// Asks a browser to show that it is there, if nothing came of it for `ping_after`; `None` if it is no browser. One
+    /// whose input waits to be heard cannot show it.
     pub fn watch_over(&mut self, ping_after: Duration, pong_within: Duration, now: Instant) -> Option<Vigil> {
         let is_heard = matches!(self.phase, Phase::Present(_)) && self.input == Input::Drained;
         let socket = self.socket_mut()?;

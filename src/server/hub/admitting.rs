@@ -32,8 +32,8 @@ impl<S: Socket> Hub<S> {
         self.console = Some(key);
     }
 
-    /// Takes a new connection in that came to this port, or tells it why it cannot come in. It is not written to yet. One whom the
-    /// kernel does not know any more is closed, if the door would ask where it comes from.
+    /// Takes a new connection in that came to this port, or tells it why it cannot come in. It is not written to yet.
+    /// One whom the kernel does not know any more is closed, if the door would ask where it comes from.
     pub fn admit(&mut self, stream: S, port: Port, now: Instant) {
         match self.pass_door(&stream, port) {
             Passed::Gone(error) => debug!("gone before it came in: {error}"),
@@ -84,8 +84,8 @@ impl<S: Socket> Hub<S> {
         self.expect_words(handle, now);
     }
 
-    /// Whether there is no place for one more. Visitors of the page do not take the places of clients; nor is the page's door
-    /// closed when the room is full, so that it can be told there.
+    /// Whether there is no place for one more. Visitors of the page do not take the places of clients; nor is the
+    /// page's door closed when the room is full, so that it can be told there.
     pub(super) fn is_full(&self, port: Port) -> bool {
         let Seats { clients_max, leavers_max, visitors_max, .. } = self.seats;
         if port == Port::Web {

@@ -199,7 +199,8 @@ impl<S: Socket> Hub<S> {
         Input::Queued
     }
 
-    /// Hears what was just read until all is heard (`None`), or until it is enough for this turn; then the rest is parked.
+    /// Hears what was just read until all is heard (`None`), or until it is enough for this turn; then the rest is
+    /// parked.
     fn hear_bytes(&mut self, talker: &mut Talker, intake: &mut Intake, bytes: &[u8], now: Instant) -> Option<Input> {
         let mut lines = mem::take(&mut self.lines);
         let mut rest = bytes;

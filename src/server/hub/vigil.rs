@@ -1,5 +1,5 @@
-//! How it is known that a browser is still there: of one that says nothing for a while a sign is asked (a ping), which also keeps a
-//! proxy between from forgetting the connection; and one that gives none is gone.
+//! How it is known that a browser is still there: of one that says nothing for a while a sign is asked (a ping), which
+//! also keeps a proxy between from forgetting the connection; and one that gives none is gone.
 //!
 //! Every browser is listed once, under the time at which it is to be looked at again.
 

@@ -1,7 +1,8 @@
 //! Who comes for the page: its visitors, who ask and are answered, and how one of them becomes a client.
 //!
-//! A visitor is a connection like any other, but is not in the room. It is heard like a client, and what it is answered comes off
-//! the same budgets. It asks for one thing in a turn, and for the next when it has taken most of what it was answered.
+//! A visitor is a connection like any other, but is not in the room. It is heard like a client, and what it is answered
+//! comes off the same budgets. It asks for one thing in a turn, and for the next when it has taken most of what it was
+//! answered.
 
 use std::io;
 use std::mem;
@@ -21,8 +22,8 @@ use crate::server::web::site::{Answer, Next, Site, refuse};
 use crate::server::web::visit::{Progress, Visit};
 
 impl<S: Socket> Hub<S> {
-    /// Hears a visitor: what it asks for is answered. Of one who asks for nothing, such as one who sends empty lines for ever,
-    /// no more is read in one turn than of any other.
+    /// Hears a visitor: what it asks for is answered. Of one who asks for nothing, such as one who sends empty lines
+    /// for ever, no more is read in one turn than of any other.
     pub(super) fn hear_visitor(&mut self, key: usize, now: Instant) -> Input {
         let mut read_bytes_left = self.turn.share();
         loop {
@@ -96,8 +97,8 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Makes a visitor a client, if there is a place for it. If not, it is told so in frames, and goes as the visitor that it is:
-    /// so there are no more of those who are refused than of visitors.
+    /// Makes a visitor a client, if there is a place for it. If not, it is told so in frames, and goes as the visitor
+    /// that it is: so there are no more of those who are refused than of visitors.
     fn take_in_browser(&mut self, key: usize, now: Instant) {
         let reason = if self.is_full(Port::Lines) {
             Some(self.full_house(Port::Lines))

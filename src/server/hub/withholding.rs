@@ -1,6 +1,6 @@
-//! How a browser that opens the port for lines is told where the page is. It takes nothing that comes before the answer to
-//! its request; so, where there is a page, a newcomer is not greeted before it has said something that is no request, or nothing
-//! for a moment.
+//! How a browser that opens the port for lines is told where the page is. It takes nothing that comes before the answer
+//! to its request; so, where there is a page, a newcomer is not greeted before it has said something that is no
+//! request, or nothing for a moment.
 
 use std::time::Instant;
 
@@ -40,8 +40,8 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Tells one who speaks another protocol that we do not, and is owed what comes before `stop`; in HTTP where the page is,
-    /// if there is one.
+    /// Tells one who speaks another protocol that we do not, and is owed what comes before `stop`; in HTTP where the
+    /// page is, if there is one.
     pub(super) fn tell_stranger(&mut self, key: usize, protocol: Stranger, stop: Position) -> Farewell {
         let connection = &mut self.connections[key];
         let Some(site) = self.site.as_ref().filter(|_| protocol == Stranger::Http) else {

@@ -8,8 +8,8 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use super::socket::code;
 use crate::relay::notice;
 
-/// Bytes of lines that one frame holds at most, unless one line is longer. What is left of a frame when the socket takes no
-/// more is copied.
+/// Bytes of lines that one frame holds at most, unless one line is longer. What is left of a frame when the socket
+/// takes no more is copied.
 pub const FRAME_BYTES_MAX: u64 = 16 * 1024;
 
 /// The longest header of a frame that is not masked.

@@ -1,9 +1,9 @@
 //! Who belongs to the page: by the host that a request was sent to, and by the page that it comes from.
 //!
 //! A browser sends requests for any page that is open in it. So a page of somebody else's must not be able to join the
-//! room: the `Origin` of what opens a WebSocket has to be our own (RFC 6455, 10.2). And a name of somebody else's may come
-//! to mean our address after its page was loaded (DNS rebinding), so that its origin seems to be our own: the `Host` has to be
-//! an address, or a name that is known.
+//! room: the `Origin` of what opens a WebSocket has to be our own (RFC 6455, 10.2). And a name of somebody else's may
+//! come to mean our address after its page was loaded (DNS rebinding), so that its origin seems to be our own: the
+//! `Host` has to be an address, or a name that is known.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};

@@ -2,8 +2,8 @@
 //! framing of what is said over one. Pure: bytes in, bytes out; no socket, no clock.
 //!
 //! A browser comes as a [visitor](visit), asks for the page, and asks once more, on a connection of its own, for the
-//! conversation ([`site`] answers both, by the rules of the [`gate`]). From then on it is a client like any other, whose
-//! lines come and go in [frames](frame) ([`socket`]).
+//! conversation ([`site`] answers both, by the rules of the [`gate`]). From then on it is a client like any other,
+//! whose lines come and go in [frames](frame) ([`socket`]).
 
 pub mod frame;
 pub mod gate;

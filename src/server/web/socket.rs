@@ -1,8 +1,8 @@
 //! What comes of a browser: the bytes of a WebSocket in, lines and what is to be answered out.
 //!
-//! The protocol is `tungstenite`'s, which takes what was read as a stream of its own. Its memory for one browser is some
-//! hundred bytes and a read buffer; so there is only one while the browser has begun something and not ended it. A browser that says
-//! nothing has none.
+//! The protocol is `tungstenite`'s, which takes what was read as a stream of its own. Its memory for one browser is
+//! some hundred bytes and a read buffer; so there is only one while the browser has begun something and not ended it. A
+//! browser that says nothing has none.
 
 use std::io::{self, Cursor, Read, Write};
 use std::time::Instant;
@@ -72,8 +72,8 @@ impl WebSocket {
         WebSocket { context: None, walk: Walk::default(), end: None, heard: now, is_pinged: false }
     }
 
-    /// Takes `bytes` in. Whole messages are added to `lines`, each ended by LF; what the protocol wants to be answered, to
-    /// `answers`. What comes after the end is dropped.
+    /// Takes `bytes` in. Whole messages are added to `lines`, each ended by LF; what the protocol wants to be answered,
+    /// to `answers`. What comes after the end is dropped.
     pub fn take_in(&mut self, bytes: &[u8], lines: &mut Vec<u8>, answers: &mut Vec<u8>, now: Instant) {
         self.heard = now;
         self.is_pinged = false;
@@ -220,7 +220,8 @@ impl Walk {
 }
 
 /// What a frame is closed for that begins like this. A browser's frames are masked, have no reserved bits where no
-/// extension was agreed upon, and are text; those that are about the connection are short and whole (RFC 6455, 5.2 and 5.5).
+/// extension was agreed upon, and are text; those that are about the connection are short and whole (RFC 6455, 5.2 and
+/// 5.5).
 fn breach_of(header: &FrameHeader, payload_bytes: u64) -> Option<u16> {
     let is_reserved = header.rsv1 || header.rsv2 || header.rsv3;
     let is_control = matches!(header.opcode, OpCode::Control(_));
