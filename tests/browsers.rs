@@ -110,9 +110,14 @@ fn a_browser_is_asked_for_a_sign_and_is_gone_if_it_gives_none() {
     world.run();
     assert_eq!(browser.received_bytes(), PING);
     assert!(!browser.is_closed());
-    world.now += PONG_WITHIN;
-    world.run();
+    let end = world.now + PONG_WITHIN;
+    while let Wake::At(time) = world.hub.next_wake() {
+        assert!(!browser.is_closed());
+        world.now = time;
+        world.run();
+    }
     assert!(browser.is_closed());
+    assert_eq!(world.now, end);
     assert_eq!(world.hub.next_wake(), Wake::OnEvent);
 }
 
@@ -128,6 +133,25 @@ fn a_browser_that_only_answers_is_asked_again_and_again() {
         world.now += Duration::from_millis(10);
         world.says(&browser, frame(0x8a, b""));
     }
+    assert!(!browser.is_closed());
+}
+
+#[test]
+fn a_browser_is_not_taken_for_gone_because_the_server_was_not_there() {
+    let mut world = world(&quiet());
+    let browser = browse(&mut world);
+    world.now += PING_AFTER;
+    world.run();
+    assert_eq!(browser.received_bytes(), PING);
+    // The process is stopped for long, and the event of the sign that came meanwhile is not among the first.
+    browser.sends(frame(0x8a, b""));
+    world.now += PING_AFTER + PONG_WITHIN;
+    world.turn();
+    assert!(!browser.is_closed());
+    world.hub.on_ready(browser.key, READABLE);
+    world.run();
+    world.now += PING_AFTER / 2;
+    world.run();
     assert!(!browser.is_closed());
 }
 

@@ -76,6 +76,9 @@ pub const PING_AFTER: Duration = Duration::from_secs(30);
 /// How long it may take to show that.
 pub const PONG_WITHIN: Duration = Duration::from_secs(60);
 
+/// By how much a turn may be late, at most, if a browser is to be taken for gone because of what it did not send until then.
+pub const LATENESS_MAX: Duration = Duration::from_secs(1);
+
 /// How long the greeting is withheld on the port for lines, where there is a page, unless something came that is not
 /// HTTP: a browser that opens this port asks at once, and takes nothing before the answer.
 pub const GREETING_DELAY: Duration = Duration::from_millis(100);

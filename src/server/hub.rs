@@ -196,6 +196,11 @@ impl<S: Socket> Hub<S> {
         })
     }
 
+    /// Hands the page out from now on.
+    pub fn open_site(&mut self, site: Site) {
+        self.site = Some(site);
+    }
+
     /// How many connections there are, those who leave included.
     pub fn connections(&self) -> usize {
         self.connections.len()

@@ -128,7 +128,7 @@ impl<S: Socket> Connection<S> {
 
     /// Asks a browser to show that it is there, if nothing came of it for `ping_after`; `None` if it is no browser. One
     /// whose input waits to be heard cannot show it.
-    pub fn watch_over(&mut self, ping_after: Duration, pong_within: Duration, now: Instant) -> Option<Vigil> {
+    pub fn ask_for_sign(&mut self, ping_after: Duration, pong_within: Duration, now: Instant) -> Option<Vigil> {
         let is_heard = matches!(self.phase, Phase::Present(_)) && self.input == Input::Drained;
         let socket = self.socket_mut()?;
         let (heard, is_pinged) = socket.last_heard();

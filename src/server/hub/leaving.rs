@@ -114,9 +114,9 @@ impl<S: Socket> Hub<S> {
         let gone = mem::take(&mut self.lists.gone);
         for &key in &gone {
             let is_visitor = self.connections.remove(key).is_visitor();
-            let refused = self.refused.len();
+            let was_refused = self.refused.contains(&key);
             self.refused.retain(|&refused| refused != key);
-            self.visitors -= usize::from(is_visitor && self.refused.len() == refused);
+            self.visitors -= usize::from(is_visitor && !was_refused);
             if self.console == Some(key) {
                 self.console = None;
             }

@@ -8,28 +8,32 @@ use std::time::Instant;
 
 use super::Hub;
 use super::leaving::Why;
-use crate::server::config::{PING_AFTER, PONG_WITHIN};
+use crate::server::config::{LATENESS_MAX, PING_AFTER, PONG_WITHIN};
 use crate::server::connection::{Handle, Socket, Vigil};
 
 impl<S: Socket> Hub<S> {
     /// Begins to look after a browser.
-    pub(super) fn watch_over(&mut self, key: usize, now: Instant) {
+    pub(super) fn begin_vigil(&mut self, key: usize, now: Instant) {
         let serial = self.connections[key].serial();
         self.vigils.push(now + PING_AFTER, Handle { key, serial });
     }
 
     /// Asks those for a sign of whom nothing came for long, and lets those go who gave none.
     pub(super) fn keep_vigils(&mut self, now: Instant) {
-        while let Some((_, handle)) = self.vigils.pop_due(now) {
+        while let Some((time, handle)) = self.vigils.pop_due(now) {
             let Some(connection) = self.connections.get_mut(handle.key) else { continue };
             if connection.serial() != handle.serial {
                 continue;
             }
-            match connection.watch_over(PING_AFTER, PONG_WITHIN, now) {
+            match connection.ask_for_sign(PING_AFTER, PONG_WITHIN, now) {
                 None => {}
                 Some(Vigil::Until(time)) => {
                     self.lists.touch(handle.key, connection);
                     self.vigils.push(time, handle);
+                }
+                // It was the server that was not there (it was stopped, say): the sign may have come and not been read yet.
+                Some(Vigil::Over) if now.saturating_duration_since(time) > LATENESS_MAX => {
+                    self.vigils.push(now + LATENESS_MAX, handle);
                 }
                 Some(Vigil::Over) => self.depart(handle.key, &Why::Reset(io::ErrorKind::TimedOut.into()), now),
             }

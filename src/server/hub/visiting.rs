@@ -127,7 +127,7 @@ impl<S: Socket> Hub<S> {
         connection.put_intake(Intake { parked: Parked::new(&lines), ..Intake::default() }, now);
         self.lines = lines;
         self.settle_in(key, welcome.number, now);
-        self.watch_over(key, now);
+        self.begin_vigil(key, now);
     }
 
     /// Takes one in at the page's door.
@@ -174,10 +174,5 @@ impl<S: Socket> Hub<S> {
     pub(super) fn see_off_visitor(&mut self, key: usize, now: Instant) {
         let cursor = self.connections[key].reader.cursor();
         self.see_off(key, cursor, Farewell::Close(None), now);
-    }
-
-    /// Hands the page out from now on.
-    pub fn open_site(&mut self, site: Site) {
-        self.site = Some(site);
     }
 }

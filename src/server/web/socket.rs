@@ -19,7 +19,7 @@ pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 pub const READ_BUFFER_BYTES: usize = 1_024;
 
 /// The longest header of a frame, with its mask (RFC 6455, 5.2).
-const HEADER_BYTES_MAX: usize = 14;
+const MASKED_HEADER_BYTES_MAX: usize = 14;
 
 /// The longest payload of a frame that is about the connection itself, in bytes (RFC 6455, 5.5).
 const CONTROL_BYTES_MAX: u64 = 125;
@@ -169,7 +169,7 @@ impl Write for Feed<'_> {
 /// begun, of which `tungstenite` says nothing before all of a frame is there.
 #[derive(Debug, Default)]
 struct Walk {
-    header: [u8; HEADER_BYTES_MAX],
+    header: [u8; MASKED_HEADER_BYTES_MAX],
     header_len: u8,
     payload_left: u64,
     is_amid_message: bool,
@@ -192,7 +192,7 @@ impl Walk {
             bytes = rest;
             let header = &self.header[..usize::from(self.header_len)];
             match FrameHeader::parse(&mut Cursor::new(header)) {
-                Ok(None) if header.len() < HEADER_BYTES_MAX => {}
+                Ok(None) if header.len() < MASKED_HEADER_BYTES_MAX => {}
                 Ok(Some((header, payload_left))) => {
                     self.header_len = 0;
                     self.payload_left = payload_left;
