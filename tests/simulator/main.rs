@@ -15,13 +15,17 @@
 //!
 //! A seed that fails is made smaller as long as it still fails, and printed with the command that runs it again.
 
+mod admission;
 mod answers;
 mod chance;
+mod delivery;
 mod limits;
 mod log;
+mod member;
 mod net;
 mod oracle;
 mod peers;
+mod rest;
 mod runs;
 mod said;
 mod setting;

@@ -183,7 +183,7 @@ impl Oracle {
         let first = self.first_owed(member, known.stall.first.max(known.next), stop);
         let is_greeted = known.is_greeted();
         // How many earlier lines a newcomer is shown is not known at first.
-        let last = if is_greeted { first } else { self.first_owed(member, known.joined().max(first), stop) };
+        let last = if is_greeted { first } else { self.first_owed(member, known.joined.max(first), stop) };
         let begun = if known.is_amid_line() { self.first_owed(member, last + 1, stop) } else { last };
         let end = self.log.offset(stop);
         let (least, most) = (self.log.offset(first).min(end), self.log.offset(begun).min(end));

@@ -1,0 +1,100 @@
+//! Who comes in, who is refused, and where in the log one begins.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Instant;
+
+use crate::log::Kind;
+use crate::member::Member;
+use crate::net::Wire;
+use crate::oracle::{Oracle, Verdict, WITNESS};
+use crate::setting::REFUSALS_MAX;
+
+impl Oracle {
+    /// Learns that the hub is given a connection; returns what its number is among the members.
+    pub(crate) fn admit(&mut self, wire: &Rc<RefCell<Wire>>, now: Instant) -> usize {
+        let member = self.members.len();
+        let is_turned_away = self.turned_away(wire);
+        let is_full = self.config.clients_max.is_some_and(|most| self.present >= most);
+        let is_refused = is_turned_away.is_some() || is_full;
+        let mut greeting = Vec::new();
+        let mut names = Vec::new();
+        if let Some(notice) = is_turned_away {
+            greeting.push(notice);
+        } else if is_full {
+            let most = self.present;
+            greeting.push(format!("* the server is full ({most} client{})", if most == 1 { "" } else { "s" }));
+        } else {
+            self.present += 1;
+            self.numbers += 1;
+            names.push(format!("client-{}", self.numbers));
+            self.holders.insert(names[0].clone(), member);
+            greeting.push(format!("* you are {}; /help lists what you can do", names[0]));
+            greeting.extend(self.config.greeting.lines().map(|line| format!("* {line}")));
+            self.newcomers.push(member);
+        }
+        self.members.push(Member::new((!is_refused).then_some(self.numbers), names, greeting));
+        self.wires.push(Rc::clone(wire));
+        self.active.push(member);
+        if !is_refused {
+            self.expect_words(member, now);
+        }
+        if member == WITNESS && self.config.announce_up_to > 0 {
+            // The one item that it is not given.
+            self.log.push("* client-1 joined", WITNESS, Kind::Joined);
+            self.newcomers.clear();
+        }
+        member
+    }
+
+    /// What one is told whom the door does not let in.
+    fn turned_away(&self, wire: &Rc<RefCell<Wire>>) -> Option<String> {
+        let address = wire.borrow().address;
+        let door = &self.config.door;
+        if door.deny.iter().any(|prefix| prefix.addr() == address) {
+            return Some("* connections from your address are not allowed here".to_owned());
+        }
+        let is_in = |member: &&usize| {
+            let wire = self.wires[**member].borrow();
+            self.members[**member].number.is_some() && wire.address == address && !wire.is_closed
+        };
+        let most = door.per_address_max;
+        let is_over = most > 0 && self.active.iter().filter(is_in).count() >= most;
+        is_over.then(|| format!("* too many connections from your address (at most {most})"))
+    }
+
+    /// Judges whether one that was closed without a word may have been: the door must have refused it, while as many were
+    /// being refused already as may be. (Before a full house one is left waiting then.)
+    pub(crate) fn judge_admission(&mut self, member: usize) -> Verdict {
+        if !self.wires[member].borrow().is_closed {
+            return Ok(());
+        }
+        let is_refused =
+            |member: &&usize| self.members[**member].number.is_none() && !self.wires[**member].borrow().is_closed;
+        let refused = self.active.iter().filter(is_refused).count();
+        self.active.retain(|&active| active != member);
+        let Member { number, greeting, .. } = &self.members[member];
+        let is_by_door = number.is_none() && !greeting[0].starts_with("* the server is full");
+        if is_by_door && refused >= REFUSALS_MAX {
+            Ok(())
+        } else {
+            Err(format!("it was closed without a word, while {refused} were being refused"))
+        }
+    }
+
+    /// Those who came and were not announced stand where the log is now.
+    pub(crate) fn place_newcomers(&mut self, at: usize) {
+        for member in std::mem::take(&mut self.newcomers) {
+            self.place(member, at);
+        }
+    }
+
+    pub(crate) fn place(&mut self, member: usize, at: usize) {
+        let known = &mut self.members[member];
+        known.joined = at;
+        // Until it is told how many earlier lines it is shown, it may stand at the first of as many as there can be.
+        let history = usize::try_from(self.config.history_lines).unwrap_or(usize::MAX);
+        let said = (0..at).rev().filter(|&item| self.log.items[item].kind == Kind::Said);
+        known.next = said.take(history).last().unwrap_or(at);
+    }
+}

@@ -1,0 +1,151 @@
+//! What the sockets themselves tell, and what may be left undone when the hub would sleep.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use pollchat::server::config::GRACE;
+use pollchat::server::hub::Wake;
+
+use crate::log::{Item, Kind};
+use crate::net::{Reset, Wire};
+use crate::oracle::{Oracle, Verdict};
+use crate::said::Asked;
+
+/// The longest time for which the brake may hold input back.
+const BRAKE_MAX: Duration = Duration::from_millis(10);
+
+impl Oracle {
+    /// What the sockets themselves tell.
+    pub(crate) fn judge_wire(&mut self, member: usize, now: Instant) -> Verdict {
+        let wire = Rc::clone(&self.wires[member]);
+        let wire = wire.borrow();
+        if let Some(misuse) = wire.misuse {
+            return Err(misuse.to_owned());
+        }
+        if wire.is_finished && !self.members[member].has_fin {
+            return Err("writing was ended without FIN".to_owned());
+        }
+        self.judge_hoard(member, &wire)?;
+        if !wire.is_closed {
+            return Ok(());
+        }
+        self.members[member].is_closed = true;
+        let known = &self.members[member];
+        let may_be_kicked = self.may_be_let_go(member);
+        let is_let_go = known.number.is_none() || wire.ear.is_leaving() || may_be_kicked || self.is_shutting_down;
+        if !is_let_go {
+            return Err("it was closed without a reason".to_owned());
+        }
+        if !may_be_kicked && !self.is_shutting_down && known.number.is_some() {
+            self.all_heard(member)?;
+        }
+        let is_over = wire.reset != Reset::No || (wire.is_finished && wire.ear.ended.is_some());
+        // One who leaves is waited for like any other.
+        let is_leaving = wire.ear.is_leaving() || self.is_shutting_down || known.idleness.may_be_gone.is_some();
+        let is_over = is_over || is_leaving && known.stall.may_be_gone();
+        let is_evicted = known.number.is_none() && wire.is_finished;
+        // When one was let go is known if it was by its own wish.
+        let by_own_wish = !may_be_kicked && !self.is_shutting_down && known.number.is_some();
+        let left_at = wire.leaving_since.filter(|_| by_own_wish).unwrap_or(wire.last_written);
+        let idle_since = wire.last_written.max(left_at);
+        if is_over || is_evicted || now.saturating_duration_since(idle_since) >= GRACE {
+            Ok(())
+        } else {
+            let idle = now.saturating_duration_since(idle_since);
+            Err(format!("it was closed {idle:?} after it took something, with {} bytes unread", wire.unread_bytes()))
+        }
+    }
+
+    /// Who provokes answers and takes none is not read: what the hub keeps for it is bounded.
+    fn judge_hoard(&self, member: usize, wire: &Wire) -> Verdict {
+        let unanswered = &wire.ear.asked[self.members[member].answered.min(wire.ear.asked.len())..];
+        let may_be_kicked = self.may_be_let_go(member) || self.is_shutting_down;
+        let is_present = self.members[member].number.is_some() && self.members[member].left.is_none();
+        let is_heard = is_present && wire.reset == Reset::No;
+        if unanswered.len() < 200 || !is_heard || may_be_kicked {
+            return Ok(());
+        }
+        let help_bytes: usize = crate::answers::HELP.iter().map(|line| line.len() + 1).sum();
+        let hoarded = unanswered.iter().filter(|asked| **asked == Asked::Help).count() * help_bytes;
+        let parked = (wire.incoming_max() / "/help\n".len() + 2) * help_bytes;
+        if hoarded > 64 * 1024 + parked { Err(format!("{hoarded} bytes are kept for it")) } else { Ok(()) }
+    }
+
+    /// If the hub would sleep, nothing may be left that no event will announce.
+    pub(crate) fn judge_rest(&self, now: Instant, wake: Wake) -> Verdict {
+        let wakes_at = match wake {
+            Wake::Now => return Ok(()),
+            Wake::At(time) => Some(time),
+            Wake::OnEvent => None,
+        };
+        let is_braked = wakes_at.is_some_and(|time| time.saturating_duration_since(now) <= BRAKE_MAX)
+            || self.may_be_throttled(now, wakes_at)
+            || self.is_at_wall();
+        for &member in &self.active {
+            let wire = self.wires[member].borrow();
+            if wire.is_closed || wire.reset != Reset::No || wire.is_blocked() {
+                continue;
+            }
+            let is_forgotten = |silent_at| wakes_at.is_none_or(|wakes_at| wakes_at > silent_at);
+            if !is_braked && wire.ear.silent_at().is_some_and(is_forgotten) && self.is_heard(member) {
+                return Err(self.about(member, "at rest: its silence is forgotten"));
+            }
+            self.rests(member, &wire, is_braked).map_err(|what| self.about(member, &format!("at rest: {what}")))?;
+        }
+        Ok(())
+    }
+
+    /// Whether what one says counts.
+    fn is_heard(&self, member: usize) -> bool {
+        let known = &self.members[member];
+        known.number.is_some() && known.left.is_none() && !known.has_fin && !known.is_kicked && !self.is_shutting_down
+    }
+
+    fn rests(&self, member: usize, wire: &Wire, is_braked: bool) -> Verdict {
+        let known = &self.members[member];
+        if !is_braked && wire.is_unread() {
+            return Err("its input is forgotten".to_owned());
+        }
+        if known.has_fin || known.number.is_none() {
+            return if wire.is_finished { Ok(()) } else { Err("it was not let go".to_owned()) };
+        }
+        if known.stall.must_be_gone() || known.idleness.must_be_gone {
+            return Err("its time was over, and it was not let go".to_owned());
+        }
+        if !known.partial.is_empty() {
+            return Err("a line was not written to its end".to_owned());
+        }
+        self.all_given(member)?;
+        if is_braked {
+            return Ok(());
+        }
+        if wire.ear.is_leaving() || self.is_shutting_down {
+            return Err("it leaves, and was not told FIN".to_owned());
+        }
+        if known.is_kicked {
+            return Ok(());
+        }
+        self.all_heard(member)?;
+        self.all_answered(member)
+    }
+
+    /// Whether one was given everything up to the end, or told that it missed it.
+    fn all_given(&self, member: usize) -> Verdict {
+        let known = &self.members[member];
+        if !known.is_greeted() {
+            // Whether it was shown any earlier lines, and is owed more, the next line will tell.
+            return Ok(());
+        }
+        let stop = known.left.unwrap_or(self.log.items.len());
+        let others = self.said_by_others(member, stop);
+        if others != known.missed {
+            return Err(format!("{others} lines are owed or missed, {} told of", known.missed));
+        }
+        let is_owed = |item: &Item| item.kind != Kind::Said && !self.is_own(member, item);
+        let owes_notice = known.next < stop && self.log.items[known.next..stop].iter().any(is_owed);
+        if owes_notice && others == 0 && !known.lags {
+            return Err("a notice is owed".to_owned());
+        }
+        Ok(())
+    }
+}
