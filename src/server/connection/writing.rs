@@ -27,6 +27,10 @@ impl<S: Socket> Connection<S> {
         if self.output == Output::Writable && self.flush_plain_browser(tape, sent_bytes) {
             return Need::Nothing;
         }
+        if self.phase == Phase::Gone {
+            // Not even that it has left, which is said by now.
+            return Need::Nothing;
+        }
         if self.output == Output::Writable {
             *sent_bytes += self.flush(tape, now) as u64;
         }
