@@ -122,6 +122,38 @@ fn a_browser_is_asked_for_a_sign_and_is_gone_if_it_gives_none() {
 }
 
 #[test]
+fn a_browser_has_its_time_for_a_sign_even_if_it_was_asked_late() {
+    let mut world = world(&quiet());
+    let browser = browse(&mut world);
+    // The server itself was stopped, say.
+    world.now += PING_AFTER + PONG_WITHIN;
+    world.run();
+    assert_eq!(browser.received_bytes(), PING);
+    world.now += PONG_WITHIN - Duration::from_millis(1);
+    world.run();
+    assert!(!browser.is_closed());
+    world.now += Duration::from_millis(1);
+    world.run();
+    assert!(browser.is_closed());
+}
+
+#[test]
+fn a_browser_that_is_gone_is_not_told_that_it_left() {
+    let mut world = world(&Config { announce_up_to: 50, ..quiet() });
+    let browser = browse(&mut world);
+    let other = join(&mut world);
+    assert_eq!(said(&browser.received_bytes()), "* client-2 joined\n");
+    world.now += PING_AFTER;
+    world.run();
+    assert_eq!(browser.received_bytes(), PING);
+    world.now += PONG_WITHIN;
+    world.run();
+    assert!(browser.is_closed());
+    assert_eq!(browser.received_bytes(), b"");
+    assert_eq!(other.received(), "* client-1 left\n");
+}
+
+#[test]
 fn a_browser_that_only_answers_is_asked_again_and_again() {
     let mut world = world(&quiet());
     let browser = browse(&mut world);

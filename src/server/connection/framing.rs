@@ -131,18 +131,19 @@ impl<S: Socket> Connection<S> {
     pub fn ask_for_sign(&mut self, ping_after: Duration, pong_within: Duration, now: Instant) -> Option<Vigil> {
         let is_heard = matches!(self.phase, Phase::Present(_)) && self.input == Input::Drained;
         let socket = self.socket_mut()?;
-        let (heard, is_pinged) = socket.last_heard();
-        let until = heard + if is_pinged { ping_after + pong_within } else { ping_after };
+        let (heard, pinged) = socket.last_heard();
+        // A turn may come late: its time begins when it is asked.
+        let until = pinged.map_or(heard + ping_after, |pinged| pinged + pong_within);
         if until > now {
             return Some(Vigil::Until(until));
         }
         if !is_heard {
             return Some(Vigil::Until(now + ping_after));
         }
-        if is_pinged {
+        if pinged.is_some() {
             return Some(Vigil::Over);
         }
-        socket.note_ping();
+        socket.note_ping(now);
         if let Some(private) = self.private_mut() {
             put_ping(private);
         }

@@ -62,21 +62,21 @@ pub struct WebSocket {
     end: Option<End>,
     /// When anything came last.
     heard: Instant,
-    /// Whether it was asked since then to show that it is there.
-    is_pinged: bool,
+    /// When it was asked since then to show that it is there.
+    pinged: Option<Instant>,
 }
 
 impl WebSocket {
     /// One that was opened now.
     pub fn new(now: Instant) -> WebSocket {
-        WebSocket { context: None, walk: Walk::default(), end: None, heard: now, is_pinged: false }
+        WebSocket { context: None, walk: Walk::default(), end: None, heard: now, pinged: None }
     }
 
     /// Takes `bytes` in. Whole messages are added to `lines`, each ended by LF; what the protocol wants to be answered,
     /// to `answers`. What comes after the end is dropped.
     pub fn take_in(&mut self, bytes: &[u8], lines: &mut Vec<u8>, answers: &mut Vec<u8>, now: Instant) {
         self.heard = now;
-        self.is_pinged = false;
+        self.pinged = None;
         if self.end.is_some() {
             return;
         }
@@ -94,14 +94,14 @@ impl WebSocket {
         self.end
     }
 
-    /// When anything came last, and whether it was asked since then to show that it is there.
-    pub fn last_heard(&self) -> (Instant, bool) {
-        (self.heard, self.is_pinged)
+    /// When anything came last, and when it was asked since then to show that it is there.
+    pub fn last_heard(&self) -> (Instant, Option<Instant>) {
+        (self.heard, self.pinged)
     }
 
     /// Learns that it was asked to show that it is there.
-    pub fn note_ping(&mut self) {
-        self.is_pinged = true;
+    pub fn note_ping(&mut self, now: Instant) {
+        self.pinged = Some(now);
     }
 
     /// Drops what it holds: nothing more will be taken in.
