@@ -9,6 +9,7 @@ use crate::member::Member;
 use crate::net::Wire;
 use crate::oracle::{Oracle, Verdict, WITNESS};
 use crate::setting::REFUSALS_MAX;
+use crate::visits::GREETING_DELAY;
 
 impl Oracle {
     /// Learns that the hub is given a connection; returns what its number is among the members.
@@ -18,26 +19,20 @@ impl Oracle {
         let is_full = self.config.clients_max.is_some_and(|most| self.present >= most);
         let is_refused = is_turned_away.is_some() || is_full;
         let mut greeting = Vec::new();
-        let mut names = Vec::new();
         if let Some(notice) = is_turned_away {
             greeting.push(notice);
         } else if is_full {
             let most = self.present;
             greeting.push(format!("* the server is full ({most} client{})", if most == 1 { "" } else { "s" }));
-        } else {
-            self.present += 1;
-            self.numbers += 1;
-            names.push(format!("client-{}", self.numbers));
-            self.holders.insert(names[0].clone(), member);
-            greeting.push(format!("* you are {}; /help lists what you can do", names[0]));
-            greeting.extend(self.config.greeting.lines().map(|line| format!("* {line}")));
-            self.newcomers.push(member);
         }
-        self.members.push(Member::new((!is_refused).then_some(self.numbers), names, greeting));
+        self.members.push(Member::new(None, Vec::new(), greeting));
         self.wires.push(Rc::clone(wire));
         self.active.push(member);
         if !is_refused {
+            self.seat(member);
             self.expect_words(member, now);
+            let is_withheld = self.page_hint.is_some() && member != WITNESS;
+            self.members[member].withheld_until = is_withheld.then(|| now + GREETING_DELAY);
         }
         if member == WITNESS && self.config.announce_up_to > 0 {
             // The one item that it is not given.
@@ -45,6 +40,20 @@ impl Oracle {
             self.newcomers.clear();
         }
         member
+    }
+
+    /// Learns that one was given a seat in the room.
+    pub(crate) fn seat(&mut self, member: usize) {
+        self.present += 1;
+        self.numbers += 1;
+        let name = format!("client-{}", self.numbers);
+        self.holders.insert(name.clone(), member);
+        let known = &mut self.members[member];
+        known.number = Some(self.numbers);
+        known.greeting.push(format!("* you are {name}; /help lists what you can do"));
+        known.greeting.extend(self.config.greeting.lines().map(|line| format!("* {line}")));
+        known.names.push(name);
+        self.newcomers.push(member);
     }
 
     /// What one is told whom the door does not let in.
@@ -70,11 +79,12 @@ impl Oracle {
             return Ok(());
         }
         let is_refused =
-            |member: &&usize| self.members[**member].number.is_none() && !self.wires[**member].borrow().is_closed;
+            |member: &&usize| self.members[**member].is_refused() && !self.wires[**member].borrow().is_closed;
         let refused = self.active.iter().filter(is_refused).count();
         self.active.retain(|&active| active != member);
-        let Member { number, greeting, .. } = &self.members[member];
-        let is_by_door = number.is_none() && !greeting[0].starts_with("* the server is full");
+        let known = &self.members[member];
+        let is_full_house = known.greeting.first().is_some_and(|line| line.starts_with("* the server is full"));
+        let is_by_door = known.is_refused() && !is_full_house;
         if is_by_door && refused >= REFUSALS_MAX {
             Ok(())
         } else {
@@ -87,6 +97,16 @@ impl Oracle {
         for member in std::mem::take(&mut self.newcomers) {
             self.place(member, at);
         }
+    }
+
+    /// The same, in the middle of a turn: but browsers come when they are heard, and are announced unless the room waits
+    /// for somebody; then nothing more is said in the turn.
+    pub(crate) fn place_newcomers_amid_turn(&mut self, at: usize) {
+        let is_browser = |&member: &usize| self.members[member].visit.is_some();
+        let (browsers, others) = std::mem::take(&mut self.newcomers).into_iter().partition(is_browser);
+        self.newcomers = others;
+        self.place_newcomers(at);
+        self.newcomers = browsers;
     }
 
     pub(crate) fn place(&mut self, member: usize, at: usize) {

@@ -57,6 +57,8 @@ impl Oracle {
     fn is_answered(&self, member: usize, place: usize, asked: &Asked) -> bool {
         match asked {
             Asked::Nothing | Asked::Leave => false,
+            // In its own protocol, if there is a page.
+            Asked::Foreign("HTTP") if self.page_hint.is_some() => false,
             Asked::Say(_) => self.config.audience == Audience::Sender,
             Asked::Nick(_) => !self.members[member].won.contains(&place),
             Asked::Who | Asked::Help | Asked::Tell { .. } | Asked::Unknown(_) | Asked::TooLong | Asked::Foreign(_) => {

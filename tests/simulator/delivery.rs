@@ -14,6 +14,9 @@ impl Oracle {
         if written.is_empty() {
             return Ok(());
         }
+        if self.members[member].visit.is_some() {
+            return self.receive_at_door(member, &written);
+        }
         let mut lines = Vec::new();
         let mut rest = &written[..];
         while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
@@ -32,12 +35,18 @@ impl Oracle {
             .try_for_each(|line| self.receive_line(member, line).map_err(|what| format!("given {line:?}: {what}")))
     }
 
-    fn receive_line(&mut self, member: usize, line: &str) -> Verdict {
+    pub(crate) fn receive_line(&mut self, member: usize, line: &str) -> Verdict {
+        if self.members[member].hint.is_some() || self.is_page_hint(member, line) {
+            return self.receive_hint(member, line);
+        }
         if line.chars().any(is_dangerous) {
             return Err("a terminal would obey it".to_owned());
         }
         if self.members[member].has_fin {
             return Err("after FIN".to_owned());
+        }
+        if self.is_withheld(member) {
+            return Err("it is not to be greeted yet".to_owned());
         }
         if let Some(expected) = self.members[member].next_greeting() {
             let verdict = if line == expected { Ok(()) } else { Err(format!("not the greeting: {expected:?}")) };
@@ -183,7 +192,11 @@ impl Oracle {
     }
 
     fn receive_fin(&mut self, member: usize) -> Verdict {
-        self.members[member].has_fin = true;
+        let known = &mut self.members[member];
+        known.has_fin = true;
+        if let Some(visit) = &mut known.visit {
+            visit.socket.has_fin = true;
+        }
         let known = &self.members[member];
         if known.number.is_none() {
             return Ok(());
@@ -193,7 +206,10 @@ impl Oracle {
             self.begin(member, 0)?;
         }
         let known = &self.members[member];
-        let is_leaving = self.wires[member].borrow().ear.is_leaving();
+        let is_leaving = self.wires[member].borrow().ear.leaves_by_word();
+        if self.is_owed_hint(member) && !known.is_kicked && !self.is_shutting_down {
+            return Err("it was not told where the page is".to_owned());
+        }
         if !(is_leaving || known.is_kicked || self.is_shutting_down) {
             return Err("it did not leave".to_owned());
         }

@@ -111,7 +111,7 @@ impl Oracle {
     }
 
     fn witness_said(&mut self, line: &str, at: usize) -> Result<usize, String> {
-        self.place_newcomers(at);
+        self.place_newcomers_amid_turn(at);
         let (name, text) = line.split_once("> ").ok_or("it is nobody's")?;
         let by = self.holder(name)?;
         self.settle_heard(by, |_, asked| match asked {
@@ -124,7 +124,7 @@ impl Oracle {
     }
 
     fn witness_rename(&mut self, from: &str, to: &str, at: usize) -> Result<usize, String> {
-        self.place_newcomers(at);
+        self.place_newcomers_amid_turn(at);
         let by = self.holder(from)?;
         let is_silent = self.config.audience == Audience::Sender;
         let answered = self.members[by].answered;
@@ -162,7 +162,7 @@ impl Oracle {
             return Err("it did not leave".to_owned());
         }
         if !self.lets_go_at_the_end(by) {
-            self.place_newcomers(at);
+            self.place_newcomers_amid_turn(at);
         }
         if self.config.announce_up_to == 0 {
             return Err("it is not to be announced".to_owned());

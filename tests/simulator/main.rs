@@ -17,19 +17,26 @@
 
 mod admission;
 mod answers;
+mod arrivals;
+mod browsers;
 mod chance;
 mod delivery;
+mod frames;
+mod hints;
 mod limits;
+mod listener;
 mod log;
 mod member;
 mod net;
 mod oracle;
+mod outline;
 mod peers;
 mod rest;
 mod runs;
 mod said;
 mod setting;
 mod stalls;
+mod visits;
 mod world;
 
 #[test]

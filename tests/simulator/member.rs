@@ -1,7 +1,10 @@
 //! What is known of one connection.
 
+use std::time::Instant;
+
 use crate::limits::{Bucket, Idleness};
 use crate::stalls::Stall;
+use crate::visits::Visit;
 
 /// What is known of one connection.
 #[derive(Debug)]
@@ -48,6 +51,12 @@ pub(crate) struct Member {
     pub(crate) stall: Stall,
     pub(crate) bucket: Bucket,
     pub(crate) idleness: Idleness,
+    /// What there is besides of one who came to the page's door.
+    pub(crate) visit: Option<Box<Visit>>,
+    /// Until when it is not greeted on the port for lines, unless it says something.
+    pub(crate) withheld_until: Option<Instant>,
+    /// What it was answered who speaks HTTP on the port for lines.
+    pub(crate) hint: Option<String>,
 }
 
 impl Member {
@@ -78,7 +87,15 @@ impl Member {
             stall: Stall::default(),
             bucket: Bucket::default(),
             idleness: Idleness::default(),
+            visit: None,
+            withheld_until: None,
+            hint: None,
         }
+    }
+
+    /// Whether the door did not let it in, or the house was full.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.number.is_none() && self.visit.as_ref().is_none_or(|visit| visit.is_refused())
     }
 
     /// Whether it was told all that comes first, and what it is shown of what was said before is known.

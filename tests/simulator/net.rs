@@ -1,5 +1,4 @@
-//! The network that is not there: sockets as a kernel would show them, edges as epoll would report them, and a queue of
-//! those who wait to be accepted.
+//! The network that is not there: sockets as a kernel would show them, and edges as epoll would report them.
 //!
 //! A [`Wire`] is one connection, seen from both ends. What it does when it is asked is decided by its own chance, within
 //! what a kernel may do: a write blocks when its buffer is full and the edge comes once a third of it is free; a reset
@@ -11,7 +10,7 @@ use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pollchat::server::connection::Socket;
 use pollchat::server::hub::Readiness;
@@ -19,9 +18,6 @@ use pollchat::server::hub::Readiness;
 use crate::chance::Chance;
 use crate::said::{Ear, Ended};
 use crate::setting::{Fault, Faults};
-
-/// How long a listener waits that had no descriptor left.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// What all wires of a world share.
 #[derive(Debug)]
@@ -47,6 +43,12 @@ pub(crate) enum Reset {
 pub(crate) struct Wire {
     /// Where the peer comes from.
     pub(crate) address: IpAddr,
+    /// The port there: its number.
+    pub(crate) port: u16,
+    /// A WebSocket was opened.
+    pub(crate) is_open: bool,
+    /// What the peer was asked with, to show that it is there, and did not answer.
+    pub(crate) pings: Vec<Vec<u8>>,
     shared: Rc<Shared>,
     chance: Chance,
     faults: Faults,
@@ -85,6 +87,9 @@ impl Wire {
     pub(crate) fn new(shared: &Rc<Shared>, chance: Chance, faults: Faults, ear: Ear, room: (usize, usize)) -> Wire {
         Wire {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 0,
+            is_open: false,
+            pings: Vec::new(),
             shared: Rc::clone(shared),
             chance,
             faults,
@@ -392,7 +397,7 @@ impl Socket for FakeSocket {
     }
 
     fn peer_address(&self) -> io::Result<SocketAddr> {
-        Ok(SocketAddr::new(self.0.borrow().address, 1))
+        Ok(SocketAddr::new(self.0.borrow().address, self.0.borrow().port))
     }
 
     fn take_error(&self) -> Option<io::Error> {
@@ -412,85 +417,5 @@ impl Drop for FakeSocket {
         let mut wire = self.0.borrow_mut();
         wire.is_closed = true;
         wire.note_progress();
-    }
-}
-
-/// Who waits to be accepted, and what the server knows of it.
-#[derive(Debug)]
-pub(crate) struct Listener {
-    /// Those who wait, by the number of their connection.
-    pub(crate) waiting: VecDeque<usize>,
-    has_edge: bool,
-    state: Owed,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Owed {
-    No,
-    Yes,
-    From(Instant),
-}
-
-/// What an accept came to.
-pub(crate) enum Accepted {
-    One(usize),
-    /// This one is gone before it was accepted.
-    Aborted(usize),
-    Nobody,
-}
-
-impl Listener {
-    pub(crate) fn new() -> Listener {
-        Listener { waiting: VecDeque::new(), has_edge: false, state: Owed::No }
-    }
-
-    pub(crate) fn arrive(&mut self, connection: usize) {
-        self.waiting.push_back(connection);
-        self.has_edge = true;
-    }
-
-    pub(crate) fn has_edge(&self) -> bool {
-        self.has_edge
-    }
-
-    pub(crate) fn collect(&mut self) {
-        if std::mem::take(&mut self.has_edge) && self.state == Owed::No {
-            self.state = Owed::Yes;
-        }
-    }
-
-    pub(crate) fn is_owed(&self, now: Instant) -> bool {
-        match self.state {
-            Owed::No => false,
-            Owed::Yes => true,
-            Owed::From(time) => time <= now,
-        }
-    }
-
-    pub(crate) fn retry_at(&self) -> Option<Instant> {
-        if let Owed::From(time) = self.state { Some(time) } else { None }
-    }
-
-    pub(crate) fn on_freed(&mut self, now: Instant) {
-        if let Owed::From(time) = &mut self.state {
-            *time = now;
-        }
-    }
-
-    pub(crate) fn accept(&mut self, now: Instant, faults: Faults, chance: &mut Chance) -> Accepted {
-        if self.waiting.is_empty() {
-            self.state = Owed::No;
-            return Accepted::Nobody;
-        }
-        if faults.has(Fault::FailedAccept) && chance.one_in(4) {
-            self.state = Owed::From(now + ACCEPT_RETRY);
-            return Accepted::Nobody;
-        }
-        self.state = Owed::Yes;
-        match self.waiting.pop_front() {
-            Some(connection) if faults.has(Fault::FailedAccept) && chance.one_in(8) => Accepted::Aborted(connection),
-            Some(connection) => Accepted::One(connection),
-            None => Accepted::Nobody,
-        }
     }
 }

@@ -18,13 +18,19 @@ use crate::log::{Item, Kind, Log};
 use crate::member::Member;
 use crate::net::{Reset, Wire};
 use crate::said::Asked;
-use crate::setting::REFUSALS_MAX;
+use crate::setting::{Plan, REFUSALS_MAX};
 
 /// The number of the witness among the connections.
 pub(crate) const WITNESS: usize = 0;
 
 /// What was violated.
 pub(crate) type Verdict = Result<(), String>;
+
+/// Where the page is, in the simulator.
+pub(crate) const PAGE_ADDRESS: &str = "192.0.2.9:8080";
+
+/// What one is told of it who asks for it on the port for lines.
+const PAGE_HINT: &str = "this is the port for clients that speak in lines; the page is at http://192.0.2.9:8080/\n";
 
 /// Own stretches that a reader may have ahead of it.
 const HOLES_MAX: usize = 1_024;
@@ -58,12 +64,18 @@ pub(crate) struct Oracle {
     now: Instant,
     /// When a turn last came so late that somebody's time may have begun and ended before it.
     pub(crate) late_at: Option<Instant>,
+    /// How many visitors there may be at a time.
+    pub(crate) visitors_max: usize,
+    /// What one is told, if there is a page, who asks for it on the port for lines.
+    pub(crate) page_hint: Option<&'static str>,
+    /// The page, once it was seen.
+    pub(crate) page: Option<Vec<u8>>,
 }
 
 impl Oracle {
-    pub(crate) fn new(config: &Config, rate: Option<(u32, u32)>, now: Instant) -> Oracle {
+    pub(crate) fn new(plan: &Plan, now: Instant) -> Oracle {
         Oracle {
-            config: config.clone(),
+            config: plan.config.clone(),
             log: Log::default(),
             members: Vec::new(),
             wires: Vec::new(),
@@ -74,9 +86,12 @@ impl Oracle {
             present: 0,
             numbers: 0,
             is_shutting_down: false,
-            rate,
+            rate: plan.rate,
             now,
             late_at: None,
+            visitors_max: plan.seats.visitors_max,
+            page_hint: plan.site.as_ref().map(|_| PAGE_HINT),
+            page: None,
         }
     }
 
@@ -86,16 +101,19 @@ impl Oracle {
             self.late_at = Some(now);
         }
         self.now = now;
+        self.take_arrivals()?;
         let floor = self.log.items.len();
         for at in 0..self.active.len() {
             self.scan(self.active[at], floor);
+            self.watch_vigil(self.active[at], now).map_err(|what| self.about(self.active[at], &what))?;
         }
         self.receive(WITNESS).map_err(|what| self.about(WITNESS, &what))?;
         self.place_newcomers(self.log.items.len());
         for at in 0..self.active.len() {
-            self.watch_pace(self.active[at]);
-            self.receive(self.active[at]).map_err(|what| self.about(self.active[at], &what))?;
-            self.watch_stall(self.active[at], now).map_err(|what| self.about(self.active[at], &what))?;
+            let member = self.active[at];
+            self.watch_pace(member);
+            let verdict = self.receive(member).and_then(|()| self.watch_visit(member, now));
+            verdict.and_then(|()| self.watch_stall(member, now)).map_err(|what| self.about(member, &what))?;
         }
         let is_at_wall = self.is_at_wall();
         for at in 0..self.active.len() {
@@ -107,7 +125,7 @@ impl Oracle {
         }
         let members = &self.members;
         self.active.retain(|&member| !members[member].is_closed);
-        let refused = self.active.iter().filter(|&&member| members[member].number.is_none()).count();
+        let refused = self.active.iter().filter(|&&member| members[member].is_refused()).count();
         if refused > REFUSALS_MAX {
             return Err(format!("{refused} are being refused"));
         }
@@ -130,7 +148,8 @@ impl Oracle {
     pub(crate) fn judge_told(&self) -> Verdict {
         for (text, told) in &self.told {
             let holders = || self.members.iter().filter(|m| m.names.iter().any(|n| is_same_name(n, &told.to)));
-            let all_took_all = holders().all(|member| member.has_fin);
+            // A browser on the port for lines takes nothing but where the page is.
+            let all_took_all = holders().all(|member| member.has_fin && member.hint.is_none());
             match (told.is_told, told.delivered_to) {
                 (Some(false), Some(to)) => return Err(format!("{text:?} was told to {to}, and said not to be")),
                 (Some(true), None) if all_took_all => return Err(format!("{text:?} was never told to {:?}", told.to)),
@@ -181,7 +200,11 @@ impl Oracle {
         let was_too_slow = self.config.lag == Lag::Disconnect && known.was_overtaken;
         // Who is held back for its rate, and is gone, is not waited for: what it had still to say is dropped.
         let is_gone = self.config.rate.is_some() && self.wires[member].borrow().reset == Reset::Told;
-        was_too_slow || is_gone || known.stall.may_be_gone() || known.idleness.may_be_gone.is_some()
+        // Who begins to break a rule may be let go for it before it has ended.
+        let breaks_rule = self.wires[member].borrow().ear.breaks_rule();
+        let was_silent = known.visit.as_ref().is_some_and(|visit| visit.socket.may_be_gone);
+        let has_stalled = known.stall.may_be_gone() || known.idleness.may_be_gone.is_some();
+        was_too_slow || is_gone || has_stalled || breaks_rule || was_silent
     }
 
     /// Whether all that one said so far was put on the tape.

@@ -2,6 +2,7 @@
 
 use pollchat::server::config::Config;
 
+use crate::browsers::Browser;
 use crate::chance::Chance;
 use crate::net::Wire;
 use crate::said::{is_name, is_reserved};
@@ -24,6 +25,9 @@ const NAMES: [&str; 14] = [
     "exactly-twenty-four-long",
     "this-one-is-longer-than-24",
 ];
+
+/// How much one may have to say that is not sent, in bytes.
+pub(crate) const TALK_BYTES_MAX: usize = 5_000;
 
 /// Pieces that are no text, or none that should reach a terminal.
 const HOSTILE: [&[u8]; 10] = [
@@ -102,6 +106,8 @@ pub(crate) struct Peer {
     /// because half of such a line may be heard for another one: the log would not tell which came about.
     is_chunky: bool,
     line_bytes_max: usize,
+    /// What it has besides if it comes to the page's door.
+    pub(crate) browser: Option<Box<Browser>>,
 }
 
 impl Peer {
@@ -132,12 +138,19 @@ impl Peer {
             is_polite,
             is_chunky,
             line_bytes_max: config.line_bytes_max,
+            browser: None,
         }
     }
 
     pub(crate) fn witness() -> Peer {
         let peer = Peer::new(Chance::new(0), &Config::default());
         Peer { habit: Habit::Witness, reading: Reading::AtOnce, is_polite: true, ..peer }
+    }
+
+    /// One that comes to the page's door.
+    pub(crate) fn browser(mut chance: Chance, config: &Config) -> Peer {
+        let browser = Some(Box::new(Browser::new(chance.fork())));
+        Peer { browser, ..Peer::new(chance, config) }
     }
 
     /// One that speaks another protocol, or begins to.
@@ -183,10 +196,12 @@ impl Peer {
             self.talk(number);
             self.leave(wire, faults);
         }
+        self.put(wire);
+        let left = self.left_to_send().len();
         let piece = match self.habit {
-            Habit::Dripper => self.outbox.len().min(1),
-            Habit::Stranger if !self.outbox.is_empty() => self.chance.up_to(self.outbox.len()),
-            _ => self.outbox.len(),
+            Habit::Dripper => left.min(1),
+            Habit::Stranger if left > 0 => self.chance.up_to(left),
+            _ => left,
         };
         self.send(wire, piece);
         self.follow_up(wire);
@@ -195,7 +210,8 @@ impl Peer {
     /// Sends and takes all there is: the faults have stopped.
     pub(crate) fn calm_down(&mut self, wire: &mut Wire) {
         wire.take(usize::MAX);
-        self.send(wire, self.outbox.len());
+        self.put(wire);
+        self.send(wire, self.left_to_send().len());
         self.follow_up(wire);
     }
 
@@ -203,6 +219,7 @@ impl Peer {
     pub(crate) fn farewell(&mut self) {
         if self.course == Course::Stays {
             match self.chance.below(3) {
+                _ if self.browser.as_ref().is_some_and(|browser| browser.is_over()) => self.course = Course::Ends,
                 0 => self.outbox.extend(b"\nFIN\nnot said\n"),
                 1 => self.outbox.extend(b"\n/quit\n"),
                 _ => self.course = Course::Ends,
@@ -221,20 +238,42 @@ impl Peer {
 
     fn send(&mut self, wire: &mut Wire, bytes: usize) {
         if bytes > 0 {
-            let taken = wire.send(&self.outbox[..bytes]);
-            self.outbox.drain(..taken);
+            let taken = wire.send(&self.left_to_send()[..bytes]);
+            self.browser.as_mut().map_or(&mut self.outbox, |browser| &mut browser.queue).drain(..taken);
+        }
+    }
+
+    /// What is to be sent.
+    fn left_to_send(&self) -> &[u8] {
+        self.browser.as_ref().map_or(&self.outbox, |browser| &browser.queue)
+    }
+
+    /// A browser sends frames, or requests.
+    fn put(&mut self, wire: &mut Wire) {
+        if let Some(browser) = self.browser.as_mut().filter(|_| self.course != Course::Ended) {
+            browser.put(&mut self.outbox, wire, self.course == Course::Ends);
         }
     }
 
     /// Ends its side when all is sent; closes when it was let go.
     fn follow_up(&mut self, wire: &mut Wire) {
-        if self.course == Course::Ends && self.outbox.is_empty() {
+        let is_silent =
+            self.browser.as_ref().is_none_or(|browser| browser.queue.is_empty() && !browser.is_amid_message());
+        if self.course == Course::Ends && self.outbox.is_empty() && is_silent {
             self.course = Course::Ended;
             wire.end();
         }
         if wire.is_finished && wire.outgoing() == 0 && self.is_polite {
             self.course = Course::Ended;
             wire.close();
+        }
+    }
+
+    /// Sends nothing of what it was about to.
+    fn forget(&mut self) {
+        self.outbox.clear();
+        if let Some(browser) = &mut self.browser {
+            browser.queue.clear();
         }
     }
 
@@ -328,8 +367,16 @@ impl Peer {
     }
 
     fn leave(&mut self, wire: &mut Wire, faults: Faults) {
-        let patience = if self.habit == Habit::Guest { 60 } else { 1_500 };
+        let patience = match self.habit {
+            Habit::Guest => 60,
+            _ if self.browser.is_some() => 400,
+            _ => 1_500,
+        };
         if !self.chance.one_in(patience) {
+            return;
+        }
+        if let Some(browser) = self.browser.as_mut().filter(|_| self.chance.one_in(2)) {
+            browser.close(wire);
             return;
         }
         match self.chance.below(9) {
@@ -343,12 +390,12 @@ impl Peer {
             4 => self.course = Course::Ends,
             5 | 6 => {
                 self.course = Course::Ended;
-                self.outbox.clear();
+                self.forget();
                 wire.close();
             }
             _ if faults.has(Fault::Reset) => {
                 self.course = Course::Ended;
-                self.outbox.clear();
+                self.forget();
                 wire.tear_down();
             }
             _ => {}

@@ -9,6 +9,7 @@ use pollchat::server::hub::Wake;
 use crate::log::{Item, Kind};
 use crate::net::{Reset, Wire};
 use crate::oracle::{Oracle, Verdict};
+use crate::peers::TALK_BYTES_MAX;
 use crate::said::Asked;
 
 /// The longest time for which the brake may hold input back.
@@ -21,6 +22,19 @@ impl Oracle {
         let wire = wire.borrow();
         if let Some(misuse) = wire.misuse {
             return Err(misuse.to_owned());
+        }
+        if self.is_visitor(member) {
+            if wire.is_finished && wire.reset == Reset::No {
+                self.judge_end_of_visit(member, &wire)?;
+            }
+            if wire.is_closed {
+                self.members[member].is_closed = true;
+                self.judge_closed_visitor(member, &wire, now)?;
+            }
+            return Ok(());
+        }
+        if wire.is_finished && self.members[member].visit.is_some() {
+            self.judge_end_of_socket(member)?;
         }
         if wire.is_finished && !self.members[member].has_fin {
             return Err("writing was ended without FIN".to_owned());
@@ -43,6 +57,7 @@ impl Oracle {
         // One who leaves is waited for like any other.
         let is_leaving = wire.ear.is_leaving() || self.is_shutting_down || known.idleness.may_be_gone.is_some();
         let is_over = is_over || is_leaving && known.stall.may_be_gone();
+        let is_over = is_over || known.visit.as_ref().is_some_and(|visit| visit.socket.may_be_gone);
         let is_evicted = known.number.is_none() && wire.is_finished;
         // When one was let go is known if it was by its own wish.
         let by_own_wish = !may_be_kicked && !self.is_shutting_down && known.number.is_some();
@@ -67,7 +82,9 @@ impl Oracle {
         }
         let help_bytes: usize = crate::answers::HELP.iter().map(|line| line.len() + 1).sum();
         let hoarded = unanswered.iter().filter(|asked| **asked == Asked::Help).count() * help_bytes;
-        let parked = (wire.incoming_max() / "/help\n".len() + 2) * help_bytes;
+        // A message is heard at once, when its last piece has come.
+        let message_bytes = if wire.ear.outline.is_some() { TALK_BYTES_MAX } else { 0 };
+        let parked = (wire.incoming_max().max(message_bytes) / "/help\n".len() + 2) * help_bytes;
         if hoarded > 64 * 1024 + parked { Err(format!("{hoarded} bytes are kept for it")) } else { Ok(()) }
     }
 
@@ -83,7 +100,14 @@ impl Oracle {
             || self.is_at_wall();
         for &member in &self.active {
             let wire = self.wires[member].borrow();
-            if wire.is_closed || wire.reset != Reset::No || wire.is_blocked() {
+            if wire.is_closed || wire.reset != Reset::No {
+                continue;
+            }
+            let latest = self.wakes_for(member, now).or(self.members[member].withheld_until.filter(|&time| time > now));
+            if latest.is_some_and(|latest| wakes_at.is_none_or(|wakes_at| wakes_at > latest)) {
+                return Err(self.about(member, "at rest: it may stay so for ever"));
+            }
+            if wire.is_blocked() || self.members[member].withheld_until.is_some_and(|time| time > now) {
                 continue;
             }
             let is_forgotten = |silent_at| wakes_at.is_none_or(|wakes_at| wakes_at > silent_at);
@@ -96,7 +120,7 @@ impl Oracle {
     }
 
     /// Whether what one says counts.
-    fn is_heard(&self, member: usize) -> bool {
+    pub(crate) fn is_heard(&self, member: usize) -> bool {
         let known = &self.members[member];
         known.number.is_some() && known.left.is_none() && !known.has_fin && !known.is_kicked && !self.is_shutting_down
     }
@@ -106,6 +130,10 @@ impl Oracle {
         if !is_braked && wire.is_unread() {
             return Err("its input is forgotten".to_owned());
         }
+        if self.is_visitor(member) {
+            return self.rests_visitor(member, wire, is_braked);
+        }
+        self.rests_socket(member)?;
         if known.has_fin || known.number.is_none() {
             return if wire.is_finished { Ok(()) } else { Err("it was not let go".to_owned()) };
         }

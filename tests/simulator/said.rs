@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::outline::{Meaning, Outline, SocketEnd};
+
 /// What one line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
@@ -44,23 +46,75 @@ pub(crate) struct Ear {
     is_dropping: bool,
     /// When the last byte was read.
     read_at: Option<Instant>,
+    /// What it means, if it came to the page's door.
+    pub(crate) outline: Option<Box<Outline>>,
 }
 
 impl Ear {
     pub(crate) fn new(line_bytes_max: usize, flush_after: Option<Duration>) -> Ear {
         let (asked, line) = (Vec::new(), Vec::new());
-        Ear { asked, ended: None, line_bytes_max, flush_after, line, is_dropping: false, read_at: None }
+        Ear { asked, ended: None, line_bytes_max, flush_after, line, is_dropping: false, read_at: None, outline: None }
+    }
+
+    /// One at the page's door.
+    pub(crate) fn at_door(line_bytes_max: usize) -> Ear {
+        Ear { outline: Some(Box::default()), ..Ear::new(line_bytes_max, None) }
     }
 
     /// Whether it asked to leave, by a word or by an orderly end.
     pub(crate) fn is_leaving(&self) -> bool {
-        self.has_said_farewell() || self.ended.is_some()
+        self.has_said_farewell() || self.ended.is_some() || self.socket_end().is_some()
+    }
+
+    /// Whether it asked to leave by a word, or by an end of its input before that of its WebSocket.
+    pub(crate) fn leaves_by_word(&self) -> bool {
+        self.has_said_farewell() || (self.ended.is_some() && self.socket_end().is_none())
+    }
+
+    /// Whether what it sends has begun to break a rule.
+    pub(crate) fn breaks_rule(&self) -> bool {
+        self.outline.as_ref().is_some_and(|outline| outline.breach_begun.is_some()) && !self.has_said_farewell()
+    }
+
+    /// How its WebSocket came to its end.
+    pub(crate) fn socket_end(&self) -> Option<SocketEnd> {
+        self.outline.as_ref().and_then(|outline| outline.end)
     }
 
     pub(crate) fn hear(&mut self, bytes: impl IntoIterator<Item = u8>, now: Instant) {
         self.read_at = Some(now);
+        if let Some(outline) = &mut self.outline {
+            outline.advance(bytes.into_iter().count());
+            self.hear_meanings();
+            return;
+        }
         for byte in bytes {
             self.hear_byte(byte);
+        }
+    }
+
+    fn hear_meanings(&mut self) {
+        let is_over = |ear: &Ear| ear.has_said_farewell() || ear.socket_end().is_some();
+        while let Some(meaning) = self.outline.as_mut().and_then(|outline| outline.next_heard()) {
+            let is_over = is_over(self);
+            let Some(outline) = &mut self.outline else { return };
+            match meaning {
+                Meaning::Request(expected) => outline.requests.push(expected),
+                Meaning::Ping(payload) => {
+                    outline.pings.push(payload);
+                    outline.pings_due += usize::from(!is_over);
+                }
+                _ if is_over => {}
+                Meaning::Message(text) => {
+                    let is_open = text.last().is_some_and(|&last| last != b'\n');
+                    for byte in text.into_iter().chain(is_open.then_some(b'\n')) {
+                        self.hear_byte(byte);
+                    }
+                }
+                Meaning::Close(code) => outline.end = Some(SocketEnd::Closed(code)),
+                Meaning::BreachBegins(code) => outline.breach_begun = Some(code),
+                Meaning::Breach(code) => outline.end = Some(SocketEnd::Broken(code)),
+            }
         }
     }
 
@@ -116,7 +170,8 @@ impl Ear {
 
     /// What a first line is, if it is of another protocol.
     fn foreign(&self, line: &[u8], is_request: fn(&[u8]) -> bool) -> Option<Asked> {
-        (is_request(line) && !self.has_spoken()).then_some(Asked::Foreign("HTTP"))
+        let may_be = self.outline.is_none() && !self.has_spoken();
+        (may_be && is_request(line)).then_some(Asked::Foreign("HTTP"))
     }
 
     fn hear_byte(&mut self, byte: u8) {
@@ -135,7 +190,7 @@ impl Ear {
             return;
         }
         self.line.push(byte);
-        if self.line == *b"\x16\x03" && !self.has_spoken() {
+        if self.line == *b"\x16\x03" && self.outline.is_none() && !self.has_spoken() {
             self.asked.push(Asked::Foreign("TLS"));
             return;
         }

@@ -118,8 +118,19 @@ pub(crate) struct Plan {
     pub(crate) room: (usize, usize),
     /// How many lines each may say: in a second, and at once.
     pub(crate) rate: Option<(u32, u32)>,
+    /// The page, if there is one.
+    pub(crate) site: Option<SitePlan>,
     /// One in so many peers speaks another protocol, or never says anything; 0 for none.
     pub(crate) oddities: Oddities,
+}
+
+/// A page, and who comes for it.
+#[derive(Debug)]
+pub(crate) struct SitePlan {
+    pub(crate) chance: Chance,
+    /// One in so many peers comes to the page's door.
+    pub(crate) one_browser_in: usize,
+    visitors_max: usize,
 }
 
 /// Peers that are not as most are.
@@ -153,15 +164,26 @@ impl Plan {
             let plain = Config { announce_up_to: 0, line_bytes_max: 100, ..Config::default() };
             config = Config { backlog_bytes: config.backlog_bytes.max(plain.longest_line_bytes()), ..plain };
         }
+        // By a chance of its own, too.
+        let site = some_site(setting.seed);
+        if site.is_some() {
+            // Or nothing would tell where in the log one came who came in the middle of a turn.
+            config.announce_up_to = 1_000;
+            if !setting.is_plain && limits.oddities.one_stranger_in == 0 {
+                limits.oddities.one_stranger_in = 5;
+            }
+            let room = if config.lag == Lag::Wait { 0 } else { smallest_backlog(&config, peers_max) };
+            config.backlog_bytes = config.backlog_bytes.max(room);
+        }
         let seats = Seats {
             clients_max: config.clients_max.unwrap_or(1_000),
             // More than there can be: how many have left and are still there, the oracle does not count.
             leavers_max: 1_000,
-            visitors_max: 1_000,
+            visitors_max: site.as_ref().map_or(1_000, |site| site.visitors_max),
             refusals_max: REFUSALS_MAX,
         };
         let room = (chance.pick(&[16, 200, 3_000]), chance.pick(&[7, 40, 300, 5_000]));
-        Plan { chance, faults, peers_max, config, seats, room, rate: limits.rate, oddities: limits.oddities }
+        Plan { chance, faults, peers_max, config, seats, room, rate: limits.rate, site, oddities: limits.oddities }
     }
 }
 
@@ -218,6 +240,16 @@ impl Limits {
             config.backlog_bytes = config.backlog_bytes.max(smallest_backlog(config, peers_max));
         }
     }
+}
+
+/// A page, for half of all seeds.
+fn some_site(seed: u64) -> Option<SitePlan> {
+    let mut chance = Chance::new(seed.rotate_left(16) ^ 0x7765_6221);
+    chance.one_in(2).then(|| SitePlan {
+        one_browser_in: chance.pick(&[1, 2, 2, 3]),
+        visitors_max: chance.pick(&[1_000, 1_000, 1, 2]),
+        chance: chance.fork(),
+    })
 }
 
 /// The address from which the connection with this number comes: one of three.

@@ -122,7 +122,8 @@ impl Oracle {
             let here = known.stall.places.back();
             let wire = self.wires[member].borrow();
             // Whom a reset has cut off that was not told yet is waited for, too.
-            let is_reached = !wire.is_closed && !wire.is_finished && wire.reset != Reset::Told && wire.is_blocked();
+            let takes_nothing = wire.is_blocked() || known.withheld_until.is_some_and(|time| time > self.now());
+            let is_reached = !wire.is_closed && !wire.is_finished && wire.reset != Reset::Told && takes_nothing;
             is_reached
                 && !self.is_given_up(member)
                 && !known.stall.must_be_gone()
@@ -172,8 +173,11 @@ impl Oracle {
     /// Whether it is known up to where one is owed what is said.
     fn is_end_known(&self, member: usize) -> bool {
         let known = &self.members[member];
-        let may_be_leaving = self.wires[member].borrow().ear.is_leaving() || known.idleness.may_be_gone.is_some();
-        known.left.is_some() || !may_be_leaving
+        let ear = &self.wires[member].borrow().ear;
+        // Who closes its WebSocket is owed nothing from when that is heard; so is who turns out to speak HTTP.
+        let forgoes_all = ear.socket_end().is_some() || ear.breaks_rule() || self.speaks_http(member);
+        let may_be_leaving = ear.is_leaving() || known.idleness.may_be_gone.is_some();
+        !forgoes_all && (known.left.is_some() || !may_be_leaving)
     }
 
     /// Takes note of where one stands; returns the first item that it was not begun to be given.
@@ -184,7 +188,18 @@ impl Oracle {
         let is_greeted = known.is_greeted();
         // How many earlier lines a newcomer is shown is not known at first.
         let last = if is_greeted { first } else { self.first_owed(member, known.joined.max(first), stop) };
-        let begun = if known.is_amid_line() { self.first_owed(member, last + 1, stop) } else { last };
+        let mut begun = last;
+        if let Some(mut bytes) = self.amid_bytes(member) {
+            // All lines of a frame were begun with it.
+            loop {
+                let line_bytes = self.log.offset(begun + 1) - self.log.offset(begun);
+                begun = self.first_owed(member, begun + 1, stop);
+                bytes = bytes.saturating_sub(line_bytes);
+                if bytes == 0 || begun >= stop {
+                    break;
+                }
+            }
+        }
         let end = self.log.offset(stop);
         let (least, most) = (self.log.offset(first).min(end), self.log.offset(begun).min(end));
         let stall = &mut self.members[member].stall;

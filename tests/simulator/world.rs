@@ -4,18 +4,25 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use pollchat::server::config::Port;
+use pollchat::server::config::{Config, Port};
 use pollchat::server::hub::{Hub, Readiness, Wake};
+use pollchat::server::web::gate::Gate;
+use pollchat::server::web::site::Site;
 
+use crate::arrivals;
 use crate::chance::Chance;
-use crate::net::{Accepted, FakeSocket, Listener, Shared, Wire};
-use crate::oracle::{Oracle, Verdict, WITNESS};
+use crate::listener::{Accepted, Listener};
+use crate::net::{FakeSocket, Shared, Wire};
+use crate::oracle::{Oracle, PAGE_ADDRESS, Verdict, WITNESS};
 use crate::peers::Peer;
 use crate::said::Ear;
-use crate::setting::{Fault, Faults, Oddities, Plan, Setting, home};
+use crate::setting::{Fault, Faults, Oddities, Plan, Setting, SitePlan, home};
 
 /// Turns in a row that may bring nothing on although the hub wanted them at once.
 const IDLE_TURNS_MAX: usize = 100;
+
+/// How long it is waited for that everything comes to rest, as long as there are browsers: longer than one stays who gives no sign.
+const REST_MAX: Duration = Duration::from_secs(600);
 
 /// Turns that everything takes at most to settle.
 const SETTLING_TURNS_MAX: usize = 200_000;
@@ -34,6 +41,7 @@ pub(crate) struct World {
     peers_max: usize,
     room: (usize, usize),
     oddities: Oddities,
+    site: Option<SitePlan>,
     hub: Hub<FakeSocket>,
     shared: Rc<Shared>,
     listener: Listener,
@@ -53,13 +61,15 @@ impl World {
         let plan = Plan::of(setting);
         let now = Instant::now();
         let hub = Hub::new(&plan.config, plan.seats, now).expect("a small tape");
-        let oracle = Oracle::new(&plan.config, plan.rate, now);
+        let oracle = Oracle::new(&plan, now);
+        arrivals::listen(plan.site.is_some());
         let mut world = World {
             chance: plan.chance,
             faults: plan.faults,
             peers_max: plan.peers_max,
             room: plan.room,
             oddities: plan.oddities,
+            site: plan.site,
             hub,
             shared: Rc::new(Shared { now: Cell::new(now), progress: Cell::new(0) }),
             listener: Listener::new(),
@@ -77,6 +87,11 @@ impl World {
         // It is alone, and nobody is refused.
         let _ = world.admit_waiting(WITNESS);
         world.listener.waiting.clear();
+        if world.site.is_some() {
+            // Not before: the witness is greeted at once.
+            let address = PAGE_ADDRESS.parse().expect("an address");
+            world.hub.open_site(Site::new(Gate::default(), &[address]));
+        }
         if plan.config.idle_timeout.is_some() {
             // Or it would be let go.
             let mut wire = world.lines[WITNESS].wire.borrow_mut();
@@ -128,6 +143,11 @@ impl World {
 
     fn newcomer(&mut self) -> Peer {
         let (chance, config) = (self.chance.fork(), &self.oracle.config);
+        if let Some(SitePlan { chance: of_site, one_browser_in, .. }) = &mut self.site
+            && of_site.one_in(*one_browser_in)
+        {
+            return Peer::browser(chance, config);
+        }
         let Oddities { chance: odd, one_stranger_in, one_silent_in } = &mut self.oddities;
         match (*one_stranger_in, *one_silent_in) {
             (1.., _) if odd.one_in(*one_stranger_in) => Peer::stranger(chance, config),
@@ -156,10 +176,15 @@ impl World {
     fn connect(&mut self, peer: Peer, faults: Faults, room: (usize, usize)) {
         let line = self.lines.len();
         let room = (self.chance.up_to(room.0), self.chance.up_to(room.1));
-        let ear = Ear::new(self.oracle.config.line_bytes_max, self.oracle.config.flush_after);
+        let Config { line_bytes_max, flush_after, .. } = self.oracle.config;
+        let is_browser = peer.browser.is_some();
+        let ear = if is_browser { Ear::at_door(line_bytes_max) } else { Ear::new(line_bytes_max, flush_after) };
+        // A page is long, and has to be taken within some time.
+        let room = if is_browser { (room.0.max(20), room.1.max(self.chance.pick(&[40, 400, 50_000]))) } else { room };
         let mut wire = Wire::new(&self.shared, self.chance.fork(), faults, ear, room);
         if line != WITNESS {
             wire.address = home(line);
+            wire.port = u16::try_from(line).expect("few lines");
         }
         self.note(|| format!("{line} connects: {:?}, room {room:?}", peer.habit));
         self.lines.push(Line { wire: Rc::new(RefCell::new(wire)), peer, key: None });
@@ -263,9 +288,15 @@ impl World {
         let wire = Rc::clone(&self.lines[line].wire);
         self.lines[line].key = Some(key);
         wire.borrow_mut().watch();
-        let member = self.oracle.admit(&wire, self.shared.now.get());
+        let is_browser = self.lines[line].peer.browser.is_some();
+        let port = if is_browser { Port::Web } else { Port::Lines };
+        let now = self.shared.now.get();
+        let member = match port {
+            Port::Web => self.oracle.admit_visitor(&wire, now),
+            Port::Lines => self.oracle.admit(&wire, now),
+        };
         self.note(|| format!("{line} is admitted as connection {member}, key {key}"));
-        self.hub.admit(FakeSocket(wire), Port::Lines, self.shared.now.get());
+        self.hub.admit(FakeSocket(wire), port, now);
         self.oracle.judge_admission(member).map_err(|what| format!("connection {member}: {what}"))
     }
 
@@ -304,6 +335,7 @@ impl World {
     /// Runs until the hub waits for an event that will not come.
     fn rest(&mut self) -> Verdict {
         let mut vain_waits = 0;
+        let until = self.shared.now.get() + REST_MAX;
         for _ in 0..SETTLING_TURNS_MAX {
             let before = self.shared.progress.get();
             for at in 0..self.alive.len() {
@@ -315,6 +347,10 @@ impl World {
             if !has_events && wake != Wake::Now && !self.can_accept() {
                 let hub = if let Wake::At(time) = wake { Some(time) } else { None };
                 let Some(next) = hub.into_iter().chain(self.listener.retry_at()).min() else { return Ok(()) };
+                // Browsers are looked after for ever.
+                if next > until && self.alive.iter().any(|&line| self.lines[line].wire.borrow().is_open) {
+                    return Ok(());
+                }
                 self.shared.now.set(self.shared.now.get().max(next));
             }
             self.turn(&mut |_| true)?;

@@ -1,0 +1,361 @@
+//! Who comes to the page's door: what a visitor is answered, when it may be let go, and how it becomes a client.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use pollchat::server::config::{GRACE, PONG_WITHIN, REQUEST_TIME, VISITORS_PER_ADDRESS};
+
+use crate::arrivals::{self, Arrival};
+use crate::frames::Socket;
+use crate::member::Member;
+use crate::net::{Reset, Wire};
+use crate::oracle::{Oracle, Verdict};
+use crate::outline::{Body, Expected};
+
+/// What is known of one at the page's door.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    pub(crate) came: Instant,
+    /// What it is answered at once, if it is refused.
+    refusal: Option<Expected>,
+    /// What was written to it and not looked at.
+    pub(crate) unread: Vec<u8>,
+    /// How many of its requests were answered.
+    answered: usize,
+    /// Its last request was answered.
+    is_over: bool,
+    /// If its time for a request is over: how many were answered then, whether one was begun, and whether none was.
+    timed_out: Option<(usize, bool, bool)>,
+    /// Since when it had to be gone, and nothing kept the server from seeing that.
+    overdue: Option<Instant>,
+    /// Since when it should have been told so, at least.
+    exceeded: Option<Instant>,
+    /// What follows are frames.
+    pub(crate) is_socket: bool,
+    /// It opened a WebSocket, and was told in it that there is no place.
+    pub(crate) is_refused_inside: bool,
+    pub(crate) socket: Socket,
+}
+
+impl Visit {
+    fn new(came: Instant, refused_with: Option<u16>) -> Visit {
+        let refusal = refused_with.map(|status| Expected { status, is_last: true, body: Body::Words });
+        Visit {
+            came,
+            refusal,
+            unread: Vec::new(),
+            answered: 0,
+            is_over: false,
+            timed_out: None,
+            overdue: None,
+            exceeded: None,
+            is_socket: false,
+            is_refused_inside: false,
+            socket: Socket::new(came),
+        }
+    }
+
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refusal.is_some()
+    }
+}
+
+impl Oracle {
+    /// Learns that the hub is given a connection that came to the page's door.
+    pub(crate) fn admit_visitor(&mut self, wire: &Rc<RefCell<Wire>>, now: Instant) -> usize {
+        let member = self.members.len();
+        let refused_with = self.refused_with(wire);
+        let mut known = Member::new(None, Vec::new(), Vec::new());
+        known.visit = Some(Box::new(Visit::new(now, refused_with)));
+        self.members.push(known);
+        self.wires.push(Rc::clone(wire));
+        self.active.push(member);
+        member
+    }
+
+    /// What one is answered whom the page's door does not let in.
+    fn refused_with(&self, wire: &Rc<RefCell<Wire>>) -> Option<u16> {
+        let address = wire.borrow().address;
+        let door = &self.config.door;
+        if door.deny.iter().any(|prefix| prefix.addr() == address) {
+            return Some(403);
+        }
+        let is_visitor = |member: &&usize| {
+            let visit = self.members[**member].visit.as_ref();
+            let is_counted = visit.is_some_and(|visit| !visit.is_refused()) && self.members[**member].number.is_none();
+            is_counted && !self.wires[**member].borrow().is_closed
+        };
+        let is_from_there = |member: &&usize| is_visitor(member) && self.wires[**member].borrow().address == address;
+        let most = door.per_address_max;
+        if most > 0 && self.active.iter().filter(is_from_there).count() >= most.max(VISITORS_PER_ADDRESS) {
+            return Some(429);
+        }
+        (self.active.iter().filter(is_visitor).count() >= self.visitors_max).then_some(503)
+    }
+
+    /// Learns which visitors became clients in this turn.
+    pub(crate) fn take_arrivals(&mut self) -> Verdict {
+        let present_before = self.present;
+        for arrival in arrivals::take() {
+            let line = match arrival {
+                Arrival::Came { line, .. } | Arrival::Refused { line, .. } => line,
+            };
+            let member = self.members.iter().enumerate().position(|(member, known)| {
+                known.visit.is_some() && usize::from(self.wires[member].borrow().port) == line
+            });
+            let Some(member) = member else { continue };
+            if self.members[member].visit.as_ref().is_some_and(|visit| visit.is_refused()) {
+                continue;
+            }
+            self.take_arrival(member, &arrival, present_before).map_err(|what| self.about(member, &what))?;
+        }
+        Ok(())
+    }
+
+    fn take_arrival(&mut self, member: usize, arrival: &Arrival, present_before: usize) -> Verdict {
+        let (asked, address) = {
+            let wire = self.wires[member].borrow();
+            let requests = wire.ear.outline.as_ref().map_or(&[][..], |outline| &outline.requests);
+            (requests.iter().any(|request| request.status == 101), wire.address)
+        };
+        let is_new =
+            self.members[member].visit.as_ref().is_some_and(|visit| !visit.is_over && !visit.is_refused_inside);
+        if !asked || !is_new || self.members[member].number.is_some() {
+            return Err("it did not open a WebSocket".to_owned());
+        }
+        // Those who went in this turn were still there, as far as the door is concerned.
+        let is_in =
+            |other: &&usize| self.members[**other].number.is_some() && self.wires[**other].borrow().address == address;
+        let most = self.config.door.per_address_max;
+        let is_crowded = most > 0 && self.active.iter().filter(is_in).count() >= most;
+        // Who left in this turn may have done so before or after it came.
+        let may_be_full = self.config.clients_max.is_some_and(|most| self.present.max(present_before) >= most);
+        match arrival {
+            Arrival::Came { number, .. } => {
+                if *number != self.numbers + 1 || is_crowded {
+                    return Err(format!("it is client-{number}"));
+                }
+                self.seat(member);
+                let now = self.now();
+                if let Some(visit) = &mut self.members[member].visit {
+                    visit.socket = Socket::new(now);
+                }
+                self.expect_words(member, now);
+            }
+            Arrival::Refused { why, .. } => {
+                let notice = match self.config.clients_max {
+                    Some(most) if may_be_full && why.starts_with("the server is full") => {
+                        format!("* the server is full ({most} client{})", if most == 1 { "" } else { "s" })
+                    }
+                    _ if is_crowded => format!("* too many connections from your address (at most {most})"),
+                    _ => return Err(format!("it was refused: {why}")),
+                };
+                let known = &mut self.members[member];
+                known.greeting.push(notice);
+                if let Some(visit) = &mut known.visit {
+                    visit.is_refused_inside = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what the hub wrote to one at the page's door.
+    pub(crate) fn receive_at_door(&mut self, member: usize, written: &[u8]) -> Verdict {
+        let Some(visit) = &mut self.members[member].visit else { return Ok(()) };
+        visit.unread.extend_from_slice(written);
+        while self.members[member].visit.as_ref().is_some_and(|visit| !visit.is_socket) {
+            if !self.take_answer(member)? {
+                return Ok(());
+            }
+        }
+        self.take_frames(member)
+    }
+
+    /// Takes one answer; false if it is not whole.
+    fn take_answer(&mut self, member: usize) -> Result<bool, String> {
+        let expected = self.expected_answer(member);
+        let Some(visit) = &mut self.members[member].visit else { return Ok(false) };
+        if visit.unread.is_empty() {
+            return Ok(false);
+        }
+        if visit.is_over {
+            return Err("it is told more than it asked for".to_owned());
+        }
+        let Some(end) = visit.unread.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { return Ok(false) };
+        let head = String::from_utf8(visit.unread[..end].to_vec()).map_err(|error| error.to_string())?;
+        let mut expected = expected;
+        if head.starts_with("HTTP/1.1 408 ") {
+            let is_late = visit
+                .timed_out
+                .is_some_and(|(answered, was_begun, _)| answered == visit.answered && (was_begun || answered == 0));
+            if !is_late {
+                return Err("it had still time".to_owned());
+            }
+            expected = Some(Expected { status: 408, is_last: true, body: Body::Words });
+        }
+        let expected = expected.ok_or_else(|| format!("it did not ask: {head:?}"))?;
+        let len = judge_head(&head, &expected)?;
+        let body = match expected.body {
+            Body::Page | Body::Words => len,
+            Body::Withheld | Body::None => 0,
+        };
+        let Some(rest) = visit.unread[end + 4..].get(..body) else { return Ok(false) };
+        match expected.body {
+            Body::Page if rest != self.page.get_or_insert_with(|| rest.to_vec()) => {
+                return Err("it is given another page".to_owned());
+            }
+            Body::Words if rest.last() != Some(&b'\n') => return Err("its answer has no end".to_owned()),
+            _ => {}
+        }
+        visit.unread.drain(..end + 4 + body);
+        visit.answered += 1;
+        visit.is_over = expected.is_last;
+        if expected.status == 101 {
+            visit.is_socket = true;
+            self.wires[member].borrow_mut().is_open = true;
+            if self.members[member].number.is_none() && self.members[member].greeting.is_empty() {
+                return Err("its WebSocket is open, and it is nobody".to_owned());
+            }
+        }
+        Ok(true)
+    }
+
+    fn expected_answer(&self, member: usize) -> Option<Expected> {
+        let visit = self.members[member].visit.as_ref()?;
+        if visit.is_refused() {
+            return visit.refusal.clone();
+        }
+        let wire = self.wires[member].borrow();
+        wire.ear.outline.as_ref()?.requests.get(visit.answered).cloned()
+    }
+
+    /// Sees whether a visitor had to ask for something by now, at the end of a turn.
+    pub(crate) fn watch_visit(&mut self, member: usize, now: Instant) -> Verdict {
+        let wire = self.wires[member].borrow();
+        let known = &mut self.members[member];
+        let Some(visit) = known.visit.as_mut().filter(|visit| !visit.is_refused() && !visit.is_refused_inside) else {
+            return Ok(());
+        };
+        let Some(outline) = wire.ear.outline.as_ref().filter(|_| known.number.is_none()) else { return Ok(()) };
+        if now < wire.last_written.max(visit.came) + REQUEST_TIME || wire.is_closed {
+            (visit.overdue, visit.exceeded) = (None, None);
+            return Ok(());
+        }
+        let (_, was_begun, was_idle) =
+            visit.timed_out.filter(|(answered, ..)| *answered == visit.answered).unwrap_or_default();
+        visit.timed_out = Some((visit.answered, was_begun || outline.is_amid(), was_idle || !outline.is_amid()));
+        if wire.has_input() || wire.reset != Reset::No {
+            (visit.overdue, visit.exceeded) = (None, None);
+            return Ok(());
+        }
+        // What it is told then, it may not take.
+        if now > *visit.overdue.get_or_insert(now) + 2 * REQUEST_TIME
+            && now > *visit.exceeded.get_or_insert(now) + 2 * GRACE
+            && !wire.is_finished
+        {
+            return Err("a visitor stays for ever".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Whether one who is no client is at the page's door, or was refused there.
+    pub(crate) fn is_visitor(&self, member: usize) -> bool {
+        let known = &self.members[member];
+        known.visit.as_ref().is_some_and(|visit| known.number.is_none() && !visit.is_socket)
+    }
+
+    /// Judges that the hub ended writing to a visitor.
+    pub(crate) fn judge_end_of_visit(&self, member: usize, wire: &Wire) -> Verdict {
+        let Some(visit) = &self.members[member].visit else { return Ok(()) };
+        if !visit.unread.is_empty() {
+            return Err("the end of its answer is missing".to_owned());
+        }
+        let requests = wire.ear.outline.as_ref().map_or(0, |outline| outline.requests.len());
+        let has_left = wire.ear.ended.is_some() && visit.answered == requests;
+        let was_idle = visit.timed_out.is_some_and(|(answered, _, was_idle)| answered == visit.answered && was_idle);
+        if visit.is_over || has_left || self.is_shutting_down || (visit.answered > 0 && was_idle) {
+            Ok(())
+        } else {
+            Err("a visitor was not answered".to_owned())
+        }
+    }
+
+    /// Judges that a visitor was closed.
+    pub(crate) fn judge_closed_visitor(&self, member: usize, wire: &Wire, now: Instant) -> Verdict {
+        let Some(visit) = &self.members[member].visit else { return Ok(()) };
+        let idle = now.saturating_duration_since(wire.last_written.max(visit.came));
+        let is_over = wire.reset != Reset::No || (wire.is_finished && wire.ear.ended.is_some());
+        let is_evicted = visit.is_refused() && wire.is_finished;
+        if is_over || is_evicted || idle >= GRACE {
+            Ok(())
+        } else {
+            Err(format!("a visitor was closed {idle:?} after it took something"))
+        }
+    }
+
+    /// If the hub would sleep: whether a visitor has all that it is owed.
+    pub(crate) fn rests_visitor(&self, member: usize, wire: &Wire, is_braked: bool) -> Verdict {
+        let Some(visit) = &self.members[member].visit else { return Ok(()) };
+        if !visit.unread.is_empty() {
+            return Err("its answer was not written to its end".to_owned());
+        }
+        let requests = wire.ear.outline.as_ref().map_or(0, |outline| outline.requests.len());
+        let is_over = visit.is_over || (wire.ear.ended.is_some() && visit.answered == requests);
+        if wire.is_finished {
+            return Ok(());
+        }
+        if is_over || visit.is_refused() || self.is_shutting_down {
+            return Err("a visitor was not let go".to_owned());
+        }
+        if visit.answered < requests && !is_braked {
+            return Err("a visitor was not answered".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Until when the hub has to look after one who came to the page's door.
+    pub(crate) fn wakes_for(&self, member: usize, now: Instant) -> Option<Instant> {
+        self.members[member].visit.as_ref()?;
+        let is_client = self.members[member].number.is_some();
+        Some(now + if is_client { PONG_WITHIN } else { REQUEST_TIME.max(GRACE) })
+    }
+}
+
+/// Judges the head of an answer; returns how long it says that the body is.
+fn judge_head(head: &str, expected: &Expected) -> Result<usize, String> {
+    let mut lines = head.split("\r\n");
+    let status = lines.next().unwrap_or_default();
+    if !status.starts_with(&format!("HTTP/1.1 {} ", expected.status)) {
+        return Err(format!("answered {status:?}, not {expected:?}"));
+    }
+    let fields: Vec<(String, &str)> = lines
+        .map(|line| line.split_once(": ").map(|(name, value)| (name.to_ascii_lowercase(), value)))
+        .collect::<Option<_>>()
+        .ok_or_else(|| format!("no head: {head:?}"))?;
+    let has = |name: &str, value: &str| fields.iter().any(|(of, is)| of == name && *is == value);
+    let is_right = match expected.status {
+        101 => {
+            has("upgrade", "websocket")
+                && has("connection", "Upgrade")
+                && has("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+        }
+        405 => fields.iter().any(|(name, _)| name == "allow"),
+        426 => has("upgrade", "websocket") && has("sec-websocket-version", "13"),
+        _ => true,
+    };
+    if !is_right || has("connection", "close") != expected.is_last {
+        return Err(format!("not the head of {expected:?}: {head:?}"));
+    }
+    let lengths: Vec<&str> =
+        fields.iter().filter(|(name, _)| name == "content-length").map(|(_, value)| *value).collect();
+    match (expected.body, lengths.as_slice()) {
+        (Body::None, []) => Ok(0),
+        (Body::Page | Body::Words | Body::Withheld, [len]) => len.parse().map_err(|_| format!("no length: {len:?}")),
+        _ => Err(format!("{} lengths: {head:?}", lengths.len())),
+    }
+}
+
+/// How long the greeting is withheld on the port for lines, where there is a page.
+pub(crate) const GREETING_DELAY: Duration = pollchat::server::config::GREETING_DELAY;
