@@ -99,8 +99,8 @@ impl Oracle {
         }
     }
 
-    /// The same, in the middle of a turn: but browsers come when they are heard, and are announced unless the room waits
-    /// for somebody; then nothing more is said in the turn.
+    /// The same, in the middle of a turn: but browsers come when they are heard, and are announced unless the room
+    /// waits for somebody; then nothing more is said in the turn.
     pub(crate) fn place_newcomers_amid_turn(&mut self, at: usize) {
         let is_browser = |&member: &usize| self.members[member].visit.is_some();
         let (browsers, others) = std::mem::take(&mut self.newcomers).into_iter().partition(is_browser);

@@ -11,8 +11,8 @@ const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// What opens a WebSocket, with the key of which RFC 6455 (1.3) tells the answer.
-const OPENING: &str = "GET /ws HTTP/1.1\r\nHost: 192.0.2.9:8080\r\nOrigin: http://192.0.2.9:8080\r\nUpgrade: websocket\r\n\
-                       Connection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+const OPENING: &str = "GET /ws HTTP/1.1\r\nHost: 192.0.2.9:8080\r\nOrigin: http://192.0.2.9:8080\r\n\
+                       Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /// Requests after which the connection is kept: what they are answered, and whether with the page.

@@ -1,5 +1,5 @@
-//! What the bytes mean that come to the page's door, by where in the stream each thing ends: as the peer says that sends
-//! them. So nothing has to be parsed to know what must come of it, in whatever pieces it is read.
+//! What the bytes mean that come to the page's door, by where in the stream each thing ends: as the peer says that
+//! sends them. So nothing has to be parsed to know what must come of it, in whatever pieces it is read.
 
 use std::collections::VecDeque;
 

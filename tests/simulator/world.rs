@@ -21,7 +21,8 @@ use crate::setting::{Fault, Faults, Oddities, Plan, Setting, SitePlan, home};
 /// Turns in a row that may bring nothing on although the hub wanted them at once.
 const IDLE_TURNS_MAX: usize = 100;
 
-/// How long it is waited for that everything comes to rest, as long as there are browsers: longer than one stays who gives no sign.
+/// How long it is waited for that everything comes to rest, as long as there are browsers: longer than one stays who
+/// gives no sign.
 const REST_MAX: Duration = Duration::from_secs(600);
 
 /// Turns that everything takes at most to settle.
