@@ -55,7 +55,7 @@ fn talk(server: &Server, page: &Page) -> [Client; 2] {
     let mut eve = neighbour(server, "eve");
     bob.send_line("good morning! is the new page up?");
     page.until_said("good morning! is the new page up?");
-    page.say(&"long ".repeat(900));
+    page.paste_and_send(&"long ".repeat(900));
     page.until_shown("too long: not sent");
     page.browser.clear("#draft");
     page.say("it is: no install, just a browser");
@@ -116,7 +116,8 @@ fn every_colour_of_a_name_can_be_read() {
         page.browser.run("say(`/msg n${arguments[0]} so I see`)", index);
         bob.lines_until(|line| line.ends_with("so I see"));
     }
-    let hues = "new Set(Array.from(document.querySelectorAll('.said .who'), (who) => who.style.getPropertyValue('--hue'))).size";
+    let hues = "new Set(Array.from(document.querySelectorAll('.said .who'),
+        (who) => who.style.getPropertyValue('--hue'))).size";
     assert_eq!(page.browser.eval(hues), 24);
     in_every_light(&page, |scheme, _| assert_eq!(faults(&page.browser), Vec::<String>::new(), "{scheme}"));
 }
@@ -144,7 +145,8 @@ fn a_keyboard_is_enough() {
     for _ in 0..7 {
         way.push(page.focus());
         let ring = page.browser.eval(
-            "(({ outlineStyle, outlineWidth }) => outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2)(getComputedStyle(document.activeElement))",
+            "(({ outlineStyle, outlineWidth }) => outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2)(
+                getComputedStyle(document.activeElement))",
         );
         assert_eq!(ring, true, "one sees where one is: {:?}", way.last());
         press(key::TAB);
@@ -225,7 +227,9 @@ fn a_small_phone_with_its_keyboard_up_has_room_for_what_is_said() {
     assert!(page.is_hidden("#people"));
     assert_eq!(page.focus(), "draft");
     // What a finger is to hit is large enough.
-    let small = "Array.from(document.querySelectorAll('button, input, textarea')).filter((element) => element.checkVisibility() && element.getBoundingClientRect().height < 44).map((element) => element.id)";
+    let small = "Array.from(document.querySelectorAll('button, input, textarea'))
+        .filter((element) => element.checkVisibility() && element.getBoundingClientRect().height < 44)
+        .map((element) => element.id)";
     assert_eq!(page.browser.eval(small), json!([]));
 }
 
@@ -253,7 +257,7 @@ fn the_readme_has_a_picture() {
     page.until_shown("just the same");
     page.say("thank you both");
     page.until_said("thank you both");
-    page.browser.screen(Screen { name: "picture", width: 1000, height: 560, is_phone: false });
+    page.browser.screen(Screen { name: "picture", width: 1000, height: 620, is_phone: false });
     page.browser.click("#who");
     page.until_names(&["ana (you)", "bob", "Zoë"]);
     // The port is another one every time.

@@ -52,7 +52,8 @@ fn whatever_peers_say_is_text_and_stays_in_its_place() {
         page.picture(screen, "hostile");
     }
     // Marks that pile up stay within their own line.
-    let clipped = "Array.from(document.querySelectorAll('#log .said')).every((line) => /paint|content/.test(getComputedStyle(line).contain))";
+    let clipped = "Array.from(document.querySelectorAll('#log .said'))
+        .every((line) => /paint|content/.test(getComputedStyle(line).contain))";
     assert_eq!(page.browser.eval(clipped), true);
 }
 

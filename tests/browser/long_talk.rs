@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 
-use crate::browser::{PHONE, key};
+use crate::browser::{PHONE, eventually, key};
 use crate::page::{Page, neighbour, page_of, server};
 use crate::proxy::Proxy;
-use crate::support::{eventually, missed};
+use crate::support::missed;
 
 const IS_AT_END: &str = "log.scrollHeight - log.scrollTop - log.clientHeight < 2";
 
@@ -149,9 +149,11 @@ fn through_a_flood_one_can_talk() {
         // However this ends, or the flood would never.
         let _stop = OnDrop(|| is_over.store(true, SeqCst));
         scope.spawn(|| {
-            let lines = "all work and no play\n".repeat(100);
+            let lines = "all work and no play\n".repeat(1000);
             while !is_over.load(SeqCst) {
                 flooder.send(&lines);
+                // Not faster than the server takes it: whoever reads along here is to have a part of the processor.
+                flooder.who();
             }
         });
         page.until_shown("all work and no play");

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::browser::{Browser, Screen, key};
-use crate::support::{Client, Server, Start, eventually};
+use crate::browser::{Browser, Screen, eventually, key};
+use crate::support::{Client, Server, Start};
 
 /// The page, open in a browser of its own.
 pub(crate) struct Page {

@@ -1,8 +1,7 @@
 //! People who talk: through the page, and through TCP beside it.
 
-use crate::browser::key;
+use crate::browser::{eventually, key};
 use crate::page::{Page, neighbour, page_of, server};
-use crate::support::eventually;
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
@@ -233,7 +232,8 @@ fn another_day_is_marked() {
     page.let_pass(24 * 60 * 60);
     page.say("good morning");
     page.until_said("good morning");
-    let rule = "Array.from(document.querySelectorAll('#log .rule'), (rule) => rule.nextElementSibling.querySelector('.text').textContent)";
+    let rule = "Array.from(document.querySelectorAll('#log .rule'),
+        (rule) => rule.nextElementSibling.querySelector('.text').textContent)";
     assert_eq!(page.browser.eval(rule), serde_json::json!(["good morning"]));
 }
 

@@ -9,15 +9,17 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
-use crate::support::eventually;
-
 /// How long one command of the browser may take: an audit of a full page takes seconds on a busy machine.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long anything may take that is sure to happen: as elsewhere, but a browser takes its time.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// What the driver says once it takes commands.
 const STARTED: &str = "started successfully on port ";
@@ -27,6 +29,16 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// What the browser complains of when a server is away: the page cannot keep it from saying so.
 const AWAY: &str = "WebSocket connection to ";
+
+/// Tries `is_so` until it is; panics with `what` when it is not within the [`DEADLINE`].
+#[track_caller]
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
 
 /// One browser with one window; it goes when dropped.
 pub struct Browser {
@@ -225,20 +237,31 @@ impl Drop for Browser {
 }
 
 /// Starts the driver on a port of its choice.
+///
+/// It looks for one that is free and takes it later, for IPv4 and for IPv6: when another was quicker, it ends.
 #[track_caller]
 fn start_driver() -> (Child, u16) {
-    let mut driver = Command::new("chromedriver")
-        .arg("--port=0")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap_or_else(|error| panic!("no chromedriver: {error}; tests/browser/run installs it"));
-    let mut said = BufReader::new(driver.stdout.take().expect("stdout is a pipe")).lines();
-    let port = said.find_map(|line| {
-        let line = line.expect("the driver says that it started");
-        line.split_once(STARTED)?.1.trim_end_matches('.').parse().ok()
+    let mut started = None;
+    eventually("the driver starts", || {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("no chromedriver: {error}; tests/browser/run installs it"));
+        let mut said = String::new();
+        let lines = BufReader::new(driver.stdout.take().expect("stdout is a pipe")).lines().map_while(Result::ok);
+        let port = lines.inspect(|line| said.push_str(line)).find_map(|line| {
+            let (_, port) = line.split_once(STARTED)?;
+            port.trim_end_matches('.').parse().ok()
+        });
+        if port.is_none() {
+            eprintln!("the driver ended, {:?}: {said}", driver.wait());
+        }
+        started = port.map(|port| (driver, port));
+        started.is_some()
     });
-    (driver, port.expect("the driver says on which port it started"))
+    started.expect("eventually it did")
 }
 
 #[track_caller]
