@@ -131,16 +131,16 @@ impl<S: Socket> Connection<S> {
     pub fn ask_for_sign(&mut self, ping_after: Duration, pong_within: Duration, now: Instant) -> Option<Vigil> {
         let is_heard = matches!(self.phase, Phase::Present(_)) && self.input == Input::Drained;
         let socket = self.socket_mut()?;
-        let (heard, pinged) = socket.last_heard();
+        let (is_pinged, since) = socket.vigil();
         // A turn may come late: its time begins when it is asked.
-        let until = pinged.map_or(heard + ping_after, |pinged| pinged + pong_within);
+        let until = since + if is_pinged { pong_within } else { ping_after };
         if until > now {
             return Some(Vigil::Until(until));
         }
         if !is_heard {
             return Some(Vigil::Until(now + ping_after));
         }
-        if pinged.is_some() {
+        if is_pinged {
             return Some(Vigil::Over);
         }
         socket.note_ping(now);

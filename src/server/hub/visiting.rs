@@ -18,7 +18,7 @@ use crate::server::connection::{Connection, Farewell, Handle, Input, Phase, Sock
 use crate::server::intake::{Intake, Parked};
 use crate::server::web::frame;
 use crate::server::web::response::Status;
-use crate::server::web::site::{Answer, Next, Site, refuse};
+use crate::server::web::site::{Answer, Next, refuse};
 use crate::server::web::visit::{Progress, Visit};
 
 impl<S: Socket> Hub<S> {

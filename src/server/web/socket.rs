@@ -60,23 +60,23 @@ pub struct WebSocket {
     context: Option<Box<WebSocketContext>>,
     walk: Walk,
     end: Option<End>,
-    /// When anything came last.
-    heard: Instant,
-    /// When it was asked since then to show that it is there.
-    pinged: Option<Instant>,
+    /// Whether it was asked to show that it is there, and nothing came since then.
+    is_pinged: bool,
+    /// When it was asked, or else when anything came last.
+    since: Instant,
 }
 
 impl WebSocket {
     /// One that was opened now.
     pub fn new(now: Instant) -> WebSocket {
-        WebSocket { context: None, walk: Walk::default(), end: None, heard: now, pinged: None }
+        WebSocket { context: None, walk: Walk::default(), end: None, is_pinged: false, since: now }
     }
 
     /// Takes `bytes` in. Whole messages are added to `lines`, each ended by LF; what the protocol wants to be answered,
     /// to `answers`. What comes after the end is dropped.
     pub fn take_in(&mut self, bytes: &[u8], lines: &mut Vec<u8>, answers: &mut Vec<u8>, now: Instant) {
-        self.heard = now;
-        self.pinged = None;
+        self.is_pinged = false;
+        self.since = now;
         if self.end.is_some() {
             return;
         }
@@ -94,14 +94,15 @@ impl WebSocket {
         self.end
     }
 
-    /// When anything came last, and when it was asked since then to show that it is there.
-    pub fn last_heard(&self) -> (Instant, Option<Instant>) {
-        (self.heard, self.pinged)
+    /// Whether it was asked to show that it is there, and when; or else when anything came last.
+    pub fn vigil(&self) -> (bool, Instant) {
+        (self.is_pinged, self.since)
     }
 
     /// Learns that it was asked to show that it is there.
     pub fn note_ping(&mut self, now: Instant) {
-        self.pinged = Some(now);
+        self.is_pinged = true;
+        self.since = now;
     }
 
     /// Drops what it holds: nothing more will be taken in.
