@@ -345,7 +345,8 @@ impl Peer {
             _ => format!("client-{}", self.chance.up_to(number + 2)),
         };
         self.tellings += 1;
-        self.outbox.extend(format!("/msg {to} t{number}-{}\n", self.tellings).bytes());
+        // Its end is there so that half of it, before an end of input, is not another one.
+        self.outbox.extend(format!("/msg {to} t{number}-{}.\n", self.tellings).bytes());
     }
 
     fn overlong(&mut self) {
