@@ -44,7 +44,7 @@ struct Flags {
     #[arg(long, value_name = "NAME", env = "POLLCHAT_WEB_HOST", value_delimiter = ',', hide_env_values = true)]
     web_host: Vec<HostName>,
 
-    /// A page from elsewhere that may join, by its origin, such as https://chat.example.org; only with `--web`; can be
+    /// A page from elsewhere that may join, by its origin, such as `https://chat.example.org`; only with `--web`; can be
     /// given several times
     #[arg(long, value_name = "ORIGIN", env = "POLLCHAT_WEB_ORIGIN", value_delimiter = ',', hide_env_values = true)]
     web_origin: Vec<Origin>,
