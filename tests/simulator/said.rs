@@ -233,8 +233,10 @@ fn is_request(line: &[u8]) -> bool {
 
 /// Whether this is how one begins, and nothing but its end is missing.
 fn is_cut_request(line: &[u8]) -> bool {
-    let version = line.splitn(3, |&byte| byte == b' ').nth(2).unwrap_or_default();
-    is_long_request(line) && (version.starts_with(b"HTTP/") || b"HTTP/".starts_with(version))
+    let mut words = line.splitn(3, |&byte| byte == b' ').skip(1);
+    let (target, version) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let is_target = target.starts_with(b"/") || target == b"*";
+    is_long_request(line) && is_target && (version.starts_with(b"HTTP/") || b"HTTP/".starts_with(version))
 }
 
 /// Whether this is how one begins, whatever follows.
