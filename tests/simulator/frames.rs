@@ -170,6 +170,7 @@ impl Oracle {
         }
         let is_answered = self.all_heard(member).is_ok() && self.all_answered(member).is_ok();
         let wire = self.wires[member].borrow();
+        let is_late = self.is_late;
         let Some(visit) = &mut self.members[member].visit else { return Ok(()) };
         let socket = &mut visit.socket;
         // Whoever is to be asked for a sign is so at the beginning of a turn.
@@ -180,7 +181,8 @@ impl Oracle {
         }
         let is_over = socket.pinged.is_some_and(|pinged| now >= pinged + PONG_WITHIN);
         socket.may_be_gone = is_over;
-        let is_quiet = is_over && is_answered && !wire.has_input() && wire.reset == Reset::No && !wire.is_closed;
+        let is_quiet =
+            is_over && !is_late && is_answered && !wire.has_input() && wire.reset == Reset::No && !wire.is_closed;
         if !is_quiet {
             socket.overdue = None;
         } else if now >= *socket.overdue.get_or_insert(now) + SILENCE_MAX {

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use pollchat::relay::room::Audience;
-use pollchat::server::config::{Config, Lag};
+use pollchat::server::config::{Config, LATENESS_MAX, Lag};
 use pollchat::server::hub::Wake;
 
 use crate::log::{Item, Kind, Log};
@@ -64,6 +64,10 @@ pub(crate) struct Oracle {
     now: Instant,
     /// When a turn last came so late that somebody's time may have begun and ended before it.
     pub(crate) late_at: Option<Instant>,
+    /// When the hub wanted the turn under way, unless it waited for an event.
+    wanted_at: Option<Instant>,
+    /// Whether that turn came so late that nobody is taken for gone in it who gave no sign.
+    pub(crate) is_late: bool,
     /// How many visitors there may be at a time.
     pub(crate) visitors_max: usize,
     /// What one is told, if there is a page, who asks for it on the port for lines.
@@ -89,6 +93,8 @@ impl Oracle {
             rate: plan.rate,
             now,
             late_at: None,
+            wanted_at: None,
+            is_late: false,
             visitors_max: plan.seats.visitors_max,
             page_hint: plan.site.as_ref().map(|_| PAGE_HINT),
             page: None,
@@ -101,6 +107,12 @@ impl Oracle {
             self.late_at = Some(now);
         }
         self.now = now;
+        self.is_late = self.wanted_at.is_some_and(|wanted_at| now > wanted_at + LATENESS_MAX);
+        self.wanted_at = match wake {
+            Wake::Now => Some(now),
+            Wake::At(time) => Some(time),
+            Wake::OnEvent => None,
+        };
         self.take_arrivals()?;
         let floor = self.log.items.len();
         for at in 0..self.active.len() {
