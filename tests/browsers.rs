@@ -251,6 +251,17 @@ fn a_trickle_of_bytes_buys_no_time() {
 }
 
 #[test]
+fn empty_lines_without_end_buy_no_time_either() {
+    let mut world = world(&quiet());
+    let endless = visit(&mut world);
+    endless.sends("\r\n".repeat(100_000));
+    world.hub.on_ready(endless.key, READABLE);
+    world.run();
+    assert!(endless.received().starts_with("HTTP/1.1 431 "));
+    assert!(endless.is_ended());
+}
+
+#[test]
 fn a_connection_that_is_kept_has_the_same_time_again_and_then_ends_without_a_word() {
     let mut world = world(&quiet());
     let client = visit(&mut world);

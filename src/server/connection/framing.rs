@@ -229,7 +229,9 @@ impl<S: Socket> Connection<S> {
         self.advance(written.min(private_bytes));
         if written > private_bytes {
             self.reader.advance(payload_bytes as u64);
-            self.reader.land(tape, &mut Vec::new());
+            let mut torn = Vec::new();
+            self.reader.land(tape, &mut torn);
+            debug_assert!(torn.is_empty(), "a frame ends between two lines");
         }
         if !rest.is_empty() {
             self.busy.get_or_insert_default().private = rest;

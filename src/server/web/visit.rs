@@ -12,6 +12,8 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct Visit {
     received: Vec<u8>,
+    /// How many bytes of empty lines before it were passed over: of these there may not be any number either.
+    empty_bytes: usize,
     /// So many bytes of it are not the end of a head, nor is what they begin.
     searched: usize,
     /// When the head must have come, or what was answered been taken.
@@ -36,12 +38,12 @@ pub enum Progress {
 impl Visit {
     /// One that begins, and has until `deadline`.
     pub fn new(deadline: Instant) -> Visit {
-        Visit { received: Vec::new(), searched: 0, deadline, is_answered: false }
+        Visit { received: Vec::new(), empty_bytes: 0, searched: 0, deadline, is_answered: false }
     }
 
     /// How many more bytes it takes in.
     pub fn room(&self) -> usize {
-        HEAD_BYTES_MAX.saturating_sub(self.received.len())
+        HEAD_BYTES_MAX.saturating_sub(self.empty_bytes + self.received.len())
     }
 
     /// Takes in what came.
@@ -55,6 +57,7 @@ impl Visit {
             // Some send an empty line behind a body, which is to be passed over (RFC 9112, 2.2).
             let empty = self.received.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             self.received.drain(..empty);
+            self.empty_bytes += empty;
         }
         if let Some(Stranger::Tls) = Stranger::of_beginning([&[], &self.received]) {
             return Progress::Tls;
@@ -74,6 +77,7 @@ impl Visit {
                 }
             };
             let rest = self.received.split_off(end);
+            self.empty_bytes = 0;
             self.searched = 0;
             return Progress::Head(mem::replace(&mut self.received, rest));
         }
