@@ -1,93 +1,17 @@
-//! Visitors of the page and browsers in a hub whose sockets and time are not real: what only time shows, and every byte
-//! at which a write can stop.
+//! Browsers in a hub whose sockets and time are not real: what only time shows, and every byte at which a write can stop. And the
+//! port for lines where there is a page.
 
 #[path = "support/fake_hub.rs"]
 mod fake_hub;
+#[path = "support/fake_page.rs"]
+mod fake_page;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use fake_hub::{Client, READABLE, World, quiet};
-use pollchat::server::config::{Config, GREETING_DELAY, Lag, PING_AFTER, PONG_WITHIN, Port, REQUEST_TIME};
-use pollchat::server::door::Rules;
+use fake_hub::{READABLE, quiet};
+use fake_page::{browse, frame, frames, join, said, text, visit, world};
+use pollchat::server::config::{Config, GREETING_DELAY, Lag, PING_AFTER, PONG_WITHIN};
 use pollchat::server::hub::Wake;
-use pollchat::server::web::gate::Gate;
-use pollchat::server::web::site::Site;
-
-const OPENING: &str = "GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                       Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-
-/// A hub that has a page, at 192.0.2.1:80.
-fn world(config: &Config) -> World {
-    let mut world = World::new(config);
-    world.hub.open_site(Site::new(Gate::default(), &[SocketAddr::from(([192, 0, 2, 1], 80))]));
-    world
-}
-
-fn visit(world: &mut World) -> Client {
-    world.connect_to(Port::Web, Some(SocketAddr::from(([127, 0, 0, 1], 1))))
-}
-
-/// Opens a WebSocket, and lets the greeting be taken.
-fn browse(world: &mut World) -> Client {
-    let browser = visit(world);
-    world.says(&browser, OPENING);
-    let answer = browser.received_bytes();
-    let head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                 Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-    assert!(answer.starts_with(head), "{}", String::from_utf8_lossy(&answer));
-    assert!(said(&answer[head.len()..]).starts_with("* you are client-"));
-    browser
-}
-
-/// Connects to the port for lines, and lets the greeting be taken.
-fn join(world: &mut World) -> Client {
-    let client = world.connect_silently();
-    world.says(&client, "\n");
-    assert!(client.received().starts_with("* you are client-"));
-    client
-}
-
-/// A masked frame of up to 125 bytes.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mask = [7, 77, 177, 207];
-    let mut frame = vec![first, 0x80 | u8::try_from(payload.len()).unwrap()];
-    frame.extend(mask);
-    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-    frame
-}
-
-fn text(line: &str) -> Vec<u8> {
-    frame(0x81, line.as_bytes())
-}
-
-/// The frames that these bytes are, each with its first byte.
-#[track_caller]
-fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
-    let mut frames = Vec::new();
-    while !bytes.is_empty() {
-        let (header, payload_bytes) = match bytes[1] {
-            len @ 0..126 => (2, usize::from(len)),
-            126 => (4, usize::from(u16::from_be_bytes([bytes[2], bytes[3]]))),
-            _ => (10, usize::try_from(u64::from_be_bytes(bytes[2..10].try_into().unwrap())).unwrap()),
-        };
-        frames.push((bytes[0], bytes[header..header + payload_bytes].to_vec()));
-        bytes = &bytes[header + payload_bytes..];
-    }
-    frames
-}
-
-/// What was said in the text frames that these bytes are: each holds whole lines.
-#[track_caller]
-fn said(bytes: &[u8]) -> String {
-    let mut said = String::new();
-    for (first, payload) in frames(bytes) {
-        assert_eq!(first, 0x81);
-        assert!(payload.ends_with(b"\n"), "{:?}", String::from_utf8_lossy(&payload));
-        said.push_str(std::str::from_utf8(&payload).unwrap());
-    }
-    said
-}
 
 const PING: [u8; 2] = [0x89, 0];
 
@@ -217,116 +141,6 @@ fn a_browser_whose_input_waits_is_not_taken_for_dead() {
         world.now = time;
     }
     assert!(!browser.is_closed() && !browser.is_ended());
-}
-
-#[test]
-fn who_opens_a_connection_and_asks_for_nothing_is_told_so_in_time() {
-    let mut world = world(&quiet());
-    let silent = visit(&mut world);
-    let begun = visit(&mut world);
-    world.says(&begun, "GET / HTTP/1.1\r\nHost: ");
-    assert_eq!(world.hub.next_wake(), Wake::At(world.now + REQUEST_TIME));
-    world.now += REQUEST_TIME;
-    world.run();
-    for client in [&silent, &begun] {
-        assert!(client.received().starts_with("HTTP/1.1 408 Request Timeout\r\n"));
-        assert!(client.is_ended() && !client.is_closed());
-        client.ends();
-        world.hub.on_ready(client.key, READABLE);
-    }
-    world.run();
-    assert!(silent.is_closed() && begun.is_closed());
-}
-
-#[test]
-fn a_trickle_of_bytes_buys_no_time() {
-    let mut world = world(&quiet());
-    let slow = visit(&mut world);
-    for byte in ["G", "E", "T", " "] {
-        world.says(&slow, byte);
-        world.now += REQUEST_TIME / 4;
-    }
-    world.run();
-    assert!(slow.received().starts_with("HTTP/1.1 408 "));
-}
-
-#[test]
-fn empty_lines_without_end_buy_no_time_either() {
-    let mut world = world(&quiet());
-    let endless = visit(&mut world);
-    endless.sends("\r\n".repeat(100_000));
-    world.hub.on_ready(endless.key, READABLE);
-    world.run();
-    assert!(endless.received().starts_with("HTTP/1.1 431 "));
-    assert!(endless.is_ended());
-}
-
-#[test]
-fn a_connection_that_is_kept_has_the_same_time_again_and_then_ends_without_a_word() {
-    let mut world = world(&quiet());
-    let client = visit(&mut world);
-    for _ in 0..3 {
-        world.now += REQUEST_TIME * 3 / 4;
-        world.says(&client, "HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        assert!(client.received().starts_with("HTTP/1.1 200 OK\r\n"));
-    }
-    world.now += REQUEST_TIME;
-    world.run();
-    assert_eq!(client.received(), "");
-    assert!(client.is_ended());
-}
-
-#[test]
-fn who_does_not_take_the_page_is_given_up_and_who_takes_it_slowly_is_not() {
-    let mut world = world(&quiet());
-    let (stuck, slow) = (visit(&mut world), visit(&mut world));
-    for client in [&stuck, &slow] {
-        client.takes(1_000);
-        world.says(client, "GET / HTTP/1.0\r\n\r\n");
-    }
-    let keeper = visit(&mut world);
-    keeper.takes(1_000);
-    world.says(&keeper, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    for _ in 0..2 {
-        world.now += REQUEST_TIME * 3 / 4;
-        world.makes_room(&slow, 1_000);
-    }
-    assert!(stuck.is_closed() && keeper.is_closed());
-    world.makes_room(&slow, usize::MAX);
-    let page = slow.received();
-    assert!(page.ends_with("</html>\n") && slow.is_ended(), "{:?}", &page[page.len() - 20..]);
-}
-
-#[test]
-fn a_visitor_is_nobody_in_the_room() {
-    let mut world = world(&Config::default());
-    let ana = join(&mut world);
-    let visitor = visit(&mut world);
-    world.says(&visitor, "GET / HTTP/1.1\r\n");
-    world.says(&ana, "/who\nhello\n");
-    assert_eq!(ana.received(), "* here: client-1, 0 lines, 0 min\n* 1 here\n");
-    assert_eq!(visitor.received(), "");
-    visitor.ends();
-    world.hub.on_ready(visitor.key, READABLE);
-    world.run();
-    assert_eq!(ana.received(), "");
-    assert!(visitor.is_closed());
-    let next = join(&mut world);
-    assert_eq!(ana.received(), "* client-2 joined\n");
-    drop(next);
-}
-
-#[test]
-fn who_asks_again_and_again_without_reading_is_answered_no_more_than_is_kept_for_it() {
-    let mut world = world(&quiet());
-    let client = visit(&mut world);
-    client.takes(0);
-    client.sends("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1_000));
-    world.hub.on_ready(client.key, READABLE);
-    world.run();
-    world.makes_room(&client, usize::MAX);
-    assert_eq!(client.received().matches("HTTP/1.1 200 OK").count(), 1_000);
-    assert!(!client.is_ended());
 }
 
 #[test]
@@ -465,43 +279,6 @@ fn a_request_that_is_heard_late_is_still_answered_in_http_alone() {
 }
 
 #[test]
-fn visitors_from_one_address_do_not_take_the_places_of_clients_and_are_limited_apart() {
-    let door = Rules { per_address_max: 1, ..Rules::default() };
-    let mut world = world(&Config { door, ..quiet() });
-    let visitors: Vec<Client> = (0..9).map(|_| visit(&mut world)).collect();
-    world.run();
-    assert!(visitors[8].received().starts_with("HTTP/1.1 429 Too Many Requests\r\n"));
-    world.says(&visitors[0], OPENING);
-    let answer = visitors[0].received_bytes();
-    assert!(answer.starts_with(b"HTTP/1.1 101 "), "a page and its WebSocket are two connections");
-    world.says(&visitors[1], OPENING);
-    let answer = String::from_utf8_lossy(&visitors[1].received_bytes()).into_owned();
-    assert!(answer.contains("* too many connections from your address (at most 1)\n"), "{answer}");
-    assert!(visitors[1].is_ended());
-    // Its place is free when it is gone.
-    visitors[0].ends();
-    world.hub.on_ready(visitors[0].key, READABLE);
-    world.run();
-    world.says(&visitors[2], OPENING);
-    assert!(!visitors[2].is_ended());
-}
-
-#[test]
-fn a_full_house_hands_the_page_out_and_says_there_that_it_is_full() {
-    let mut world = world(&Config { clients_max: Some(1), ..quiet() });
-    let _first = browse(&mut world);
-    let visitor = visit(&mut world);
-    world.says(&visitor, "HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    assert!(visitor.received().starts_with("HTTP/1.1 200 OK\r\n"));
-    world.says(&visitor, OPENING);
-    let answer = visitor.received_bytes();
-    let head = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
-    let received = frames(&answer[head..]);
-    assert_eq!(received[0], (0x81, b"* the server is full (1 client)\n".to_vec()));
-    assert_eq!(received[2], (0x88, 1013_u16.to_be_bytes().to_vec()));
-}
-
-#[test]
 fn a_server_that_stops_says_so_to_browsers_and_does_not_wait_for_visitors() {
     let mut world = world(&quiet());
     let (browser, visitor) = (browse(&mut world), visit(&mut world));
@@ -513,35 +290,4 @@ fn a_server_that_stops_says_so_to_browsers_and_does_not_wait_for_visitors() {
     assert_eq!(received[1], (0x81, b"FIN\n".to_vec()));
     assert_eq!(received[2], (0x88, 1001_u16.to_be_bytes().to_vec()));
     assert!(browser.is_ended() && visitor.is_ended());
-}
-
-#[test]
-fn visitors_do_not_take_the_places_of_clients_nor_they_those_of_visitors() {
-    let mut world = world(&Config { clients_max: Some(1), ..quiet() });
-    let visitors: Vec<Client> = (0..50).map(|_| visit(&mut world)).collect();
-    let late = visit(&mut world);
-    world.run();
-    assert!(late.received().starts_with("HTTP/1.1 503 Service Unavailable\r\n"));
-    let ana = join(&mut world);
-    // The place of each is free when it is gone, however it goes.
-    for (way, visitor) in visitors.iter().enumerate() {
-        match way % 4 {
-            0 => visitor.ends(),
-            1 => visitor.resets(),
-            2 => visitor.sends("GET / HTTP/1.0\r\n\r\n"),
-            _ => visitor.sends(OPENING),
-        }
-        world.hub.on_ready(visitor.key, READABLE);
-        world.run();
-        visitor.ends();
-        world.hub.on_ready(visitor.key, READABLE);
-    }
-    late.ends();
-    world.hub.on_ready(late.key, READABLE);
-    world.run();
-    assert_eq!(world.hub.connections(), 1);
-    let visitors: Vec<Client> = (0..50).map(|_| visit(&mut world)).collect();
-    world.run();
-    assert!(visitors.iter().all(|visitor| visitor.received().is_empty()));
-    drop(ana);
 }
