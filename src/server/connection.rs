@@ -121,7 +121,7 @@ pub enum Need {
     Removal,
 }
 
-/// One client. 56 bytes over a plain socket; an idle one owns no heap.
+/// One client. 56 bytes over a plain socket; an idle one that speaks in lines owns no heap.
 #[derive(Debug)]
 pub struct Connection<S> {
     stream: S,

@@ -90,11 +90,6 @@ impl Visit {
         mem::take(&mut self.received)
     }
 
-    /// Whether there is more than what was taken out.
-    pub fn has_more(&self) -> bool {
-        !self.received.is_empty()
-    }
-
     /// When the head must have come, or what was answered been taken.
     pub fn deadline(&self) -> Instant {
         self.deadline
