@@ -304,9 +304,10 @@ impl Server {
         found.expect("eventually found it")
     }
 
-    /// Memory that it has in use.
+    /// Memory that it has in use: counted page by page, because the counters in `status` may be off by some pages for
+    /// each processor (proc(5), "inaccurate").
     pub fn resident_bytes(&self) -> u64 {
-        1024 * self.status("VmRSS:")
+        1024 * field(&self.proc("smaps_rollup"), "Rss:")
     }
 
     pub fn threads(&self) -> u64 {
@@ -338,10 +339,8 @@ impl Server {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("the server runs").count()
     }
 
-    fn status(&self, field: &str) -> u64 {
-        let status = self.proc("status");
-        let value = status.lines().find_map(|line| line.strip_prefix(field)).expect("a known field");
-        value.trim_end_matches("kB").trim().parse().expect("a number")
+    fn status(&self, name: &str) -> u64 {
+        field(&self.proc("status"), name)
     }
 
     fn proc(&self, file: &str) -> String {
@@ -666,6 +665,12 @@ impl Client {
     fn rest_lossy(&self) -> String {
         String::from_utf8_lossy(&self.received[self.taken..]).into_owned()
     }
+}
+
+/// The value of a field in a file of `/proc`.
+fn field(text: &str, name: &str) -> u64 {
+    let value = text.lines().find_map(|line| line.strip_prefix(name)).expect("a known field");
+    value.trim_end_matches("kB").trim().parse().expect("a number")
 }
 
 /// Whether this is the last line of a reply to `/who`.

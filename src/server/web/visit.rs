@@ -46,8 +46,10 @@ impl Visit {
         HEAD_BYTES_MAX.saturating_sub(self.empty_bytes + self.received.len())
     }
 
-    /// Takes in what came.
+    /// Takes in what came. The longest head is reserved at once: were it doubled step by step, the buffers that it grew out
+    /// of would lie between those of others, and all together could take twice as much.
     pub fn take_in(&mut self, bytes: &[u8]) {
+        self.received.reserve_exact(HEAD_BYTES_MAX.saturating_sub(self.received.len()));
         self.received.extend_from_slice(bytes);
     }
 
