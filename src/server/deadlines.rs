@@ -16,6 +16,38 @@ pub struct Deadlines {
     heap: BinaryHeap<Reverse<(Instant, Handle)>>,
 }
 
+/// All that is due at some time, by what it is.
+#[derive(Debug, Default)]
+pub struct Timetable {
+    /// The grace times of those who leave; the few who are refused are looked at one by one. One that was extended is put
+    /// back when it comes up.
+    pub graces: Deadlines,
+    /// When silence will have ended the lines that some have begun.
+    pub silences: Deadlines,
+    /// When those who are waited for must have taken enough.
+    pub stalls: Deadlines,
+    /// When those who talk faster than they may can go on.
+    pub throttled: Deadlines,
+    /// When newcomers must have said something, where they must.
+    pub silent_newcomers: Deadlines,
+    /// When visitors must have asked for something.
+    pub visits: Deadlines,
+    /// When browsers are to be looked after.
+    pub vigils: Deadlines,
+    /// When newcomers are greeted who have said nothing, where there is a page.
+    pub withheld: Deadlines,
+}
+
+impl Timetable {
+    /// The first of all.
+    pub fn next(&self) -> Option<Instant> {
+        // Taken apart, so that none can be forgotten here.
+        let Timetable { graces, silences, stalls, throttled, silent_newcomers, visits, vigils, withheld } = self;
+        let all = [graces, silences, stalls, throttled, silent_newcomers, visits, vigils, withheld];
+        all.into_iter().filter_map(Deadlines::next).min()
+    }
+}
+
 impl Deadlines {
     /// Adds one.
     pub fn push(&mut self, time: Instant, handle: Handle) {

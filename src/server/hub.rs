@@ -26,7 +26,7 @@ use slab::Slab;
 use super::brake::{Brake, Served};
 use super::config::{Config, Lag, SCRATCH_BYTES, Seats};
 use super::connection::{Connection, Farewell, Handle, Holds, Input, Output, Phase, Serial, Socket};
-use super::deadlines::Deadlines;
+use super::deadlines::Timetable;
 use super::door::Door;
 use super::figures::{Figures, Standing};
 use super::rate::Rate;
@@ -85,21 +85,8 @@ pub struct Hub<S> {
     visitors: usize,
     /// Who is being refused, the oldest first; with those who are to be removed at the end of this turn.
     refused: Vec<usize>,
-    /// The grace times of those who leave; the few who are refused are looked at one by one. One that was extended is put
-    /// back when it comes up.
-    graces: Deadlines,
-    /// When silence will have ended the lines that some have begun.
-    silences: Deadlines,
-    /// When those who talk faster than they may can go on.
-    throttled: Deadlines,
-    /// When newcomers must have said something, where they must.
-    silent_newcomers: Deadlines,
-    /// When visitors must have asked for something.
-    visits: Deadlines,
-    /// When browsers are to be looked after.
-    vigils: Deadlines,
-    /// When newcomers are greeted who have said nothing, where there is a page.
-    withheld: Deadlines,
+    /// What is due, and when.
+    due: Timetable,
     /// When it was last logged that somebody spoke another protocol.
     stranger_logged: Option<Instant>,
     /// Up to where the tape was when everyone was last given their share.
@@ -127,8 +114,6 @@ struct Lists {
     far_behind: Vec<usize>,
     /// Who fell off the tail in this turn, and is to be let go for it.
     too_slow: Vec<usize>,
-    /// When those who are waited for must have taken enough.
-    stalls: Deadlines,
     /// Who is to be removed at the end of this turn.
     gone: Vec<usize>,
 }
@@ -181,13 +166,7 @@ impl<S: Socket> Hub<S> {
             started: now,
             visitors: 0,
             refused: Vec::new(),
-            graces: Deadlines::default(),
-            silences: Deadlines::default(),
-            throttled: Deadlines::default(),
-            silent_newcomers: Deadlines::default(),
-            visits: Deadlines::default(),
-            vigils: Deadlines::default(),
-            withheld: Deadlines::default(),
+            due: Timetable::default(),
             stranger_logged: None,
             settled: Position::default(),
             scratch: vec![0; SCRATCH_BYTES].into(),
@@ -253,18 +232,7 @@ impl<S: Socket> Hub<S> {
         }
         // At the wall it is one who takes something that wakes us, or the end of the patience with one who does not.
         let is_braked = self.lists.input().next().is_some() && !self.brake.is_at_wall();
-        let deadlines = [
-            is_braked.then(|| self.brake.next_period()),
-            self.graces.next(),
-            self.next_refusal_end(),
-            self.silences.next(),
-            self.throttled.next(),
-            self.silent_newcomers.next(),
-            self.visits.next(),
-            self.vigils.next(),
-            self.withheld.next(),
-            self.lists.stalls.next(),
-        ];
+        let deadlines = [is_braked.then(|| self.brake.next_period()), self.due.next(), self.next_refusal_end()];
         deadlines.into_iter().flatten().min().map_or(Wake::OnEvent, Wake::At)
     }
 

@@ -92,17 +92,17 @@ impl<S: Socket> Hub<S> {
         connection.leave(stop, farewell, now);
         self.lists.touch(key, connection);
         if let Some(deadline) = connection.deadline() {
-            self.graces.push(deadline, Handle { key, serial: connection.serial() });
+            self.due.graces.push(deadline, Handle { key, serial: connection.serial() });
         }
     }
 
     /// Gives up those who were let go and have taken nothing for the grace time.
     pub(super) fn end_graces(&mut self, now: Instant) {
-        while let Some((_, handle)) = self.graces.pop_due(now) {
+        while let Some((_, handle)) = self.due.graces.pop_due(now) {
             let Some(connection) = self.connections.get_mut(handle.key) else { continue };
             match connection.deadline() {
                 Some(deadline) if connection.serial() == handle.serial && deadline > now => {
-                    self.graces.push(deadline, handle);
+                    self.due.graces.push(deadline, handle);
                 }
                 Some(_) if connection.serial() == handle.serial => self.lists.remove(handle.key, connection),
                 _ => {}
@@ -126,7 +126,7 @@ impl<S: Socket> Hub<S> {
         }
         // Entries of those who did not need their grace are not looked for one by one.
         let connections = &self.connections;
-        self.graces.tidy(connections.len(), |_, handle| {
+        self.due.graces.tidy(connections.len(), |_, handle| {
             connections.get(handle.key).is_some_and(|connection| connection.serial() == handle.serial)
         });
         gone.len()

@@ -32,14 +32,14 @@ impl<S: Socket> Hub<S> {
             let connection = connections.get(handle.key).filter(|connection| connection.serial() == handle.serial);
             connection.is_some_and(|connection| connection.input == Input::Throttled)
         };
-        self.throttled.tidy(connections.len(), |_, handle| is_throttled(handle));
+        self.due.throttled.tidy(connections.len(), |_, handle| is_throttled(handle));
         let next = connections.get(handle.key).and_then(|connection| connection.next_line_at(rate, now));
-        self.throttled.push(next.unwrap_or(now), handle);
+        self.due.throttled.push(next.unwrap_or(now), handle);
     }
 
     /// Has those heard who were throttled and may go on.
     pub(super) fn hear_throttled(&mut self, now: Instant) {
-        while let Some((_, handle)) = self.throttled.pop_due(now) {
+        while let Some((_, handle)) = self.due.throttled.pop_due(now) {
             let Some(connection) = self.connections.get_mut(handle.key) else { continue };
             if connection.serial() == handle.serial && connection.input == Input::Throttled {
                 self.lists.queue(handle.key, connection);
@@ -50,13 +50,13 @@ impl<S: Socket> Hub<S> {
     /// Gives a newcomer a time in which to say something, if there is one.
     pub(super) fn expect_words(&mut self, handle: Handle, now: Instant) {
         if let Some(idle_timeout) = self.limits.idle_timeout {
-            self.silent_newcomers.push(now + idle_timeout, handle);
+            self.due.silent_newcomers.push(now + idle_timeout, handle);
         }
     }
 
     /// Lets those go who never said anything.
     pub(super) fn end_silent_newcomers(&mut self, now: Instant) {
-        while let Some((_, handle)) = self.silent_newcomers.pop_due(now) {
+        while let Some((_, handle)) = self.due.silent_newcomers.pop_due(now) {
             let Some(connection) = self.connections.get(handle.key) else { continue };
             if connection.serial() != handle.serial {
                 continue;
@@ -73,7 +73,7 @@ impl<S: Socket> Hub<S> {
             }
         }
         let connections = &self.connections;
-        self.silent_newcomers.tidy(connections.len(), |_, handle| {
+        self.due.silent_newcomers.tidy(connections.len(), |_, handle| {
             connections.get(handle.key).is_some_and(|connection| connection.serial() == handle.serial)
         });
     }

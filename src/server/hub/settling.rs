@@ -9,6 +9,7 @@ use super::{Hub, Limits, Lists};
 use crate::relay::tape::Tape;
 use crate::server::config::Lag;
 use crate::server::connection::{Connection, Handle, Need, Overtaken, Socket};
+use crate::server::deadlines::Deadlines;
 use crate::server::figures::Figures;
 
 /// What settling a connection needs to know, and what it counts.
@@ -16,6 +17,7 @@ struct Settling<'a> {
     tape: &'a Tape,
     limits: &'a Limits,
     figures: &'a mut Figures,
+    stalls: &'a mut Deadlines,
     now: Instant,
 }
 
@@ -25,7 +27,8 @@ impl<S: Socket> Hub<S> {
     pub fn settle(&mut self, now: Instant) -> usize {
         let tape = self.room.tape();
         let touched = mem::take(&mut self.lists.touched);
-        let mut settling = Settling { tape, limits: &self.limits, figures: &mut self.figures, now };
+        let Hub { limits, figures, due, .. } = self;
+        let mut settling = Settling { tape, limits, figures, stalls: &mut due.stalls, now };
         if tape.end() == self.settled {
             for key in touched {
                 if let Some(connection) = self.connections.get_mut(key) {
@@ -91,7 +94,7 @@ impl Lists {
         if let Some(timeout) = limits.stall_timeout
             && let Some(deadline) = connection.watch_stall(tape, now, timeout)
         {
-            self.stalls.push(deadline, Handle { key, serial: connection.serial() });
+            settling.stalls.push(deadline, Handle { key, serial: connection.serial() });
         }
     }
 

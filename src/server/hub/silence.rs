@@ -18,7 +18,7 @@ impl<S: Socket> Hub<S> {
     /// Has those heard whose silence has lasted.
     pub(super) fn hear_silent(&mut self, now: Instant) {
         let Some(flush_after) = self.limits.flush_after else { return };
-        while let Some((time, handle)) = self.silences.pop_due(now) {
+        while let Some((time, handle)) = self.due.silences.pop_due(now) {
             let Some(connection) = self.connections.get_mut(handle.key) else { continue };
             if connection.serial() != handle.serial || !connection.is_listed(time) {
                 continue;
@@ -26,7 +26,7 @@ impl<S: Socket> Hub<S> {
             let Some(intake) = connection.intake_mut() else { continue };
             intake.listed = intake.silent_at(flush_after).filter(|&time| time > now);
             if let Some(time) = intake.listed {
-                self.silences.push(time, handle);
+                self.due.silences.push(time, handle);
             } else if connection.input == Input::Drained {
                 self.lists.queue(handle.key, connection);
             }
@@ -50,11 +50,11 @@ impl<S: Socket> Hub<S> {
         } else if intake.listed.is_none_or(|listed| time < listed) {
             let connections = &self.connections;
             // Before it is listed itself: its intake is in our hands, and what was listed of it is over.
-            self.silences.tidy(connections.len(), |time, handle| {
+            self.due.silences.tidy(connections.len(), |time, handle| {
                 connections.get(handle.key).is_some_and(|connection| connection.is_listed(time))
             });
             intake.listed = Some(time);
-            self.silences.push(time, Handle { key: talker.key, serial: connections[talker.key].serial() });
+            self.due.silences.push(time, Handle { key: talker.key, serial: connections[talker.key].serial() });
         }
     }
 }

@@ -13,13 +13,13 @@ use crate::server::connection::{Phase, Socket};
 impl<S: Socket> Hub<S> {
     /// Stops waiting for those who have stalled.
     pub(super) fn end_stalls(&mut self, now: Instant) {
-        while let Some((time, handle)) = self.lists.stalls.pop_due(now) {
+        while let Some((time, handle)) = self.due.stalls.pop_due(now) {
             let Some(connection) = self.connections.get_mut(handle.key) else { continue };
             if connection.serial() != handle.serial || !connection.is_stall_listed(time) {
                 continue;
             }
             if let Some(later) = connection.list_stall_again(now) {
-                self.lists.stalls.push(later, handle);
+                self.due.stalls.push(later, handle);
             } else if self.console == Some(handle.key) {
                 connection.reader.give_up(self.room.tape().end());
                 self.lists.touch(handle.key, connection);
@@ -30,7 +30,7 @@ impl<S: Socket> Hub<S> {
             }
         }
         let connections = &self.connections;
-        self.lists.stalls.tidy(connections.len(), |time, handle| {
+        self.due.stalls.tidy(connections.len(), |time, handle| {
             connections.get(handle.key).is_some_and(|connection| connection.is_stall_listed(time))
         });
     }

@@ -15,12 +15,12 @@ impl<S: Socket> Hub<S> {
     /// Begins to look after a browser.
     pub(super) fn begin_vigil(&mut self, key: usize, now: Instant) {
         let serial = self.connections[key].serial();
-        self.vigils.push(now + PING_AFTER, Handle { key, serial });
+        self.due.vigils.push(now + PING_AFTER, Handle { key, serial });
     }
 
     /// Asks those for a sign of whom nothing came for long, and lets those go who gave none.
     pub(super) fn keep_vigils(&mut self, now: Instant) {
-        while let Some((time, handle)) = self.vigils.pop_due(now) {
+        while let Some((time, handle)) = self.due.vigils.pop_due(now) {
             let Some(connection) = self.connections.get_mut(handle.key) else { continue };
             if connection.serial() != handle.serial {
                 continue;
@@ -29,17 +29,17 @@ impl<S: Socket> Hub<S> {
                 None => {}
                 Some(Vigil::Until(time)) => {
                     self.lists.touch(handle.key, connection);
-                    self.vigils.push(time, handle);
+                    self.due.vigils.push(time, handle);
                 }
                 // It was the server that was not there (it was stopped, say): the sign may have come and not been read yet.
                 Some(Vigil::Over) if now.saturating_duration_since(time) > LATENESS_MAX => {
-                    self.vigils.push(now + LATENESS_MAX, handle);
+                    self.due.vigils.push(now + LATENESS_MAX, handle);
                 }
                 Some(Vigil::Over) => self.depart(handle.key, &Why::Reset(io::ErrorKind::TimedOut.into()), now),
             }
         }
         let connections = &self.connections;
-        self.vigils.tidy(connections.len(), |_, handle| {
+        self.due.vigils.tidy(connections.len(), |_, handle| {
             connections.get(handle.key).is_some_and(|connection| connection.serial() == handle.serial)
         });
     }

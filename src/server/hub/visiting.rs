@@ -137,12 +137,12 @@ impl<S: Socket> Hub<S> {
         let end = self.room.tape().end();
         self.connections.insert(Connection::visitor(stream, serial, end, Visit::new(deadline)));
         self.visitors += 1;
-        self.visits.push(deadline, Handle { key, serial });
+        self.due.visits.push(deadline, Handle { key, serial });
     }
 
     /// Lets those go who take too long to ask, or to take what they were answered.
     pub(super) fn end_visits(&mut self, now: Instant) {
-        while let Some((_, handle)) = self.visits.pop_due(now) {
+        while let Some((_, handle)) = self.due.visits.pop_due(now) {
             let Some(connection) = self.connections.get_mut(handle.key) else { continue };
             if connection.serial() != handle.serial || connection.phase != Phase::Visiting {
                 continue;
@@ -151,12 +151,12 @@ impl<S: Socket> Hub<S> {
             let is_waiting = connection.input != Input::Drained;
             let Some(visit) = connection.visit_mut() else { continue };
             if visit.deadline() > now {
-                self.visits.push(visit.deadline(), handle);
+                self.due.visits.push(visit.deadline(), handle);
             } else if has_untaken {
                 self.lists.remove(handle.key, connection);
             } else if is_waiting {
                 // It is not its fault: what it has sent is not heard yet.
-                self.visits.push(now + REQUEST_TIME, handle);
+                self.due.visits.push(now + REQUEST_TIME, handle);
             } else if visit.is_idle() {
                 self.see_off_visitor(handle.key, now);
             } else {
@@ -164,7 +164,7 @@ impl<S: Socket> Hub<S> {
             }
         }
         let connections = &self.connections;
-        self.visits.tidy(connections.len(), |_, handle| {
+        self.due.visits.tidy(connections.len(), |_, handle| {
             let connection = connections.get(handle.key).filter(|connection| connection.serial() == handle.serial);
             connection.is_some_and(|connection| connection.phase == Phase::Visiting)
         });

@@ -18,7 +18,7 @@ impl<S: Socket> Hub<S> {
         if self.site.is_some() {
             let connection = &mut self.connections[key];
             connection.output = Output::Withheld;
-            self.withheld.push(now + GREETING_DELAY, Handle { key, serial: connection.serial() });
+            self.due.withheld.push(now + GREETING_DELAY, Handle { key, serial: connection.serial() });
         }
     }
 
@@ -32,7 +32,7 @@ impl<S: Socket> Hub<S> {
 
     /// Greets those who have said nothing for a moment.
     pub(super) fn end_withholding(&mut self, now: Instant) {
-        while let Some((_, handle)) = self.withheld.pop_due(now) {
+        while let Some((_, handle)) = self.due.withheld.pop_due(now) {
             let connection = self.connections.get(handle.key);
             if connection.is_some_and(|connection| connection.serial() == handle.serial) {
                 self.release(handle.key);
