@@ -217,9 +217,9 @@ impl<S: Socket> Connection<S> {
         }
     }
 
-    /// Its serial number.
-    pub fn serial(&self) -> Serial {
-        self.serial
+    /// What it is known by, under this key.
+    pub fn handle(&self, key: usize) -> Handle {
+        Handle { key, serial: self.serial }
     }
 
     /// Its socket.

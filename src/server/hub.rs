@@ -297,6 +297,15 @@ impl<S: Socket> Hub<S> {
     }
 }
 
+/// Who is known by this handle; nobody, if it is gone, even if its key is another's by now.
+fn known<S: Socket>(connections: &Slab<Connection<S>>, handle: Handle) -> Option<&Connection<S>> {
+    connections.get(handle.key).filter(|connection| connection.handle(handle.key) == handle)
+}
+
+fn known_mut<S: Socket>(connections: &mut Slab<Connection<S>>, handle: Handle) -> Option<&mut Connection<S>> {
+    connections.get_mut(handle.key).filter(|connection| connection.handle(handle.key) == handle)
+}
+
 impl Limits {
     fn of(config: &Config) -> Limits {
         let waits = config.lag == Lag::Wait;
@@ -321,7 +330,7 @@ impl Limits {
 impl Lists {
     fn queue<S: Socket>(&mut self, key: usize, connection: &mut Connection<S>) {
         connection.input = Input::Queued;
-        self.readable.push_back(Handle { key, serial: connection.serial() });
+        self.readable.push_back(connection.handle(key));
     }
 
     /// Who waits to be heard.

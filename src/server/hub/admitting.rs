@@ -9,7 +9,7 @@ use super::leaving::Peer;
 use super::refusing::{Passed, Reason};
 use crate::relay::room::{ClientNumber, Welcome};
 use crate::server::config::{Port, Seats};
-use crate::server::connection::{Connection, Handle, Socket};
+use crate::server::connection::{Connection, Socket};
 
 impl<S: Socket> Hub<S> {
     /// Whether one more connection could be given a seat, or at least an answer.
@@ -79,7 +79,7 @@ impl<S: Socket> Hub<S> {
         let kind = if connection.is_browser() { " with a browser" } else { "" };
         info!("client-{number} came from {}{kind}; {} present", Peer::of(connection.stream()), self.room.clients());
         self.lists.touch(key, connection);
-        let handle = Handle { key, serial: connection.serial() };
+        let handle = connection.handle(key);
         self.see_newcomer(key);
         self.expect_words(handle, now);
     }

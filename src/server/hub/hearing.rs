@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use log::debug;
 
-use super::Hub;
 use super::leaving::Why;
+use super::{Hub, known};
 use crate::relay::command::COMMAND_BYTE;
 use crate::relay::line::{Line, LineDecoder, clean};
 use crate::relay::room::{Outcome, Seat};
@@ -84,8 +84,8 @@ impl<S: Socket> Hub<S> {
                 break;
             }
             let Some(handle) = list.pop_front() else { break };
-            let Some(connection) = self.connections.get(handle.key) else { continue };
-            if connection.serial() != handle.serial || connection.input != state {
+            let Some(connection) = known(&self.connections, handle) else { continue };
+            if connection.input != state {
                 continue;
             }
             let may_ask = state == Input::Asking || self.lists.asking.is_empty();

@@ -8,11 +8,11 @@ use std::time::Instant;
 
 use log::{Level, log};
 
-use super::Hub;
+use super::{Hub, known, known_mut};
 use crate::relay::notice;
 use crate::relay::stranger::Stranger;
 use crate::relay::tape::Position;
-use crate::server::connection::{Farewell, Handle, Output, Phase, Socket};
+use crate::server::connection::{Farewell, Output, Phase, Socket};
 use crate::server::web::socket::{End, code};
 
 /// Why somebody left.
@@ -92,20 +92,18 @@ impl<S: Socket> Hub<S> {
         connection.leave(stop, farewell, now);
         self.lists.touch(key, connection);
         if let Some(deadline) = connection.deadline() {
-            self.due.graces.push(deadline, Handle { key, serial: connection.serial() });
+            self.due.graces.push(deadline, connection.handle(key));
         }
     }
 
     /// Gives up those who were let go and have taken nothing for the grace time.
     pub(super) fn end_graces(&mut self, now: Instant) {
         while let Some((_, handle)) = self.due.graces.pop_due(now) {
-            let Some(connection) = self.connections.get_mut(handle.key) else { continue };
+            let Some(connection) = known_mut(&mut self.connections, handle) else { continue };
             match connection.deadline() {
-                Some(deadline) if connection.serial() == handle.serial && deadline > now => {
-                    self.due.graces.push(deadline, handle);
-                }
-                Some(_) if connection.serial() == handle.serial => self.lists.remove(handle.key, connection),
-                _ => {}
+                Some(deadline) if deadline > now => self.due.graces.push(deadline, handle),
+                Some(_) => self.lists.remove(handle.key, connection),
+                None => {}
             }
         }
     }
@@ -126,9 +124,7 @@ impl<S: Socket> Hub<S> {
         }
         // Entries of those who did not need their grace are not looked for one by one.
         let connections = &self.connections;
-        self.due.graces.tidy(connections.len(), |_, handle| {
-            connections.get(handle.key).is_some_and(|connection| connection.serial() == handle.serial)
-        });
+        self.due.graces.tidy(connections.len(), |_, handle| known(connections, handle).is_some());
         gone.len()
     }
 }

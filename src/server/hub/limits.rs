@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use log::info;
 
-use super::Hub;
 use super::leaving::Why;
+use super::{Hub, known, known_mut};
 use crate::relay::room::Seat;
 use crate::relay::stranger::Stranger;
 use crate::server::config::STRANGERS_LOG_PERIOD;
@@ -28,10 +28,8 @@ impl<S: Socket> Hub<S> {
             return;
         }
         let connections = &self.connections;
-        let is_throttled = |handle: Handle| {
-            let connection = connections.get(handle.key).filter(|connection| connection.serial() == handle.serial);
-            connection.is_some_and(|connection| connection.input == Input::Throttled)
-        };
+        let is_throttled =
+            |handle: Handle| known(connections, handle).is_some_and(|connection| connection.input == Input::Throttled);
         self.due.throttled.tidy(connections.len(), |_, handle| is_throttled(handle));
         let next = connections.get(handle.key).and_then(|connection| connection.next_line_at(rate, now));
         self.due.throttled.push(next.unwrap_or(now), handle);
@@ -40,8 +38,8 @@ impl<S: Socket> Hub<S> {
     /// Has those heard who were throttled and may go on.
     pub(super) fn hear_throttled(&mut self, now: Instant) {
         while let Some((_, handle)) = self.due.throttled.pop_due(now) {
-            let Some(connection) = self.connections.get_mut(handle.key) else { continue };
-            if connection.serial() == handle.serial && connection.input == Input::Throttled {
+            let Some(connection) = known_mut(&mut self.connections, handle) else { continue };
+            if connection.input == Input::Throttled {
                 self.lists.queue(handle.key, connection);
             }
         }
@@ -57,10 +55,7 @@ impl<S: Socket> Hub<S> {
     /// Lets those go who never said anything.
     pub(super) fn end_silent_newcomers(&mut self, now: Instant) {
         while let Some((_, handle)) = self.due.silent_newcomers.pop_due(now) {
-            let Some(connection) = self.connections.get(handle.key) else { continue };
-            if connection.serial() != handle.serial {
-                continue;
-            }
+            let Some(connection) = known(&self.connections, handle) else { continue };
             let Phase::Present(seat) = connection.phase else { continue };
             if self.room.has_spoken(seat) {
                 continue;
@@ -73,9 +68,7 @@ impl<S: Socket> Hub<S> {
             }
         }
         let connections = &self.connections;
-        self.due.silent_newcomers.tidy(connections.len(), |_, handle| {
-            connections.get(handle.key).is_some_and(|connection| connection.serial() == handle.serial)
-        });
+        self.due.silent_newcomers.tidy(connections.len(), |_, handle| known(connections, handle).is_some());
     }
 
     /// Lets one go who speaks another protocol.

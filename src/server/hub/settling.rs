@@ -8,7 +8,7 @@ use super::leaving::Why;
 use super::{Hub, Limits, Lists};
 use crate::relay::tape::Tape;
 use crate::server::config::Lag;
-use crate::server::connection::{Connection, Handle, Need, Overtaken, Socket};
+use crate::server::connection::{Connection, Need, Overtaken, Socket};
 use crate::server::deadlines::Deadlines;
 use crate::server::figures::Figures;
 
@@ -94,7 +94,7 @@ impl Lists {
         if let Some(timeout) = limits.stall_timeout
             && let Some(deadline) = connection.watch_stall(tape, now, timeout)
         {
-            settling.stalls.push(deadline, Handle { key, serial: connection.serial() });
+            settling.stalls.push(deadline, connection.handle(key));
         }
     }
 

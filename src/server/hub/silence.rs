@@ -8,10 +8,10 @@
 
 use std::time::Instant;
 
-use super::Hub;
 use super::hearing::Talker;
+use super::{Hub, known, known_mut};
 use crate::relay::stranger::Stranger;
-use crate::server::connection::{Handle, Input, Socket};
+use crate::server::connection::{Input, Socket};
 use crate::server::intake::Intake;
 
 impl<S: Socket> Hub<S> {
@@ -19,8 +19,8 @@ impl<S: Socket> Hub<S> {
     pub(super) fn hear_silent(&mut self, now: Instant) {
         let Some(flush_after) = self.limits.flush_after else { return };
         while let Some((time, handle)) = self.due.silences.pop_due(now) {
-            let Some(connection) = self.connections.get_mut(handle.key) else { continue };
-            if connection.serial() != handle.serial || !connection.is_listed(time) {
+            let Some(connection) = known_mut(&mut self.connections, handle) else { continue };
+            if !connection.is_listed(time) {
                 continue;
             }
             let Some(intake) = connection.intake_mut() else { continue };
@@ -51,10 +51,10 @@ impl<S: Socket> Hub<S> {
             let connections = &self.connections;
             // Before it is listed itself: its intake is in our hands, and what was listed of it is over.
             self.due.silences.tidy(connections.len(), |time, handle| {
-                connections.get(handle.key).is_some_and(|connection| connection.is_listed(time))
+                known(connections, handle).is_some_and(|connection| connection.is_listed(time))
             });
             intake.listed = Some(time);
-            self.due.silences.push(time, Handle { key: talker.key, serial: connections[talker.key].serial() });
+            self.due.silences.push(time, connections[talker.key].handle(talker.key));
         }
     }
 }

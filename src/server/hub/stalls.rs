@@ -6,16 +6,16 @@
 
 use std::time::Instant;
 
-use super::Hub;
 use super::leaving::Why;
+use super::{Hub, known, known_mut};
 use crate::server::connection::{Phase, Socket};
 
 impl<S: Socket> Hub<S> {
     /// Stops waiting for those who have stalled.
     pub(super) fn end_stalls(&mut self, now: Instant) {
         while let Some((time, handle)) = self.due.stalls.pop_due(now) {
-            let Some(connection) = self.connections.get_mut(handle.key) else { continue };
-            if connection.serial() != handle.serial || !connection.is_stall_listed(time) {
+            let Some(connection) = known_mut(&mut self.connections, handle) else { continue };
+            if !connection.is_stall_listed(time) {
                 continue;
             }
             if let Some(later) = connection.list_stall_again(now) {
@@ -31,7 +31,7 @@ impl<S: Socket> Hub<S> {
         }
         let connections = &self.connections;
         self.due.stalls.tidy(connections.len(), |time, handle| {
-            connections.get(handle.key).is_some_and(|connection| connection.is_stall_listed(time))
+            known(connections, handle).is_some_and(|connection| connection.is_stall_listed(time))
         });
     }
 }

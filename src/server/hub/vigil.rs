@@ -6,25 +6,22 @@
 use std::io;
 use std::time::Instant;
 
-use super::Hub;
 use super::leaving::Why;
+use super::{Hub, known, known_mut};
 use crate::server::config::{LATENESS_MAX, PING_AFTER, PONG_WITHIN};
-use crate::server::connection::{Handle, Socket, Vigil};
+use crate::server::connection::{Socket, Vigil};
 
 impl<S: Socket> Hub<S> {
     /// Begins to look after a browser.
     pub(super) fn begin_vigil(&mut self, key: usize, now: Instant) {
-        let serial = self.connections[key].serial();
-        self.due.vigils.push(now + PING_AFTER, Handle { key, serial });
+        let handle = self.connections[key].handle(key);
+        self.due.vigils.push(now + PING_AFTER, handle);
     }
 
     /// Asks those for a sign of whom nothing came for long, and lets those go who gave none.
     pub(super) fn keep_vigils(&mut self, now: Instant) {
         while let Some((time, handle)) = self.due.vigils.pop_due(now) {
-            let Some(connection) = self.connections.get_mut(handle.key) else { continue };
-            if connection.serial() != handle.serial {
-                continue;
-            }
+            let Some(connection) = known_mut(&mut self.connections, handle) else { continue };
             match connection.ask_for_sign(PING_AFTER, PONG_WITHIN, now) {
                 None => {}
                 Some(Vigil::Until(time)) => {
@@ -39,8 +36,6 @@ impl<S: Socket> Hub<S> {
             }
         }
         let connections = &self.connections;
-        self.due.vigils.tidy(connections.len(), |_, handle| {
-            connections.get(handle.key).is_some_and(|connection| connection.serial() == handle.serial)
-        });
+        self.due.vigils.tidy(connections.len(), |_, handle| known(connections, handle).is_some());
     }
 }

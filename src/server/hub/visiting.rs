@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use log::{debug, info};
 
-use super::Hub;
 use super::leaving::Peer;
 use super::refusing::Reason;
+use super::{Hub, known, known_mut};
 use crate::server::config::{Port, REQUEST_TIME};
 use crate::server::connection::{Connection, Farewell, Handle, Input, Phase, Socket};
 use crate::server::intake::{Intake, Parked};
@@ -143,8 +143,8 @@ impl<S: Socket> Hub<S> {
     /// Lets those go who take too long to ask, or to take what they were answered.
     pub(super) fn end_visits(&mut self, now: Instant) {
         while let Some((_, handle)) = self.due.visits.pop_due(now) {
-            let Some(connection) = self.connections.get_mut(handle.key) else { continue };
-            if connection.serial() != handle.serial || connection.phase != Phase::Visiting {
+            let Some(connection) = known_mut(&mut self.connections, handle) else { continue };
+            if connection.phase != Phase::Visiting {
                 continue;
             }
             let has_untaken = connection.private_bytes() > 0;
@@ -165,8 +165,7 @@ impl<S: Socket> Hub<S> {
         }
         let connections = &self.connections;
         self.due.visits.tidy(connections.len(), |_, handle| {
-            let connection = connections.get(handle.key).filter(|connection| connection.serial() == handle.serial);
-            connection.is_some_and(|connection| connection.phase == Phase::Visiting)
+            known(connections, handle).is_some_and(|connection| connection.phase == Phase::Visiting)
         });
     }
 

@@ -4,12 +4,12 @@
 
 use std::time::Instant;
 
-use super::Hub;
+use super::{Hub, known};
 use crate::relay::notice;
 use crate::relay::stranger::Stranger;
 use crate::relay::tape::Position;
 use crate::server::config::GREETING_DELAY;
-use crate::server::connection::{Farewell, Handle, Output, Socket};
+use crate::server::connection::{Farewell, Output, Socket};
 use crate::server::web::socket::code;
 
 impl<S: Socket> Hub<S> {
@@ -18,7 +18,7 @@ impl<S: Socket> Hub<S> {
         if self.site.is_some() {
             let connection = &mut self.connections[key];
             connection.output = Output::Withheld;
-            self.due.withheld.push(now + GREETING_DELAY, Handle { key, serial: connection.serial() });
+            self.due.withheld.push(now + GREETING_DELAY, connection.handle(key));
         }
     }
 
@@ -33,8 +33,7 @@ impl<S: Socket> Hub<S> {
     /// Greets those who have said nothing for a moment.
     pub(super) fn end_withholding(&mut self, now: Instant) {
         while let Some((_, handle)) = self.due.withheld.pop_due(now) {
-            let connection = self.connections.get(handle.key);
-            if connection.is_some_and(|connection| connection.serial() == handle.serial) {
+            if known(&self.connections, handle).is_some() {
                 self.release(handle.key);
             }
         }
