@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use pollchat::relay::line::{Framing, LineDecoder, Overlong, clean};
@@ -185,7 +185,7 @@ impl Stage {
         let seats = Seats { clients_max: receivers + 1, visitors_max: 1, leavers_max: 1, refusals_max: 1 };
         let mut hub = Hub::new(&Config::default(), seats, now).unwrap_or_else(|error| panic!("{error}"));
         if port == Port::Web {
-            hub.open_site(Site::new(Gate::default(), &[]));
+            hub.open_site(Site::new(Gate::default(), &[], || SystemTime::UNIX_EPOCH));
         }
         let talks = Rc::new(Cell::new(&b""[..]));
         let talker = hub.next_key();

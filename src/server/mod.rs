@@ -21,7 +21,7 @@ pub mod web;
 use std::collections::TryReserveError;
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use log::{info, warn};
 use mio::event::Event;
@@ -106,7 +106,7 @@ impl Server {
             .map_err(|source| Error::Tape { bytes: config.backlog_bytes, source })?;
         if !config.web.is_empty() {
             let pages: Vec<_> = addresses(&listeners, Port::Web).collect();
-            hub.open_site(Site::new(config.gate.clone(), &pages));
+            hub.open_site(Site::new(config.gate.clone(), &pages, SystemTime::now));
         }
         let poll = Poll::new()?;
         let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;

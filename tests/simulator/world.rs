@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use pollchat::server::config::{Config, Port};
 use pollchat::server::hub::{Hub, Readiness, Wake};
@@ -91,7 +91,7 @@ impl World {
         if world.site.is_some() {
             // Not before: the witness is greeted at once.
             let address = PAGE_ADDRESS.parse().expect("an address");
-            world.hub.open_site(Site::new(Gate::default(), &[address]));
+            world.hub.open_site(Site::new(Gate::default(), &[address], || SystemTime::UNIX_EPOCH));
         }
         if plan.config.idle_timeout.is_some() {
             // Or it would be let go.

@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 use std::net::SocketAddr;
+use std::time::SystemTime;
 
 use pollchat::server::config::{Config, Port};
 use pollchat::server::web::gate::Gate;
@@ -18,7 +19,9 @@ pub(crate) const OPENING: &str = "GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade
 /// A hub that has a page, at 192.0.2.1:80.
 pub(crate) fn world(config: &Config) -> World {
     let mut world = World::new(config);
-    world.hub.open_site(Site::new(Gate::default(), &[SocketAddr::from(([192, 0, 2, 1], 80))]));
+    world
+        .hub
+        .open_site(Site::new(Gate::default(), &[SocketAddr::from(([192, 0, 2, 1], 80))], || SystemTime::UNIX_EPOCH));
     world
 }
 

@@ -1,6 +1,8 @@
 //! Requests: which there are, how they are written, and how several go over one connection.
 
-use crate::support::web::{WebServer, head};
+use std::time::{Duration, SystemTime};
+
+use crate::support::web::{Response, WebServer, Wire, head};
 use crate::{answer, assert_ends, assert_goes_on, status};
 
 #[test]
@@ -20,6 +22,32 @@ fn the_page_is_answered_to_get_and_to_head_whatever_the_query() {
     assert_eq!(headed.field("Content-Security-Policy"), page.field("Content-Security-Policy"));
     // Had a body come, this would be no answer.
     assert_goes_on(&server, &headed, &mut visitor);
+}
+
+#[test]
+fn every_answer_says_when_it_was_given() {
+    let server =
+        WebServer::go_at(crate::support::Server::builder().flags(["--max-per-address", "8"]), &["127.0.0.1:0"]);
+    let began = SystemTime::now() - Duration::from_secs(1);
+    let assert_dated = |response: &Response| {
+        let date = response.field("Date").and_then(|date| httpdate::parse_http_date(date).ok());
+        // A date has no fractions of a second.
+        assert!(date.is_some_and(|date| began <= date && date <= SystemTime::now()), "{response:?}");
+    };
+    for request in ["GET / HTTP/1.1", "HEAD / HTTP/1.1", "GET /x HTTP/1.1", "PUT / HTTP/1.1", "GET /ws HTTP/1.1", "GET"]
+    {
+        let mut visitor = server.visit();
+        visitor.send(head(&[request, &server.host_field()]));
+        assert_dated(&visitor.response_head());
+    }
+    let mut at_line_port = Wire::connect(server.address());
+    at_line_port.send(head(&["GET / HTTP/1.1"]));
+    assert_dated(&at_line_port.response());
+    // One more than may be in from here is answered without having asked.
+    let _visitors: Vec<Wire> = (0..8).map(|_| server.visit()).collect();
+    let refused = server.visit().response();
+    assert_eq!(refused.status, 429);
+    assert_dated(&refused);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::relay::notice;
 use crate::server::config::Port;
 use crate::server::connection::{Connection, Farewell, Phase, Socket};
 use crate::server::door::Refusal;
-use crate::server::web::response::{Status, in_words};
+use crate::server::web::response::Status;
 use crate::server::web::socket::code;
 use crate::server::web::visit::Visit;
 
@@ -65,7 +65,7 @@ impl<S: Socket> Hub<S> {
         };
         match port {
             Port::Lines => connection.tell(&reason.notice()),
-            Port::Web => connection.answer(&in_words(reason.status(), true, true)),
+            Port::Web => connection.answer(&self.refusal(reason.status()).bytes),
         }
         connection.leave(end, Farewell::Fin(code::NORMAL), now);
         let key = self.next_key();

@@ -18,7 +18,7 @@ use crate::server::connection::{Connection, Farewell, Handle, Input, Phase, Sock
 use crate::server::intake::{Intake, Parked};
 use crate::server::web::frame;
 use crate::server::web::response::Status;
-use crate::server::web::site::{Answer, Next, refuse};
+use crate::server::web::site::{Answer, Next};
 use crate::server::web::visit::{Progress, Visit};
 
 impl<S: Socket> Hub<S> {
@@ -35,11 +35,9 @@ impl<S: Socket> Hub<S> {
             }
             let Some(visit) = self.connections[key].visit_mut() else { return Input::Queued };
             let answer = match visit.next_head() {
-                Progress::Head(head) => {
-                    self.site.as_ref().map_or_else(|| refuse(Status::NotFound), |site| site.answer(&head))
-                }
-                Progress::TooLong => refuse(Status::HeadTooLong),
-                Progress::Tls => refuse(Status::TlsSpoken),
+                Progress::Head(head) => self.site.as_ref().map_or_else(Answer::nothing, |site| site.answer(&head)),
+                Progress::TooLong => self.refusal(Status::HeadTooLong),
+                Progress::Tls => self.refusal(Status::TlsSpoken),
                 Progress::Partial if read_bytes_left == 0 => return Input::Queued,
                 Progress::Partial => match self.read_request(key, &mut read_bytes_left, now) {
                     Some(input) => return input,
@@ -49,6 +47,11 @@ impl<S: Socket> Hub<S> {
             self.answer(key, &answer, now);
             return Input::Queued;
         }
+    }
+
+    /// What a visitor is answered of whose request there is no more to say.
+    pub(super) fn refusal(&self, status: Status) -> Answer {
+        self.site.as_ref().map_or_else(Answer::nothing, |site| site.refuse(status))
     }
 
     /// Reads once; `None` if something came.
@@ -160,7 +163,7 @@ impl<S: Socket> Hub<S> {
             } else if visit.is_idle() {
                 self.see_off_visitor(handle.key, now);
             } else {
-                self.answer(handle.key, &refuse(Status::RequestTimeout), now);
+                self.answer(handle.key, &self.refusal(Status::RequestTimeout), now);
             }
         }
         let connections = &self.connections;

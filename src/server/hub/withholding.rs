@@ -51,7 +51,7 @@ impl<S: Socket> Hub<S> {
             connection.withdraw_private();
         }
         connection.reader.forgo(stop);
-        connection.answer(site.line_port());
+        connection.answer(&site.answer_at_line_port());
         Farewell::Close(None)
     }
 }

@@ -1,6 +1,9 @@
 //! What a visitor is answered: a status, and a short text or the page.
 
 use std::fmt::{self, Write as _};
+use std::time::SystemTime;
+
+use httpdate::HttpDate;
 
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +108,13 @@ impl Head {
         Head { text: format!("HTTP/1.1 {}\r\n", status.line()) }
     }
 
+    /// With the time at which it is made, which every answer tells that is not about the connection alone (RFC 9110,
+    /// 6.6.1).
+    #[must_use]
+    pub fn made_at(self, time: SystemTime) -> Head {
+        self.field("Date", HttpDate::from(time))
+    }
+
     /// With one more field.
     #[must_use]
     pub fn field(mut self, name: &str, value: impl fmt::Display) -> Head {
@@ -132,19 +142,20 @@ impl Head {
 }
 
 /// A short answer in words, after which the connection is kept or not.
-pub fn in_words(status: Status, is_last: bool, has_body: bool) -> Vec<u8> {
-    say(status, status.text(), is_last, has_body)
+pub fn in_words(status: Status, time: SystemTime, is_last: bool, has_body: bool) -> Vec<u8> {
+    say(status, status.text(), time, is_last, has_body)
 }
 
 /// The answer to a browser that has opened the port for lines.
-pub fn from_line_port(where_the_page_is: &str) -> Vec<u8> {
+pub fn from_line_port(where_the_page_is: &str, time: SystemTime) -> Vec<u8> {
     let text = format!("{}; {where_the_page_is}", Status::LinePort.text());
-    say(Status::LinePort, &text, true, true)
+    say(Status::LinePort, &text, time, true, true)
 }
 
-fn say(status: Status, text: &str, is_last: bool, has_body: bool) -> Vec<u8> {
+fn say(status: Status, text: &str, time: SystemTime, is_last: bool, has_body: bool) -> Vec<u8> {
     let body = format!("{text}\n");
     let head = Head::new(status)
+        .made_at(time)
         .field("Content-Type", "text/plain; charset=utf-8")
         .field("Content-Length", body.len())
         .field("X-Content-Type-Options", "nosniff")

@@ -1,6 +1,7 @@
 //! The page itself, and what every request is answered.
 
 use std::net::SocketAddr;
+use std::time::SystemTime;
 
 use data_encoding::BASE64;
 use sha2::{Digest, Sha256};
@@ -27,13 +28,17 @@ const SOCKET_PATH: &str = "/ws";
 /// Where it is.
 const PAGE_PATH: &str = "/";
 
-/// All that is answered, prepared once.
+/// All that is answered.
 #[derive(Debug)]
 pub struct Site {
     gate: Gate,
     policy: String,
-    line_port: Vec<u8>,
+    where_the_page_is: String,
+    clock: Clock,
 }
+
+/// What tells the time of day, which is said in every answer.
+pub type Clock = fn() -> SystemTime;
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -55,9 +60,16 @@ pub enum Next {
     WebSocket,
 }
 
+impl Answer {
+    /// What one is answered where there is no page.
+    pub fn nothing() -> Answer {
+        Answer { bytes: Vec::new(), next: Next::End }
+    }
+}
+
 impl Site {
     /// One whose page is at these addresses.
-    pub fn new(gate: Gate, addresses: &[SocketAddr]) -> Site {
+    pub fn new(gate: Gate, addresses: &[SocketAddr], clock: Clock) -> Site {
         let policy = format!(
             "default-src 'none'; script-src '{}'; style-src '{}'; img-src data:; connect-src 'self' ws: wss:; \
              base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
@@ -65,19 +77,24 @@ impl Site {
             hash_of(PAGE, "script"),
             hash_of(PAGE, "style"),
         );
-        Site { gate, policy, line_port: response::from_line_port(&where_the_page_is(addresses)) }
+        Site { gate, policy, where_the_page_is: where_the_page_is(addresses), clock }
     }
 
     /// What a browser is answered that has opened the port for lines.
-    pub fn line_port(&self) -> &[u8] {
-        &self.line_port
+    pub fn answer_at_line_port(&self) -> Vec<u8> {
+        response::from_line_port(&self.where_the_page_is, (self.clock)())
+    }
+
+    /// What somebody is answered whose request there is no more to say about.
+    pub fn refuse(&self, status: Status) -> Answer {
+        Answer { bytes: in_words(status, (self.clock)(), true, true), next: Next::End }
     }
 
     /// What a request with this head is answered.
     pub fn answer(&self, head: &[u8]) -> Answer {
         match Request::parse(head) {
             Ok(request) => self.answer_request(&request),
-            Err(status) => refuse(status),
+            Err(status) => self.refuse(status),
         }
     }
 
@@ -86,7 +103,7 @@ impl Site {
         let words = |status| {
             let is_last = request.is_last || status == Status::BadRequest;
             let next = if is_last { Next::End } else { Next::Request };
-            Answer { bytes: in_words(status, is_last, !is_head), next }
+            Answer { bytes: in_words(status, (self.clock)(), is_last, !is_head), next }
         };
         if request.authority.as_ref().is_some_and(|authority| !self.gate.knows(authority)) {
             return words(Status::MisdirectedRequest);
@@ -121,6 +138,7 @@ impl Site {
 
     fn page(&self, is_last: bool, has_body: bool) -> Vec<u8> {
         let head = Head::new(Status::Ok)
+            .made_at((self.clock)())
             .field("Content-Type", "text/html; charset=utf-8")
             .field("Content-Length", PAGE.len())
             .field("Content-Security-Policy", &self.policy)
@@ -133,11 +151,6 @@ impl Site {
             .ending(is_last);
         head.with_body(if has_body { PAGE.as_bytes() } else { &[] })
     }
-}
-
-/// What somebody is answered whose request there is no more to say about.
-pub fn refuse(status: Status) -> Answer {
-    Answer { bytes: in_words(status, true, true), next: Next::End }
 }
 
 /// What a Content-Security-Policy knows the text of the page's one element of this name by (CSP 3, 2.3.1).

@@ -2,17 +2,17 @@
 //! such; and only our own page gets in.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use pollchat::server::web::gate::Gate;
 use pollchat::server::web::response::Status;
-use pollchat::server::web::site::{Answer, Next, Site, refuse};
+use pollchat::server::web::site::{Answer, Next, Site};
 use pollchat::server::web::visit::{Progress, Visit};
 
 /// The first byte is the size of the pieces; the rest is what a visitor sends.
 pub(crate) fn run(data: &[u8]) {
     let Some((&size, bytes)) = data.split_first() else { return };
-    let site = Site::new(Gate::default(), &[SocketAddr::from(([127, 0, 0, 1], 8080))]);
+    let site = Site::new(Gate::default(), &[SocketAddr::from(([127, 0, 0, 1], 8080))], || SystemTime::UNIX_EPOCH);
     let whole = visit(&site, bytes, 1 << 20);
     assert_eq!(whole, visit(&site, bytes, usize::from(size).max(1)));
     for (head, answer) in &whole {
@@ -30,8 +30,8 @@ fn visit(site: &Site, mut bytes: &[u8], size: usize) -> Vec<(Vec<u8>, Vec<u8>)> 
                 let answer = site.answer(&head);
                 (head, answer)
             }
-            Progress::TooLong => (Vec::new(), refuse(Status::HeadTooLong)),
-            Progress::Tls => (Vec::new(), refuse(Status::TlsSpoken)),
+            Progress::TooLong => (Vec::new(), site.refuse(Status::HeadTooLong)),
+            Progress::Tls => (Vec::new(), site.refuse(Status::TlsSpoken)),
             Progress::Partial if bytes.is_empty() => return answers,
             Progress::Partial => {
                 let (piece, rest) = bytes.split_at(size.min(visit.room()).min(bytes.len()));
