@@ -77,7 +77,7 @@ pub struct PageBounds {
     pub private: usize,
     /// The beginning of a visitor's request.
     pub request: usize,
-    /// What a visitor is answered and does not take.
+    /// The answer that a visitor does not take.
     pub answers: usize,
 }
 
@@ -139,8 +139,8 @@ impl PageBounds {
             // Pings are answered as they are read, and none by more than it has itself.
             private: 2 * waiting.max(private_bytes_max + SCRATCH_BYTES),
             request: HEAD_BYTES_MAX,
-            // The same way, a visitor is answered once more as long as it has taken enough.
-            answers: 2 * (private_bytes_max + ANSWER_BYTES_MAX),
+            // There is no other before it is taken.
+            answers: ANSWER_BYTES_MAX,
         }
     }
 }

@@ -371,9 +371,10 @@ impl<S: Socket> Connection<S> {
         self.intake()?.bucket.next_at(rate, now)
     }
 
-    /// Whether it has to take something before more of it is heard.
+    /// Whether it has to take something before more of it is heard: a visitor, all that it was answered.
     pub fn is_held(&self, holds: Holds) -> bool {
-        self.private_bytes() >= holds.private_bytes_max || self.reader.holes_ahead() >= holds.holes_max
+        let private_bytes_max = if self.phase == Phase::Visiting { 1 } else { holds.private_bytes_max };
+        self.private_bytes() >= private_bytes_max || self.reader.holes_ahead() >= holds.holes_max
     }
 
     /// Whether it is to be read though no event says so: it was held and may go on (or has left, and is only drained),

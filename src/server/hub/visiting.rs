@@ -1,8 +1,7 @@
 //! Who comes for the page: its visitors, who ask and are answered, and how one of them becomes a client.
 //!
 //! A visitor is a connection like any other, but is not in the room. It is heard like a client, and what it is answered
-//! comes off the same budgets. It asks for one thing in a turn, and for the next when it has taken most of what it was
-//! answered.
+//! comes off the same budgets. It asks for one thing in a turn, and for the next when it has taken what it was answered.
 
 use std::io;
 use std::mem;

@@ -15,7 +15,7 @@ use super::response::{self, Head, Status, in_words};
 const PAGE: &str = include_str!("page.html");
 
 /// The longest answer, in bytes: the page, and what is said of it.
-pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
+pub const ANSWER_BYTES_MAX: usize = 48 * 1024;
 
 /// What the page's head may take of that, in bytes.
 const HEAD_BYTES: usize = 2 * 1024;
