@@ -54,8 +54,8 @@ pub fn too_slow() -> String {
 }
 
 /// What one is told whose first words are those of another protocol.
-pub fn stranger(protocol: Stranger) -> String {
-    reply(format_args!("this is a chat relay and speaks no {protocol}: goodbye"))
+pub fn stranger(stranger: Stranger) -> String {
+    reply(format_args!("this is a chat relay and speaks no {stranger}: goodbye"))
 }
 
 /// What one is told who never said anything.

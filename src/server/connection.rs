@@ -1,6 +1,6 @@
 //! One client: its socket, what it has sent of a line, and what it is owed.
 
-mod framing;
+mod protocol;
 mod writing;
 
 use std::io::{self, Read, Write};
@@ -16,9 +16,9 @@ use super::web::visit::Visit;
 use crate::relay::reader::{Pace, Reader};
 use crate::relay::room::Seat;
 use crate::relay::tape::{Position, Span, Tape};
-use framing::Framing;
+use protocol::Protocol;
 
-pub use framing::{Farewell, Vigil};
+pub use protocol::{Farewell, Vigil};
 
 /// A non-blocking stream socket, as far as a connection needs one.
 pub trait Socket: Read + Write {
@@ -145,7 +145,7 @@ pub struct Connection<S> {
 /// what an idle one does not need is boxed.
 #[derive(Debug, Default)]
 struct Busy {
-    framing: Framing,
+    protocol: Protocol,
     intake: Option<Box<Intake>>,
     /// What it alone is told, in whole lines or frames (but for the first, of which a part may have been written).
     private: Vec<u8>,
@@ -199,7 +199,7 @@ impl<S: Socket> Connection<S> {
     /// One who has come to the page's door at `end`, until when it has to ask for something.
     pub fn visitor(stream: S, serial: Serial, end: Position, visit: Visit) -> Connection<S> {
         let mut connection = Connection::new(stream, serial, Phase::Visiting, Reader::at(end));
-        connection.busy = Some(Box::new(Busy { framing: Framing::Http(Box::new(visit)), ..Busy::default() }));
+        connection.busy = Some(Box::new(Busy { protocol: Protocol::Http(Box::new(visit)), ..Busy::default() }));
         connection
     }
 
@@ -275,7 +275,7 @@ impl<S: Socket> Connection<S> {
         let busy = self.busy.get_or_insert_default();
         busy.leaving = Some(Box::new(Leaving { stop, farewell, deadline: now + GRACE }));
         busy.intake = None;
-        busy.framing.end_input();
+        busy.protocol.end_input();
         self.release();
     }
 
@@ -420,7 +420,7 @@ impl<S: Socket> Connection<S> {
 impl Busy {
     /// Whether it is a browser's, and nothing else is going on.
     fn is_idle_browser(&self) -> bool {
-        matches!(self.framing, Framing::WebSocket(_)) && self.private.is_empty() && self.intake.is_none()
+        matches!(self.protocol, Protocol::WebSocket(_)) && self.private.is_empty() && self.intake.is_none()
     }
 
     /// Whether nothing is kept that is still of account at `now`.
@@ -429,7 +429,7 @@ impl Busy {
             self.intake = None;
         }
         let is_quiet = self.intake.is_none() && self.leaving.is_none() && self.stall.is_none();
-        is_quiet && self.private.is_empty() && self.framing.is_plain()
+        is_quiet && self.private.is_empty() && self.protocol.is_plain()
     }
 }
 

@@ -70,8 +70,8 @@ impl<S: Socket> Hub<S> {
                 connection.tell(&notice::never_said_anything(idle_timeout.as_secs()));
                 self.see_off(key, left.stop, Farewell::Fin(code::POLICY), now);
             }
-            Why::Stranger(protocol) => {
-                let farewell = self.tell_stranger(key, *protocol, left.stop);
+            Why::Stranger(stranger) => {
+                let farewell = self.tell_stranger(key, *stranger, left.stop);
                 self.see_off(key, left.stop, farewell, now);
             }
             Why::Removed => {
@@ -138,7 +138,7 @@ impl fmt::Display for Why {
             Why::Unwritable => f.write_str("writing to it failed"),
             Why::TooSlow => f.write_str("read too slowly"),
             Why::NeverSaidAnything => f.write_str("never said anything"),
-            Why::Stranger(protocol) => write!(f, "spoke {protocol}"),
+            Why::Stranger(stranger) => write!(f, "spoke {stranger}"),
             Why::SocketEnd(End::Closed(_)) => f.write_str("closed its page"),
             Why::SocketEnd(End::Broken(code)) => write!(f, "broke the rules of WebSocket: {code}"),
             Why::Removed => f.write_str("removed by the operator"),

@@ -41,10 +41,10 @@ impl<S: Socket> Hub<S> {
 
     /// Tells one who speaks another protocol that we do not, and is owed what comes before `stop`; in HTTP where the
     /// page is, if there is one.
-    pub(super) fn tell_stranger(&mut self, key: usize, protocol: Stranger, stop: Position) -> Farewell {
+    pub(super) fn tell_stranger(&mut self, key: usize, stranger: Stranger, stop: Position) -> Farewell {
         let connection = &mut self.connections[key];
-        let Some(site) = self.site.as_ref().filter(|_| protocol == Stranger::Http) else {
-            connection.tell(&notice::stranger(protocol));
+        let Some(site) = self.site.as_ref().filter(|_| stranger == Stranger::Http) else {
+            connection.tell(&notice::stranger(stranger));
             return Farewell::Fin(code::NORMAL);
         };
         if connection.output == Output::Withheld {

@@ -13,9 +13,9 @@ use crate::server::web::frame::{FRAME_BYTES_MAX, Header, put_close, put_ping, pu
 use crate::server::web::socket::{End, WebSocket};
 use crate::server::web::visit::Visit;
 
-/// How the bytes of a connection are cut into what they say.
+/// What is spoken on a connection: how its bytes are cut into what they say.
 #[derive(Debug, Default)]
-pub(super) enum Framing {
+pub(super) enum Protocol {
     /// By the ends of lines.
     #[default]
     Lines,
@@ -43,17 +43,17 @@ pub enum Vigil {
     Over,
 }
 
-impl Framing {
+impl Protocol {
     pub(super) fn is_plain(&self) -> bool {
-        matches!(self, Framing::Lines)
+        matches!(self, Protocol::Lines)
     }
 
     /// Drops what was received: nothing more will be heard.
     pub(super) fn end_input(&mut self) {
         match self {
-            Framing::Lines => {}
-            Framing::Http(visit) => drop(visit.take_rest()),
-            Framing::WebSocket(socket) => socket.close(),
+            Protocol::Lines => {}
+            Protocol::Http(visit) => drop(visit.take_rest()),
+            Protocol::WebSocket(socket) => socket.close(),
         }
     }
 }
@@ -87,22 +87,22 @@ impl<S: Socket> Connection<S> {
 
     /// The visit of one who is at the page's door.
     pub fn visit_mut(&mut self) -> Option<&mut Visit> {
-        match &mut self.busy.as_mut()?.framing {
-            Framing::Http(visit) => Some(visit),
-            Framing::Lines | Framing::WebSocket(_) => None,
+        match &mut self.busy.as_mut()?.protocol {
+            Protocol::Http(visit) => Some(visit),
+            Protocol::Lines | Protocol::WebSocket(_) => None,
         }
     }
 
     /// Whether it speaks HTTP, and so has never been in the room.
     pub fn is_visitor(&self) -> bool {
-        self.busy.as_ref().is_some_and(|busy| matches!(busy.framing, Framing::Http(_)))
+        self.busy.as_ref().is_some_and(|busy| matches!(busy.protocol, Protocol::Http(_)))
     }
 
     /// Takes one in who has visited: as a browser, whose lines come in frames from now on.
     pub fn move_in(&mut self, seat: Seat, reader: Reader, now: Instant) {
         self.phase = Phase::Present(seat);
         self.reader = reader;
-        self.busy.get_or_insert_default().framing = Framing::WebSocket(Box::new(WebSocket::new(now)));
+        self.busy.get_or_insert_default().protocol = Protocol::WebSocket(Box::new(WebSocket::new(now)));
     }
 
     /// Whether its lines come in frames.
@@ -154,15 +154,15 @@ impl<S: Socket> Connection<S> {
     /// Says the last thing that it is told.
     pub(super) fn bid_farewell(&mut self) {
         let Some(farewell) = self.leaving().map(|leaving| leaving.farewell) else { return };
-        let framing = self.busy.as_ref().map_or(&Framing::Lines, |busy| &busy.framing);
-        match (framing, farewell) {
-            (Framing::Http(_), _) | (Framing::Lines, Farewell::Close(_)) => {}
-            (Framing::Lines, Farewell::Fin(_)) => self.tell(notice::FAREWELL),
-            (Framing::WebSocket(_), Farewell::Fin(code)) => {
+        let protocol = self.busy.as_ref().map_or(&Protocol::Lines, |busy| &busy.protocol);
+        match (protocol, farewell) {
+            (Protocol::Http(_), _) | (Protocol::Lines, Farewell::Close(_)) => {}
+            (Protocol::Lines, Farewell::Fin(_)) => self.tell(notice::FAREWELL),
+            (Protocol::WebSocket(_), Farewell::Fin(code)) => {
                 self.tell(notice::FAREWELL);
                 self.close_frames(Some(code));
             }
-            (Framing::WebSocket(_), Farewell::Close(code)) => self.close_frames(code),
+            (Protocol::WebSocket(_), Farewell::Close(code)) => self.close_frames(code),
         }
     }
 
@@ -240,16 +240,16 @@ impl<S: Socket> Connection<S> {
     }
 
     fn socket(&self) -> Option<&WebSocket> {
-        match &self.busy.as_ref()?.framing {
-            Framing::WebSocket(socket) => Some(socket),
-            Framing::Lines | Framing::Http(_) => None,
+        match &self.busy.as_ref()?.protocol {
+            Protocol::WebSocket(socket) => Some(socket),
+            Protocol::Lines | Protocol::Http(_) => None,
         }
     }
 
     fn socket_mut(&mut self) -> Option<&mut WebSocket> {
-        match &mut self.busy.as_mut()?.framing {
-            Framing::WebSocket(socket) => Some(socket),
-            Framing::Lines | Framing::Http(_) => None,
+        match &mut self.busy.as_mut()?.protocol {
+            Protocol::WebSocket(socket) => Some(socket),
+            Protocol::Lines | Protocol::Http(_) => None,
         }
     }
 
