@@ -125,7 +125,7 @@ pub enum Need {
 #[derive(Debug)]
 pub struct Connection<S> {
     stream: S,
-    /// When it last put something on the tape.
+    /// What it last put on the tape, and when.
     pub served: Served,
     /// Where it is in its life.
     pub phase: Phase,
@@ -141,8 +141,8 @@ pub struct Connection<S> {
     busy: Option<Box<Busy>>,
 }
 
-/// What only a connection has with which something is going on, or which is a browser's: that has it while it is idle, too. So
-/// what an idle one does not need is boxed.
+/// What only a connection has with which something is going on; and a visitor's or a browser's, idle or not: so what
+/// an idle one does not need is boxed once more.
 #[derive(Debug, Default)]
 struct Busy {
     protocol: Protocol,

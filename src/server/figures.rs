@@ -10,10 +10,10 @@ use crate::relay::stranger::Stranger;
 pub struct Figures {
     /// Clients that were taken in.
     pub came: u64,
-    /// Clients that were present at a time, at most.
-    pub present_most: usize,
     /// Of those, browsers.
     pub browsers: u64,
+    /// Clients that were present at a time, at most.
+    pub present_most: usize,
     /// Requests of visitors of the page.
     pub requests: u64,
     /// Bytes that were read of clients.
@@ -24,13 +24,13 @@ pub struct Figures {
     pub lags: u64,
     /// Lines that somebody missed, once for each who did.
     pub missed_lines: u64,
-    /// Connections that were refused, or let go, for a reason that is not theirs.
+    /// Connections that we refused, or let go.
     pub refused: Refused,
     /// The longest turn since this was last asked for: what an event waits for at most.
     pub longest_turn: Duration,
 }
 
-/// Connections that were refused, or let go, by reason.
+/// Connections that we refused, or let go, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refused {
     /// The house was full.

@@ -280,6 +280,7 @@ impl<S: Socket> Hub<S> {
         Input::Ended
     }
 
+    /// Hears one line: what it says or asks for is done, unless it shows that its sender speaks another protocol.
     pub(super) fn hear_line(&mut self, talker: &mut Talker, line: &Line<'_>, now: Instant) {
         let seconds = self.seconds(now);
         let stranger = match line {

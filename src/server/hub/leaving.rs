@@ -15,7 +15,7 @@ use crate::relay::tape::Position;
 use crate::server::connection::{Farewell, Output, Phase, Socket};
 use crate::server::web::socket::{End, code};
 
-/// Why somebody left.
+/// Why somebody who was in the room left it.
 #[derive(Debug)]
 pub(super) enum Why {
     Farewell,
@@ -108,6 +108,7 @@ impl<S: Socket> Hub<S> {
         }
     }
 
+    /// Removes those who are gone, wherever they are listed or counted. Returns how many they were.
     pub(super) fn remove_gone(&mut self) -> usize {
         let gone = mem::take(&mut self.lists.gone);
         for &key in &gone {

@@ -89,6 +89,7 @@ impl<S: Socket> Hub<S> {
         }
     }
 
+    /// Counts one who was refused.
     pub(super) fn count_refusal(&mut self, reason: Reason) {
         let refused = &mut self.figures.refused;
         match reason {
@@ -133,6 +134,7 @@ impl Reason {
         }
     }
 
+    /// What one is told who speaks in lines, in frames or not.
     pub(super) fn notice(self) -> String {
         match self {
             Reason::FullHouse(_, clients_max) => notice::full_house(clients_max),

@@ -98,6 +98,7 @@ impl Lists {
         }
     }
 
+    /// Takes note of one that was overtaken: it is counted, and let go where that is the policy.
     pub(super) fn note_lag(&mut self, key: usize, lag: Overtaken, policy: Lag, figures: &mut Figures) {
         figures.lags += u64::from(lag.is_new);
         figures.missed_lines += lag.missed_lines;
