@@ -321,11 +321,21 @@ impl Server {
 
     /// Processor time that it has used, user and system, in ticks of the kernel (10 ms).
     pub fn cpu_ticks(&self) -> u64 {
+        let number = |field: &String| field.parse::<u64>().expect("a number");
+        self.stat()[11..13].iter().map(number).sum()
+    }
+
+    /// Whether it sleeps: it has nothing to do, and does not only wait for a processor.
+    pub fn is_asleep(&self) -> bool {
+        self.stat()[0] == "S"
+    }
+
+    /// The fields of its `stat`, from its state on.
+    fn stat(&self) -> Vec<String> {
         let stat = self.proc("stat");
         // The name of the command may hold anything; what follows its parenthesis starts with the third field.
         let (_, fields) = stat.rsplit_once(')').expect("a command in parentheses");
-        let number = |field: &str| field.parse::<u64>().expect("a number");
-        fields.split_whitespace().skip(11).take(2).map(number).sum()
+        fields.split_whitespace().map(str::to_owned).collect()
     }
 
     /// Processor time that it has used, in nanoseconds: of its one thread.
