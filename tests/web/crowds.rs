@@ -57,6 +57,7 @@ fn what_visitors_held_is_given_back() {
     // Once around first: what the first visit brings for good is no leak.
     server.browser().close(Some(1000));
     ana.who();
+    // One who has just left may still be among them.
     let before = server.descriptors();
     for round in 0..100 {
         match round % 5 {
@@ -67,7 +68,7 @@ fn what_visitors_held_is_given_back() {
             _ => server.visit().reset(),
         }
     }
-    eventually("all descriptors are given back", || server.descriptors() == before);
+    eventually("all descriptors are given back", || server.descriptors() <= before);
     eventually("nobody is left in the room", || ana.who().len() == 2);
 }
 
