@@ -64,7 +64,7 @@ fn a_connection_that_is_kept_is_closed_without_a_word_when_nothing_more_is_asked
         visitor
     });
     dawdling.send("GET / HT");
-    // An answer gives it as long again: it is half of one request late, and yet in time for the next.
+    // An answer gives it as long again.
     late.send(&request[..10]);
     late.send(&request[10..]);
     assert_eq!(late.response().status, 200);

@@ -81,7 +81,6 @@ fn one_who_lags_gets_its_replies_and_none_of_its_own_lines() {
     let server = WebServer::quiet(&[]);
     let [mut a, mut b]: [Client; 2] = server.join_many();
     let mut mute = server.browser_narrow();
-    let mut heard_of_mute = 0;
     for from in (0..MANY).step_by(100) {
         say_numbered(&mut a, &mut b, from, from + 100);
         mute.say(format!("mute {}\nmute again", from / 100));
@@ -89,7 +88,6 @@ fn one_who_lags_gets_its_replies_and_none_of_its_own_lines() {
             listener.expect(mute.says(format!("mute {}", from / 100)));
             listener.expect(mute.says("mute again"));
         }
-        heard_of_mute += 2;
     }
     mute.say("/who");
     // The tape holds it all: nothing is missed, and replies come between two lines.
@@ -98,7 +96,7 @@ fn one_who_lags_gets_its_replies_and_none_of_its_own_lines() {
         let line = mute.line();
         if line.starts_with("* ") { rows.push(line) } else { heard.take(&line) }
     }
-    assert_eq!((heard.missed, heard_of_mute), (0, 2 * MANY / 100));
+    assert_eq!(heard.missed, 0);
     while rows.last().is_none_or(|row| row != "* 3 here") {
         rows.push(mute.line());
     }
