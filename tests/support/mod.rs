@@ -235,11 +235,7 @@ impl Server {
     /// A client that knows its name, and whose kernel takes little for it: not reading, it is soon stuck.
     #[track_caller]
     pub fn join_narrow(&self) -> Client {
-        let socket = Socket::new(Domain::for_address(self.address()), Type::STREAM, None).expect("a socket");
-        socket.set_recv_buffer_size(NARROW_BYTES).expect("a small buffer");
-        socket.set_send_buffer_size(NARROW_BYTES).expect("a small buffer");
-        socket.connect(&self.address().into()).expect("the server accepts");
-        let mut client = Client::new(socket.into());
+        let mut client = Client::new(connect_narrow(self.address()));
         client.greeted();
         client
     }
@@ -459,6 +455,43 @@ impl Lines {
     }
 }
 
+/// A connection on which nothing is waited for for ever.
+#[track_caller]
+fn connect(address: SocketAddr) -> TcpStream {
+    with_deadlines(TcpStream::connect_timeout(&address, DEADLINE).expect("the server accepts"))
+}
+
+/// One that comes from this address of ours.
+#[track_caller]
+fn connect_from(source: IpAddr, address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::new(source, 0).into()).expect("an address of ours");
+    socket.connect(&address.into()).expect("the server accepts");
+    with_deadlines(socket.into())
+}
+
+/// One for which the kernel takes little: not read, it is soon stuck.
+#[track_caller]
+fn connect_narrow(address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+    socket.set_recv_buffer_size(NARROW_BYTES).expect("a small buffer");
+    socket.set_send_buffer_size(NARROW_BYTES).expect("a small buffer");
+    socket.connect(&address.into()).expect("the server accepts");
+    with_deadlines(socket.into())
+}
+
+fn with_deadlines(stream: TcpStream) -> TcpStream {
+    stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
+    stream.set_write_timeout(Some(DEADLINE)).expect("a deadline");
+    stream.set_nodelay(true).expect("no delay");
+    stream
+}
+
+/// Has a connection end by a reset when it is dropped.
+fn reset(stream: &TcpStream) {
+    SockRef::from(stream).set_linger(Some(Duration::ZERO)).expect("connected");
+}
+
 /// A client: a plain TCP stream that waits for each line, but not for ever.
 ///
 /// Invariant: `received[taken..]` is what came and was not yet looked at.
@@ -472,22 +505,16 @@ pub struct Client {
 impl Client {
     #[track_caller]
     pub fn connect(address: SocketAddr) -> Client {
-        Client::new(TcpStream::connect_timeout(&address, DEADLINE).expect("the server accepts"))
+        Client::new(connect(address))
     }
 
     /// A client that comes from this address of ours.
     #[track_caller]
     pub fn connect_from(source: IpAddr, address: SocketAddr) -> Client {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
-        socket.bind(&SocketAddr::new(source, 0).into()).expect("an address of ours");
-        socket.connect(&address.into()).expect("the server accepts");
-        Client::new(socket.into())
+        Client::new(connect_from(source, address))
     }
 
     fn new(stream: TcpStream) -> Client {
-        stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
-        stream.set_write_timeout(Some(DEADLINE)).expect("a deadline");
-        stream.set_nodelay(true).expect("no delay");
         Client { stream, received: Vec::new(), taken: 0, number: 0 }
     }
 
@@ -662,7 +689,7 @@ impl Client {
 
     /// Leaves by a reset, as a host that crashed would.
     pub fn reset(self) {
-        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("connected");
+        reset(&self.stream);
     }
 
     /// Leaves without a word: by a reset, or by a close.

@@ -12,9 +12,8 @@ use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use socket2::{Domain, SockRef, Socket, Type};
 
-use super::{DEADLINE, NARROW_BYTES, Server, Start, eventually};
+use super::{DEADLINE, Server, Start, eventually};
 use browser::Browser;
 use frame::Frame;
 
@@ -155,32 +154,22 @@ pub struct Wire {
 impl Wire {
     #[track_caller]
     pub fn connect(address: SocketAddr) -> Wire {
-        Wire::new(TcpStream::connect_timeout(&address, DEADLINE).expect("the server accepts"))
+        Wire::new(super::connect(address))
     }
 
     /// One that comes from this address of ours.
     #[track_caller]
     pub fn connect_from(source: IpAddr, address: SocketAddr) -> Wire {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
-        socket.bind(&SocketAddr::new(source, 0).into()).expect("an address of ours");
-        socket.connect(&address.into()).expect("the server accepts");
-        Wire::new(socket.into())
+        Wire::new(super::connect_from(source, address))
     }
 
     /// One whose kernel takes little for it.
     #[track_caller]
     pub fn connect_narrow(address: SocketAddr) -> Wire {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
-        socket.set_recv_buffer_size(NARROW_BYTES).expect("a small buffer");
-        socket.set_send_buffer_size(NARROW_BYTES).expect("a small buffer");
-        socket.connect(&address.into()).expect("the server accepts");
-        Wire::new(socket.into())
+        Wire::new(super::connect_narrow(address))
     }
 
     fn new(stream: TcpStream) -> Wire {
-        stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
-        stream.set_write_timeout(Some(DEADLINE)).expect("a deadline");
-        stream.set_nodelay(true).expect("no delay");
         Wire { stream, received: Vec::new(), taken: 0, is_over: false }
     }
 
@@ -221,7 +210,7 @@ impl Wire {
 
     /// Leaves by a reset, as a host that crashed would.
     pub fn reset(self) {
-        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("connected");
+        super::reset(&self.stream);
     }
 
     /// The answer to a request that was sent.
