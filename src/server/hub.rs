@@ -6,9 +6,9 @@
 //! reach a newcomer who was given their key.
 
 mod admitting;
+mod demands;
 mod hearing;
 mod leaving;
-mod limits;
 mod refusing;
 mod settling;
 mod silence;
