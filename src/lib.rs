@@ -1,8 +1,9 @@
 //! pollchat: a TCP chat relay that one thread runs for twenty thousand people.
 //!
 //! `pollchat-server` accepts TCP clients and relays each complete line of one to all the others, marked with who said
-//! it. The whole server is one readiness-driven loop over a slab of connections. `pollchat-client` is the companion:
-//! one loop over stdin, stdout and the socket.
+//! it; with `--web` it hands out a page as well, with which browsers are clients like any other. The whole server is one
+//! readiness-driven loop over a slab of connections. `pollchat-client` is the companion: one loop over stdin, stdout and
+//! the socket.
 //!
 //! # The way of a line
 //!
@@ -21,7 +22,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`relay`] | what is said, and who hears it: [lines](relay::line), [names](relay::name), [commands](relay::command), [what the server says](relay::notice), the [room](relay::room), the [tape](relay::tape) and its [readers](relay::reader). Pure: no socket, no clock, no mio |
-//! | [`server`] | the relay on mio: the [outer loop](server::Server), the [hub](server::hub) (one turn over all connections), a [connection](server::connection) and what it [talks over](server::stream), the budgets ([brake](server::brake), [turn](server::turn)), the [listeners](server::listener) and [every limit](server::config) |
+//! | [`server`] | the relay on mio: the [outer loop](server::Server), the [hub](server::hub) (one turn over all connections), a [connection](server::connection) and what it [talks over](server::stream), the budgets ([brake](server::brake), [turn](server::turn)), the [listeners](server::listener), the [page in the browser](server::web) and [every limit](server::config) |
 //! | [`client`] | the companion: one loop over what is typed, what is shown and the socket, in a [pipe](client::pipe) or at a [terminal](client::terminal); one connection is a [conversation](client::conversation) |
 //! | [`inherited`] | descriptors that are not ours: stdin, stdout, stderr, used without blocking |
 //! | [`pulse`] | how the kernel is to find out that a peer is dead |
