@@ -235,6 +235,53 @@ fn with_lag_disconnect_a_browser_that_reads_too_slowly_is_told_and_closed() {
     assert!(browser.is_ended());
 }
 
+/// A message of so many bytes: empty lines, which are the most work that a byte can be, and behind them what shows when all
+/// of them were heard. Its last byte apart.
+fn empty_lines(bytes: u16) -> (Vec<u8>, [u8; 1]) {
+    let mut message = [&[0x81, 0xfe][..], &bytes.to_be_bytes(), &[0; 4]].concat();
+    message.resize(message.len() + usize::from(bytes) - 1, b'\n');
+    (message, [b'x'])
+}
+
+#[test]
+fn the_ends_of_long_messages_do_not_keep_a_person_waiting() {
+    let mut world = world(&quiet());
+    let (ana, bob) = (join(&mut world), join(&mut world));
+    let (begun, last) = empty_lines(u16::MAX);
+    let browsers: Vec<_> = (0..40).map(|_| browse(&mut world)).collect();
+    for browser in &browsers {
+        world.says(browser, &begun);
+    }
+    for browser in &browsers {
+        browser.sends(last);
+        world.hub.on_ready(browser.key, READABLE);
+    }
+    ana.sends("a word\n");
+    world.hub.on_ready(ana.key, READABLE);
+    world.turn();
+    world.turn();
+    assert_eq!(bob.received(), "client-1> a word\n");
+    world.run();
+    assert_eq!(bob.received().matches("> x\n").count(), browsers.len());
+}
+
+#[test]
+fn the_ends_of_messages_take_turns_as_what_is_read_does() {
+    let mut world = world(&quiet());
+    let (begun, last) = empty_lines(1_000);
+    let browsers: Vec<_> = (0..600).map(|_| browse(&mut world)).collect();
+    for browser in &browsers {
+        world.says(browser, &begun);
+    }
+    for browser in &browsers {
+        browser.sends(last);
+        world.hub.on_ready(browser.key, READABLE);
+    }
+    world.turn();
+    let heard = browsers.iter().filter(|browser| browser.peer.borrow().incoming.is_empty()).count();
+    assert!((200..=300).contains(&heard), "{heard} were heard in a turn, each 512 bytes");
+}
+
 #[test]
 fn the_port_for_lines_greets_at_once_who_speaks_and_soon_who_does_not() {
     let mut world = world(&quiet());

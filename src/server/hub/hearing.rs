@@ -156,7 +156,7 @@ impl<S: Socket> Hub<S> {
     fn hear_parked(&mut self, talker: &mut Talker, intake: &mut Intake, now: Instant) -> Option<Input> {
         let mut rest = intake.parked.left();
         let parked = rest.len();
-        let stopped = self.hear_lines(talker, &mut intake.decoder, &mut intake.bucket, &mut rest, now);
+        let stopped = self.hear_share(talker, &mut intake.decoder, &mut intake.bucket, &mut rest, now);
         let left = rest.len();
         self.turn.spend_read(parked - left);
         intake.parked.keep_last(left);
@@ -210,10 +210,32 @@ impl<S: Socket> Hub<S> {
             self.note_reply(talker, answered);
             rest = &lines;
         }
-        let stopped = self.hear_lines(talker, &mut intake.decoder, &mut intake.bucket, &mut rest, now);
+        let stopped = self.hear_share(talker, &mut intake.decoder, &mut intake.bucket, &mut rest, now);
+        if talker.is_browser {
+            // What was read in other turns is heard in this one.
+            let heard = lines.len() - rest.len();
+            self.turn.spend_read(heard.saturating_sub(bytes.len()));
+        }
         intake.parked = Parked::new(rest);
         self.lines = lines;
         stopped
+    }
+
+    /// Hears what was read until all is heard (`None`), or until it is enough for this turn. The last byte of a browser's
+    /// message lets all of it be heard, which was read in many turns: of that it is heard no more than may be read of one.
+    fn hear_share(
+        &mut self,
+        talker: &mut Talker,
+        decoder: &mut LineDecoder,
+        bucket: &mut Bucket,
+        input: &mut &[u8],
+        now: Instant,
+    ) -> Option<Input> {
+        let share = if talker.is_browser { self.turn.share().min(input.len()) } else { input.len() };
+        let (mut first, rest) = input.split_at(share);
+        let stopped = self.hear_lines(talker, decoder, bucket, &mut first, now);
+        *input = &input[share - first.len()..];
+        stopped.or_else(|| (!rest.is_empty()).then_some(Input::Queued))
     }
 
     /// Hears the lines of `input` until all are heard (`None`), or until it is enough for this turn.
