@@ -570,6 +570,30 @@ fn work_that_says_nothing_takes_turns_too() {
 }
 
 #[test]
+fn where_many_hear_it_less_is_said_in_a_turn() {
+    let mut world = World::new(&quiet());
+    let (flood, bob) = (world.connect(), world.connect());
+    let said_in_a_turn = |world: &mut World| {
+        flood.sends(format!("{}\n", "x".repeat(99)).repeat(600));
+        world.hub.on_ready(flood.key, READABLE);
+        world.turn();
+        let said = bob.received().len();
+        world.run();
+        bob.received();
+        said
+    };
+    // As much as is read of one at a time.
+    assert!(said_in_a_turn(&mut world) >= 60_000);
+    let others: Vec<Client> = (0..254).map(|_| world.connect()).collect();
+    let said = said_in_a_turn(&mut world);
+    assert!((32 * 1024..33 * 1024).contains(&said), "{said} bytes were written to each of 256");
+    let _more: Vec<Client> = (0..700).map(|_| world.connect()).collect();
+    let said = said_in_a_turn(&mut world);
+    assert!((16 * 1024..17 * 1024).contains(&said), "{said} bytes were written to each of 956");
+    assert_eq!(others[0].received().len(), others[1].received().len());
+}
+
+#[test]
 fn answers_take_turns_too() {
     let mut world = World::new(&quiet());
     let askers: Vec<Client> = (0..200).map(|_| world.connect()).collect();

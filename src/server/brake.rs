@@ -17,6 +17,14 @@ const PERIOD: Duration = Duration::from_millis(10);
 /// who keeps up is overtaken within one.
 const TURN_BYTES: usize = 256 * 1024;
 
+/// Bytes that one turn writes at most, to all together, of what is put on the tape in it: a turn's worth is less where
+/// there are more than 32 who hear it.
+const TURN_WRITTEN_BYTES: usize = 8 * 1024 * 1024;
+
+/// What may be put on the tape in one turn, however many hear it, in bytes: to write as much to one costs about twice what
+/// it costs to write a single line.
+const TURN_BYTES_MIN: usize = 16 * 1024;
+
 /// How far behind the slowest healthy reader may be, in bytes (an eighth of the tape, if that is less), before the brake
 /// takes hold; and the allowance of a period then: 6.5 MB/s for all.
 const BRAKED_BYTES: usize = 64 * 1024;
@@ -100,9 +108,11 @@ impl Brake {
         Brake { wall: Some(Wall { bytes, left: bytes }), ..self }
     }
 
-    /// Begins a turn of the loop, and a period if the last one is over.
-    pub fn begin_turn(&mut self, now: Instant) {
-        self.turn_left = self.turn_bytes;
+    /// Begins a turn of the loop, at the end of which what was put on the tape is written to so many `readers`; and a
+    /// period if the last one is over.
+    pub fn begin_turn(&mut self, readers: usize, now: Instant) {
+        let fan_out_bytes = (TURN_WRITTEN_BYTES / readers.max(1)).max(TURN_BYTES_MIN);
+        self.turn_left = self.turn_bytes.min(fan_out_bytes);
         if now >= self.next_period() {
             // Those in which there was no turn count, too, as far as anybody remembers.
             let passed = now.saturating_duration_since(self.period_start).as_nanos() / PERIOD.as_nanos();

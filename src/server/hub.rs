@@ -214,7 +214,7 @@ impl<S: Socket> Hub<S> {
 
     /// Hears those who have something to say, each in turn, as far as the budgets allow. Nothing is written.
     pub fn react(&mut self, now: Instant) {
-        self.brake.begin_turn(now);
+        self.brake.begin_turn(self.room.clients(), now);
         self.hear_silent(now);
         self.hear_throttled(now);
         self.keep_vigils(now);
