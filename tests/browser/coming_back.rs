@@ -96,6 +96,47 @@ fn a_name_that_the_old_connection_still_holds_is_had_back() {
     page.until_state("Connected as ana");
     assert!(!page.shows("is taken"), "nobody has to know");
     page.until_said("it is me");
+
+    // It is the same for a page that is loaded again before the server knows that it went.
+    proxy.cut_near();
+    page.browser.reload();
+    page.browser.until("document.getElementById('countdown').textContent === 'until ana is free'");
+    proxy.cut();
+    page.until_state("Connected as ana");
+    assert!(!page.shows("is taken"), "nobody has to know");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn a_page_that_is_loaded_again_is_where_it_was() {
+    let server = server().go();
+    let here = page_of(&server);
+    // It need not be where it came from.
+    let elsewhere = self::server().flags(["--history", "20", "--web-origin", here.trim_end_matches('/')]).go();
+    let mut bob = neighbour(&elsewhere, "bob");
+    let page = Page::open(&here);
+    page.browser.clear("#server");
+    page.browser.type_into("#server", &page_of(&elsewhere));
+    page.connect("ana");
+    page.say("before");
+    bob.lines_until(|line| line == "ana> before");
+    bob.send_line("so I hear");
+    page.until_said("so I hear");
+    page.browser.type_into("#draft", "half a thought");
+    page.browser.reload();
+    page.until_state("Connected as ana");
+    assert_eq!(page.draft(), "half a thought");
+    assert_eq!(page.focus(), "draft");
+    let [own, heard] = ["before", "so I hear"].map(|text| page.until_said(text));
+    assert_eq!((own.is_right, own.at.as_str()), (true, "earlier"));
+    assert_eq!((heard.is_right, heard.at.as_str()), (false, "earlier"));
+    page.say(", and more");
+    bob.lines_until(|line| line == "ana> half a thought, and more");
+
+    page.browser.click("#disconnect");
+    page.browser.reload();
+    assert_eq!(page.state(), "Not connected", "who has left is left alone");
+    assert_eq!(page.browser.eval("state"), "off");
 }
 
 #[test]
