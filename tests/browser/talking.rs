@@ -165,6 +165,33 @@ fn the_panel_follows_who_is_here() {
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
+fn a_page_that_nobody_uses_says_nothing_and_is_let_go_for_it() {
+    let server = server().flags(["--idle-timeout", "5"]).go();
+    let page = Page::open(&page_of(&server));
+    page.browser.click("#connect");
+    page.until_state("Not connected: the server let you go");
+    page.until_shown("you have said nothing for 5 seconds: goodbye");
+
+    // Who has said something also knows who is here, and who asks has said something.
+    for says in [true, false] {
+        page.browser.click("#connect");
+        page.until_state_begins("Connected");
+        assert_eq!(page.browser.text("#who"), "People");
+        if says {
+            page.say("hello");
+        } else {
+            page.browser.click("#who");
+        }
+        eventually("they are counted", || page.browser.text("#who") == "1 here");
+        let mut silent = server.join();
+        silent.lines_until(|line| line.starts_with("* you have said nothing"));
+        page.until_state_begins("Connected");
+        page.browser.click("#disconnect");
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
 fn in_a_room_that_announces_nobody_the_panel_learns_by_asking_and_listening() {
     let server = server().flags(["--announce-up-to", "0"]).go();
     let page = Page::join(&server, "ana");
