@@ -236,7 +236,7 @@ fn a_full_server_is_asked_again_much_later() {
     let first = server.join();
     let page = Page::open(&page_of(&server));
     page.browser.click("#connect");
-    page.until_state("The server is full: trying again");
+    page.until_state("No place is free: trying again");
     page.until_shown("the server is full (1 client)");
     assert_eq!(hurry(&page), "waiting");
     let seconds = page.browser.eval("parseInt(document.getElementById('countdown').textContent.match(/\\d+/), 10)");
@@ -332,10 +332,15 @@ fn an_address_that_is_none_or_where_nobody_is_is_told() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
     connect_to(&closed.to_string());
     page.until_state(&format!("No answer from {closed}: trying again"));
+    let there = page_of(&server);
+    let origin = there.trim_end_matches('/');
+    // A browser does not tell a page that it was refused.
+    let hint = page.browser.text("#trouble");
+    assert!(hint.ends_with(&format!("that takes --web-origin {origin}")), "{hint}");
     page.browser.click("#disconnect");
     assert_eq!(page.state(), "Not connected: you left");
-    let there = page_of(&server);
-    let host = there.trim_start_matches("http://").trim_end_matches('/');
+    assert_eq!(page.browser.text("#trouble"), "");
+    let host = origin.trim_start_matches("http://");
     for address in
         [host.to_owned(), format!("ws://{host}"), format!("ws://{host}/ws"), there.clone(), format!(" {host} ")]
     {
@@ -343,4 +348,9 @@ fn an_address_that_is_none_or_where_nobody_is_is_told() {
         page.until_state_begins("Connected as client-");
         page.browser.click("#disconnect");
     }
+    // Where it came from, it is no stranger.
+    drop(server);
+    connect_to(host);
+    page.until_state(&format!("No answer from {host}: trying again"));
+    assert!(page.browser.text("#trouble").ends_with("a proxy before it may let no WebSockets through."));
 }
