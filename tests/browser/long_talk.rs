@@ -64,6 +64,36 @@ fn who_reads_further_up_is_left_there_and_told_what_is_new() {
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
+fn the_end_stays_in_view_when_a_phone_is_turned() {
+    let server = server().go();
+    let page = Page::join(&server, "ana");
+    let mut bob = neighbour(&server, "bob");
+    page.browser.screen(PHONE);
+    for index in 0..20 {
+        bob.send_line(format!("line {index}{}", " of words".repeat(30)));
+    }
+    page.until_shown("line 19 ");
+    page.browser.run("document.body.style.width = '300px'", ());
+    page.browser.until("log.offsetWidth === 300");
+    page.browser.until(IS_AT_END);
+    // What is in view may have been moved, and that been told, before it is told that there is less room.
+    let moved = page.browser.run(
+        "Object.assign(document.body.style, { width: '320px', height: '300px' });
+        const moved = log.scrollTop < logTop && log.scrollHeight - log.scrollTop - log.clientHeight > 32;
+        log.dispatchEvent(new Event('scroll'));
+        return moved;",
+        (),
+    );
+    assert_eq!(moved, true, "the end is out of view for a moment");
+    page.browser.until(IS_AT_END);
+    assert!(page.is_hidden("#end"));
+    // Going up is still leaving it.
+    page.browser.press(&[key::PAGE_UP]);
+    page.browser.until("!document.getElementById('end').hidden");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
 fn ten_thousand_lines_at_once_do_not_stop_anybody() {
     let server = server().go();
     let page = Page::join(&server, "ana");
