@@ -217,6 +217,18 @@ fn a_small_phone_with_its_keyboard_up_has_room_for_what_is_said() {
         page.browser.until("log.lastElementChild.getBoundingClientRect().bottom <= log.getBoundingClientRect().bottom");
         page.picture(PHONE, &format!("keyboard-{height}"));
     }
+    // What had to make room for the keyboard is there for who does not type.
+    assert!(page.is_hidden("#disconnect"));
+    page.browser.press(&[key::SHIFT, key::TAB]);
+    assert_eq!(page.focus(), "log");
+    assert!(!page.is_hidden("#disconnect"));
+    page.assert_nothing_overflows();
+    // A phone that lies on its side.
+    page.browser.screen(Screen { name: "side", width: 740, height: 360, is_phone: true });
+    page.assert_nothing_overflows();
+    let seen = page.browser.eval("log.clientHeight").as_u64().expect("pixels");
+    assert!(seen >= 220, "{seen} of 360");
+    page.picture(Screen { name: "side", ..PHONE }, "turned");
     // Who is here lies over what is said, until one has chosen somebody.
     page.browser.screen(PHONE);
     page.browser.click("#who");
