@@ -51,6 +51,8 @@ fn enter_sends_and_with_shift_it_makes_a_new_line() {
     let server = server().go();
     let page = Page::join(&server, "ana");
     let mut bob = neighbour(&server, "bob");
+    let direction = "getComputedStyle(document.getElementById('draft')).unicodeBidi";
+    assert_eq!(page.browser.eval(direction), "plaintext", "each line runs as its text does");
     page.browser.type_into("#draft", "one");
     page.browser.press(&[key::SHIFT, key::ENTER]);
     page.browser.type_into("#draft", "two");
