@@ -9,7 +9,7 @@ mod fake_page;
 use std::time::Duration;
 
 use fake_hub::{READABLE, quiet};
-use fake_page::{browse, frame, frames, join, said, text, visit, world};
+use fake_page::{OPENING, browse, frame, frames, join, said, text, visit, world};
 use pollchat::server::config::{Config, GREETING_DELAY, Lag, PING_AFTER, PONG_WITHIN};
 use pollchat::server::hub::Wake;
 
@@ -280,6 +280,24 @@ fn the_ends_of_messages_take_turns_as_what_is_read_does() {
     world.turn();
     let heard = browsers.iter().filter(|browser| browser.peer.borrow().incoming.is_empty()).count();
     assert!((200..=300).contains(&heard), "{heard} were heard in a turn, each 512 bytes");
+}
+
+#[test]
+fn where_there_are_many_browsers_each_is_given_a_share_at_a_time_of_what_it_is_behind_by() {
+    let mut world = world(&Config { history_lines: u64::MAX, ..quiet() });
+    let ana = join(&mut world);
+    world.says(&ana, format!("{}\n", "x".repeat(99)).repeat(700));
+    let _others: Vec<_> = (0..511).map(|_| world.connect_silently()).collect();
+    world.run_on();
+    let browser = visit(&mut world);
+    browser.sends(OPENING);
+    world.hub.on_ready(browser.key, READABLE);
+    world.turn();
+    let shown = browser.received_bytes().len();
+    assert!((16 * 1024..34 * 1024).contains(&shown), "{shown} bytes were written in a turn");
+    world.run();
+    let shown = shown + browser.received_bytes().len();
+    assert!(shown > 70_000, "in the end it has all of it, and not {shown} bytes");
 }
 
 #[test]

@@ -85,6 +85,12 @@ struct Wall {
     left: u64,
 }
 
+/// How many bytes one turn writes to each of so many `readers`: of what is put on the tape in it no more than that, and of
+/// what one is behind by no more either.
+pub fn bytes_for_each(readers: usize) -> usize {
+    (TURN_WRITTEN_BYTES / readers.max(1)).clamp(TURN_BYTES_MIN, TURN_BYTES)
+}
+
 impl Brake {
     /// The brake of a tape of `backlog_bytes`, on which the longest line takes `longest_line_bytes`.
     pub fn new(backlog_bytes: usize, longest_line_bytes: usize, now: Instant) -> Brake {
@@ -111,8 +117,7 @@ impl Brake {
     /// Begins a turn of the loop, at the end of which what was put on the tape is written to so many `readers`; and a
     /// period if the last one is over.
     pub fn begin_turn(&mut self, readers: usize, now: Instant) {
-        let fan_out_bytes = (TURN_WRITTEN_BYTES / readers.max(1)).max(TURN_BYTES_MIN);
-        self.turn_left = self.turn_bytes.min(fan_out_bytes);
+        self.turn_left = self.turn_bytes.min(bytes_for_each(readers));
         if now >= self.next_period() {
             // Those in which there was no turn count, too, as far as anybody remembers.
             let passed = now.saturating_duration_since(self.period_start).as_nanos() / PERIOD.as_nanos();

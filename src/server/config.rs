@@ -39,9 +39,6 @@ pub const LINE_OVERHEAD_BYTES: usize = 256;
 /// lines, if that is more. Others can fill half of it, so that nobody can stop another from talking.
 pub const PRIVATE_BYTES_MAX: usize = 64 * 1024;
 
-/// Bytes that one connection is given in one turn before others have theirs.
-pub const FLUSH_BYTES_MAX: usize = 256 * 1024;
-
 /// Connections that one turn accepts.
 pub const ACCEPTS_MAX: usize = 64;
 

@@ -487,7 +487,7 @@ mod tests {
         for _ in 0..10_000 {
             connection.tell(&"x".repeat(1_024));
             connection.output = Output::Writable;
-            connection.settle(&tape, Instant::now(), &mut 0);
+            connection.settle(&tape, usize::MAX, Instant::now(), &mut 0);
         }
         let busy = connection.busy.as_ref().unwrap();
         assert_eq!(busy.private.len() - busy.private_sent, 32 * 1_024);

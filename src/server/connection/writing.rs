@@ -8,7 +8,7 @@ use super::{Connection, Input, Need, Output, Phase, Socket};
 use crate::relay::notice;
 use crate::relay::reader::Slices;
 use crate::relay::tape::Tape;
-use crate::server::config::{FLUSH_BYTES_MAX, GRACE, REQUEST_TIME};
+use crate::server::config::{GRACE, REQUEST_TIME};
 
 /// What one write wrote.
 struct Written {
@@ -18,9 +18,9 @@ struct Written {
 }
 
 impl<S: Socket> Connection<S> {
-    /// Writes what it is owed, if it takes output, and finds out what it needs next. What was written is added to
-    /// `sent_bytes`.
-    pub fn settle(&mut self, tape: &Tape, now: Instant, sent_bytes: &mut u64) -> Need {
+    /// Writes what it is owed, if it takes output, and finds out what it needs next. No further write is begun when its
+    /// `share` of bytes was written. What was written is added to `sent_bytes`.
+    pub fn settle(&mut self, tape: &Tape, share: usize, now: Instant, sent_bytes: &mut u64) -> Need {
         if self.output == Output::Writable && self.is_plain() && self.flush_plain(tape, sent_bytes) {
             return Need::Nothing;
         }
@@ -32,7 +32,7 @@ impl<S: Socket> Connection<S> {
             return Need::Nothing;
         }
         if self.output == Output::Writable {
-            *sent_bytes += self.flush(tape, now) as u64;
+            *sent_bytes += self.flush(tape, share, now) as u64;
         }
         self.reader.tidy(tape);
         self.tidy(now);
@@ -84,10 +84,10 @@ impl<S: Socket> Connection<S> {
 
     /// Writes private lines first, then the tape, then the farewell; until there is nothing more, the socket takes no
     /// more, or it is the turn of others. Returns how many bytes it wrote.
-    fn flush(&mut self, tape: &Tape, now: Instant) -> usize {
+    fn flush(&mut self, tape: &Tape, share: usize, now: Instant) -> usize {
         let mut written = 0;
         let mut tape_written = 0;
-        while written < FLUSH_BYTES_MAX {
+        while written < share {
             match self.write_once(tape) {
                 Ok(None) => match self.phase {
                     Phase::Leaving => {

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::leaving::Why;
 use super::{Hub, Limits, Lists};
 use crate::relay::tape::Tape;
+use crate::server::brake::bytes_for_each;
 use crate::server::config::Lag;
 use crate::server::connection::{Connection, Need, Overtaken, Socket};
 use crate::server::deadlines::Deadlines;
@@ -18,6 +19,8 @@ struct Settling<'a> {
     limits: &'a Limits,
     figures: &'a mut Figures,
     stalls: &'a mut Deadlines,
+    /// How many bytes each is given before others have theirs.
+    share: usize,
     now: Instant,
 }
 
@@ -28,7 +31,8 @@ impl<S: Socket> Hub<S> {
         let tape = self.room.tape();
         let touched = mem::take(&mut self.lists.touched);
         let Hub { limits, figures, due, .. } = self;
-        let mut settling = Settling { tape, limits, figures, stalls: &mut due.stalls, now };
+        let share = bytes_for_each(self.room.clients());
+        let mut settling = Settling { tape, limits, figures, stalls: &mut due.stalls, share, now };
         if tape.end() == self.settled {
             for key in touched {
                 if let Some(connection) = self.connections.get_mut(key) {
@@ -78,12 +82,12 @@ impl<S: Socket> Hub<S> {
 impl Lists {
     /// Gives one connection its share, and puts it on the list of what it needs next.
     fn settle<S: Socket>(&mut self, key: usize, connection: &mut Connection<S>, settling: &mut Settling<'_>) {
-        let &mut Settling { tape, limits, now, .. } = settling;
+        let &mut Settling { tape, limits, share, now, .. } = settling;
         connection.is_touched = false;
         if let Some(lag) = connection.keep_up(tape) {
             self.note_lag(key, lag, limits.lag, settling.figures);
         }
-        match connection.settle(tape, now, &mut settling.figures.sent_bytes) {
+        match connection.settle(tape, share, now, &mut settling.figures.sent_bytes) {
             Need::Nothing => {}
             Need::Flush => self.touch(key, connection),
             Need::Removal => self.remove(key, connection),
