@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
@@ -284,7 +284,7 @@ fn an_idle_browser_takes_what_is_stated() {
             // Little at a time: the test has no buffer for each.
             while !received.contains("what you can do") {
                 let mut buffer = [0; 128];
-                let count = stream.read(&mut buffer).expect("an answer and a greeting");
+                let count = support::read(&mut stream, &mut buffer).expect("an answer and a greeting");
                 assert!(count > 0, "{received}");
                 received.push_str(&String::from_utf8_lossy(&buffer[..count]));
             }

@@ -6,7 +6,7 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -237,7 +237,7 @@ mod storms {
         let mut buffer = [0; 256];
         let mut len = 0;
         while buffer[..len].last() != Some(&b'\n') {
-            let read = stream.read(&mut buffer[len..]).expect("a greeting");
+            let read = support::read(stream, &mut buffer[len..]).expect("a greeting");
             assert!(read > 0, "no end before the greeting");
             len += read;
         }
@@ -248,7 +248,7 @@ mod storms {
         let (mut answers, mut rows) = (0, 0);
         let mut line = Vec::new();
         while answers < QUESTIONS {
-            let read = stream.read(buffer).expect("an answer");
+            let read = support::read(stream, buffer).expect("an answer");
             assert!(read > 0, "no end before the answer");
             for &byte in &buffer[..read] {
                 if byte != b'\n' {

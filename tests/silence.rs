@@ -338,7 +338,7 @@ mod hub {
 
 mod peers {
     use super::*;
-    use std::io::{self, Read, Write};
+    use std::io::{self, Write};
     use std::net::TcpStream;
     use support::{Client, DEADLINE, Screen, Server, converse, eventually};
 
@@ -375,7 +375,7 @@ mod peers {
                     self.passed = self.received.drain(..at + text.len()).collect();
                     return;
                 }
-                let len = self.stream.read(&mut buffer).expect("something comes in time");
+                let len = support::read(&mut self.stream, &mut buffer).expect("something comes in time");
                 assert!(len > 0, "the end came instead of {text:?}; before it {:?}", self.received);
                 self.received += str::from_utf8(&buffer[..len]).expect("UTF-8");
             }
@@ -384,7 +384,7 @@ mod peers {
         #[track_caller]
         fn hears_the_end(&mut self) {
             self.hears("FIN\n");
-            assert_eq!(self.stream.read(&mut [0; 1]).expect("an end in good order"), 0);
+            assert_eq!(support::read(&mut self.stream, &mut [0; 1]).expect("an end in good order"), 0);
         }
     }
 

@@ -13,13 +13,14 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{env, fmt, fs, thread};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -392,12 +393,10 @@ impl Screen {
                 let line = String::from_utf8(line).expect("what is shown is UTF-8");
                 return Some(line.trim_end_matches(['\r', '\n']).to_owned());
             }
-            let deadline = Timespec { tv_sec: DEADLINE.as_secs().cast_signed(), tv_nsec: 0 };
-            let ready =
-                poll(&mut [PollFd::new(&self.source, PollFlags::IN)], Some(&deadline)).expect("it can be waited for");
-            assert!(ready > 0, "nothing in {DEADLINE:?}; half a line: {:?}", String::from_utf8_lossy(&self.received));
+            let is_ready = is_readable_within(&self.source, DEADLINE);
+            assert!(is_ready, "nothing in {DEADLINE:?}; half a line: {:?}", String::from_utf8_lossy(&self.received));
             let mut buffer = [0; 64 * 1024];
-            match self.source.read(&mut buffer) {
+            match read(&mut self.source, &mut buffer) {
                 // A terminal says it by an error.
                 Ok(0) | Err(_) => return None,
                 Ok(len) => self.received.extend(&buffer[..len]),
@@ -485,6 +484,28 @@ fn with_deadlines(stream: TcpStream) -> TcpStream {
     stream.set_write_timeout(Some(DEADLINE)).expect("a deadline");
     stream.set_nodelay(true).expect("no delay");
     stream
+}
+
+/// Reads once, and on after an interruption: where there is a deadline, the kernel does not take a call up again after
+/// this process was stopped for a moment (signal(7)).
+pub fn read(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match source.read(buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// Waits for something to read, the end too, or for the time to pass; tells whether there is something.
+fn is_readable_within(source: impl AsFd, time: Duration) -> bool {
+    let time = Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: time.subsec_nanos().into() };
+    loop {
+        match poll(&mut [PollFd::new(&source, PollFlags::IN)], Some(&time)) {
+            Err(Errno::INTR) => {}
+            ready => return ready.expect("it can be waited for") > 0,
+        }
+    }
 }
 
 /// Has a connection end by a reset when it is dropped.
@@ -611,7 +632,7 @@ impl Client {
         self.taken = 0;
         let held = self.received.len();
         self.received.resize(held + max, 0);
-        let result = self.stream.read(&mut self.received[held..]);
+        let result = read(&mut self.stream, &mut self.received[held..]);
         self.received.truncate(held + result.as_ref().map_or(0, |&count| count));
         result
     }

@@ -6,12 +6,10 @@ pub mod browser;
 pub mod frame;
 
 use std::fmt::{self, Display};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{DEADLINE, Server, Start, eventually};
 use browser::Browser;
@@ -301,9 +299,7 @@ impl Wire {
 
     /// Waits for something to read, the end too, or for the time to pass; tells whether there is something.
     pub fn is_readable_within(&self, time: Duration) -> bool {
-        let time = Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: time.subsec_nanos().into() };
-        let ready = poll(&mut [PollFd::new(&self.stream, PollFlags::IN)], Some(&time)).expect("it can be waited for");
-        self.taken < self.received.len() || ready > 0
+        self.taken < self.received.len() || super::is_readable_within(&self.stream, time)
     }
 
     /// Reads once; tells how many bytes came, 0 at the end.
@@ -320,13 +316,7 @@ impl Wire {
         }
         let held = self.received.len();
         self.received.resize(held + AT_ONCE, 0);
-        // With a timeout, it is not taken up again where the process was stopped for a moment (signal(7)).
-        let result = loop {
-            match self.stream.read(&mut self.received[held..]) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => break result,
-            }
-        };
+        let result = super::read(&mut self.stream, &mut self.received[held..]);
         self.received.truncate(held + result.as_ref().map_or(0, |&count| count));
         result
     }
