@@ -33,6 +33,7 @@ struct Sender {
 impl Sender {
     /// Sends `chunk` for this client again and again.
     fn start(client: &Client, chunk: Vec<u8>) -> Sender {
+        use ErrorKind::{Interrupted, TimedOut, WouldBlock};
         let mut stream = client.stream().try_clone().expect("a second descriptor");
         let (sent, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let (counted, stopped) = (Arc::clone(&sent), Arc::clone(&stop));
@@ -40,7 +41,7 @@ impl Sender {
             while !stopped.load(Ordering::Relaxed) {
                 match stream.write(&chunk[counted.load(Ordering::Relaxed) % chunk.len()..]) {
                     Ok(bytes) => drop(counted.fetch_add(bytes, Ordering::Relaxed)),
-                    Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                    Err(error) if matches!(error.kind(), WouldBlock | TimedOut | Interrupted) => {}
                     // Nobody takes it any more.
                     Err(_) => return,
                 }

@@ -619,6 +619,7 @@ mod floods {
         while sent < max {
             match stream.write(&chunk[sent % chunk.len()..]) {
                 Ok(count) => sent += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
                 Err(error) => panic!("the server ended it: {error}"),
             }

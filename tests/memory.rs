@@ -140,6 +140,7 @@ fn push(mut stream: &TcpStream, bytes: &[u8]) -> usize {
     while sent < bytes.len() {
         match stream.write(&bytes[sent..]) {
             Ok(count) => sent += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
             Err(error) => panic!("the server ended it: {error}"),
         }

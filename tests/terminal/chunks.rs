@@ -1,6 +1,6 @@
 //! Servers as the textbooks write them: what is typed there is sent without a newline, and each `recv` is a message.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,7 +26,10 @@ fn echo_messages(listener: &TcpListener) -> Vec<String> {
     let mut buffer = [0; 1024];
     stream.write_all(b"Welcome").unwrap();
     loop {
-        let len = stream.read(&mut buffer).unwrap();
+        let len = match stream.read(&mut buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            result => result.unwrap(),
+        };
         let message = String::from_utf8(buffer[..len].to_vec()).unwrap();
         if message.is_empty() || message.eq_ignore_ascii_case("fin") {
             stream.write_all(b"FIN").unwrap();
