@@ -86,12 +86,12 @@ fn what_was_missed_is_counted_as_it_was_told() {
 
 #[test]
 fn who_is_refused_or_let_go_is_counted_by_reason() {
-    let server = Server::builder().flags(["--max-clients", "2", "--idle-timeout", "1", "--announce-up-to", "0"]).go();
+    let server = Server::builder().flags(["--max-clients", "2", "--idle-timeout", "3", "--announce-up-to", "0"]).go();
     let mut silent = [server.join(), server.join()];
     let mut refused = server.connect();
     refused.expect("* the server is full (2 clients)");
     for silent in &mut silent {
-        silent.expect("* you have said nothing for 1 second: goodbye");
+        silent.expect("* you have said nothing for 3 seconds: goodbye");
         silent.expect_farewell();
     }
     drop((silent, refused));

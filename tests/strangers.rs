@@ -77,11 +77,11 @@ fn over_its_rate_a_client_is_held_back_by_tcp_and_loses_nothing() {
 
 #[test]
 fn who_never_says_anything_is_let_go() {
-    let server = Server::builder().flags(["--idle-timeout", "1", "--announce-up-to", "0"]).go();
+    let server = Server::builder().flags(["--idle-timeout", "3", "--announce-up-to", "0"]).go();
     let (mut silent, mut talker) = (server.join(), server.join());
     talker.send_line("hello");
     silent.expect(talker.says("hello"));
-    silent.expect("* you have said nothing for 1 second: goodbye");
+    silent.expect("* you have said nothing for 3 seconds: goodbye");
     silent.expect_farewell();
     server.expect_log(&["client-1 left (never said anything"]);
     talker.send_line("still here");

@@ -32,7 +32,7 @@ fn over_its_rate_a_browser_is_held_back_and_loses_nothing() {
 
 #[test]
 fn a_browser_that_never_says_anything_is_let_go() {
-    let server = WebServer::quiet(&["--idle-timeout", "1"]);
+    let server = WebServer::quiet(&["--idle-timeout", "3"]);
     let (mut silent, mut pinging, mut cia) = (server.browser(), server.browser(), server.browser());
     cia.say("hello");
     silent.expect(cia.says("hello"));
@@ -41,7 +41,7 @@ fn a_browser_that_never_says_anything_is_let_go() {
     pinging.send(&Frame::ping("x"));
     pinging.expect_pong("x");
     for browser in [&mut silent, &mut pinging] {
-        browser.expect("* you have said nothing for 1 second: goodbye");
+        browser.expect("* you have said nothing for 3 seconds: goodbye");
         browser.expect_farewell(1008);
     }
     server.expect_log(&["client-1 left (never said anything"]);
