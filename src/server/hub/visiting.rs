@@ -34,7 +34,10 @@ impl<S: Socket> Hub<S> {
             }
             let Some(visit) = self.connections[key].visit_mut() else { return Input::Queued };
             let answer = match visit.next_head() {
-                Progress::Head(head) => self.site.as_ref().map_or_else(Answer::nothing, |site| site.answer(&head)),
+                Progress::Head(head) => {
+                    self.figures.requests += 1;
+                    self.site.as_ref().map_or_else(Answer::nothing, |site| site.answer(&head))
+                }
                 Progress::TooLong => self.refusal(Status::HeadTooLong),
                 Progress::Tls => self.refusal(Status::TlsSpoken),
                 Progress::Partial if read_bytes_left == 0 => return Input::Queued,
@@ -83,7 +86,6 @@ impl<S: Socket> Hub<S> {
     }
 
     fn answer(&mut self, key: usize, answer: &Answer, now: Instant) {
-        self.figures.requests += 1;
         let connection = &mut self.connections[key];
         connection.answer(&answer.bytes);
         self.turn.spend_reply(answer.bytes.len());
