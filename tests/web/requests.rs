@@ -192,12 +192,10 @@ fn a_request_with_a_body_is_answered_and_nothing_of_the_body_is_a_request() {
     let smuggled = head(&["GET /smuggled HTTP/1.1", &host]);
     let length = format!("Content-Length: {}", smuggled.len());
     for (line, expected) in [("GET / HTTP/1.1", 200), ("POST / HTTP/1.1", 405), ("PUT /x HTTP/1.1", 404)] {
-        for field in [&*length, "Transfer-Encoding: chunked", "Content-Length: 99999999999999999999"] {
+        for field in [&*length, "Transfer-Encoding: gzip, Chunked", "Content-Length: 99999999999999999999"] {
             let request = [head(&[line, &host, field]), smuggled.clone()].concat();
             let (response, mut visitor) = answer(&server, request);
-            // A length that is no number of this world may as well be called malformed.
-            let is_right = response.status == expected || field.ends_with("999") && response.status == 400;
-            assert!(is_right, "{line}, {field}: {response:?}");
+            assert_eq!(response.status, expected, "{line}, {field}: {response:?}");
             assert_ends(&response, &mut visitor);
         }
     }
@@ -230,7 +228,7 @@ fn an_ambiguous_length_is_never_a_way_to_hide_a_request() {
     ] {
         let lines = [&["GET / HTTP/1.1", &host][..], fields].concat();
         let (response, mut visitor) = answer(&server, [head(&lines), smuggled.clone()].concat());
-        assert!(matches!(response.status, 200 | 400 | 501), "{fields:?}: {response:?}");
+        assert_eq!(response.status, 400, "{fields:?}: {response:?}");
         assert_ends(&response, &mut visitor);
     }
 }

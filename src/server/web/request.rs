@@ -23,6 +23,7 @@ pub struct Request<'a> {
     pub path: &'a str,
     /// Whether the connection ends with the answer.
     pub is_last: bool,
+    has_body: bool,
     version: u8,
     fields: Vec<Header<'a>>,
 }
@@ -56,10 +57,12 @@ impl<'a> Request<'a> {
         let len = request.headers.len();
         fields.truncate(len);
         let (authority, target) = split_target(target)?;
-        let mut request = Request { method, authority: None, path: path_of(target), is_last: true, version, fields };
+        let path = path_of(target);
+        let mut request = Request { method, authority: None, path, is_last: true, has_body: false, version, fields };
         // That of the target counts, if there are two; the field has to be there all the same.
         request.authority = authority.or(request.host()?);
-        request.is_last = !request.keeps_connection() || request.has_body();
+        request.has_body = request.announces_body()?;
+        request.is_last = !request.keeps_connection() || request.has_body;
         Ok(request)
     }
 
@@ -74,7 +77,7 @@ impl<'a> Request<'a> {
             return Err(Status::UpgradeRequired);
         }
         let &[key] = self.values("sec-websocket-key").as_slice() else { return Err(Status::BadRequest) };
-        if self.has_body() || BASE64.decode(key).map_or(0, |key| key.len()) != KEY_BYTES {
+        if self.has_body || BASE64.decode(key).map_or(0, |key| key.len()) != KEY_BYTES {
             return Err(Status::BadRequest);
         }
         let origin = match self.values("origin").as_slice() {
@@ -98,10 +101,17 @@ impl<'a> Request<'a> {
         is_to_be_kept && !self.has_token("connection", "close")
     }
 
-    /// Whether something may follow the head that is not the next request.
-    fn has_body(&self) -> bool {
-        let lengths = self.values("content-length");
-        !self.values("transfer-encoding").is_empty() || lengths.iter().any(|&length| length != b"0")
+    /// Whether something follows the head that is not the next request. It is no request if there are two opinions about
+    /// how long that is, or none (RFC 9112, 6.1 and 6.3).
+    fn announces_body(&self) -> Result<bool, Status> {
+        match (self.values("transfer-encoding").as_slice(), self.values("content-length").as_slice()) {
+            ([], []) => Ok(false),
+            ([], [length, others @ ..]) if is_number(length) && others.iter().all(|other| other == length) => {
+                Ok(length.iter().any(|&digit| digit != b'0'))
+            }
+            ([.., codings], []) if is_chunked(codings) => Ok(true),
+            _ => Err(Status::BadRequest),
+        }
     }
 
     /// The values of all fields of this name.
@@ -140,6 +150,16 @@ fn split_target(target: &str) -> Result<(Option<Authority>, &str), Status> {
 fn path_of(target: &str) -> &str {
     let path = target.split(['?', '#']).next().unwrap_or_default();
     if path.is_empty() { "/" } else { path }
+}
+
+fn is_number(value: &[u8]) -> bool {
+    !value.is_empty() && value.iter().all(u8::is_ascii_digit)
+}
+
+/// Whether the last of these codings tells where the body ends.
+fn is_chunked(codings: &[u8]) -> bool {
+    let last = codings.rsplit(|&byte| byte == b',').next().unwrap_or_default();
+    last.trim_ascii().eq_ignore_ascii_case(b"chunked")
 }
 
 fn text_of(value: &[u8]) -> Option<&str> {
