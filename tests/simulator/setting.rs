@@ -202,7 +202,17 @@ impl Limits {
     fn of(seed: u64) -> Limits {
         let mut chance = Chance::new(seed.rotate_left(32) ^ 0x5741_4954);
         let stall_timeout = Duration::from_millis(chance.pick(&[20, 20, 100, 1_000, 30_000]));
-        let spare = chance.pick(&[None, None, Some(0), Some(0), Some(50), Some(1_000), Some(150_000)]);
+        let spare = chance.pick(&[
+            None,
+            None,
+            Some(0),
+            Some(0),
+            Some(50),
+            Some(1_000),
+            Some(7_000),
+            Some(7_000),
+            Some(150_000),
+        ]);
         let lag = chance.one_in(3).then_some((stall_timeout, spare));
         let rate = (chance.pick(&[50, 500, 5_000, 100_000]), chance.pick(&[1, 3, 20]));
         let rate = chance.one_in(4).then_some(rate);
