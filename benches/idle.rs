@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use pollchat::server::config::PING_AFTER;
+use pollchat::server::limits::PING_AFTER;
 
 use support::Error;
 use support::chart::{self, Series};

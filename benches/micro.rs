@@ -9,13 +9,14 @@ use std::rc::Rc;
 use std::time::{Instant, SystemTime};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use pollchat::net::stream::Socket;
+use pollchat::relay::cursor::{Cursor, Slices};
 use pollchat::relay::line::{Framing, LineDecoder, Overlong, clean};
-use pollchat::relay::reader::{Reader, Slices};
 use pollchat::relay::tape::Tape;
-use pollchat::server::config::{Config, Port, Seats};
-use pollchat::server::connection::Socket;
+use pollchat::server::config::{Capacity, Config};
+use pollchat::server::endpoint::Endpoint;
 use pollchat::server::hub::{Hub, Readiness};
-use pollchat::server::web::gate::Gate;
+use pollchat::server::web::origin::OriginPolicy;
 use pollchat::server::web::site::Site;
 use tungstenite::protocol::{Message, Role, WebSocketConfig, WebSocketContext};
 
@@ -97,7 +98,7 @@ fn tape(criterion: &mut Criterion) {
             let own: Vec<_> = spans.filter(|(line, _)| line % own_every == 0).map(|(_, span)| span).collect();
             let end = tape.end();
             bencher.iter(|| {
-                let mut reader = Reader::at(start);
+                let mut reader = Cursor::at(start);
                 for span in &own {
                     let _ = black_box(reader.skip_own(*span));
                 }
@@ -109,7 +110,7 @@ fn tape(criterion: &mut Criterion) {
 }
 
 /// What a connection does with its reader in a turn, but for the system call.
-fn flush(reader: &mut Reader, tape: &Tape) {
+fn flush(reader: &mut Cursor, tape: &Tape) {
     let end = tape.end();
     let _ = black_box(reader.keep_up(tape, end));
     let bytes = if let Some(slice) = reader.owed_in_one(tape, end.offset) {
@@ -180,21 +181,21 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(receivers: usize, port: Port) -> Stage {
+    fn new(receivers: usize, port: Endpoint) -> Stage {
         let now = Instant::now();
-        let seats = Seats { clients_max: receivers + 1, visitors_max: 1, leavers_max: 1, refusals_max: 1 };
+        let seats = Capacity { clients_max: receivers + 1, visitors_max: 1, leavers_max: 1, refusals_max: 1 };
         let mut hub = Hub::new(&Config::default(), seats, now).unwrap_or_else(|error| panic!("{error}"));
-        if port == Port::Web {
-            hub.open_site(Site::new(Gate::default(), &[], || SystemTime::UNIX_EPOCH));
+        if port == Endpoint::Web {
+            hub.open_site(Site::new(OriginPolicy::default(), &[], || SystemTime::UNIX_EPOCH));
         }
         let talks = Rc::new(Cell::new(&b""[..]));
         let talker = hub.next_key();
-        hub.admit(NullSocket { incoming: Rc::clone(&talks) }, Port::Lines, now);
+        hub.admit(NullSocket { incoming: Rc::clone(&talks) }, Endpoint::Lines, now);
         let mut stage = Stage { hub, now, talker, talks };
         for _ in 0..receivers {
             let (receiver, incoming) = (stage.hub.next_key(), Rc::new(Cell::new(OPENING)));
             stage.hub.admit(NullSocket { incoming }, port, now);
-            if port == Port::Web {
+            if port == Endpoint::Web {
                 stage.turn_of(receiver);
             }
         }
@@ -220,8 +221,8 @@ impl Stage {
 /// What a delivery costs the server beside the system call: to those who hear lines, and to browsers, in frames.
 fn hub(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("hub");
-    let all = [100, 1_000, 10_000].map(|receivers| (receivers, Port::Lines, ""));
-    let browsers = [100, 1_000].map(|receivers| (receivers, Port::Web, " browsers"));
+    let all = [100, 1_000, 10_000].map(|receivers| (receivers, Endpoint::Lines, ""));
+    let browsers = [100, 1_000].map(|receivers| (receivers, Endpoint::Web, " browsers"));
     for (receivers, port, kind) in all.into_iter().chain(browsers) {
         let mut stage = Stage::new(receivers, port);
         group.throughput(Throughput::Elements(receivers as u64));

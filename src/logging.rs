@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
 use simple_logger::SimpleLogger;
 
-use crate::inherited::{stderr_takes_a_line, unblock_stderr_terminal};
+use crate::net::stdio::{stderr_takes_a_line, unblock_stderr_terminal};
 
 /// The longest message, in bytes; a longer one is cut. With what stands before it, a line stays below the 4,096 bytes
 /// (`PIPE_BUF`) that a writable pipe takes without blocking (pipe(7)).

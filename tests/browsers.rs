@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use fake_hub::{READABLE, quiet};
 use fake_page::{OPENING, browse, frame, frames, join, said, text, visit, world};
-use pollchat::server::config::{Config, GREETING_DELAY, Lag, PING_AFTER, PONG_WITHIN};
+use pollchat::server::config::{Config, Lag};
 use pollchat::server::hub::Wake;
+use pollchat::server::limits::{GREETING_DELAY, PING_AFTER, PONG_WITHIN};
 
 const PING: [u8; 2] = [0x89, 0];
 
@@ -127,7 +128,7 @@ fn a_browser_that_talks_is_not_asked() {
 
 #[test]
 fn a_browser_whose_input_waits_is_not_taken_for_dead() {
-    let config = Config { rate: Some(pollchat::server::rate::Rate::new(1, 1)), ..quiet() };
+    let config = Config { rate: Some(pollchat::server::flow::rate::Rate::new(1, 1)), ..quiet() };
     let mut world = world(&config);
     let browser = browse(&mut world);
     // It talks for ten minutes, faster than it may; what it sends meanwhile is not read.

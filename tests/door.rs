@@ -8,19 +8,19 @@ mod fake_hub;
 
 use std::net::SocketAddr;
 
+use pollchat::server::access::{AccessRules, parse_prefix};
 use pollchat::server::config::Config;
-use pollchat::server::door::{Rules, parse_prefix};
 
-fn rules(allow: &[&str], deny: &[&str], per_address_max: usize) -> Rules {
+fn rules(allow: &[&str], deny: &[&str], per_address_max: usize) -> AccessRules {
     let prefixes = |texts: &[&str]| texts.iter().map(|text| parse_prefix(text).unwrap()).collect();
-    Rules { allow: prefixes(allow), deny: prefixes(deny), per_address_max }
+    AccessRules { allow: prefixes(allow), deny: prefixes(deny), per_address_max }
 }
 
 const NOT_ALLOWED: &str = "* connections from your address are not allowed here";
 
 mod hub {
-    use pollchat::server::config::GRACE;
     use pollchat::server::hub::Wake;
+    use pollchat::server::limits::GRACE;
 
     use crate::fake_hub::{Client, READABLE, World};
 
@@ -29,7 +29,7 @@ mod hub {
     /// As the world of these tests has it.
     const REFUSALS_MAX: usize = 4;
 
-    fn world(door: Rules) -> World {
+    fn world(door: AccessRules) -> World {
         World::new(&Config { door, announce_up_to: 0, ..Config::default() })
     }
 
@@ -132,7 +132,7 @@ mod hub {
 
     #[test]
     fn an_open_door_asks_nobody_where_it_comes_from() {
-        let mut world = world(Rules::default());
+        let mut world = world(AccessRules::default());
         let client = connect(&mut world, "192.0.2.1");
         assert_in(&mut world, &client);
         // When it leaves, the log asks.

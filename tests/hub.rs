@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use fake_hub::{Client, Incoming, READABLE, WRITABLE, World, quiet};
 use pollchat::relay::room::Audience;
-use pollchat::server::config::{Config, GRACE, Lag};
+use pollchat::server::config::{Config, Lag};
 use pollchat::server::hub::{Readiness, Wake};
+use pollchat::server::limits::GRACE;
 
 #[test]
 fn short_writes_at_every_byte_tear_no_line() {

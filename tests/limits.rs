@@ -7,9 +7,10 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use fake_hub::{Client, READABLE, World, quiet};
-use pollchat::server::config::{Config, GRACE};
+use pollchat::server::config::Config;
+use pollchat::server::flow::rate::Rate;
 use pollchat::server::hub::Wake;
-use pollchat::server::rate::Rate;
+use pollchat::server::limits::GRACE;
 
 fn rated(lines_per_second: u32, burst_lines: u32) -> Config {
     Config { rate: Some(Rate::new(lines_per_second, burst_lines)), ..quiet() }

@@ -8,11 +8,12 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
-use pollchat::server::bounds::{Bounds, PageBounds};
-use pollchat::server::config::{BACKLOG_BYTES, Config, PRIVATE_BYTES_MAX, RECEIVE_BUFFER_BYTES, SCRATCH_BYTES};
+use pollchat::server::config::Config;
+use pollchat::server::limits::{BACKLOG_BYTES, PRIVATE_BYTES_MAX, RECEIVE_BUFFER_BYTES, SCRATCH_BYTES};
+use pollchat::server::memory::{Bounds, PageBounds};
+use pollchat::server::web::exchange::HEAD_BYTES_MAX;
 use pollchat::server::web::site::ANSWER_BYTES_MAX;
-use pollchat::server::web::socket::MESSAGE_BYTES_MAX;
-use pollchat::server::web::visit::HEAD_BYTES_MAX;
+use pollchat::server::web::websocket::MESSAGE_BYTES_MAX;
 use socket2::SockRef;
 use support::web::browser::Browser;
 use support::web::frame::Frame;

@@ -7,8 +7,9 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use pollchat::server::config::{Config, PRIVATE_BYTES_MAX};
+use pollchat::server::config::Config;
 use pollchat::server::hub::Wake;
+use pollchat::server::limits::PRIVATE_BYTES_MAX;
 
 const MS: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_millis(100);

@@ -4,7 +4,7 @@
 mod model;
 
 use model::{Step, World};
-use pollchat::relay::reader::{HOLES_MAX, Pace, Reader, Slices};
+use pollchat::relay::cursor::{Cursor, HOLES_MAX, Pace, Slices};
 use pollchat::relay::tape::Tape;
 use proptest::prelude::*;
 
@@ -39,7 +39,7 @@ proptest! {
 #[test]
 fn who_talks_without_ever_reading_keeps_a_bounded_list_and_is_told_what_it_missed() {
     let mut tape = Tape::new(1 << 20).unwrap();
-    let mut reader = Reader::at(tape.end());
+    let mut reader = Cursor::at(tape.end());
     let mut overtaken = 0;
     let others = 3 * HOLES_MAX as u64;
     for _ in 0..others {

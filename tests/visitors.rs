@@ -8,9 +8,10 @@ mod fake_page;
 
 use fake_hub::{Client, READABLE, quiet};
 use fake_page::{OPENING, browse, frames, join, visit, world};
-use pollchat::server::config::{Config, GRACE, REQUEST_TIME};
-use pollchat::server::door::Rules;
+use pollchat::server::access::AccessRules;
+use pollchat::server::config::Config;
 use pollchat::server::hub::Wake;
+use pollchat::server::limits::{GRACE, REQUEST_TIME};
 
 #[test]
 fn who_sends_empty_lines_for_ever_keeps_nobody_waiting() {
@@ -177,7 +178,7 @@ fn who_asks_again_and_again_without_reading_is_answered_no_more_than_is_kept_for
 
 #[test]
 fn visitors_from_one_address_do_not_take_the_places_of_clients_and_are_limited_apart() {
-    let door = Rules { per_address_max: 1, ..Rules::default() };
+    let door = AccessRules { per_address_max: 1, ..AccessRules::default() };
     let mut world = world(&Config { door, ..quiet() });
     let visitors: Vec<Client> = (0..9).map(|_| visit(&mut world)).collect();
     world.run();

@@ -6,10 +6,11 @@ mod fake_hub;
 use std::time::Duration;
 
 use fake_hub::{Client, READABLE, World, quiet};
-use pollchat::relay::reader::HOLES_MAX;
+use pollchat::relay::cursor::HOLES_MAX;
 use pollchat::relay::room::Audience;
-use pollchat::server::config::{Config, Lag, STALL_BYTES};
+use pollchat::server::config::{Config, Lag};
 use pollchat::server::hub::Wake;
+use pollchat::server::limits::STALL_BYTES;
 
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -10,7 +10,7 @@ use socket2::{Domain, Socket, Type};
 use super::browser::Entrance;
 use super::process::max_map_count;
 use super::{Error, bare, threads};
-use pollchat::server::config::LISTEN_BACKLOG;
+use pollchat::server::limits::LISTEN_BACKLOG;
 
 /// A relay that can be measured.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

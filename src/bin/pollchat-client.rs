@@ -8,7 +8,7 @@ use clap::{Parser, ValueEnum};
 use pollchat::client::address::ServerAddress;
 use pollchat::client::config::FLUSH_AFTER_MS;
 use pollchat::client::{Colors, Ending, Options, run};
-use pollchat::inherited::complain;
+use pollchat::net::stdio::complain;
 use pollchat::relay::name::Name;
 
 /// Talks to a pollchat server: lines from stdin go to it, and its lines to stdout

@@ -9,15 +9,17 @@ use clap::builder::BoolishValueParser;
 use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
 use ipnet::IpNet;
 use log::{LevelFilter, warn};
-use pollchat::inherited::complain;
+use pollchat::net::stdio::complain;
 use pollchat::relay::room::Audience;
-use pollchat::server::config::{
-    BACKLOG_BYTES_MAX, Config, FLUSH_AFTER_MS_MAX, LINE_BYTES_CEILING, Lag, Port, RATE_MAX, SECONDS_MAX, STALL_TIMEOUT,
+use pollchat::server::access::{AccessRules, parse_prefix};
+use pollchat::server::config::{Config, Lag};
+use pollchat::server::endpoint::Endpoint;
+use pollchat::server::flow::rate::Rate;
+use pollchat::server::limits::{
+    BACKLOG_BYTES_MAX, FLUSH_AFTER_MS_MAX, LINE_BYTES_CEILING, RATE_MAX, SECONDS_MAX, STALL_TIMEOUT,
 };
-use pollchat::server::door::{Rules, parse_prefix};
-use pollchat::server::rate::Rate;
-use pollchat::server::supervisor::notify_ready;
-use pollchat::server::web::gate::{Gate, HostName, Origin};
+use pollchat::server::systemd::notify_ready;
+use pollchat::server::web::origin::{HostName, Origin, OriginPolicy};
 use pollchat::server::web::site::url;
 use pollchat::server::{Error, Server};
 
@@ -169,14 +171,14 @@ fn main() -> ExitCode {
 
 fn run(config: &Config) -> Result<(), Error> {
     let server = Server::bind(config)?;
-    let ports = server.addresses(Port::Lines).map(|address| format!("listening on {address}"));
-    let pages = server.addresses(Port::Web).map(|address| format!("the page is at {}", url(address)));
+    let ports = server.addresses(Endpoint::Lines).map(|address| format!("listening on {address}"));
+    let pages = server.addresses(Endpoint::Web).map(|address| format!("the page is at {}", url(address)));
     for line in ports.chain(pages) {
         if let Err(error) = writeln!(io::stdout(), "{line}") {
             warn!("cannot say on stdout: {line}: {error}");
         }
     }
-    notify_ready(server.addresses(Port::Lines).chain(server.addresses(Port::Web)));
+    notify_ready(server.addresses(Endpoint::Lines).chain(server.addresses(Endpoint::Web)));
     server.run()
 }
 
@@ -199,7 +201,7 @@ fn config(flags: Flags) -> Config {
     let config = Config {
         listen: flags.listen,
         web: flags.web,
-        gate: Gate { hosts: flags.web_host, origins: flags.web_origin },
+        gate: OriginPolicy { hosts: flags.web_host, origins: flags.web_origin },
         greeting: flags.greeting,
         history_lines: flags.history,
         audience: match flags.audience {
@@ -218,7 +220,7 @@ fn config(flags: Flags) -> Config {
         rate: (flags.rate > 0).then(|| Rate::new(flags.rate, flags.burst.unwrap_or(flags.rate))),
         idle_timeout: (flags.idle_timeout > 0).then(|| Duration::from_secs(flags.idle_timeout)),
         clients_max: flags.max_clients,
-        door: Rules { allow: flags.allow, deny: flags.deny, per_address_max: flags.max_per_address },
+        door: AccessRules { allow: flags.allow, deny: flags.deny, per_address_max: flags.max_per_address },
         line_bytes_max: flags.max_line,
         console: flags.console,
         flush_after: flags.flush_after.map(Duration::from_millis),

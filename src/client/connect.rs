@@ -10,7 +10,7 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::config::CONNECT_TIMEOUT;
-use crate::pulse;
+use crate::net::keepalive;
 
 /// A connection as it comes about.
 #[derive(Debug)]
@@ -154,7 +154,7 @@ fn set_up(socket: &impl AsFd) -> io::Result<()> {
     SockRef::from(socket).set_tcp_nodelay(true)?;
     // A server that let us go while we were not to be reached (a laptop was closed) has told nobody. On an old kernel it
     // takes longer to notice: nothing that anybody here could mend.
-    pulse::find_dead_peers(socket)?;
+    keepalive::find_dead_peers(socket)?;
     Ok(())
 }
 
@@ -165,7 +165,7 @@ mod tests {
     use mio::{Events, Poll};
 
     use super::*;
-    use crate::pulse::tests::assert_watched;
+    use crate::net::keepalive::tests::assert_watched;
 
     /// A socket with an address, and nobody who listens there.
     fn nobody() -> Socket {

@@ -6,23 +6,23 @@
 //! belongs to the terminal form.
 
 pub mod address;
+pub mod backoff;
 pub mod clock;
 pub mod config;
 pub mod connect;
-pub mod conversation;
+pub mod decoder;
 pub mod outbox;
-pub mod pauses;
 pub mod pipe;
+pub mod session;
 pub mod terminal;
-pub mod transcript;
 
 use std::env;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use self::address::ServerAddress;
-use self::conversation::Outcome;
 use self::pipe::PipeClient;
+use self::session::Outcome;
 use self::terminal::TerminalClient;
 use crate::relay::name::Name;
 

@@ -17,11 +17,11 @@ use super::address::ServerAddress;
 use super::clock::Clock;
 use super::config::{READ_BYTES, SCREEN_BYTES_MAX};
 use super::connect::connect_to_any;
-use super::conversation::Conversation;
-use super::transcript::Said;
+use super::decoder::Said;
+use super::session::Conversation;
 use super::{ClientError, Ending, Options};
-use crate::inherited::stdin::{Input, Stdin};
-use crate::inherited::stdout::{Stdout, StdoutError};
+use crate::net::stdio::stdin::{Input, Stdin};
+use crate::net::stdio::stdout::{Stdout, StdoutError};
 
 const STDIN: Token = Token(0);
 const STDOUT: Token = Token(1);

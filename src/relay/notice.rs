@@ -2,8 +2,6 @@
 
 use std::fmt::{self, Write as _};
 
-use super::stranger::Stranger;
-
 /// The farewell: the conversation is over.
 pub const FAREWELL: &str = "FIN\n";
 
@@ -54,8 +52,8 @@ pub fn too_slow() -> String {
 }
 
 /// What one is told whose first words are those of another protocol.
-pub fn stranger(stranger: Stranger) -> String {
-    reply(format_args!("this is a chat relay and speaks no {stranger}: goodbye"))
+pub fn foreign_protocol(protocol: &str) -> String {
+    reply(format_args!("this is a chat relay and speaks no {protocol}: goodbye"))
 }
 
 /// What one is told who never said anything.

@@ -7,10 +7,10 @@ use std::num::NonZeroU64;
 use slab::Slab;
 
 use super::command::Command;
+use super::cursor::Cursor;
 use super::line::clean;
 use super::name::{Name, NameError, TYPED_BYTES_MAX, fold};
 use super::notice::{Grouped, help, help_of_operator, notice, plural, reply, taken};
-use super::reader::Reader;
 use super::tape::{Position, Span, Tape};
 
 /// How many rows `/who` shows at most.
@@ -66,11 +66,11 @@ pub struct Options {
     pub line_bytes_max: usize,
 }
 
-/// Where a member sits: what the room knows it by while it is present. Seats are reused, numbers are not.
+/// Where a member sits: what the room knows it by while it is present. Capacity are reused, numbers are not.
 ///
 /// Kept as bytes: it aligns to one, so that an enum around it takes five bytes and not eight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seat([u8; 4]);
+pub struct MemberId([u8; 4]);
 
 /// One room: its tape and its roster.
 #[derive(Debug)]
@@ -79,9 +79,9 @@ pub struct Room {
     tape: Tape,
     members: Slab<Member>,
     /// The seats in the order of their members' numbers: the oldest first, and a number is found by bisection.
-    order: Vec<Seat>,
+    order: Vec<MemberId>,
     /// The seats of those with a chosen name, by the folded name.
-    chosen: HashMap<Box<str>, Seat>,
+    chosen: HashMap<Box<str>, MemberId>,
     next_number: u64,
     /// What the next line's `NAME> ` is written into.
     mark: String,
@@ -106,11 +106,11 @@ struct Member {
 #[derive(Debug)]
 pub struct Welcome {
     /// Its place among the members.
-    pub seat: Seat,
+    pub seat: MemberId,
     /// Its number.
     pub number: ClientNumber,
     /// Its place on the tape.
-    pub reader: Reader,
+    pub reader: Cursor,
     /// What it alone is told first.
     pub private: String,
     /// How many bytes its coming put on the tape.
@@ -198,7 +198,7 @@ impl Room {
     }
 
     /// What the member on `seat` is called.
-    pub fn name(&self, seat: Seat) -> String {
+    pub fn name(&self, seat: MemberId) -> String {
         self.member(seat).shown().to_string()
     }
 
@@ -222,7 +222,7 @@ impl Room {
             0 => {}
             earlier => notice(&mut private, format_args!("{} {}:", earlier, plural(earlier, "earlier line"))),
         }
-        let mut reader = Reader::at(place);
+        let mut reader = Cursor::at(place);
         let announced = self.announce_presence(seat, "joined", may_tell).map_or(0, |span| {
             let _ = reader.skip_own(span);
             span.bytes()
@@ -245,11 +245,11 @@ impl Room {
         let seat = self.seat(number, Some(Box::new(name)), key, now);
         self.chosen.insert(folded, seat);
         self.members[seat.index()].has_spoken = true;
-        Welcome { seat, number, reader: Reader::at(self.tape.end()), private, announced: 0 }
+        Welcome { seat, number, reader: Cursor::at(self.tape.end()), private, announced: 0 }
     }
 
     /// Hears one clean line of the member on `seat`, at `now` in seconds of the caller's clock.
-    pub fn hear(&mut self, seat: Seat, line: &str, now: u32) -> Outcome {
+    pub fn hear(&mut self, seat: MemberId, line: &str, now: u32) -> Outcome {
         let command = Command::parse(line);
         self.members[seat.index()].has_spoken |= !matches!(command, Command::Nothing);
         match command {
@@ -272,7 +272,7 @@ impl Room {
     }
 
     /// Lets the member on `seat` go: its name is free, and the others are told if they are few, and `may_tell`.
-    pub fn leave(&mut self, seat: Seat, may_tell: bool) -> Left {
+    pub fn leave(&mut self, seat: MemberId, may_tell: bool) -> Left {
         let stop = self.tape.end();
         let announced = self.announce_presence(seat, "left", may_tell).map_or(0, |span| span.bytes());
         let place = self.place_in_order(self.member(seat).number);
@@ -293,26 +293,26 @@ impl Room {
     }
 
     /// Whether the member on `seat` ever said anything, were it only to the server.
-    pub fn has_spoken(&self, seat: Seat) -> bool {
+    pub fn has_spoken(&self, seat: MemberId) -> bool {
         self.member(seat).has_spoken
     }
 
     /// Hears that the member on `seat` said a line over the limit; returns what it is told.
-    pub fn hear_too_long(&mut self, seat: Seat) -> String {
+    pub fn hear_too_long(&mut self, seat: MemberId) -> String {
         self.members[seat.index()].has_spoken = true;
         reply(format_args!("line too long (over {} bytes): not relayed", self.options.line_bytes_max))
     }
 
-    fn seat(&mut self, number: ClientNumber, name: Option<Box<Name>>, key: usize, now: u32) -> Seat {
+    fn seat(&mut self, number: ClientNumber, name: Option<Box<Name>>, key: usize, now: u32) -> MemberId {
         let key = u32::try_from(key).expect("keys of fewer connections than a u32 counts");
         let member = Member { number, name, lines: 0, has_spoken: false, came: now, key };
         let seat = u32::try_from(self.members.insert(member)).expect("fewer members than a u32 counts");
-        let seat = Seat(seat.to_ne_bytes());
+        let seat = MemberId(seat.to_ne_bytes());
         self.order.push(seat);
         seat
     }
 
-    fn say(&mut self, seat: Seat, text: &str) -> Outcome {
+    fn say(&mut self, seat: MemberId, text: &str) -> Outcome {
         let member = &mut self.members[seat.index()];
         member.lines = member.lines.saturating_add(1);
         self.mark.clear();
@@ -324,7 +324,7 @@ impl Room {
         }
     }
 
-    fn rename(&mut self, seat: Seat, typed: &str) -> Outcome {
+    fn rename(&mut self, seat: MemberId, typed: &str) -> Outcome {
         if typed.is_empty() {
             return Outcome::Reply(reply(format_args!("/nick NAME: {}", NameError::Form)));
         }
@@ -367,7 +367,7 @@ impl Room {
         rows
     }
 
-    fn tell(&self, seat: Seat, to: &str, text: &str) -> Outcome {
+    fn tell(&self, seat: MemberId, to: &str, text: &str) -> Outcome {
         if to.is_empty() || text.is_empty() {
             return Outcome::Reply(reply(format_args!("/msg NAME TEXT tells TEXT to NAME alone")));
         }
@@ -383,7 +383,7 @@ impl Room {
         }
     }
 
-    fn remove(&self, operator: Seat, typed: &str) -> Outcome {
+    fn remove(&self, operator: MemberId, typed: &str) -> Outcome {
         if typed.is_empty() {
             return Outcome::Reply(reply(format_args!("/kick NAME removes NAME")));
         }
@@ -399,7 +399,7 @@ impl Room {
     }
 
     /// The seat of the one who is called `typed`, in any case.
-    fn find(&self, typed: &str) -> Option<Seat> {
+    fn find(&self, typed: &str) -> Option<MemberId> {
         if typed.len() > TYPED_BYTES_MAX {
             return None;
         }
@@ -417,7 +417,7 @@ impl Room {
         self.order.binary_search_by_key(&number, |&seat| self.member(seat).number)
     }
 
-    fn announce_presence(&mut self, seat: Seat, what: &str, may_tell: bool) -> Option<Span> {
+    fn announce_presence(&mut self, seat: MemberId, what: &str, may_tell: bool) -> Option<Span> {
         if !may_tell || self.clients() > self.options.announce_up_to {
             return None;
         }
@@ -425,16 +425,16 @@ impl Room {
         Some(self.tape.announce(&[&name, " ", what]))
     }
 
-    fn is_operator(&self, seat: Seat) -> bool {
+    fn is_operator(&self, seat: MemberId) -> bool {
         self.member(seat).number == ClientNumber::OPERATOR
     }
 
-    fn member(&self, seat: Seat) -> &Member {
+    fn member(&self, seat: MemberId) -> &Member {
         &self.members[seat.index()]
     }
 }
 
-impl Seat {
+impl MemberId {
     fn index(self) -> usize {
         u32::from_ne_bytes(self.0) as usize
     }

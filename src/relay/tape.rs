@@ -1,7 +1,7 @@
 //! The tape: the one shared, bounded, append-only log of what a room was told.
 //!
 //! There is no queue per recipient. To say something is one append, whatever the audience; whoever reads keeps a place
-//! on the tape ([`Reader`](super::reader::Reader)). A tape holds whole lines, each ended by LF: said lines, which are
+//! on the tape ([`Cursor`](super::cursor::Cursor)). A tape holds whole lines, each ended by LF: said lines, which are
 //! counted, and notices, which begin with `*` and are not.
 
 use std::collections::{TryReserveError, VecDeque};

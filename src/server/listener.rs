@@ -8,17 +8,18 @@ use log::{debug, warn};
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::config::{ACCEPT_ERRORS_MAX, ACCEPT_RETRY, LISTEN_BACKLOG, Port, RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES};
-use crate::pulse::{self, Patience};
+use super::endpoint::Endpoint;
+use super::limits::{ACCEPT_ERRORS_MAX, ACCEPT_RETRY, LISTEN_BACKLOG, RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES};
+use crate::net::keepalive::{self, DeadPeerDetection};
 
 /// A listening socket, and whether it still owes us connections.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
-    port: Port,
+    port: Endpoint,
     address: SocketAddr,
     state: State,
-    patience: Patience,
+    patience: DeadPeerDetection,
     /// Whether those who waited before the socket was ours may not all be accepted yet: they have inherited other options.
     has_strangers: bool,
 }
@@ -41,7 +42,7 @@ impl Listener {
     ///
     /// # Errors
     /// When the address is taken, not ours or not allowed.
-    pub fn bind(address: SocketAddr, port: Port) -> io::Result<Listener> {
+    pub fn bind(address: SocketAddr, port: Endpoint) -> io::Result<Listener> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         if address.is_ipv6() {
@@ -73,7 +74,7 @@ impl Listener {
         options.listen(LISTEN_BACKLOG)?;
         let address = socket.local_addr()?;
         let socket = TcpListener::from_std(socket);
-        Ok(Listener { socket, port: Port::Lines, address, state: State::Drained, patience, has_strangers: true })
+        Ok(Listener { socket, port: Endpoint::Lines, address, state: State::Drained, patience, has_strangers: true })
     }
 
     /// The address that it listens on; with the port that the kernel picked.
@@ -82,12 +83,12 @@ impl Listener {
     }
 
     /// What is spoken on it.
-    pub fn port(&self) -> Port {
+    pub fn port(&self) -> Endpoint {
         self.port
     }
 
     /// How soon the kernel gives up those of its connections that do not answer.
-    pub fn patience(&self) -> Patience {
+    pub fn patience(&self) -> DeadPeerDetection {
         self.patience
     }
 
@@ -173,8 +174,8 @@ impl Listener {
 
 /// Sets what holds for each connection: on the listener, of which accepted sockets inherit it, so that it takes no system
 /// calls for each; or on those who came before that.
-fn set_options(socket: &Socket) -> io::Result<Patience> {
-    let patience = pulse::find_dead_peers(socket)?;
+fn set_options(socket: &Socket) -> io::Result<DeadPeerDetection> {
+    let patience = keepalive::find_dead_peers(socket)?;
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
     socket.set_tcp_nodelay(true)?;
@@ -207,7 +208,7 @@ mod tests {
     use nix::{getsockopt_impl, libc};
 
     use super::*;
-    use crate::pulse::tests::assert_watched;
+    use crate::net::keepalive::tests::assert_watched;
 
     /// Which of its buffers the kernel leaves at the size that was set.
     #[derive(Clone, Copy, Debug)]
@@ -235,7 +236,7 @@ mod tests {
             if std::net::TcpListener::bind(address).is_err() {
                 continue;
             }
-            let mut listener = Listener::bind(address.parse().unwrap(), Port::Lines).unwrap();
+            let mut listener = Listener::bind(address.parse().unwrap(), Endpoint::Lines).unwrap();
             listener.on_readable(Instant::now());
             let _peer = Peer::connect(listener.address()).unwrap();
             let stream = accept_one(&mut listener);
@@ -273,7 +274,7 @@ mod tests {
     #[test]
     fn an_edge_is_remembered_until_nobody_waits() {
         let now = Instant::now();
-        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Port::Lines).unwrap();
+        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Endpoint::Lines).unwrap();
         assert_eq!(listener.accept_at(), None);
         listener.on_readable(now);
         let _peers = [Peer::connect(listener.address()).unwrap(), Peer::connect(listener.address()).unwrap()];
@@ -286,7 +287,7 @@ mod tests {
     #[test]
     fn an_error_that_stays_is_not_tried_for_ever() {
         let now = Instant::now();
-        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Port::Lines).unwrap();
+        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Endpoint::Lines).unwrap();
         listener.on_readable(now);
         for retry in 0..3 {
             let mut tries = 0;
@@ -307,7 +308,7 @@ mod tests {
     #[test]
     fn a_connection_that_fails_does_not_keep_the_next_one_waiting() {
         let now = Instant::now();
-        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Port::Lines).unwrap();
+        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Endpoint::Lines).unwrap();
         let _peer = Peer::connect(listener.address()).unwrap();
         listener.on_readable(now);
         let mut errors = [io::ErrorKind::ConnectionAborted, io::ErrorKind::Interrupted].into_iter();

@@ -1,21 +1,17 @@
 //! The relay on mio: the outer loop, which waits and hands events to the [hub](hub::Hub).
 
-pub mod activation;
-pub mod bounds;
-pub mod brake;
+pub mod access;
 pub mod config;
 pub mod connection;
-pub mod deadlines;
-pub mod door;
-pub mod figures;
+pub mod endpoint;
+pub mod flow;
 pub mod hub;
-pub mod intake;
+pub mod limits;
 pub mod listener;
-pub mod rate;
-pub mod stall;
-pub mod stream;
-pub mod supervisor;
-pub mod turn;
+pub mod memory;
+pub mod sniff;
+pub mod stats;
+pub mod systemd;
 pub mod web;
 
 use std::collections::TryReserveError;
@@ -30,14 +26,16 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 
-use bounds::Bounds;
-use config::{ACCEPTS_MAX, Config, EVENTS_MAX, LISTEN, Port, SHUTDOWN_GRACE, Seats};
+use config::{Capacity, Config};
+use endpoint::Endpoint;
 use hub::{Hub, Readiness, Wake};
+use limits::{ACCEPTS_MAX, EVENTS_MAX, LISTEN, SHUTDOWN_GRACE};
 use listener::Listener;
-use stream::{Console, Stream};
+use memory::Bounds;
 use web::site::Site;
 
-use crate::pulse::Patience;
+use crate::net::keepalive::DeadPeerDetection;
+use crate::net::stream::{Console, Stream};
 
 /// The token of the signals. Those of the clients are their keys in the slab, from 0; those of the listeners lie above
 /// this one.
@@ -92,20 +90,20 @@ impl Server {
     /// When an address or a socket that was handed over cannot be listened on, or there is not enough memory.
     pub fn bind(config: &Config) -> Result<Server, Error> {
         let bind = |address, port| Listener::bind(address, port).map_err(|source| Error::Listen { address, source });
-        let mut listeners = activation::inherited_listeners().map_err(Error::Inherited)?;
+        let mut listeners = systemd::inherited_listeners().map_err(Error::Inherited)?;
         let by_default = if config.listen.is_empty() && listeners.is_empty() { &[LISTEN][..] } else { &[] };
         for &address in config.listen.iter().chain(by_default) {
-            listeners.push(bind(address, Port::Lines)?);
+            listeners.push(bind(address, Endpoint::Lines)?);
         }
         for &address in &config.web {
-            listeners.push(bind(address, Port::Web)?);
+            listeners.push(bind(address, Endpoint::Web)?);
         }
         let open_files = raise_open_file_limit();
-        let seats = Seats::within(open_files, config);
+        let seats = Capacity::within(open_files, config);
         let mut hub = Hub::new(config, seats, Instant::now())
             .map_err(|source| Error::Tape { bytes: config.backlog_bytes, source })?;
         if !config.web.is_empty() {
-            let pages: Vec<_> = addresses(&listeners, Port::Web).collect();
+            let pages: Vec<_> = addresses(&listeners, Endpoint::Web).collect();
             hub.open_site(Site::new(config.gate.clone(), &pages, SystemTime::now));
         }
         let poll = Poll::new()?;
@@ -123,7 +121,7 @@ impl Server {
         if seats.clients_max.saturating_add(seats.visitors_max) >= open_files {
             warn!("there are not enough descriptors for {} clients: some will have to wait", seats.clients_max);
         }
-        if listeners.iter().any(|listener| listener.patience() == Patience::Kernels) {
+        if listeners.iter().any(|listener| listener.patience() == DeadPeerDetection::Kernels) {
             warn!("this kernel (Linux before 6.15) takes its time with dead peers that something is to be sent to");
         }
         Ok(Server { poll, signals, listeners, hub, stop_at: None })
@@ -131,7 +129,7 @@ impl Server {
 
     /// Where it listens for those who speak what is spoken on such a `port`, with the ports that the kernel picked;
     /// those that were handed over first, then in the order of the configuration.
-    pub fn addresses(&self, port: Port) -> impl Iterator<Item = SocketAddr> {
+    pub fn addresses(&self, port: Endpoint) -> impl Iterator<Item = SocketAddr> {
         addresses(&self.listeners, port)
     }
 
@@ -239,14 +237,14 @@ impl Server {
     fn begin_stop(&mut self, now: Instant) {
         info!("shutting down");
         self.stop_at = Some(now + SHUTDOWN_GRACE);
-        supervisor::notify_stopping();
+        systemd::notify_stopping();
         self.listeners.clear();
         self.hub.shut_down(now);
     }
 }
 
 /// What memory it may come to, at worst.
-fn log_bounds(config: &Config, seats: Seats) {
+fn log_bounds(config: &Config, seats: Capacity) {
     let bounds = Bounds::of(config);
     let (all, shared) = (bounds.all(seats.clients_max, seats.visitors_max), bounds.shared);
     let (client, visitor) = (bounds.client().div_ceil(1 << 10), bounds.visitor().div_ceil(1 << 10));
@@ -262,7 +260,7 @@ fn log_bounds(config: &Config, seats: Seats) {
     );
 }
 
-fn addresses(listeners: &[Listener], port: Port) -> impl Iterator<Item = SocketAddr> {
+fn addresses(listeners: &[Listener], port: Endpoint) -> impl Iterator<Item = SocketAddr> {
     listeners.iter().filter(move |listener| listener.port() == port).map(Listener::address)
 }
 

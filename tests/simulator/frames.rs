@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use pollchat::server::config::{PING_AFTER, PONG_WITHIN};
+use pollchat::server::limits::{PING_AFTER, PONG_WITHIN};
 
 use crate::net::Reset;
 use crate::oracle::{Oracle, Verdict};

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::limits::{Bucket, Idleness};
 use crate::stalls::Stall;
-use crate::visits::Visit;
+use crate::visits::Exchange;
 
 /// What is known of one connection.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ pub(crate) struct Member {
     pub(crate) bucket: Bucket,
     pub(crate) idleness: Idleness,
     /// What there is besides of one who came to the page's door.
-    pub(crate) visit: Option<Box<Visit>>,
+    pub(crate) visit: Option<Box<Exchange>>,
     /// Until when it is not greeted on the port for lines, unless it says something.
     pub(crate) withheld_until: Option<Instant>,
     /// What it was answered who speaks HTTP on the port for lines.

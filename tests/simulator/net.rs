@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Instant;
 
-use pollchat::server::connection::Socket;
+use pollchat::net::stream::Socket;
 use pollchat::server::hub::Readiness;
 
 use crate::chance::Chance;

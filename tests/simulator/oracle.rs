@@ -11,8 +11,9 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use pollchat::relay::room::Audience;
-use pollchat::server::config::{Config, LATENESS_MAX, Lag};
+use pollchat::server::config::{Config, Lag};
 use pollchat::server::hub::Wake;
+use pollchat::server::limits::LATENESS_MAX;
 
 use crate::log::{Item, Kind, Log};
 use crate::member::Member;

@@ -64,7 +64,7 @@ pub(crate) enum Habit {
     /// Comes and goes.
     Guest,
     /// Speaks another protocol.
-    Stranger,
+    ForeignProtocol,
     /// Never says anything, though it may send something.
     Silent,
 }
@@ -155,7 +155,7 @@ impl Peer {
 
     /// One that speaks another protocol, or begins to.
     pub(crate) fn stranger(chance: Chance, config: &Config) -> Peer {
-        let mut peer = Peer { habit: Habit::Stranger, ..Peer::new(chance, config) };
+        let mut peer = Peer { habit: Habit::ForeignProtocol, ..Peer::new(chance, config) };
         let padding = peer.chance.pick(&[0, 0, 0, 10, 100, 1_000]);
         let mut words = match peer.chance.below(5) {
             0 => b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
@@ -200,7 +200,7 @@ impl Peer {
         let left = self.left_to_send().len();
         let piece = match self.habit {
             Habit::Dripper => left.min(1),
-            Habit::Stranger if left > 0 => self.chance.up_to(left),
+            Habit::ForeignProtocol if left > 0 => self.chance.up_to(left),
             _ => left,
         };
         self.send(wire, piece);
@@ -279,7 +279,7 @@ impl Peer {
 
     fn talk(&mut self, number: usize) {
         match self.habit {
-            Habit::Witness | Habit::Stranger | Habit::Silent => {}
+            Habit::Witness | Habit::ForeignProtocol | Habit::Silent => {}
             Habit::Talker | Habit::Guest => {
                 if self.chance.one_in(4) {
                     self.say_something(number);

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use pollchat::server::config::GRACE;
 use pollchat::server::hub::Wake;
+use pollchat::server::limits::GRACE;
 
 use crate::log::{Item, Kind};
 use crate::net::{Reset, Wire};

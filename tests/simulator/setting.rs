@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use pollchat::relay::room::Audience;
-use pollchat::server::config::{Config, Lag, Seats};
-use pollchat::server::door::Rules;
-use pollchat::server::rate::Rate;
+use pollchat::server::access::AccessRules;
+use pollchat::server::config::{Capacity, Config, Lag};
+use pollchat::server::flow::rate::Rate;
 
 use crate::chance::Chance;
 
@@ -113,7 +113,7 @@ pub(crate) struct Plan {
     pub(crate) faults: Faults,
     pub(crate) peers_max: usize,
     pub(crate) config: Config,
-    pub(crate) seats: Seats,
+    pub(crate) seats: Capacity,
     /// Bytes that a socket takes on the way in and on the way out, at most.
     pub(crate) room: (usize, usize),
     /// How many lines each may say: in a second, and at once.
@@ -175,7 +175,7 @@ impl Plan {
             let room = if config.lag == Lag::Wait { 0 } else { smallest_backlog(&config, peers_max) };
             config.backlog_bytes = config.backlog_bytes.max(room);
         }
-        let seats = Seats {
+        let seats = Capacity {
             clients_max: config.clients_max.unwrap_or(1_000),
             // More than there can be: how many have left and are still there, the oracle does not count.
             leavers_max: 1_000,
@@ -267,10 +267,10 @@ pub(crate) fn home(line: usize) -> IpAddr {
     IpAddr::from([192, 0, 2, [1, 2, 3][line % 3]])
 }
 
-fn some_door(chance: &mut Chance) -> Rules {
+fn some_door(chance: &mut Chance) -> AccessRules {
     let per_address_max = chance.pick(&[0, 0, 0, 1, 2]);
     let deny = if chance.one_in(4) { vec![home(chance.below(3)).into()] } else { Vec::new() };
-    Rules { deny, per_address_max, ..Rules::default() }
+    AccessRules { deny, per_address_max, ..AccessRules::default() }
 }
 
 fn some_config(chance: &mut Chance, peers_max: usize) -> Config {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use pollchat::server::config::{GRACE, PONG_WITHIN, REQUEST_TIME, VISITORS_PER_ADDRESS};
+use pollchat::server::limits::{GRACE, PONG_WITHIN, REQUEST_TIME, VISITORS_PER_ADDRESS};
 
 use crate::arrivals::{self, Arrival};
 use crate::frames::Socket;
@@ -15,7 +15,7 @@ use crate::outline::{Body, Expected};
 
 /// What is known of one at the page's door.
 #[derive(Debug)]
-pub(crate) struct Visit {
+pub(crate) struct Exchange {
     pub(crate) came: Instant,
     /// What it is answered at once, if it is refused.
     refusal: Option<Expected>,
@@ -38,10 +38,10 @@ pub(crate) struct Visit {
     pub(crate) socket: Socket,
 }
 
-impl Visit {
-    fn new(came: Instant, refused_with: Option<u16>) -> Visit {
+impl Exchange {
+    fn new(came: Instant, refused_with: Option<u16>) -> Exchange {
         let refusal = refused_with.map(|status| Expected { status, is_last: true, body: Body::Words });
-        Visit {
+        Exchange {
             came,
             refusal,
             unread: Vec::new(),
@@ -67,7 +67,7 @@ impl Oracle {
         let member = self.members.len();
         let refused_with = self.refused_with(wire);
         let mut known = Member::new(None, Vec::new(), Vec::new());
-        known.visit = Some(Box::new(Visit::new(now, refused_with)));
+        known.visit = Some(Box::new(Exchange::new(now, refused_with)));
         self.members.push(known);
         self.wires.push(Rc::clone(wire));
         self.active.push(member);
@@ -358,4 +358,4 @@ fn judge_head(head: &str, expected: &Expected) -> Result<usize, String> {
 }
 
 /// How long the greeting is withheld on the port for lines, where there is a page.
-pub(crate) const GREETING_DELAY: Duration = pollchat::server::config::GREETING_DELAY;
+pub(crate) const GREETING_DELAY: Duration = pollchat::server::limits::GREETING_DELAY;

@@ -4,9 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use pollchat::server::config::{Config, Port};
+use pollchat::server::config::Config;
+use pollchat::server::endpoint::Endpoint;
 use pollchat::server::hub::{Hub, Readiness, Wake};
-use pollchat::server::web::gate::Gate;
+use pollchat::server::web::origin::OriginPolicy;
 use pollchat::server::web::site::Site;
 
 use crate::arrivals;
@@ -91,7 +92,7 @@ impl World {
         if world.site.is_some() {
             // Not before: the witness is greeted at once.
             let address = PAGE_ADDRESS.parse().expect("an address");
-            world.hub.open_site(Site::new(Gate::default(), &[address], || SystemTime::UNIX_EPOCH));
+            world.hub.open_site(Site::new(OriginPolicy::default(), &[address], || SystemTime::UNIX_EPOCH));
         }
         if plan.config.idle_timeout.is_some() {
             // Or it would be let go.
@@ -290,11 +291,11 @@ impl World {
         self.lines[line].key = Some(key);
         wire.borrow_mut().watch();
         let is_browser = self.lines[line].peer.browser.is_some();
-        let port = if is_browser { Port::Web } else { Port::Lines };
+        let port = if is_browser { Endpoint::Web } else { Endpoint::Lines };
         let now = self.shared.now.get();
         let member = match port {
-            Port::Web => self.oracle.admit_visitor(&wire, now),
-            Port::Lines => self.oracle.admit(&wire, now),
+            Endpoint::Web => self.oracle.admit_visitor(&wire, now),
+            Endpoint::Lines => self.oracle.admit(&wire, now),
         };
         self.note(|| format!("{line} is admitted as connection {member}, key {key}"));
         self.hub.admit(FakeSocket(wire), port, now);

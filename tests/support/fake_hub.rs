@@ -10,8 +10,9 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use pollchat::server::config::{Config, Port, Seats};
-use pollchat::server::connection::Socket;
+use pollchat::net::stream::Socket;
+use pollchat::server::config::{Capacity, Config};
+use pollchat::server::endpoint::Endpoint;
 use pollchat::server::hub::{Hub, Readiness, Wake};
 
 /// What a socket has for whoever reads it.
@@ -173,7 +174,7 @@ impl World {
     pub(crate) fn new(config: &Config) -> World {
         let now = Instant::now();
         let clients_max = config.clients_max.unwrap_or(1_000);
-        let seats = Seats { clients_max, visitors_max: 50, leavers_max: 2, refusals_max: 4 };
+        let seats = Capacity { clients_max, visitors_max: 50, leavers_max: 2, refusals_max: 4 };
         World { hub: Hub::new(config, seats, now).unwrap(), now }
     }
 
@@ -201,10 +202,10 @@ impl World {
     }
 
     pub(crate) fn connect_from(&mut self, address: Option<SocketAddr>) -> Client {
-        self.connect_to(Port::Lines, address)
+        self.connect_to(Endpoint::Lines, address)
     }
 
-    pub(crate) fn connect_to(&mut self, port: Port, address: Option<SocketAddr>) -> Client {
+    pub(crate) fn connect_to(&mut self, port: Endpoint, address: Option<SocketAddr>) -> Client {
         let peer = Rc::new(RefCell::new(Peer { room: usize::MAX, address, ..Peer::default() }));
         let client = Client { key: self.hub.next_key(), peer: Rc::clone(&peer) };
         self.hub.admit(FakeSocket(peer), port, self.now);

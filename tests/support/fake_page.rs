@@ -7,8 +7,9 @@
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
-use pollchat::server::config::{Config, Port};
-use pollchat::server::web::gate::Gate;
+use pollchat::server::config::Config;
+use pollchat::server::endpoint::Endpoint;
+use pollchat::server::web::origin::OriginPolicy;
 use pollchat::server::web::site::Site;
 
 use crate::fake_hub::{Client, World};
@@ -19,14 +20,14 @@ pub(crate) const OPENING: &str = "GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade
 /// A hub that has a page, at 192.0.2.1:80.
 pub(crate) fn world(config: &Config) -> World {
     let mut world = World::new(config);
-    world
-        .hub
-        .open_site(Site::new(Gate::default(), &[SocketAddr::from(([192, 0, 2, 1], 80))], || SystemTime::UNIX_EPOCH));
+    world.hub.open_site(Site::new(OriginPolicy::default(), &[SocketAddr::from(([192, 0, 2, 1], 80))], || {
+        SystemTime::UNIX_EPOCH
+    }));
     world
 }
 
 pub(crate) fn visit(world: &mut World) -> Client {
-    world.connect_to(Port::Web, Some(SocketAddr::from(([127, 0, 0, 1], 1))))
+    world.connect_to(Endpoint::Web, Some(SocketAddr::from(([127, 0, 0, 1], 1))))
 }
 
 /// Opens a WebSocket, and lets the greeting be taken.

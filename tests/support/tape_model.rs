@@ -5,7 +5,7 @@
 
 use std::io::Write as _;
 
-use pollchat::relay::reader::{HOLES_MAX, Pace, Reader, Slices};
+use pollchat::relay::cursor::{Cursor, HOLES_MAX, Pace, Slices};
 use pollchat::relay::tape::{Position, Span, Tape};
 
 /// One thing that can happen.
@@ -49,7 +49,7 @@ enum Got {
 /// A reader with a socket, as a connection uses it.
 struct Listener {
     number: u32,
-    reader: Reader,
+    reader: Cursor,
     /// The rest of a torn line, to be taken before anything else.
     rest: Vec<u8>,
     received: Vec<u8>,
@@ -102,7 +102,7 @@ impl World {
         }
         Listener {
             number: self.numbers,
-            reader: Reader::at(place),
+            reader: Cursor::at(place),
             rest: Vec::new(),
             received: Vec::new(),
             got: Vec::new(),

@@ -47,8 +47,8 @@ use super::config::{
     UNSENT_SHOWN_MAX,
 };
 use super::{ClientError, Ending, Options};
-use crate::inherited::stdin::{Input, Stdin};
-use crate::inherited::stdout::{Stdout, StdoutError};
+use crate::net::stdio::stdin::{Input, Stdin};
+use crate::net::stdio::stdout::{Stdout, StdoutError};
 
 const STDIN: Token = Token(0);
 const STDOUT: Token = Token(1);

@@ -11,7 +11,7 @@ use rustix::termios::{InputModes, LocalModes, OptionalActions, SpecialCodeIndex,
 use rustix::termios::{tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr};
 
 use crate::client::config::TERMINAL_SIZE;
-use crate::inherited;
+use crate::net::stdio;
 
 /// Have pastes bracketed.
 const ARRIVE: &str = "\x1b[?2004h";
@@ -47,7 +47,7 @@ impl RawMode {
     /// When its mode cannot be read or set.
     pub fn enter() -> io::Result<RawMode> {
         let found = tcgetattr(stdin())?;
-        let terminal = inherited::reopen_terminal(&io::stdout());
+        let terminal = stdio::reopen_terminal(&io::stdout());
         let mut mode = RawMode { found, terminal, hold: Hold::Away };
         mode.take()?;
         Ok(mode)
@@ -109,7 +109,7 @@ impl RawMode {
         // If it fails, the terminal is stuck or has gone away, and cannot be helped.
         if let Some(mut terminal) = self.terminal.as_ref() {
             let _ = terminal.write(text.as_bytes());
-        } else if inherited::ready(stdout(), PollFlags::OUT).is_ok_and(|flags| flags == PollFlags::OUT) {
+        } else if stdio::ready(stdout(), PollFlags::OUT).is_ok_and(|flags| flags == PollFlags::OUT) {
             let _ = rustix::io::write(stdout(), text.as_bytes());
         }
     }

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
+use crate::client::backoff::Pauses;
 use crate::client::config::{NICK_PAUSE_FIRST, NICK_PAUSE_MAX};
-use crate::client::pauses::Pauses;
 use crate::relay::command::Command;
 use crate::relay::name::{Name, fold};
 

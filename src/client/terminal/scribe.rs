@@ -9,7 +9,7 @@ use super::names::{Names, Notice, Reading};
 use super::style::Style;
 use crate::client::clock::Clock;
 use crate::client::config::ECHOES_MAX;
-use crate::client::transcript::Said;
+use crate::client::decoder::Said;
 use crate::relay::command::Command;
 use crate::relay::line::clean;
 use crate::relay::name::{TYPED_BYTES_MAX, fold};

@@ -13,13 +13,13 @@ use super::nick::{Nick, Tell};
 use super::scribe::{News, Scribe};
 use super::unsent::Unsent;
 use crate::client::address::ServerAddress;
+use crate::client::backoff::{Pauses, chance};
 use crate::client::config::{
     GRACE, READ_BYTES, RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX, RECONNECT_STABLE, WELCOME_WAIT,
 };
 use crate::client::connect::{Attempt, Connected, Progress};
-use crate::client::conversation::{Conversation, Outcome};
-use crate::client::pauses::{Pauses, chance};
-use crate::client::transcript::{Peer, Said};
+use crate::client::decoder::{Peer, Said};
+use crate::client::session::{Conversation, Outcome};
 use crate::client::{ClientError, Options};
 
 /// What a run of the client ends with.

@@ -4,14 +4,14 @@
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
-use super::{Connection, Input, Phase, Socket};
+use super::{Connection, Phase, ReadState, Socket};
+use crate::relay::cursor::{Cursor, Slices};
 use crate::relay::notice;
-use crate::relay::reader::{Reader, Slices};
-use crate::relay::room::Seat;
+use crate::relay::room::MemberId;
 use crate::relay::tape::Tape;
+use crate::server::web::exchange::Exchange;
 use crate::server::web::frame::{FRAME_BYTES_MAX, Header, put_close, put_ping, put_text};
-use crate::server::web::socket::{End, WebSocket};
-use crate::server::web::visit::Visit;
+use crate::server::web::websocket::{End, WebSocket};
 
 /// What is spoken on a connection: how its bytes are cut into what they say.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ pub(super) enum Protocol {
     #[default]
     Lines,
     /// As the requests and answers of HTTP.
-    Http(Box<Visit>),
+    Http(Box<Exchange>),
     /// As the frames of a WebSocket, which hold lines.
     WebSocket(Box<WebSocket>),
 }
@@ -86,7 +86,7 @@ impl<S: Socket> Connection<S> {
     }
 
     /// The visit of one who is at the page's door.
-    pub fn visit_mut(&mut self) -> Option<&mut Visit> {
+    pub fn visit_mut(&mut self) -> Option<&mut Exchange> {
         match &mut self.busy.as_mut()?.protocol {
             Protocol::Http(visit) => Some(visit),
             Protocol::Lines | Protocol::WebSocket(_) => None,
@@ -99,7 +99,7 @@ impl<S: Socket> Connection<S> {
     }
 
     /// Takes one in who has visited: as a browser, whose lines come in frames from now on.
-    pub fn move_in(&mut self, seat: Seat, reader: Reader, now: Instant) {
+    pub fn move_in(&mut self, seat: MemberId, reader: Cursor, now: Instant) {
         self.phase = Phase::Present(seat);
         self.reader = reader;
         self.busy.get_or_insert_default().protocol = Protocol::WebSocket(Box::new(WebSocket::new(now)));
@@ -129,7 +129,7 @@ impl<S: Socket> Connection<S> {
     /// Asks a browser to show that it is there, if nothing came of it for `ping_after`; `None` if it is no browser. One
     /// whose input waits to be heard cannot show it.
     pub fn ask_for_sign(&mut self, ping_after: Duration, pong_within: Duration, now: Instant) -> Option<Vigil> {
-        let is_heard = matches!(self.phase, Phase::Present(_)) && self.input == Input::Drained;
+        let is_heard = matches!(self.phase, Phase::Present(_)) && self.input == ReadState::Drained;
         let socket = self.socket_mut()?;
         let (is_pinged, since) = socket.vigil();
         // A turn may come late: its time begins when it is asked.
@@ -269,7 +269,7 @@ impl<S: Socket> Connection<S> {
 }
 
 /// Where the next frame ends, between two lines: not far from where the reader stands, but for a line that is longer.
-fn frame_stop(reader: &Reader, tape: &Tape, stop: u64) -> u64 {
+fn frame_stop(reader: &Cursor, tape: &Tape, stop: u64) -> u64 {
     let from = reader.cursor().offset;
     if stop.saturating_sub(from) <= FRAME_BYTES_MAX {
         return stop;

@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use log::info;
 
-use super::leaving::Why;
+use super::closing::Why;
 use super::{Hub, known, known_mut};
-use crate::relay::room::Seat;
-use crate::relay::stranger::Stranger;
-use crate::server::config::STRANGERS_LOG_PERIOD;
-use crate::server::connection::{Connection, Handle, Input, Phase, Socket};
-use crate::server::rate::Rate;
+use crate::net::stream::Socket;
+use crate::relay::room::MemberId;
+use crate::server::connection::{Connection, Handle, Phase, ReadState};
+use crate::server::flow::rate::Rate;
+use crate::server::limits::STRANGERS_LOG_PERIOD;
+use crate::server::sniff::ForeignProtocol;
 
 impl<S: Socket> Hub<S> {
     /// How much the one with this key may say: the operator as much as it likes.
@@ -28,8 +29,9 @@ impl<S: Socket> Hub<S> {
             return;
         }
         let connections = &self.connections;
-        let is_throttled =
-            |handle: Handle| known(connections, handle).is_some_and(|connection| connection.input == Input::Throttled);
+        let is_throttled = |handle: Handle| {
+            known(connections, handle).is_some_and(|connection| connection.input == ReadState::Throttled)
+        };
         self.due.throttled.tidy(connections.len(), |_, handle| is_throttled(handle));
         let next = connections.get(handle.key).and_then(|connection| connection.next_line_at(rate, now));
         self.due.throttled.push(next.unwrap_or(now), handle);
@@ -39,7 +41,7 @@ impl<S: Socket> Hub<S> {
     pub(super) fn hear_throttled(&mut self, now: Instant) {
         while let Some((_, handle)) = self.due.throttled.pop_due(now) {
             let Some(connection) = known_mut(&mut self.connections, handle) else { continue };
-            if connection.input == Input::Throttled {
+            if connection.input == ReadState::Throttled {
                 self.lists.queue(handle.key, connection);
             }
         }
@@ -60,7 +62,7 @@ impl<S: Socket> Hub<S> {
             if self.room.has_spoken(seat) {
                 continue;
             }
-            if connection.input == Input::Drained {
+            if connection.input == ReadState::Drained {
                 self.depart(handle.key, &Why::NeverSaidAnything, now);
             } else {
                 // What it has sent is not heard yet: the room waits for somebody, say.
@@ -72,13 +74,13 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Lets one go who speaks another protocol.
-    pub(super) fn turn_away(&mut self, key: usize, seat: Seat, stranger: Stranger, now: Instant) {
+    pub(super) fn turn_away(&mut self, key: usize, seat: MemberId, stranger: ForeignProtocol, now: Instant) {
         // Anybody's browser can be made to come as often as a page likes: that must not fill the log.
         let is_news = self.stranger_logged.is_none_or(|logged| now >= logged + STRANGERS_LOG_PERIOD);
         if is_news {
             self.stranger_logged = Some(now);
             info!("{} speaks {stranger}: let go (said once a minute at most)", self.room.name(seat));
         }
-        self.depart(key, &Why::Stranger(stranger), now);
+        self.depart(key, &Why::ForeignProtocol(stranger), now);
     }
 }

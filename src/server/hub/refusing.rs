@@ -9,14 +9,15 @@ use std::time::Instant;
 use log::info;
 
 use super::Hub;
-use super::leaving::Peer;
+use super::closing::Peer;
+use crate::net::stream::Socket;
 use crate::relay::notice;
-use crate::server::config::Port;
-use crate::server::connection::{Connection, Farewell, Phase, Socket};
-use crate::server::door::Refusal;
+use crate::server::access::Refusal;
+use crate::server::connection::{Connection, Farewell, Phase};
+use crate::server::endpoint::Endpoint;
+use crate::server::web::exchange::Exchange;
 use crate::server::web::response::Status;
-use crate::server::web::socket::code;
-use crate::server::web::visit::Visit;
+use crate::server::web::websocket::code;
 
 /// What the door said.
 pub(super) enum Passed {
@@ -31,13 +32,13 @@ pub(super) enum Passed {
 #[derive(Clone, Copy)]
 pub(super) enum Reason {
     /// All places are taken of those who come to this port: so many.
-    FullHouse(Port, usize),
-    Door(Refusal),
+    FullHouse(Endpoint, usize),
+    Access(Refusal),
 }
 
 impl<S: Socket> Hub<S> {
     /// Asks at the door, if there is one.
-    pub(super) fn pass_door(&self, stream: &S, port: Port) -> Passed {
+    pub(super) fn pass_door(&self, stream: &S, port: Endpoint) -> Passed {
         let Some(door) = &self.door else { return Passed::In(None) };
         match stream.peer_address() {
             Ok(address) => match door.ask(address.ip(), port) {
@@ -50,7 +51,7 @@ impl<S: Socket> Hub<S> {
 
     /// Tells one why it cannot come in, and lets it go; or just closes it, when as many are being told something already as
     /// may be, and none of them has been told all.
-    pub(super) fn refuse(&mut self, stream: S, port: Port, reason: Reason, now: Instant) {
+    pub(super) fn refuse(&mut self, stream: S, port: Endpoint, reason: Reason, now: Instant) {
         self.count_refusal(reason);
         if !self.makes_room_for_refusal() {
             info!("refused {} without a word: {reason}", Peer::of(&stream));
@@ -60,12 +61,12 @@ impl<S: Socket> Hub<S> {
         let end = self.room.tape().end();
         let serial = self.issue_serial();
         let mut connection = match port {
-            Port::Lines => Connection::refused(stream, serial, end),
-            Port::Web => Connection::visitor(stream, serial, end, Visit::new(now)),
+            Endpoint::Lines => Connection::refused(stream, serial, end),
+            Endpoint::Web => Connection::visitor(stream, serial, end, Exchange::new(now)),
         };
         match port {
-            Port::Lines => connection.tell(&reason.notice()),
-            Port::Web => connection.answer(&self.refusal(reason.status()).bytes),
+            Endpoint::Lines => connection.tell(&reason.notice()),
+            Endpoint::Web => connection.answer(&self.refusal(reason.status()).bytes),
         }
         connection.leave(end, Farewell::Fin(code::NORMAL), now);
         let key = self.next_key();
@@ -94,8 +95,8 @@ impl<S: Socket> Hub<S> {
         let refused = &mut self.figures.refused;
         match reason {
             Reason::FullHouse(..) => refused.full += 1,
-            Reason::Door(Refusal::NotAllowed) => refused.denied += 1,
-            Reason::Door(Refusal::TooMany(_)) => refused.crowded += 1,
+            Reason::Access(Refusal::NotAllowed) => refused.denied += 1,
+            Reason::Access(Refusal::TooMany(_)) => refused.crowded += 1,
         }
     }
 
@@ -129,8 +130,8 @@ impl Reason {
     fn status(self) -> Status {
         match self {
             Reason::FullHouse(..) => Status::ServiceUnavailable,
-            Reason::Door(Refusal::NotAllowed) => Status::AddressNotAllowed,
-            Reason::Door(Refusal::TooMany(_)) => Status::TooManyRequests,
+            Reason::Access(Refusal::NotAllowed) => Status::AddressNotAllowed,
+            Reason::Access(Refusal::TooMany(_)) => Status::TooManyRequests,
         }
     }
 
@@ -138,8 +139,8 @@ impl Reason {
     pub(super) fn notice(self) -> String {
         match self {
             Reason::FullHouse(_, clients_max) => notice::full_house(clients_max),
-            Reason::Door(Refusal::NotAllowed) => notice::not_allowed(),
-            Reason::Door(Refusal::TooMany(most)) => notice::too_many_from_address(most),
+            Reason::Access(Refusal::NotAllowed) => notice::not_allowed(),
+            Reason::Access(Refusal::TooMany(most)) => notice::too_many_from_address(most),
         }
     }
 }
@@ -148,10 +149,10 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Reason::FullHouse(Port::Lines, most) => write!(f, "the server is full ({most} clients)"),
-            Reason::FullHouse(Port::Web, most) => write!(f, "the page's door is full ({most} visitors)"),
-            Reason::Door(Refusal::NotAllowed) => f.write_str("its address is not allowed"),
-            Reason::Door(Refusal::TooMany(most)) => write!(f, "{most} are in from its address"),
+            Reason::FullHouse(Endpoint::Lines, most) => write!(f, "the server is full ({most} clients)"),
+            Reason::FullHouse(Endpoint::Web, most) => write!(f, "the page's door is full ({most} visitors)"),
+            Reason::Access(Refusal::NotAllowed) => f.write_str("its address is not allowed"),
+            Reason::Access(Refusal::TooMany(most)) => write!(f, "{most} are in from its address"),
         }
     }
 }

@@ -8,11 +8,12 @@
 
 use std::time::Instant;
 
-use super::hearing::Talker;
+use super::input::Talker;
 use super::{Hub, known, known_mut};
-use crate::relay::stranger::Stranger;
-use crate::server::connection::{Input, Socket};
-use crate::server::intake::Intake;
+use crate::net::stream::Socket;
+use crate::server::connection::ReadState;
+use crate::server::connection::input::Input;
+use crate::server::sniff::ForeignProtocol;
 
 impl<S: Socket> Hub<S> {
     /// Has those heard whose silence has lasted.
@@ -27,18 +28,18 @@ impl<S: Socket> Hub<S> {
             intake.listed = intake.silent_at(flush_after).filter(|&time| time > now);
             if let Some(time) = intake.listed {
                 self.due.silences.push(time, handle);
-            } else if connection.input == Input::Drained {
+            } else if connection.input == ReadState::Drained {
                 self.lists.queue(handle.key, connection);
             }
         }
     }
 
     /// Nothing is left to read of one: the line that it began is one if that has lasted, and else may become one.
-    pub(super) fn hear_silence(&mut self, talker: &mut Talker, intake: &mut Intake, now: Instant) {
+    pub(super) fn hear_silence(&mut self, talker: &mut Talker, intake: &mut Input, now: Instant) {
         let Some(time) = self.limits.flush_after.and_then(|flush_after| intake.silent_at(flush_after)) else { return };
         if time <= now {
             if self.is_cut_request(talker, intake) {
-                self.turn_away(talker.key, talker.seat, Stranger::Http, now);
+                self.turn_away(talker.key, talker.seat, ForeignProtocol::Http, now);
                 return;
             }
             if let Some(line) = intake.decoder.break_off(self.framing) {

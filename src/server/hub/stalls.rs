@@ -1,14 +1,15 @@
 //! How nobody is waited for for ever (`--lag wait`).
 //!
-//! Only who is behind is listed, under the time at which it must have taken enough ([`Stall`](crate::server::stall::Stall)).
+//! Only who is behind is listed, under the time at which it must have taken enough ([`Stall`](crate::server::flow::stall::Stall)).
 //! One who has gets a later time when that one comes up. One who has not is let go; the operator, whose screen may be
 //! stuck and who can still act, goes on and is told what it missed.
 
 use std::time::Instant;
 
-use super::leaving::Why;
+use super::closing::Why;
 use super::{Hub, known, known_mut};
-use crate::server::connection::{Phase, Socket};
+use crate::net::stream::Socket;
+use crate::server::connection::Phase;
 
 impl<S: Socket> Hub<S> {
     /// Stops waiting for those who have stalled.

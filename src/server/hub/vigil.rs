@@ -6,10 +6,11 @@
 use std::io;
 use std::time::Instant;
 
-use super::leaving::Why;
+use super::closing::Why;
 use super::{Hub, known, known_mut};
-use crate::server::config::{LATENESS_MAX, PING_AFTER, PONG_WITHIN};
-use crate::server::connection::{Socket, Vigil};
+use crate::net::stream::Socket;
+use crate::server::connection::Vigil;
+use crate::server::limits::{LATENESS_MAX, PING_AFTER, PONG_WITHIN};
 
 impl<S: Socket> Hub<S> {
     /// Begins to look after a browser.

@@ -5,12 +5,13 @@
 use std::time::Instant;
 
 use super::{Hub, known};
+use crate::net::stream::Socket;
 use crate::relay::notice;
-use crate::relay::stranger::Stranger;
 use crate::relay::tape::Position;
-use crate::server::config::GREETING_DELAY;
-use crate::server::connection::{Farewell, Output, Socket};
-use crate::server::web::socket::code;
+use crate::server::connection::{Farewell, Output};
+use crate::server::limits::GREETING_DELAY;
+use crate::server::sniff::ForeignProtocol;
+use crate::server::web::websocket::code;
 
 impl<S: Socket> Hub<S> {
     /// Withholds the greeting of a newcomer, if there is a page.
@@ -41,10 +42,10 @@ impl<S: Socket> Hub<S> {
 
     /// Tells one who speaks another protocol that we do not, and is owed what comes before `stop`; in HTTP where the
     /// page is, if there is one.
-    pub(super) fn tell_stranger(&mut self, key: usize, stranger: Stranger, stop: Position) -> Farewell {
+    pub(super) fn tell_stranger(&mut self, key: usize, stranger: ForeignProtocol, stop: Position) -> Farewell {
         let connection = &mut self.connections[key];
-        let Some(site) = self.site.as_ref().filter(|_| stranger == Stranger::Http) else {
-            connection.tell(&notice::stranger(stranger));
+        let Some(site) = self.site.as_ref().filter(|_| stranger == ForeignProtocol::Http) else {
+            connection.tell(&notice::foreign_protocol(&stranger.to_string()));
             return Farewell::Fin(code::NORMAL);
         };
         if connection.output == Output::Withheld {

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
-use super::socket::code;
+use super::websocket::code;
 use crate::relay::notice;
 
 /// Bytes of lines that one frame holds at most, unless one line is longer. What is left of a frame when the socket

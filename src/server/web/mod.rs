@@ -6,10 +6,10 @@
 //! conversation ([`site`] answers both, by the rules of the [`gate`]). From then on it is a client like any other,
 //! whose lines come and go in [frames](frame) ([`socket`]).
 
+pub mod exchange;
 pub mod frame;
-pub mod gate;
+pub mod origin;
 pub mod request;
 pub mod response;
 pub mod site;
-pub mod socket;
-pub mod visit;
+pub mod websocket;

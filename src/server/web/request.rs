@@ -3,7 +3,7 @@
 use data_encoding::BASE64;
 use httparse::{EMPTY_HEADER, Error, Header, Status as Parsed};
 
-use super::gate::{Authority, Origin};
+use super::origin::{Authority, Origin};
 use super::response::Status;
 
 /// How many fields a head may have.

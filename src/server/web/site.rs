@@ -7,7 +7,7 @@ use data_encoding::BASE64;
 use sha2::{Digest, Sha256};
 use tungstenite::handshake::derive_accept_key;
 
-use super::gate::Gate;
+use super::origin::OriginPolicy;
 use super::request::Request;
 use super::response::{self, Head, Status, in_words};
 
@@ -31,7 +31,7 @@ const PAGE_PATH: &str = "/";
 /// All that is answered.
 #[derive(Debug)]
 pub struct Site {
-    gate: Gate,
+    gate: OriginPolicy,
     policy: String,
     where_the_page_is: String,
     clock: Clock,
@@ -69,7 +69,7 @@ impl Answer {
 
 impl Site {
     /// One whose page is at these addresses.
-    pub fn new(gate: Gate, addresses: &[SocketAddr], clock: Clock) -> Site {
+    pub fn new(gate: OriginPolicy, addresses: &[SocketAddr], clock: Clock) -> Site {
         let policy = format!(
             "default-src 'none'; script-src '{}'; style-src '{}'; img-src data:; connect-src 'self' ws: wss:; \
              base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \

@@ -9,7 +9,7 @@ use std::mem;
 
 use pollchat::relay::line::{clean, is_obeyed};
 use pollchat::relay::name::{NAME_CHARS_MAX, Name, NameError, fold};
-use pollchat::relay::room::{Audience, ClientNumber, Outcome, Room, Seat};
+use pollchat::relay::room::{Audience, ClientNumber, MemberId, Outcome, Room};
 use pollchat::relay::tape::Span;
 use pollchat::server::config::Config;
 
@@ -56,7 +56,7 @@ struct Party {
 
 struct Member {
     key: usize,
-    seat: Seat,
+    seat: MemberId,
     name: String,
     given_name: String,
     lines: u64,

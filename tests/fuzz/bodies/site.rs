@@ -4,15 +4,16 @@
 use std::net::SocketAddr;
 use std::time::{Instant, SystemTime};
 
-use pollchat::server::web::gate::Gate;
+use pollchat::server::web::exchange::{Exchange, Progress};
+use pollchat::server::web::origin::OriginPolicy;
 use pollchat::server::web::response::Status;
 use pollchat::server::web::site::{Answer, Next, Site};
-use pollchat::server::web::visit::{Progress, Visit};
 
 /// The first byte is the size of the pieces; the rest is what a visitor sends.
 pub(crate) fn run(data: &[u8]) {
     let Some((&size, bytes)) = data.split_first() else { return };
-    let site = Site::new(Gate::default(), &[SocketAddr::from(([127, 0, 0, 1], 8080))], || SystemTime::UNIX_EPOCH);
+    let site =
+        Site::new(OriginPolicy::default(), &[SocketAddr::from(([127, 0, 0, 1], 8080))], || SystemTime::UNIX_EPOCH);
     let whole = visit(&site, bytes, 1 << 20);
     assert_eq!(whole, visit(&site, bytes, usize::from(size).max(1)));
     for (head, answer) in &whole {
@@ -22,7 +23,7 @@ pub(crate) fn run(data: &[u8]) {
 
 /// The heads of the requests, up to the last one that is answered, with the answers.
 fn visit(site: &Site, mut bytes: &[u8], size: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let mut visit = Visit::new(Instant::now());
+    let mut visit = Exchange::new(Instant::now());
     let mut answers = Vec::new();
     loop {
         let (head, answer) = match visit.next_head() {

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use pollchat::server::web::socket::{End, WebSocket};
+use pollchat::server::web::websocket::{End, WebSocket};
 
 /// The first byte is the size of the pieces; the rest is what a browser sends.
 pub(crate) fn run(data: &[u8]) {

@@ -63,7 +63,7 @@ setsockopt_impl!(RetryPauseMax, libc::IPPROTO_TCP, TCP_RTO_MAX_MS, u32, SetStruc
 /// How soon the kernel gives up those who do not answer while there is something to send to them. Those with whom nothing
 /// is going on are given up soon in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
+pub enum DeadPeerDetection {
     /// Within two minutes.
     Ours,
     /// As it likes, which is a quarter of an hour and more: it is older than Linux 6.15, and cannot be told.
@@ -74,13 +74,13 @@ pub enum Patience {
 ///
 /// # Errors
 /// When the kernel refuses it for another reason than that it is too old.
-pub fn find_dead_peers(socket: impl AsFd) -> io::Result<Patience> {
+pub fn find_dead_peers(socket: impl AsFd) -> io::Result<DeadPeerDetection> {
     let keepalive =
         TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY).with_retries(KEEPALIVE_PROBES);
     SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
     match setsockopt(&socket, RetryPauseMax, &retry_pause_milliseconds(retries())) {
-        Ok(()) => Ok(Patience::Ours),
-        Err(Errno::ENOPROTOOPT) => Ok(Patience::Kernels),
+        Ok(()) => Ok(DeadPeerDetection::Ours),
+        Err(Errno::ENOPROTOOPT) => Ok(DeadPeerDetection::Kernels),
         Err(error) => Err(error.into()),
     }
 }

@@ -9,7 +9,7 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::stdio::stdin;
 
-use crate::inherited;
+use crate::net::stdio;
 
 /// The process's stdin, read past the standard library's buffer: what that had read ahead, no event would announce.
 ///
@@ -48,7 +48,7 @@ impl Stdin {
     /// # Errors
     /// When the poller cannot take it.
     pub fn register(registry: &Registry, token: Token) -> io::Result<Stdin> {
-        inherited::watch(registry, stdin(), token, Interest::READABLE)?;
+        stdio::watch(registry, stdin(), token, Interest::READABLE)?;
         Ok(Stdin { readiness: Readiness::MayRead })
     }
 
@@ -96,7 +96,7 @@ impl Stdin {
 /// # Errors
 /// `WouldBlock` when there is nothing now: only from then on will an event come. Others when stdin cannot be read at all.
 pub fn read_now(buffer: &mut [u8]) -> io::Result<usize> {
-    if inherited::ready(stdin(), PollFlags::IN)?.is_empty() {
+    if stdio::ready(stdin(), PollFlags::IN)?.is_empty() {
         return Err(io::ErrorKind::WouldBlock.into());
     }
     match rustix::io::read(stdin(), buffer) {

@@ -9,30 +9,32 @@ use std::time::Instant;
 
 use log::{debug, info};
 
-use super::leaving::Peer;
+use super::closing::Peer;
 use super::refusing::Reason;
 use super::{Hub, known, known_mut};
-use crate::server::config::{Port, REQUEST_TIME};
-use crate::server::connection::{Connection, Farewell, Handle, Input, Phase, Socket};
-use crate::server::intake::{Intake, Parked};
+use crate::net::stream::Socket;
+use crate::server::connection::input::{Input, Parked};
+use crate::server::connection::{Connection, Farewell, Handle, Phase, ReadState};
+use crate::server::endpoint::Endpoint;
+use crate::server::limits::REQUEST_TIME;
+use crate::server::web::exchange::{Exchange, Progress};
 use crate::server::web::frame;
 use crate::server::web::response::Status;
 use crate::server::web::site::{Answer, Next};
-use crate::server::web::visit::{Progress, Visit};
 
 impl<S: Socket> Hub<S> {
     /// Hears a visitor: what it asks for is answered. Of one who asks for nothing, such as one who sends empty lines
     /// for ever, no more is read in one turn than of any other.
-    pub(super) fn hear_visitor(&mut self, key: usize, now: Instant) -> Input {
+    pub(super) fn hear_visitor(&mut self, key: usize, now: Instant) -> ReadState {
         let mut read_bytes_left = self.turn.share();
         loop {
             if self.turn.is_reply_spent() {
-                return Input::Asking;
+                return ReadState::Asking;
             }
             if self.connections[key].is_held(self.limits.holds) {
-                return Input::Held;
+                return ReadState::Held;
             }
-            let Some(visit) = self.connections[key].visit_mut() else { return Input::Queued };
+            let Some(visit) = self.connections[key].visit_mut() else { return ReadState::Queued };
             let answer = match visit.next_head() {
                 Progress::Head(head) => {
                     self.figures.requests += 1;
@@ -40,14 +42,14 @@ impl<S: Socket> Hub<S> {
                 }
                 Progress::TooLong => self.refusal(Status::HeadTooLong),
                 Progress::Tls => self.refusal(Status::TlsSpoken),
-                Progress::Partial if read_bytes_left == 0 => return Input::Queued,
+                Progress::Partial if read_bytes_left == 0 => return ReadState::Queued,
                 Progress::Partial => match self.read_request(key, &mut read_bytes_left, now) {
                     Some(input) => return input,
                     None => continue,
                 },
             };
             self.answer(key, &answer, now);
-            return Input::Queued;
+            return ReadState::Queued;
         }
     }
 
@@ -57,7 +59,7 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Reads once; `None` if something came.
-    fn read_request(&mut self, key: usize, bytes_left: &mut usize, now: Instant) -> Option<Input> {
+    fn read_request(&mut self, key: usize, bytes_left: &mut usize, now: Instant) -> Option<ReadState> {
         let connection = &mut self.connections[key];
         let room = connection.visit_mut().map_or(0, |visit| visit.room()).min(*bytes_left);
         match connection.read(&mut self.scratch[..room]) {
@@ -65,7 +67,7 @@ impl<S: Socket> Hub<S> {
                 // Half of a request is none, and all whole ones are answered.
                 debug!("a visitor has gone ({})", Peer::of(connection.stream()));
                 self.see_off_visitor(key, now);
-                Some(Input::Ended)
+                Some(ReadState::Ended)
             }
             Ok(bytes) => {
                 *bytes_left -= bytes;
@@ -77,10 +79,10 @@ impl<S: Socket> Hub<S> {
                 None
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(Input::Drained),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(ReadState::Drained),
             Err(_) => {
                 self.lists.remove(key, connection);
-                Some(Input::Ended)
+                Some(ReadState::Ended)
             }
         }
     }
@@ -104,10 +106,10 @@ impl<S: Socket> Hub<S> {
     /// Makes a visitor a client, if there is a place for it. If not, it is told so in frames, and goes as the visitor
     /// that it is: so there are no more of those who are refused than of visitors.
     fn take_in_browser(&mut self, key: usize, now: Instant) {
-        let reason = if self.is_full(Port::Lines) {
-            Some(self.full_house(Port::Lines))
+        let reason = if self.is_full(Endpoint::Lines) {
+            Some(self.full_house(Endpoint::Lines))
         } else {
-            self.door.as_mut().and_then(|door| door.move_in(key).err()).map(Reason::Door)
+            self.door.as_mut().and_then(|door| door.move_in(key).err()).map(Reason::Access)
         };
         let connection = &mut self.connections[key];
         if let Some(reason) = reason {
@@ -118,7 +120,7 @@ impl<S: Socket> Hub<S> {
             return;
         }
         self.visitors -= 1;
-        let rest = connection.visit_mut().map(Visit::take_rest).unwrap_or_default();
+        let rest = connection.visit_mut().map(Exchange::take_rest).unwrap_or_default();
         let welcome = self.welcome(key, now);
         let connection = &mut self.connections[key];
         self.figures.browsers += 1;
@@ -128,7 +130,7 @@ impl<S: Socket> Hub<S> {
         lines.clear();
         connection.tell(&welcome.private);
         connection.take_in(&rest, &mut lines, now);
-        connection.put_intake(Intake { parked: Parked::new(&lines), ..Intake::default() }, now);
+        connection.put_intake(Input { parked: Parked::new(&lines), ..Input::default() }, now);
         self.lines = lines;
         self.settle_in(key, welcome.number, now);
         self.begin_vigil(key, now);
@@ -139,7 +141,7 @@ impl<S: Socket> Hub<S> {
         debug!("a visitor came from {}", Peer::of(&stream));
         let (serial, deadline) = (self.issue_serial(), now + REQUEST_TIME);
         let end = self.room.tape().end();
-        self.connections.insert(Connection::visitor(stream, serial, end, Visit::new(deadline)));
+        self.connections.insert(Connection::visitor(stream, serial, end, Exchange::new(deadline)));
         self.visitors += 1;
         self.due.visits.push(deadline, Handle { key, serial });
     }
@@ -152,7 +154,7 @@ impl<S: Socket> Hub<S> {
                 continue;
             }
             let has_untaken = connection.private_bytes() > 0;
-            let is_waiting = connection.input != Input::Drained;
+            let is_waiting = connection.input != ReadState::Drained;
             let Some(visit) = connection.visit_mut() else { continue };
             if visit.deadline() > now {
                 self.due.visits.push(visit.deadline(), handle);

@@ -5,16 +5,18 @@ use std::time::Instant;
 use log::{debug, info};
 
 use super::Hub;
-use super::leaving::Peer;
+use super::closing::Peer;
 use super::refusing::{Passed, Reason};
+use crate::net::stream::Socket;
 use crate::relay::room::{ClientNumber, Welcome};
-use crate::server::config::{Port, Seats};
-use crate::server::connection::{Connection, Socket};
+use crate::server::config::Capacity;
+use crate::server::connection::Connection;
+use crate::server::endpoint::Endpoint;
 
 impl<S: Socket> Hub<S> {
     /// Whether one more connection could be given a seat, or at least an answer.
     pub fn can_admit(&self) -> bool {
-        !self.is_full(Port::Lines) || self.refused.len() < self.seats.refusals_max
+        !self.is_full(Endpoint::Lines) || self.refused.len() < self.seats.refusals_max
     }
 
     /// Takes in the operator's console, one more participant with a seat beside those of the clients: before all others,
@@ -34,10 +36,10 @@ impl<S: Socket> Hub<S> {
 
     /// Takes a new connection in that came to this port, or tells it why it cannot come in. It is not written to yet.
     /// One whom the kernel does not know any more is closed, if the door would ask where it comes from.
-    pub fn admit(&mut self, stream: S, port: Port, now: Instant) {
+    pub fn admit(&mut self, stream: S, port: Endpoint, now: Instant) {
         match self.pass_door(&stream, port) {
             Passed::Gone(error) => debug!("gone before it came in: {error}"),
-            Passed::Refused(refusal) => self.refuse(stream, port, Reason::Door(refusal), now),
+            Passed::Refused(refusal) => self.refuse(stream, port, Reason::Access(refusal), now),
             Passed::In(_) if self.is_full(port) => {
                 self.refuse(stream, port, self.full_house(port), now);
             }
@@ -47,8 +49,8 @@ impl<S: Socket> Hub<S> {
                     door.let_in(key, address, port);
                 }
                 match port {
-                    Port::Lines => self.take_in_client(stream, key, now),
-                    Port::Web => self.take_in_visitor(stream, key, now),
+                    Endpoint::Lines => self.take_in_client(stream, key, now),
+                    Endpoint::Web => self.take_in_visitor(stream, key, now),
                 }
             }
         }
@@ -86,9 +88,9 @@ impl<S: Socket> Hub<S> {
 
     /// Whether there is no place for one more. Visitors of the page do not take the places of clients; nor is the
     /// page's door closed when the room is full, so that it can be told there.
-    pub(super) fn is_full(&self, port: Port) -> bool {
-        let Seats { clients_max, leavers_max, visitors_max, .. } = self.seats;
-        if port == Port::Web {
+    pub(super) fn is_full(&self, port: Endpoint) -> bool {
+        let Capacity { clients_max, leavers_max, visitors_max, .. } = self.seats;
+        if port == Endpoint::Web {
             return self.visitors >= visitors_max;
         }
         let others = self.refused.len() + self.visitors + usize::from(self.console.is_some());
@@ -97,9 +99,9 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Why there is none.
-    pub(super) fn full_house(&self, port: Port) -> Reason {
-        let Seats { clients_max, visitors_max, .. } = self.seats;
-        Reason::FullHouse(port, if port == Port::Web { visitors_max } else { clients_max })
+    pub(super) fn full_house(&self, port: Endpoint) -> Reason {
+        let Capacity { clients_max, visitors_max, .. } = self.seats;
+        Reason::FullHouse(port, if port == Endpoint::Web { visitors_max } else { clients_max })
     }
 
     /// Takes note of how far behind a newcomer is who is to be shown what was said before.

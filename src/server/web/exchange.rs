@@ -3,14 +3,14 @@
 use std::mem;
 use std::time::Instant;
 
-use crate::relay::stranger::Stranger;
+use crate::server::sniff::ForeignProtocol;
 
 /// The longest head of a request, in bytes: its line, its fields, and the empty line.
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// A visitor's request, as far as it came; with what came behind it.
 #[derive(Debug)]
-pub struct Visit {
+pub struct Exchange {
     received: Vec<u8>,
     /// How many bytes of empty lines before it were passed over: of these there may not be any number either.
     empty_bytes: usize,
@@ -35,10 +35,10 @@ pub enum Progress {
     Tls,
 }
 
-impl Visit {
+impl Exchange {
     /// One that begins, and has until `deadline`.
-    pub fn new(deadline: Instant) -> Visit {
-        Visit { received: Vec::new(), empty_bytes: 0, searched: 0, deadline, is_answered: false }
+    pub fn new(deadline: Instant) -> Exchange {
+        Exchange { received: Vec::new(), empty_bytes: 0, searched: 0, deadline, is_answered: false }
     }
 
     /// How many more bytes it takes in.
@@ -61,7 +61,7 @@ impl Visit {
             self.received.drain(..empty);
             self.empty_bytes += empty;
         }
-        if let Some(Stranger::Tls) = Stranger::of_beginning([&[], &self.received]) {
+        if let Some(ForeignProtocol::Tls) = ForeignProtocol::of_beginning([&[], &self.received]) {
             return Progress::Tls;
         }
         while let Some(at) = memchr::memchr(b'\n', &self.received[self.searched..]) {
@@ -128,7 +128,7 @@ mod tests {
     fn heads_are_found_however_the_bytes_come() {
         let bytes = [b"\r\n\r\n", FIRST, b"\r\n", SECOND, b"GET"].concat();
         for size in 1..bytes.len() {
-            let mut visit = Visit::new(Instant::now());
+            let mut visit = Exchange::new(Instant::now());
             let mut heads = Vec::new();
             for piece in bytes.chunks(size) {
                 visit.take_in(piece);
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_head_without_end_is_given_up_at_the_limit() {
-        let mut visit = Visit::new(Instant::now());
+        let mut visit = Exchange::new(Instant::now());
         visit.take_in(b"GET / HTTP/1.1\r\n");
         while visit.room() > 0 {
             assert_eq!(visit.next_head(), Progress::Partial);
@@ -158,7 +158,7 @@ mod tests {
             let mut head = [b"GET / HTTP/1.1\r\nX: ", &vec![b'x'; HEAD_BYTES_MAX + excess][..]].concat();
             head.truncate(HEAD_BYTES_MAX + excess - 4);
             head.extend(b"\r\n\r\n");
-            let (mut visit, mut rest) = (Visit::new(Instant::now()), &head[..]);
+            let (mut visit, mut rest) = (Exchange::new(Instant::now()), &head[..]);
             while visit.room() > 0 && !rest.is_empty() {
                 let (piece, behind) = rest.split_at(visit.room().min(rest.len()).min(size));
                 visit.take_in(piece);
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn tls_is_recognised() {
-        let mut visit = Visit::new(Instant::now());
+        let mut visit = Exchange::new(Instant::now());
         visit.take_in(&[0x16]);
         assert_eq!(visit.next_head(), Progress::Partial);
         visit.take_in(&[0x03, 0x01]);

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::relay::stranger::Stranger;
+use crate::server::sniff::ForeignProtocol;
 
 /// Counts since the start, unless they say otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
+pub struct Stats {
     /// Clients that were taken in.
     pub came: u64,
     /// Of those, browsers.
@@ -72,20 +72,20 @@ pub struct Standing {
     pub slowest_bytes_behind: u64,
 }
 
-impl Figures {
+impl Stats {
     /// Counts one who spoke another protocol.
-    pub fn count_stranger(&mut self, stranger: Stranger) {
+    pub fn count_stranger(&mut self, stranger: ForeignProtocol) {
         match stranger {
-            Stranger::Http => self.refused.http += 1,
-            Stranger::Tls => self.refused.tls += 1,
-            Stranger::Stun => self.refused.stun += 1,
+            ForeignProtocol::Http => self.refused.http += 1,
+            ForeignProtocol::Tls => self.refused.tls += 1,
+            ForeignProtocol::Stun => self.refused.stun += 1,
         }
     }
 
     /// All of it in one line, of which each part is a name and a number.
     pub fn report(&self, standing: &Standing) -> String {
         let Standing { clients, connections, lines, tape_bytes, held_bytes, backlog_bytes, .. } = *standing;
-        let Figures {
+        let Stats {
             came,
             browsers,
             requests,

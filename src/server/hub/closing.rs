@@ -9,11 +9,12 @@ use std::time::Instant;
 use log::{Level, log};
 
 use super::{Hub, known, known_mut};
+use crate::net::stream::Socket;
 use crate::relay::notice;
-use crate::relay::stranger::Stranger;
 use crate::relay::tape::Position;
-use crate::server::connection::{Farewell, Output, Phase, Socket};
-use crate::server::web::socket::{End, code};
+use crate::server::connection::{Farewell, Output, Phase};
+use crate::server::sniff::ForeignProtocol;
+use crate::server::web::websocket::{End, code};
 
 /// Why somebody who was in the room left it.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub(super) enum Why {
     Unwritable,
     TooSlow,
     NeverSaidAnything,
-    Stranger(Stranger),
+    ForeignProtocol(ForeignProtocol),
     /// A browser closed its WebSocket, or broke its rules.
     SocketEnd(End),
     /// The operator wished it.
@@ -41,12 +42,12 @@ impl<S: Socket> Hub<S> {
         self.brake.spend(left.announced);
         let present = self.room.clients();
         let peer = if self.console == Some(key) { Peer::Console } else { Peer::of(connection.stream()) };
-        let level = if let Why::Stranger(_) = why { Level::Debug } else { Level::Info };
+        let level = if let Why::ForeignProtocol(_) = why { Level::Debug } else { Level::Info };
         log!(level, "{} left ({why}; {peer}); {present} present", left.name);
         match why {
             Why::TooSlow => self.figures.refused.slow += 1,
             Why::NeverSaidAnything => self.figures.refused.silent += 1,
-            Why::Stranger(stranger) => self.figures.count_stranger(*stranger),
+            Why::ForeignProtocol(stranger) => self.figures.count_stranger(*stranger),
             Why::Removed => self.figures.refused.removed += 1,
             Why::Farewell | Why::EndOfInput | Why::SocketEnd(_) | Why::Reset(_) | Why::Unwritable => {}
         }
@@ -70,7 +71,7 @@ impl<S: Socket> Hub<S> {
                 connection.tell(&notice::never_said_anything(idle_timeout.as_secs()));
                 self.see_off(key, left.stop, Farewell::Fin(code::POLICY), now);
             }
-            Why::Stranger(stranger) => {
+            Why::ForeignProtocol(stranger) => {
                 let farewell = self.tell_stranger(key, *stranger, left.stop);
                 self.see_off(key, left.stop, farewell, now);
             }
@@ -139,7 +140,7 @@ impl fmt::Display for Why {
             Why::Unwritable => f.write_str("writing to it failed"),
             Why::TooSlow => f.write_str("read too slowly"),
             Why::NeverSaidAnything => f.write_str("never said anything"),
-            Why::Stranger(stranger) => write!(f, "spoke {stranger}"),
+            Why::ForeignProtocol(stranger) => write!(f, "spoke {stranger}"),
             Why::SocketEnd(End::Closed(_)) => f.write_str("closed its page"),
             Why::SocketEnd(End::Broken(code)) => write!(f, "broke the rules of WebSocket: {code}"),
             Why::Removed => f.write_str("removed by the operator"),

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::config::STALL_BYTES;
+use crate::server::limits::STALL_BYTES;
 
 /// What one who is behind has to reach, and until when.
 #[derive(Clone, Copy, Debug)]

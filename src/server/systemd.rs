@@ -1,13 +1,22 @@
-//! Listening sockets that the process was started with: socket activation, as systemd and its like do it.
+//! The service manager: listening sockets that it hands over (socket activation), and what it is told (`sd_notify`).
+//!
+//! Notifications are one datagram each and use no crate: the existing crates block if the manager does not read, and
+//! cannot send to an abstract address.
 
 use std::env;
+use std::ffi::OsStr;
 use std::io;
+use std::net;
 use std::os::fd::AsRawFd;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process;
 
 use listenfd::ListenFd;
+use log::warn;
 
-use super::config::INHERITED_LISTENERS_MAX;
+use super::limits::INHERITED_LISTENERS_MAX;
 use super::listener::Listener;
 
 /// Takes over the listening sockets that the environment announces for this process (`LISTEN_FDS`, `LISTEN_PID`), and
@@ -49,6 +58,36 @@ fn check_announcement() -> io::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Tells that all listeners are bound, and where.
+pub fn notify_ready(addresses: impl Iterator<Item = net::SocketAddr>) {
+    let addresses: Vec<String> = addresses.map(|address| address.to_string()).collect();
+    notify(&format!("READY=1\nSTATUS=listening on {}\n", addresses.join(", ")));
+}
+
+/// Tells that the server is shutting down.
+pub fn notify_stopping() {
+    notify("STOPPING=1\nSTATUS=shutting down\n");
+}
+
+/// Sends `state` where `NOTIFY_SOCKET` says, if it says anything. Never waits; a failure is a warning in the log.
+fn notify(state: &str) {
+    let Some(socket) = env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty()) else { return };
+    if let Err(error) = send(&socket, state.as_bytes()) {
+        warn!("cannot tell the service manager at {}: {error}", socket.display());
+    }
+}
+
+fn send(to: &OsStr, datagram: &[u8]) -> io::Result<()> {
+    let address = match to.as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+        [b'/', ..] => SocketAddr::from_pathname(to)?,
+        _ => return Err(io::Error::new(io::ErrorKind::Unsupported, "neither a path nor an abstract name")),
+    };
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.send_to_addr(datagram, &address).map(|_| ())
 }
 
 fn wrong(text: &str) -> io::Error {

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::rate::Bucket;
 use crate::relay::line::LineDecoder;
+use crate::server::flow::rate::Bucket;
 
 /// What was received and not heard yet.
 #[derive(Debug, Default)]
-pub struct Intake {
+pub struct Input {
     /// The line that has not ended.
     pub decoder: LineDecoder,
     /// What was read when a budget was spent; it comes before what is still to be read.
@@ -20,7 +20,7 @@ pub struct Intake {
     pub bucket: Bucket,
 }
 
-impl Intake {
+impl Input {
     /// When the line that has not ended is taken for one, if silence of this length ends a line and it lasts; `None` if
     /// there is no such line.
     pub fn silent_at(&self, flush_after: Duration) -> Option<Instant> {

@@ -1,6 +1,6 @@
 //! Who may come in: by the address that one comes from, and by how many are in from there. No socket, no clock.
 //!
-//! A door that is open to all is none at all ([`Door::new`]): nobody is asked where they come from, and nothing is kept.
+//! A door that is open to all is none at all ([`AccessControl::new`]): nobody is asked where they come from, and nothing is kept.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,11 +8,12 @@ use std::num::NonZeroU64;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::config::{Port, VISITORS_PER_ADDRESS};
+use super::endpoint::Endpoint;
+use super::limits::VISITORS_PER_ADDRESS;
 
 /// Who may come in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rules {
+pub struct AccessRules {
     /// If there are any, nobody else may come in.
     pub allow: Vec<IpNet>,
     /// Those may not come in, whoever is allowed.
@@ -32,8 +33,8 @@ pub enum Refusal {
 
 /// The rules, and who is in from where; visitors of the page are counted apart from clients.
 #[derive(Debug)]
-pub struct Door {
-    rules: Rules,
+pub struct AccessControl {
+    rules: AccessRules,
     clients: Census,
     visitors: Census,
 }
@@ -56,23 +57,23 @@ struct Census {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Origin(NonZeroU64);
 
-impl Door {
+impl AccessControl {
     /// A door with these rules; `None` if they let everybody in.
-    pub fn new(rules: &Rules) -> Option<Door> {
+    pub fn new(rules: &AccessRules) -> Option<AccessControl> {
         let has_rules = !rules.allow.is_empty() || !rules.deny.is_empty() || rules.per_address_max > 0;
-        let rules = Rules {
+        let rules = AccessRules {
             allow: rules.allow.iter().copied().map(canonical).collect(),
             deny: rules.deny.iter().copied().map(canonical).collect(),
             per_address_max: rules.per_address_max,
         };
-        has_rules.then(|| Door { rules, clients: Census::default(), visitors: Census::default() })
+        has_rules.then(|| AccessControl { rules, clients: Census::default(), visitors: Census::default() })
     }
 
     /// Whether one more may come in from there, to this port. Looks at each prefix once at most.
     ///
     /// # Errors
     /// Why not.
-    pub fn ask(&self, address: IpAddr, port: Port) -> Result<(), Refusal> {
+    pub fn ask(&self, address: IpAddr, port: Endpoint) -> Result<(), Refusal> {
         let address = address.to_canonical();
         let is_in = |prefixes: &[IpNet]| prefixes.iter().any(|prefix| prefix.contains(&address));
         if is_in(&self.rules.deny) || !(self.rules.allow.is_empty() || is_in(&self.rules.allow)) {
@@ -80,19 +81,19 @@ impl Door {
         }
         let clients_max = self.rules.per_address_max;
         let (census, most) = match port {
-            Port::Lines => (&self.clients, clients_max),
-            Port::Web => (&self.visitors, clients_max.max(VISITORS_PER_ADDRESS)),
+            Endpoint::Lines => (&self.clients, clients_max),
+            Endpoint::Web => (&self.visitors, clients_max.max(VISITORS_PER_ADDRESS)),
         };
         let is_limited = clients_max > 0;
         if is_limited && census.count(Origin::of(address)) >= most { Err(Refusal::TooMany(most)) } else { Ok(()) }
     }
 
     /// Learns that the connection with this key has come in from there, to this port.
-    pub fn let_in(&mut self, key: usize, address: IpAddr, port: Port) {
+    pub fn let_in(&mut self, key: usize, address: IpAddr, port: Endpoint) {
         if self.rules.per_address_max > 0 {
             let census = match port {
-                Port::Lines => &mut self.clients,
-                Port::Web => &mut self.visitors,
+                Endpoint::Lines => &mut self.clients,
+                Endpoint::Web => &mut self.visitors,
             };
             census.add(key, Origin::of(address));
         }
@@ -189,9 +190,9 @@ fn canonical(prefix: IpNet) -> IpNet {
 mod tests {
     use super::*;
 
-    fn door(allow: &[&str], deny: &[&str], per_address_max: usize) -> Door {
+    fn door(allow: &[&str], deny: &[&str], per_address_max: usize) -> AccessControl {
         let prefixes = |texts: &[&str]| texts.iter().map(|text| parse_prefix(text).unwrap()).collect();
-        Door::new(&Rules { allow: prefixes(allow), deny: prefixes(deny), per_address_max }).unwrap()
+        AccessControl::new(&AccessRules { allow: prefixes(allow), deny: prefixes(deny), per_address_max }).unwrap()
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -199,20 +200,20 @@ mod tests {
     }
 
     #[track_caller]
-    fn assert_lets_in(door: &Door, addresses: &[&str]) {
-        addresses.iter().for_each(|address| assert_eq!(door.ask(ip(address), Port::Lines), Ok(()), "{address}"));
+    fn assert_lets_in(door: &AccessControl, addresses: &[&str]) {
+        addresses.iter().for_each(|address| assert_eq!(door.ask(ip(address), Endpoint::Lines), Ok(()), "{address}"));
     }
 
     #[track_caller]
-    fn assert_turns_away(door: &Door, addresses: &[&str]) {
-        addresses
-            .iter()
-            .for_each(|address| assert_eq!(door.ask(ip(address), Port::Lines), Err(Refusal::NotAllowed), "{address}"));
+    fn assert_turns_away(door: &AccessControl, addresses: &[&str]) {
+        addresses.iter().for_each(|address| {
+            assert_eq!(door.ask(ip(address), Endpoint::Lines), Err(Refusal::NotAllowed), "{address}")
+        });
     }
 
     #[test]
     fn rules_that_let_everybody_in_are_no_door() {
-        assert!(Door::new(&Rules::default()).is_none());
+        assert!(AccessControl::new(&AccessRules::default()).is_none());
     }
 
     #[test]
@@ -281,19 +282,19 @@ mod tests {
         let mut door = door(&[], &[], 2);
         let (here, there) = (ip("192.0.2.1"), ip("192.0.2.2"));
         for key in [0, 7] {
-            assert_eq!(door.ask(here, Port::Lines), Ok(()));
-            door.let_in(key, here, Port::Lines);
+            assert_eq!(door.ask(here, Endpoint::Lines), Ok(()));
+            door.let_in(key, here, Endpoint::Lines);
         }
-        assert_eq!(door.ask(here, Port::Lines), Err(Refusal::TooMany(2)));
-        assert_eq!(door.ask(there, Port::Lines), Ok(()));
+        assert_eq!(door.ask(here, Endpoint::Lines), Err(Refusal::TooMany(2)));
+        assert_eq!(door.ask(there, Endpoint::Lines), Ok(()));
         // Those were never let in, or are gone already.
         [1, 6, 8, 1_000].into_iter().for_each(|key| door.let_out(key));
-        assert_eq!(door.ask(here, Port::Lines), Err(Refusal::TooMany(2)));
+        assert_eq!(door.ask(here, Endpoint::Lines), Err(Refusal::TooMany(2)));
         door.let_out(7);
         door.let_out(7);
-        assert_eq!(door.ask(here, Port::Lines), Ok(()));
-        door.let_in(7, here, Port::Lines);
-        assert_eq!(door.ask(here, Port::Lines), Err(Refusal::TooMany(2)));
+        assert_eq!(door.ask(here, Endpoint::Lines), Ok(()));
+        door.let_in(7, here, Endpoint::Lines);
+        assert_eq!(door.ask(here, Endpoint::Lines), Err(Refusal::TooMany(2)));
         [0, 7].into_iter().for_each(|key| door.let_out(key));
         assert!(door.clients.counts.is_empty(), "of those who are gone nothing is kept");
     }
@@ -304,31 +305,31 @@ mod tests {
             let mut door = door(&[], &[], clients_max);
             let here = ip("192.0.2.1");
             for key in 0..visitors_max {
-                assert_eq!(door.ask(here, Port::Web), Ok(()));
-                door.let_in(key, here, Port::Web);
+                assert_eq!(door.ask(here, Endpoint::Web), Ok(()));
+                door.let_in(key, here, Endpoint::Web);
             }
-            assert_eq!(door.ask(here, Port::Web), Err(Refusal::TooMany(visitors_max)));
+            assert_eq!(door.ask(here, Endpoint::Web), Err(Refusal::TooMany(visitors_max)));
             (0..clients_max).for_each(|key| assert_eq!(door.move_in(key), Ok(())));
             // Where all have moved in, there is no such visitor.
             let one_more = door.move_in(clients_max);
             assert_eq!(one_more.is_err(), clients_max < visitors_max);
-            assert_eq!(door.ask(here, Port::Lines), Err(Refusal::TooMany(clients_max)));
-            assert_eq!(door.ask(here, Port::Web), Ok(()));
+            assert_eq!(door.ask(here, Endpoint::Lines), Err(Refusal::TooMany(clients_max)));
+            assert_eq!(door.ask(here, Endpoint::Web), Ok(()));
             (0..visitors_max).for_each(|key| door.let_out(key));
             assert!(door.clients.counts.is_empty() && door.visitors.counts.is_empty());
         }
         let unlimited = door(&[], &["192.0.2.2"], 0);
-        assert_eq!(unlimited.ask(ip("192.0.2.1"), Port::Web), Ok(()));
-        assert_eq!(unlimited.ask(ip("192.0.2.2"), Port::Web), Err(Refusal::NotAllowed));
+        assert_eq!(unlimited.ask(ip("192.0.2.1"), Endpoint::Web), Ok(()));
+        assert_eq!(unlimited.ask(ip("192.0.2.2"), Endpoint::Web), Err(Refusal::NotAllowed));
     }
 
     #[test]
     fn an_ipv6_client_counts_by_its_64_and_a_mapped_one_as_ipv4() {
         let mut door = door(&[], &[], 1);
-        door.let_in(0, ip("2001:db8:0:1::1"), Port::Lines);
-        door.let_in(1, ip("::ffff:192.0.2.1"), Port::Lines);
+        door.let_in(0, ip("2001:db8:0:1::1"), Endpoint::Lines);
+        door.let_in(1, ip("::ffff:192.0.2.1"), Endpoint::Lines);
         for address in ["2001:db8:0:1:ffff::2", "192.0.2.1", "::ffff:192.0.2.1"] {
-            assert_eq!(door.ask(ip(address), Port::Lines), Err(Refusal::TooMany(1)), "{address}");
+            assert_eq!(door.ask(ip(address), Endpoint::Lines), Err(Refusal::TooMany(1)), "{address}");
         }
         assert_lets_in(&door, &["2001:db8:0:2::1", "2001:db8:1:1::1", "192.0.2.2", "::1", "::ffff:192.0.2.2"]);
     }
@@ -346,7 +347,7 @@ mod tests {
     #[test]
     fn who_is_not_counted_is_not_kept() {
         let mut door = door(&[], &["192.0.2.1"], 0);
-        door.let_in(1_000, ip("192.0.2.2"), Port::Lines);
+        door.let_in(1_000, ip("192.0.2.2"), Endpoint::Lines);
         assert!(door.clients.counts.is_empty() && door.clients.origins.capacity() == 0);
     }
 }

@@ -1,45 +1,25 @@
 //! One client: its socket, what it has sent of a line, and what it is owed.
 
+pub mod input;
+mod output;
 mod protocol;
-mod writing;
 
-use std::io::{self, Read, Write};
-use std::net::SocketAddr;
+use std::io;
 use std::time::{Duration, Instant};
 
-use super::brake::Served;
-use super::config::GRACE;
-use super::intake::Intake;
-use super::rate::Rate;
-use super::stall::Stall;
-use super::web::visit::Visit;
-use crate::relay::reader::{Pace, Reader};
-use crate::relay::room::Seat;
+use super::flow::brake::RecentTraffic;
+use super::flow::rate::Rate;
+use super::flow::stall::Stall;
+use super::limits::GRACE;
+use super::web::exchange::Exchange;
+use crate::net::stream::Socket;
+use crate::relay::cursor::{Cursor, Pace};
+use crate::relay::room::MemberId;
 use crate::relay::tape::{Position, Span, Tape};
+use input::Input;
 use protocol::Protocol;
 
 pub use protocol::{Farewell, Vigil};
-
-/// A non-blocking stream socket, as far as a connection needs one.
-pub trait Socket: Read + Write {
-    /// Ends writing: the peer reads an end of file after what was written.
-    ///
-    /// # Errors
-    /// When the connection is gone.
-    fn shutdown_write(&self) -> io::Result<()>;
-
-    /// The address of the other side.
-    ///
-    /// # Errors
-    /// When the connection is gone.
-    fn peer_address(&self) -> io::Result<SocketAddr>;
-
-    /// Why the connection is gone, if it is and nobody was told yet: asked of one that is not read and may have nothing to
-    /// be written. `None` if that cannot be known.
-    fn take_error(&self) -> Option<io::Error> {
-        None
-    }
-}
 
 /// Who is meant, though the key of a connection may since have passed to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,7 +43,7 @@ impl Serial {
 
 /// How far the input of a connection is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
+pub enum ReadState {
     /// Until nothing was left. The next edge will tell.
     Drained,
     /// There may be more, and its turn will come: it is on the list.
@@ -99,7 +79,7 @@ pub enum Phase {
     /// At the page's door: not in the room, and owed nothing of what is said there.
     Visiting,
     /// In the room, on this seat.
-    Present(Seat),
+    Present(MemberId),
     /// No longer (or never) in the room, and still owed what was said before.
     Leaving,
     /// It has all that, and is being told `FIN`.
@@ -112,7 +92,7 @@ pub enum Phase {
 
 /// What the output of a settled connection needs from the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
+pub enum NextStep {
     /// Nothing before the next event.
     Nothing,
     /// To be settled again: it could take more.
@@ -126,18 +106,18 @@ pub enum Need {
 pub struct Connection<S> {
     stream: S,
     /// What it last put on the tape, and when.
-    pub served: Served,
+    pub served: RecentTraffic,
     /// Where it is in its life.
     pub phase: Phase,
     /// How far it is read.
-    pub input: Input,
+    pub input: ReadState,
     /// Whether it takes output.
     pub output: Output,
     /// Whether it is on the list of those to be settled in any case.
     pub is_touched: bool,
     serial: Serial,
     /// Its place on the tape.
-    pub reader: Reader,
+    pub reader: Cursor,
     busy: Option<Box<Busy>>,
 }
 
@@ -146,7 +126,7 @@ pub struct Connection<S> {
 #[derive(Debug, Default)]
 struct Busy {
     protocol: Protocol,
-    intake: Option<Box<Intake>>,
+    intake: Option<Box<Input>>,
     /// What it alone is told, in whole lines or frames (but for the first, of which a part may have been written).
     private: Vec<u8>,
     /// How much of `private` is written.
@@ -167,7 +147,7 @@ pub struct Overtaken {
 
 /// What makes a connection wait to be read.
 #[derive(Clone, Copy, Debug)]
-pub struct Holds {
+pub struct ReadLimits {
     /// So many private bytes that it has not taken.
     pub private_bytes_max: usize,
     /// So many own stretches ahead of it on the tape.
@@ -187,28 +167,28 @@ struct Leaving {
 
 impl<S: Socket> Connection<S> {
     /// One who has come in.
-    pub fn present(stream: S, serial: Serial, seat: Seat, reader: Reader) -> Connection<S> {
+    pub fn present(stream: S, serial: Serial, seat: MemberId, reader: Cursor) -> Connection<S> {
         Connection::new(stream, serial, Phase::Present(seat), reader)
     }
 
     /// One who is refused at `end`, and owed nothing of what is said.
     pub fn refused(stream: S, serial: Serial, end: Position) -> Connection<S> {
-        Connection::new(stream, serial, Phase::Leaving, Reader::at(end))
+        Connection::new(stream, serial, Phase::Leaving, Cursor::at(end))
     }
 
     /// One who has come to the page's door at `end`, until when it has to ask for something.
-    pub fn visitor(stream: S, serial: Serial, end: Position, visit: Visit) -> Connection<S> {
-        let mut connection = Connection::new(stream, serial, Phase::Visiting, Reader::at(end));
+    pub fn visitor(stream: S, serial: Serial, end: Position, visit: Exchange) -> Connection<S> {
+        let mut connection = Connection::new(stream, serial, Phase::Visiting, Cursor::at(end));
         connection.busy = Some(Box::new(Busy { protocol: Protocol::Http(Box::new(visit)), ..Busy::default() }));
         connection
     }
 
-    fn new(stream: S, serial: Serial, phase: Phase, reader: Reader) -> Connection<S> {
+    fn new(stream: S, serial: Serial, phase: Phase, reader: Cursor) -> Connection<S> {
         Connection {
             stream,
-            served: Served::default(),
+            served: RecentTraffic::default(),
             phase,
-            input: Input::Drained,
+            input: ReadState::Drained,
             output: Output::Writable,
             is_touched: false,
             serial,
@@ -236,12 +216,12 @@ impl<S: Socket> Connection<S> {
     }
 
     /// What was received and not heard yet, to be put back with [`put_intake`](Connection::put_intake).
-    pub fn take_intake(&mut self) -> Intake {
+    pub fn take_intake(&mut self) -> Input {
         self.intake_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Keeps what was received and not heard yet.
-    pub fn put_intake(&mut self, mut intake: Intake, now: Instant) {
+    pub fn put_intake(&mut self, mut intake: Input, now: Instant) {
         if intake.tidy(now) {
             self.tidy(now);
         } else {
@@ -250,7 +230,7 @@ impl<S: Socket> Connection<S> {
     }
 
     /// What was received and not heard yet, if anything was.
-    pub fn intake_mut(&mut self) -> Option<&mut Intake> {
+    pub fn intake_mut(&mut self) -> Option<&mut Input> {
         self.busy.as_mut()?.intake.as_deref_mut()
     }
 
@@ -315,7 +295,7 @@ impl<S: Socket> Connection<S> {
         self.overtaken_by(|reader| reader.skip_own(span))
     }
 
-    fn overtaken_by(&mut self, step: impl FnOnce(&mut Reader) -> Pace) -> Option<Overtaken> {
+    fn overtaken_by(&mut self, step: impl FnOnce(&mut Cursor) -> Pace) -> Option<Overtaken> {
         let (is_new, missed_before) = (!self.reader.is_lagging(), self.reader.missed());
         let is_overtaken = step(&mut self.reader) == Pace::Overtaken;
         is_overtaken.then(|| Overtaken { is_new, missed_lines: self.reader.missed() - missed_before })
@@ -372,20 +352,20 @@ impl<S: Socket> Connection<S> {
     }
 
     /// Whether it has to take something before more of it is heard: a visitor, all that it was answered.
-    pub fn is_held(&self, holds: Holds) -> bool {
+    pub fn is_held(&self, holds: ReadLimits) -> bool {
         let private_bytes_max = if self.phase == Phase::Visiting { 1 } else { holds.private_bytes_max };
         self.private_bytes() >= private_bytes_max || self.reader.holes_ahead() >= holds.holes_max
     }
 
     /// Whether it is to be read though no event says so: it was held and may go on (or has left, and is only drained),
     /// or a write failed and what is left to read ends it.
-    pub fn wants_reading(&self, holds: Holds) -> bool {
+    pub fn wants_reading(&self, holds: ReadLimits) -> bool {
         let is_heard = matches!(self.phase, Phase::Present(_) | Phase::Visiting);
         match self.input {
-            Input::Held => !is_heard || !self.is_held(holds),
-            Input::Throttled => !is_heard,
-            Input::Drained => is_heard && self.output == Output::Broken,
-            Input::Queued | Input::Asking | Input::Ended => false,
+            ReadState::Held => !is_heard || !self.is_held(holds),
+            ReadState::Throttled => !is_heard,
+            ReadState::Drained => is_heard && self.output == Output::Broken,
+            ReadState::Queued | ReadState::Asking | ReadState::Ended => false,
         }
     }
 
@@ -398,7 +378,7 @@ impl<S: Socket> Connection<S> {
         is_withheld
     }
 
-    fn intake(&self) -> Option<&Intake> {
+    fn intake(&self) -> Option<&Input> {
         self.busy.as_ref()?.intake.as_deref()
     }
 
@@ -435,6 +415,9 @@ impl Busy {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::SocketAddr;
+
     use super::*;
 
     /// A socket that takes a KiB, and then blocks.
@@ -471,7 +454,7 @@ mod tests {
 
     #[test]
     fn an_idle_connection_is_small() {
-        assert_eq!(size_of::<Reader>(), 24);
+        assert_eq!(size_of::<Cursor>(), 24);
         // As in a release build: mio's socket is no larger than this one, but for a check in debug builds.
         assert_eq!(size_of::<Connection<std::net::TcpStream>>(), 56);
         // What a browser has besides, beside its WebSocket.

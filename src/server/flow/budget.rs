@@ -1,7 +1,7 @@
 //! What one turn may take in and answer, beside what it puts on the tape: work that costs time and leaves no trace there,
 //! such as empty lines or `/who`, must not make others wait either.
 
-use super::config::SCRATCH_BYTES;
+use crate::server::limits::SCRATCH_BYTES;
 
 /// Bytes read in one turn at most, of all clients together. Empty lines are the most work a byte can be; in this many of
 /// them nobody waits long.
@@ -20,20 +20,20 @@ pub const SHARE_BYTES_MIN: usize = 512;
 
 /// The budgets of one turn.
 #[derive(Debug)]
-pub struct Turn {
+pub struct TurnBudget {
     read_left: usize,
     reply_left: usize,
     share: usize,
     reply_share: usize,
 }
 
-impl Turn {
+impl TurnBudget {
     /// A turn in which `talkers` of all `clients` may have something to say.
-    pub fn new(talkers: usize, clients: usize) -> Turn {
+    pub fn new(talkers: usize, clients: usize) -> TurnBudget {
         let share = (READ_BYTES / (talkers + 1)).clamp(SHARE_BYTES_MIN, SCRATCH_BYTES);
         let reply_left = REPLY_BYTES.max(clients.saturating_mul(REPLY_BYTES_PER_CLIENT));
         let reply_share = (reply_left / (talkers + 1)).max(1);
-        Turn { read_left: READ_BYTES, reply_left, share, reply_share }
+        TurnBudget { read_left: READ_BYTES, reply_left, share, reply_share }
     }
 
     /// Bytes that may be read of one talker now.

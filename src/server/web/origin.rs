@@ -11,14 +11,14 @@ use std::str::FromStr;
 
 /// Who belongs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Gate {
+pub struct OriginPolicy {
     /// Names that the server is known by, beside its addresses and `localhost`.
     pub hosts: Vec<HostName>,
     /// Pages from elsewhere that may open the conversation.
     pub origins: Vec<Origin>,
 }
 
-impl Gate {
+impl OriginPolicy {
     /// Whether a request may be sent to us under this name.
     pub fn knows(&self, authority: &Authority) -> bool {
         let host = authority.host.as_str();
@@ -188,8 +188,8 @@ mod tests {
         Authority::parse(text).unwrap_or_else(|| panic!("{text}"))
     }
 
-    fn gate() -> Gate {
-        Gate {
+    fn gate() -> OriginPolicy {
+        OriginPolicy {
             hosts: vec!["Chat.Example.org".parse().unwrap()],
             origins: vec!["https://pages.example.org".parse().unwrap(), "http://a.example:8080".parse().unwrap()],
         }

@@ -9,8 +9,28 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use rustix::stdio::{stdin, stdout};
 
-use super::connection::Socket;
-use crate::inherited::{self, stdin::read_now, stdout::write_now};
+use super::stdio::{self, stdin::read_now, stdout::write_now};
+
+/// A non-blocking stream socket, as far as a connection needs one.
+pub trait Socket: Read + Write {
+    /// Ends writing: the peer reads an end of file after what was written.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    fn shutdown_write(&self) -> io::Result<()>;
+
+    /// The address of the other side.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    fn peer_address(&self) -> io::Result<SocketAddr>;
+
+    /// Why the connection is gone, if it is and nobody was told yet: asked of one that is not read and may have nothing to
+    /// be written. `None` if that cannot be known.
+    fn take_error(&self) -> Option<io::Error> {
+        None
+    }
+}
 
 /// One stream of bytes in each direction. As large as a socket alone: a console is no bytes at all.
 #[derive(Debug)]
@@ -33,9 +53,9 @@ impl Console {
     /// # Errors
     /// When the poller cannot take one of them.
     pub fn open(registry: &Registry, token: Token) -> io::Result<Console> {
-        inherited::unblock_stdout_terminal();
-        inherited::watch(registry, stdin(), token, Interest::READABLE)?;
-        inherited::watch(registry, stdout(), token, Interest::WRITABLE)?;
+        stdio::unblock_stdout_terminal();
+        stdio::watch(registry, stdin(), token, Interest::READABLE)?;
+        stdio::watch(registry, stdout(), token, Interest::WRITABLE)?;
         Ok(Console(()))
     }
 }
@@ -44,7 +64,7 @@ impl Read for Console {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         // Whoever reads a terminal from the background is stopped, and the relay with it. What is typed there now is
         // meant for the shell; and what is typed in the foreground later is announced by events of its own.
-        if inherited::is_in_background(stdin()) {
+        if stdio::is_in_background(stdin()) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         read_now(buffer)

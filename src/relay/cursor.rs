@@ -11,10 +11,10 @@ pub const HOLES_MAX: usize = 1_024;
 
 /// A place on the tape.
 ///
-/// Between two calls to [`advance`](Reader::advance) and [`land`](Reader::land) the cursor stands between two lines,
+/// Between two calls to [`advance`](Cursor::advance) and [`land`](Cursor::land) the cursor stands between two lines,
 /// and never at the start of a hole. A reader that is not behind costs 24 bytes.
 #[derive(Debug)]
-pub struct Reader {
+pub struct Cursor {
     cursor: Position,
     trail: Option<Box<Trail>>,
 }
@@ -40,10 +40,10 @@ pub enum Pace {
     Overtaken,
 }
 
-impl Reader {
+impl Cursor {
     /// A reader at `place`.
-    pub fn at(place: Position) -> Reader {
-        Reader { cursor: place, trail: None }
+    pub fn at(place: Position) -> Cursor {
+        Cursor { cursor: place, trail: None }
     }
 
     /// Where it stands.
@@ -154,7 +154,7 @@ impl Reader {
     }
 
     /// Moves the cursor past `bytes` that were written, and past the holes among and after them. It may then stand in
-    /// the middle of a line, until it has [landed](Reader::land).
+    /// the middle of a line, until it has [landed](Cursor::land).
     pub fn advance(&mut self, mut bytes: u64) {
         while let Some(hole) = self.trail.as_mut().and_then(|trail| trail.holes.front()) {
             let gap = hole.start.offset - self.cursor.offset;

@@ -5,16 +5,17 @@
 //! which everyone is given what they are owed, and only then the departed are removed: no event of the same batch can
 //! reach a newcomer who was given their key.
 
-mod admitting;
+mod admission;
+mod closing;
 mod demands;
-mod hearing;
-mod leaving;
+mod http;
+mod input;
+mod output;
 mod refusing;
-mod settling;
 mod silence;
 mod stalls;
+mod timers;
 mod vigil;
-mod visiting;
 mod withholding;
 
 use std::collections::{TryReserveError, VecDeque};
@@ -23,20 +24,22 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use super::brake::{Brake, Served};
-use super::config::{Config, Lag, SCRATCH_BYTES, Seats};
-use super::connection::{Connection, Farewell, Handle, Holds, Input, Output, Phase, Serial, Socket};
-use super::deadlines::Timetable;
-use super::door::Door;
-use super::figures::{Figures, Standing};
-use super::rate::Rate;
-use super::turn::Turn;
+use super::access::AccessControl;
+use super::config::{Capacity, Config, Lag};
+use super::connection::{Connection, Farewell, Handle, Output, Phase, ReadLimits, ReadState, Serial};
+use super::flow::brake::{Brake, RecentTraffic};
+use super::flow::budget::TurnBudget;
+use super::flow::rate::Rate;
+use super::limits::SCRATCH_BYTES;
+use super::stats::{Standing, Stats};
 use super::web::site::Site;
-use super::web::socket::code;
+use super::web::websocket::code;
+use crate::net::stream::Socket;
+use crate::relay::cursor::HOLES_MAX;
 use crate::relay::line::Framing;
-use crate::relay::reader::HOLES_MAX;
 use crate::relay::room::{Audience, Room};
 use crate::relay::tape::Position;
+use timers::Timetable;
 
 /// What `poll` found out about one socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,15 +68,15 @@ pub struct Hub<S> {
     connections: Slab<Connection<S>>,
     lists: Lists,
     brake: Brake,
-    turn: Turn,
+    turn: TurnBudget,
     framing: Framing,
     limits: Limits,
-    figures: Figures,
-    seats: Seats,
+    figures: Stats,
+    seats: Capacity,
     /// The serial number of the next connection.
     next_serial: Serial,
     /// Who may come in, unless everybody may.
-    door: Option<Door>,
+    door: Option<AccessControl>,
     /// What visitors are answered, if there is a page.
     site: Option<Site>,
     /// The key of the operator's console, while there is one.
@@ -127,7 +130,7 @@ struct Limits {
     /// How long one who is waited for may take for what it must take; `None` where nobody is.
     stall_timeout: Option<Duration>,
     /// What makes a connection wait to be read.
-    holds: Holds,
+    holds: ReadLimits,
     /// How much each client may say.
     rate: Option<Rate>,
     /// How long one may be here without ever saying anything.
@@ -143,7 +146,7 @@ impl<S: Socket> Hub<S> {
     ///
     /// # Errors
     /// When there is no memory for the tape.
-    pub fn new(config: &Config, seats: Seats, now: Instant) -> Result<Hub<S>, TryReserveError> {
+    pub fn new(config: &Config, seats: Capacity, now: Instant) -> Result<Hub<S>, TryReserveError> {
         let brake = Brake::new(config.backlog_bytes, config.longest_line_bytes(), now);
         Ok(Hub {
             room: Room::new(config.room_options())?,
@@ -153,13 +156,13 @@ impl<S: Socket> Hub<S> {
                 Lag::Skip | Lag::Disconnect => brake,
                 Lag::Wait => brake.with_wall(config.backlog_bytes, config.longest_line_bytes()),
             },
-            turn: Turn::new(0, 0),
+            turn: TurnBudget::new(0, 0),
             framing: config.framing(),
             limits: Limits::of(config),
-            figures: Figures::default(),
+            figures: Stats::default(),
             seats,
             next_serial: Serial::default(),
-            door: Door::new(&config.door),
+            door: AccessControl::new(&config.door),
             site: None,
             console: None,
             is_stop_wanted: false,
@@ -203,7 +206,7 @@ impl<S: Socket> Hub<S> {
     /// Learns what `poll` said about the connection with this key.
     pub fn on_ready(&mut self, key: usize, readiness: Readiness) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        if readiness.readable && connection.input == Input::Drained {
+        if readiness.readable && connection.input == ReadState::Drained {
             self.lists.queue(key, connection);
         }
         if readiness.writable && connection.output == Output::Blocked {
@@ -218,7 +221,7 @@ impl<S: Socket> Hub<S> {
         self.hear_silent(now);
         self.hear_throttled(now);
         self.keep_vigils(now);
-        self.turn = Turn::new(self.lists.readable.len() + self.lists.asking.len(), self.connections.len());
+        self.turn = TurnBudget::new(self.lists.readable.len() + self.lists.asking.len(), self.connections.len());
         self.hear_all(now);
         // Not earlier: in a turn that comes late, it may already be known what one speaks.
         self.end_withholding(now);
@@ -281,7 +284,7 @@ impl<S: Socket> Hub<S> {
                 _ => self.brake.may_talk_next_turn(connection.served),
             })
         };
-        (is_at_wall || self.brake.may_talk_next_turn(Served::default())) && self.lists.input().any(may_talk)
+        (is_at_wall || self.brake.may_talk_next_turn(RecentTraffic::default())) && self.lists.input().any(may_talk)
     }
 
     /// The serial number of one more connection.
@@ -313,7 +316,7 @@ impl Limits {
             lag: config.lag,
             backlog_bytes: config.backlog_bytes,
             stall_timeout: waits.then_some(config.stall_timeout),
-            holds: Holds {
+            holds: ReadLimits {
                 private_bytes_max: config.private_bytes_max(),
                 // One more would cost it lines, which is right for who talks without reading, but not where nobody is to
                 // lose any.
@@ -329,7 +332,7 @@ impl Limits {
 
 impl Lists {
     fn queue<S: Socket>(&mut self, key: usize, connection: &mut Connection<S>) {
-        connection.input = Input::Queued;
+        connection.input = ReadState::Queued;
         self.readable.push_back(connection.handle(key));
     }
 

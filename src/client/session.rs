@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 use mio::net::TcpStream;
 
-use super::config::{GRACE, READ_BYTES};
+use super::config::GRACE;
+use super::config::READ_BYTES;
 use super::connect::Connected;
+use super::decoder::{Heard, Peer, Said, Transcript};
 use super::outbox::{Outbox, Typed};
-use super::transcript::{Heard, Peer, Said, Transcript};
 
 /// One connection to a server, each of its two halves with an end of its own.
 #[derive(Debug)]

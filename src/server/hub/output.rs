@@ -4,20 +4,21 @@
 use std::mem;
 use std::time::Instant;
 
-use super::leaving::Why;
+use super::closing::Why;
 use super::{Hub, Limits, Lists};
+use crate::net::stream::Socket;
 use crate::relay::tape::Tape;
-use crate::server::brake::bytes_for_each;
 use crate::server::config::Lag;
-use crate::server::connection::{Connection, Need, Overtaken, Socket};
-use crate::server::deadlines::Deadlines;
-use crate::server::figures::Figures;
+use crate::server::connection::{Connection, NextStep, Overtaken};
+use crate::server::flow::brake::bytes_for_each;
+use crate::server::hub::timers::Deadlines;
+use crate::server::stats::Stats;
 
 /// What settling a connection needs to know, and what it counts.
 struct Settling<'a> {
     tape: &'a Tape,
     limits: &'a Limits,
-    figures: &'a mut Figures,
+    figures: &'a mut Stats,
     stalls: &'a mut Deadlines,
     /// How many bytes each is given before others have theirs.
     share: usize,
@@ -88,9 +89,9 @@ impl Lists {
             self.note_lag(key, lag, limits.lag, settling.figures);
         }
         match connection.settle(tape, share, now, &mut settling.figures.sent_bytes) {
-            Need::Nothing => {}
-            Need::Flush => self.touch(key, connection),
-            Need::Removal => self.remove(key, connection),
+            NextStep::Nothing => {}
+            NextStep::Flush => self.touch(key, connection),
+            NextStep::Removal => self.remove(key, connection),
         }
         if connection.wants_reading(limits.holds) {
             self.queue(key, connection);
@@ -103,7 +104,7 @@ impl Lists {
     }
 
     /// Takes note of one that was overtaken: it is counted, and let go where that is the policy.
-    pub(super) fn note_lag(&mut self, key: usize, lag: Overtaken, policy: Lag, figures: &mut Figures) {
+    pub(super) fn note_lag(&mut self, key: usize, lag: Overtaken, policy: Lag, figures: &mut Stats) {
         figures.lags += u64::from(lag.is_new);
         figures.missed_lines += lag.missed_lines;
         if policy == Lag::Disconnect {

@@ -7,22 +7,23 @@ use std::time::Instant;
 
 use log::debug;
 
-use super::leaving::Why;
+use super::closing::Why;
 use super::{Hub, known};
+use crate::net::stream::Socket;
 use crate::relay::command::COMMAND_BYTE;
 use crate::relay::line::{Line, LineDecoder, clean};
-use crate::relay::room::{Outcome, Seat};
-use crate::relay::stranger::Stranger;
+use crate::relay::room::{MemberId, Outcome};
 use crate::relay::tape::Span;
-use crate::server::connection::{Handle, Input, Output, Phase, Socket};
-use crate::server::intake::{Intake, Parked};
-use crate::server::rate::{Bucket, Rate};
-use crate::server::turn::SHARE_BYTES_MIN;
+use crate::server::connection::input::{Input, Parked};
+use crate::server::connection::{Handle, Output, Phase, ReadState};
+use crate::server::flow::budget::SHARE_BYTES_MIN;
+use crate::server::flow::rate::{Bucket, Rate};
+use crate::server::sniff::ForeignProtocol;
 
 /// Who is being heard, and how much more of it in this turn.
 pub(super) struct Talker {
     pub(super) key: usize,
-    pub(super) seat: Seat,
+    pub(super) seat: MemberId,
     /// Bytes that it may still put on the tape; it is let finish the line in which it goes over.
     tape_bytes_left: u64,
     /// Bytes that may still be read of it.
@@ -57,14 +58,14 @@ impl<S: Socket> Hub<S> {
     fn hear_readable(&mut self, now: Instant) {
         let readable = mem::take(&mut self.lists.readable);
         // Who was held, or not reached, comes before those who had their turn.
-        let mut unheard = self.hear_list(readable, Input::Queued, now);
+        let mut unheard = self.hear_list(readable, ReadState::Queued, now);
         unheard.append(&mut self.lists.readable);
         self.lists.readable = unheard;
     }
 
     fn hear_asking(&mut self, now: Instant) {
         let asking = mem::take(&mut self.lists.asking);
-        let mut unheard = self.hear_list(asking, Input::Asking, now);
+        let mut unheard = self.hear_list(asking, ReadState::Asking, now);
         unheard.append(&mut self.lists.asking);
         self.lists.asking = unheard;
     }
@@ -77,10 +78,10 @@ impl<S: Socket> Hub<S> {
 
     /// Hears those of a list, whose input is in this state, and puts each on the list of what becomes of it. Returns those
     /// who were not heard, in the order in which they came.
-    fn hear_list(&mut self, mut list: VecDeque<Handle>, state: Input, now: Instant) -> VecDeque<Handle> {
+    fn hear_list(&mut self, mut list: VecDeque<Handle>, state: ReadState, now: Instant) -> VecDeque<Handle> {
         let mut held = VecDeque::new();
         while !list.is_empty() {
-            if self.is_turn_over() || (state == Input::Asking && self.turn.is_reply_spent()) {
+            if self.is_turn_over() || (state == ReadState::Asking && self.turn.is_reply_spent()) {
                 break;
             }
             let Some(handle) = list.pop_front() else { break };
@@ -88,7 +89,7 @@ impl<S: Socket> Hub<S> {
             if connection.input != state {
                 continue;
             }
-            let may_ask = state == Input::Asking || self.lists.asking.is_empty();
+            let may_ask = state == ReadState::Asking || self.lists.asking.is_empty();
             let input = match connection.phase {
                 Phase::Present(_) if self.brake.allowance(connection.served) == 0 => {
                     held.push_back(handle);
@@ -102,12 +103,12 @@ impl<S: Socket> Hub<S> {
             let connection = &mut self.connections[handle.key];
             connection.input = input;
             match input {
-                Input::Queued => self.lists.readable.push_back(handle),
-                Input::Asking => self.lists.asking.push_back(handle),
+                ReadState::Queued => self.lists.readable.push_back(handle),
+                ReadState::Asking => self.lists.asking.push_back(handle),
                 // Its removal may have waited for this alone.
-                Input::Ended => self.lists.touch(handle.key, connection),
-                Input::Throttled => self.list_throttled(handle, now),
-                Input::Drained | Input::Held => {}
+                ReadState::Ended => self.lists.touch(handle.key, connection),
+                ReadState::Throttled => self.list_throttled(handle, now),
+                ReadState::Drained | ReadState::Held => {}
             }
         }
         if held.is_empty() {
@@ -118,7 +119,7 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Hears one client: what was parked first, then what there is to read.
-    fn hear(&mut self, key: usize, seat: Seat, may_ask: bool, now: Instant) -> Input {
+    fn hear(&mut self, key: usize, seat: MemberId, may_ask: bool, now: Instant) -> ReadState {
         let rate = self.rate_of(key);
         let connection = &mut self.connections[key];
         let allowance = self.brake.allowance(connection.served);
@@ -143,7 +144,7 @@ impl<S: Socket> Hub<S> {
             }
         };
         let connection = &mut self.connections[key];
-        if input == Input::Queued {
+        if input == ReadState::Queued {
             let bytes = (allowance as u64).saturating_sub(talker.tape_bytes_left);
             connection.served = self.brake.see_more(connection.served, bytes);
         }
@@ -153,7 +154,7 @@ impl<S: Socket> Hub<S> {
         input
     }
 
-    fn hear_parked(&mut self, talker: &mut Talker, intake: &mut Intake, now: Instant) -> Option<Input> {
+    fn hear_parked(&mut self, talker: &mut Talker, intake: &mut Input, now: Instant) -> Option<ReadState> {
         let mut rest = intake.parked.left();
         let parked = rest.len();
         let stopped = self.hear_share(talker, &mut intake.decoder, &mut intake.bucket, &mut rest, now);
@@ -163,12 +164,12 @@ impl<S: Socket> Hub<S> {
         stopped
     }
 
-    fn hear_socket(&mut self, talker: &mut Talker, intake: &mut Intake, scratch: &mut [u8], now: Instant) -> Input {
+    fn hear_socket(&mut self, talker: &mut Talker, intake: &mut Input, scratch: &mut [u8], now: Instant) -> ReadState {
         while talker.read_bytes_left > 0 {
             let connection = &mut self.connections[talker.key];
             if let Some(end) = connection.socket_end() {
                 self.depart(talker.key, &Why::SocketEnd(end), now);
-                return Input::Queued;
+                return ReadState::Queued;
             }
             match connection.read(&mut scratch[..talker.read_bytes_left]) {
                 Ok(0) => return self.hear_end(talker, intake, now),
@@ -185,23 +186,23 @@ impl<S: Socket> Hub<S> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if connection.output == Output::Broken {
                         self.depart(talker.key, &Why::Unwritable, now);
-                        return Input::Ended;
+                        return ReadState::Ended;
                     }
                     self.hear_silence(talker, intake, now);
-                    return Input::Drained;
+                    return ReadState::Drained;
                 }
                 Err(error) => {
                     self.depart(talker.key, &Why::Reset(error), now);
-                    return Input::Ended;
+                    return ReadState::Ended;
                 }
             }
         }
-        Input::Queued
+        ReadState::Queued
     }
 
     /// Hears what was just read until all is heard (`None`), or until it is enough for this turn; then the rest is
     /// parked.
-    fn hear_bytes(&mut self, talker: &mut Talker, intake: &mut Intake, bytes: &[u8], now: Instant) -> Option<Input> {
+    fn hear_bytes(&mut self, talker: &mut Talker, intake: &mut Input, bytes: &[u8], now: Instant) -> Option<ReadState> {
         let mut lines = mem::take(&mut self.lines);
         let mut rest = bytes;
         if talker.is_browser {
@@ -230,12 +231,12 @@ impl<S: Socket> Hub<S> {
         bucket: &mut Bucket,
         input: &mut &[u8],
         now: Instant,
-    ) -> Option<Input> {
+    ) -> Option<ReadState> {
         let share = if talker.is_browser { self.turn.share().min(input.len()) } else { input.len() };
         let (mut first, rest) = input.split_at(share);
         let stopped = self.hear_lines(talker, decoder, bucket, &mut first, now);
         *input = &input[share - first.len()..];
-        stopped.or_else(|| (!rest.is_empty()).then_some(Input::Queued))
+        stopped.or_else(|| (!rest.is_empty()).then_some(ReadState::Queued))
     }
 
     /// Hears the lines of `input` until all are heard (`None`), or until it is enough for this turn.
@@ -246,25 +247,25 @@ impl<S: Socket> Hub<S> {
         bucket: &mut Bucket,
         input: &mut &[u8],
         now: Instant,
-    ) -> Option<Input> {
+    ) -> Option<ReadState> {
         loop {
             let connection = &self.connections[talker.key];
             // What follows a farewell is read and dropped.
             let is_over = !matches!(connection.phase, Phase::Present(_)) || self.is_stop_wanted;
             if is_over || talker.tape_bytes_left == 0 {
-                return Some(Input::Queued);
+                return Some(ReadState::Queued);
             }
             if self.must_wait_for_answer(talker, decoder, input) {
-                return Some(Input::Asking);
+                return Some(ReadState::Asking);
             }
             if connection.is_held(self.limits.holds) {
-                return Some(Input::Held);
+                return Some(ReadState::Held);
             }
             if talker.rate.is_some_and(|rate| bucket.next_at(rate, now).is_some()) {
-                return Some(Input::Throttled);
+                return Some(ReadState::Throttled);
             }
             if self.may_be_stranger(talker)
-                && let Some(stranger) = Stranger::of_beginning([decoder.fragment(), input])
+                && let Some(stranger) = ForeignProtocol::of_beginning([decoder.fragment(), input])
             {
                 self.turn_away(talker.key, talker.seat, stranger, now);
                 continue;
@@ -285,21 +286,21 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Hears the end of somebody's input: the last line if it was an orderly end, and a farewell.
-    fn hear_end(&mut self, talker: &mut Talker, intake: &mut Intake, now: Instant) -> Input {
+    fn hear_end(&mut self, talker: &mut Talker, intake: &mut Input, now: Instant) -> ReadState {
         if self.connections[talker.key].output == Output::Broken {
             // After a failed write the kernel reports a reset as an end.
             self.depart(talker.key, &Why::Reset(io::ErrorKind::ConnectionReset.into()), now);
-            return Input::Ended;
+            return ReadState::Ended;
         }
         if self.is_cut_request(talker, intake) {
-            self.turn_away(talker.key, talker.seat, Stranger::Http, now);
-            return Input::Ended;
+            self.turn_away(talker.key, talker.seat, ForeignProtocol::Http, now);
+            return ReadState::Ended;
         }
         if let Some(line) = intake.decoder.finish(self.framing) {
             self.hear_line(talker, &line, now);
         }
         self.depart(talker.key, &Why::EndOfInput, now);
-        Input::Ended
+        ReadState::Ended
     }
 
     /// Hears one line: what it says or asks for is done, unless it shows that its sender speaks another protocol.
@@ -307,8 +308,8 @@ impl<S: Socket> Hub<S> {
         let seconds = self.seconds(now);
         let stranger = match line {
             _ if !self.may_be_stranger(talker) => None,
-            Line::Text(raw) | Line::More(raw) => Stranger::of_line(raw),
-            Line::TooLong(beginning) => Stranger::of_long_line(beginning),
+            Line::Text(raw) | Line::More(raw) => ForeignProtocol::of_line(raw),
+            Line::TooLong(beginning) => ForeignProtocol::of_long_line(beginning),
         };
         if let Some(stranger) = stranger {
             self.turn_away(talker.key, talker.seat, stranger, now);
@@ -361,8 +362,8 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Whether what there is of a line that will have no end is the beginning of a request, and the first that one says.
-    pub(super) fn is_cut_request(&self, talker: &Talker, intake: &Intake) -> bool {
-        self.may_be_stranger(talker) && Stranger::of_cut_line(intake.decoder.fragment()).is_some()
+    pub(super) fn is_cut_request(&self, talker: &Talker, intake: &Input) -> bool {
+        self.may_be_stranger(talker) && ForeignProtocol::of_cut_line(intake.decoder.fragment()).is_some()
     }
 
     /// Takes what was put on the tape off the budgets.
@@ -395,25 +396,25 @@ impl<S: Socket> Hub<S> {
 
     /// Reads and drops what somebody sends who has left: unread input would turn the close into a reset, which destroys
     /// what the kernel still has to deliver.
-    fn discard(&mut self, key: usize) -> Input {
+    fn discard(&mut self, key: usize) -> ReadState {
         let mut left = self.turn.share();
         let connection = &mut self.connections[key];
         while left > 0 {
             match connection.read(&mut self.scratch[..left]) {
-                Ok(0) => return Input::Ended,
+                Ok(0) => return ReadState::Ended,
                 Ok(bytes) => {
                     left -= bytes;
                     self.figures.received_bytes += bytes as u64;
                     self.turn.spend_read(bytes);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Input::Drained,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return ReadState::Drained,
                 Err(_) => {
                     self.lists.remove(key, connection);
-                    return Input::Ended;
+                    return ReadState::Ended;
                 }
             }
         }
-        Input::Queued
+        ReadState::Queued
     }
 }

@@ -3,14 +3,15 @@
 //! The figures are of memory that is touched: what an allocator reserves beyond it by doubling costs address space alone.
 //! `tests/memory.rs` drives a server to each of these limits and holds it to them, and the README's table, too.
 
-use super::config::{Config, RECEIVE_BUFFER_BYTES, SCRATCH_BYTES, SEND_BUFFER_BYTES};
+use super::config::Config;
+use super::limits::{RECEIVE_BUFFER_BYTES, SCRATCH_BYTES, SEND_BUFFER_BYTES};
+use crate::relay::cursor::HOLES_MAX;
 use crate::relay::name::NAME_CHARS_MAX;
-use crate::relay::reader::HOLES_MAX;
 use crate::relay::room::WHO_ROWS_MAX;
 use crate::relay::tape::Span;
+use crate::server::web::exchange::HEAD_BYTES_MAX;
 use crate::server::web::site::ANSWER_BYTES_MAX;
-use crate::server::web::socket::{MESSAGE_BYTES_MAX, READ_BUFFER_BYTES};
-use crate::server::web::visit::HEAD_BYTES_MAX;
+use crate::server::web::websocket::{MESSAGE_BYTES_MAX, READ_BUFFER_BYTES};
 
 /// What an idle client costs: its connection, its seat and its place in the order of seats.
 const IDLE_BYTES: usize = 128;

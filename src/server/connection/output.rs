@@ -4,11 +4,11 @@
 use std::io;
 use std::time::Instant;
 
-use super::{Connection, Input, Need, Output, Phase, Socket};
+use super::{Connection, NextStep, Output, Phase, ReadState, Socket};
+use crate::relay::cursor::Slices;
 use crate::relay::notice;
-use crate::relay::reader::Slices;
 use crate::relay::tape::Tape;
-use crate::server::config::{GRACE, REQUEST_TIME};
+use crate::server::limits::{GRACE, REQUEST_TIME};
 
 /// What one write wrote.
 struct Written {
@@ -20,16 +20,16 @@ struct Written {
 impl<S: Socket> Connection<S> {
     /// Writes what it is owed, if it takes output, and finds out what it needs next. No further write is begun when its
     /// `share` of bytes was written. What was written is added to `sent_bytes`.
-    pub fn settle(&mut self, tape: &Tape, share: usize, now: Instant, sent_bytes: &mut u64) -> Need {
+    pub fn settle(&mut self, tape: &Tape, share: usize, now: Instant, sent_bytes: &mut u64) -> NextStep {
         if self.output == Output::Writable && self.is_plain() && self.flush_plain(tape, sent_bytes) {
-            return Need::Nothing;
+            return NextStep::Nothing;
         }
         if self.output == Output::Writable && self.flush_plain_browser(tape, sent_bytes) {
-            return Need::Nothing;
+            return NextStep::Nothing;
         }
         if self.phase == Phase::Gone {
             // Not even that it has left, which is said by now.
-            return Need::Nothing;
+            return NextStep::Nothing;
         }
         if self.output == Output::Writable {
             *sent_bytes += self.flush(tape, share, now) as u64;
@@ -37,11 +37,11 @@ impl<S: Socket> Connection<S> {
         self.reader.tidy(tape);
         self.tidy(now);
         match (self.phase, self.output) {
-            (Phase::Present(_) | Phase::Visiting, Output::Writable) if self.is_owed(tape) => Need::Flush,
-            (Phase::Leaving | Phase::Parting, Output::Writable) => Need::Flush,
-            (Phase::Visiting | Phase::Leaving | Phase::Parting | Phase::Lingering, Output::Broken) => Need::Removal,
-            (Phase::Lingering, _) if self.input == Input::Ended => Need::Removal,
-            _ => Need::Nothing,
+            (Phase::Present(_) | Phase::Visiting, Output::Writable) if self.is_owed(tape) => NextStep::Flush,
+            (Phase::Leaving | Phase::Parting, Output::Writable) => NextStep::Flush,
+            (Phase::Visiting | Phase::Leaving | Phase::Parting | Phase::Lingering, Output::Broken) => NextStep::Removal,
+            (Phase::Lingering, _) if self.input == ReadState::Ended => NextStep::Removal,
+            _ => NextStep::Nothing,
         }
     }
 

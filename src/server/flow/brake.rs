@@ -46,7 +46,7 @@ const HABIT_PERIODS: u16 = 100;
 /// How much a talker talks. Of the allowance of a period, eight eighths are for the quiet, seven for the busy, five for
 /// those who flood: so the last eighth is kept for people, and two more for whoever asks little and often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Habit {
+enum TrafficClass {
     Quiet,
     Busy,
     Flooding,
@@ -54,7 +54,7 @@ enum Habit {
 
 /// What a talker put on the tape: how many bytes, and in which period. The last one, or one of late that says more of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Served {
+pub struct RecentTraffic {
     period: u16,
     bytes: u16,
 }
@@ -150,12 +150,12 @@ impl Brake {
     }
 
     /// How many bytes a talker may put on the tape now; it is let finish the line in which it goes over.
-    pub fn allowance(&self, served: Served) -> usize {
+    pub fn allowance(&self, served: RecentTraffic) -> usize {
         self.turn_left.min(self.allowance_of_period(served)).min(self.wall_left())
     }
 
     /// Whether a talker may put anything on the tape in a new turn of this period.
-    pub fn may_talk_next_turn(&self, served: Served) -> bool {
+    pub fn may_talk_next_turn(&self, served: RecentTraffic) -> bool {
         !self.is_at_wall() && self.allowance_of_period(served) > 0
     }
 
@@ -167,7 +167,7 @@ impl Brake {
 
     /// Whether nobody may put anything on the tape any more: in this turn, or while the brake is on, in this period.
     pub fn is_spent(&self) -> bool {
-        self.allowance(Served::default()) == 0
+        self.allowance(RecentTraffic::default()) == 0
     }
 
     /// Takes `bytes` that nobody in particular put on the tape off the budgets.
@@ -181,24 +181,24 @@ impl Brake {
     }
 
     /// Takes `bytes` that a talker put on the tape off the budgets. What it returns is to be kept with the talker.
-    pub fn spend_for(&mut self, served: Served, bytes: u64) -> Served {
+    pub fn spend_for(&mut self, served: RecentTraffic, bytes: u64) -> RecentTraffic {
         self.spend(bytes);
         let before = match self.habit(served) {
             _ if served.period == self.period => served.bytes,
             // Who was busy of late is so from its first word on, or small helpings would never add up.
-            Habit::Busy => BUSY_BYTES,
-            Habit::Quiet | Habit::Flooding => 0,
+            TrafficClass::Busy => BUSY_BYTES,
+            TrafficClass::Quiet | TrafficClass::Flooding => 0,
         };
         let bytes = before.saturating_add(u16::try_from(bytes).unwrap_or(u16::MAX));
-        let now = Served { period: self.period, bytes };
+        let now = RecentTraffic { period: self.period, bytes };
         // One who flooded a while ago, and says a word now, still counts as one who floods.
         if self.habit(served) > self.habit(now) { served } else { now }
     }
 
     /// Learns that a talker who put `bytes` on the tape at a time has more to say: if that was most of a slice it floods,
     /// however many others keep it from having two in a period. What it returns is to be kept with the talker.
-    pub fn see_more(&self, served: Served, bytes: u64) -> Served {
-        if bytes < SLICE_BYTES as u64 / 2 { served } else { Served { period: self.period, bytes: FLOOD_BYTES } }
+    pub fn see_more(&self, served: RecentTraffic, bytes: u64) -> RecentTraffic {
+        if bytes < SLICE_BYTES as u64 / 2 { served } else { RecentTraffic { period: self.period, bytes: FLOOD_BYTES } }
     }
 
     /// When those who are held may go on.
@@ -206,14 +206,14 @@ impl Brake {
         self.period_start + PERIOD
     }
 
-    fn allowance_of_period(&self, served: Served) -> usize {
+    fn allowance_of_period(&self, served: RecentTraffic) -> usize {
         if self.slowest_behind <= self.braked_bytes as u64 {
             return usize::MAX;
         }
         let eighths = match self.habit(served) {
-            Habit::Quiet => 8,
-            Habit::Busy => 7,
-            Habit::Flooding => 5,
+            TrafficClass::Quiet => 8,
+            TrafficClass::Busy => 7,
+            TrafficClass::Flooding => 5,
         };
         (self.braked_bytes * eighths / 8).saturating_sub(self.spent).min(SLICE_BYTES)
     }
@@ -222,12 +222,12 @@ impl Brake {
         self.wall.as_ref().map_or(usize::MAX, |wall| usize::try_from(wall.left).unwrap_or(usize::MAX))
     }
 
-    fn habit(&self, served: Served) -> Habit {
+    fn habit(&self, served: RecentTraffic) -> TrafficClass {
         match served.bytes {
-            _ if self.period.wrapping_sub(served.period) >= HABIT_PERIODS => Habit::Quiet,
-            FLOOD_BYTES.. => Habit::Flooding,
-            BUSY_BYTES.. => Habit::Busy,
-            _ => Habit::Quiet,
+            _ if self.period.wrapping_sub(served.period) >= HABIT_PERIODS => TrafficClass::Quiet,
+            FLOOD_BYTES.. => TrafficClass::Flooding,
+            BUSY_BYTES.. => TrafficClass::Busy,
+            _ => TrafficClass::Quiet,
         }
     }
 }

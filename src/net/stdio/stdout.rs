@@ -9,7 +9,7 @@ use mio::{Interest, Registry, Token};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
-use crate::inherited;
+use crate::net::stdio;
 
 /// Bytes written at once: `PIPE_BUF`, which a pipe that is ready takes without blocking.
 pub const WRITE_BYTES_MAX: usize = 4096;
@@ -59,7 +59,7 @@ impl Stdout {
     /// When the poller cannot take it.
     pub fn register(registry: &Registry, token: Token) -> io::Result<Stdout> {
         let sink = Sink::open();
-        inherited::watch(registry, sink.as_fd(), token, Interest::WRITABLE)?;
+        stdio::watch(registry, sink.as_fd(), token, Interest::WRITABLE)?;
         Ok(Stdout { sink, readiness: Readiness::Unknown, queue: VecDeque::new() })
     }
 
@@ -127,7 +127,7 @@ impl Stdout {
 /// `WouldBlock` when it takes nothing now: only from then on will an event come. `BrokenPipe` when nobody can read it any
 /// more, which shows even with nothing to write. Others when it cannot be written to.
 pub fn write_now(fd: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
-    let flags = inherited::ready(&fd, PollFlags::OUT)?;
+    let flags = stdio::ready(&fd, PollFlags::OUT)?;
     if flags.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL) {
         return Err(io::ErrorKind::BrokenPipe.into());
     }
@@ -146,7 +146,7 @@ fn is_io(error: &io::Error) -> bool {
 
 impl Sink {
     fn open() -> Sink {
-        inherited::reopen_terminal(&io::stdout()).map_or(Sink::Inherited, Sink::Terminal)
+        stdio::reopen_terminal(&io::stdout()).map_or(Sink::Inherited, Sink::Terminal)
     }
 
     fn as_fd(&self) -> BorrowedFd<'_> {

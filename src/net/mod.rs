@@ -1,0 +1,5 @@
+//! The kernel, for server and client: sockets and consoles as byte streams, dead-peer detection, inherited stdio.
+
+pub mod keepalive;
+pub mod stdio;
+pub mod stream;
