@@ -67,7 +67,8 @@ fn a_browser_that_is_gone_is_not_told_that_it_left() {
     let mut world = world(&Config { announce_up_to: 50, ..quiet() });
     let browser = browse(&mut world);
     let other = join(&mut world);
-    assert_eq!(said(&browser.received_bytes()), "* client-2 joined\n");
+    world.says(&other, "/nick eve\n");
+    assert_eq!(said(&browser.received_bytes()), "* eve joined\n");
     world.now += PING_AFTER;
     world.run();
     assert_eq!(browser.received_bytes(), PING);
@@ -78,7 +79,7 @@ fn a_browser_that_is_gone_is_not_told_that_it_left() {
     }
     assert!(browser.is_closed());
     assert_eq!(browser.received_bytes(), b"");
-    assert_eq!(other.received(), "* client-1 left\n");
+    assert_eq!(other.received(), "* client-2 is now eve\n* client-1 joined\n* client-1 left\n");
 }
 
 #[test]
@@ -310,10 +311,10 @@ fn the_port_for_lines_greets_at_once_who_speaks_and_soon_who_does_not() {
     assert_eq!(world.hub.next_wake(), Wake::At(world.now + ENTER_DELAY));
     let talker = world.connect_silently();
     world.says(&talker, "hello\n");
-    assert_eq!(talker.received(), "* you are client-2; /help lists what you can do\n");
+    assert_eq!(talker.received(), "* you are client-1; /help lists what you can do\n");
     world.now += ENTER_DELAY;
     world.run();
-    assert_eq!(silent.received(), "* you are client-1; /help lists what you can do\nclient-2> hello\n");
+    assert_eq!(silent.received(), "* you are client-2; /help lists what you can do\n");
     assert_eq!(world.hub.next_wake(), Wake::OnEvent);
 }
 

@@ -20,7 +20,7 @@ const NOT_ALLOWED: &str = "* connections from your address are not allowed here"
 
 mod hub {
     use pollchat::server::hub::Wake;
-    use pollchat::server::limits::GRACE;
+    use pollchat::server::limits::{ENTER_DELAY, GRACE};
 
     use crate::fake_hub::{Client, READABLE, World};
 
@@ -39,6 +39,7 @@ mod hub {
 
     #[track_caller]
     fn assert_in(world: &mut World, client: &Client) {
+        world.now += ENTER_DELAY;
         world.turn();
         let greeting = client.received();
         assert!(greeting.starts_with("* you are client-"), "{greeting:?}");
@@ -46,6 +47,7 @@ mod hub {
 
     #[track_caller]
     fn assert_refused(world: &mut World, client: &Client, notice: &str) {
+        world.now += ENTER_DELAY;
         world.turn();
         assert_eq!(client.received(), format!("{notice}\nFIN\n"));
         assert!(client.is_ended() && !client.is_closed());
@@ -68,6 +70,7 @@ mod hub {
         world.says(&denied, "let me in\n");
         assert_eq!(ana.received(), "");
         leave(&mut world, &denied);
+        world.pass(GRACE);
         assert_eq!(world.hub.next_wake(), Wake::OnEvent, "nothing is left of it");
     }
 
@@ -207,6 +210,7 @@ mod hub {
         last.iter().for_each(Client::ends);
         world.run();
         assert_eq!(world.hub.connections(), 1);
+        world.pass(GRACE);
         assert_eq!(world.hub.next_wake(), Wake::OnEvent);
     }
 }
@@ -254,7 +258,7 @@ mod server {
             expect_refusal(from(&server, ip), TOO_MANY);
             server.expect_log(&[
                 &format!("refused {}", SocketAddr::new(ip.parse().unwrap(), 0)).replace(":0", ":"),
-                "2 are in",
+                "2 connections are open",
             ]);
             converse(&mut a, &mut b, 2);
             a.send_line("FIN");

@@ -10,7 +10,7 @@ use fake_hub::{Client, READABLE, World, quiet};
 use pollchat::server::config::Config;
 use pollchat::server::flow::rate::Rate;
 use pollchat::server::hub::Wake;
-use pollchat::server::limits::GRACE;
+use pollchat::server::limits::{ENTER_DELAY, GRACE};
 
 fn rated(lines_per_second: u32, burst_lines: u32) -> Config {
     Config { rate: Some(Rate::new(lines_per_second, burst_lines)), ..quiet() }
@@ -146,7 +146,8 @@ fn a_key_that_was_another_talkers_is_not_held_back() {
 #[test]
 fn who_never_said_anything_is_let_go_in_time_and_not_before() {
     let mut world = World::new(&Config { idle_timeout: Some(Duration::from_secs(60)), ..quiet() });
-    let (ana, bob, eve) = (world.connect(), world.connect(), world.connect());
+    let [ana, bob, eve] = [(); 3].map(|()| world.connect_silently());
+    world.pass(ENTER_DELAY);
     world.says(&ana, "hello\n");
     world.says(&eve, "\n");
     world.says(&eve, "half a li");
@@ -321,7 +322,7 @@ fn an_answer_that_the_end_of_input_asks_for_waits_like_any_other() {
     for flush_after in [None, Some(Duration::from_millis(1))] {
         let mut world = World::new(&Config { clients_max: Some(3_000), flush_after, ..quiet() });
         let crowd: Vec<Client> = (0..1_000).map(|_| world.connect_silently()).collect();
-        world.run();
+        world.pass(ENTER_DELAY);
         for asker in &crowd {
             asker.received();
             asker.sends("/who");

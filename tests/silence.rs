@@ -455,9 +455,8 @@ mod peers {
         let server = server(&[]);
         let (mut ana, mut bob) = (ChunkPeer::join(&server), ChunkPeer::join(&server));
         ana.sends("/nick ana");
-        for peer in [&mut ana, &mut bob] {
-            peer.hears("* client-1 is now ana\n");
-        }
+        ana.hears("* client-1 is now ana\n");
+        bob.hears("* ana joined\n");
         bob.sends("/msg ana psst");
         ana.hears("* client-2 tells you: psst\n");
         ana.sends("/who");

@@ -11,7 +11,7 @@ use fake_page::{OPENING, browse, frames, join, visit, world};
 use pollchat::server::access::AccessRules;
 use pollchat::server::config::Config;
 use pollchat::server::hub::Wake;
-use pollchat::server::limits::{GRACE, REQUEST_TIME};
+use pollchat::server::limits::{GRACE, INTRODUCE_AFTER, REQUEST_TIME};
 
 #[test]
 fn who_sends_empty_lines_for_ever_keeps_nobody_waiting() {
@@ -159,6 +159,7 @@ fn a_visitor_is_nobody_in_the_room() {
     assert_eq!(ana.received(), "");
     assert!(visitor.is_closed());
     let next = join(&mut world);
+    world.pass(INTRODUCE_AFTER);
     assert_eq!(ana.received(), "* client-2 joined\n");
     drop(next);
 }

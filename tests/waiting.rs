@@ -289,7 +289,9 @@ fn a_newcomer_who_is_shown_what_was_said_loses_none_of_it() {
     run_for(&mut world, Duration::from_secs(1));
     let bob = world.connect_silently();
     bob.takes(0);
-    // Heard in the very turn in which it came.
+    bob.sends("\n");
+    world.hub.on_ready(bob.key, READABLE);
+    // Read in the very turn in which it entered.
     ana.sends(("\u{7f}".repeat(1_000) + "\n").repeat(20));
     world.hub.on_ready(ana.key, READABLE);
     let mut taken = Vec::new();

@@ -14,6 +14,7 @@ use pollchat::net::stream::Socket;
 use pollchat::server::config::{Capacity, Config};
 use pollchat::server::endpoint::Endpoint;
 use pollchat::server::hub::{Hub, Readiness, Wake};
+use pollchat::server::limits::{ENTER_DELAY, INTRODUCE_AFTER};
 
 /// What a socket has for whoever reads it.
 pub(crate) enum Incoming {
@@ -178,11 +179,10 @@ impl World {
         World { hub: Hub::new(config, seats, now).unwrap(), now }
     }
 
-    /// Connects, enters with an empty line, and takes the greeting.
+    /// Connects, enters after a moment of silence, and takes the greeting.
     pub(crate) fn connect(&mut self) -> Client {
         let client = self.connect_silently();
-        client.sends("\n");
-        self.hub.on_ready(client.key, READABLE);
+        self.now += ENTER_DELAY;
         self.turn();
         let greeting = client.received();
         assert!(greeting.starts_with("* you are client-"), "{greeting:?}");
@@ -197,6 +197,26 @@ impl World {
         self.run();
         assert_eq!(console.received(), "* you are server; /help lists what you can do\n");
         console
+    }
+
+    /// Connects, enters, and is introduced to the room after two seconds of silence.
+    pub(crate) fn connect_and_settle(&mut self) -> Client {
+        let client = self.connect();
+        self.pass(INTRODUCE_AFTER);
+        client
+    }
+
+    /// Connects and sends an empty line, whatever comes of it.
+    pub(crate) fn knock(&mut self) -> Client {
+        let client = self.connect_silently();
+        self.says(&client, "\n");
+        client
+    }
+
+    /// Lets this time pass, and turns as long as the hub wants to.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.run();
     }
 
     pub(crate) fn connect_silently(&mut self) -> Client {
