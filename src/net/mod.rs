@@ -1,5 +1,6 @@
 //! The kernel, for server and client: sockets and consoles as byte streams, dead-peer detection, inherited stdio.
 
 pub mod keepalive;
+pub mod outbox;
 pub mod stdio;
 pub mod stream;

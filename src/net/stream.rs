@@ -32,6 +32,32 @@ pub trait Socket: Read + Write {
     }
 }
 
+/// Outcome of one [`receive`].
+#[derive(Debug)]
+pub enum Received {
+    /// So many bytes, at the front of the buffer; at least one.
+    Bytes(usize),
+    /// Nothing now. An event announces when to try again.
+    NotYet,
+    /// End of input (EOF).
+    End,
+    /// The connection is gone.
+    Failed(io::Error),
+}
+
+/// Reads once from a non-blocking `source` into `buffer`, which must not be empty. Retries after a signal (EINTR).
+pub fn receive(source: &mut impl Read, buffer: &mut [u8]) -> Received {
+    loop {
+        return match source.read(buffer) {
+            Ok(0) => Received::End,
+            Ok(bytes) => Received::Bytes(bytes),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Received::NotYet,
+            Err(error) => Received::Failed(error),
+        };
+    }
+}
+
 /// One stream of bytes in each direction. As large as a socket alone: a console is no bytes at all.
 #[derive(Debug)]
 pub enum Stream {
