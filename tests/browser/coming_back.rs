@@ -64,7 +64,7 @@ fn the_pauses_grow_and_one_may_cut_them_short() {
     proxy.close(true);
     proxy.cut();
     page.until_state("Connection lost: trying again");
-    let nominal = "pause";
+    let nominal = "backoff.pause";
     let mut pauses = Vec::new();
     for _ in 0..7 {
         let before = page.browser.eval(nominal);
@@ -224,7 +224,7 @@ fn whom_the_operator_removes_stays_away() {
     let server = server().flags(["--console"]).stdin(Stdio::from(stdin)).go();
     let page = Page::join(&server, "ana");
     operator.write_all(b"/kick ana\n").expect("the server reads");
-    page.until_state("Not connected: the server let you go");
+    page.until_state("Not connected: the server disconnected you");
     page.until_shown("you were removed by the operator");
     assert_eq!(hurry(&page), "off");
 }
@@ -236,7 +236,7 @@ fn a_full_server_is_asked_again_much_later() {
     let first = server.join();
     let page = Page::open(&page_of(&server));
     page.browser.click("#connect");
-    page.until_state("No place is free: trying again");
+    page.until_state("The server is full: trying again");
     page.until_shown("the server is full (1 client)");
     assert_eq!(hurry(&page), "waiting");
     let seconds = page.browser.eval("parseInt(document.getElementById('countdown').textContent.match(/\\d+/), 10)");
@@ -336,7 +336,7 @@ fn an_address_that_is_none_or_where_nobody_is_is_told() {
     let origin = there.trim_end_matches('/');
     // A browser does not tell a page that it was refused.
     let hint = page.browser.text("#trouble");
-    assert!(hint.ends_with(&format!("that takes --web-origin {origin}")), "{hint}");
+    assert!(hint.ends_with(&format!("or it may need --web-origin {origin}")), "{hint}");
     page.browser.click("#disconnect");
     assert_eq!(page.state(), "Not connected: you left");
     assert_eq!(page.browser.text("#trouble"), "");
@@ -352,5 +352,5 @@ fn an_address_that_is_none_or_where_nobody_is_is_told() {
     drop(server);
     connect_to(host);
     page.until_state(&format!("No answer from {host}: trying again"));
-    assert!(page.browser.text("#trouble").ends_with("a proxy before it may let no WebSockets through."));
+    assert!(page.browser.text("#trouble").ends_with("a proxy may block WebSockets."));
 }

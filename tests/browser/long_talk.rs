@@ -14,7 +14,7 @@ const IS_AT_END: &str = "log.scrollHeight - log.scrollTop - log.clientHeight < 2
 const FIRST_IN_VIEW: &str = "Array.from(log.children)
     .find((line) => line.getBoundingClientRect().bottom > log.getBoundingClientRect().top).textContent";
 
-/// How many lines the page keeps (`KEEP` in its script).
+/// How many lines the page keeps (`LINES_MAX` of its script).
 const KEPT: usize = 2000;
 
 #[test]

@@ -131,7 +131,7 @@ fn a_line_that_the_relay_refuses_is_marked() {
     assert_eq!(fates, [false, true]);
     assert_eq!(page.draft(), long, "it is there to be made shorter");
     page.paste_and_send(&"x".repeat(65_536));
-    assert_eq!(page.browser.text("#trouble"), "That is too long to be sent.");
+    assert_eq!(page.browser.text("#trouble"), "That is too long to send.");
     assert_eq!(page.draft().len(), 65_536);
     // With its end this is as much as one message may hold: the relay refuses it, and goes on.
     page.paste_and_send(&"x".repeat(65_535));
@@ -171,7 +171,7 @@ fn a_page_that_nobody_uses_says_nothing_and_is_let_go_for_it() {
     let server = server().flags(["--idle-timeout", "5"]).go();
     let page = Page::open(&page_of(&server));
     page.browser.click("#connect");
-    page.until_state("Not connected: the server let you go");
+    page.until_state("Not connected: the server disconnected you");
     page.until_shown("you have said nothing for 5 seconds: goodbye");
 
     // Who has said something also knows who is here, and who asks has said something.
