@@ -18,7 +18,7 @@ test('the overlap is the longest end of one list that begins the other', () => {
   for (const [before, after, n] of cases) {
     assert.equal(overlap(heard(...before), heard(...after)), n, `${before}|${after}`);
   }
-  assert.equal(overlap(heard('a'), [{ from: 'eve', text: 'a', own: false }]), 0, 'another said it');
+  assert.equal(overlap(heard('a'), [{ from: 'eve', text: 'a', own: false }]), 0, 'the senders differ');
 });
 
 test('lines of others that are shown already are left out', () => {

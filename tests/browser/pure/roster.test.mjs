@@ -38,10 +38,10 @@ test('rows are shown if a person asked, in the order of the questions', () => {
   assert.deepEqual(answer(roster, ['ana', 'bob'], 0, 2), [false, false, false]);
   assert.deepEqual(answer(roster, ['ana'], 5, 6), [true, true, true]);
   assert.deepEqual(answer(roster, [], 0, 0), [false]);
-  assert.deepEqual(answer(roster, ['ana'], 0, 1), [true, true], 'nobody is known to have asked');
+  assert.deepEqual(answer(roster, ['ana'], 0, 1), [true, true], 'without a known question, a person asked');
 });
 
-test('who comes, speaks, is renamed or leaves changes the names', () => {
+test('joining, speaking, renaming and leaving change the names', () => {
   const { roster, changes } = newRoster();
   answer(roster, ['ana', 'bob'], 3, 5);
   const before = changes();
