@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use pollchat::client::address::ServerAddress;
-use pollchat::client::config::FLUSH_AFTER_MS;
-use pollchat::client::{Colors, Ending, Options, run};
-use pollchat::net::stdio::complain;
+use pollchat::client::limits::FLUSH_AFTER_MS;
+use pollchat::client::{Colors, Config, Ending, run};
+use pollchat::net::stdio::eprint_line;
 use pollchat::relay::name::Name;
 
 /// Talks to a pollchat server: lines from stdin go to it, and its lines to stdout
@@ -57,12 +57,12 @@ enum When {
 }
 
 const AFTER_HELP: &str = "\
-It works at a prompt and in a pipe. FIN, exit, /quit or the end of stdin ends the conversation.
+It works at a prompt and in a pipe. FIN, exit, /quit or the end of stdin ends the session.
 At a terminal the typed line stays whole while others talk, and outlives a lost connection.
 Its keys are those of a shell's line; Tab completes names. Ctrl-C clears the line; on an empty one
-it ends the conversation, as Ctrl-D does. A paste of several lines is asked about.
+it ends the session, as Ctrl-D does. A paste of several lines is asked about.
 Exit codes:
-  0  the conversation ended in good order, or nobody reads stdout any more
+  0  the session ended in good order, or nobody reads stdout any more
   1  the server could not be connected to, or the connection was lost
   2  wrong usage";
 
@@ -70,29 +70,29 @@ fn main() -> ExitCode {
     match run(Flags::parse().into()) {
         Ok(Ending::Complete) => ExitCode::SUCCESS,
         Ok(Ending::Unshown(bytes)) => {
-            complain(&format!("pollchat-client: stdout did not take the last {bytes} bytes"));
+            eprint_line(&format!("pollchat-client: stdout did not take the last {bytes} bytes"));
             ExitCode::SUCCESS
         }
         Err(err) => {
-            complain(&format!("pollchat-client: {err}"));
+            eprint_line(&format!("pollchat-client: {err}"));
             ExitCode::FAILURE
         }
     }
 }
 
-impl From<Flags> for Options {
-    fn from(flags: Flags) -> Options {
+impl From<Flags> for Config {
+    fn from(flags: Flags) -> Config {
         let is_unwanted = || env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Options {
+        Config {
             server: flags.server,
             nick: flags.nick,
             flush_after: Some(Duration::from_millis(flags.flush_after)).filter(|after| !after.is_zero()),
             timestamps: flags.timestamps,
             plain: flags.plain,
             colors: match flags.color {
-                When::Auto if is_unwanted() => Colors::Left,
-                When::Auto | When::Always => Colors::Shown,
-                When::Never => Colors::Left,
+                When::Auto if is_unwanted() => Colors::Off,
+                When::Auto | When::Always => Colors::On,
+                When::Never => Colors::Off,
             },
             reconnect: !flags.no_reconnect,
         }

@@ -1,32 +1,32 @@
-//! How long to wait before something is tried again: longer each time, and not the same for everybody. Pure: chance is
+//! How long to wait before something is tried again: longer each time, and not the same for everybody. Pure: jitter is
 //! handed in.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-/// A row of pauses, each nominally twice the one before, up to a longest one.
+/// A row of backoff, each nominally twice the one before, up to a longest one.
 ///
-/// Each is shortened by chance, to no less than half, so that all the clients of a server that restarts do not come
+/// Each is shortened by jitter, to no less than half, so that all the clients of a server that restarts do not come
 /// back in the same moment.
 #[derive(Clone, Debug)]
-pub struct Pauses {
+pub struct Backoff {
     first: Duration,
     longest: Duration,
     next: Duration,
 }
 
-impl Pauses {
-    /// Pauses from `first` to `longest`, nominally.
-    pub fn new(first: Duration, longest: Duration) -> Pauses {
-        Pauses { first, longest, next: first }
+impl Backoff {
+    /// Backoff from `first` to `longest`, nominally.
+    pub fn new(first: Duration, longest: Duration) -> Backoff {
+        Backoff { first, longest, next: first }
     }
 
-    /// The next pause; every value of `chance` is as good as another.
-    pub fn next(&mut self, chance: u64) -> Duration {
+    /// The next pause; every value of `jitter` is as good as another.
+    pub fn next_delay(&mut self, jitter: u64) -> Duration {
         let nominal = self.next;
         self.next = (nominal * 2).min(self.longest);
         // The upper half of the bits are enough, and convert without loss.
-        nominal.mul_f64(0.5 + 0.5 * f64::from((chance >> 32) as u32) / f64::from(u32::MAX))
+        nominal.mul_f64(0.5 + 0.5 * f64::from((jitter >> 32) as u32) / f64::from(u32::MAX))
     }
 
     /// Whether the first one is still to come.
@@ -40,8 +40,8 @@ impl Pauses {
     }
 }
 
-/// A number that nobody can tell beforehand: the standard library keys its hash maps with chance.
-pub fn chance() -> u64 {
+/// A number that nobody can tell beforehand: the standard library keys its hash maps with jitter.
+pub fn jitter() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
@@ -53,25 +53,25 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_longest_and_begin_anew() {
-        let mut pauses = Pauses::new(SECOND, 10 * SECOND);
+        let mut backoff = Backoff::new(SECOND, 10 * SECOND);
         for _ in 0..2 {
-            let nominal: Vec<u64> = (0..6).map(|_| pauses.next(u64::MAX).as_secs()).collect();
+            let nominal: Vec<u64> = (0..6).map(|_| backoff.next_delay(u64::MAX).as_secs()).collect();
             assert_eq!(nominal, [1, 2, 4, 8, 10, 10]);
-            pauses.reset();
+            backoff.reset();
         }
     }
 
     #[test]
     fn chance_takes_away_half_at_most() {
-        for (chance, pause) in [(0, SECOND / 2), (u64::MAX, SECOND)] {
-            assert_eq!(Pauses::new(SECOND, SECOND).next(chance), pause);
+        for (jitter, pause) in [(0, SECOND / 2), (u64::MAX, SECOND)] {
+            assert_eq!(Backoff::new(SECOND, SECOND).next_delay(jitter), pause);
         }
-        let middle = Pauses::new(SECOND, SECOND).next(u64::MAX / 2);
+        let middle = Backoff::new(SECOND, SECOND).next_delay(u64::MAX / 2);
         assert!(middle > SECOND * 7 / 10 && middle < SECOND * 8 / 10, "{middle:?}");
     }
 
     #[test]
     fn chance_differs() {
-        assert_ne!(chance(), chance());
+        assert_ne!(jitter(), jitter());
     }
 }

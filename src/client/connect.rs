@@ -9,7 +9,7 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::config::CONNECT_TIMEOUT;
+use super::limits::CONNECT_TIMEOUT;
 use crate::net::keepalive;
 
 /// A connection as it comes about.
@@ -35,7 +35,7 @@ pub struct Attempt {
 
 /// How an [`Attempt`] goes.
 #[derive(Debug)]
-pub enum Progress {
+pub enum AttemptStatus {
     /// No answer yet.
     Pending,
     /// There is a connection, registered as the attempt was.
@@ -57,53 +57,55 @@ impl Attempt {
     }
 
     /// Looks how it goes, and goes on with the next address if need be. Never waits.
-    pub fn advance(&mut self, registry: &Registry, token: Token, now: Instant) -> Progress {
+    pub fn advance(&mut self, registry: &Registry, token: Token, now: Instant) -> AttemptStatus {
         loop {
             let Some((stream, deadline)) = self.current.take() else {
                 let Some(candidate) = self.candidates.pop() else {
                     let nothing = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-                    return Progress::Failed(self.first_error.take().unwrap_or_else(nothing));
+                    return AttemptStatus::Failed(self.first_error.take().unwrap_or_else(nothing));
                 };
-                match begin(candidate, registry, token) {
+                match start(candidate, registry, token) {
                     Ok(stream) => self.current = Some((stream, now + CONNECT_TIMEOUT)),
-                    Err(err) => self.note(err),
+                    Err(err) => self.record(err),
                 }
                 continue;
             };
-            match answer(&stream) {
-                Ok(Answer::None) if now < deadline => {
+            match connect_status(&stream) {
+                Ok(ConnectStatus::Pending) if now < deadline => {
                     self.current = Some((stream, deadline));
-                    return Progress::Pending;
+                    return AttemptStatus::Pending;
                 }
-                Ok(Answer::None) => self.note(io::ErrorKind::TimedOut.into()),
-                Ok(Answer::Taken) => return Progress::Connected(Connected { stream, reset: None }),
-                Ok(Answer::Reset(err)) => return Progress::Connected(Connected { stream, reset: Some(err) }),
-                Err(err) => self.note(err),
+                Ok(ConnectStatus::Pending) => self.record(io::ErrorKind::TimedOut.into()),
+                Ok(ConnectStatus::Connected) => return AttemptStatus::Connected(Connected { stream, reset: None }),
+                Ok(ConnectStatus::Reset(err)) => {
+                    return AttemptStatus::Connected(Connected { stream, reset: Some(err) });
+                }
+                Err(err) => self.record(err),
             }
         }
     }
 
-    fn note(&mut self, err: io::Error) {
+    fn record(&mut self, err: io::Error) {
         self.first_error.get_or_insert(err);
     }
 }
 
 /// What a peer said to a connect.
-enum Answer {
-    None,
-    Taken,
+enum ConnectStatus {
+    Pending,
+    Connected,
     Reset(io::Error),
 }
 
-fn begin(candidate: SocketAddr, registry: &Registry, token: Token) -> io::Result<TcpStream> {
+fn start(candidate: SocketAddr, registry: &Registry, token: Token) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(candidate)?;
     registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
     Ok(stream)
 }
 
-fn answer(stream: &TcpStream) -> io::Result<Answer> {
+fn connect_status(stream: &TcpStream) -> io::Result<ConnectStatus> {
     match stream.take_error()? {
-        Some(err) if err.kind() == io::ErrorKind::ConnectionReset => return Ok(Answer::Reset(err)),
+        Some(err) if err.kind() == io::ErrorKind::ConnectionReset => return Ok(ConnectStatus::Reset(err)),
         Some(err) => return Err(err),
         None => {}
     }
@@ -113,9 +115,9 @@ fn answer(stream: &TcpStream) -> io::Result<Answer> {
         Ok(peer) if stream.local_addr()? == peer => Err(io::ErrorKind::ConnectionRefused.into()),
         Ok(_) => {
             set_up(stream)?;
-            Ok(Answer::Taken)
+            Ok(ConnectStatus::Connected)
         }
-        Err(err) if err.kind() == io::ErrorKind::NotConnected => Ok(Answer::None),
+        Err(err) if err.kind() == io::ErrorKind::NotConnected => Ok(ConnectStatus::Pending),
         Err(err) => Err(err),
     }
 }
@@ -198,14 +200,14 @@ mod tests {
     }
 
     /// Has an attempt go on until it is over.
-    fn attempt(candidates: &[SocketAddr]) -> Progress {
+    fn attempt(candidates: &[SocketAddr]) -> AttemptStatus {
         let mut poll = Poll::new().unwrap();
         let mut events = Events::with_capacity(8);
         let mut attempt = Attempt::new(candidates);
         loop {
-            let progress = attempt.advance(poll.registry(), Token(0), Instant::now());
-            if !matches!(progress, Progress::Pending) {
-                return progress;
+            let status = attempt.advance(poll.registry(), Token(0), Instant::now());
+            if !matches!(status, AttemptStatus::Pending) {
+                return status;
             }
             poll.poll(&mut events, Some(CONNECT_TIMEOUT)).unwrap();
         }
@@ -216,7 +218,7 @@ mod tests {
         let nobody = nobody();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let candidates = [nobody.local_addr().unwrap().as_socket().unwrap(), listener.local_addr().unwrap()];
-        let Progress::Connected(Connected { stream, reset: None }) = attempt(&candidates) else {
+        let AttemptStatus::Connected(Connected { stream, reset: None }) = attempt(&candidates) else {
             panic!("the second one listens");
         };
         assert_eq!(stream.peer_addr().unwrap(), candidates[1]);
@@ -230,7 +232,7 @@ mod tests {
         let candidates = [nobody.local_addr().unwrap().as_socket().unwrap(), SocketAddr::from(([255; 4], 1))];
         for (candidates, kind) in [(&candidates[..], io::ErrorKind::ConnectionRefused), (&[], io::ErrorKind::NotFound)]
         {
-            let Progress::Failed(err) = attempt(candidates) else { panic!("nobody listens") };
+            let AttemptStatus::Failed(err) = attempt(candidates) else { panic!("nobody listens") };
             assert_eq!(err.kind(), kind);
         }
     }
@@ -246,10 +248,10 @@ mod tests {
         let poll = Poll::new().unwrap();
         let mut attempt = Attempt::new(&[address]);
         let now = Instant::now();
-        assert!(matches!(attempt.advance(poll.registry(), Token(0), now), Progress::Pending));
+        assert!(matches!(attempt.advance(poll.registry(), Token(0), now), AttemptStatus::Pending));
         let deadline = attempt.deadline().unwrap();
         assert_eq!(deadline, now + CONNECT_TIMEOUT);
-        let Progress::Failed(err) = attempt.advance(poll.registry(), Token(0), deadline) else {
+        let AttemptStatus::Failed(err) = attempt.advance(poll.registry(), Token(0), deadline) else {
             panic!("it never answered");
         };
         assert_eq!(err.kind(), io::ErrorKind::TimedOut);
@@ -260,6 +262,6 @@ mod tests {
         let socket = nobody();
         socket.connect(&socket.local_addr().unwrap()).unwrap();
         let stream = TcpStream::from_std(socket.into());
-        assert!(answer(&stream).is_err_and(|err| err.kind() == io::ErrorKind::ConnectionRefused));
+        assert!(connect_status(&stream).is_err_and(|err| err.kind() == io::ErrorKind::ConnectionRefused));
     }
 }

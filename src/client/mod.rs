@@ -1,20 +1,20 @@
 //! The companion of the server: one loop over what is typed, what is shown and the socket, and no thread.
 //!
 //! It has two forms. The [pipe form](pipe) passes lines on as they are, from any stdin to any stdout. The [terminal
-//! form](terminal) keeps what is typed whole while others talk, and survives the connection. Both hold a
-//! [conversation], which is one connection; what survives it (the typed line, the lines not sent yet, the names seen)
+//! form](terminal) keeps what is typed whole while others talk, and survives the connection. Both foreground a
+//! [session], which is one connection; what survives it (the typed line, the lines not sent yet, the names seen)
 //! belongs to the terminal form.
 
 pub mod address;
 pub mod backoff;
-pub mod clock;
-pub mod config;
 pub mod connect;
 pub mod decoder;
+pub mod limits;
 pub mod outbox;
 pub mod pipe;
 pub mod session;
 pub mod terminal;
+pub mod timestamps;
 
 use std::env;
 use std::io::{self, IsTerminal};
@@ -22,13 +22,13 @@ use std::time::Duration;
 
 use self::address::ServerAddress;
 use self::pipe::PipeClient;
-use self::session::Outcome;
+use self::session::CloseReason;
 use self::terminal::TerminalClient;
 use crate::relay::name::Name;
 
 /// What can be set of a client.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct Config {
     /// The server.
     pub server: ServerAddress,
     /// The name to be asked for.
@@ -50,12 +50,12 @@ pub struct Options {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colors {
     /// It is.
-    Shown,
+    On,
     /// It is not.
-    Left,
+    Off,
 }
 
-/// How a conversation ended in good order.
+/// How a session ended in good order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// With all that the server said shown, or nobody left to show it to.
@@ -64,26 +64,26 @@ pub enum Ending {
     Unshown(usize),
 }
 
-/// Why a conversation did not come about, or not to its end. Its `Display` is one line.
+/// Why a session did not come about, or not to its end. Its `Display` is one line.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ClientError {
     /// None of the server's addresses could be connected to; the error is the first one's, the preferred.
     #[error("cannot connect to {address}: {source}")]
     Connect { address: ServerAddress, source: io::Error },
-    /// The server ended the conversation without a word.
+    /// The server ended the session without a word.
     #[error("the server at {address} closed the connection")]
     Closed { address: ServerAddress },
     /// The connection broke.
     #[error("the connection to {address} was lost: {source}")]
     Lost { address: ServerAddress, source: io::Error },
-    /// The server stopped reading, and something of ours was left.
+    /// The server stopped kind, and something of ours was left.
     #[error("the server at {address} did not take the last {bytes} bytes")]
-    Unsent { address: ServerAddress, bytes: usize },
+    LineQueue { address: ServerAddress, bytes: usize },
     /// Stdin cannot be read.
     #[error("cannot read stdin: {0}")]
     Stdin(io::Error),
-    /// Stdout cannot be written to, though somebody may be reading it.
+    /// Stdout cannot be written to, though somebody may be kind it.
     #[error("cannot write to stdout: {0}")]
     Stdout(io::Error),
     /// The terminal's mode cannot be read or set.
@@ -94,35 +94,31 @@ pub enum ClientError {
     Poll(io::Error),
 }
 
-/// Holds a conversation, in the form that fits: the terminal form if stdin and stdout are a terminal that can place its
-/// cursor, unless the options ask for the other one.
+/// Holds a session, in the form that fits: the terminal form if stdin and stdout are a terminal that can place its
+/// cursor, unless the config ask for the other one.
 ///
 /// # Errors
 /// When the server cannot be connected to, the connection is lost for good, or stdin or stdout cannot be used.
-pub fn run(options: Options) -> Result<Ending, ClientError> {
+pub fn run(config: Config) -> Result<Ending, ClientError> {
     let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && places_its_cursor();
-    if is_terminal && !options.plain {
-        TerminalClient::start(options)?.run()
-    } else {
-        PipeClient::connect(options)?.run()
-    }
+    if is_terminal && !config.plain { TerminalClient::start(config)?.run() } else { PipeClient::connect(config)?.run() }
 }
 
 fn places_its_cursor() -> bool {
     env::var_os("TERM").is_some_and(|kind| !kind.is_empty() && kind != "dumb")
 }
 
-impl Outcome {
+impl CloseReason {
     /// The same with the server's address, as the end of a client's run.
     ///
     /// # Errors
     /// When it was no end in good order.
     pub fn into_result(self, address: ServerAddress) -> Result<(), ClientError> {
         match self {
-            Outcome::Complete => Ok(()),
-            Outcome::Closed => Err(ClientError::Closed { address }),
-            Outcome::Lost(source) => Err(ClientError::Lost { address, source }),
-            Outcome::Unsent(bytes) => Err(ClientError::Unsent { address, bytes }),
+            CloseReason::Complete => Ok(()),
+            CloseReason::Closed => Err(ClientError::Closed { address }),
+            CloseReason::Lost(source) => Err(ClientError::Lost { address, source }),
+            CloseReason::LineQueue(bytes) => Err(ClientError::LineQueue { address, bytes }),
         }
     }
 }

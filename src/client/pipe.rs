@@ -1,7 +1,7 @@
 //! The pipe form: lines from any stdin to the server, and its lines to any stdout, as they are.
 //!
 //! ```text
-//! stdin ─read→ Outbox ─write→ server ─read→ Transcript ─clean lines→ queue of Stdout ─write→ stdout
+//! stdin ─read→ SendBuffer ─write→ server ─read→ Decoder ─clean lines→ queue of Stdout ─write→ stdout
 //! ```
 //!
 //! Each of the two ways is bounded, and when it is full, it is not read into: a slow server holds stdin back, a stuck
@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 use mio::{Events, Interest, Poll, Token};
 
 use super::address::ServerAddress;
-use super::clock::Clock;
-use super::config::{READ_BYTES, SCREEN_BYTES_MAX};
 use super::connect::connect_to_any;
-use super::decoder::Said;
-use super::session::Conversation;
-use super::{ClientError, Ending, Options};
+use super::decoder::ServerLine;
+use super::limits::{READ_BYTES, SCREEN_BYTES_MAX};
+use super::session::Session;
+use super::timestamps::Timestamps;
+use super::{ClientError, Config, Ending};
 use crate::net::stdio::stdin::{Input, Stdin};
 use crate::net::stdio::stdout::{Stdout, StdoutError};
 
@@ -27,15 +27,15 @@ const STDIN: Token = Token(0);
 const STDOUT: Token = Token(1);
 const SERVER: Token = Token(2);
 
-/// A conversation with a server, from stdin and to stdout.
+/// A session with a server, from stdin and to stdout.
 #[derive(Debug)]
 pub struct PipeClient {
     address: ServerAddress,
     poll: Poll,
     stdin: Stdin,
     stdout: Stdout,
-    server: Conversation,
-    clock: Clock,
+    session: Session,
+    timestamps: Timestamps,
     scratch: Box<[u8; READ_BYTES]>,
 }
 
@@ -55,8 +55,8 @@ impl PipeClient {
     ///
     /// # Errors
     /// When no address can be connected to, or the poller cannot be had.
-    pub fn connect(options: Options) -> Result<PipeClient, ClientError> {
-        let address = options.server;
+    pub fn connect(config: Config) -> Result<PipeClient, ClientError> {
+        let address = config.server;
         let mut connected = match address.resolve().and_then(connect_to_any) {
             Ok(connected) => connected,
             Err(source) => return Err(ClientError::Connect { address, source }),
@@ -67,12 +67,12 @@ impl PipeClient {
         let interest = Interest::READABLE | Interest::WRITABLE;
         poll.registry().register(&mut connected.stream, SERVER, interest).map_err(ClientError::Poll)?;
         let now = Instant::now();
-        let mut server = Conversation::new(connected, options.flush_after, now);
-        if let Some(nick) = options.nick {
-            server.say(format!("/nick {nick}\n").as_bytes(), now);
+        let mut session = Session::new(connected, config.flush_after, now);
+        if let Some(nick) = config.nick {
+            session.queue(format!("/nick {nick}\n").as_bytes(), now);
         }
-        let clock = Clock::new(options.timestamps);
-        Ok(PipeClient { address, poll, stdin, stdout, server, clock, scratch: Box::new([0; READ_BYTES]) })
+        let timestamps = Timestamps::new(config.timestamps);
+        Ok(PipeClient { address, poll, stdin, stdout, session, timestamps, scratch: Box::new([0; READ_BYTES]) })
     }
 
     /// Talks until one of the two sides ends it.
@@ -82,8 +82,8 @@ impl PipeClient {
     pub fn run(mut self) -> Result<Ending, ClientError> {
         let mut events = Events::with_capacity(8);
         loop {
-            self.take_typed()?;
-            self.server.send(Instant::now());
+            self.read_stdin()?;
+            self.session.send(Instant::now());
             self.receive();
             let shown_bytes = match self.stdout.flush() {
                 Ok(shown) => shown,
@@ -91,37 +91,37 @@ impl PipeClient {
                 Err(StdoutError::Failed(err)) => return Err(ClientError::Stdout(err)),
             };
             if shown_bytes > 0 {
-                self.server.note_progress(Instant::now());
+                self.session.mark_progress(Instant::now());
             }
-            if self.server.is_over() && self.stdout.waiting_bytes() == 0 {
+            if self.session.is_over() && self.stdout.waiting_bytes() == 0 {
                 return self.ending();
             }
-            let (patience, is_busy) = (self.server.patience(), self.is_busy());
-            let timeout = if is_busy { Some(Duration::ZERO) } else { self.timeout(patience) };
+            let (grace_left, is_busy) = (self.session.grace_left(), self.is_busy());
+            let timeout = if is_busy { Some(Duration::ZERO) } else { self.timeout(grace_left) };
             let waited = self.wait(&mut events, timeout).map_err(ClientError::Poll)?;
             // The time alone does not decide: who was stopped (Ctrl-Z) for longer has yet to see what came meanwhile.
-            if patience == Some(Duration::ZERO) && !is_busy && waited != Waited::Events {
+            if grace_left == Some(Duration::ZERO) && !is_busy && waited != Waited::Events {
                 return self.ending();
             }
             if waited != Waited::Interrupted {
-                self.hear_silence();
+                self.flush_partial();
             }
         }
     }
 
     /// Reads stdin once, if there is room for it.
-    fn take_typed(&mut self) -> Result<(), ClientError> {
-        if !self.may_take_typed() {
+    fn read_stdin(&mut self) -> Result<(), ClientError> {
+        if !self.may_read_stdin() {
             return Ok(());
         }
         match self.stdin.read(&mut self.scratch[..]).map_err(ClientError::Stdin)? {
             Input::NotYet => {}
             Input::Bytes(len) => {
                 let now = Instant::now();
-                self.server.note_progress(now);
-                self.server.say(&self.scratch[..len], now);
+                self.session.mark_progress(now);
+                self.session.queue(&self.scratch[..len], now);
             }
-            Input::End => self.server.end_ours(Instant::now()),
+            Input::End => self.session.finish_sending(Instant::now()),
         }
         Ok(())
     }
@@ -129,29 +129,29 @@ impl PipeClient {
     /// Reads from the server once, if there is room for it.
     fn receive(&mut self) {
         if self.may_receive() {
-            let (queue, clock) = (self.stdout.queue(), &self.clock);
-            self.server.receive(&mut self.scratch, Instant::now(), &mut |said| show(said, clock, queue));
+            let (queue, timestamps) = (self.stdout.queue(), &self.timestamps);
+            self.session.receive(&mut self.scratch, Instant::now(), &mut |line| show(line, timestamps, queue));
         }
     }
 
-    fn hear_silence(&mut self) {
+    fn flush_partial(&mut self) {
         if !self.stdout.holds(SCREEN_BYTES_MAX) {
-            let (queue, clock) = (self.stdout.queue(), &self.clock);
-            self.server.hear_silence(Instant::now(), &mut |said| show(said, clock, queue));
+            let (queue, timestamps) = (self.stdout.queue(), &self.timestamps);
+            self.session.flush_partial(Instant::now(), &mut |line| show(line, timestamps, queue));
         }
     }
 
     /// How long to wait for events at most.
-    fn timeout(&self, patience: Option<Duration>) -> Option<Duration> {
-        let silence_at = self.server.silence_at().filter(|_| !self.stdout.holds(SCREEN_BYTES_MAX));
-        let silence = silence_at.map(|at| at.saturating_duration_since(Instant::now()));
-        [patience, silence].into_iter().flatten().min()
+    fn timeout(&self, grace_left: Option<Duration>) -> Option<Duration> {
+        let flush_deadline = self.session.flush_deadline().filter(|_| !self.stdout.holds(SCREEN_BYTES_MAX));
+        let silence = flush_deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        [grace_left, silence].into_iter().flatten().min()
     }
 
     /// Waits for events, and takes note of them.
     fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<Waited> {
         match self.poll.poll(events, timeout) {
-            // Ctrl-Z and `fg` do this. The loop looks at the clock and comes back.
+            // Ctrl-Z and `fg` do this. The loop looks at the timestamps and comes back.
             Err(err) if err.kind() == io::ErrorKind::Interrupted => return Ok(Waited::Interrupted),
             result => result?,
         }
@@ -159,15 +159,15 @@ impl PipeClient {
             match event.token() {
                 STDIN => self.stdin.on_event(),
                 STDOUT => self.stdout.on_event(),
-                _ => self.server.on_event(event),
+                _ => self.session.on_event(event),
             }
         }
         Ok(if events.is_empty() { Waited::Nothing } else { Waited::Events })
     }
 
-    /// What is to be said of the conversation, now that it is over or stands still.
+    /// What is to be line of the session, now that it is over or stands still.
     fn ending(self) -> Result<Ending, ClientError> {
-        self.server.outcome().into_result(self.address)?;
+        self.session.into_reason().into_result(self.address)?;
         match self.stdout.waiting_bytes() {
             0 => Ok(Ending::Complete),
             bytes => Ok(Ending::Unshown(bytes)),
@@ -176,20 +176,20 @@ impl PipeClient {
 
     /// Whether something can be done without waiting.
     fn is_busy(&self) -> bool {
-        self.may_take_typed() || self.server.may_send() || self.may_receive() || self.stdout.is_due()
+        self.may_read_stdin() || self.session.may_send() || self.may_receive() || self.stdout.is_due()
     }
 
-    fn may_take_typed(&self) -> bool {
-        self.server.is_two_sided() && self.stdin.may_read() && self.server.room_bytes() >= self.scratch.len()
+    fn may_read_stdin(&self) -> bool {
+        self.session.is_open() && self.stdin.may_read() && self.session.free_bytes() >= self.scratch.len()
     }
 
     fn may_receive(&self) -> bool {
-        self.server.may_receive() && !self.stdout.holds(SCREEN_BYTES_MAX)
+        self.session.may_receive() && !self.stdout.holds(SCREEN_BYTES_MAX)
     }
 }
 
-fn show(said: Said<'_>, clock: &Clock, shown: &mut VecDeque<u8>) {
-    for part in [clock.stamp().as_str(), said.mark(), said.text, "\n"] {
+fn show(line: ServerLine<'_>, timestamps: &Timestamps, shown: &mut VecDeque<u8>) {
+    for part in [timestamps.prefix().as_str(), line.mark(), line.text, "\n"] {
         shown.extend(part.as_bytes());
     }
 }

@@ -7,42 +7,42 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 use mio::net::TcpStream;
 
-use super::config::GRACE;
-use super::config::READ_BYTES;
 use super::connect::Connected;
-use super::decoder::{Heard, Peer, Said, Transcript};
-use super::outbox::{Outbox, Typed};
+use super::decoder::{Decoded, Decoder, ServerKind, ServerLine};
+use super::limits::GRACE;
+use super::limits::READ_BYTES;
+use super::outbox::send_buffer::{SendBuffer, Typed};
 
 /// One connection to a server, each of its two halves with an end of its own.
 #[derive(Debug)]
-pub struct Conversation {
+pub struct Session {
     server: Link,
-    ours: Ours,
-    theirs: Theirs,
-    outbox: Outbox,
-    transcript: Transcript,
+    send_half: SendHalf,
+    recv_half: RecvHalf,
+    outbox: SendBuffer,
+    decoder: Decoder,
     /// How long a line may lack its end before it is taken as it is; `None`: for ever.
     flush_after: Option<Duration>,
     /// When the server was last heard.
-    heard_at: Instant,
+    received_at: Instant,
     /// When a byte last moved, in any direction, or a half ended.
     progress_at: Instant,
 }
 
-/// How a [`Conversation`] ended.
+/// How a [`Session`] ended.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum CloseReason {
     /// In good order.
     Complete,
     /// The server ended it without a word.
     Closed,
     /// It broke.
     Lost(io::Error),
-    /// The server stopped reading, and so many bytes of ours were left.
-    Unsent(usize),
+    /// The server stopped kind, and so many bytes of send_half were left.
+    LineQueue(usize),
 }
 
-/// The socket, with what is known of it. Both facts hold until a call says `WouldBlock`; an event renews them.
+/// The socket, with what is known of it. Both facts foreground until a call says `WouldBlock`; an event renews them.
 #[derive(Debug)]
 struct Link {
     stream: TcpStream,
@@ -50,42 +50,42 @@ struct Link {
     writable: bool,
 }
 
-/// Where our half of the conversation stands.
+/// Where our half of the session stands.
 #[derive(Debug)]
-enum Ours {
+enum SendHalf {
     /// What is typed is passed on.
-    Talking,
+    Open,
     /// We have said our last word, and the server has yet to take it.
-    Ending,
+    Closing,
     /// It took everything, and knows that nothing more will come.
-    Ended,
+    Closed,
     /// It takes no more: a write failed. The server is still read to its end: it may have said FIN before, and that decides.
     Failed(io::Error),
 }
 
 /// Where the server's half stands.
 #[derive(Debug)]
-enum Theirs {
-    Talking,
-    /// It said FIN: the conversation is over, whatever we still had to say.
+enum RecvHalf {
+    Open,
+    /// It said FIN: the session is over, whatever we still had to say.
     Fin,
     /// It closed its half, as far as one can see in good order.
-    Ended,
+    Eof,
     /// A read failed.
-    Lost(io::Error),
+    Failed(io::Error),
 }
 
-impl Conversation {
-    /// Begins with a socket that is registered already, for reading and writing.
-    pub fn new(connected: Connected, flush_after: Option<Duration>, now: Instant) -> Conversation {
-        Conversation {
+impl Session {
+    /// Begins with a socket that is registered already, for kind and writing.
+    pub fn new(connected: Connected, flush_after: Option<Duration>, now: Instant) -> Session {
+        Session {
             server: Link { stream: connected.stream, readable: true, writable: true },
-            ours: connected.reset.map_or(Ours::Talking, Ours::Failed),
-            theirs: Theirs::Talking,
-            outbox: Outbox::default(),
-            transcript: Transcript::default(),
+            send_half: connected.reset.map_or(SendHalf::Open, SendHalf::Failed),
+            recv_half: RecvHalf::Open,
+            outbox: SendBuffer::default(),
+            decoder: Decoder::default(),
             flush_after,
-            heard_at: now,
+            received_at: now,
             progress_at: now,
         }
     }
@@ -98,23 +98,23 @@ impl Conversation {
     }
 
     /// Takes note of progress that was made elsewhere: something was shown.
-    pub fn note_progress(&mut self, now: Instant) {
+    pub fn mark_progress(&mut self, now: Instant) {
         self.progress_at = now;
     }
 
-    /// Puts in what is to be said, of at most [`Conversation::room_bytes`]; a line by which one leaves ends our half.
-    pub fn say(&mut self, typed: &[u8], now: Instant) -> Typed {
+    /// Puts in what is to be said, of at most [`Session::free_bytes`]; a line by which one leaves ends our half.
+    pub fn queue(&mut self, typed: &[u8], now: Instant) -> Typed {
         let typed = self.outbox.push(typed);
         if typed == Typed::Leave {
-            self.end_ours(now);
+            self.finish_sending(now);
         }
         typed
     }
 
     /// Says no more after what was said so far.
-    pub fn end_ours(&mut self, now: Instant) {
-        if matches!(self.ours, Ours::Talking) {
-            self.ours = Ours::Ending;
+    pub fn finish_sending(&mut self, now: Instant) {
+        if matches!(self.send_half, SendHalf::Open) {
+            self.send_half = SendHalf::Closing;
             self.progress_at = now;
         }
     }
@@ -128,15 +128,15 @@ impl Conversation {
                 Err(err) if err.kind() == io::ErrorKind::WouldBlock => self.server.writable = false,
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
                 Err(err) => {
-                    self.ours = Ours::Failed(err);
+                    self.send_half = SendHalf::Failed(err);
                     self.progress_at = now;
                 }
             }
         }
-        if matches!(self.ours, Ours::Ending) && self.outbox.is_empty() {
+        if matches!(self.send_half, SendHalf::Closing) && self.outbox.is_empty() {
             // It fails when the connection is already gone, and then the next read says so.
             let _ = self.server.stream.shutdown(Shutdown::Write);
-            self.ours = Ours::Ended;
+            self.send_half = SendHalf::Closed;
         }
         if sent > 0 {
             self.progress_at = now;
@@ -146,18 +146,23 @@ impl Conversation {
 
     /// Reads from the server once, by way of `scratch`, and hands the lines that came to `show`. Returns how many bytes
     /// came.
-    pub fn receive(&mut self, scratch: &mut [u8; READ_BYTES], now: Instant, show: &mut impl FnMut(Said<'_>)) -> usize {
+    pub fn receive(
+        &mut self,
+        scratch: &mut [u8; READ_BYTES],
+        now: Instant,
+        show: &mut impl FnMut(ServerLine<'_>),
+    ) -> usize {
         if !self.may_receive() {
             return 0;
         }
-        let (received, theirs) = match self.server.stream.read(scratch) {
-            Ok(0) => (0, self.hear_the_end(show)),
+        let (received, recv_half) = match self.server.stream.read(scratch) {
+            Ok(0) => (0, self.on_eof(show)),
             Ok(len) => {
-                self.heard_at = now;
+                self.received_at = now;
                 self.progress_at = now;
-                match self.transcript.take_in(&scratch[..len], show) {
-                    Heard::Talk => return len,
-                    Heard::Fin => (len, Theirs::Fin),
+                match self.decoder.decode(&scratch[..len], show) {
+                    Decoded::More => return len,
+                    Decoded::Fin => (len, RecvHalf::Fin),
                 }
             }
             Err(err) if err.kind() == io::ErrorKind::Interrupted => return 0,
@@ -165,96 +170,96 @@ impl Conversation {
                 self.server.readable = false;
                 return 0;
             }
-            Err(err) => (0, Theirs::Lost(err)),
+            Err(err) => (0, RecvHalf::Failed(err)),
         };
-        self.theirs = theirs;
+        self.recv_half = recv_half;
         self.progress_at = now;
         received
     }
 
-    fn hear_the_end(&mut self, show: &mut impl FnMut(Said<'_>)) -> Theirs {
+    fn on_eof(&mut self, show: &mut impl FnMut(ServerLine<'_>)) -> RecvHalf {
         // After a failed write this is the end that a reset made, and what it cut off is not a line.
-        if matches!(self.ours, Ours::Failed(_)) || self.transcript.finish(show) == Heard::Talk {
-            Theirs::Ended
+        if matches!(self.send_half, SendHalf::Failed(_)) || self.decoder.flush_partial(show) == Decoded::More {
+            RecvHalf::Eof
         } else {
-            Theirs::Fin
+            RecvHalf::Fin
         }
     }
 
-    /// When to call [`Conversation::hear_silence`]: only while the server is one that may not end its lines, and has
+    /// When to call [`Session::flush_partial`]: only while the server is one that may not end its lines, and has
     /// begun one.
-    pub fn silence_at(&self) -> Option<Instant> {
-        let may_lack_ends = matches!(self.theirs, Theirs::Talking) && self.transcript.holds_a_message();
-        self.flush_after.filter(|_| may_lack_ends).map(|after| self.heard_at + after)
+    pub fn flush_deadline(&self) -> Option<Instant> {
+        let may_lack_ends = matches!(self.recv_half, RecvHalf::Open) && self.decoder.has_partial_line();
+        self.flush_after.filter(|_| may_lack_ends).map(|after| self.received_at + after)
     }
 
     /// Takes what lacks its end as a line, if the server has been silent for long enough. To be called when the poller
     /// has just told all that it knows, so that nothing waits to be read.
-    pub fn hear_silence(&mut self, now: Instant, show: &mut impl FnMut(Said<'_>)) {
-        let is_silent = !self.server.readable && self.silence_at().is_some_and(|at| at <= now);
-        if is_silent && self.transcript.finish(show) == Heard::Fin {
-            self.theirs = Theirs::Fin;
+    pub fn flush_partial(&mut self, now: Instant, show: &mut impl FnMut(ServerLine<'_>)) {
+        let is_silent = !self.server.readable && self.flush_deadline().is_some_and(|at| at <= now);
+        if is_silent && self.decoder.flush_partial(show) == Decoded::Fin {
+            self.recv_half = RecvHalf::Fin;
             self.progress_at = now;
         }
     }
 
     /// What kind of server it is, as far as it has said.
-    pub fn peer(&self) -> Peer {
-        self.transcript.peer()
+    pub fn server_kind(&self) -> ServerKind {
+        self.decoder.server_kind()
     }
 
-    /// How much longer the conversation may stand still: no limit while both sides talk.
-    pub fn patience(&self) -> Option<Duration> {
-        if self.is_two_sided() { None } else { Some(GRACE.saturating_sub(self.progress_at.elapsed())) }
+    /// How much longer the session may stand still: no limit while both sides talk.
+    pub fn grace_left(&self) -> Option<Duration> {
+        if self.is_open() { None } else { Some(GRACE.saturating_sub(self.progress_at.elapsed())) }
     }
 
     /// Whether both sides talk.
-    pub fn is_two_sided(&self) -> bool {
-        matches!((&self.ours, &self.theirs), (Ours::Talking, Theirs::Talking))
+    pub fn is_open(&self) -> bool {
+        matches!((&self.send_half, &self.recv_half), (SendHalf::Open, RecvHalf::Open))
     }
 
     /// Whether our half has not ended: it is the server, or the network, that does what happens now.
-    pub fn is_ours_open(&self) -> bool {
-        matches!(self.ours, Ours::Talking | Ours::Failed(_))
+    pub fn is_send_half_open(&self) -> bool {
+        matches!(self.send_half, SendHalf::Open | SendHalf::Failed(_))
     }
 
     /// Whether both sides have ended. (All may not be shown yet.)
     pub fn is_over(&self) -> bool {
-        match self.theirs {
-            Theirs::Talking => false,
+        match self.recv_half {
+            RecvHalf::Open => false,
             // The server may close its half and still take what we had to say.
-            Theirs::Ended => !matches!(self.ours, Ours::Ending),
-            Theirs::Fin | Theirs::Lost(_) => true,
+            RecvHalf::Eof => !matches!(self.send_half, SendHalf::Closing),
+            RecvHalf::Fin | RecvHalf::Failed(_) => true,
         }
     }
 
-    /// What is to be said of the conversation, now that it is over or stands still.
-    pub fn outcome(self) -> Outcome {
-        match (self.theirs, self.ours) {
-            (Theirs::Fin, _) | (Theirs::Talking | Theirs::Ended, Ours::Ended) => Outcome::Complete,
-            (Theirs::Lost(source), _) | (_, Ours::Failed(source)) => Outcome::Lost(source),
-            (_, Ours::Ending) => Outcome::Unsent(self.outbox.len()),
-            (_, Ours::Talking) => Outcome::Closed,
+    /// What is to be said of the session, now that it is over or stands still.
+    pub fn into_reason(self) -> CloseReason {
+        match (self.recv_half, self.send_half) {
+            (RecvHalf::Fin, _) | (RecvHalf::Open | RecvHalf::Eof, SendHalf::Closed) => CloseReason::Complete,
+            (RecvHalf::Failed(source), _) | (_, SendHalf::Failed(source)) => CloseReason::Lost(source),
+            (_, SendHalf::Closing) => CloseReason::LineQueue(self.outbox.len()),
+            (_, SendHalf::Open) => CloseReason::Closed,
         }
     }
 
     /// How many bytes may be put in to be said.
-    pub fn room_bytes(&self) -> usize {
-        self.outbox.room_bytes()
+    pub fn free_bytes(&self) -> usize {
+        self.outbox.free_bytes()
     }
 
     /// How many bytes the server has yet to take.
-    pub fn waiting_bytes(&self) -> usize {
+    pub fn unsent_bytes(&self) -> usize {
         self.outbox.len()
     }
 
-    /// Whether [`Conversation::send`] can do something.
+    /// Whether [`Session::send`] can do something.
     pub fn may_send(&self) -> bool {
-        self.server.writable && !matches!(self.ours, Ours::Failed(_)) && !self.outbox.is_empty()
+        self.server.writable && !matches!(self.send_half, SendHalf::Failed(_)) && !self.outbox.is_empty()
     }
 
-    /// Whether [`Conversation::receive`] can do something.
+    /// Whether [`Session::receive`] can do something.
     pub fn may_receive(&self) -> bool {
-        self.server.readable && matches!(self.theirs, Theirs::Talking)
+        self.server.readable && matches!(self.recv_half, RecvHalf::Open)
     }
 }

@@ -69,7 +69,7 @@ mod tests {
 
     fn names() -> Names {
         let mut names = Names::default();
-        ["ben", "Anton", "ana"].into_iter().for_each(|name| names.see(name));
+        ["ben", "Anton", "ana"].into_iter().for_each(|name| names.add(name));
         names
     }
 

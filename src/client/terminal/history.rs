@@ -1,6 +1,6 @@
 //! The lines that were typed before, for the Up and Down keys. In memory alone.
 
-use crate::client::config::HISTORY_LINES_MAX;
+use crate::client::limits::HISTORY_LINES_MAX;
 
 /// The typed lines, and where one stands among them.
 #[derive(Debug, Default)]

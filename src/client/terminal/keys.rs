@@ -6,7 +6,7 @@ use std::mem;
 
 use terminput::{Event, KeyEvent};
 
-use crate::client::config::{KEY_BYTES_MAX, PASTE_BYTES_MAX};
+use crate::client::limits::{KEY_BYTES_MAX, PASTE_BYTES_MAX};
 
 const ESCAPE: u8 = 0x1b;
 const PASTE_BEGIN: &[u8] = b"\x1b[200~";
@@ -14,7 +14,7 @@ const PASTE_END: &[u8] = b"\x1b[201~";
 
 /// What was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Press {
+pub enum TermEvent {
     /// A key.
     Key(KeyEvent),
     /// A paste, bracketed by the terminal.
@@ -34,13 +34,13 @@ pub enum Press {
 /// at most [`PASTE_BYTES_MAX`].
 #[derive(Debug, Default)]
 pub struct Keys {
-    course: Course,
+    state: ParseState,
     sequence: Vec<u8>,
 }
 
 /// What the next byte belongs to.
 #[derive(Debug, Default)]
-enum Course {
+enum ParseState {
     /// Something new.
     #[default]
     Ground,
@@ -66,90 +66,90 @@ struct Paste {
 
 impl Keys {
     /// Takes in what came, and hands what it meant to `heard`.
-    pub fn take_in(&mut self, bytes: &[u8], heard: &mut impl FnMut(Press)) {
+    pub fn parse(&mut self, bytes: &[u8], emit: &mut impl FnMut(TermEvent)) {
         for &byte in bytes {
-            self.take(byte, heard);
+            self.take(byte, emit);
         }
     }
 
     /// Whether an escape byte stands alone: if nothing follows it soon, it was the Escape key.
-    pub fn waits_for_more(&self) -> bool {
-        matches!(self.course, Course::Escape)
+    pub fn is_at_escape(&self) -> bool {
+        matches!(self.state, ParseState::Escape)
     }
 
     /// Nothing followed soon.
-    pub fn hear_silence(&mut self, heard: &mut impl FnMut(Press)) {
-        if self.waits_for_more() {
-            self.finish(heard);
+    pub fn on_timeout(&mut self, emit: &mut impl FnMut(TermEvent)) {
+        if self.is_at_escape() {
+            self.finish(emit);
         }
     }
 
-    fn take(&mut self, byte: u8, heard: &mut impl FnMut(Press)) {
-        match self.course {
-            Course::Ground => self.begin(byte, heard),
-            Course::Escape => self.follow_escape(byte, heard),
-            Course::Csi => self.follow_csi(byte, heard),
-            Course::Last if (0x20..0x7f).contains(&byte) => {
+    fn take(&mut self, byte: u8, emit: &mut impl FnMut(TermEvent)) {
+        match self.state {
+            ParseState::Ground => self.begin(byte, emit),
+            ParseState::Escape => self.follow_escape(byte, emit),
+            ParseState::Csi => self.follow_csi(byte, emit),
+            ParseState::Last if (0x20..0x7f).contains(&byte) => {
                 self.sequence.push(byte);
-                self.finish(heard);
+                self.finish(emit);
             }
-            Course::Character(missing) if byte & 0xc0 == 0x80 => {
+            ParseState::Character(missing) if byte & 0xc0 == 0x80 => {
                 self.sequence.push(byte);
-                self.course = Course::Character(missing - 1);
+                self.state = ParseState::Character(missing - 1);
                 if missing == 1 {
-                    self.finish(heard);
+                    self.finish(emit);
                 }
             }
-            Course::Last | Course::Character(_) => self.give_up(byte, heard),
-            Course::Paste(ref mut paste) => {
+            ParseState::Last | ParseState::Character(_) => self.restart_with(byte, emit),
+            ParseState::Paste(ref mut paste) => {
                 if paste.take(byte) {
                     let Paste { bytes, dropped_bytes, .. } = mem::take(paste);
-                    self.course = Course::Ground;
-                    heard(Press::Paste { text: String::from_utf8_lossy(&bytes).into_owned(), dropped_bytes });
+                    self.state = ParseState::Ground;
+                    emit(TermEvent::Paste { text: String::from_utf8_lossy(&bytes).into_owned(), dropped_bytes });
                 }
             }
         }
     }
 
-    fn begin(&mut self, byte: u8, heard: &mut impl FnMut(Press)) {
+    fn begin(&mut self, byte: u8, emit: &mut impl FnMut(TermEvent)) {
         self.sequence.push(byte);
         match byte {
-            ESCAPE => self.course = Course::Escape,
-            0x00..=0x7f => self.finish(heard),
+            ESCAPE => self.state = ParseState::Escape,
+            0x00..=0x7f => self.finish(emit),
             _ => self.begin_character(byte),
         }
     }
 
     fn begin_character(&mut self, lead: u8) {
         match lead {
-            0xc2..=0xdf => self.course = Course::Character(1),
-            0xe0..=0xef => self.course = Course::Character(2),
-            0xf0..=0xf4 => self.course = Course::Character(3),
+            0xc2..=0xdf => self.state = ParseState::Character(1),
+            0xe0..=0xef => self.state = ParseState::Character(2),
+            0xf0..=0xf4 => self.state = ParseState::Character(3),
             // No character begins so.
             _ => self.reset(),
         }
     }
 
-    fn follow_escape(&mut self, byte: u8, heard: &mut impl FnMut(Press)) {
+    fn follow_escape(&mut self, byte: u8, emit: &mut impl FnMut(TermEvent)) {
         if byte == ESCAPE {
             // The first one was the key; the second one may begin a sequence.
-            self.finish(heard);
-            return self.begin(byte, heard);
+            self.finish(emit);
+            return self.begin(byte, emit);
         }
         self.sequence.push(byte);
         match byte {
-            b'[' => self.course = Course::Csi,
-            b'O' => self.course = Course::Last,
-            0x00..=0x7f => self.finish(heard),
+            b'[' => self.state = ParseState::Csi,
+            b'O' => self.state = ParseState::Last,
+            0x00..=0x7f => self.finish(emit),
             _ => self.begin_character(byte),
         }
     }
 
-    fn follow_csi(&mut self, byte: u8, heard: &mut impl FnMut(Press)) {
+    fn follow_csi(&mut self, byte: u8, emit: &mut impl FnMut(TermEvent)) {
         match byte {
             b'[' if self.sequence.len() == 2 => {
                 self.sequence.push(byte);
-                self.course = Course::Last;
+                self.state = ParseState::Last;
             }
             // One that is too long is still read to its end, and then means nothing.
             0x20..=0x3f if self.sequence.len() >= KEY_BYTES_MAX => {}
@@ -159,33 +159,33 @@ impl Keys {
                 self.sequence.push(byte);
                 if self.sequence == PASTE_BEGIN {
                     self.reset();
-                    self.course = Course::Paste(Paste::default());
+                    self.state = ParseState::Paste(Paste::default());
                 } else {
-                    self.finish(heard);
+                    self.finish(emit);
                 }
             }
-            _ => self.give_up(byte, heard),
+            _ => self.restart_with(byte, emit),
         }
     }
 
     /// The sequence is whole: says what it means, if it means anything.
-    fn finish(&mut self, heard: &mut impl FnMut(Press)) {
+    fn finish(&mut self, emit: &mut impl FnMut(TermEvent)) {
         if let Some(column) = reported_column(&self.sequence) {
-            heard(Press::CursorColumn(column));
+            emit(TermEvent::CursorColumn(column));
         } else if let Ok(Some(Event::Key(key))) = Event::parse_from(&self.sequence) {
-            heard(Press::Key(key));
+            emit(TermEvent::Key(key));
         }
         self.reset();
     }
 
     /// What came was no sequence, and `byte` is something new.
-    fn give_up(&mut self, byte: u8, heard: &mut impl FnMut(Press)) {
+    fn restart_with(&mut self, byte: u8, emit: &mut impl FnMut(TermEvent)) {
         self.reset();
-        self.begin(byte, heard);
+        self.begin(byte, emit);
     }
 
     fn reset(&mut self) {
-        self.course = Course::Ground;
+        self.state = ParseState::Ground;
         self.sequence.clear();
     }
 }
@@ -234,31 +234,31 @@ mod tests {
     use super::*;
 
     /// What the bytes mean when they come in these pieces, with an end.
-    fn heard(pieces: &[&[u8]]) -> Vec<Press> {
+    fn parsed(pieces: &[&[u8]]) -> Vec<TermEvent> {
         let mut keys = Keys::default();
         let mut all = Vec::new();
         for piece in pieces {
-            keys.take_in(piece, &mut |press| all.push(press));
+            keys.parse(piece, &mut |event| all.push(event));
         }
-        keys.hear_silence(&mut |press| all.push(press));
+        keys.on_timeout(&mut |event| all.push(event));
         all
     }
 
-    fn key(code: KeyCode, modifiers: KeyModifiers) -> Press {
-        Press::Key(KeyEvent::new(code).modifiers(modifiers))
+    fn key(code: KeyCode, modifiers: KeyModifiers) -> TermEvent {
+        TermEvent::Key(KeyEvent::new(code).modifiers(modifiers))
     }
 
-    fn plain(code: KeyCode) -> Press {
+    fn plain(code: KeyCode) -> TermEvent {
         key(code, KeyModifiers::NONE)
     }
 
     /// The whole, and every way to tear it into two and into three pieces.
-    fn every_split(bytes: &[u8], expected: &[Press]) {
-        assert_eq!(heard(&[bytes]), expected, "{bytes:?}");
+    fn every_split(bytes: &[u8], expected: &[TermEvent]) {
+        assert_eq!(parsed(&[bytes]), expected, "{bytes:?}");
         for first in 0..=bytes.len() {
             for second in first..=bytes.len() {
                 let pieces = [&bytes[..first], &bytes[first..second], &bytes[second..]];
-                assert_eq!(heard(&pieces), expected, "{pieces:?}");
+                assert_eq!(parsed(&pieces), expected, "{pieces:?}");
             }
         }
     }
@@ -305,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_paste_is_one_event_however_it_arrives() {
-        let paste = |text: &str| Press::Paste { text: text.to_owned(), dropped_bytes: 0 };
+        let paste = |text: &str| TermEvent::Paste { text: text.to_owned(), dropped_bytes: 0 };
         let x = plain(KeyCode::Char('x'));
         every_split(b"x\x1b[200~a\rb\x1b[201~x", &[x.clone(), paste("a\rb"), x.clone()]);
         every_split(b"\x1b[200~\x1b[201~", &[paste("")]);
@@ -318,13 +318,13 @@ mod tests {
     fn a_paste_over_the_limit_is_cut_and_the_rest_counted() {
         let bytes = [PASTE_BEGIN, &vec![b'a'; PASTE_BYTES_MAX + 7], PASTE_END].concat();
         let text = "a".repeat(PASTE_BYTES_MAX);
-        assert_eq!(heard(&[&bytes]), [Press::Paste { text, dropped_bytes: 7 }]);
+        assert_eq!(parsed(&[&bytes]), [TermEvent::Paste { text, dropped_bytes: 7 }]);
     }
 
     #[test]
     fn reports_are_told_from_keys() {
-        every_split(b"\x1b[24;1R", &[Press::CursorColumn(0)]);
-        every_split(b"\x1b[1;80Rx", &[Press::CursorColumn(79), plain(KeyCode::Char('x'))]);
+        every_split(b"\x1b[24;1R", &[TermEvent::CursorColumn(0)]);
+        every_split(b"\x1b[1;80Rx", &[TermEvent::CursorColumn(79), plain(KeyCode::Char('x'))]);
         // F3 in the Linux console's and in xterm's way.
         every_split(b"\x1b[[C\x1bOR", &[plain(KeyCode::F(3)), plain(KeyCode::F(3))]);
     }
@@ -347,7 +347,7 @@ mod tests {
         for bytes in nothing {
             every_split(bytes, std::slice::from_ref(&x));
         }
-        assert_eq!(heard(&[&long]), [x]);
+        assert_eq!(parsed(&[&long]), [x]);
         // A control byte ends a sequence that it cannot be a part of, and is heard.
         every_split(b"\x1b[1\x03", &[key(KeyCode::Char('c'), KeyModifiers::CTRL)]);
     }
@@ -359,9 +359,9 @@ mod tests {
         for code in 0..alphabet.len().pow(4) {
             let bytes: Vec<u8> =
                 (0..4).map(|place| alphabet[code / alphabet.len().pow(place) % alphabet.len()]).collect();
-            let whole = heard(&[&bytes]);
+            let whole = parsed(&[&bytes]);
             let single: Vec<&[u8]> = bytes.chunks(1).collect();
-            assert_eq!(heard(&single), whole, "{bytes:?}");
+            assert_eq!(parsed(&single), whole, "{bytes:?}");
         }
     }
 
@@ -375,7 +375,7 @@ mod tests {
             len in 1_usize..8,
         ) {
             let pieces: Vec<&[u8]> = bytes.chunks(len).collect();
-            assert_eq!(heard(&pieces), heard(&[&bytes]));
+            assert_eq!(parsed(&pieces), parsed(&[&bytes]));
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! terminal ─Keys→ Editor ─lines→ Uplink ⇄ server
-//!                   │              └─lines→ Scribe ─page─┐
+//!                   │              └─lines→ ChatView ─page─┐
 //!                   └──────── input line ────────────────┴─Screen→ terminal
 //! ```
 //!
@@ -10,6 +10,7 @@
 //! the last row is drawn anew. A frame (a page of lines, and the input line below) is put together when the terminal has
 //! taken the one before, so a stuck terminal holds the server back, and a flood does not hide what is typed.
 
+pub mod chat_view;
 pub mod completion;
 pub mod editor;
 pub mod history;
@@ -20,9 +21,7 @@ pub mod nick;
 pub mod paste;
 pub mod prompts;
 pub mod screen;
-pub mod scribe;
 pub mod style;
-pub mod unsent;
 pub mod uplink;
 
 use std::io;
@@ -33,20 +32,20 @@ use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 use signal_hook_mio::v1_0::Signals;
 
-use self::editor::{Editor, Wish};
-use self::keys::{Keys, Press};
-use self::mode::{Hold, RawMode, window_size};
+use self::chat_view::ChatView;
+use self::editor::{Action, Editor};
+use self::keys::{Keys, TermEvent};
+use self::mode::{Foreground, RawMode, window_size};
 use self::prompts::prompts;
-use self::screen::{Prompt, Resized, Screen, View};
-use self::scribe::Scribe;
+use self::screen::{InputLine, Prompt, Resized, Screen};
 use self::style::Style;
-use self::uplink::{End, Room, Uplink};
-use super::clock::Clock;
-use super::config::{
+use self::uplink::{RunResult, ScreenSpace, Uplink};
+use super::limits::{
     AWAY_LOOK, CURSOR_REPORT_WAIT, ESCAPE_WAIT, LAST_WORDS_WAIT, READ_BYTES, RESIZE_SETTLE, SCREEN_BYTES_MAX,
     UNSENT_SHOWN_MAX,
 };
-use super::{ClientError, Ending, Options};
+use super::timestamps::Timestamps;
+use super::{ClientError, Config, Ending};
 use crate::net::stdio::stdin::{Input, Stdin};
 use crate::net::stdio::stdout::{Stdout, StdoutError};
 
@@ -69,7 +68,7 @@ pub struct TerminalClient {
     /// When a key was last heard.
     keys_at: Instant,
     editor: Editor,
-    scribe: Scribe,
+    chat: ChatView,
     style: Style,
     screen: Screen,
     frame: Frame,
@@ -99,19 +98,19 @@ impl TerminalClient {
     ///
     /// # Errors
     /// When the server's name cannot be resolved, or the terminal or the poller cannot be had.
-    pub fn start(options: Options) -> Result<TerminalClient, ClientError> {
-        let candidates = match options.server.resolve().map(Iterator::collect) {
+    pub fn start(config: Config) -> Result<TerminalClient, ClientError> {
+        let candidates = match config.server.resolve().map(Iterator::collect) {
             Ok(candidates) => candidates,
-            Err(source) => return Err(ClientError::Connect { address: options.server, source }),
+            Err(source) => return Err(ClientError::Connect { address: config.server, source }),
         };
-        let uplink = Uplink::new(&options, candidates);
+        let uplink = Uplink::new(&config, candidates);
         let poll = Poll::new().map_err(ClientError::Poll)?;
         let stdin = Stdin::register(poll.registry(), STDIN).map_err(ClientError::Poll)?;
         let stdout = Stdout::register(poll.registry(), STDOUT).map_err(ClientError::Poll)?;
         let mut signals = Signals::new([SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGWINCH]).map_err(ClientError::Poll)?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(ClientError::Poll)?;
         let mode = RawMode::enter().map_err(ClientError::Terminal)?;
-        let style = Style::new(options.colors);
+        let style = Style::new(config.colors);
         Ok(TerminalClient {
             poll,
             signals,
@@ -121,7 +120,7 @@ impl TerminalClient {
             keys: Keys::default(),
             keys_at: Instant::now(),
             editor: Editor::default(),
-            scribe: Scribe::new(style, Clock::new(options.timestamps)),
+            chat: ChatView::new(style, Timestamps::new(config.timestamps)),
             style,
             screen: Screen::new(window_size().0),
             frame: Frame::Due,
@@ -132,7 +131,7 @@ impl TerminalClient {
         })
     }
 
-    /// Talks until the conversation is ended, and gives the terminal back.
+    /// Talks until the session is ended, and gives the terminal back.
     ///
     /// # Errors
     /// When the server cannot be connected to, the connection is lost for good, or the terminal cannot be used.
@@ -140,23 +139,23 @@ impl TerminalClient {
         let mut events = Events::with_capacity(8);
         loop {
             if let ControlFlow::Break(end) = self.turn(&mut events) {
-                let unshown_bytes = self.say_last_words(&mut events);
+                let unshown_bytes = self.show_last_words(&mut events);
                 end?;
                 return Ok(if unshown_bytes == 0 { Ending::Complete } else { Ending::Unshown(unshown_bytes) });
             }
         }
     }
 
-    fn turn(&mut self, events: &mut Events) -> ControlFlow<End> {
+    fn turn(&mut self, events: &mut Events) -> ControlFlow<RunResult> {
         let now = Instant::now();
-        self.take_keys(now)?;
-        let room = self.room();
+        self.read_keys(now)?;
+        let space = self.space();
         let registry = (self.poll.registry(), SERVER);
-        self.uplink.advance(registry, &mut self.scratch, &mut self.scribe, room, now)?;
+        self.uplink.advance(registry, &mut self.scratch, &mut self.chat, space, now)?;
         self.draw(now);
         match self.stdout.flush() {
             Ok(0) => {}
-            Ok(_) => self.uplink.note_progress(now),
+            Ok(_) => self.uplink.mark_progress(now),
             // The terminal has gone away, and with it whoever could be told.
             Err(StdoutError::Closed) => return ControlFlow::Break(Ok(())),
             Err(StdoutError::Failed(err)) => return ControlFlow::Break(Err(ClientError::Stdout(err))),
@@ -170,20 +169,20 @@ impl TerminalClient {
             Ok(()) => {}
         }
         self.on_signals()?;
-        if self.mode.hold() == Hold::Away {
-            let hold = self.mode.take();
-            self.on_resume(hold)?;
+        if self.mode.foreground() == Foreground::Away {
+            let foreground = self.mode.take();
+            self.on_resume(foreground)?;
         }
         let now = Instant::now();
-        self.hear_silence(now)?;
+        self.on_timers(now)?;
         if events.is_empty() && !is_busy {
-            self.uplink.lose_patience(&mut self.scribe, now)?;
+            self.uplink.check_grace(&mut self.chat, now)?;
         }
         ControlFlow::Continue(())
     }
 
-    fn take_keys(&mut self, now: Instant) -> ControlFlow<End> {
-        if !self.may_take_keys() {
+    fn read_keys(&mut self, now: Instant) -> ControlFlow<RunResult> {
+        if !self.may_read_keys() {
             return ControlFlow::Continue(());
         }
         let len = match self.stdin.read(&mut self.scratch[..]) {
@@ -194,41 +193,42 @@ impl TerminalClient {
             Err(err) => return ControlFlow::Break(Err(ClientError::Stdin(err))),
         };
         self.keys_at = now;
-        let mut pressed = Vec::new();
-        self.keys.take_in(&self.scratch[..len], &mut |press| pressed.push(press));
-        pressed.into_iter().try_for_each(|press| self.on_press(press, now))
+        let mut term_events = Vec::new();
+        self.keys.parse(&self.scratch[..len], &mut |event| term_events.push(event));
+        term_events.into_iter().try_for_each(|event| self.on_term_event(event, now))
     }
 
-    fn on_press(&mut self, press: Press, now: Instant) -> ControlFlow<End> {
-        let wish = match press {
-            Press::Key(key) => self.editor.on_key(key, self.scribe.names()),
-            Press::Paste { text, dropped_bytes } => {
+    fn on_term_event(&mut self, event: TermEvent, now: Instant) -> ControlFlow<RunResult> {
+        let action = match event {
+            TermEvent::Key(key) => self.editor.on_key(key, self.chat.names()),
+            TermEvent::Paste { text, dropped_bytes } => {
                 if dropped_bytes > 0 {
-                    self.scribe.note(&format!("the paste was too long: its last {dropped_bytes} bytes are left out"));
+                    self.chat
+                        .show_note(&format!("the paste was too long: its last {dropped_bytes} bytes are left out"));
                 }
                 self.editor.on_paste(&text)
             }
-            Press::CursorColumn(column) => {
+            TermEvent::CursorColumn(column) => {
                 self.on_cursor_column(column);
-                Wish::Nothing
+                Action::Nothing
             }
         };
-        match wish {
-            Wish::Nothing => return ControlFlow::Continue(()),
-            Wish::Redraw => {}
-            Wish::Show(lines) => lines.iter().for_each(|line| self.scribe.quote(line)),
-            Wish::Say(lines) => self.say(lines),
-            Wish::Clear => self.screen.clear(window_size().1, self.stdout.queue()),
-            Wish::Suspend => self.suspend()?,
-            Wish::Leave => self.uplink.leave(now)?,
+        match action {
+            Action::Nothing => return ControlFlow::Continue(()),
+            Action::Redraw => {}
+            Action::Show(lines) => lines.iter().for_each(|line| self.chat.show_quoted(line)),
+            Action::Say(lines) => self.say(lines),
+            Action::Clear => self.screen.clear(window_size().1, self.stdout.queue()),
+            Action::Suspend => self.suspend()?,
+            Action::Leave => self.uplink.leave(now)?,
         }
-        self.make_due();
+        self.mark_dirty();
         ControlFlow::Continue(())
     }
 
     fn say(&mut self, lines: Vec<String>) {
         if let Err(mut lines) = self.uplink.say(lines) {
-            self.scribe.note("too much waits to be sent already");
+            self.chat.show_note("too much waits to be sent already");
             // A line that was typed is not lost; a paste can be pasted again.
             if let (Some(line), true) = (lines.pop(), lines.is_empty()) {
                 self.editor.take_back(line);
@@ -236,21 +236,21 @@ impl TerminalClient {
         }
     }
 
-    fn suspend(&mut self) -> ControlFlow<End> {
+    fn suspend(&mut self) -> ControlFlow<RunResult> {
         let mut events = Events::with_capacity(8);
-        self.hear_answers(&mut events);
+        self.await_reports(&mut events);
         self.screen.put_page("", self.stdout.queue());
         self.flush_all(&mut events);
-        let hold = self.mode.suspend();
-        self.on_resume(hold)
+        let foreground = self.mode.suspend();
+        self.on_resume(foreground)
     }
 
     /// Goes on after somebody else may have had the terminal.
-    fn on_resume(&mut self, hold: io::Result<Hold>) -> ControlFlow<End> {
-        match hold {
+    fn on_resume(&mut self, foreground: io::Result<Foreground>) -> ControlFlow<RunResult> {
+        match foreground {
             Err(err) => return ControlFlow::Break(Err(ClientError::Terminal(err))),
-            Ok(Hold::Away) => {}
-            Ok(Hold::Held) => {
+            Ok(Foreground::Away) => {}
+            Ok(Foreground::Held) => {
                 // What was typed meanwhile may have been announced already. And the rest of what came in part, of a
                 // paste above all, somebody else may have read.
                 self.stdin.on_event();
@@ -263,22 +263,22 @@ impl TerminalClient {
         ControlFlow::Continue(())
     }
 
-    fn on_signals(&mut self) -> ControlFlow<End> {
+    fn on_signals(&mut self) -> ControlFlow<RunResult> {
         let pending: Vec<i32> = self.signals.pending().collect();
         for signal in pending {
             match signal {
                 SIGWINCH => self.on_resize(Instant::now()),
                 SIGCONT => {
-                    let hold = self.mode.take();
-                    self.on_resume(hold)?;
+                    let foreground = self.mode.take();
+                    self.on_resume(foreground)?;
                 }
                 _ => {
                     self.uplink.leave(Instant::now())?;
-                    if self.mode.hold() == Hold::Away {
+                    if self.mode.foreground() == Foreground::Away {
                         // What the server still says could not be shown: nothing to wait for.
                         self.uplink.leave(Instant::now())?;
                     }
-                    self.make_due();
+                    self.mark_dirty();
                 }
             }
         }
@@ -293,10 +293,10 @@ impl TerminalClient {
     }
 
     /// Asks where the cursor is, once the window has kept its size; and does without an answer that does not come.
-    fn settle(&mut self, now: Instant) {
+    fn ask_for_cursor(&mut self, now: Instant) {
         match self.frame {
             // Somebody else has the terminal, and would get the answer.
-            _ if self.mode.hold() == Hold::Away => {}
+            _ if self.mode.foreground() == Foreground::Away => {}
             // A terminal that takes nothing answers nothing.
             Frame::Settling(until) if until <= now && !self.stdout.holds(SCREEN_BYTES_MAX) => {
                 self.stdout.queue().extend(CURSOR_QUESTION.as_bytes());
@@ -322,15 +322,15 @@ impl TerminalClient {
     }
 
     /// Does what is to be done when nothing more came within some time.
-    fn hear_silence(&mut self, now: Instant) -> ControlFlow<End> {
+    fn on_timers(&mut self, now: Instant) -> ControlFlow<RunResult> {
         if self.waits_for_escape() && now >= self.keys_at + ESCAPE_WAIT {
-            let mut pressed = Vec::new();
-            self.keys.hear_silence(&mut |press| pressed.push(press));
-            pressed.into_iter().try_for_each(|press| self.on_press(press, now))?;
+            let mut term_events = Vec::new();
+            self.keys.on_timeout(&mut |event| term_events.push(event));
+            term_events.into_iter().try_for_each(|event| self.on_term_event(event, now))?;
         }
-        self.settle(now);
-        let room = self.room();
-        self.uplink.hear_silence(&mut self.scribe, room, now);
+        self.ask_for_cursor(now);
+        let space = self.space();
+        self.uplink.flush_partial(&mut self.chat, space, now);
         ControlFlow::Continue(())
     }
 
@@ -342,44 +342,44 @@ impl TerminalClient {
         let prompts = prompts(
             self.style,
             self.editor.question(),
-            self.uplink.standing(now),
+            self.uplink.status(now),
             self.uplink.waiting_lines(),
-            self.scribe.own_name(),
+            self.chat.own_name(),
         );
         let is_drawn = matches!(&self.frame, Frame::Drawn(drawn) if *drawn == prompts);
-        if is_drawn && self.scribe.page_bytes() == 0 {
+        if is_drawn && self.chat.page_bytes() == 0 {
             return;
         }
-        let page = self.scribe.take_page();
-        let view = match self.editor.question() {
-            Some(_) => View { prompts: &prompts, text: "", cursor: 0 },
-            None => View { prompts: &prompts, text: self.editor.text(), cursor: self.editor.cursor() },
+        let page = self.chat.take_page();
+        let input = match self.editor.question() {
+            Some(_) => InputLine { prompts: &prompts, text: "", cursor: 0 },
+            None => InputLine { prompts: &prompts, text: self.editor.text(), cursor: self.editor.cursor() },
         };
-        self.screen.draw(&page, view, self.stdout.queue());
+        self.screen.draw(&page, input, self.stdout.queue());
         self.frame = Frame::Drawn(prompts);
     }
 
-    fn make_due(&mut self) {
+    fn mark_dirty(&mut self) {
         if matches!(self.frame, Frame::Drawn(_)) {
             self.frame = Frame::Due;
         }
     }
 
     /// Shows what is left, without the input line: what it held was not sent, and should not be lost.
-    fn say_last_words(&mut self, events: &mut Events) -> usize {
+    fn show_last_words(&mut self, events: &mut Events) -> usize {
         let mut unsent: Vec<String> = self.uplink.drain_unsent().collect();
         if !self.editor.text().is_empty() {
             unsent.push(self.editor.text().to_owned());
         }
         for line in unsent.iter().take(UNSENT_SHOWN_MAX) {
-            self.scribe.note(&format!("not sent: {line}"));
+            self.chat.show_note(&format!("not sent: {line}"));
         }
         if let Some(more) = unsent.len().checked_sub(UNSENT_SHOWN_MAX).filter(|&more| more > 0) {
-            self.scribe.note(&format!("and {more} more"));
+            self.chat.show_note(&format!("and {more} more"));
         }
-        if self.mode.hold() == Hold::Held {
-            self.hear_answers(events);
-            let page = self.scribe.take_page();
+        if self.mode.foreground() == Foreground::Held {
+            self.await_reports(events);
+            let page = self.chat.take_page();
             self.screen.put_page(&page, self.stdout.queue());
             self.flush_all(events);
         }
@@ -388,7 +388,7 @@ impl TerminalClient {
 
     /// Waits for the answers to what the terminal was asked: whoever has the terminal next would take them for keys. (Keys
     /// that come in between are lost.)
-    fn hear_answers(&mut self, events: &mut Events) {
+    fn await_reports(&mut self, events: &mut Events) {
         while let Frame::Asked(until) = self.frame {
             let left = until.saturating_duration_since(Instant::now());
             let has_failed = self.stdout.flush().is_err() || left.is_zero();
@@ -396,10 +396,10 @@ impl TerminalClient {
                 return;
             }
             while let Ok(Input::Bytes(len)) = self.stdin.read(&mut self.scratch[..]) {
-                let mut pressed = Vec::new();
-                self.keys.take_in(&self.scratch[..len], &mut |press| pressed.push(press));
-                for press in pressed {
-                    if let Press::CursorColumn(column) = press {
+                let mut term_events = Vec::new();
+                self.keys.parse(&self.scratch[..len], &mut |event| term_events.push(event));
+                for event in term_events {
+                    if let TermEvent::CursorColumn(column) = event {
                         self.on_cursor_column(column);
                     }
                 }
@@ -443,38 +443,38 @@ impl TerminalClient {
         let escape = self.waits_for_escape().then(|| self.keys_at + ESCAPE_WAIT);
         let report = match self.frame {
             // Nothing comes of it while somebody else has the terminal.
-            Frame::Settling(until) | Frame::Asked(until) if self.mode.hold() == Hold::Held => Some(until),
+            Frame::Settling(until) | Frame::Asked(until) if self.mode.foreground() == Foreground::Held => Some(until),
             _ => None,
         };
-        let look = (self.mode.hold() == Hold::Away).then(|| now + AWAY_LOOK);
-        let deadline = [escape, report, look, self.uplink.deadline(self.room(), now)].into_iter().flatten().min();
+        let look = (self.mode.foreground() == Foreground::Away).then(|| now + AWAY_LOOK);
+        let deadline = [escape, report, look, self.uplink.deadline(self.space(), now)].into_iter().flatten().min();
         deadline.map(|deadline| deadline.saturating_duration_since(now))
     }
 
     fn is_busy(&self, now: Instant) -> bool {
-        let is_undrawn = self.may_draw() && (self.frame == Frame::Due || self.scribe.page_bytes() > 0);
-        self.may_take_keys() || self.stdout.is_due() || is_undrawn || self.uplink.is_busy(self.room(), now)
+        let is_undrawn = self.may_draw() && (self.frame == Frame::Due || self.chat.page_bytes() > 0);
+        self.may_read_keys() || self.stdout.is_due() || is_undrawn || self.uplink.is_busy(self.space(), now)
     }
 
     /// Whether nothing but time can tell what the last key was.
     fn waits_for_escape(&self) -> bool {
-        self.keys.waits_for_more() && !self.stdin.may_read()
+        self.keys.is_at_escape() && !self.stdin.may_read()
     }
 
-    fn may_take_keys(&self) -> bool {
-        self.mode.hold() == Hold::Held && self.stdin.may_read() && self.scribe.page_bytes() < SCREEN_BYTES_MAX
+    fn may_read_keys(&self) -> bool {
+        self.mode.foreground() == Foreground::Held && self.stdin.may_read() && self.chat.page_bytes() < SCREEN_BYTES_MAX
     }
 
     fn may_draw(&self) -> bool {
         let is_known = matches!(self.frame, Frame::Due | Frame::Drawn(_));
-        is_known && self.mode.hold() == Hold::Held && self.stdout.waiting_bytes() == 0
+        is_known && self.mode.foreground() == Foreground::Held && self.stdout.waiting_bytes() == 0
     }
 
     /// Whether what the server says can be shown: the terminal has taken what came before.
-    fn room(&self) -> Room {
-        let has_room = self.mode.hold() == Hold::Held
+    fn space(&self) -> ScreenSpace {
+        let has_room = self.mode.foreground() == Foreground::Held
             && self.stdout.waiting_bytes() == 0
-            && self.scribe.page_bytes() < SCREEN_BYTES_MAX;
-        if has_room { Room::Enough } else { Room::None }
+            && self.chat.page_bytes() < SCREEN_BYTES_MAX;
+        if has_room { ScreenSpace::Free } else { ScreenSpace::Full }
     }
 }

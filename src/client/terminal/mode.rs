@@ -10,7 +10,7 @@ use rustix::stdio::{stdin, stdout};
 use rustix::termios::{InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 use rustix::termios::{tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr};
 
-use crate::client::config::TERMINAL_SIZE;
+use crate::client::limits::TERMINAL_SIZE;
 use crate::net::stdio;
 
 /// Have pastes bracketed.
@@ -28,12 +28,12 @@ pub struct RawMode {
     found: Termios,
     /// The terminal opened anew, so that the last words cannot block.
     terminal: Option<File>,
-    hold: Hold,
+    foreground: Foreground,
 }
 
 /// Whether the terminal is ours now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hold {
+pub enum Foreground {
     /// It is, and raw.
     Held,
     /// It is not: the shell has it, and our group is in the background.
@@ -48,14 +48,14 @@ impl RawMode {
     pub fn enter() -> io::Result<RawMode> {
         let found = tcgetattr(stdin())?;
         let terminal = stdio::reopen_terminal(&io::stdout());
-        let mut mode = RawMode { found, terminal, hold: Hold::Away };
+        let mut mode = RawMode { found, terminal, foreground: Foreground::Away };
         mode.take()?;
         Ok(mode)
     }
 
     /// Whether the terminal is ours now.
-    pub fn hold(&self) -> Hold {
-        self.hold
+    pub fn foreground(&self) -> Foreground {
+        self.foreground
     }
 
     /// Takes the terminal, if our group has it, whatever state somebody else has left it in.
@@ -64,7 +64,7 @@ impl RawMode {
     ///
     /// # Errors
     /// When the mode cannot be set.
-    pub fn take(&mut self) -> io::Result<Hold> {
+    pub fn take(&mut self) -> io::Result<Foreground> {
         let is_ours = match tcgetpgrp(stdin()) {
             Ok(group) => group == getpgrp(),
             // It has gone away.
@@ -73,19 +73,19 @@ impl RawMode {
             // container): there is no job control, and nobody whom it could be left to.
             Err(_) => true,
         };
-        self.hold = Hold::Away;
+        self.foreground = Foreground::Away;
         if is_ours {
             set_mode(&raw(&self.found))?;
-            self.hold = Hold::Held;
+            self.foreground = Foreground::Held;
             self.write(ARRIVE);
         }
-        Ok(self.hold)
+        Ok(self.foreground)
     }
 
     /// Gives the terminal back as it was found.
     pub fn give_back(&mut self) {
-        if self.hold == Hold::Held {
-            self.hold = Hold::Away;
+        if self.foreground == Foreground::Held {
+            self.foreground = Foreground::Away;
             self.write(DEPART);
             // If it fails, the terminal has gone away.
             let _ = set_mode(&self.found);
@@ -99,7 +99,7 @@ impl RawMode {
     ///
     /// # Errors
     /// When the mode cannot be set again.
-    pub fn suspend(&mut self) -> io::Result<Hold> {
+    pub fn suspend(&mut self) -> io::Result<Foreground> {
         self.give_back();
         kill_current_process_group(Signal::TSTP)?;
         self.take()

@@ -1,6 +1,6 @@
 //! The names that were seen, and who said what: a server's line read as far as a client needs it. Pure.
 
-use crate::client::config::NAMES_MAX;
+use crate::client::limits::NAMES_MAX;
 use crate::relay::name::{Name, fold};
 
 /// The names that were seen, the latest last.
@@ -12,7 +12,7 @@ pub struct Names {
 
 /// What a line of the server's is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading<'a> {
+pub enum LineKind<'a> {
     /// `NAME> TEXT`
     Talk {
         /// Who said it.
@@ -22,7 +22,7 @@ pub enum Reading<'a> {
     },
     /// A notice that begins with `* `, and what it tells.
     Notice(Notice<'a>),
-    /// The end of the conversation.
+    /// The end of the session.
     Fin,
     /// Anything else: the server is none of pollchat's.
     Other,
@@ -58,9 +58,9 @@ pub enum Notice<'a> {
 
 impl Names {
     /// Takes note of a name, as the latest one.
-    pub fn see(&mut self, name: &str) {
+    pub fn add(&mut self, name: &str) {
         let folded = fold(name);
-        self.forget_folded(&folded);
+        self.remove_folded(&folded);
         if self.seen.len() == NAMES_MAX {
             self.seen.remove(0);
         }
@@ -68,11 +68,11 @@ impl Names {
     }
 
     /// Forgets a name: nobody is called so any more.
-    pub fn forget(&mut self, name: &str) {
-        self.forget_folded(&fold(name));
+    pub fn remove(&mut self, name: &str) {
+        self.remove_folded(&fold(name));
     }
 
-    fn forget_folded(&mut self, folded: &str) {
+    fn remove_folded(&mut self, folded: &str) {
         // Who talks has mostly talked a short while ago.
         if let Some(at) = self.seen.iter().rposition(|(_, seen)| &**seen == folded) {
             self.seen.remove(at);
@@ -87,24 +87,24 @@ impl Names {
     }
 }
 
-impl<'a> Reading<'a> {
+impl<'a> LineKind<'a> {
     /// Reads a clean line.
-    pub fn of(line: &'a str) -> Reading<'a> {
+    pub fn parse(line: &'a str) -> LineKind<'a> {
         if line == "FIN" {
-            return Reading::Fin;
+            return LineKind::Fin;
         }
         if let Some(notice) = line.strip_prefix("* ") {
-            return Reading::Notice(Notice::of(notice));
+            return LineKind::Notice(Notice::parse(notice));
         }
         match line.split_once("> ") {
-            Some((by, text)) if is_name(by) => Reading::Talk { by, text },
-            _ => Reading::Other,
+            Some((by, text)) if is_name(by) => LineKind::Talk { by, text },
+            _ => LineKind::Other,
         }
     }
 }
 
 impl<'a> Notice<'a> {
-    fn of(text: &'a str) -> Notice<'a> {
+    fn parse(text: &'a str) -> Notice<'a> {
         // A name has no blank in it, so what follows the first one was not chosen by anybody.
         let named = |name: &'a str, notice: fn(&'a str) -> Notice<'a>| {
             if is_name(name) { notice(name) } else { Notice::Other }
@@ -150,17 +150,17 @@ mod tests {
 
     #[test]
     fn lines_are_read_as_what_they_are() {
-        let notice = |notice| Reading::Notice(notice);
+        let notice = |notice| LineKind::Notice(notice);
         let lines = [
-            ("ana> hello> you", Reading::Talk { by: "ana", text: "hello> you" }),
-            ("client-7> hi", Reading::Talk { by: "client-7", text: "hi" }),
-            ("日本> * x joined", Reading::Talk { by: "日本", text: "* x joined" }),
-            ("two words> hi", Reading::Other),
-            ("> hi", Reading::Other),
-            ("client-x> hi", Reading::Other),
-            ("hello", Reading::Other),
-            ("FIN", Reading::Fin),
-            ("FIN ", Reading::Other),
+            ("ana> hello> you", LineKind::Talk { by: "ana", text: "hello> you" }),
+            ("client-7> hi", LineKind::Talk { by: "client-7", text: "hi" }),
+            ("日本> * x joined", LineKind::Talk { by: "日本", text: "* x joined" }),
+            ("two words> hi", LineKind::Other),
+            ("> hi", LineKind::Other),
+            ("client-x> hi", LineKind::Other),
+            ("hello", LineKind::Other),
+            ("FIN", LineKind::Fin),
+            ("FIN ", LineKind::Other),
             ("* you are client-7; /help lists what you can do", notice(Notice::You("client-7"))),
             ("* you are ana already", notice(Notice::You("ana"))),
             ("* client-7 is now ana", notice(Notice::Renamed { from: "client-7", to: "ana" })),
@@ -175,8 +175,8 @@ mod tests {
             ("* you missed 123 lines", notice(Notice::Other)),
             ("* ", notice(Notice::Other)),
         ];
-        for (line, reading) in lines {
-            assert_eq!(Reading::of(line), reading, "{line}");
+        for (line, kind) in lines {
+            assert_eq!(LineKind::parse(line), kind, "{line}");
         }
     }
 
@@ -184,11 +184,11 @@ mod tests {
     fn names_are_completed_in_any_case_the_latest_first() {
         let mut names = Names::default();
         for name in ["ana", "Anton", "ben", "ANA"] {
-            names.see(name);
+            names.add(name);
         }
         assert_eq!(names.beginning_with("an"), ["ANA", "Anton"]);
         assert_eq!(names.beginning_with("AN"), ["ANA", "Anton"]);
-        names.forget("ana");
+        names.remove("ana");
         assert_eq!(names.beginning_with(""), ["ben", "Anton"]);
         assert!(names.beginning_with("x").is_empty());
     }
@@ -197,7 +197,7 @@ mod tests {
     fn no_more_names_are_kept_than_the_limit() {
         let mut names = Names::default();
         for number in 0..NAMES_MAX + 5 {
-            names.see(&format!("client-{number}"));
+            names.add(&format!("client-{number}"));
         }
         assert_eq!(names.beginning_with("").len(), NAMES_MAX);
     }

@@ -2,20 +2,20 @@
 
 use std::time::Instant;
 
-use crate::client::backoff::Pauses;
-use crate::client::config::{NICK_PAUSE_FIRST, NICK_PAUSE_MAX};
+use crate::client::backoff::Backoff;
+use crate::client::limits::{NICK_PAUSE_FIRST, NICK_PAUSE_MAX};
 use crate::relay::command::Command;
 use crate::relay::name::{Name, fold};
 
 /// The name that we want, and how we get it back.
 ///
-/// One that was ours is asked for again until it is free: the server may still hold the lost connection, with the name.
+/// One that was ours is asked for again until it is free: the server may still foreground the lost connection, with the name.
 /// One that never was ours is somebody else's, and is asked for once a connection.
 #[derive(Debug)]
 pub struct Nick {
     wanted: Option<Wanted>,
-    quest: Quest,
-    pauses: Pauses,
+    state: NickState,
+    backoff: Backoff,
 }
 
 #[derive(Debug)]
@@ -27,9 +27,9 @@ enum Wanted {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Quest {
+enum NickState {
     /// Nothing is asked for.
-    Rest,
+    Idle,
     /// It was asked for, and the answer is awaited.
     Asked,
     /// It was taken, and will be asked for again.
@@ -38,26 +38,26 @@ enum Quest {
 
 /// Whether one is told that a name is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tell {
+pub enum TakenReport {
     /// That it is.
     Taken,
     /// That it is, and will be asked for again.
-    TakenForNow,
+    WillRetry,
     /// Nothing: it was told before.
-    Nothing,
+    Silent,
 }
 
 impl Nick {
     /// Begins with the name that was chosen, if any.
     pub fn new(chosen: Option<&Name>) -> Nick {
         let wanted = chosen.map(|name| Wanted::New(name.to_string()));
-        Nick { wanted, quest: Quest::Rest, pauses: Pauses::new(NICK_PAUSE_FIRST, NICK_PAUSE_MAX) }
+        Nick { wanted, state: NickState::Idle, backoff: Backoff::new(NICK_PAUSE_FIRST, NICK_PAUSE_MAX) }
     }
 
     /// What to ask for first on a new connection.
     pub fn on_connection(&mut self) -> Option<&str> {
-        self.pauses.reset();
-        self.quest = if self.wanted.is_some() { Quest::Asked } else { Quest::Rest };
+        self.backoff.reset();
+        self.state = if self.wanted.is_some() { NickState::Asked } else { NickState::Idle };
         self.wanted()
     }
 
@@ -66,39 +66,39 @@ impl Nick {
         // A number is nothing that one can ask for.
         if Name::parse(name).is_ok() {
             self.wanted = Some(Wanted::Ours(name.to_owned()));
-            self.quest = Quest::Rest;
+            self.state = NickState::Idle;
         }
     }
 
     /// The server says that this name is taken.
-    pub fn on_taken(&mut self, name: &str, now: Instant, chance: u64) -> Tell {
-        if self.quest != Quest::Asked || self.wanted().is_none_or(|wanted| fold(wanted) != fold(name)) {
-            return Tell::Taken;
+    pub fn on_taken(&mut self, name: &str, now: Instant, jitter: u64) -> TakenReport {
+        if self.state != NickState::Asked || self.wanted().is_none_or(|wanted| fold(wanted) != fold(name)) {
+            return TakenReport::Taken;
         }
         if matches!(self.wanted, Some(Wanted::New(_))) {
-            self.quest = Quest::Rest;
-            return Tell::Taken;
+            self.state = NickState::Idle;
+            return TakenReport::Taken;
         }
-        let is_first = self.pauses.is_first();
-        self.quest = Quest::AskAt(now + self.pauses.next(chance));
-        if is_first { Tell::TakenForNow } else { Tell::Nothing }
+        let is_first = self.backoff.is_first();
+        self.state = NickState::AskAt(now + self.backoff.next_delay(jitter));
+        if is_first { TakenReport::WillRetry } else { TakenReport::Silent }
     }
 
     /// A line was typed: who asks for a name by hand no longer wants the other one.
     pub fn on_typed(&mut self, line: &str) {
         if matches!(Command::parse(line), Command::Nick(_)) {
-            self.quest = Quest::Rest;
+            self.state = NickState::Idle;
         }
     }
 
     /// Whether the server has yet to answer whether the name is ours.
     pub fn is_awaited(&self) -> bool {
-        self.quest == Quest::Asked
+        self.state == NickState::Asked
     }
 
     /// When to call [`Nick::ask_again`].
     pub fn deadline(&self) -> Option<Instant> {
-        if let Quest::AskAt(at) = self.quest { Some(at) } else { None }
+        if let NickState::AskAt(at) = self.state { Some(at) } else { None }
     }
 
     /// What to ask for now.
@@ -106,7 +106,7 @@ impl Nick {
         if self.deadline().is_none_or(|at| now < at) {
             return None;
         }
-        self.quest = Quest::Asked;
+        self.state = NickState::Asked;
         self.wanted()
     }
 
@@ -134,8 +134,8 @@ mod tests {
         nick.on_called("ana");
         assert_eq!(nick.on_connection(), Some("ana"));
         nick.on_called("client-9");
-        for tell in [Tell::TakenForNow, Tell::Nothing, Tell::Nothing] {
-            assert_eq!(nick.on_taken("Ana", now, 0), tell);
+        for report in [TakenReport::WillRetry, TakenReport::Silent, TakenReport::Silent] {
+            assert_eq!(nick.on_taken("Ana", now, 0), report);
             let at = nick.deadline().unwrap();
             assert!(at > now);
             assert_eq!(nick.ask_again(now), None);
@@ -152,7 +152,7 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(nick.on_connection(), Some("ana"));
             assert!(nick.is_awaited());
-            assert_eq!(nick.on_taken("ana", Instant::now(), 0), Tell::Taken);
+            assert_eq!(nick.on_taken("ana", Instant::now(), 0), TakenReport::Taken);
             assert!(!nick.is_awaited());
             assert_eq!(nick.deadline(), None);
         }
@@ -169,7 +169,7 @@ mod tests {
         assert!(nick.deadline().is_some());
         nick.on_typed("/nick ben");
         assert_eq!(nick.deadline(), None);
-        assert_eq!(nick.on_taken("ana", now, 0), Tell::Taken, "it is the answer to what was typed");
+        assert_eq!(nick.on_taken("ana", now, 0), TakenReport::Taken, "it is the answer to what was typed");
         nick.on_called("ben");
         assert_eq!(nick.on_connection(), Some("ben"));
     }

@@ -1,6 +1,6 @@
 //! A paste: whether it is text to go on with, or lines to ask about. Pure.
 
-use crate::client::config::{OUTBOX_BYTES_MAX, PASTE_LINES_SHOWN_MAX};
+use crate::client::limits::{OUTBOX_BYTES_MAX, PASTE_LINES_SHOWN_MAX};
 use crate::relay::line::clean;
 
 /// What was pasted, made fit to be shown and sent.
@@ -44,7 +44,7 @@ pub fn preview(lines: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::terminal::unsent::Unsent;
+    use crate::client::outbox::line_queue::LineQueue;
 
     #[test]
     fn one_line_is_text_and_more_are_lines() {
@@ -68,10 +68,10 @@ mod tests {
             panic!("they are three");
         };
         assert_eq!((lines.len(), lines[1].len()), (3, (OUTBOX_BYTES_MAX - 1) / 3 * 3));
-        let mut unsent = Unsent::default();
-        unsent.push(lines).unwrap();
-        while unsent.waiting() > 0 {
-            assert!(unsent.hand_over(OUTBOX_BYTES_MAX).is_some());
+        let mut queue = LineQueue::default();
+        queue.push(lines).unwrap();
+        while queue.waiting() > 0 {
+            assert!(queue.next_line(OUTBOX_BYTES_MAX).is_some());
         }
     }
 

@@ -2,14 +2,14 @@
 
 use super::screen::Prompt;
 use super::style::Style;
-use super::uplink::Standing;
+use super::uplink::LinkStatus;
 
 /// The prompts for this moment, from the most telling one to that of a narrow window. `question` is how many lines of a
 /// paste are asked about, `waiting` how many typed lines wait to be sent, `name` what we are called.
 pub fn prompts(
     style: Style,
     question: Option<usize>,
-    standing: Standing,
+    status: LinkStatus,
     waiting: usize,
     name: Option<&str>,
 ) -> Vec<Prompt> {
@@ -30,15 +30,15 @@ pub fn prompts(
         Some(waits) => bold(format!("({waits}; {text}) ")),
         None => bold(format!("({text}) ")),
     };
-    match standing {
-        Standing::Connecting => vec![state("connecting"), bold("~ ".to_owned())],
-        Standing::Leaving => vec![state("leaving"), bold("~ ".to_owned())],
-        Standing::Waiting(seconds) => vec![
+    match status {
+        LinkStatus::Connecting => vec![state("connecting"), bold("~ ".to_owned())],
+        LinkStatus::Leaving => vec![state("leaving"), bold("~ ".to_owned())],
+        LinkStatus::Waiting(seconds) => vec![
             state(&format!("no connection, again in {seconds} s")),
             bold(format!("({seconds} s) ")),
             bold("! ".to_owned()),
         ],
-        Standing::Talking => {
+        LinkStatus::Connected => {
             let waits = waits.map_or_else(String::new, |waits| format!("({waits}) "));
             let name = name.unwrap_or_default();
             let own = |shown: &str| {
@@ -57,20 +57,23 @@ mod tests {
 
     #[test]
     fn the_prompt_always_tells_how_it_stands() {
-        let told = |question, standing, waiting, name| -> Vec<String> {
-            let prompts = prompts(Style::new(Colors::Left), question, standing, waiting, name);
+        let told = |question, status, waiting, name| -> Vec<String> {
+            let prompts = prompts(Style::new(Colors::Off), question, status, waiting, name);
             for Prompt { plain, styled } in &prompts {
                 assert_eq!(styled.replace("\x1b[1m", "").replace("\x1b[0m", ""), *plain, "what is measured is drawn");
             }
             prompts.into_iter().map(|prompt| prompt.plain).collect()
         };
-        assert_eq!(told(None, Standing::Talking, 0, Some("ana")), ["ana> ", "> ", "> "]);
-        assert_eq!(told(None, Standing::Talking, 0, None), ["> ", "> ", "> "]);
-        assert_eq!(told(None, Standing::Talking, 2, Some("ana")), ["(2 lines wait) ana> ", "(2 lines wait) > ", "> "]);
-        assert_eq!(told(None, Standing::Connecting, 0, None), ["(connecting) ", "~ "]);
-        assert_eq!(told(None, Standing::Connecting, 1, None), ["(1 line waits; connecting) ", "~ "]);
-        assert_eq!(told(None, Standing::Leaving, 0, Some("ana")), ["(leaving) ", "~ "]);
-        assert_eq!(told(None, Standing::Waiting(3), 0, None), ["(no connection, again in 3 s) ", "(3 s) ", "! "]);
-        assert_eq!(told(Some(3), Standing::Talking, 0, Some("ana"))[0], "send these 3 lines? [y/n] ");
+        assert_eq!(told(None, LinkStatus::Connected, 0, Some("ana")), ["ana> ", "> ", "> "]);
+        assert_eq!(told(None, LinkStatus::Connected, 0, None), ["> ", "> ", "> "]);
+        assert_eq!(
+            told(None, LinkStatus::Connected, 2, Some("ana")),
+            ["(2 lines wait) ana> ", "(2 lines wait) > ", "> "]
+        );
+        assert_eq!(told(None, LinkStatus::Connecting, 0, None), ["(connecting) ", "~ "]);
+        assert_eq!(told(None, LinkStatus::Connecting, 1, None), ["(1 line waits; connecting) ", "~ "]);
+        assert_eq!(told(None, LinkStatus::Leaving, 0, Some("ana")), ["(leaving) ", "~ "]);
+        assert_eq!(told(None, LinkStatus::Waiting(3), 0, None), ["(no connection, again in 3 s) ", "(3 s) ", "! "]);
+        assert_eq!(told(Some(3), LinkStatus::Connected, 0, Some("ana"))[0], "send these 3 lines? [y/n] ");
     }
 }

@@ -20,7 +20,7 @@ const RESTORE_CURSOR: &str = "\x1b8";
 
 /// What the input line is to show.
 #[derive(Clone, Copy, Debug)]
-pub struct View<'a> {
+pub struct InputLine<'a> {
     /// What goes before the text, from the most telling to the shortest: the first that leaves room is taken.
     pub prompts: &'a [Prompt],
     /// The text.
@@ -107,7 +107,7 @@ impl Screen {
         if let Drawn::Line { cursor, rows_up } = &mut self.drawn {
             let columns = last_column + 1;
             *rows_up = if *cursor < columns || column >= last_column {
-                // It has room, or is at the edge: cut off. (It may stand there by chance as well; then rather a trace
+                // It has room, or is at the edge: cut off. (It may stand there by jitter as well; then rather a trace
                 // of the old line is left than a row of what was said erased.)
                 0
             } else {
@@ -119,9 +119,9 @@ impl Screen {
     }
 
     /// Erases the line, puts `page` (whole lines) in its place and, below it, the line as it is now.
-    pub fn draw(&mut self, page: &str, view: View<'_>, out: &mut VecDeque<u8>) {
+    pub fn draw(&mut self, page: &str, input: InputLine<'_>, out: &mut VecDeque<u8>) {
         self.put_page(page, out);
-        let layout = lay_out(self.columns, view, &mut self.scroll);
+        let layout = lay_out(self.columns, input, &mut self.scroll);
         let prompt = layout.prompt.map_or("", |prompt| &prompt.styled);
         put(out, &[NO_WRAP, prompt, &layout.head, SAVE_CURSOR, &layout.tail, RESTORE_CURSOR, WRAP]);
         self.drawn = Drawn::Line { cursor: layout.cursor, rows_up: 0 };
@@ -158,17 +158,17 @@ fn put(out: &mut VecDeque<u8>, parts: &[&str]) {
 }
 
 /// Lays the line out so that the last column stays free of text, and the cursor is visible.
-fn lay_out<'a>(columns: usize, view: View<'a>, scroll: &mut usize) -> Layout<'a> {
+fn lay_out<'a>(columns: usize, input: InputLine<'a>, scroll: &mut usize) -> Layout<'a> {
     let room = columns.saturating_sub(1);
-    let prompt = view.prompts.iter().find(|prompt| prompt.plain.width() <= room / 2);
+    let prompt = input.prompts.iter().find(|prompt| prompt.plain.width() <= room / 2);
     let prompt_columns = prompt.map_or(0, |prompt| prompt.plain.width());
     let room = room - prompt_columns;
 
     let mut graphemes = Vec::new();
     let (mut column, mut cursor) = (0, None);
-    for (at, grapheme) in view.text.grapheme_indices(true) {
+    for (at, grapheme) in input.text.grapheme_indices(true) {
         // The cursor may stand inside of one that was typed mark by mark; then it is shown before it.
-        if cursor.is_none() && at + grapheme.len() > view.cursor {
+        if cursor.is_none() && at + grapheme.len() > input.cursor {
             cursor = Some((graphemes.len(), column));
         }
         let shown = if grapheme == "\t" { " " } else { grapheme };
@@ -216,7 +216,7 @@ mod tests {
 
     fn laid_out(columns: usize, text: &str, cursor: usize, scroll: &mut usize) -> (String, usize) {
         let prompts = prompts(&["ana> ", "> "]);
-        let layout = lay_out(columns, View { prompts: &prompts, text, cursor }, scroll);
+        let layout = lay_out(columns, InputLine { prompts: &prompts, text, cursor }, scroll);
         let prompt = layout.prompt.map_or("", |prompt| &prompt.plain);
         (format!("{prompt}{}|{}", layout.head, layout.tail), layout.cursor)
     }
@@ -278,7 +278,7 @@ mod tests {
     fn show(screen: &mut Screen, terminal: &mut vt100::Parser, page: &str, text: &str, cursor: usize) {
         let prompts = prompts(&["ana> ", "> "]);
         let mut out = VecDeque::new();
-        screen.draw(page, View { prompts: &prompts, text, cursor }, &mut out);
+        screen.draw(page, InputLine { prompts: &prompts, text, cursor }, &mut out);
         for &byte in out.make_contiguous().iter() {
             if byte == b'\n' {
                 terminal.process(b"\r");
@@ -316,8 +316,8 @@ mod tests {
     fn a_terminal_that_wraps_anew_is_left_with_nothing_of_the_old_line() {
         let (mut screen, mut terminal) = (Screen::new(30), terminal(10));
         let mut out = VecDeque::new();
-        let view = View { prompts: &prompts(&["ana> "]), text: "a sentence of some", cursor: 18 };
-        screen.draw("", view, &mut out);
+        let input = InputLine { prompts: &prompts(&["ana> "]), text: "a sentence of some", cursor: 18 };
+        screen.draw("", input, &mut out);
         // What such a terminal shows then, of 10 columns: the line in three rows, the cursor behind it.
         terminal.process(b"one\r\ntwo\r\nana> a sentence of some");
         assert_eq!(screen.resize(10), Resized::AskCursor);

@@ -24,15 +24,15 @@ impl Style {
     /// A name, in the colour that is always its own.
     pub fn name(self, name: &str, shown: impl Display) -> String {
         match self.colors {
-            Colors::Shown => format!("\x1b[{}m{shown}\x1b[0m", color_of(name)),
-            Colors::Left => shown.to_string(),
+            Colors::On => format!("\x1b[{}m{shown}\x1b[0m", color_of(name)),
+            Colors::Off => shown.to_string(),
         }
     }
 
     /// Our own name: bold as well.
     pub fn own_name(self, name: &str, shown: impl Display) -> String {
         match self.colors {
-            Colors::Shown if !name.is_empty() => format!("\x1b[1;{}m{shown}\x1b[0m", color_of(name)),
+            Colors::On if !name.is_empty() => format!("\x1b[1;{}m{shown}\x1b[0m", color_of(name)),
             _ => self.bold(shown),
         }
     }
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_name_keeps_its_colour_in_any_case() {
-        let style = Style::new(Colors::Shown);
+        let style = Style::new(Colors::On);
         assert_eq!(style.name("Ana", "x"), style.name("aNA", "x"));
         assert!(NAME_COLORS.iter().any(|color| style.name("ana", "x") == format!("\x1b[{color}mx\x1b[0m")));
     }
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn without_colours_there_are_none() {
-        let style = Style::new(Colors::Left);
+        let style = Style::new(Colors::Off);
         assert_eq!(style.name("ana", "ana> "), "ana> ");
         assert_eq!(style.own_name("ana", "ana> "), "\x1b[1mana> \x1b[0m");
     }

@@ -87,7 +87,7 @@ pub fn stderr_takes_a_line() -> bool {
 }
 
 /// Says `line` on stderr if stderr takes it now, and else does not: a last word must neither block nor panic.
-pub fn complain(line: &str) {
+pub fn eprint_line(line: &str) {
     if stderr_takes_a_line() {
         // Nobody is left to tell if this fails.
         let _ = rustix::io::write(rustix::stdio::stderr(), format!("{line}\n").as_bytes());

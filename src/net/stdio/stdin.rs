@@ -18,7 +18,7 @@ use crate::net::stdio;
 /// an event come.
 #[derive(Debug)]
 pub struct Stdin {
-    readiness: Readiness,
+    readiness: StdinState,
 }
 
 /// What one [`Stdin::read`] brought.
@@ -33,7 +33,7 @@ pub enum Input {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Readiness {
+enum StdinState {
     /// There may be something: an event came, or a read did not show that there is nothing left.
     MayRead,
     /// There was nothing. The next event tells when there is.
@@ -49,19 +49,19 @@ impl Stdin {
     /// When the poller cannot take it.
     pub fn register(registry: &Registry, token: Token) -> io::Result<Stdin> {
         stdio::watch(registry, stdin(), token, Interest::READABLE)?;
-        Ok(Stdin { readiness: Readiness::MayRead })
+        Ok(Stdin { readiness: StdinState::MayRead })
     }
 
     /// Takes note of an event, whatever it said: a pipe that ends without data raises a hang-up alone.
     pub fn on_event(&mut self) {
-        if self.readiness == Readiness::Waiting {
-            self.readiness = Readiness::MayRead;
+        if self.readiness == StdinState::Waiting {
+            self.readiness = StdinState::MayRead;
         }
     }
 
     /// Whether a read should be tried without waiting for an event.
     pub fn may_read(&self) -> bool {
-        self.readiness == Readiness::MayRead
+        self.readiness == StdinState::MayRead
     }
 
     /// Reads once, never waiting.
@@ -70,19 +70,19 @@ impl Stdin {
     /// When stdin cannot be read at all (it is a directory, say). A terminal that has gone away is an end.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Input> {
         match self.readiness {
-            Readiness::Waiting => return Ok(Input::NotYet),
-            Readiness::Ended => return Ok(Input::End),
-            Readiness::MayRead => {}
+            StdinState::Waiting => return Ok(Input::NotYet),
+            StdinState::Ended => return Ok(Input::End),
+            StdinState::MayRead => {}
         }
         match read_now(buffer) {
             Ok(0) => {
-                self.readiness = Readiness::Ended;
+                self.readiness = StdinState::Ended;
                 Ok(Input::End)
             }
             Ok(len) => Ok(Input::Bytes(len)),
             Err(err) if err.kind() == io::ErrorKind::Interrupted => Ok(Input::NotYet),
             Err(err) if err.kind() == io::ErrorKind::WouldBlock => {
-                self.readiness = Readiness::Waiting;
+                self.readiness = StdinState::Waiting;
                 Ok(Input::NotYet)
             }
             Err(err) => Err(err),

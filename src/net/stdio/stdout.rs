@@ -21,7 +21,7 @@ pub const WRITE_BYTES_MAX: usize = 4096;
 #[derive(Debug)]
 pub struct Stdout {
     sink: Sink,
-    readiness: Readiness,
+    readiness: StdoutState,
     queue: VecDeque<u8>,
 }
 
@@ -43,7 +43,7 @@ enum Sink {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Readiness {
+enum StdoutState {
     /// An event came: it may take something, or be closed.
     Unknown,
     /// It took all that we had.
@@ -60,7 +60,7 @@ impl Stdout {
     pub fn register(registry: &Registry, token: Token) -> io::Result<Stdout> {
         let sink = Sink::open();
         stdio::watch(registry, sink.as_fd(), token, Interest::WRITABLE)?;
-        Ok(Stdout { sink, readiness: Readiness::Unknown, queue: VecDeque::new() })
+        Ok(Stdout { sink, readiness: StdoutState::Unknown, queue: VecDeque::new() })
     }
 
     /// What waits to be shown; more may be put behind it.
@@ -80,15 +80,15 @@ impl Stdout {
 
     /// Takes note of an event, whatever it said.
     pub fn on_event(&mut self) {
-        self.readiness = Readiness::Unknown;
+        self.readiness = StdoutState::Unknown;
     }
 
     /// Whether [`Stdout::flush`] should be called without waiting for an event.
     pub fn is_due(&self) -> bool {
         match self.readiness {
-            Readiness::Unknown => true,
-            Readiness::Idle => !self.queue.is_empty(),
-            Readiness::Blocked => false,
+            StdoutState::Unknown => true,
+            StdoutState::Idle => !self.queue.is_empty(),
+            StdoutState::Blocked => false,
         }
     }
 
@@ -101,7 +101,7 @@ impl Stdout {
         if !self.is_due() {
             return Ok(0);
         }
-        self.readiness = Readiness::Idle;
+        self.readiness = StdoutState::Idle;
         let (front, _) = self.queue.as_slices();
         match write_now(self.sink.as_fd(), front) {
             Ok(len) => {
@@ -110,7 +110,7 @@ impl Stdout {
             }
             Err(err) if err.kind() == io::ErrorKind::Interrupted => Ok(0),
             Err(err) if err.kind() == io::ErrorKind::WouldBlock => {
-                self.readiness = Readiness::Blocked;
+                self.readiness = StdoutState::Blocked;
                 Ok(0)
             }
             Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Err(StdoutError::Closed),

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead, Write};
 
-use super::config::{LEAVE_LINE_BYTES_MAX, OUTBOX_BYTES_MAX};
+use crate::client::limits::{LEAVE_LINE_BYTES_MAX, OUTBOX_BYTES_MAX};
 use crate::relay::command::Command;
 use crate::relay::line::{Framing, Line, LineDecoder, Overlong, clean};
 
@@ -13,29 +13,29 @@ const FRAMING: Framing = Framing { line_bytes_max: LEAVE_LINE_BYTES_MAX, overlon
 ///
 /// Invariant: never more than [`OUTBOX_BYTES_MAX`]; the one who puts something in asks for the room first.
 #[derive(Debug, Default)]
-pub struct Outbox {
+pub struct SendBuffer {
     queue: VecDeque<u8>,
     /// Reads along, to know a line by which one leaves. The bytes do not pass through it.
     lines: LineDecoder,
 }
 
-/// What the bytes put into the [`Outbox`] were.
+/// What the bytes put into the [`SendBuffer`] were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Typed {
     /// Something to say.
-    Talk,
+    Text,
     /// Up to its end a line by which one leaves, and what followed that was left out.
     Leave,
 }
 
-impl Outbox {
+impl SendBuffer {
     /// Puts in what was typed, in whatever pieces it comes.
     pub fn push(&mut self, typed: &[u8]) -> Typed {
-        debug_assert!(typed.len() <= self.room_bytes(), "{} bytes for {}", typed.len(), self.room_bytes());
+        debug_assert!(typed.len() <= self.free_bytes(), "{} bytes for {}", typed.len(), self.free_bytes());
         let mut rest = typed;
         let mut buffer = String::new();
         while let Some(line) = self.lines.next(&mut rest, FRAMING) {
-            // The same reading as the server's, so that both see the same line as the last one.
+            // The same kind as the server's, so that both see the same line as the last one.
             if let Line::Text(raw) = line
                 && Command::parse(clean(raw, &mut buffer)) == Command::Leave
             {
@@ -44,7 +44,7 @@ impl Outbox {
             }
         }
         self.queue.extend(typed);
-        Typed::Talk
+        Typed::Text
     }
 
     /// Writes once, and lets go of what was taken.
@@ -59,7 +59,7 @@ impl Outbox {
     }
 
     /// How many bytes may still be put in.
-    pub fn room_bytes(&self) -> usize {
+    pub fn free_bytes(&self) -> usize {
         OUTBOX_BYTES_MAX - self.queue.len()
     }
 
@@ -81,9 +81,9 @@ mod tests {
     /// What goes to the server of `typed` when it comes in pieces of `len` bytes, and whether it was left off at a
     /// line by which one leaves.
     fn push_in_pieces(typed: &[u8], len: usize) -> (Vec<u8>, Typed) {
-        let mut outbox = Outbox::default();
+        let mut outbox = SendBuffer::default();
         let ends_in = typed.chunks(len).map(|piece| outbox.push(piece)).find(|&typed| typed == Typed::Leave);
-        (outbox.queue.into(), ends_in.unwrap_or(Typed::Talk))
+        (outbox.queue.into(), ends_in.unwrap_or(Typed::Text))
     }
 
     #[test]
@@ -104,17 +104,17 @@ mod tests {
         typed.extend(b"x".repeat(LEAVE_LINE_BYTES_MAX + 1));
         typed.extend(b"exit\r\r\n\xffexit\nexit"); // The last one has no end yet: it may become `exits`.
         for len in 1..=typed.len() {
-            assert_eq!(push_in_pieces(&typed, len), (typed.clone(), Typed::Talk), "{len}");
+            assert_eq!(push_in_pieces(&typed, len), (typed.clone(), Typed::Text), "{len}");
         }
     }
 
     #[test]
     fn a_short_write_leaves_the_rest() {
-        let mut outbox = Outbox::default();
+        let mut outbox = SendBuffer::default();
         outbox.push(b"hello");
         let mut three = [0; 3];
         assert_eq!(outbox.write_to(&mut &mut three[..]).unwrap(), 3);
-        assert_eq!((&three, outbox.len(), outbox.room_bytes()), (b"hel", 2, OUTBOX_BYTES_MAX - 2));
+        assert_eq!((&three, outbox.len(), outbox.free_bytes()), (b"hel", 2, OUTBOX_BYTES_MAX - 2));
         let mut all = Vec::new();
         outbox.push(b"!");
         while !outbox.is_empty() {

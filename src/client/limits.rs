@@ -39,11 +39,11 @@ pub const RECONNECT_PAUSE_FIRST: Duration = Duration::from_millis(500);
 /// The longest pause before a lost connection is made again, nominally: somebody is watching it.
 pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// How long a connection must have held for the pauses to begin with the first one again: a server that takes everybody
+/// How long a connection must have held for the backoff to begin with the first one again: a server that takes everybody
 /// and lets them go at once must not be hurried.
 pub const RECONNECT_STABLE: Duration = Duration::from_secs(10);
 
-/// The first pause before a name that is taken is asked for again, nominally. The server may still hold the connection
+/// The first pause before a name that is taken is asked for again, nominally. The server may still foreground the connection
 /// that was lost, with the name: for its grace, or until the network tells it.
 pub const NICK_PAUSE_FIRST: Duration = Duration::from_secs(1);
 

@@ -5,20 +5,20 @@ use std::collections::VecDeque;
 
 use unicode_normalization::char::is_combining_mark;
 
-use super::names::{Names, Notice, Reading};
+use super::names::{LineKind, Names, Notice};
 use super::style::Style;
-use crate::client::clock::Clock;
-use crate::client::config::ECHOES_MAX;
-use crate::client::decoder::Said;
+use crate::client::decoder::ServerLine;
+use crate::client::limits::ECHOES_MAX;
+use crate::client::timestamps::Timestamps;
 use crate::relay::command::Command;
 use crate::relay::line::clean;
 use crate::relay::name::{TYPED_BYTES_MAX, fold};
 
 /// Writes lines, and knows from them who is there and what we are called.
 #[derive(Debug)]
-pub struct Scribe {
+pub struct ChatView {
     style: Style,
-    clock: Clock,
+    timestamps: Timestamps,
     names: Names,
     /// What we are called on this connection, once the server has said it.
     own: Option<Own>,
@@ -35,7 +35,7 @@ struct Own {
 
 /// What a line of the server's means beyond being shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum ServerEvent {
     /// Nothing.
     None,
     /// We are called otherwise from now on.
@@ -50,10 +50,10 @@ pub enum News {
     Fin,
 }
 
-impl Scribe {
-    /// A scribe that has seen nobody yet.
-    pub fn new(style: Style, clock: Clock) -> Scribe {
-        Scribe { style, clock, names: Names::default(), own: None, echoes: VecDeque::new(), page: String::new() }
+impl ChatView {
+    /// A chat that has seen nobody yet.
+    pub fn new(style: Style, timestamps: Timestamps) -> ChatView {
+        ChatView { style, timestamps, names: Names::default(), own: None, echoes: VecDeque::new(), page: String::new() }
     }
 
     /// The names that were seen.
@@ -83,33 +83,33 @@ impl Scribe {
     }
 
     /// Writes a line of the server's.
-    pub fn hear(&mut self, said: Said<'_>) -> News {
+    pub fn show(&mut self, said: ServerLine<'_>) -> ServerEvent {
         if said.is_continued {
             let text = format!("{}{}", self.style.dim(said.mark().trim_end()), [" ", said.text].concat());
             self.write(&text);
-            return News::None;
+            return ServerEvent::None;
         }
-        match Reading::of(said.text) {
-            Reading::Talk { by, text } => {
+        match LineKind::parse(said.text) {
+            LineKind::Talk { by, text } => {
                 if !self.is_echo(by, text) {
-                    self.hear_talk(by, text);
+                    self.show_talk(by, text);
                 }
-                News::None
+                ServerEvent::None
             }
-            Reading::Notice(notice) => self.hear_notice(notice, said.text),
-            Reading::Fin => {
+            LineKind::Notice(notice) => self.show_notice(notice, said.text),
+            LineKind::Fin => {
                 self.write_dim(said.text);
-                News::Fin
+                ServerEvent::Fin
             }
-            Reading::Other => {
+            LineKind::Other => {
                 self.write(said.text);
-                News::None
+                ServerEvent::None
             }
         }
     }
 
     /// Writes what we said. It is not sent back by a relay, and if it is (`--audience everyone`), it is not shown twice.
-    pub fn say(&mut self, line: &str) {
+    pub fn show_own(&mut self, line: &str) {
         let mut buffer = String::new();
         let line = clean(line.as_bytes(), &mut buffer);
         let own = self.own_name().unwrap_or_default().to_owned();
@@ -127,62 +127,62 @@ impl Scribe {
     }
 
     /// Writes that a name is taken, as the server said it.
-    pub fn note_taken(&mut self, name: &str) {
+    pub fn show_taken(&mut self, name: &str) {
         self.write_dim(&format!("* the name {name} is taken"));
     }
 
     /// Writes a line of a paste that is asked about.
-    pub fn quote(&mut self, line: &str) {
+    pub fn show_quoted(&mut self, line: &str) {
         self.write_dim(line);
     }
 
     /// Writes a note of the client's own. It begins as no line of a pollchat server does.
-    pub fn note(&mut self, text: &str) {
+    pub fn show_note(&mut self, text: &str) {
         self.write_dim(&format!("-- {text}"));
     }
 
-    fn hear_talk(&mut self, by: &str, text: &str) {
+    fn show_talk(&mut self, by: &str, text: &str) {
         let is_own = self.own.as_ref().is_some_and(|own| own.shown == by);
         let (name, text) = if is_own {
             // Ours all the same: from before a lost connection, say, in the server's history.
             (self.style.own_name(by, format_args!("{by}>")), text.to_owned())
         } else {
-            self.names.see(by);
+            self.names.add(by);
             (self.style.name(by, format_args!("{by}>")), self.mark_mentions(text))
         };
         self.write(&format!("{name} {text}"));
     }
 
-    fn hear_notice(&mut self, notice: Notice<'_>, line: &str) -> News {
-        let mut news = News::None;
+    fn show_notice(&mut self, notice: Notice<'_>, line: &str) -> ServerEvent {
+        let mut event = ServerEvent::None;
         match notice {
-            Notice::You(name) => news = self.call(name),
-            Notice::Renamed { from, to } if self.own_name() == Some(from) => news = self.call(to),
+            Notice::You(name) => event = self.set_own_name(name),
+            Notice::Renamed { from, to } if self.own_name() == Some(from) => event = self.set_own_name(to),
             Notice::Renamed { from, to } => {
-                self.names.forget(from);
-                self.names.see(to);
+                self.names.remove(from);
+                self.names.add(to);
             }
-            Notice::Here(name) if self.own_name() != Some(name) => self.names.see(name),
-            Notice::Left(name) => self.names.forget(name),
+            Notice::Here(name) if self.own_name() != Some(name) => self.names.add(name),
+            Notice::Left(name) => self.names.remove(name),
             Notice::Told(name) => {
-                self.names.see(name);
+                self.names.add(name);
                 let told = self.style.bold(line);
                 self.write(&told);
-                return News::None;
+                return ServerEvent::None;
             }
             // Whoever asked for it knows whether it is to be shown.
-            Notice::Taken(name) => return News::Taken(name.to_owned()),
-            Notice::ShuttingDown => news = News::ShuttingDown,
-            Notice::Full => news = News::Full,
+            Notice::Taken(name) => return ServerEvent::Taken(name.to_owned()),
+            Notice::ShuttingDown => event = ServerEvent::ShuttingDown,
+            Notice::Full => event = ServerEvent::Full,
             Notice::Here(_) | Notice::Other => {}
         }
         self.write_dim(line);
-        news
+        event
     }
 
-    fn call(&mut self, name: &str) -> News {
+    fn set_own_name(&mut self, name: &str) -> ServerEvent {
         self.own = Some(Own { shown: name.to_owned(), folded: fold(name) });
-        News::Called(name.to_owned())
+        ServerEvent::Called(name.to_owned())
     }
 
     /// Whether it is a line of ours that comes back. Nobody else can have our name; and what we said comes back in the
@@ -200,9 +200,9 @@ impl Scribe {
         let Some(own) = &self.own else { return text.to_owned() };
         let mut marked = String::with_capacity(text.len());
         let mut rest = text;
-        while let Some(start) = rest.find(is_of_words) {
+        while let Some(start) = rest.find(is_word_char) {
             let (before, from) = rest.split_at(start);
-            let (word, behind) = from.split_at(from.find(|c| !is_of_words(c)).unwrap_or(from.len()));
+            let (word, behind) = from.split_at(from.find(|c| !is_word_char(c)).unwrap_or(from.len()));
             marked.push_str(before);
             if own.is(word) {
                 marked.push_str(&self.style.mention(word));
@@ -221,7 +221,7 @@ impl Scribe {
     }
 
     fn write(&mut self, line: &str) {
-        let stamp = self.clock.stamp();
+        let stamp = self.timestamps.prefix();
         if !stamp.is_empty() {
             self.page.push_str(&self.style.dim(stamp));
         }
@@ -240,7 +240,7 @@ impl Own {
 }
 
 /// Whether `c` can be a part of a name, so that a name ends where it is not.
-fn is_of_words(c: char) -> bool {
+fn is_word_char(c: char) -> bool {
     c.is_alphanumeric() || is_combining_mark(c) || c == '_' || c == '-'
 }
 
@@ -249,25 +249,25 @@ mod tests {
     use super::*;
     use crate::client::Colors;
 
-    fn scribe() -> Scribe {
-        let mut scribe = Scribe::new(Style::new(Colors::Left), Clock::new(false));
-        assert_eq!(hear(&mut scribe, "* you are client-7; /help lists what you can do").1, called("client-7"));
-        scribe
+    fn chat_view() -> ChatView {
+        let mut chat = ChatView::new(Style::new(Colors::Off), Timestamps::new(false));
+        assert_eq!(show(&mut chat, "* you are client-7; /help lists what you can do").1, called("client-7"));
+        chat
     }
 
-    fn called(name: &str) -> News {
-        News::Called(name.to_owned())
+    fn called(name: &str) -> ServerEvent {
+        ServerEvent::Called(name.to_owned())
     }
 
     /// What is written for a line of the server's, and what it means.
-    fn hear(scribe: &mut Scribe, text: &str) -> (String, News) {
-        let news = scribe.hear(Said { text, is_continued: false });
-        (scribe.take_page(), news)
+    fn show(chat: &mut ChatView, text: &str) -> (String, ServerEvent) {
+        let event = chat.show(ServerLine { text, is_continued: false });
+        (chat.take_page(), event)
     }
 
     #[test]
     fn names_notices_private_lines_and_mentions_look_different() {
-        let mut scribe = scribe();
+        let mut chat = chat_view();
         let lines = [
             ("ana> hi there", "ana> hi there\n"),
             ("ana> Client-7: look, client-77", "ana> \x1b[1;7mClient-7\x1b[0m: look, client-77\n"),
@@ -276,33 +276,33 @@ mod tests {
             ("no name here", "no name here\n"),
         ];
         for (line, written) in lines {
-            assert_eq!(hear(&mut scribe, line), (written.to_owned(), News::None), "{line}");
+            assert_eq!(show(&mut chat, line), (written.to_owned(), ServerEvent::None), "{line}");
         }
     }
 
     #[test]
     fn our_name_is_followed_through_its_changes_and_no_others() {
-        let mut scribe = scribe();
-        for (line, news) in [
+        let mut chat = chat_view();
+        for (line, event) in [
             ("* client-7 is now ana", called("ana")),
-            ("* client-7 is now ben", News::None),
-            ("ben> ana is now eve", News::None),
-            ("* ben tells you: ana is now eve", News::None),
+            ("* client-7 is now ben", ServerEvent::None),
+            ("ben> ana is now eve", ServerEvent::None),
+            ("* ben tells you: ana is now eve", ServerEvent::None),
             ("* you are ana already", called("ana")),
-            ("* the name eve is taken", News::Taken("eve".into())),
+            ("* the name eve is taken", ServerEvent::Taken("eve".into())),
         ] {
-            assert_eq!(hear(&mut scribe, line).1, news, "{line}");
+            assert_eq!(show(&mut chat, line).1, event, "{line}");
         }
-        assert_eq!(scribe.own_name(), Some("ana"));
-        scribe.on_connection();
-        assert_eq!(scribe.own_name(), None);
+        assert_eq!(chat.own_name(), Some("ana"));
+        chat.on_connection();
+        assert_eq!(chat.own_name(), None);
     }
 
     #[test]
     fn mentions_are_whole_words_by_the_rooms_rules() {
-        let mut scribe = scribe();
-        hear(&mut scribe, "* client-7 is now Zoë");
-        let mark = |text: &str| scribe.mark_mentions(text).replace("\x1b[1;7m", "<").replace("\x1b[0m", ">");
+        let mut chat = chat_view();
+        show(&mut chat, "* client-7 is now Zoë");
+        let mark = |text: &str| chat.mark_mentions(text).replace("\x1b[1;7m", "<").replace("\x1b[0m", ">");
         for (text, marked) in [
             ("zoë", "<zoë>"),
             ("ZOË, zoe\u{308}'s and Zoë--", "<ZOË>, <zoe\u{308}>'s and <Zoë-->"),
@@ -316,12 +316,12 @@ mod tests {
 
     #[test]
     fn own_lines_are_written_once_whether_they_come_back_or_not() {
-        let mut scribe = scribe();
-        hear(&mut scribe, "* client-7 is now ana");
+        let mut chat = chat_view();
+        show(&mut chat, "* client-7 is now ana");
         for line in ["one", "//two", "/who", "three"] {
-            scribe.say(line);
+            chat.show_own(line);
         }
-        let written = scribe.take_page().replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[2m", "");
+        let written = chat.take_page().replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[2m", "");
         assert_eq!(written, "ana> one\nana> /two\nana> /who\nana> three\n");
         // The first one did not come back.
         for (line, is_written) in [
@@ -331,23 +331,23 @@ mod tests {
             ("ana> three", true),
             ("ana> one", true),
         ] {
-            assert_eq!(!hear(&mut scribe, line).0.is_empty(), is_written, "{line}");
+            assert_eq!(!show(&mut chat, line).0.is_empty(), is_written, "{line}");
         }
     }
 
     #[test]
     fn who_is_seen_can_be_completed() {
-        let mut scribe = scribe();
+        let mut chat = chat_view();
         for line in ["ana> hi", "* ben joined", "* here: eve, 1 line, 0 min", "* ana is now Anna", "* ben left"] {
-            hear(&mut scribe, line);
+            show(&mut chat, line);
         }
-        assert_eq!(scribe.names().beginning_with(""), ["Anna", "eve"]);
+        assert_eq!(chat.names().beginning_with(""), ["Anna", "eve"]);
     }
 
     #[test]
     fn a_continued_line_is_marked_and_means_nothing() {
-        let mut scribe = scribe();
-        assert_eq!(scribe.hear(Said { text: "* client-7 is now x", is_continued: true }), News::None);
-        assert_eq!(scribe.take_page(), "\x1b[2m…\x1b[0m * client-7 is now x\n");
+        let mut chat = chat_view();
+        assert_eq!(chat.show(ServerLine { text: "* client-7 is now x", is_continued: true }), ServerEvent::None);
+        assert_eq!(chat.take_page(), "\x1b[2m…\x1b[0m * client-7 is now x\n");
     }
 }

@@ -5,22 +5,22 @@ use jiff::{Timestamp, Zoned};
 
 /// Tells the local time, or nothing.
 #[derive(Clone, Debug)]
-pub struct Clock {
+pub struct Timestamps {
     zone: Option<TimeZone>,
 }
 
-impl Clock {
-    /// A clock that tells the time only if `is_wanted`. The time zone is looked up once, here.
-    pub fn new(is_wanted: bool) -> Clock {
-        Clock { zone: is_wanted.then(TimeZone::system) }
+impl Timestamps {
+    /// A timestamps that tells the time only if `is_wanted`. The time zone is looked up once, here.
+    pub fn new(is_wanted: bool) -> Timestamps {
+        Timestamps { zone: is_wanted.then(TimeZone::system) }
     }
 
     /// What goes before a line that comes now: `14:03:07 `, or nothing.
-    pub fn stamp(&self) -> String {
-        self.stamp_of(Timestamp::now())
+    pub fn prefix(&self) -> String {
+        self.prefix_at(Timestamp::now())
     }
 
-    fn stamp_of(&self, time: Timestamp) -> String {
+    fn prefix_at(&self, time: Timestamp) -> String {
         self.zone.as_ref().map_or_else(String::new, |zone| {
             let local: Zoned = time.to_zoned(zone.clone());
             format!("{:02}:{:02}:{:02} ", local.hour(), local.minute(), local.second())
@@ -36,8 +36,8 @@ mod tests {
     fn a_clock_tells_the_time_of_its_zone_or_nothing() {
         let time = Timestamp::from_second(86_400 * 366 + 7).unwrap();
         let zone = TimeZone::fixed(jiff::tz::offset(-3));
-        assert_eq!(Clock { zone: Some(zone) }.stamp_of(time), "21:00:07 ");
-        assert_eq!(Clock::new(false).stamp(), "");
-        assert_eq!(Clock::new(true).stamp().len(), "21:00:07 ".len());
+        assert_eq!(Timestamps { zone: Some(zone) }.prefix_at(time), "21:00:07 ");
+        assert_eq!(Timestamps::new(false).prefix(), "");
+        assert_eq!(Timestamps::new(true).prefix().len(), "21:00:07 ".len());
     }
 }

@@ -2,19 +2,19 @@
 
 use std::collections::VecDeque;
 
-use crate::client::config::UNSENT_BYTES_MAX;
+use crate::client::limits::UNSENT_BYTES_MAX;
 
 /// The lines that wait, and those on their way through one connection's outbox.
 #[derive(Debug, Default)]
-pub struct Unsent {
+pub struct LineQueue {
     waiting: VecDeque<String>,
     waiting_bytes: usize,
     /// The lines handed to the connection, with the place of their ends among all that it was handed.
-    under_way: VecDeque<(u64, String)>,
+    in_flight: VecDeque<(u64, String)>,
     handed_bytes: u64,
 }
 
-impl Unsent {
+impl LineQueue {
     /// Has these lines wait, or gives them back if there is no room.
     ///
     /// # Errors
@@ -40,33 +40,33 @@ impl Unsent {
     }
 
     /// The next line, if it and its newline have room in a connection's outbox.
-    pub fn hand_over(&mut self, room_bytes: usize) -> Option<String> {
-        self.next_bytes().filter(|&bytes| bytes <= room_bytes)?;
+    pub fn next_line(&mut self, free_bytes: usize) -> Option<String> {
+        self.next_bytes().filter(|&bytes| bytes <= free_bytes)?;
         let line = self.waiting.pop_front()?;
         self.waiting_bytes -= line.len() + 1;
-        self.note_handed(line.len() + 1);
-        self.under_way.push_back((self.handed_bytes, line.clone()));
+        self.count_handed(line.len() + 1);
+        self.in_flight.push_back((self.handed_bytes, line.clone()));
         Some(line)
     }
 
     /// The connection was also handed something that need not be kept.
-    pub fn note_handed(&mut self, bytes: usize) {
+    pub fn count_handed(&mut self, bytes: usize) {
         self.handed_bytes += bytes as u64;
     }
 
     /// The server has taken all but the last so many bytes of what the connection was handed.
-    pub fn note_left(&mut self, left_bytes: usize) {
+    pub fn on_unsent(&mut self, left_bytes: usize) {
         let taken = self.handed_bytes - left_bytes as u64;
-        while self.under_way.front().is_some_and(|&(end, _)| end <= taken) {
-            self.under_way.pop_front();
+        while self.in_flight.front().is_some_and(|&(end, _)| end <= taken) {
+            self.in_flight.pop_front();
         }
     }
 
     /// The connection is no more: what it did not take whole waits again, before what was typed since. Returns how many
     /// lines that are.
     pub fn take_back(&mut self) -> usize {
-        let count = self.under_way.len();
-        for (_, line) in self.under_way.drain(..).rev() {
+        let count = self.in_flight.len();
+        for (_, line) in self.in_flight.drain(..).rev() {
             self.waiting_bytes += line.len() + 1;
             self.waiting.push_front(line);
         }
@@ -85,42 +85,42 @@ impl Unsent {
 mod tests {
     use super::*;
 
-    fn push(unsent: &mut Unsent, lines: &[&str]) {
-        unsent.push(lines.iter().map(|&line| line.to_owned()).collect()).unwrap();
+    fn push(queue: &mut LineQueue, lines: &[&str]) {
+        queue.push(lines.iter().map(|&line| line.to_owned()).collect()).unwrap();
     }
 
     #[test]
     fn a_lost_connection_gives_back_what_it_did_not_take_whole() {
-        let mut unsent = Unsent::default();
-        unsent.note_handed(10); // Its name.
-        push(&mut unsent, &["one", "two", "three", "four"]);
+        let mut lines = LineQueue::default();
+        lines.count_handed(10); // Its name.
+        push(&mut lines, &["one", "two", "three", "four"]);
         for line in ["one", "two", "three"] {
-            assert_eq!(unsent.hand_over(100).as_deref(), Some(line));
+            assert_eq!(lines.next_line(100).as_deref(), Some(line));
         }
-        unsent.note_left(7); // "\n", behind a `two` that is not whole, and "three\n".
-        push(&mut unsent, &["five"]);
-        assert_eq!(unsent.take_back(), 2);
-        assert_eq!(unsent.waiting(), 4);
-        assert_eq!(unsent.drain().collect::<Vec<_>>(), ["two", "three", "four", "five"]);
-        assert_eq!(unsent.take_back(), 0);
+        lines.on_unsent(7); // "\n", behind a `two` that is not whole, and "three\n".
+        push(&mut lines, &["five"]);
+        assert_eq!(lines.take_back(), 2);
+        assert_eq!(lines.waiting(), 4);
+        assert_eq!(lines.drain().collect::<Vec<_>>(), ["two", "three", "four", "five"]);
+        assert_eq!(lines.take_back(), 0);
     }
 
     #[test]
     fn a_line_is_handed_over_only_whole() {
-        let mut unsent = Unsent::default();
-        push(&mut unsent, &["four"]);
-        assert_eq!(unsent.hand_over(4), None);
-        assert_eq!(unsent.hand_over(5).as_deref(), Some("four"));
-        assert_eq!(unsent.hand_over(5), None);
+        let mut lines = LineQueue::default();
+        push(&mut lines, &["four"]);
+        assert_eq!(lines.next_line(4), None);
+        assert_eq!(lines.next_line(5).as_deref(), Some("four"));
+        assert_eq!(lines.next_line(5), None);
     }
 
     #[test]
     fn what_waits_is_bounded_and_what_does_not_fit_is_given_back_whole() {
-        let mut unsent = Unsent::default();
+        let mut lines = LineQueue::default();
         let line = "x".repeat(UNSENT_BYTES_MAX / 2 - 1);
-        push(&mut unsent, &[&line, &line]);
-        assert_eq!(unsent.push(vec!["a".into(), "b".into()]), Err(vec!["a".into(), "b".into()]));
-        assert!(unsent.hand_over(usize::MAX).is_some());
-        push(&mut unsent, &["a"]);
+        push(&mut lines, &[&line, &line]);
+        assert_eq!(lines.push(vec!["a".into(), "b".into()]), Err(vec!["a".into(), "b".into()]));
+        assert!(lines.next_line(usize::MAX).is_some());
+        push(&mut lines, &["a"]);
     }
 }
