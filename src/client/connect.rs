@@ -6,8 +6,8 @@ use std::os::fd::AsFd;
 use std::time::Instant;
 
 use mio::net::TcpStream;
-use mio::{Interest, Registry, Token};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use mio::{Events, Interest, Poll, Registry, Token};
+use socket2::SockRef;
 
 use super::limits::CONNECT_TIMEOUT;
 use crate::net::keepalive;
@@ -46,8 +46,9 @@ pub enum AttemptStatus {
 
 impl Attempt {
     /// Will try `candidates` in their order.
-    pub fn new(candidates: &[SocketAddr]) -> Attempt {
-        let candidates = candidates.iter().rev().copied().collect();
+    pub fn new(candidates: impl IntoIterator<Item = SocketAddr>) -> Attempt {
+        let mut candidates: Vec<SocketAddr> = candidates.into_iter().collect();
+        candidates.reverse();
         Attempt { candidates, current: None, first_error: None }
     }
 
@@ -81,6 +82,28 @@ impl Attempt {
                     return AttemptStatus::Connected(Connected { stream, reset: Some(err) });
                 }
                 Err(err) => self.record(err),
+            }
+        }
+    }
+
+    /// Waits until an address answers or all have failed. Polls with a `poll` that has no other sources yet: their
+    /// events would be lost.
+    ///
+    /// # Errors
+    /// The failure of the first address, or of the poller.
+    pub fn wait(mut self, poll: &mut Poll, token: Token) -> io::Result<Connected> {
+        let mut events = Events::with_capacity(1);
+        loop {
+            let now = Instant::now();
+            match self.advance(poll.registry(), token, now) {
+                AttemptStatus::Connected(connected) => return Ok(connected),
+                AttemptStatus::Failed(err) => return Err(err),
+                AttemptStatus::Pending => {}
+            }
+            let timeout = self.deadline().map(|deadline| deadline.saturating_duration_since(now));
+            match poll.poll(&mut events, timeout) {
+                Err(err) if err.kind() != io::ErrorKind::Interrupted => return Err(err),
+                _ => {}
             }
         }
     }
@@ -122,34 +145,6 @@ fn connect_status(stream: &TcpStream) -> io::Result<ConnectStatus> {
     }
 }
 
-/// Connects to the first of `candidates` that answers, or fails as the first one did: the resolver puts the likeliest
-/// first. Blocks while it does.
-///
-/// # Errors
-/// When none does.
-pub fn connect_to_any(candidates: impl Iterator<Item = SocketAddr>) -> io::Result<Connected> {
-    let mut first_error = None;
-    for candidate in candidates {
-        match connect_to(candidate) {
-            Ok(connected) => return Ok(connected),
-            Err(err) => first_error = first_error.or(Some(err)),
-        }
-    }
-    Err(first_error.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
-}
-
-fn connect_to(candidate: SocketAddr) -> io::Result<Connected> {
-    let socket = Socket::new(Domain::for_address(candidate), Type::STREAM, Some(Protocol::TCP))?;
-    let reset = match socket.connect_timeout(&candidate.into(), CONNECT_TIMEOUT) {
-        Ok(()) => None,
-        Err(err) if err.kind() == io::ErrorKind::ConnectionReset => Some(err),
-        Err(err) => return Err(err),
-    };
-    set_up(&socket)?;
-    socket.set_nonblocking(true)?;
-    Ok(Connected { stream: TcpStream::from_std(socket.into()), reset })
-}
-
 /// Sets what every connection is to have.
 fn set_up(socket: &impl AsFd) -> io::Result<()> {
     // A typed line should not wait for the one before it to be acknowledged.
@@ -164,7 +159,7 @@ fn set_up(socket: &impl AsFd) -> io::Result<()> {
 mod tests {
     use std::net::TcpListener;
 
-    use mio::{Events, Poll};
+    use socket2::{Domain, Socket, Type};
 
     use super::*;
     use crate::net::keepalive::tests::assert_watched;
@@ -176,41 +171,9 @@ mod tests {
         socket
     }
 
-    #[test]
-    fn every_address_is_tried_until_one_answers() {
-        let nobody = nobody();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let candidates = [nobody.local_addr().unwrap().as_socket().unwrap(), listener.local_addr().unwrap()];
-        let stream = connect_to_any(candidates.into_iter()).unwrap().stream;
-        assert_eq!(stream.peer_addr().unwrap(), candidates[1]);
-        assert!(stream.nodelay().unwrap());
-        assert_watched(&stream);
-    }
-
-    #[test]
-    fn when_no_address_answers_the_first_failure_is_told() {
-        let nobody = nobody();
-        // The second address fails in another way: TCP has no broadcast.
-        let broadcast = SocketAddr::from(([255, 255, 255, 255], 1));
-        let candidates = [nobody.local_addr().unwrap().as_socket().unwrap(), broadcast];
-        let error = |candidates: [SocketAddr; 2]| connect_to_any(candidates.into_iter()).unwrap_err().kind();
-        assert_eq!(error(candidates), io::ErrorKind::ConnectionRefused);
-        assert_ne!(error([candidates[1], candidates[0]]), io::ErrorKind::ConnectionRefused);
-        assert_eq!(connect_to_any([].into_iter()).unwrap_err().kind(), io::ErrorKind::NotFound);
-    }
-
-    /// Has an attempt go on until it is over.
-    fn attempt(candidates: &[SocketAddr]) -> AttemptStatus {
+    fn attempt(candidates: &[SocketAddr]) -> io::Result<Connected> {
         let mut poll = Poll::new().unwrap();
-        let mut events = Events::with_capacity(8);
-        let mut attempt = Attempt::new(candidates);
-        loop {
-            let status = attempt.advance(poll.registry(), Token(0), Instant::now());
-            if !matches!(status, AttemptStatus::Pending) {
-                return status;
-            }
-            poll.poll(&mut events, Some(CONNECT_TIMEOUT)).unwrap();
-        }
+        Attempt::new(candidates.iter().copied()).wait(&mut poll, Token(0))
     }
 
     #[test]
@@ -218,8 +181,8 @@ mod tests {
         let nobody = nobody();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let candidates = [nobody.local_addr().unwrap().as_socket().unwrap(), listener.local_addr().unwrap()];
-        let AttemptStatus::Connected(Connected { stream, reset: None }) = attempt(&candidates) else {
-            panic!("the second one listens");
+        let Connected { stream, reset: None } = attempt(&candidates).unwrap() else {
+            panic!("the second address listens");
         };
         assert_eq!(stream.peer_addr().unwrap(), candidates[1]);
         assert!(stream.nodelay().unwrap());
@@ -229,12 +192,12 @@ mod tests {
     #[test]
     fn an_attempt_fails_as_its_first_address_did() {
         let nobody = nobody();
+        // The broadcast address fails in another way: TCP has no broadcast.
         let candidates = [nobody.local_addr().unwrap().as_socket().unwrap(), SocketAddr::from(([255; 4], 1))];
-        for (candidates, kind) in [(&candidates[..], io::ErrorKind::ConnectionRefused), (&[], io::ErrorKind::NotFound)]
-        {
-            let AttemptStatus::Failed(err) = attempt(candidates) else { panic!("nobody listens") };
-            assert_eq!(err.kind(), kind);
-        }
+        let error = |candidates: &[SocketAddr]| attempt(candidates).unwrap_err().kind();
+        assert_eq!(error(&candidates), io::ErrorKind::ConnectionRefused);
+        assert_ne!(error(&[candidates[1], candidates[0]]), io::ErrorKind::ConnectionRefused);
+        assert_eq!(error(&[]), io::ErrorKind::NotFound);
     }
 
     #[test]
@@ -246,7 +209,7 @@ mod tests {
         let address = socket.local_addr().unwrap().as_socket().unwrap();
         let _first = std::net::TcpStream::connect(address).unwrap();
         let poll = Poll::new().unwrap();
-        let mut attempt = Attempt::new(&[address]);
+        let mut attempt = Attempt::new([address]);
         let now = Instant::now();
         assert!(matches!(attempt.advance(poll.registry(), Token(0), now), AttemptStatus::Pending));
         let deadline = attempt.deadline().unwrap();

@@ -11,10 +11,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};
 
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 
 use super::address::ServerAddress;
-use super::connect::connect_to_any;
+use super::connect::Attempt;
 use super::decoder::ServerLine;
 use super::limits::{READ_BYTES, SCREEN_BYTES_MAX};
 use super::session::Session;
@@ -57,15 +57,14 @@ impl PipeClient {
     /// When no address can be connected to, or the poller cannot be had.
     pub fn connect(config: Config) -> Result<PipeClient, ClientError> {
         let address = config.server;
-        let mut connected = match address.resolve().and_then(connect_to_any) {
+        let mut poll = Poll::new().map_err(ClientError::Poll)?;
+        let connected = address.resolve().and_then(|candidates| Attempt::new(candidates).wait(&mut poll, SERVER));
+        let connected = match connected {
             Ok(connected) => connected,
             Err(source) => return Err(ClientError::Connect { address, source }),
         };
-        let poll = Poll::new().map_err(ClientError::Poll)?;
         let stdin = Stdin::register(poll.registry(), STDIN).map_err(ClientError::Poll)?;
         let stdout = Stdout::register(poll.registry(), STDOUT).map_err(ClientError::Poll)?;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        poll.registry().register(&mut connected.stream, SERVER, interest).map_err(ClientError::Poll)?;
         let now = Instant::now();
         let mut session = Session::new(connected, config.flush_after, now);
         if let Some(nick) = config.nick {

@@ -91,7 +91,7 @@ impl Uplink {
     pub fn new(config: &Config, candidates: Vec<SocketAddr>) -> Uplink {
         Uplink {
             address: config.server.clone(),
-            state: LinkState::Connecting(Attempt::new(&candidates)),
+            state: LinkState::Connecting(Attempt::new(candidates.iter().copied())),
             candidates,
             flush_after: config.flush_after,
             reconnects: config.reconnect,
@@ -175,7 +175,7 @@ impl Uplink {
     ) -> ControlFlow<RunResult> {
         match &mut self.state {
             LinkState::Waiting(until) if *until > now => {}
-            LinkState::Waiting(_) => self.state = LinkState::Connecting(Attempt::new(&self.candidates)),
+            LinkState::Waiting(_) => self.state = LinkState::Connecting(Attempt::new(self.candidates.iter().copied())),
             LinkState::Connecting(attempt) => match attempt.advance(registry, token, now) {
                 AttemptStatus::Pending => {}
                 AttemptStatus::Connected(connected) => self.on_connected(connected, chat, now),
