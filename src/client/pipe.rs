@@ -20,8 +20,9 @@ use super::limits::{READ_BYTES, SCREEN_BYTES_MAX};
 use super::session::Session;
 use super::timestamps::Timestamps;
 use super::{ClientError, Config, Ending};
-use crate::net::stdio::stdin::{Input, Stdin};
+use crate::net::stdio::stdin::Stdin;
 use crate::net::stdio::stdout::{Stdout, StdoutError};
+use crate::net::stream::Received;
 
 const STDIN: Token = Token(0);
 const STDOUT: Token = Token(1);
@@ -113,14 +114,15 @@ impl PipeClient {
         if !self.may_read_stdin() {
             return Ok(());
         }
-        match self.stdin.read(&mut self.scratch[..]).map_err(ClientError::Stdin)? {
-            Input::NotYet => {}
-            Input::Bytes(len) => {
+        match self.stdin.read(&mut self.scratch[..]) {
+            Received::NotYet => {}
+            Received::Bytes(len) => {
                 let now = Instant::now();
                 self.session.mark_progress(now);
                 self.session.queue(&self.scratch[..len], now);
             }
-            Input::End => self.session.finish_sending(Instant::now()),
+            Received::End => self.session.finish_sending(Instant::now()),
+            Received::Failed(err) => return Err(ClientError::Stdin(err)),
         }
         Ok(())
     }

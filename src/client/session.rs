@@ -1,6 +1,6 @@
 //! One connection: what we say on it, what the server says, and how it ends. No poller, no terminal.
 
-use std::io::{self, Read};
+use std::io;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
@@ -9,9 +9,9 @@ use mio::net::TcpStream;
 
 use super::connect::Connected;
 use super::decoder::{Decoded, Decoder, ServerKind, ServerLine};
-use super::limits::GRACE;
-use super::limits::READ_BYTES;
+use super::limits::{GRACE, READ_BYTES};
 use super::outbox::send_buffer::{SendBuffer, Typed};
+use crate::net::stream::{Received, receive};
 
 /// One connection to a server, each of its two halves with an end of its own.
 #[derive(Debug)]
@@ -155,9 +155,9 @@ impl Session {
         if !self.may_receive() {
             return 0;
         }
-        let (received, recv_half) = match self.server.stream.read(scratch) {
-            Ok(0) => (0, self.on_eof(show)),
-            Ok(len) => {
+        let (received, recv_half) = match receive(&mut self.server.stream, scratch) {
+            Received::End => (0, self.on_eof(show)),
+            Received::Bytes(len) => {
                 self.received_at = now;
                 self.progress_at = now;
                 match self.decoder.decode(&scratch[..len], show) {
@@ -165,12 +165,11 @@ impl Session {
                     Decoded::Fin => (len, RecvHalf::Fin),
                 }
             }
-            Err(err) if err.kind() == io::ErrorKind::Interrupted => return 0,
-            Err(err) if err.kind() == io::ErrorKind::WouldBlock => {
+            Received::NotYet => {
                 self.server.readable = false;
                 return 0;
             }
-            Err(err) => (0, RecvHalf::Failed(err)),
+            Received::Failed(err) => (0, RecvHalf::Failed(err)),
         };
         self.recv_half = recv_half;
         self.progress_at = now;

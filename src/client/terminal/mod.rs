@@ -46,8 +46,9 @@ use super::limits::{
 };
 use super::timestamps::Timestamps;
 use super::{ClientError, Config, Ending};
-use crate::net::stdio::stdin::{Input, Stdin};
+use crate::net::stdio::stdin::Stdin;
 use crate::net::stdio::stdout::{Stdout, StdoutError};
+use crate::net::stream::Received;
 
 const STDIN: Token = Token(0);
 const STDOUT: Token = Token(1);
@@ -186,11 +187,11 @@ impl TerminalClient {
             return ControlFlow::Continue(());
         }
         let len = match self.stdin.read(&mut self.scratch[..]) {
-            Ok(Input::NotYet) => return ControlFlow::Continue(()),
-            Ok(Input::Bytes(len)) => len,
+            Received::NotYet => return ControlFlow::Continue(()),
+            Received::Bytes(len) => len,
             // The terminal has gone away.
-            Ok(Input::End) => return self.uplink.leave(now),
-            Err(err) => return ControlFlow::Break(Err(ClientError::Stdin(err))),
+            Received::End => return self.uplink.leave(now),
+            Received::Failed(err) => return ControlFlow::Break(Err(ClientError::Stdin(err))),
         };
         self.keys_at = now;
         let mut term_events = Vec::new();
@@ -395,7 +396,7 @@ impl TerminalClient {
             if has_failed || self.wait(events, Some(left)).is_err() {
                 return;
             }
-            while let Ok(Input::Bytes(len)) = self.stdin.read(&mut self.scratch[..]) {
+            while let Received::Bytes(len) = self.stdin.read(&mut self.scratch[..]) {
                 let mut term_events = Vec::new();
                 self.keys.parse(&self.scratch[..len], &mut |event| term_events.push(event));
                 for event in term_events {

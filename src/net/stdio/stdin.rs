@@ -2,7 +2,7 @@
 //!
 //! (The standard library opens `/dev/null` in the place of a closed stdin, so "none at all" reads as an end.)
 
-use std::io;
+use std::io::{self, Read};
 
 use mio::{Interest, Registry, Token};
 use rustix::event::PollFlags;
@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use rustix::stdio::stdin;
 
 use crate::net::stdio;
+use crate::net::stream::{Received, receive};
 
 /// The process's stdin, read past the standard library's buffer: what that had read ahead, no event would announce.
 ///
@@ -18,18 +19,7 @@ use crate::net::stdio;
 /// an event come.
 #[derive(Debug)]
 pub struct Stdin {
-    readiness: StdinState,
-}
-
-/// What one [`Stdin::read`] brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// So many bytes, at the front of the buffer.
-    Bytes(usize),
-    /// Nothing now. An event will tell when to try again.
-    NotYet,
-    /// The end, and no event will come any more.
-    End,
+    state: StdinState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,44 +39,45 @@ impl Stdin {
     /// When the poller cannot take it.
     pub fn register(registry: &Registry, token: Token) -> io::Result<Stdin> {
         stdio::watch(registry, stdin(), token, Interest::READABLE)?;
-        Ok(Stdin { readiness: StdinState::MayRead })
+        Ok(Stdin { state: StdinState::MayRead })
     }
 
     /// Takes note of an event, whatever it said: a pipe that ends without data raises a hang-up alone.
     pub fn on_event(&mut self) {
-        if self.readiness == StdinState::Waiting {
-            self.readiness = StdinState::MayRead;
+        if self.state == StdinState::Waiting {
+            self.state = StdinState::MayRead;
         }
     }
 
     /// Whether a read should be tried without waiting for an event.
     pub fn may_read(&self) -> bool {
-        self.readiness == StdinState::MayRead
+        self.state == StdinState::MayRead
     }
 
-    /// Reads once, never waiting.
-    ///
-    /// # Errors
-    /// When stdin cannot be read at all (it is a directory, say). A terminal that has gone away is an end.
-    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Input> {
-        match self.readiness {
-            StdinState::Waiting => return Ok(Input::NotYet),
-            StdinState::Ended => return Ok(Input::End),
+    /// Reads once, without waiting. Fails if stdin cannot be read at all (a directory, for example). A terminal that has
+    /// gone away is an EOF.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Received {
+        match self.state {
+            StdinState::Waiting => return Received::NotYet,
+            StdinState::Ended => return Received::End,
             StdinState::MayRead => {}
         }
-        match read_now(buffer) {
-            Ok(0) => {
-                self.readiness = StdinState::Ended;
-                Ok(Input::End)
-            }
-            Ok(len) => Ok(Input::Bytes(len)),
-            Err(err) if err.kind() == io::ErrorKind::Interrupted => Ok(Input::NotYet),
-            Err(err) if err.kind() == io::ErrorKind::WouldBlock => {
-                self.readiness = StdinState::Waiting;
-                Ok(Input::NotYet)
-            }
-            Err(err) => Err(err),
+        let received = receive(&mut Descriptor, buffer);
+        match received {
+            Received::End => self.state = StdinState::Ended,
+            Received::NotYet => self.state = StdinState::Waiting,
+            Received::Bytes(_) | Received::Failed(_) => {}
         }
+        received
+    }
+}
+
+/// Stdin as a non-blocking source.
+struct Descriptor;
+
+impl Read for Descriptor {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        read_now(buffer)
     }
 }
 

@@ -21,7 +21,7 @@ pub const WRITE_BYTES_MAX: usize = 4096;
 #[derive(Debug)]
 pub struct Stdout {
     sink: Sink,
-    readiness: StdoutState,
+    state: StdoutState,
     queue: VecDeque<u8>,
 }
 
@@ -60,7 +60,7 @@ impl Stdout {
     pub fn register(registry: &Registry, token: Token) -> io::Result<Stdout> {
         let sink = Sink::open();
         stdio::watch(registry, sink.as_fd(), token, Interest::WRITABLE)?;
-        Ok(Stdout { sink, readiness: StdoutState::Unknown, queue: VecDeque::new() })
+        Ok(Stdout { sink, state: StdoutState::Unknown, queue: VecDeque::new() })
     }
 
     /// What waits to be shown; more may be put behind it.
@@ -80,12 +80,12 @@ impl Stdout {
 
     /// Takes note of an event, whatever it said.
     pub fn on_event(&mut self) {
-        self.readiness = StdoutState::Unknown;
+        self.state = StdoutState::Unknown;
     }
 
     /// Whether [`Stdout::flush`] should be called without waiting for an event.
     pub fn is_due(&self) -> bool {
-        match self.readiness {
+        match self.state {
             StdoutState::Unknown => true,
             StdoutState::Idle => !self.queue.is_empty(),
             StdoutState::Blocked => false,
@@ -101,16 +101,19 @@ impl Stdout {
         if !self.is_due() {
             return Ok(0);
         }
-        self.readiness = StdoutState::Idle;
+        self.state = StdoutState::Idle;
         let (front, _) = self.queue.as_slices();
         match write_now(self.sink.as_fd(), front) {
             Ok(len) => {
                 self.queue.consume(len);
                 Ok(len)
             }
-            Err(err) if err.kind() == io::ErrorKind::Interrupted => Ok(0),
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {
+                self.state = StdoutState::Unknown;
+                self.flush()
+            }
             Err(err) if err.kind() == io::ErrorKind::WouldBlock => {
-                self.readiness = StdoutState::Blocked;
+                self.state = StdoutState::Blocked;
                 Ok(0)
             }
             Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Err(StdoutError::Closed),
