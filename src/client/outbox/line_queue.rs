@@ -1,24 +1,28 @@
-//! What was typed and the server has not taken yet, line by line, so that a lost connection loses none of it. Pure.
+//! Typed lines that outlive a connection. Pure.
 
 use std::collections::VecDeque;
 
 use crate::client::limits::UNSENT_BYTES_MAX;
 
-/// The lines that wait, and those on their way through one connection's outbox.
+/// Whole lines that wait for a connection, and those that the present connection has not sent yet.
+///
+/// Invariant: the waiting lines take at most [`UNSENT_BYTES_MAX`] with their newlines, plus the lines that a lost
+/// connection gave back. `in_flight` is empty without a connection.
 #[derive(Debug, Default)]
 pub struct LineQueue {
     waiting: VecDeque<String>,
     waiting_bytes: usize,
-    /// The lines handed to the connection, with the place of their ends among all that it was handed.
+    /// Lines in the connection's [`SendBuffer`](super::send_buffer::SendBuffer), each with the offset of its end in all
+    /// bytes that were put there.
     in_flight: VecDeque<(u64, String)>,
     handed_bytes: u64,
 }
 
 impl LineQueue {
-    /// Has these lines wait, or gives them back if there is no room.
+    /// Appends lines without newlines.
     ///
     /// # Errors
-    /// The lines, if they were too much.
+    /// The lines, if they do not fit.
     pub fn push(&mut self, lines: Vec<String>) -> Result<(), Vec<String>> {
         let bytes: usize = lines.iter().map(|line| line.len() + 1).sum();
         if self.waiting_bytes + bytes > UNSENT_BYTES_MAX {
@@ -29,17 +33,17 @@ impl LineQueue {
         Ok(())
     }
 
-    /// How many lines wait.
+    /// The number of waiting lines.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// How many bytes the next line takes, with its newline.
+    /// Bytes of the next line, with its newline.
     pub fn next_bytes(&self) -> Option<usize> {
         self.waiting.front().map(|line| line.len() + 1)
     }
 
-    /// The next line, if it and its newline have room in a connection's outbox.
+    /// Takes the next line for the connection, if it fits into `free_bytes` with its newline.
     pub fn next_line(&mut self, free_bytes: usize) -> Option<String> {
         self.next_bytes().filter(|&bytes| bytes <= free_bytes)?;
         let line = self.waiting.pop_front()?;
@@ -49,21 +53,20 @@ impl LineQueue {
         Some(line)
     }
 
-    /// The connection was also handed something that need not be kept.
+    /// Counts bytes of the connection that need not survive it.
     pub fn count_handed(&mut self, bytes: usize) {
         self.handed_bytes += bytes as u64;
     }
 
-    /// The server has taken all but the last so many bytes of what the connection was handed.
-    pub fn on_unsent(&mut self, left_bytes: usize) {
-        let taken = self.handed_bytes - left_bytes as u64;
-        while self.in_flight.front().is_some_and(|&(end, _)| end <= taken) {
+    /// Forgets the lines that the connection has sent: all but those in its last `unsent_bytes`.
+    pub fn on_unsent(&mut self, unsent_bytes: usize) {
+        let sent = self.handed_bytes - unsent_bytes as u64;
+        while self.in_flight.front().is_some_and(|&(end, _)| end <= sent) {
             self.in_flight.pop_front();
         }
     }
 
-    /// The connection is no more: what it did not take whole waits again, before what was typed since. Returns how many
-    /// lines that are.
+    /// Puts the lines that a lost connection has not sent whole before the waiting ones. Returns their number.
     pub fn take_back(&mut self) -> usize {
         let count = self.in_flight.len();
         for (_, line) in self.in_flight.drain(..).rev() {
@@ -74,7 +77,7 @@ impl LineQueue {
         count
     }
 
-    /// All lines that wait, for good.
+    /// Removes all waiting lines.
     pub fn drain(&mut self) -> impl Iterator<Item = String> {
         self.waiting_bytes = 0;
         self.waiting.drain(..)
@@ -90,37 +93,37 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_connection_gives_back_what_it_did_not_take_whole() {
-        let mut lines = LineQueue::default();
-        lines.count_handed(10); // Its name.
-        push(&mut lines, &["one", "two", "three", "four"]);
+    fn a_lost_connection_gives_back_the_lines_it_did_not_send_whole() {
+        let mut queue = LineQueue::default();
+        queue.count_handed(10); // Its name.
+        push(&mut queue, &["one", "two", "three", "four"]);
         for line in ["one", "two", "three"] {
-            assert_eq!(lines.next_line(100).as_deref(), Some(line));
+            assert_eq!(queue.next_line(100).as_deref(), Some(line));
         }
-        lines.on_unsent(7); // "\n", behind a `two` that is not whole, and "three\n".
-        push(&mut lines, &["five"]);
-        assert_eq!(lines.take_back(), 2);
-        assert_eq!(lines.waiting(), 4);
-        assert_eq!(lines.drain().collect::<Vec<_>>(), ["two", "three", "four", "five"]);
-        assert_eq!(lines.take_back(), 0);
+        queue.on_unsent(7); // "\n", behind a `two` that is not whole, and "three\n".
+        push(&mut queue, &["five"]);
+        assert_eq!(queue.take_back(), 2);
+        assert_eq!(queue.waiting(), 4);
+        assert_eq!(queue.drain().collect::<Vec<_>>(), ["two", "three", "four", "five"]);
+        assert_eq!(queue.take_back(), 0);
     }
 
     #[test]
-    fn a_line_is_handed_over_only_whole() {
-        let mut lines = LineQueue::default();
-        push(&mut lines, &["four"]);
-        assert_eq!(lines.next_line(4), None);
-        assert_eq!(lines.next_line(5).as_deref(), Some("four"));
-        assert_eq!(lines.next_line(5), None);
+    fn a_line_is_taken_only_whole() {
+        let mut queue = LineQueue::default();
+        push(&mut queue, &["four"]);
+        assert_eq!(queue.next_line(4), None);
+        assert_eq!(queue.next_line(5).as_deref(), Some("four"));
+        assert_eq!(queue.next_line(5), None);
     }
 
     #[test]
-    fn what_waits_is_bounded_and_what_does_not_fit_is_given_back_whole() {
-        let mut lines = LineQueue::default();
+    fn the_queue_is_bounded_and_gives_back_lines_that_do_not_fit() {
+        let mut queue = LineQueue::default();
         let line = "x".repeat(UNSENT_BYTES_MAX / 2 - 1);
-        push(&mut lines, &[&line, &line]);
-        assert_eq!(lines.push(vec!["a".into(), "b".into()]), Err(vec!["a".into(), "b".into()]));
-        assert!(lines.next_line(usize::MAX).is_some());
-        push(&mut lines, &["a"]);
+        push(&mut queue, &[&line, &line]);
+        assert_eq!(queue.push(vec!["a".into(), "b".into()]), Err(vec!["a".into(), "b".into()]));
+        assert!(queue.next_line(usize::MAX).is_some());
+        push(&mut queue, &["a"]);
     }
 }

@@ -1,76 +1,76 @@
-//! What was typed and the server has not taken yet. Pure: bytes in, bytes out.
+//! The bytes for one connection, as stdin or the editor gave them. Pure: bytes in, bytes out.
 
-use std::collections::VecDeque;
-use std::io::{self, BufRead, Write};
+use std::io::{self, Write};
 
 use crate::client::limits::{LEAVE_LINE_BYTES_MAX, OUTBOX_BYTES_MAX};
+use crate::net::outbox::Outbox;
 use crate::relay::command::Command;
 use crate::relay::line::{Framing, Line, LineDecoder, Overlong, clean};
 
 const FRAMING: Framing = Framing { line_bytes_max: LEAVE_LINE_BYTES_MAX, overlong: Overlong::Drop };
 
-/// The bytes on their way to the server: as they were typed, each of them, up to a line by which one leaves.
+/// A bounded buffer before the socket, which ends at the first line that leaves the room (`FIN`, `exit`, `/quit`).
 ///
-/// Invariant: never more than [`OUTBOX_BYTES_MAX`]; the one who puts something in asks for the room first.
+/// Invariant: it holds at most [`OUTBOX_BYTES_MAX`]. The caller of [`SendBuffer::push`] checks
+/// [`SendBuffer::free_bytes`] first.
 #[derive(Debug, Default)]
 pub struct SendBuffer {
-    queue: VecDeque<u8>,
-    /// Reads along, to know a line by which one leaves. The bytes do not pass through it.
+    bytes: Outbox,
+    /// Follows the lines, to recognise one that leaves. The bytes do not pass through it.
     lines: LineDecoder,
 }
 
-/// What the bytes put into the [`SendBuffer`] were.
+/// Kind of the bytes given to [`SendBuffer::push`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Typed {
-    /// Something to say.
+    /// Text for the server.
     Text,
-    /// Up to its end a line by which one leaves, and what followed that was left out.
+    /// A line that leaves. The bytes after it were dropped.
     Leave,
 }
 
 impl SendBuffer {
-    /// Puts in what was typed, in whatever pieces it comes.
+    /// Appends typed bytes, in pieces of any size.
     pub fn push(&mut self, typed: &[u8]) -> Typed {
         debug_assert!(typed.len() <= self.free_bytes(), "{} bytes for {}", typed.len(), self.free_bytes());
         let mut rest = typed;
         let mut buffer = String::new();
         while let Some(line) = self.lines.next(&mut rest, FRAMING) {
-            // The same kind as the server's, so that both see the same line as the last one.
+            // The server parses the line in the same way, so both see the same line as the last.
             if let Line::Text(raw) = line
                 && Command::parse(clean(raw, &mut buffer)) == Command::Leave
             {
-                self.queue.extend(&typed[..typed.len() - rest.len()]);
+                self.bytes.push(&typed[..typed.len() - rest.len()]);
                 return Typed::Leave;
             }
         }
-        self.queue.extend(typed);
+        self.bytes.push(typed);
         Typed::Text
     }
 
-    /// Writes once, and lets go of what was taken.
+    /// Writes once and drops the bytes that were written. Returns their number.
     ///
     /// # Errors
-    /// As the writer's.
+    /// The writer's error.
     pub fn write_to(&mut self, writer: &mut impl Write) -> io::Result<usize> {
-        let (front, _) = self.queue.as_slices();
-        let len = writer.write(front)?;
-        self.queue.consume(len);
+        let len = writer.write(self.bytes.unsent())?;
+        self.bytes.advance(len);
         Ok(len)
     }
 
-    /// How many bytes may still be put in.
+    /// Free space, in bytes.
     pub fn free_bytes(&self) -> usize {
-        OUTBOX_BYTES_MAX - self.queue.len()
+        OUTBOX_BYTES_MAX - self.bytes.len()
     }
 
-    /// How many bytes wait.
+    /// Unsent bytes.
     pub fn len(&self) -> usize {
-        self.queue.len()
+        self.bytes.len()
     }
 
-    /// Whether the server has taken all of it.
+    /// Whether the kernel has taken all bytes.
     pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.bytes.is_empty()
     }
 }
 
@@ -78,16 +78,15 @@ impl SendBuffer {
 mod tests {
     use super::*;
 
-    /// What goes to the server of `typed` when it comes in pieces of `len` bytes, and whether it was left off at a
-    /// line by which one leaves.
+    /// Returns the bytes for the server when `typed` comes in pieces of `len` bytes, and the kind of the last piece.
     fn push_in_pieces(typed: &[u8], len: usize) -> (Vec<u8>, Typed) {
-        let mut outbox = SendBuffer::default();
-        let ends_in = typed.chunks(len).map(|piece| outbox.push(piece)).find(|&typed| typed == Typed::Leave);
-        (outbox.queue.into(), ends_in.unwrap_or(Typed::Text))
+        let mut buffer = SendBuffer::default();
+        let leave = typed.chunks(len).map(|piece| buffer.push(piece)).find(|&typed| typed == Typed::Leave);
+        (buffer.bytes.unsent().to_vec(), leave.unwrap_or(Typed::Text))
     }
 
     #[test]
-    fn a_line_by_which_one_leaves_is_the_last_however_it_arrives() {
+    fn a_line_that_leaves_is_the_last_however_it_arrives() {
         for leave in ["FIN\n", "fin\r\n", "Exit\n", "/quit\n", "/QUIT see you\r\n"] {
             let before = "hello\n\nFIN.\n FIN\nfin \nexit now\n//quit\n\0FIN\n";
             let typed = format!("{before}{leave}this is not said\nexit\n");
@@ -102,7 +101,7 @@ mod tests {
     fn bytes_of_any_kind_pass_unchanged() {
         let mut typed: Vec<u8> = (0..=255).collect();
         typed.extend(b"x".repeat(LEAVE_LINE_BYTES_MAX + 1));
-        typed.extend(b"exit\r\r\n\xffexit\nexit"); // The last one has no end yet: it may become `exits`.
+        typed.extend(b"exit\r\r\n\xffexit\nexit"); // The last line has no end yet: it may become `exits`.
         for len in 1..=typed.len() {
             assert_eq!(push_in_pieces(&typed, len), (typed.clone(), Typed::Text), "{len}");
         }
@@ -110,15 +109,15 @@ mod tests {
 
     #[test]
     fn a_short_write_leaves_the_rest() {
-        let mut outbox = SendBuffer::default();
-        outbox.push(b"hello");
+        let mut buffer = SendBuffer::default();
+        buffer.push(b"hello");
         let mut three = [0; 3];
-        assert_eq!(outbox.write_to(&mut &mut three[..]).unwrap(), 3);
-        assert_eq!((&three, outbox.len(), outbox.free_bytes()), (b"hel", 2, OUTBOX_BYTES_MAX - 2));
+        assert_eq!(buffer.write_to(&mut &mut three[..]).unwrap(), 3);
+        assert_eq!((&three, buffer.len(), buffer.free_bytes()), (b"hel", 2, OUTBOX_BYTES_MAX - 2));
         let mut all = Vec::new();
-        outbox.push(b"!");
-        while !outbox.is_empty() {
-            outbox.write_to(&mut all).unwrap();
+        buffer.push(b"!");
+        while !buffer.is_empty() {
+            buffer.write_to(&mut all).unwrap();
         }
         assert_eq!(all, b"lo!");
     }
