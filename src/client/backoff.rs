@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Each is shortened by jitter, to no less than half, so that all the clients of a server that restarts do not come
 /// back in the same moment.
 #[derive(Clone, Debug)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     first: Duration,
     longest: Duration,
     next: Duration,
@@ -17,12 +17,12 @@ pub struct Backoff {
 
 impl Backoff {
     /// Backoff from `first` to `longest`, nominally.
-    pub fn new(first: Duration, longest: Duration) -> Backoff {
+    pub(crate) fn new(first: Duration, longest: Duration) -> Backoff {
         Backoff { first, longest, next: first }
     }
 
     /// The next pause; every value of `jitter` is as good as another.
-    pub fn next_delay(&mut self, jitter: u64) -> Duration {
+    pub(crate) fn next_delay(&mut self, jitter: u64) -> Duration {
         let nominal = self.next;
         self.next = (nominal * 2).min(self.longest);
         // The upper half of the bits are enough, and convert without loss.
@@ -30,18 +30,18 @@ impl Backoff {
     }
 
     /// Whether the first one is still to come.
-    pub fn is_first(&self) -> bool {
+    pub(crate) fn is_first(&self) -> bool {
         self.next == self.first
     }
 
     /// Begins with the first one again.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.next = self.first;
     }
 }
 
 /// A number that nobody can tell beforehand: the standard library keys its hash maps with jitter.
-pub fn jitter() -> u64 {
+pub(crate) fn jitter() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 

@@ -14,17 +14,17 @@ use crate::net::keepalive;
 
 /// A connection as it comes about.
 #[derive(Debug)]
-pub struct Connected {
+pub(crate) struct Connected {
     /// The socket, non-blocking.
-    pub stream: TcpStream,
+    pub(crate) stream: TcpStream,
     /// Why nothing can be written to it any more: the server took us, and had reset the connection before we looked.
     /// What it said in between can be read.
-    pub reset: Option<io::Error>,
+    pub(crate) reset: Option<io::Error>,
 }
 
 /// A connect that is under way, to one of several addresses after the other.
 #[derive(Debug)]
-pub struct Attempt {
+pub(crate) struct Attempt {
     /// The addresses that were not tried yet, the next one last.
     candidates: Vec<SocketAddr>,
     /// The address that is tried, and until when.
@@ -35,7 +35,7 @@ pub struct Attempt {
 
 /// How an [`Attempt`] goes.
 #[derive(Debug)]
-pub enum AttemptStatus {
+pub(crate) enum AttemptStatus {
     /// No answer yet.
     Pending,
     /// There is a connection, registered as the attempt was.
@@ -46,19 +46,19 @@ pub enum AttemptStatus {
 
 impl Attempt {
     /// Will try `candidates` in their order.
-    pub fn new(candidates: impl IntoIterator<Item = SocketAddr>) -> Attempt {
+    pub(crate) fn new(candidates: impl IntoIterator<Item = SocketAddr>) -> Attempt {
         let mut candidates: Vec<SocketAddr> = candidates.into_iter().collect();
         candidates.reverse();
         Attempt { candidates, current: None, first_error: None }
     }
 
     /// When to look again, if no event comes.
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.current.as_ref().map(|(_, deadline)| *deadline)
     }
 
     /// Looks how it goes, and goes on with the next address if need be. Never waits.
-    pub fn advance(&mut self, registry: &Registry, token: Token, now: Instant) -> AttemptStatus {
+    pub(crate) fn advance(&mut self, registry: &Registry, token: Token, now: Instant) -> AttemptStatus {
         loop {
             let Some((stream, deadline)) = self.current.take() else {
                 let Some(candidate) = self.candidates.pop() else {
@@ -91,7 +91,7 @@ impl Attempt {
     ///
     /// # Errors
     /// The failure of the first address, or of the poller.
-    pub fn wait(mut self, poll: &mut Poll, token: Token) -> io::Result<Connected> {
+    pub(crate) fn wait(mut self, poll: &mut Poll, token: Token) -> io::Result<Connected> {
         let mut events = Events::with_capacity(1);
         loop {
             let now = Instant::now();

@@ -19,7 +19,7 @@ const POLLCHAT: &[u8] = b"* you are ";
 /// The server is not trusted: whatever it sends, what is shown holds nothing that a terminal would obey, and each
 /// line of it is one line of the server's or marked as the continuation of one.
 #[derive(Debug, Default)]
-pub struct Decoder {
+pub(crate) struct Decoder {
     lines: LineDecoder,
     /// For the lines that had to be cleaned.
     buffer: String,
@@ -28,7 +28,7 @@ pub struct Decoder {
 
 /// What kind of server it is, by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ServerKind {
+pub(crate) enum ServerKind {
     /// So many bytes came, and all were those that a pollchat server begins with.
     Unknown(usize),
     /// A pollchat server. All its lines have an end.
@@ -45,16 +45,16 @@ impl Default for ServerKind {
 
 /// One line of the server's, or a piece of one, clean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServerLine<'a> {
+pub(crate) struct ServerLine<'a> {
     /// The text, without its end.
-    pub text: &'a str,
+    pub(crate) text: &'a str,
     /// Whether it continues the one before.
-    pub is_continued: bool,
+    pub(crate) is_continued: bool,
 }
 
 /// Whether the server has more to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decoded {
+pub(crate) enum Decoded {
     /// It may.
     More,
     /// It line FIN, and what followed that was left out.
@@ -71,14 +71,14 @@ enum LineEnd {
 
 impl ServerLine<'_> {
     /// What goes before the text.
-    pub fn mark(&self) -> &'static str {
+    pub(crate) fn mark(&self) -> &'static str {
         if self.is_continued { CONTINUED } else { "" }
     }
 }
 
 impl Decoder {
     /// Hands the lines that `arrived` completes to `show`.
-    pub fn decode(&mut self, arrived: &[u8], show: &mut impl FnMut(ServerLine<'_>)) -> Decoded {
+    pub(crate) fn decode(&mut self, arrived: &[u8], show: &mut impl FnMut(ServerLine<'_>)) -> Decoded {
         self.kind = self.kind.after(arrived);
         let mut rest = arrived;
         while let Some(line) = self.lines.next(&mut rest, FRAMING) {
@@ -90,17 +90,17 @@ impl Decoder {
     }
 
     /// Takes what has no end as a line all the same: the connection ended in good order, or the server fell silent.
-    pub fn flush_partial(&mut self, show: &mut impl FnMut(ServerLine<'_>)) -> Decoded {
+    pub(crate) fn flush_partial(&mut self, show: &mut impl FnMut(ServerLine<'_>)) -> Decoded {
         self.lines.finish(FRAMING).map_or(Decoded::More, |line| show_line(&line, LineEnd::None, &mut self.buffer, show))
     }
 
     /// What kind of server it is, as far as it has line.
-    pub fn server_kind(&self) -> ServerKind {
+    pub(crate) fn server_kind(&self) -> ServerKind {
         self.kind
     }
 
     /// Whether something came that has no end, and may never get one.
-    pub fn has_partial_line(&self) -> bool {
+    pub(crate) fn has_partial_line(&self) -> bool {
         self.kind == ServerKind::Other && !self.lines.is_empty()
     }
 }

@@ -5,18 +5,18 @@ use jiff::{Timestamp, Zoned};
 
 /// Tells the local time, or nothing.
 #[derive(Clone, Debug)]
-pub struct Timestamps {
+pub(crate) struct Timestamps {
     zone: Option<TimeZone>,
 }
 
 impl Timestamps {
     /// A timestamps that tells the time only if `is_wanted`. The time zone is looked up once, here.
-    pub fn new(is_wanted: bool) -> Timestamps {
+    pub(crate) fn new(is_wanted: bool) -> Timestamps {
         Timestamps { zone: is_wanted.then(TimeZone::system) }
     }
 
     /// What goes before a line that comes now: `14:03:07 `, or nothing.
-    pub fn prefix(&self) -> String {
+    pub(crate) fn prefix(&self) -> String {
         self.prefix_at(Timestamp::now())
     }
 

@@ -9,7 +9,7 @@ use crate::client::limits::UNSENT_BYTES_MAX;
 /// Invariant: the waiting lines take at most [`UNSENT_BYTES_MAX`] with their newlines, plus the lines that a lost
 /// connection gave back. `in_flight` is empty without a connection.
 #[derive(Debug, Default)]
-pub struct LineQueue {
+pub(crate) struct LineQueue {
     waiting: VecDeque<String>,
     waiting_bytes: usize,
     /// Lines in the connection's [`SendBuffer`](super::send_buffer::SendBuffer), each with the offset of its end in all
@@ -23,7 +23,7 @@ impl LineQueue {
     ///
     /// # Errors
     /// The lines, if they do not fit.
-    pub fn push(&mut self, lines: Vec<String>) -> Result<(), Vec<String>> {
+    pub(crate) fn push(&mut self, lines: Vec<String>) -> Result<(), Vec<String>> {
         let bytes: usize = lines.iter().map(|line| line.len() + 1).sum();
         if self.waiting_bytes + bytes > UNSENT_BYTES_MAX {
             return Err(lines);
@@ -34,17 +34,17 @@ impl LineQueue {
     }
 
     /// The number of waiting lines.
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
     /// Bytes of the next line, with its newline.
-    pub fn next_bytes(&self) -> Option<usize> {
+    pub(crate) fn next_bytes(&self) -> Option<usize> {
         self.waiting.front().map(|line| line.len() + 1)
     }
 
     /// Takes the next line for the connection, if it fits into `free_bytes` with its newline.
-    pub fn next_line(&mut self, free_bytes: usize) -> Option<String> {
+    pub(crate) fn next_line(&mut self, free_bytes: usize) -> Option<String> {
         self.next_bytes().filter(|&bytes| bytes <= free_bytes)?;
         let line = self.waiting.pop_front()?;
         self.waiting_bytes -= line.len() + 1;
@@ -54,12 +54,12 @@ impl LineQueue {
     }
 
     /// Counts bytes of the connection that need not survive it.
-    pub fn count_handed(&mut self, bytes: usize) {
+    pub(crate) fn count_handed(&mut self, bytes: usize) {
         self.handed_bytes += bytes as u64;
     }
 
     /// Forgets the lines that the connection has sent: all but those in its last `unsent_bytes`.
-    pub fn on_unsent(&mut self, unsent_bytes: usize) {
+    pub(crate) fn on_unsent(&mut self, unsent_bytes: usize) {
         let sent = self.handed_bytes - unsent_bytes as u64;
         while self.in_flight.front().is_some_and(|&(end, _)| end <= sent) {
             self.in_flight.pop_front();
@@ -67,7 +67,7 @@ impl LineQueue {
     }
 
     /// Puts the lines that a lost connection has not sent whole before the waiting ones. Returns their number.
-    pub fn take_back(&mut self) -> usize {
+    pub(crate) fn take_back(&mut self) -> usize {
         let count = self.in_flight.len();
         for (_, line) in self.in_flight.drain(..).rev() {
             self.waiting_bytes += line.len() + 1;
@@ -78,7 +78,7 @@ impl LineQueue {
     }
 
     /// Removes all waiting lines.
-    pub fn drain(&mut self) -> impl Iterator<Item = String> {
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = String> {
         self.waiting_bytes = 0;
         self.waiting.drain(..)
     }

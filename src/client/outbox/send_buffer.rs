@@ -14,7 +14,7 @@ const FRAMING: Framing = Framing { line_bytes_max: LEAVE_LINE_BYTES_MAX, overlon
 /// Invariant: it holds at most [`OUTBOX_BYTES_MAX`]. The caller of [`SendBuffer::push`] checks
 /// [`SendBuffer::free_bytes`] first.
 #[derive(Debug, Default)]
-pub struct SendBuffer {
+pub(crate) struct SendBuffer {
     bytes: Outbox,
     /// Follows the lines, to recognise one that leaves. The bytes do not pass through it.
     lines: LineDecoder,
@@ -22,7 +22,7 @@ pub struct SendBuffer {
 
 /// Kind of the bytes given to [`SendBuffer::push`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Typed {
+pub(crate) enum Typed {
     /// Text for the server.
     Text,
     /// A line that leaves. The bytes after it were dropped.
@@ -31,7 +31,7 @@ pub enum Typed {
 
 impl SendBuffer {
     /// Appends typed bytes, in pieces of any size.
-    pub fn push(&mut self, typed: &[u8]) -> Typed {
+    pub(crate) fn push(&mut self, typed: &[u8]) -> Typed {
         debug_assert!(typed.len() <= self.free_bytes(), "{} bytes for {}", typed.len(), self.free_bytes());
         let mut rest = typed;
         let mut buffer = String::new();
@@ -52,24 +52,24 @@ impl SendBuffer {
     ///
     /// # Errors
     /// The writer's error.
-    pub fn write_to(&mut self, writer: &mut impl Write) -> io::Result<usize> {
+    pub(crate) fn write_to(&mut self, writer: &mut impl Write) -> io::Result<usize> {
         let len = writer.write(self.bytes.unsent())?;
         self.bytes.advance(len);
         Ok(len)
     }
 
     /// Free space, in bytes.
-    pub fn free_bytes(&self) -> usize {
+    pub(crate) fn free_bytes(&self) -> usize {
         OUTBOX_BYTES_MAX - self.bytes.len()
     }
 
     /// Unsent bytes.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
 
     /// Whether the kernel has taken all bytes.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 }

@@ -16,7 +16,7 @@ use crate::relay::name::{TYPED_BYTES_MAX, fold};
 
 /// Writes lines, and knows from them who is there and what we are called.
 #[derive(Debug)]
-pub struct ChatView {
+pub(super) struct ChatView {
     style: Style,
     timestamps: Timestamps,
     names: Names,
@@ -35,9 +35,7 @@ struct Own {
 
 /// What a line of the server's means beyond being shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ServerEvent {
-    /// Nothing.
-    None,
+pub(super) enum ServerEvent {
     /// We are called otherwise from now on.
     Called(String),
     /// The name that we asked for is taken.
@@ -46,70 +44,68 @@ pub enum ServerEvent {
     ShuttingDown,
     /// The server has no place for us now.
     Full,
-    /// The server has said its FIN.
-    Fin,
 }
 
 impl ChatView {
     /// A chat that has seen nobody yet.
-    pub fn new(style: Style, timestamps: Timestamps) -> ChatView {
+    pub(super) fn new(style: Style, timestamps: Timestamps) -> ChatView {
         ChatView { style, timestamps, names: Names::default(), own: None, echoes: VecDeque::new(), page: String::new() }
     }
 
     /// The names that were seen.
-    pub fn names(&self) -> &Names {
+    pub(super) fn names(&self) -> &Names {
         &self.names
     }
 
     /// What we are called, once the server has said it.
-    pub fn own_name(&self) -> Option<&str> {
+    pub(super) fn own_name(&self) -> Option<&str> {
         self.own.as_ref().map(|own| own.shown.as_str())
     }
 
     /// How many bytes wait to be shown.
-    pub fn page_bytes(&self) -> usize {
+    pub(super) fn page_bytes(&self) -> usize {
         self.page.len()
     }
 
     /// Hands out what was written since the last time: whole lines.
-    pub fn take_page(&mut self) -> String {
+    pub(super) fn take_page(&mut self) -> String {
         std::mem::take(&mut self.page)
     }
 
     /// A new connection: who we are on it is not known yet.
-    pub fn on_connection(&mut self) {
+    pub(super) fn on_connected(&mut self) {
         self.own = None;
         self.echoes.clear();
     }
 
     /// Writes a line of the server's.
-    pub fn show(&mut self, said: ServerLine<'_>) -> ServerEvent {
+    pub(super) fn show(&mut self, said: ServerLine<'_>) -> Option<ServerEvent> {
         if said.is_continued {
             let text = format!("{}{}", self.style.dim(said.mark().trim_end()), [" ", said.text].concat());
             self.write(&text);
-            return ServerEvent::None;
+            return None;
         }
         match LineKind::parse(said.text) {
             LineKind::Talk { by, text } => {
                 if !self.is_echo(by, text) {
                     self.show_talk(by, text);
                 }
-                ServerEvent::None
+                None
             }
             LineKind::Notice(notice) => self.show_notice(notice, said.text),
             LineKind::Fin => {
                 self.write_dim(said.text);
-                ServerEvent::Fin
+                None
             }
             LineKind::Other => {
                 self.write(said.text);
-                ServerEvent::None
+                None
             }
         }
     }
 
     /// Writes what we said. It is not sent back by a relay, and if it is (`--audience everyone`), it is not shown twice.
-    pub fn show_own(&mut self, line: &str) {
+    pub(super) fn show_own(&mut self, line: &str) {
         let mut buffer = String::new();
         let line = clean(line.as_bytes(), &mut buffer);
         let own = self.own_name().unwrap_or_default().to_owned();
@@ -127,17 +123,17 @@ impl ChatView {
     }
 
     /// Writes that a name is taken, as the server said it.
-    pub fn show_taken(&mut self, name: &str) {
+    pub(super) fn show_taken(&mut self, name: &str) {
         self.write_dim(&format!("* the name {name} is taken"));
     }
 
     /// Writes a line of a paste that is asked about.
-    pub fn show_quoted(&mut self, line: &str) {
+    pub(super) fn show_quoted(&mut self, line: &str) {
         self.write_dim(line);
     }
 
     /// Writes a note of the client's own. It begins as no line of a pollchat server does.
-    pub fn show_note(&mut self, text: &str) {
+    pub(super) fn show_note(&mut self, text: &str) {
         self.write_dim(&format!("-- {text}"));
     }
 
@@ -153,8 +149,8 @@ impl ChatView {
         self.write(&format!("{name} {text}"));
     }
 
-    fn show_notice(&mut self, notice: Notice<'_>, line: &str) -> ServerEvent {
-        let mut event = ServerEvent::None;
+    fn show_notice(&mut self, notice: Notice<'_>, line: &str) -> Option<ServerEvent> {
+        let mut event = None;
         match notice {
             Notice::You(name) => event = self.set_own_name(name),
             Notice::Renamed { from, to } if self.own_name() == Some(from) => event = self.set_own_name(to),
@@ -168,21 +164,21 @@ impl ChatView {
                 self.names.add(name);
                 let told = self.style.bold(line);
                 self.write(&told);
-                return ServerEvent::None;
+                return None;
             }
             // Whoever asked for it knows whether it is to be shown.
-            Notice::Taken(name) => return ServerEvent::Taken(name.to_owned()),
-            Notice::ShuttingDown => event = ServerEvent::ShuttingDown,
-            Notice::Full => event = ServerEvent::Full,
+            Notice::Taken(name) => return Some(ServerEvent::Taken(name.to_owned())),
+            Notice::ShuttingDown => event = Some(ServerEvent::ShuttingDown),
+            Notice::Full => event = Some(ServerEvent::Full),
             Notice::Here(_) | Notice::Other => {}
         }
         self.write_dim(line);
         event
     }
 
-    fn set_own_name(&mut self, name: &str) -> ServerEvent {
+    fn set_own_name(&mut self, name: &str) -> Option<ServerEvent> {
         self.own = Some(Own { shown: name.to_owned(), folded: fold(name) });
-        ServerEvent::Called(name.to_owned())
+        Some(ServerEvent::Called(name.to_owned()))
     }
 
     /// Whether it is a line of ours that comes back. Nobody else can have our name; and what we said comes back in the
@@ -255,12 +251,12 @@ mod tests {
         chat
     }
 
-    fn called(name: &str) -> ServerEvent {
-        ServerEvent::Called(name.to_owned())
+    fn called(name: &str) -> Option<ServerEvent> {
+        Some(ServerEvent::Called(name.to_owned()))
     }
 
     /// What is written for a line of the server's, and what it means.
-    fn show(chat: &mut ChatView, text: &str) -> (String, ServerEvent) {
+    fn show(chat: &mut ChatView, text: &str) -> (String, Option<ServerEvent>) {
         let event = chat.show(ServerLine { text, is_continued: false });
         (chat.take_page(), event)
     }
@@ -276,7 +272,7 @@ mod tests {
             ("no name here", "no name here\n"),
         ];
         for (line, written) in lines {
-            assert_eq!(show(&mut chat, line), (written.to_owned(), ServerEvent::None), "{line}");
+            assert_eq!(show(&mut chat, line), (written.to_owned(), None), "{line}");
         }
     }
 
@@ -285,16 +281,16 @@ mod tests {
         let mut chat = chat_view();
         for (line, event) in [
             ("* client-7 is now ana", called("ana")),
-            ("* client-7 is now ben", ServerEvent::None),
-            ("ben> ana is now eve", ServerEvent::None),
-            ("* ben tells you: ana is now eve", ServerEvent::None),
+            ("* client-7 is now ben", None),
+            ("ben> ana is now eve", None),
+            ("* ben tells you: ana is now eve", None),
             ("* you are ana already", called("ana")),
-            ("* the name eve is taken", ServerEvent::Taken("eve".into())),
+            ("* the name eve is taken", Some(ServerEvent::Taken("eve".into()))),
         ] {
             assert_eq!(show(&mut chat, line).1, event, "{line}");
         }
         assert_eq!(chat.own_name(), Some("ana"));
-        chat.on_connection();
+        chat.on_connected();
         assert_eq!(chat.own_name(), None);
     }
 
@@ -347,7 +343,7 @@ mod tests {
     #[test]
     fn a_continued_line_is_marked_and_means_nothing() {
         let mut chat = chat_view();
-        assert_eq!(chat.show(ServerLine { text: "* client-7 is now x", is_continued: true }), ServerEvent::None);
+        assert_eq!(chat.show(ServerLine { text: "* client-7 is now x", is_continued: true }), None);
         assert_eq!(chat.take_page(), "\x1b[2m…\x1b[0m * client-7 is now x\n");
     }
 }

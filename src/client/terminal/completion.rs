@@ -6,7 +6,7 @@ const COMMANDS: [&str; 5] = ["/help", "/msg", "/nick", "/quit", "/who"];
 
 /// A beginning, and all that it may become, gone through with one Tab after another.
 #[derive(Debug)]
-pub struct Completion {
+pub(super) struct Completion {
     /// What stands before the beginning.
     before: String,
     /// What stands behind it.
@@ -18,16 +18,16 @@ pub struct Completion {
 
 /// A text, and the place of the cursor in it, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Completed {
+pub(super) struct Completed {
     /// The text.
-    pub text: String,
+    pub(super) text: String,
     /// The cursor's place.
-    pub cursor: usize,
+    pub(super) cursor: usize,
 }
 
 impl Completion {
     /// What the word that ends at `cursor` may become; `None` if there is nothing.
-    pub fn begin(text: &str, cursor: usize, names: &Names) -> Option<Completion> {
+    pub(super) fn begin(text: &str, cursor: usize, names: &Names) -> Option<Completion> {
         let (head, after) = text.split_at(cursor);
         let start =
             head.rfind(char::is_whitespace).map_or(0, |at| at + head[at..].chars().next().map_or(1, char::len_utf8));
@@ -55,7 +55,7 @@ impl Completion {
     }
 
     /// The next one; behind the last one comes the beginning again.
-    pub fn step(&mut self) -> Completed {
+    pub(super) fn step(&mut self) -> Completed {
         let choice = &self.choices[self.next];
         self.next = (self.next + 1) % self.choices.len();
         let text = [self.before.as_str(), choice, &self.after].concat();

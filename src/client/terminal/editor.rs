@@ -17,7 +17,7 @@ use crate::relay::line::is_obeyed;
 
 /// The input line.
 #[derive(Debug, Default)]
-pub struct Editor {
+pub(super) struct Editor {
     input: Input,
     history: History,
     /// What the last key completed, if it was Tab.
@@ -28,7 +28,7 @@ pub struct Editor {
 
 /// What a key, or a paste, asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
+pub(super) enum Action {
     /// Nothing: the line is as it was.
     Nothing,
     /// The line, or the question, has changed.
@@ -47,28 +47,28 @@ pub enum Action {
 
 impl Editor {
     /// The text of the line.
-    pub fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         self.input.value()
     }
 
     /// Where the cursor stands in the text, in bytes.
-    pub fn cursor(&self) -> usize {
+    pub(super) fn cursor(&self) -> usize {
         let text = self.input.value();
         text.char_indices().nth(self.input.cursor()).map_or(text.len(), |(at, _)| at)
     }
 
     /// How many lines are asked about, if there is a question.
-    pub fn question(&self) -> Option<usize> {
+    pub(super) fn question(&self) -> Option<usize> {
         self.question.as_ref().map(Vec::len)
     }
 
     /// Takes a line back that could not be said: the line is empty, or it would not have been said.
-    pub fn take_back(&mut self, line: String) {
+    pub(super) fn take_back(&mut self, line: String) {
         self.replace(Completed { cursor: line.len(), text: line });
     }
 
     /// Takes a paste.
-    pub fn on_paste(&mut self, text: &str) -> Action {
+    pub(super) fn on_paste(&mut self, text: &str) -> Action {
         if self.question.is_some() {
             // A second paste is no answer to the question about the first one.
             return Action::Nothing;
@@ -88,7 +88,7 @@ impl Editor {
     }
 
     /// Takes a key. `names` are those that can be completed.
-    pub fn on_key(&mut self, key: KeyEvent, names: &Names) -> Action {
+    pub(super) fn on_key(&mut self, key: KeyEvent, names: &Names) -> Action {
         if key.kind == KeyEventKind::Release {
             return Action::Nothing;
         }

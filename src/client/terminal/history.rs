@@ -4,7 +4,7 @@ use crate::client::limits::HISTORY_LINES_MAX;
 
 /// The typed lines, and where one stands among them.
 #[derive(Debug, Default)]
-pub struct History {
+pub(super) struct History {
     lines: Vec<String>,
     /// Which line is shown, if it is an older one than what is being typed.
     at: Option<usize>,
@@ -14,7 +14,7 @@ pub struct History {
 
 impl History {
     /// Adds a line, unless it is the same as the last one, and stands behind it.
-    pub fn add(&mut self, line: &str) {
+    pub(super) fn add(&mut self, line: &str) {
         self.at = None;
         if self.lines.last().is_some_and(|last| last == line) {
             return;
@@ -26,7 +26,7 @@ impl History {
     }
 
     /// The line before, if there is one. `typed` is what stands in the input line.
-    pub fn up(&mut self, typed: &str) -> Option<&str> {
+    pub(super) fn up(&mut self, typed: &str) -> Option<&str> {
         let at = match self.at {
             None => {
                 let last = self.lines.len().checked_sub(1)?;
@@ -40,7 +40,7 @@ impl History {
     }
 
     /// The line after, or what was being typed; `None` if one stands there already.
-    pub fn down(&mut self) -> Option<&str> {
+    pub(super) fn down(&mut self) -> Option<&str> {
         let at = self.at? + 1;
         if let Some(line) = self.lines.get(at) {
             self.at = Some(at);

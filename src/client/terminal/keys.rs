@@ -14,7 +14,7 @@ const PASTE_END: &[u8] = b"\x1b[201~";
 
 /// What was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TermEvent {
+pub(super) enum TermEvent {
     /// A key.
     Key(KeyEvent),
     /// A paste, bracketed by the terminal.
@@ -33,7 +33,7 @@ pub enum TermEvent {
 /// Invariant: `sequence` holds what came of a sequence that has not ended yet, at most [`KEY_BYTES_MAX`]; a paste holds
 /// at most [`PASTE_BYTES_MAX`].
 #[derive(Debug, Default)]
-pub struct Keys {
+pub(super) struct Keys {
     state: ParseState,
     sequence: Vec<u8>,
 }
@@ -66,19 +66,19 @@ struct Paste {
 
 impl Keys {
     /// Takes in what came, and hands what it meant to `heard`.
-    pub fn parse(&mut self, bytes: &[u8], emit: &mut impl FnMut(TermEvent)) {
+    pub(super) fn parse(&mut self, bytes: &[u8], emit: &mut impl FnMut(TermEvent)) {
         for &byte in bytes {
             self.take(byte, emit);
         }
     }
 
     /// Whether an escape byte stands alone: if nothing follows it soon, it was the Escape key.
-    pub fn is_at_escape(&self) -> bool {
+    pub(super) fn is_at_escape(&self) -> bool {
         matches!(self.state, ParseState::Escape)
     }
 
     /// Nothing followed soon.
-    pub fn on_timeout(&mut self, emit: &mut impl FnMut(TermEvent)) {
+    pub(super) fn on_timeout(&mut self, emit: &mut impl FnMut(TermEvent)) {
         if self.is_at_escape() {
             self.finish(emit);
         }

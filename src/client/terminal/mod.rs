@@ -1,28 +1,31 @@
-//! The terminal form: what one types stays whole while others talk, in one line at the bottom.
+//! The terminal form of the client: an input line at the bottom stays whole while lines arrive above it.
 //!
 //! ```text
 //! terminal ─Keys→ Editor ─lines→ Uplink ⇄ server
 //!                   │              └─lines→ ChatView ─page─┐
-//!                   └──────── input line ────────────────┴─Screen→ terminal
+//!                   └──────── input line ──────────────────┴─Screen→ terminal
 //! ```
 //!
-//! One loop over the terminal, the socket and the signals. What is shown goes into the terminal's own scrollback; only
-//! the last row is drawn anew. A frame (a page of lines, and the input line below) is put together when the terminal has
-//! taken the one before, so a stuck terminal holds the server back, and a flood does not hide what is typed.
+//! One loop over the terminal, the socket and the signals. Shown lines go into the terminal's own scrollback; only the
+//! last row is redrawn. A frame is a page of lines with the input line below. The next frame is built when the terminal
+//! has taken the previous one. So a blocked terminal applies backpressure to the server, and a flood does not hide the
+//! input line.
 
-pub mod chat_view;
-pub mod completion;
-pub mod editor;
-pub mod history;
-pub mod keys;
-pub mod mode;
-pub mod names;
-pub mod nick;
-pub mod paste;
-pub mod prompts;
-pub mod screen;
-pub mod style;
-pub mod uplink;
+mod chat_view;
+mod completion;
+mod editor;
+mod history;
+mod inbox;
+mod keys;
+pub(super) mod mode;
+mod names;
+mod nick;
+mod paste;
+mod prompts;
+mod resize;
+mod screen;
+mod style;
+mod uplink;
 
 use std::io;
 use std::ops::ControlFlow;
@@ -36,14 +39,13 @@ use self::chat_view::ChatView;
 use self::editor::{Action, Editor};
 use self::keys::{Keys, TermEvent};
 use self::mode::{Foreground, RawMode, window_size};
-use self::prompts::prompts;
+use self::prompts::PromptState;
+use self::resize::{CURSOR_REQUEST, ProbeStep, ResizeProbe};
 use self::screen::{InputLine, Prompt, Resized, Screen};
 use self::style::Style;
 use self::uplink::{RunResult, ScreenSpace, Uplink};
-use super::limits::{
-    AWAY_LOOK, CURSOR_REPORT_WAIT, ESCAPE_WAIT, LAST_WORDS_WAIT, READ_BYTES, RESIZE_SETTLE, SCREEN_BYTES_MAX,
-    UNSENT_SHOWN_MAX,
-};
+use super::limits::{AWAY_LOOK, ESCAPE_WAIT, LAST_WORDS_WAIT, READ_BYTES, SCREEN_BYTES_MAX, UNSENT_SHOWN_MAX};
+use super::progress::Progress;
 use super::timestamps::Timestamps;
 use super::{ClientError, Config, Ending};
 use crate::net::stdio::stdin::Stdin;
@@ -55,56 +57,46 @@ const STDOUT: Token = Token(1);
 const SERVER: Token = Token(2);
 const SIGNALS: Token = Token(3);
 
-/// Where is the cursor, and where is it when it goes as far to the right as it can?
-const CURSOR_QUESTION: &str = "\x1b[6n\x1b[9999C\x1b[6n";
-
 /// A client at a terminal.
-pub struct TerminalClient {
+pub(super) struct TerminalClient {
     poll: Poll,
     signals: Signals,
     stdin: Stdin,
     stdout: Stdout,
     mode: RawMode,
     keys: Keys,
-    /// When a key was last heard.
+    /// Time of the last input from the terminal.
     keys_at: Instant,
     editor: Editor,
     chat: ChatView,
     style: Style,
     screen: Screen,
-    frame: Frame,
-    /// How many columns the terminal has yet to tell, and the last one that it has told.
-    awaited_columns: usize,
-    cursor_column: usize,
+    input_row: InputRow,
+    probe: ResizeProbe,
     uplink: Uplink,
     scratch: Box<[u8; READ_BYTES]>,
 }
 
-/// What is to become of the input line.
+/// Whether the input line on the screen is up to date.
 #[derive(Debug, PartialEq, Eq)]
-enum Frame {
-    /// It is to be drawn.
-    Due,
-    /// It stands there, with these prompts.
+enum InputRow {
+    /// It must be redrawn.
+    Dirty,
+    /// It was drawn with these prompts.
     Drawn(Vec<Prompt>),
-    /// The window was resized, and may be again until then. Nothing is drawn meanwhile: what is on the terminal has been
-    /// laid out anew, and nobody knows how.
-    Settling(Instant),
-    /// It cannot be drawn before the terminal has said where the cursor is, or that time is over.
-    Asked(Instant),
 }
 
 impl TerminalClient {
-    /// Takes the terminal, and begins to connect. Blocks for as long as the resolver does.
+    /// Takes the terminal and begins to connect. Blocks while the resolver does.
     ///
     /// # Errors
-    /// When the server's name cannot be resolved, or the terminal or the poller cannot be had.
-    pub fn start(config: Config) -> Result<TerminalClient, ClientError> {
+    /// The server's name does not resolve, or the terminal or the poller fails.
+    pub(super) fn start(config: Config) -> Result<TerminalClient, ClientError> {
         let candidates = match config.server.resolve().map(Iterator::collect) {
             Ok(candidates) => candidates,
             Err(source) => return Err(ClientError::Connect { address: config.server, source }),
         };
-        let uplink = Uplink::new(&config, candidates);
+        let uplink = Uplink::new(&config, candidates, SERVER);
         let poll = Poll::new().map_err(ClientError::Poll)?;
         let stdin = Stdin::register(poll.registry(), STDIN).map_err(ClientError::Poll)?;
         let stdout = Stdout::register(poll.registry(), STDOUT).map_err(ClientError::Poll)?;
@@ -124,24 +116,23 @@ impl TerminalClient {
             chat: ChatView::new(style, Timestamps::new(config.timestamps)),
             style,
             screen: Screen::new(window_size().0),
-            frame: Frame::Due,
-            awaited_columns: 0,
-            cursor_column: 0,
+            input_row: InputRow::Dirty,
+            probe: ResizeProbe::new(),
             uplink,
             scratch: Box::new([0; READ_BYTES]),
         })
     }
 
-    /// Talks until the session is ended, and gives the terminal back.
+    /// Runs until the session ends for good, then gives the terminal back.
     ///
     /// # Errors
-    /// When the server cannot be connected to, the connection is lost for good, or the terminal cannot be used.
-    pub fn run(mut self) -> Result<Ending, ClientError> {
+    /// The server cannot be connected to, the connection is lost for good, or the terminal fails.
+    pub(super) fn run(mut self) -> Result<Ending, ClientError> {
         let mut events = Events::with_capacity(8);
         loop {
-            if let ControlFlow::Break(end) = self.turn(&mut events) {
+            if let ControlFlow::Break(result) = self.turn(&mut events) {
                 let unshown_bytes = self.show_last_words(&mut events);
-                end?;
+                result?;
                 return Ok(if unshown_bytes == 0 { Ending::Complete } else { Ending::Unshown(unshown_bytes) });
             }
         }
@@ -149,54 +140,59 @@ impl TerminalClient {
 
     fn turn(&mut self, events: &mut Events) -> ControlFlow<RunResult> {
         let now = Instant::now();
-        self.read_keys(now)?;
+        let mut progress = self.read_keys(now)?;
         let space = self.space();
-        let registry = (self.poll.registry(), SERVER);
-        self.uplink.advance(registry, &mut self.scratch, &mut self.chat, space, now)?;
-        self.draw(now);
+        progress |= self.uplink.advance(self.poll.registry(), &mut self.chat, space, now)?;
+        progress |= self.draw(now);
         match self.stdout.flush() {
             Ok(0) => {}
-            Ok(_) => self.uplink.mark_progress(now),
-            // The terminal has gone away, and with it whoever could be told.
+            Ok(_) => {
+                self.uplink.mark_progress(now);
+                progress = Progress::Made;
+            }
+            // The terminal has gone away: nobody reads an error message.
             Err(StdoutError::Closed) => return ControlFlow::Break(Ok(())),
             Err(StdoutError::Failed(err)) => return ControlFlow::Break(Err(ClientError::Stdout(err))),
         }
-        let now = Instant::now();
-        let is_busy = self.is_busy(now);
-        let timeout = if is_busy { Some(Duration::ZERO) } else { self.timeout(now) };
+        let timeout = match progress {
+            Progress::Made => Some(Duration::ZERO),
+            Progress::None => self.timeout(Instant::now()),
+        };
         match self.wait(events, timeout) {
             Err(err) if err.kind() == io::ErrorKind::Interrupted => return ControlFlow::Continue(()),
             Err(err) => return ControlFlow::Break(Err(ClientError::Poll(err))),
             Ok(()) => {}
         }
         self.on_signals()?;
-        if self.mode.foreground() == Foreground::Away {
+        if self.mode.foreground() == Foreground::Lost {
             let foreground = self.mode.take();
             self.on_resume(foreground)?;
         }
         let now = Instant::now();
         self.on_timers(now)?;
-        if events.is_empty() && !is_busy {
+        if events.is_empty() && progress == Progress::None {
             self.uplink.check_grace(&mut self.chat, now)?;
         }
         ControlFlow::Continue(())
     }
 
-    fn read_keys(&mut self, now: Instant) -> ControlFlow<RunResult> {
-        if !self.may_read_keys() {
-            return ControlFlow::Continue(());
+    fn read_keys(&mut self, now: Instant) -> ControlFlow<RunResult, Progress> {
+        if self.mode.foreground() == Foreground::Lost || self.chat.page_bytes() >= SCREEN_BYTES_MAX {
+            return ControlFlow::Continue(Progress::None);
         }
-        let len = match self.stdin.read(&mut self.scratch[..]) {
-            Received::NotYet => return ControlFlow::Continue(()),
-            Received::Bytes(len) => len,
+        match self.stdin.read(&mut self.scratch[..]) {
+            Received::NotYet => return ControlFlow::Continue(Progress::None),
+            Received::Bytes(len) => {
+                self.keys_at = now;
+                let mut term_events = Vec::new();
+                self.keys.parse(&self.scratch[..len], &mut |event| term_events.push(event));
+                term_events.into_iter().try_for_each(|event| self.on_term_event(event, now))?;
+            }
             // The terminal has gone away.
-            Received::End => return self.uplink.leave(now),
+            Received::End => self.uplink.leave(now)?,
             Received::Failed(err) => return ControlFlow::Break(Err(ClientError::Stdin(err))),
-        };
-        self.keys_at = now;
-        let mut term_events = Vec::new();
-        self.keys.parse(&self.scratch[..len], &mut |event| term_events.push(event));
-        term_events.into_iter().try_for_each(|event| self.on_term_event(event, now))
+        }
+        ControlFlow::Continue(Progress::Made)
     }
 
     fn on_term_event(&mut self, event: TermEvent, now: Instant) -> ControlFlow<RunResult> {
@@ -204,13 +200,12 @@ impl TerminalClient {
             TermEvent::Key(key) => self.editor.on_key(key, self.chat.names()),
             TermEvent::Paste { text, dropped_bytes } => {
                 if dropped_bytes > 0 {
-                    self.chat
-                        .show_note(&format!("the paste was too long: its last {dropped_bytes} bytes are left out"));
+                    self.chat.show_note(&format!("paste too long: dropped its last {dropped_bytes} bytes"));
                 }
                 self.editor.on_paste(&text)
             }
             TermEvent::CursorColumn(column) => {
-                self.on_cursor_column(column);
+                self.on_cursor_report(column);
                 Action::Nothing
             }
         };
@@ -223,14 +218,14 @@ impl TerminalClient {
             Action::Suspend => self.suspend()?,
             Action::Leave => self.uplink.leave(now)?,
         }
-        self.mark_dirty();
+        self.input_row = InputRow::Dirty;
         ControlFlow::Continue(())
     }
 
     fn say(&mut self, lines: Vec<String>) {
-        if let Err(mut lines) = self.uplink.say(lines) {
-            self.chat.show_note("too much waits to be sent already");
-            // A line that was typed is not lost; a paste can be pasted again.
+        if let Err(mut lines) = self.uplink.queue(lines) {
+            self.chat.show_note("too many lines wait to be sent already");
+            // A typed line goes back into the editor. A paste can be pasted again.
             if let (Some(line), true) = (lines.pop(), lines.is_empty()) {
                 self.editor.take_back(line);
             }
@@ -246,19 +241,20 @@ impl TerminalClient {
         self.on_resume(foreground)
     }
 
-    /// Goes on after somebody else may have had the terminal.
+    /// Starts over on the screen after another process may have had the terminal.
     fn on_resume(&mut self, foreground: io::Result<Foreground>) -> ControlFlow<RunResult> {
         match foreground {
             Err(err) => return ControlFlow::Break(Err(ClientError::Terminal(err))),
-            Ok(Foreground::Away) => {}
+            Ok(Foreground::Lost) => {}
             Ok(Foreground::Held) => {
-                // What was typed meanwhile may have been announced already. And the rest of what came in part, of a
-                // paste above all, somebody else may have read.
+                // Events of keys typed meanwhile may have passed. The other process may have read the rest of a partial
+                // sequence or paste.
                 self.stdin.on_event();
                 self.keys = Keys::default();
                 self.screen.forget();
                 self.screen.resize(window_size().0);
-                self.frame = Frame::Due;
+                self.probe.cancel();
+                self.input_row = InputRow::Dirty;
             }
         }
         ControlFlow::Continue(())
@@ -275,11 +271,11 @@ impl TerminalClient {
                 }
                 _ => {
                     self.uplink.leave(Instant::now())?;
-                    if self.mode.foreground() == Foreground::Away {
-                        // What the server still says could not be shown: nothing to wait for.
+                    if self.mode.foreground() == Foreground::Lost {
+                        // Lines of the server could not be shown, so there is nothing to wait for.
                         self.uplink.leave(Instant::now())?;
                     }
-                    self.mark_dirty();
+                    self.input_row = InputRow::Dirty;
                 }
             }
         }
@@ -287,69 +283,55 @@ impl TerminalClient {
     }
 
     fn on_resize(&mut self, now: Instant) {
-        self.frame = match self.screen.resize(window_size().0) {
-            Resized::Draw => Frame::Due,
-            Resized::AskCursor => Frame::Settling(now + RESIZE_SETTLE),
-        };
+        match self.screen.resize(window_size().0) {
+            Resized::Draw => self.probe.cancel(),
+            Resized::AskCursor => self.probe.on_resize(now),
+        }
+        self.input_row = InputRow::Dirty;
     }
 
-    /// Asks where the cursor is, once the window has kept its size; and does without an answer that does not come.
-    fn ask_for_cursor(&mut self, now: Instant) {
-        match self.frame {
-            // Somebody else has the terminal, and would get the answer.
-            _ if self.mode.foreground() == Foreground::Away => {}
-            // A terminal that takes nothing answers nothing.
-            Frame::Settling(until) if until <= now && !self.stdout.holds(SCREEN_BYTES_MAX) => {
-                self.stdout.queue().extend(CURSOR_QUESTION.as_bytes());
-                self.awaited_columns += 2;
-                self.frame = Frame::Asked(now + CURSOR_REPORT_WAIT);
-            }
-            Frame::Settling(until) | Frame::Asked(until) if until <= now => {
-                self.awaited_columns = 0;
-                self.frame = Frame::Due;
-            }
-            _ => {}
+    fn on_cursor_report(&mut self, column: usize) {
+        if let Some(report) = self.probe.on_report(column) {
+            self.screen.find_cursor(report.column, report.last_column);
         }
     }
 
-    /// The terminal's answers come in pairs, in the order of the questions, and the last pair tells how it is now.
-    fn on_cursor_column(&mut self, column: usize) {
-        self.awaited_columns = self.awaited_columns.saturating_sub(1);
-        if self.awaited_columns == 0 && matches!(self.frame, Frame::Asked(_)) {
-            self.screen.find_cursor(self.cursor_column, column);
-            self.frame = Frame::Due;
-        }
-        self.cursor_column = column;
-    }
-
-    /// Does what is to be done when nothing more came within some time.
+    /// Handles the timeouts that are due: a lone escape byte, a resized window, an unterminated line of the server.
     fn on_timers(&mut self, now: Instant) -> ControlFlow<RunResult> {
-        if self.waits_for_escape() && now >= self.keys_at + ESCAPE_WAIT {
+        if self.is_escape_pending() && now >= self.keys_at + ESCAPE_WAIT {
             let mut term_events = Vec::new();
             self.keys.on_timeout(&mut |event| term_events.push(event));
             term_events.into_iter().try_for_each(|event| self.on_term_event(event, now))?;
         }
-        self.ask_for_cursor(now);
+        // In the background, another process would get the reports.
+        if self.mode.foreground() == Foreground::Held {
+            let can_ask = !self.stdout.holds(SCREEN_BYTES_MAX);
+            if self.probe.step(now, can_ask) == ProbeStep::Ask {
+                self.stdout.queue().extend(CURSOR_REQUEST.as_bytes());
+            }
+        }
         let space = self.space();
         self.uplink.flush_partial(&mut self.chat, space, now);
         ControlFlow::Continue(())
     }
 
-    /// Puts a frame together, if there is something new to be shown and the terminal has taken the one before.
-    fn draw(&mut self, now: Instant) {
-        if !self.may_draw() {
-            return;
+    /// Draws a frame if something changed and the terminal has taken the previous frame.
+    fn draw(&mut self, now: Instant) -> Progress {
+        let can_draw =
+            self.probe.is_idle() && self.mode.foreground() == Foreground::Held && self.stdout.waiting_bytes() == 0;
+        if !can_draw {
+            return Progress::None;
         }
-        let prompts = prompts(
-            self.style,
-            self.editor.question(),
-            self.uplink.status(now),
-            self.uplink.waiting_lines(),
-            self.chat.own_name(),
-        );
-        let is_drawn = matches!(&self.frame, Frame::Drawn(drawn) if *drawn == prompts);
+        let state = PromptState {
+            question: self.editor.question(),
+            status: self.uplink.status(now),
+            waiting: self.uplink.waiting_lines(),
+            name: self.chat.own_name(),
+        };
+        let prompts = state.prompts(self.style);
+        let is_drawn = matches!(&self.input_row, InputRow::Drawn(drawn) if *drawn == prompts);
         if is_drawn && self.chat.page_bytes() == 0 {
-            return;
+            return Progress::None;
         }
         let page = self.chat.take_page();
         let input = match self.editor.question() {
@@ -357,16 +339,11 @@ impl TerminalClient {
             None => InputLine { prompts: &prompts, text: self.editor.text(), cursor: self.editor.cursor() },
         };
         self.screen.draw(&page, input, self.stdout.queue());
-        self.frame = Frame::Drawn(prompts);
+        self.input_row = InputRow::Drawn(prompts);
+        Progress::Made
     }
 
-    fn mark_dirty(&mut self) {
-        if matches!(self.frame, Frame::Drawn(_)) {
-            self.frame = Frame::Due;
-        }
-    }
-
-    /// Shows what is left, without the input line: what it held was not sent, and should not be lost.
+    /// Shows the last lines and the unsent ones, without the input line. Returns the bytes that the terminal did not take.
     fn show_last_words(&mut self, events: &mut Events) -> usize {
         let mut unsent: Vec<String> = self.uplink.drain_unsent().collect();
         if !self.editor.text().is_empty() {
@@ -387,10 +364,10 @@ impl TerminalClient {
         self.stdout.waiting_bytes()
     }
 
-    /// Waits for the answers to what the terminal was asked: whoever has the terminal next would take them for keys. (Keys
-    /// that come in between are lost.)
+    /// Waits for cursor reports that are under way: the next process at the terminal would take them for keys. (Keys that
+    /// come in between are lost.)
     fn await_reports(&mut self, events: &mut Events) {
-        while let Frame::Asked(until) = self.frame {
+        while let Some(until) = self.probe.report_deadline() {
             let left = until.saturating_duration_since(Instant::now());
             let has_failed = self.stdout.flush().is_err() || left.is_zero();
             if has_failed || self.wait(events, Some(left)).is_err() {
@@ -401,14 +378,14 @@ impl TerminalClient {
                 self.keys.parse(&self.scratch[..len], &mut |event| term_events.push(event));
                 for event in term_events {
                     if let TermEvent::CursorColumn(column) = event {
-                        self.on_cursor_column(column);
+                        self.on_cursor_report(column);
                     }
                 }
             }
         }
     }
 
-    /// Has the terminal take what waits for it, if it does so in time.
+    /// Flushes the queue of stdout, within [`LAST_WORDS_WAIT`].
     fn flush_all(&mut self, events: &mut Events) {
         let deadline = Instant::now() + LAST_WORDS_WAIT;
         while self.stdout.waiting_bytes() > 0 {
@@ -423,7 +400,7 @@ impl TerminalClient {
         }
     }
 
-    /// Waits for events, and takes note of them.
+    /// Waits for events and records them.
     fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         events.clear();
         self.poll.poll(events, timeout)?;
@@ -432,50 +409,33 @@ impl TerminalClient {
                 STDIN => self.stdin.on_event(),
                 STDOUT => self.stdout.on_event(),
                 SERVER => self.uplink.on_event(event),
-                // All that are pending are looked at after each wait.
+                // Signals: `on_signals` takes all that are pending after each wait.
                 _ => {}
             }
         }
         Ok(())
     }
 
-    /// How long to wait for events at most.
+    /// The longest time to wait for events; `None` without a deadline.
     fn timeout(&self, now: Instant) -> Option<Duration> {
-        let escape = self.waits_for_escape().then(|| self.keys_at + ESCAPE_WAIT);
-        let report = match self.frame {
-            // Nothing comes of it while somebody else has the terminal.
-            Frame::Settling(until) | Frame::Asked(until) if self.mode.foreground() == Foreground::Held => Some(until),
-            _ => None,
-        };
-        let look = (self.mode.foreground() == Foreground::Away).then(|| now + AWAY_LOOK);
-        let deadline = [escape, report, look, self.uplink.deadline(self.space(), now)].into_iter().flatten().min();
+        let is_held = self.mode.foreground() == Foreground::Held;
+        let escape = self.is_escape_pending().then(|| self.keys_at + ESCAPE_WAIT);
+        let probe = self.probe.deadline().filter(|_| is_held);
+        let look = (!is_held).then(|| now + AWAY_LOOK);
+        let deadline = [escape, probe, look, self.uplink.deadline(self.space(), now)].into_iter().flatten().min();
         deadline.map(|deadline| deadline.saturating_duration_since(now))
     }
 
-    fn is_busy(&self, now: Instant) -> bool {
-        let is_undrawn = self.may_draw() && (self.frame == Frame::Due || self.chat.page_bytes() > 0);
-        self.may_read_keys() || self.stdout.is_due() || is_undrawn || self.uplink.is_busy(self.space(), now)
-    }
-
-    /// Whether nothing but time can tell what the last key was.
-    fn waits_for_escape(&self) -> bool {
+    /// Whether only time can tell the Escape key from the start of a sequence.
+    fn is_escape_pending(&self) -> bool {
         self.keys.is_at_escape() && !self.stdin.may_read()
     }
 
-    fn may_read_keys(&self) -> bool {
-        self.mode.foreground() == Foreground::Held && self.stdin.may_read() && self.chat.page_bytes() < SCREEN_BYTES_MAX
-    }
-
-    fn may_draw(&self) -> bool {
-        let is_known = matches!(self.frame, Frame::Due | Frame::Drawn(_));
-        is_known && self.mode.foreground() == Foreground::Held && self.stdout.waiting_bytes() == 0
-    }
-
-    /// Whether what the server says can be shown: the terminal has taken what came before.
+    /// Space for lines of the server: there is none before the terminal has taken the previous frame.
     fn space(&self) -> ScreenSpace {
-        let has_room = self.mode.foreground() == Foreground::Held
+        let is_free = self.mode.foreground() == Foreground::Held
             && self.stdout.waiting_bytes() == 0
             && self.chat.page_bytes() < SCREEN_BYTES_MAX;
-        if has_room { ScreenSpace::Free } else { ScreenSpace::Full }
+        if is_free { ScreenSpace::Free } else { ScreenSpace::Full }
     }
 }

@@ -33,11 +33,11 @@ pub struct RawMode {
 
 /// Whether the terminal is ours now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Foreground {
+pub(crate) enum Foreground {
     /// It is, and raw.
     Held,
     /// It is not: the shell has it, and our group is in the background.
-    Away,
+    Lost,
 }
 
 impl RawMode {
@@ -48,13 +48,13 @@ impl RawMode {
     pub fn enter() -> io::Result<RawMode> {
         let found = tcgetattr(stdin())?;
         let terminal = stdio::reopen_terminal(&io::stdout());
-        let mut mode = RawMode { found, terminal, foreground: Foreground::Away };
+        let mut mode = RawMode { found, terminal, foreground: Foreground::Lost };
         mode.take()?;
         Ok(mode)
     }
 
     /// Whether the terminal is ours now.
-    pub fn foreground(&self) -> Foreground {
+    pub(super) fn foreground(&self) -> Foreground {
         self.foreground
     }
 
@@ -64,7 +64,7 @@ impl RawMode {
     ///
     /// # Errors
     /// When the mode cannot be set.
-    pub fn take(&mut self) -> io::Result<Foreground> {
+    pub(super) fn take(&mut self) -> io::Result<Foreground> {
         let is_ours = match tcgetpgrp(stdin()) {
             Ok(group) => group == getpgrp(),
             // It has gone away.
@@ -73,7 +73,7 @@ impl RawMode {
             // container): there is no job control, and nobody whom it could be left to.
             Err(_) => true,
         };
-        self.foreground = Foreground::Away;
+        self.foreground = Foreground::Lost;
         if is_ours {
             set_mode(&raw(&self.found))?;
             self.foreground = Foreground::Held;
@@ -83,9 +83,9 @@ impl RawMode {
     }
 
     /// Gives the terminal back as it was found.
-    pub fn give_back(&mut self) {
+    pub(super) fn give_back(&mut self) {
         if self.foreground == Foreground::Held {
-            self.foreground = Foreground::Away;
+            self.foreground = Foreground::Lost;
             self.write(DEPART);
             // If it fails, the terminal has gone away.
             let _ = set_mode(&self.found);
@@ -99,7 +99,7 @@ impl RawMode {
     ///
     /// # Errors
     /// When the mode cannot be set again.
-    pub fn suspend(&mut self) -> io::Result<Foreground> {
+    pub(super) fn suspend(&mut self) -> io::Result<Foreground> {
         self.give_back();
         kill_current_process_group(Signal::TSTP)?;
         self.take()
@@ -122,7 +122,7 @@ impl Drop for RawMode {
 }
 
 /// The window's columns and rows.
-pub fn window_size() -> (usize, usize) {
+pub(super) fn window_size() -> (usize, usize) {
     let (columns, rows) = TERMINAL_SIZE;
     let known = |size: u16, otherwise: usize| if size == 0 { otherwise } else { size.into() };
     tcgetwinsize(stdout()).map_or(TERMINAL_SIZE, |size| (known(size.ws_col, columns), known(size.ws_row, rows)))

@@ -5,14 +5,14 @@ use crate::relay::name::{Name, fold};
 
 /// The names that were seen, the latest last.
 #[derive(Debug, Default)]
-pub struct Names {
+pub(super) struct Names {
     /// As shown, and folded.
     seen: Vec<(Box<str>, Box<str>)>,
 }
 
 /// What a line of the server's is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LineKind<'a> {
+pub(super) enum LineKind<'a> {
     /// `NAME> TEXT`
     Talk {
         /// Who said it.
@@ -30,7 +30,7 @@ pub enum LineKind<'a> {
 
 /// What a notice tells, as far as a client needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Notice<'a> {
+pub(super) enum Notice<'a> {
     /// `you are NAME; …`, or `you are NAME already`: that is what we are called.
     You(&'a str),
     /// Somebody, perhaps us, is called otherwise from now on.
@@ -58,7 +58,7 @@ pub enum Notice<'a> {
 
 impl Names {
     /// Takes note of a name, as the latest one.
-    pub fn add(&mut self, name: &str) {
+    pub(super) fn add(&mut self, name: &str) {
         let folded = fold(name);
         self.remove_folded(&folded);
         if self.seen.len() == NAMES_MAX {
@@ -68,7 +68,7 @@ impl Names {
     }
 
     /// Forgets a name: nobody is called so any more.
-    pub fn remove(&mut self, name: &str) {
+    pub(super) fn remove(&mut self, name: &str) {
         self.remove_folded(&fold(name));
     }
 
@@ -80,7 +80,7 @@ impl Names {
     }
 
     /// The names that begin with `typed` in any case, the latest first.
-    pub fn beginning_with(&self, typed: &str) -> Vec<String> {
+    pub(super) fn beginning_with(&self, typed: &str) -> Vec<String> {
         let typed = fold(typed);
         let matching = self.seen.iter().rev().filter(|(_, folded)| folded.starts_with(&*typed));
         matching.map(|(shown, _)| shown.to_string()).collect()
@@ -89,7 +89,7 @@ impl Names {
 
 impl<'a> LineKind<'a> {
     /// Reads a clean line.
-    pub fn parse(line: &'a str) -> LineKind<'a> {
+    pub(super) fn parse(line: &'a str) -> LineKind<'a> {
         if line == "FIN" {
             return LineKind::Fin;
         }

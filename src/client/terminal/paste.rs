@@ -5,7 +5,7 @@ use crate::relay::line::clean;
 
 /// What was pasted, made fit to be shown and sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pasted {
+pub(super) enum Pasted {
     /// One line or a part of one: it goes into the input line.
     Text(String),
     /// Several lines. Empty ones are left out: a server would ignore them.
@@ -14,7 +14,7 @@ pub enum Pasted {
 
 impl Pasted {
     /// Reads what the terminal sent: its lines end with CR, with LF, or with both.
-    pub fn new(text: &str) -> Pasted {
+    pub(super) fn new(text: &str) -> Pasted {
         let text = text.replace("\r\n", "\n").replace('\r', "\n");
         let mut buffer = String::new();
         let lines = text.split('\n').filter(|line| !line.is_empty());
@@ -33,7 +33,7 @@ fn cut(line: &str) -> &str {
 }
 
 /// What is shown of `lines` before it is asked about them.
-pub fn preview(lines: &[String]) -> Vec<String> {
+pub(super) fn preview(lines: &[String]) -> Vec<String> {
     let mut shown: Vec<String> = lines.iter().take(PASTE_LINES_SHOWN_MAX).map(|line| format!("| {line}")).collect();
     if let Some(more) = lines.len().checked_sub(PASTE_LINES_SHOWN_MAX).filter(|&more| more > 0) {
         shown.push(format!("| … and {more} more"));

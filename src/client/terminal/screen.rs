@@ -20,29 +20,29 @@ const RESTORE_CURSOR: &str = "\x1b8";
 
 /// What the input line is to show.
 #[derive(Clone, Copy, Debug)]
-pub struct InputLine<'a> {
+pub(super) struct InputLine<'a> {
     /// What goes before the text, from the most telling to the shortest: the first that leaves room is taken.
-    pub prompts: &'a [Prompt],
+    pub(super) prompts: &'a [Prompt],
     /// The text.
-    pub text: &'a str,
+    pub(super) text: &'a str,
     /// Where the cursor stands in it, in bytes.
-    pub cursor: usize,
+    pub(super) cursor: usize,
 }
 
 /// What goes before the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prompt {
+pub(super) struct Prompt {
     /// As it is measured.
-    pub plain: String,
+    pub(super) plain: String,
     /// As it is drawn: the same, with its looks.
-    pub styled: String,
+    pub(super) styled: String,
 }
 
 /// The input line on the terminal.
 ///
 /// Invariant: when it is drawn, it takes exactly one row, the cursor is in that row, and nothing is below it.
 #[derive(Debug)]
-pub struct Screen {
+pub(super) struct Screen {
     columns: usize,
     /// The column that the visible part of the text begins with.
     scroll: usize,
@@ -61,7 +61,7 @@ enum Drawn {
 
 /// What has to be done after the window was resized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resized {
+pub(super) enum Resized {
     /// Draw.
     Draw,
     /// Ask the terminal for the cursor's column and the last one, before anything is drawn.
@@ -81,12 +81,12 @@ struct Layout<'a> {
 
 impl Screen {
     /// A terminal of so many columns, with nothing drawn.
-    pub fn new(columns: usize) -> Screen {
+    pub(super) fn new(columns: usize) -> Screen {
         Screen { columns, scroll: 0, drawn: Drawn::No }
     }
 
     /// Whether there may be something of the input line on the terminal.
-    pub fn is_drawn(&self) -> bool {
+    pub(super) fn is_drawn(&self) -> bool {
         self.drawn != Drawn::No
     }
 
@@ -94,7 +94,7 @@ impl Screen {
     ///
     /// A terminal that became narrower either wraps what it shows anew, and then the line may have become several rows,
     /// or it cuts it off. By the cursor one can tell.
-    pub fn resize(&mut self, columns: usize) -> Resized {
+    pub(super) fn resize(&mut self, columns: usize) -> Resized {
         self.columns = columns;
         if self.is_drawn() { Resized::AskCursor } else { Resized::Draw }
     }
@@ -103,7 +103,7 @@ impl Screen {
     ///
     /// The terminal's own answer counts, not the width that we know of: while a window is dragged, a terminal in between
     /// (tmux) tells us of its new width long after it has wrapped its rows.
-    pub fn find_cursor(&mut self, column: usize, last_column: usize) {
+    pub(super) fn find_cursor(&mut self, column: usize, last_column: usize) {
         if let Drawn::Line { cursor, rows_up } = &mut self.drawn {
             let columns = last_column + 1;
             *rows_up = if *cursor < columns || column >= last_column {
@@ -119,7 +119,7 @@ impl Screen {
     }
 
     /// Erases the line, puts `page` (whole lines) in its place and, below it, the line as it is now.
-    pub fn draw(&mut self, page: &str, input: InputLine<'_>, out: &mut VecDeque<u8>) {
+    pub(super) fn draw(&mut self, page: &str, input: InputLine<'_>, out: &mut VecDeque<u8>) {
         self.put_page(page, out);
         let layout = lay_out(self.columns, input, &mut self.scroll);
         let prompt = layout.prompt.map_or("", |prompt| &prompt.styled);
@@ -128,7 +128,7 @@ impl Screen {
     }
 
     /// Erases the line, and puts `page` (whole lines) in its place.
-    pub fn put_page(&mut self, page: &str, out: &mut VecDeque<u8>) {
+    pub(super) fn put_page(&mut self, page: &str, out: &mut VecDeque<u8>) {
         if let Drawn::Line { rows_up: rows @ 1.., .. } = self.drawn {
             put(out, &[&format!("\x1b[{rows}A")]);
         }
@@ -141,12 +141,12 @@ impl Screen {
     }
 
     /// Scrolls all that is on the screen out of it, without losing it.
-    pub fn clear(&mut self, rows: usize, out: &mut VecDeque<u8>) {
+    pub(super) fn clear(&mut self, rows: usize, out: &mut VecDeque<u8>) {
         self.put_page(&"\n".repeat(rows), out);
     }
 
     /// The terminal was in other hands, which have left the cursor in an empty row or in that of the line.
-    pub fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.drawn = Drawn::Line { cursor: 0, rows_up: 0 };
     }
 }

@@ -7,7 +7,7 @@ use crate::relay::name::fold;
 
 /// Puts the looks on a text. The text itself is clean already: nothing in it can end a look.
 #[derive(Clone, Copy, Debug)]
-pub struct Style {
+pub(super) struct Style {
     colors: Colors,
 }
 
@@ -17,12 +17,12 @@ const NAME_COLORS: [u8; 12] = [31, 32, 33, 34, 35, 36, 91, 92, 93, 94, 95, 96];
 
 impl Style {
     /// With colours, or without.
-    pub fn new(colors: Colors) -> Style {
+    pub(super) fn new(colors: Colors) -> Style {
         Style { colors }
     }
 
     /// A name, in the colour that is always its own.
-    pub fn name(self, name: &str, shown: impl Display) -> String {
+    pub(super) fn name(self, name: &str, shown: impl Display) -> String {
         match self.colors {
             Colors::On => format!("\x1b[{}m{shown}\x1b[0m", color_of(name)),
             Colors::Off => shown.to_string(),
@@ -30,7 +30,7 @@ impl Style {
     }
 
     /// Our own name: bold as well.
-    pub fn own_name(self, name: &str, shown: impl Display) -> String {
+    pub(super) fn own_name(self, name: &str, shown: impl Display) -> String {
         match self.colors {
             Colors::On if !name.is_empty() => format!("\x1b[1;{}m{shown}\x1b[0m", color_of(name)),
             _ => self.bold(shown),
@@ -38,17 +38,17 @@ impl Style {
     }
 
     /// What is said beside the talk.
-    pub fn dim(self, text: impl Display) -> String {
+    pub(super) fn dim(self, text: impl Display) -> String {
         format!("\x1b[2m{text}\x1b[0m")
     }
 
     /// What is told to us alone, or asked of us.
-    pub fn bold(self, text: impl Display) -> String {
+    pub(super) fn bold(self, text: impl Display) -> String {
         format!("\x1b[1m{text}\x1b[0m")
     }
 
     /// Our name in what others say.
-    pub fn mention(self, text: impl Display) -> String {
+    pub(super) fn mention(self, text: impl Display) -> String {
         format!("\x1b[1;7m{text}\x1b[0m")
     }
 }

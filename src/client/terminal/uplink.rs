@@ -1,6 +1,7 @@
-//! The way to the server, over all the connections that it takes: connecting, talking, lost and tried again; and what
-//! outlives a connection, which is what was typed and not sent, and the name.
+//! The link to the server across reconnects, and the typed lines that outlive a connection.
 
+use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -8,105 +9,102 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 use mio::{Registry, Token};
 
-use super::chat_view::{ChatView, ServerEvent};
-use super::names::{LineKind, Notice};
-use super::nick::{Nick, TakenReport};
+use super::chat_view::ChatView;
+use super::inbox::Inbox;
 use crate::client::address::ServerAddress;
 use crate::client::backoff::{Backoff, jitter};
 use crate::client::connect::{Attempt, AttemptStatus, Connected};
-use crate::client::decoder::{ServerKind, ServerLine};
+use crate::client::decoder::ServerKind;
 use crate::client::limits::{
     GRACE, READ_BYTES, RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX, RECONNECT_STABLE, WELCOME_WAIT,
 };
 use crate::client::outbox::line_queue::LineQueue;
+use crate::client::progress::Progress;
 use crate::client::session::{CloseReason, Session};
 use crate::client::{ClientError, Config};
 
-/// What a run of the client ends with.
-pub type RunResult = Result<(), ClientError>;
+/// Result of a run of the client.
+pub(super) type RunResult = Result<(), ClientError>;
 
-/// The way to the server.
+/// The link to the server: at most one session or connection attempt at a time.
 #[derive(Debug)]
-pub struct Uplink {
+pub(super) struct Uplink {
     address: ServerAddress,
     /// Resolved once: the resolver blocks, and the input line must not.
     candidates: Vec<SocketAddr>,
+    token: Token,
     flush_after: Option<Duration>,
     reconnects: bool,
     state: LinkState,
     intent: Intent,
-    continuity: Continuity,
-    /// The last thing of consequence that the server line on this connection.
-    farewell: ServerEvent,
+    inbox: Inbox,
     unsent: LineQueue,
-    nick: Nick,
     backoff: Backoff,
-    /// Why there is no connection, or was none before this one.
+    /// Reason for having no connection now, or none before this one.
     failure: Option<ClientError>,
+    scratch: Box<[u8; READ_BYTES]>,
 }
 
 #[derive(Debug)]
 enum LinkState {
     Connecting(Attempt),
-    /// Since then.
+    /// A session, and the time of its connect.
     Connected(Box<Session>, Instant),
-    /// There is no connection; the next attempt begins then.
+    /// No connection. The next attempt begins then.
     Waiting(Instant),
 }
 
-/// What the user wants.
+/// Intent of the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Intent {
     Stay,
-    /// To end it, once what was typed is sent, or at the latest then.
+    /// Leave as soon as the typed lines are sent, at this time at the latest.
     LeaveBy(Instant),
 }
 
-/// What went before the present connection, or the attempt to have one.
+/// State of the link, for the prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Continuity {
-    /// None was ever made.
-    NeverConnected,
-    /// Since then something may have been line that we did not hear.
-    GapSince(Instant),
-    /// Nothing is missing.
-    Unbroken,
-}
-
-/// How the way to the server stands, to be shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkStatus {
-    /// A connection is being made.
+pub(super) enum LinkStatus {
+    /// A connection attempt is under way.
     Connecting,
-    /// There is one.
+    /// The session is open.
     Connected,
-    /// There is one, and it is being ended.
+    /// The session is half closed.
     Leaving,
-    /// There is none, and it is tried again after so many seconds.
+    /// No connection. The next attempt begins in so many seconds.
     Waiting(u64),
 }
 
+/// Space on the screen for lines of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ScreenSpace {
+    /// Lines can be shown.
+    Free,
+    /// The terminal has not taken the previous lines yet.
+    Full,
+}
+
 impl Uplink {
-    /// Will connect to the first of `candidates` that answers.
-    pub fn new(config: &Config, candidates: Vec<SocketAddr>) -> Uplink {
+    /// Begins to connect to the first of `candidates` that answers. `token` is the socket's.
+    pub(super) fn new(config: &Config, candidates: Vec<SocketAddr>, token: Token) -> Uplink {
         Uplink {
             address: config.server.clone(),
             state: LinkState::Connecting(Attempt::new(candidates.iter().copied())),
             candidates,
+            token,
             flush_after: config.flush_after,
             reconnects: config.reconnect,
             intent: Intent::Stay,
-            continuity: Continuity::NeverConnected,
-            farewell: ServerEvent::None,
+            inbox: Inbox::new(config.nick.as_ref()),
             unsent: LineQueue::default(),
-            nick: Nick::new(config.nick.as_ref()),
             backoff: Backoff::new(RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX),
             failure: None,
+            scratch: Box::new([0; READ_BYTES]),
         }
     }
 
-    /// How it stands.
-    pub fn status(&self, now: Instant) -> LinkStatus {
+    /// The state of the link.
+    pub(super) fn status(&self, now: Instant) -> LinkStatus {
         match (&self.state, self.intent) {
             (LinkState::Connecting(_), _) => LinkStatus::Connecting,
             (LinkState::Connected(..), Intent::LeaveBy(_)) => LinkStatus::Leaving,
@@ -116,27 +114,28 @@ impl Uplink {
         }
     }
 
-    /// How many typed lines wait to be sent.
-    pub fn waiting_lines(&self) -> usize {
+    /// The number of typed lines that wait for a connection or for space in it.
+    pub(super) fn waiting_lines(&self) -> usize {
         self.unsent.waiting()
     }
 
-    /// The typed lines that will never be sent.
-    pub fn drain_unsent(&mut self) -> impl Iterator<Item = String> {
+    /// Removes the typed lines that were not sent.
+    pub(super) fn drain_unsent(&mut self) -> impl Iterator<Item = String> {
         self.unsent.take_back();
         self.unsent.drain()
     }
 
-    /// Has these lines sent as soon as they can be.
+    /// Queues typed lines.
     ///
     /// # Errors
-    /// The lines, when too much waits already.
-    pub fn say(&mut self, lines: Vec<String>) -> Result<(), Vec<String>> {
+    /// The lines, if the queue is full.
+    pub(super) fn queue(&mut self, lines: Vec<String>) -> Result<(), Vec<String>> {
         self.unsent.push(lines)
     }
 
-    /// Ends it: what was typed is still sent, and the server's farewell awaited. Asked for twice, it ends at once.
-    pub fn leave(&mut self, now: Instant) -> ControlFlow<RunResult> {
+    /// Leaves: sends the typed lines, then waits for the server's FIN, both within [`GRACE`]. A second call ends the run at
+    /// once.
+    pub(super) fn leave(&mut self, now: Instant) -> ControlFlow<RunResult> {
         match (&self.state, self.intent) {
             (LinkState::Connected(session, _), Intent::Stay) if session.is_open() => {
                 self.intent = Intent::LeaveBy(now + GRACE);
@@ -145,39 +144,41 @@ impl Uplink {
             (LinkState::Connected(..), _) => ControlFlow::Break(Ok(())),
             _ => ControlFlow::Break(Err(self.failure.take().unwrap_or_else(|| ClientError::Connect {
                 address: self.address.clone(),
-                source: std::io::Error::new(std::io::ErrorKind::Interrupted, "given up"),
+                source: io::Error::new(io::ErrorKind::Interrupted, "given up"),
             }))),
         }
     }
 
-    /// Takes note of an event of the socket.
-    pub fn on_event(&mut self, event: &Event) {
+    /// Records an event of the socket.
+    pub(super) fn on_event(&mut self, event: &Event) {
         if let LinkState::Connected(session, _) = &mut self.state {
             session.on_event(event);
         }
     }
 
-    /// Takes note that something was shown.
-    pub fn mark_progress(&mut self, now: Instant) {
+    /// Restarts the grace: the terminal has taken something.
+    pub(super) fn mark_progress(&mut self, now: Instant) {
         if let LinkState::Connected(session, _) = &mut self.state {
             session.mark_progress(now);
         }
     }
 
-    /// Goes on a step: connects, sends once, and, if there is `space` to show it, receives once.
-    pub fn advance(
+    /// Advances by one step: connects, or sends once and, with space on the screen, receives once. Breaks at the end of
+    /// the run.
+    pub(super) fn advance(
         &mut self,
-        (registry, token): (&Registry, Token),
-        scratch: &mut [u8; READ_BYTES],
+        registry: &Registry,
         chat: &mut ChatView,
         space: ScreenSpace,
         now: Instant,
-    ) -> ControlFlow<RunResult> {
+    ) -> ControlFlow<RunResult, Progress> {
         match &mut self.state {
-            LinkState::Waiting(until) if *until > now => {}
-            LinkState::Waiting(_) => self.state = LinkState::Connecting(Attempt::new(self.candidates.iter().copied())),
-            LinkState::Connecting(attempt) => match attempt.advance(registry, token, now) {
-                AttemptStatus::Pending => {}
+            LinkState::Waiting(until) if *until > now => return ControlFlow::Continue(Progress::None),
+            LinkState::Waiting(_) => {
+                self.state = LinkState::Connecting(Attempt::new(self.candidates.iter().copied()));
+            }
+            LinkState::Connecting(attempt) => match attempt.advance(registry, self.token, now) {
+                AttemptStatus::Pending => return ControlFlow::Continue(Progress::None),
                 AttemptStatus::Connected(connected) => self.on_connected(connected, chat, now),
                 AttemptStatus::Failed(source) => {
                     let address = self.address.clone();
@@ -185,28 +186,22 @@ impl Uplink {
                     self.wait_to_reconnect(now)?;
                 }
             },
-            LinkState::Connected(..) => {
-                self.queue_lines(chat, now);
-                self.exchange(scratch, chat, space, now);
-                return self.check_closed(chat, now);
-            }
+            LinkState::Connected(..) => return self.exchange(chat, space, now),
         }
-        ControlFlow::Continue(())
+        ControlFlow::Continue(Progress::Made)
     }
 
-    /// Takes what lacks its end as a line, if the server has been silent for long enough.
-    pub fn flush_partial(&mut self, chat: &mut ChatView, space: ScreenSpace, now: Instant) {
+    /// Shows an unterminated line if a foreign server has been silent for long enough.
+    pub(super) fn flush_partial(&mut self, chat: &mut ChatView, space: ScreenSpace, now: Instant) {
         if let LinkState::Connected(session, _) = &mut self.state
             && space == ScreenSpace::Free
         {
-            let mut events = Vec::new();
-            session.flush_partial(now, &mut |line| show_line(line, chat, &mut self.continuity, &mut events, now));
-            self.handle_events(events, chat, now);
+            session.flush_partial(now, &mut |line| self.inbox.on_line(line, chat, now));
         }
     }
 
-    /// Ends a connection that has stood still for too long, if its time is over.
-    pub fn check_grace(&mut self, chat: &mut ChatView, now: Instant) -> ControlFlow<RunResult> {
+    /// Closes a half-closed session that has made no progress within its grace.
+    pub(super) fn check_grace(&mut self, chat: &mut ChatView, now: Instant) -> ControlFlow<RunResult> {
         match &self.state {
             LinkState::Connected(session, _) if session.grace_left() == Some(Duration::ZERO) => {
                 self.on_closed(chat, now)
@@ -215,78 +210,65 @@ impl Uplink {
         }
     }
 
-    /// Whether [`Uplink::advance`] can do something without waiting.
-    pub fn is_busy(&self, space: ScreenSpace, now: Instant) -> bool {
-        match &self.state {
-            LinkState::Connected(session, _) => {
-                session.may_send() || (space == ScreenSpace::Free && session.may_receive()) || self.may_queue_lines(now)
-            }
-            _ => self.deadline(space, now).is_some_and(|deadline| deadline <= now),
-        }
-    }
-
-    /// When to come back, if no event does before.
-    pub fn deadline(&self, space: ScreenSpace, now: Instant) -> Option<Instant> {
+    /// The time of the next step that no event announces.
+    pub(super) fn deadline(&self, space: ScreenSpace, now: Instant) -> Option<Instant> {
         match &self.state {
             LinkState::Connecting(attempt) => attempt.deadline().or(Some(now)),
-            // What is shown of it changes every second.
+            // The prompt counts the seconds.
             LinkState::Waiting(until) => {
                 let later = Duration::from_secs(seconds_until(*until, now).saturating_sub(1));
                 Some(until.checked_sub(later).unwrap_or(*until))
             }
             LinkState::Connected(session, since) => {
-                let grace_left = session.grace_left().map(|grace_left| now + grace_left);
+                let grace = session.grace_left().map(|left| now + left);
                 let welcome = (self.unsent.waiting() > 0).then(|| *since + WELCOME_WAIT).filter(|&at| at > now);
                 let leave = match self.intent {
                     Intent::LeaveBy(at) if session.is_open() => Some(at),
                     _ => None,
                 };
-                // What cannot be shown, or read first, is not waited for.
-                let silence = session.flush_deadline().filter(|_| space == ScreenSpace::Free && !session.may_receive());
-                [grace_left, welcome, leave, silence, self.nick.deadline()].into_iter().flatten().min()
+                let flush = session.flush_deadline().filter(|_| space == ScreenSpace::Free);
+                [grace, welcome, leave, flush, self.inbox.nick.deadline()].into_iter().flatten().min()
             }
         }
     }
 
     fn on_connected(&mut self, connected: Connected, chat: &mut ChatView, now: Instant) {
         let mut session = Session::new(connected, self.flush_after, now);
-        chat.on_connection();
-        self.farewell = ServerEvent::None;
-        if let Some(name) = self.nick.on_connection() {
+        if let Some(name) = self.inbox.on_connected(chat) {
             ask_for(name, &mut session, &mut self.unsent, now);
         }
         self.state = LinkState::Connected(Box::new(session), now);
     }
 
-    /// Whether typed lines may be sent: a server that is full would throw them away, so it is given the time to say so;
-    /// and the name should be ours before.
-    fn is_welcome(&self, now: Instant) -> bool {
-        match &self.state {
-            LinkState::Connected(session, since) => {
-                let is_known = session.server_kind() == ServerKind::Pollchat && !self.nick.is_awaited();
-                is_known || now.saturating_duration_since(*since) >= WELCOME_WAIT
-            }
-            _ => false,
+    fn exchange(&mut self, chat: &mut ChatView, space: ScreenSpace, now: Instant) -> ControlFlow<RunResult, Progress> {
+        let mut progress = Progress::None;
+        self.send_lines(chat, now);
+        let LinkState::Connected(session, _) = &mut self.state else { return ControlFlow::Continue(progress) };
+        if let Some(name) = self.inbox.nick.ask_again(now)
+            && session.is_open()
+        {
+            ask_for(name, session, &mut self.unsent, now);
         }
+        progress |= session.send(now);
+        self.unsent.on_unsent(session.unsent_bytes());
+        if space == ScreenSpace::Free {
+            let inbox = &mut self.inbox;
+            progress |= session.receive(&mut self.scratch, now, &mut |line| inbox.on_line(line, chat, now));
+        }
+        if session.is_finished() {
+            self.on_closed(chat, now)?;
+            progress = Progress::Made;
+        }
+        ControlFlow::Continue(progress)
     }
 
-    fn may_queue_lines(&self, now: Instant) -> bool {
-        let LinkState::Connected(session, _) = &self.state else { return false };
-        let is_open = session.is_open() && self.is_welcome(now);
-        let has_line = self.unsent.next_bytes().is_some_and(|bytes| bytes <= session.free_bytes());
-        let leaves = matches!(self.intent, Intent::LeaveBy(at) if self.unsent.waiting() == 0 || at <= now);
-        session.is_open() && (leaves || (is_open && has_line))
-    }
-
-    /// Hands typed lines to the connection, as many as it takes; and ends our half behind them, if that is wanted.
-    fn queue_lines(&mut self, chat: &mut ChatView, now: Instant) {
+    /// Moves typed lines to the session, as many as fit. Closes our direction behind them if the user leaves.
+    fn send_lines(&mut self, chat: &mut ChatView, now: Instant) {
         let is_welcome = self.is_welcome(now);
         let LinkState::Connected(session, _) = &mut self.state else { return };
         while is_welcome && session.is_open() {
             let Some(line) = self.unsent.next_line(session.free_bytes()) else { break };
-            show_gap(chat, &mut self.continuity, now);
-            chat.show_own(&line);
-            self.nick.on_typed(&line);
+            self.inbox.on_own_line(&line, chat, now);
             session.queue(format!("{line}\n").as_bytes(), now);
         }
         if let Intent::LeaveBy(at) = self.intent
@@ -296,69 +278,30 @@ impl Uplink {
         }
     }
 
-    fn exchange(&mut self, scratch: &mut [u8; READ_BYTES], chat: &mut ChatView, space: ScreenSpace, now: Instant) {
-        let LinkState::Connected(session, _) = &mut self.state else { return };
-        if let Some(name) = self.nick.ask_again(now)
-            && session.is_open()
-        {
-            ask_for(name, session, &mut self.unsent, now);
-        }
-        session.send(now);
-        self.unsent.on_unsent(session.unsent_bytes());
-        if space == ScreenSpace::Free {
-            let mut events = Vec::new();
-            session.receive(scratch, now, &mut |line| show_line(line, chat, &mut self.continuity, &mut events, now));
-            self.handle_events(events, chat, now);
-        }
-    }
-
-    fn handle_events(&mut self, events: Vec<ServerEvent>, chat: &mut ChatView, now: Instant) {
-        for events in events {
-            match events {
-                ServerEvent::Called(name) => self.nick.on_called(&name),
-                ServerEvent::Taken(name) => match self.nick.on_taken(&name, now, jitter()) {
-                    TakenReport::Silent => {}
-                    TakenReport::Taken => chat.show_taken(&name),
-                    TakenReport::WillRetry => {
-                        chat.show_taken(&name);
-                        chat.show_note("it is asked for again until it is free");
-                    }
-                },
-                ServerEvent::ShuttingDown | ServerEvent::Full => self.farewell = events,
-                ServerEvent::None | ServerEvent::Fin => {}
-            }
-        }
-    }
-
-    fn check_closed(&mut self, chat: &mut ChatView, now: Instant) -> ControlFlow<RunResult> {
+    /// Whether typed lines may be sent. A full server would drop them, so it gets [`WELCOME_WAIT`] to say that it is full
+    /// or to answer about the nick.
+    fn is_welcome(&self, now: Instant) -> bool {
         match &self.state {
-            LinkState::Connected(session, _) if session.is_over() => self.on_closed(chat, now),
-            _ => ControlFlow::Continue(()),
+            LinkState::Connected(session, since) => {
+                let is_known = session.server_kind() == ServerKind::Pollchat && !self.inbox.nick.is_awaited();
+                is_known || now.saturating_duration_since(*since) >= WELCOME_WAIT
+            }
+            _ => false,
         }
     }
 
-    /// The connection is over: that is the end, or there will be another one.
+    /// Ends the session: breaks at the end of the run, or waits for the next attempt.
     fn on_closed(&mut self, chat: &mut ChatView, now: Instant) -> ControlFlow<RunResult> {
-        let LinkState::Connected(session, since) = std::mem::replace(&mut self.state, LinkState::Waiting(now)) else {
+        let LinkState::Connected(session, since) = mem::replace(&mut self.state, LinkState::Waiting(now)) else {
             return ControlFlow::Continue(());
         };
-        let is_wanted = !session.is_send_half_open() || self.intent != Intent::Stay;
+        let is_leaving = !session.is_send_half_open() || self.intent != Intent::Stay;
         let reason = session.into_reason();
-        let comes_back = match (&reason, &self.farewell) {
-            _ if is_wanted || !self.reconnects => false,
-            // A server that ends the session ends it, but for one that is started anew, and one that has no place
-            // for us after it had one.
-            (CloseReason::Complete, ServerEvent::ShuttingDown) => true,
-            (CloseReason::Complete, ServerEvent::Full) => matches!(self.continuity, Continuity::GapSince(_)),
-            (CloseReason::Complete, _) => false,
-            _ => true,
-        };
-        if !comes_back {
+        if is_leaving || !self.reconnects || !self.inbox.should_reconnect(&reason) {
             return ControlFlow::Break(reason.into_result(self.address.clone()));
         }
-        if self.continuity == Continuity::Unbroken || self.continuity == Continuity::NeverConnected {
+        if self.inbox.on_lost(now) {
             chat.show_note(&format!("{}; trying again (Ctrl-C ends it)", close_text(&reason)));
-            self.continuity = Continuity::GapSince(now);
         }
         match self.unsent.take_back() {
             0 => {}
@@ -375,9 +318,9 @@ impl Uplink {
         self.wait_to_reconnect(now)
     }
 
-    /// There is no connection: has the next attempt wait, unless there is to be none.
+    /// Schedules the next attempt. Breaks instead if no server has ever let us in.
     fn wait_to_reconnect(&mut self, now: Instant) -> ControlFlow<RunResult> {
-        if self.continuity == Continuity::NeverConnected
+        if !self.inbox.was_connected()
             && let Some(failure) = self.failure.take()
         {
             return ControlFlow::Break(Err(failure));
@@ -385,45 +328,6 @@ impl Uplink {
         self.state = LinkState::Waiting(now + self.backoff.next_delay(jitter()));
         ControlFlow::Continue(())
     }
-}
-
-/// Whether what the server says can be shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScreenSpace {
-    /// It can.
-    Free,
-    /// Not now: the terminal has yet to take what came before.
-    Full,
-}
-
-/// Writes one line of the server's; before the first one after a gap, that there was one.
-fn show_line(
-    line: ServerLine<'_>,
-    chat: &mut ChatView,
-    continuity: &mut Continuity,
-    events: &mut Vec<ServerEvent>,
-    now: Instant,
-) {
-    if !is_refusal(line) {
-        show_gap(chat, continuity, now);
-    }
-    let event = chat.show(line);
-    if event != ServerEvent::None {
-        events.push(event);
-    }
-}
-
-/// Whether it is what one hears who is not let in.
-fn is_refusal(line: ServerLine<'_>) -> bool {
-    matches!(LineKind::parse(line.text), LineKind::Notice(Notice::Full) | LineKind::Fin)
-}
-
-fn show_gap(chat: &mut ChatView, continuity: &mut Continuity, now: Instant) {
-    if let Continuity::GapSince(from) = *continuity {
-        let seconds = now.saturating_duration_since(from).as_secs_f64().ceil();
-        chat.show_note(&format!("connected again; what was line in these {seconds} s is missing here"));
-    }
-    *continuity = Continuity::Unbroken;
 }
 
 fn ask_for(name: &str, session: &mut Session, unsent: &mut LineQueue, now: Instant) {
@@ -439,11 +343,11 @@ fn close_text(reason: &CloseReason) -> String {
         CloseReason::Complete => "the server has stopped".to_owned(),
         CloseReason::Closed => "the server closed the connection".to_owned(),
         CloseReason::Lost(err) => format!("the connection was lost: {err}"),
-        CloseReason::LineQueue(_) => "the server stopped kind".to_owned(),
+        CloseReason::Unsent(_) => "the server stopped reading".to_owned(),
     }
 }
 
-/// So many seconds are left, the last one included.
+/// Seconds until `until`, rounded up.
 fn seconds_until(until: Instant, now: Instant) -> u64 {
     let left = until.saturating_duration_since(now);
     left.as_secs() + u64::from(left.subsec_nanos() > 0)
