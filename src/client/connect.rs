@@ -1,4 +1,4 @@
-//! Connecting: to any of a server's addresses, waiting for it, or as one more thing that a loop does.
+//! Connection attempts: one after the other to each address of a server, without blocking.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,58 +12,58 @@ use socket2::SockRef;
 use super::limits::CONNECT_TIMEOUT;
 use crate::net::keepalive;
 
-/// A connection as it comes about.
+/// A new connection.
 #[derive(Debug)]
 pub(crate) struct Connected {
     /// The socket, non-blocking.
     pub(crate) stream: TcpStream,
-    /// Why nothing can be written to it any more: the server took us, and had reset the connection before we looked.
-    /// What it said in between can be read.
+    /// Set if the server accepted and then reset the connection before we looked. Writes fail, but the bytes that came in
+    /// between can be read.
     pub(crate) reset: Option<io::Error>,
 }
 
-/// A connect that is under way, to one of several addresses after the other.
+/// A non-blocking connect to several addresses in turn.
 #[derive(Debug)]
 pub(crate) struct Attempt {
-    /// The addresses that were not tried yet, the next one last.
+    /// Untried addresses, the next one last.
     candidates: Vec<SocketAddr>,
-    /// The address that is tried, and until when.
+    /// The connect under way and its deadline.
     current: Option<(TcpStream, Instant)>,
-    /// The first one's failure: the resolver puts the likeliest address first.
+    /// Error of the first address, which the resolver prefers.
     first_error: Option<io::Error>,
 }
 
-/// How an [`Attempt`] goes.
+/// State of an [`Attempt`].
 #[derive(Debug)]
 pub(crate) enum AttemptStatus {
-    /// No answer yet.
+    /// The server has not answered yet.
     Pending,
-    /// There is a connection, registered as the attempt was.
+    /// A connection, registered with the token of the attempt.
     Connected(Connected),
-    /// No address answered; the failure of the first one.
+    /// All addresses failed. The error is the first address's.
     Failed(io::Error),
 }
 
 impl Attempt {
-    /// Will try `candidates` in their order.
+    /// An attempt at `candidates`, in their order.
     pub(crate) fn new(candidates: impl IntoIterator<Item = SocketAddr>) -> Attempt {
         let mut candidates: Vec<SocketAddr> = candidates.into_iter().collect();
         candidates.reverse();
         Attempt { candidates, current: None, first_error: None }
     }
 
-    /// When to look again, if no event comes.
+    /// The deadline of the present connect.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.current.as_ref().map(|(_, deadline)| *deadline)
     }
 
-    /// Looks how it goes, and goes on with the next address if need be. Never waits.
+    /// Checks the present connect, and starts the next one if it failed. Does not block.
     pub(crate) fn advance(&mut self, registry: &Registry, token: Token, now: Instant) -> AttemptStatus {
         loop {
             let Some((stream, deadline)) = self.current.take() else {
                 let Some(candidate) = self.candidates.pop() else {
-                    let nothing = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-                    return AttemptStatus::Failed(self.first_error.take().unwrap_or_else(nothing));
+                    let no_address = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+                    return AttemptStatus::Failed(self.first_error.take().unwrap_or_else(no_address));
                 };
                 match start(candidate, registry, token) {
                     Ok(stream) => self.current = Some((stream, now + CONNECT_TIMEOUT)),
@@ -113,7 +113,7 @@ impl Attempt {
     }
 }
 
-/// What a peer said to a connect.
+/// State of one connect.
 enum ConnectStatus {
     Pending,
     Connected,
@@ -133,8 +133,8 @@ fn connect_status(stream: &TcpStream) -> io::Result<ConnectStatus> {
         None => {}
     }
     match stream.peer_addr() {
-        // A port of this very machine where nobody listens may be the one that the kernel picked for us: then TCP
-        // connects the socket to itself.
+        // The kernel may pick the target as our source port, if nothing listens there on this machine. TCP then connects
+        // the socket to itself.
         Ok(peer) if stream.local_addr()? == peer => Err(io::ErrorKind::ConnectionRefused.into()),
         Ok(_) => {
             set_up(stream)?;
@@ -145,12 +145,11 @@ fn connect_status(stream: &TcpStream) -> io::Result<ConnectStatus> {
     }
 }
 
-/// Sets what every connection is to have.
+/// Sets the options of every connection.
 fn set_up(socket: &impl AsFd) -> io::Result<()> {
-    // A typed line should not wait for the one before it to be acknowledged.
+    // A typed line must not wait for the ACK of the previous one (Nagle).
     SockRef::from(socket).set_tcp_nodelay(true)?;
-    // A server that let us go while we were not to be reached (a laptop was closed) has told nobody. On an old kernel it
-    // takes longer to notice: nothing that anybody here could mend.
+    // A server that disconnected us while this machine was offline (a closed laptop) sent its FIN to nobody.
     keepalive::find_dead_peers(socket)?;
     Ok(())
 }
@@ -164,8 +163,8 @@ mod tests {
     use super::*;
     use crate::net::keepalive::tests::assert_watched;
 
-    /// A socket with an address, and nobody who listens there.
-    fn nobody() -> Socket {
+    /// A bound socket that does not listen.
+    fn closed_port() -> Socket {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         socket
@@ -178,9 +177,9 @@ mod tests {
 
     #[test]
     fn an_attempt_tries_every_address_until_one_answers() {
-        let nobody = nobody();
+        let closed = closed_port();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let candidates = [nobody.local_addr().unwrap().as_socket().unwrap(), listener.local_addr().unwrap()];
+        let candidates = [closed.local_addr().unwrap().as_socket().unwrap(), listener.local_addr().unwrap()];
         let Connected { stream, reset: None } = attempt(&candidates).unwrap() else {
             panic!("the second address listens");
         };
@@ -191,9 +190,9 @@ mod tests {
 
     #[test]
     fn an_attempt_fails_as_its_first_address_did() {
-        let nobody = nobody();
+        let closed = closed_port();
         // The broadcast address fails in another way: TCP has no broadcast.
-        let candidates = [nobody.local_addr().unwrap().as_socket().unwrap(), SocketAddr::from(([255; 4], 1))];
+        let candidates = [closed.local_addr().unwrap().as_socket().unwrap(), SocketAddr::from(([255; 4], 1))];
         let error = |candidates: &[SocketAddr]| attempt(candidates).unwrap_err().kind();
         assert_eq!(error(&candidates), io::ErrorKind::ConnectionRefused);
         assert_ne!(error(&[candidates[1], candidates[0]]), io::ErrorKind::ConnectionRefused);
@@ -201,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_never_answers_is_given_up_in_time() {
+    fn an_address_that_never_answers_times_out() {
         // A listener whose queue is full answers no SYN.
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
@@ -215,14 +214,14 @@ mod tests {
         let deadline = attempt.deadline().unwrap();
         assert_eq!(deadline, now + CONNECT_TIMEOUT);
         let AttemptStatus::Failed(err) = attempt.advance(poll.registry(), Token(0), deadline) else {
-            panic!("it never answered");
+            panic!("the connect timed out");
         };
         assert_eq!(err.kind(), io::ErrorKind::TimedOut);
     }
 
     #[test]
     fn a_socket_that_is_connected_to_itself_is_no_connection() {
-        let socket = nobody();
+        let socket = closed_port();
         socket.connect(&socket.local_addr().unwrap()).unwrap();
         let stream = TcpStream::from_std(socket.into());
         assert!(connect_status(&stream).is_err_and(|err| err.kind() == io::ErrorKind::ConnectionRefused));

@@ -1,39 +1,39 @@
-//! What the server line, made fit to be shown. Pure: bytes in, bytes out.
+//! The server's bytes as clean lines. Pure: bytes in, lines out.
 
 use super::limits::SHOWN_LINE_BYTES_MAX;
 use crate::relay::line::{Framing, Line, LineDecoder, Overlong, clean};
 
 const FRAMING: Framing = Framing { line_bytes_max: SHOWN_LINE_BYTES_MAX, overlong: Overlong::Cut };
 
-/// What a line begins with that continues the one above: nobody's name can look like it.
+/// Prefix of a line that continues the one above. No name can look like it.
 const CONTINUED: &str = "… ";
 
-/// The line by which the server ends the session.
+/// The line that ends the session.
 const FIN: &str = "FIN";
 
-/// What the first line of a pollchat server begins with.
+/// First bytes of a pollchat server.
 const POLLCHAT: &[u8] = b"* you are ";
 
-/// Turns what arrives from the server into clean lines to be shown.
+/// Splits the server's bytes into lines and removes terminal control characters.
 ///
-/// The server is not trusted: whatever it sends, what is shown holds nothing that a terminal would obey, and each
-/// line of it is one line of the server's or marked as the continuation of one.
+/// The server is not trusted. Invariant: each line shown is one line of the server, or is marked as the continuation of
+/// one, and a terminal can show it safely.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     lines: LineDecoder,
-    /// For the lines that had to be cleaned.
+    /// Scratch space for lines that had to be cleaned.
     buffer: String,
     kind: ServerKind,
 }
 
-/// What kind of server it is, by its first bytes.
+/// Kind of server, by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ServerKind {
-    /// So many bytes came, and all were those that a pollchat server begins with.
+    /// This many bytes came, all of them those of a pollchat server.
     Unknown(usize),
-    /// A pollchat server. All its lines have an end.
+    /// A pollchat server, which terminates all its lines.
     Pollchat,
-    /// Another one, which may send what it has to say without any newline.
+    /// A foreign server, which may send text without a newline.
     Other,
 }
 
@@ -43,41 +43,41 @@ impl Default for ServerKind {
     }
 }
 
-/// One line of the server's, or a piece of one, clean.
+/// A clean line of the server, or a piece of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ServerLine<'a> {
-    /// The text, without its end.
+    /// The text, without its newline.
     pub(crate) text: &'a str,
-    /// Whether it continues the one before.
+    /// Whether it continues the previous line.
     pub(crate) is_continued: bool,
 }
 
-/// Whether the server has more to say.
+/// Whether more lines may follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decoded {
-    /// It may.
+    /// They may.
     More,
-    /// It line FIN, and what followed that was left out.
+    /// The server said FIN. The bytes after it were dropped.
     Fin,
 }
 
-/// How a line ended.
+/// End of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LineEnd {
     Newline,
-    /// With the connection, or in silence.
+    /// EOF, or silence.
     None,
 }
 
 impl ServerLine<'_> {
-    /// What goes before the text.
+    /// The prefix of the text.
     pub(crate) fn mark(&self) -> &'static str {
         if self.is_continued { CONTINUED } else { "" }
     }
 }
 
 impl Decoder {
-    /// Hands the lines that `arrived` completes to `show`.
+    /// Passes each line that `arrived` completes to `show`.
     pub(crate) fn decode(&mut self, arrived: &[u8], show: &mut impl FnMut(ServerLine<'_>)) -> Decoded {
         self.kind = self.kind.after(arrived);
         let mut rest = arrived;
@@ -89,17 +89,17 @@ impl Decoder {
         Decoded::More
     }
 
-    /// Takes what has no end as a line all the same: the connection ended in good order, or the server fell silent.
+    /// Passes an unterminated line to `show`: at EOF, or when the server fell silent.
     pub(crate) fn flush_partial(&mut self, show: &mut impl FnMut(ServerLine<'_>)) -> Decoded {
         self.lines.finish(FRAMING).map_or(Decoded::More, |line| show_line(&line, LineEnd::None, &mut self.buffer, show))
     }
 
-    /// What kind of server it is, as far as it has line.
+    /// The kind of server, as far as its first bytes tell.
     pub(crate) fn server_kind(&self) -> ServerKind {
         self.kind
     }
 
-    /// Whether something came that has no end, and may never get one.
+    /// Whether a foreign server has begun a line, which may stay unterminated.
     pub(crate) fn has_partial_line(&self) -> bool {
         self.kind == ServerKind::Other && !self.lines.is_empty()
     }
@@ -124,14 +124,14 @@ fn show_line(line: &Line<'_>, end: LineEnd, buffer: &mut String, show: &mut impl
     let (is_continued, raw) = match *line {
         Line::Text(raw) => (false, raw),
         Line::More(raw) => (true, raw),
-        // Lines are cut here, not dropped.
+        // `Overlong::Cut` makes none.
         Line::TooLong(_) => return Decoded::More,
     };
     let text = clean(raw, buffer);
     show(ServerLine { text, is_continued });
     let is_fin = match end {
         LineEnd::Newline => text == FIN,
-        // Who sends what was typed with no newline says it as it was typed.
+        // A foreign server that passes keystrokes on may say it in any case.
         LineEnd::None => text.eq_ignore_ascii_case(FIN),
     };
     if is_fin && !is_continued { Decoded::Fin } else { Decoded::More }
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_shown_clean_however_they_arrive() {
+    fn lines_are_shown_clean_in_any_pieces() {
         let arrived = b"* hello\r\nana> \x1b[2J\xff caf\xc3\xa9\nFIN!\n FIN\nfin\nana> FIN\n\nlast";
         let shown = "* hello\nana> \u{fffd}[2J\u{fffd} café\nFIN!\n FIN\nfin\nana> FIN\n\nlast\n";
         for len in 1..=arrived.len() {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn fin_is_shown_and_nothing_after_it() {
+    fn fin_is_the_last_line_shown() {
         for arrived in ["ana> bye\nFIN\nana> more\n", "ana> bye\nFIN\r\nFIN\n", "ana> bye\nFIN"] {
             for len in 1..=arrived.len() {
                 assert_eq!(
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pollchat_server_is_known_by_its_first_bytes_however_they_arrive() {
+    fn a_pollchat_server_is_known_by_its_first_bytes_in_any_pieces() {
         let kind_of = |arrived: &[u8], len: usize| {
             let mut decoder = Decoder::default();
             for piece in arrived.chunks(len) {
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_without_an_end_is_a_line_when_the_server_falls_silent() {
+    fn an_unterminated_line_is_shown_when_the_server_falls_silent() {
         let mut decoder = Decoder::default();
         let mut shown = Vec::new();
         let mut show = |line: ServerLine<'_>| shown.push(line.text.to_owned());
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_a_pollchat_server_is_never_taken_before_its_end() {
+    fn a_line_of_a_pollchat_server_is_never_shown_before_its_end() {
         let mut decoder = Decoder::default();
         for piece in [&b"* you a"[..], b"re client-7\nana> hel"] {
             decoder.decode(piece, &mut |_| {});

@@ -1,21 +1,21 @@
-//! The time of day before a line, for who asked for it.
+//! The local time before each shown line, for `--timestamps`.
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
-/// Tells the local time, or nothing.
+/// Formats the local time, or nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Timestamps {
     zone: Option<TimeZone>,
 }
 
 impl Timestamps {
-    /// A timestamps that tells the time only if `is_wanted`. The time zone is looked up once, here.
-    pub(crate) fn new(is_wanted: bool) -> Timestamps {
-        Timestamps { zone: is_wanted.then(TimeZone::system) }
+    /// Timestamps that are empty unless `is_enabled`. Reads the time zone once, here.
+    pub(crate) fn new(is_enabled: bool) -> Timestamps {
+        Timestamps { zone: is_enabled.then(TimeZone::system) }
     }
 
-    /// What goes before a line that comes now: `14:03:07 `, or nothing.
+    /// Returns the prefix of a line that arrives now: `14:03:07 `, or nothing.
     pub(crate) fn prefix(&self) -> String {
         self.prefix_at(Timestamp::now())
     }
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_tells_the_time_of_its_zone_or_nothing() {
+    fn timestamps_are_in_the_local_zone_or_empty() {
         let time = Timestamp::from_second(86_400 * 366 + 7).unwrap();
         let zone = TimeZone::fixed(jiff::tz::offset(-3));
         assert_eq!(Timestamps { zone: Some(zone) }.prefix_at(time), "21:00:07 ");
