@@ -17,8 +17,8 @@ use crate::net::keepalive;
 pub(crate) struct Connected {
     /// The socket, non-blocking.
     pub(crate) stream: TcpStream,
-    /// Set if the server accepted and then reset the connection before we looked. Writes fail, but the bytes that came in
-    /// between can be read.
+    /// Set if the server accepted and then reset the connection before we looked. Writes fail, but the bytes that came
+    /// in between can be read.
     pub(crate) reset: Option<io::Error>,
 }
 
@@ -133,8 +133,8 @@ fn connect_status(stream: &TcpStream) -> io::Result<ConnectStatus> {
         None => {}
     }
     match stream.peer_addr() {
-        // The kernel may pick the target as our source port, if nothing listens there on this machine. TCP then connects
-        // the socket to itself.
+        // The kernel may pick the target as our source port, if nothing listens there on this machine. TCP then
+        // connects the socket to itself.
         Ok(peer) if stream.local_addr()? == peer => Err(io::ErrorKind::ConnectionRefused.into()),
         Ok(_) => {
             set_up(stream)?;

@@ -146,8 +146,8 @@ mod tests {
         let mut shown = String::new();
         let mut show = |line: ServerLine<'_>| shown.extend([line.mark(), line.text, "\n"]);
         let fin = arrived.chunks(len).map(|piece| decoder.decode(piece, &mut show)).find(|&h| h == Decoded::Fin);
-        let heard = fin.unwrap_or_else(|| decoder.flush_partial(&mut show));
-        (shown, heard)
+        let decoded = fin.unwrap_or_else(|| decoder.flush_partial(&mut show));
+        (shown, decoded)
     }
 
     #[test]

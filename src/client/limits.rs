@@ -8,8 +8,8 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout of a half-closed session without progress in any direction.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
-/// Unsent bytes before the socket: the server's own read size. Without space for a whole read ([`READ_BYTES`]), stdin is
-/// not read.
+/// Unsent bytes before the socket: the server's own read size. Without space for a whole read ([`READ_BYTES`]), stdin
+/// is not read.
 pub(crate) const OUTBOX_BYTES_MAX: usize = 64 << 10;
 
 /// Unwritten bytes before stdout. At this mark the server is not read.
@@ -39,8 +39,8 @@ pub(crate) const RECONNECT_PAUSE_FIRST: Duration = Duration::from_millis(500);
 /// Maximum delay before a reconnect, before jitter: a person is watching.
 pub(crate) const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// Lifetime of a connection that resets the reconnect backoff. A server that accepts and disconnects at once must not be
-/// flooded.
+/// Lifetime of a connection that resets the reconnect backoff. A server that accepts and disconnects at once must not
+/// be flooded.
 pub(crate) const RECONNECT_STABLE: Duration = Duration::from_secs(10);
 
 /// First delay before asking again for a taken nick, before jitter. The server may still hold the lost connection, and
@@ -52,8 +52,8 @@ pub(crate) const NICK_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// Wait for the greeting of a new connection before typed lines are sent regardless.
 ///
-/// A pollchat server greets within 100 ms, answers about the nick, or says that it is full and drops its input. A foreign
-/// server may stay silent until it has input.
+/// A pollchat server greets within 100 ms, answers about the nick, or says that it is full and drops its input. A
+/// foreign server may stay silent until it has input.
 pub(crate) const WELCOME_WAIT: Duration = Duration::from_millis(500);
 
 /// Time after which a lone escape byte is the Escape key. A slow link may split the sequence of another key, and Escape
@@ -84,8 +84,8 @@ pub(crate) const UNSENT_BYTES_MAX: usize = 128 << 10;
 /// Own lines remembered to recognise their echoes. A server echoes at once or not at all.
 pub(crate) const ECHOES_MAX: usize = 64;
 
-/// Time for which a window must keep its size before it is redrawn. While a window is dragged, tmux reports a size every
-/// 250 ms, but has already wrapped its rows for another one.
+/// Time for which a window must keep its size before it is redrawn. While a window is dragged, tmux reports a size
+/// every 250 ms, but has already wrapped its rows for another one.
 pub(crate) const RESIZE_SETTLE: Duration = Duration::from_millis(300);
 
 /// Wait for a cursor report, enough for a terminal on the other side of the earth. Some terminals never report.

@@ -1,13 +1,13 @@
 //! The companion of the server: one loop over stdin, stdout and the socket, without threads.
 //!
-//! It has two forms. The pipe form passes lines unchanged between any stdin and stdout and the server. The terminal form
-//! keeps the typed line whole while others talk, and reconnects. Both work on a session, which is one connection. The
-//! terminal form owns everything that outlives a connection: the typed line, the unsent lines and the names seen.
+//! It has two forms. The pipe form passes lines unchanged between any stdin and stdout and the server. The terminal
+//! form keeps the typed line whole while others talk, and reconnects. Both work on a session, which is one connection.
+//! The terminal form owns everything that outlives a connection: the typed line, the unsent lines and the names seen.
 //!
 //! | module | owns |
 //! |---|---|
 //! | `pipe`, `terminal` | the two forms, each with its main loop |
-//! | `session` | one connection: bytes in both directions, half-closes, the reason of its end |
+//! | `session` | a single connection: bytes in both directions, half-closes, the reason of its end |
 //! | `connect`, `backoff` | connection attempts and the delays between them |
 //! | `decoder` | the server's bytes as clean lines |
 //! | `outbox` | typed lines and bytes that the server has not taken yet |

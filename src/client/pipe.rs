@@ -4,8 +4,8 @@
 //! stdin ─read→ SendBuffer ─write→ server ─read→ Decoder ─clean lines→ queue of Stdout ─write→ stdout
 //! ```
 //!
-//! Both directions are bounded. A full buffer stops the read before it: a slow server applies backpressure to stdin, and
-//! a blocked stdout to the server. Neither direction blocks the other.
+//! Both directions are bounded. A full buffer stops the read before it: a slow server applies backpressure to stdin,
+//! and a blocked stdout to the server. Neither direction blocks the other.
 
 use std::collections::VecDeque;
 use std::io;

@@ -1,4 +1,5 @@
-//! One connection: its bytes in both directions, its two half-closes, and the reason of its end. No poller, no terminal.
+//! A single connection: its bytes in both directions, its two half-closes, and the reason of its end. No poller, no
+//! terminal.
 
 use std::io;
 use std::net::Shutdown;
@@ -14,7 +15,7 @@ use super::outbox::send_buffer::{SendBuffer, Typed};
 use super::progress::Progress;
 use crate::net::stream::{Received, receive};
 
-/// One connection to a server. Each direction closes on its own.
+/// A connection to a server. Each direction closes on its own.
 ///
 /// Invariant: `send_half` is `Closed` only when `outbox` is empty.
 #[derive(Debug)]
@@ -187,8 +188,8 @@ impl Session {
         self.flush_after.filter(|_| may_lack_ends).map(|after| self.received_at + after)
     }
 
-    /// Shows an unterminated line if the server has been silent for `--flush-after`. Call it right after a poll, so that
-    /// no unread bytes are taken for silence.
+    /// Shows an unterminated line if the server has been silent for `--flush-after`. Call it right after a poll, so
+    /// that no unread bytes are taken for silence.
     pub(crate) fn flush_partial(&mut self, now: Instant, show: &mut impl FnMut(ServerLine<'_>)) {
         let is_silent = !self.link.readable && self.flush_deadline().is_some_and(|at| at <= now);
         if is_silent && self.decoder.flush_partial(show) == Decoded::Fin {

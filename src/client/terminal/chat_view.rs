@@ -1,11 +1,12 @@
-//! What goes above the input line: what others say, what we said, and notes of the client's own. Pure but for the time
-//! of day.
+//! The lines above the input line: those of the server, our own, and the client's notes. Pure, except for the time of
+//! day.
 
 use std::collections::VecDeque;
 
 use unicode_normalization::char::is_combining_mark;
 
-use super::names::{LineKind, Names, Notice};
+use super::line_kind::{LineKind, Notice};
+use super::names::Names;
 use super::style::Style;
 use crate::client::decoder::ServerLine;
 use crate::client::limits::ECHOES_MAX;
@@ -14,15 +15,15 @@ use crate::relay::command::Command;
 use crate::relay::line::clean;
 use crate::relay::name::{TYPED_BYTES_MAX, fold};
 
-/// Writes lines, and knows from them who is there and what we are called.
+/// Formats lines into a page, and learns names from them.
 #[derive(Debug)]
 pub(super) struct ChatView {
     style: Style,
     timestamps: Timestamps,
     names: Names,
-    /// What we are called on this connection, once the server has said it.
+    /// Our name on this connection, once the server has told it.
     own: Option<Own>,
-    /// What we said and a server may send back, the oldest first.
+    /// Own lines that the server may echo, the oldest first.
     echoes: VecDeque<String>,
     page: String,
 }
@@ -33,52 +34,52 @@ struct Own {
     folded: Box<str>,
 }
 
-/// What a line of the server's means beyond being shown.
+/// Consequence of a server's line, besides being shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ServerEvent {
-    /// We are called otherwise from now on.
+    /// Our name is this one from now on.
     Called(String),
-    /// The name that we asked for is taken.
+    /// The nick that we asked for is taken.
     Taken(String),
-    /// The server goes, perhaps to come back.
+    /// The server is shutting down, perhaps to restart.
     ShuttingDown,
-    /// The server has no place for us now.
+    /// The server has no free seat.
     Full,
 }
 
 impl ChatView {
-    /// A chat that has seen nobody yet.
+    /// An empty view.
     pub(super) fn new(style: Style, timestamps: Timestamps) -> ChatView {
         ChatView { style, timestamps, names: Names::default(), own: None, echoes: VecDeque::new(), page: String::new() }
     }
 
-    /// The names that were seen.
+    /// The names seen.
     pub(super) fn names(&self) -> &Names {
         &self.names
     }
 
-    /// What we are called, once the server has said it.
+    /// Our name, once the server has told it.
     pub(super) fn own_name(&self) -> Option<&str> {
         self.own.as_ref().map(|own| own.shown.as_str())
     }
 
-    /// How many bytes wait to be shown.
+    /// Bytes of the page.
     pub(super) fn page_bytes(&self) -> usize {
         self.page.len()
     }
 
-    /// Hands out what was written since the last time: whole lines.
+    /// Takes the page: the whole lines since the last call.
     pub(super) fn take_page(&mut self) -> String {
         std::mem::take(&mut self.page)
     }
 
-    /// A new connection: who we are on it is not known yet.
+    /// Forgets our name and the echoes of the previous connection.
     pub(super) fn on_connected(&mut self) {
         self.own = None;
         self.echoes.clear();
     }
 
-    /// Writes a line of the server's.
+    /// Shows a line of the server.
     pub(super) fn show(&mut self, said: ServerLine<'_>) -> Option<ServerEvent> {
         if said.is_continued {
             let text = format!("{}{}", self.style.dim(said.mark().trim_end()), [" ", said.text].concat());
@@ -104,7 +105,7 @@ impl ChatView {
         }
     }
 
-    /// Writes what we said. It is not sent back by a relay, and if it is (`--audience everyone`), it is not shown twice.
+    /// Shows a line of ours. If the server echoes it (`--audience everyone`), the echo is not shown.
     pub(super) fn show_own(&mut self, line: &str) {
         let mut buffer = String::new();
         let line = clean(line.as_bytes(), &mut buffer);
@@ -122,17 +123,17 @@ impl ChatView {
         }
     }
 
-    /// Writes that a name is taken, as the server said it.
+    /// Shows that a name is taken, in the server's words.
     pub(super) fn show_taken(&mut self, name: &str) {
         self.write_dim(&format!("* the name {name} is taken"));
     }
 
-    /// Writes a line of a paste that is asked about.
+    /// Shows a line of a paste before its confirmation.
     pub(super) fn show_quoted(&mut self, line: &str) {
         self.write_dim(line);
     }
 
-    /// Writes a note of the client's own. It begins as no line of a pollchat server does.
+    /// Shows a note of the client. Its prefix differs from all lines of a pollchat server.
     pub(super) fn show_note(&mut self, text: &str) {
         self.write_dim(&format!("-- {text}"));
     }
@@ -140,7 +141,7 @@ impl ChatView {
     fn show_talk(&mut self, by: &str, text: &str) {
         let is_own = self.own.as_ref().is_some_and(|own| own.shown == by);
         let (name, text) = if is_own {
-            // Ours all the same: from before a lost connection, say, in the server's history.
+            // A line from before a lost connection, for example, in the server's history.
             (self.style.own_name(by, format_args!("{by}>")), text.to_owned())
         } else {
             self.names.add(by);
@@ -166,7 +167,7 @@ impl ChatView {
                 self.write(&told);
                 return None;
             }
-            // Whoever asked for it knows whether it is to be shown.
+            // `Inbox` decides whether to show it.
             Notice::Taken(name) => return Some(ServerEvent::Taken(name.to_owned())),
             Notice::ShuttingDown => event = Some(ServerEvent::ShuttingDown),
             Notice::Full => event = Some(ServerEvent::Full),
@@ -181,8 +182,8 @@ impl ChatView {
         Some(ServerEvent::Called(name.to_owned()))
     }
 
-    /// Whether it is a line of ours that comes back. Nobody else can have our name; and what we said comes back in the
-    /// order in which we said it, so what came before it never will.
+    /// Whether a line is an echo of ours. Names are unique, and echoes come in order: earlier lines that were not
+    /// echoed never will be.
     fn is_echo(&mut self, by: &str, text: &str) -> bool {
         if self.own_name() != Some(by) {
             return false;
@@ -227,7 +228,7 @@ impl ChatView {
 }
 
 impl Own {
-    /// Whether `word` is our name, by the room's rules.
+    /// Whether `word` is our name, by the rules of the room.
     fn is(&self, word: &str) -> bool {
         // A name may end with a dash, and so may a word: ana--
         let names = |word: &str| word.len() <= TYPED_BYTES_MAX && fold(word) == self.folded;
@@ -235,7 +236,7 @@ impl Own {
     }
 }
 
-/// Whether `c` can be a part of a name, so that a name ends where it is not.
+/// Whether `c` can be part of a name.
 fn is_word_char(c: char) -> bool {
     c.is_alphanumeric() || is_combining_mark(c) || c == '_' || c == '-'
 }
@@ -255,7 +256,7 @@ mod tests {
         Some(ServerEvent::Called(name.to_owned()))
     }
 
-    /// What is written for a line of the server's, and what it means.
+    /// Returns the text shown for a line, and its consequence.
     fn show(chat: &mut ChatView, text: &str) -> (String, Option<ServerEvent>) {
         let event = chat.show(ServerLine { text, is_continued: false });
         (chat.take_page(), event)
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn our_name_is_followed_through_its_changes_and_no_others() {
+    fn only_our_own_renames_change_our_name() {
         let mut chat = chat_view();
         for (line, event) in [
             ("* client-7 is now ana", called("ana")),
@@ -311,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn own_lines_are_written_once_whether_they_come_back_or_not() {
+    fn own_lines_are_shown_once_echoed_or_not() {
         let mut chat = chat_view();
         show(&mut chat, "* client-7 is now ana");
         for line in ["one", "//two", "/who", "three"] {
@@ -319,7 +320,7 @@ mod tests {
         }
         let written = chat.take_page().replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[2m", "");
         assert_eq!(written, "ana> one\nana> /two\nana> /who\nana> three\n");
-        // The first one did not come back.
+        // The first line was not echoed.
         for (line, is_written) in [
             ("ana> /two", false),
             ("ben> three", true),
@@ -332,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_seen_can_be_completed() {
+    fn names_seen_can_be_completed() {
         let mut chat = chat_view();
         for line in ["ana> hi", "* ben joined", "* here: eve, 1 line, 0 min", "* ana is now Anna", "* ben left"] {
             show(&mut chat, line);

@@ -1,32 +1,32 @@
-//! What the Tab key makes of a beginning: a name that was seen, or a command. Pure.
+//! Tab completion of names and commands. Pure.
 
 use super::names::Names;
 
 const COMMANDS: [&str; 5] = ["/help", "/msg", "/nick", "/quit", "/who"];
 
-/// A beginning, and all that it may become, gone through with one Tab after another.
+/// A prefix and its completions, one for each Tab.
 #[derive(Debug)]
 pub(super) struct Completion {
-    /// What stands before the beginning.
+    /// Text before the prefix.
     before: String,
-    /// What stands behind it.
+    /// Text behind the prefix.
     after: String,
-    /// What may take its place; the last one is the beginning itself.
+    /// The completions. The last one is the prefix itself.
     choices: Vec<String>,
     next: usize,
 }
 
-/// A text, and the place of the cursor in it, in bytes.
+/// A text, and the offset of the cursor in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Completed {
     /// The text.
     pub(super) text: String,
-    /// The cursor's place.
+    /// The cursor's offset.
     pub(super) cursor: usize,
 }
 
 impl Completion {
-    /// What the word that ends at `cursor` may become; `None` if there is nothing.
+    /// Begins to complete the word that ends at `cursor`; `None` without a completion.
     pub(super) fn begin(text: &str, cursor: usize, names: &Names) -> Option<Completion> {
         let (head, after) = text.split_at(cursor);
         let start =
@@ -36,9 +36,9 @@ impl Completion {
             let commands = COMMANDS.iter().filter(|command| command.starts_with(&word.to_ascii_lowercase()));
             commands.map(|command| format!("{command} ")).collect()
         } else {
-            // `@ana` is ana as well.
+            // `@ana` completes like `ana`.
             let (at, beginning) = word.strip_prefix('@').map_or(("", word), |rest| ("@", rest));
-            // At the beginning of a line one speaks to somebody.
+            // At the start of a line, a name addresses its bearer.
             let behind = if start == 0 { ": " } else { " " };
             let named = names.beginning_with(beginning);
             if beginning.is_empty() {
@@ -54,7 +54,7 @@ impl Completion {
         Some(Completion { before: before.to_owned(), after: after.to_owned(), choices, next: 0 })
     }
 
-    /// The next one; behind the last one comes the beginning again.
+    /// Returns the next completion. After the last one, the prefix comes again.
     pub(super) fn step(&mut self) -> Completed {
         let choice = &self.choices[self.next];
         self.next = (self.next + 1) % self.choices.len();
@@ -73,7 +73,7 @@ mod tests {
         names
     }
 
-    /// The texts that one Tab after another makes, with `|` for the cursor.
+    /// Returns the text after each Tab, with `|` for the cursor.
     fn tabs(typed: &str, count: usize) -> Vec<String> {
         let cursor = typed.find('|').unwrap();
         let Some(mut completion) = Completion::begin(&typed.replace('|', ""), cursor, &names()) else {

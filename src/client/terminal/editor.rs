@@ -1,7 +1,7 @@
-//! The typed line, and what the keys do to it. Pure: keys in, actions out.
+//! The typed line and its key bindings. Pure: keys in, actions out.
 //!
-//! `tui-input` holds the text and moves in it by what a reader sees as one character; what is beside the text (the lines
-//! typed before, the completion of names, the question about a paste) is here.
+//! `tui-input` owns the text and moves by graphemes. This module adds the history, the completion of names, and the
+//! confirmation of pastes.
 
 use std::mem;
 
@@ -20,28 +20,28 @@ use crate::relay::line::is_obeyed;
 pub(super) struct Editor {
     input: Input,
     history: History,
-    /// What the last key completed, if it was Tab.
+    /// The completion under way, if the last key was Tab.
     completion: Option<Completion>,
-    /// The lines of a paste that are asked about.
+    /// Pasted lines that wait for confirmation.
     question: Option<Vec<String>>,
 }
 
-/// What a key, or a paste, asks for.
+/// Consequence of a key or a paste.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Nothing: the line is as it was.
+    /// Nothing changed.
     Nothing,
-    /// The line, or the question, has changed.
+    /// Redraw the line or the question.
     Redraw,
-    /// These lines are to be said.
+    /// Send these lines.
     Say(Vec<String>),
-    /// These are to be shown: a paste that is asked about.
+    /// Show these lines: a paste that needs confirmation.
     Show(Vec<String>),
-    /// The screen is to be cleared.
+    /// Clear the screen.
     Clear,
-    /// The process is to be stopped until it is resumed.
+    /// Suspend the process (Ctrl-Z).
     Suspend,
-    /// The session is to be ended.
+    /// Leave the room.
     Leave,
 }
 
@@ -51,18 +51,18 @@ impl Editor {
         self.input.value()
     }
 
-    /// Where the cursor stands in the text, in bytes.
+    /// The cursor's offset in the text, in bytes.
     pub(super) fn cursor(&self) -> usize {
         let text = self.input.value();
         text.char_indices().nth(self.input.cursor()).map_or(text.len(), |(at, _)| at)
     }
 
-    /// How many lines are asked about, if there is a question.
+    /// The number of lines to confirm.
     pub(super) fn question(&self) -> Option<usize> {
         self.question.as_ref().map(Vec::len)
     }
 
-    /// Takes a line back that could not be said: the line is empty, or it would not have been said.
+    /// Puts back a line that could not be queued. The line is empty: a line is queued only by Enter.
     pub(super) fn take_back(&mut self, line: String) {
         self.replace(Completed { cursor: line.len(), text: line });
     }
@@ -70,7 +70,7 @@ impl Editor {
     /// Takes a paste.
     pub(super) fn on_paste(&mut self, text: &str) -> Action {
         if self.question.is_some() {
-            // A second paste is no answer to the question about the first one.
+            // A second paste does not answer the question about the first one.
             return Action::Nothing;
         }
         self.completion = None;
@@ -87,7 +87,7 @@ impl Editor {
         }
     }
 
-    /// Takes a key. `names` are those that can be completed.
+    /// Takes a key. Tab completes from `names`.
     pub(super) fn on_key(&mut self, key: KeyEvent, names: &Names) -> Action {
         if key.kind == KeyEventKind::Release {
             return Action::Nothing;
@@ -138,7 +138,7 @@ impl Editor {
         }
     }
 
-    /// The answer to the question about a paste. Enter is none: it may be pressed for the line that was being typed.
+    /// Takes the answer about a paste. Enter is none: the user may press it for the line typed before.
     fn answer(&mut self, key: KeyEvent, lines: Vec<String>) -> Action {
         match (key.code, key.modifiers - KeyModifiers::SHIFT) {
             (KeyCode::Char('y' | 'Y'), KeyModifiers::NONE) => return Action::Say(lines),
@@ -202,7 +202,7 @@ impl Editor {
         action
     }
 
-    /// Puts in as much of `text` as there is room for.
+    /// Inserts as much of `text` as fits.
     fn insert(&mut self, text: &str) {
         let room = TYPED_LINE_BYTES_MAX.saturating_sub(self.text().len());
         let text = &text[..text.floor_char_boundary(room)];
@@ -218,14 +218,14 @@ impl Editor {
         }
     }
 
-    /// Puts another text in the place of the line's. What was cut can still be put back.
+    /// Replaces the text. A cut text can still be yanked.
     fn replace(&mut self, Completed { text, cursor }: Completed) {
         let cursor = text[..cursor].chars().count();
         self.input = mem::take(&mut self.input).with_value(text).with_cursor(cursor);
     }
 }
 
-/// What a key that is no character does to the text.
+/// Returns the edit that a non-character key requests.
 fn request(code: KeyCode, modifiers: KeyModifiers) -> Option<InputRequest> {
     let by_word = modifiers.intersects(KeyModifiers::CTRL | KeyModifiers::ALT);
     let by = |word, one| Some(if by_word { word } else { one });
@@ -248,7 +248,7 @@ mod tests {
     use super::*;
     use crate::client::terminal::keys::{Keys, TermEvent};
 
-    /// Types these bytes; returns the actions other than to redraw.
+    /// Types these bytes. Returns the actions except redraws.
     fn press(editor: &mut Editor, bytes: &str) -> Vec<Action> {
         let mut names = Names::default();
         names.add("ana");
@@ -265,7 +265,7 @@ mod tests {
         actions
     }
 
-    /// The line after these bytes, with `|` for the cursor.
+    /// Returns the line after these bytes, with `|` for the cursor.
     fn line(bytes: &str) -> String {
         let mut editor = Editor::default();
         press(&mut editor, bytes);
@@ -354,7 +354,7 @@ mod tests {
         let both = Action::Say(vec!["one".into(), "two".into()]);
         for (answer, actions) in [("y", vec![shown.clone(), both]), ("n", vec![shown.clone()]), ("\x03", vec![shown])] {
             let mut editor = Editor::default();
-            // Neither Enter nor anything else answers, and another paste is not taken.
+            // Neither Enter nor another key answers, and a second paste is ignored.
             assert_eq!(press(&mut editor, &format!("ha{paste}\rx\x1b[A\x1b[200~y\x1b[201~{answer}")), actions);
             assert_eq!((editor.text(), editor.question()), ("ha", None));
         }

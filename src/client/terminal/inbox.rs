@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use super::chat_view::{ChatView, ServerEvent};
-use super::names::{LineKind, Notice};
+use super::line_kind::{LineKind, Notice};
 use super::nick::{Nick, TakenReport};
 use crate::client::backoff::jitter;
 use crate::client::decoder::ServerLine;

@@ -1,6 +1,6 @@
-//! What the terminal sends, taken apart: keys, pastes and reports. Pure: bytes in, events out.
+//! Parser of terminal input: keys, pastes and cursor reports. Pure: bytes in, events out.
 //!
-//! `terminput` knows what a whole sequence means; where one ends, when bytes come in whatever pieces, is found here.
+//! `terminput` knows the meaning of a whole sequence. This module finds its end, in any split of the bytes.
 
 use std::mem;
 
@@ -12,47 +12,47 @@ const ESCAPE: u8 = 0x1b;
 const PASTE_BEGIN: &[u8] = b"\x1b[200~";
 const PASTE_END: &[u8] = b"\x1b[201~";
 
-/// What was typed.
+/// An event of the terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum TermEvent {
     /// A key.
     Key(KeyEvent),
-    /// A paste, bracketed by the terminal.
+    /// A bracketed paste.
     Paste {
         /// The text, as the terminal sent it.
         text: String,
-        /// How many bytes were over the limit, and left out.
+        /// Bytes beyond [`PASTE_BYTES_MAX`] that were dropped.
         dropped_bytes: usize,
     },
-    /// The answer to the question where the cursor is: its column, counted from 0.
+    /// A cursor report (CPR): the column, counted from 0.
     CursorColumn(usize),
 }
 
-/// Takes the terminal's bytes apart, however they arrive.
+/// Incremental parser of terminal input.
 ///
-/// Invariant: `sequence` holds what came of a sequence that has not ended yet, at most [`KEY_BYTES_MAX`]; a paste holds
-/// at most [`PASTE_BYTES_MAX`].
+/// Invariant: `sequence` holds the begun sequence, at most [`KEY_BYTES_MAX`]. A paste holds at most
+/// [`PASTE_BYTES_MAX`].
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     state: ParseState,
     sequence: Vec<u8>,
 }
 
-/// What the next byte belongs to.
+/// Context of the next byte.
 #[derive(Debug, Default)]
 enum ParseState {
-    /// Something new.
+    /// Start of a key.
     #[default]
     Ground,
-    /// A sequence of which there is the escape byte alone.
+    /// After a lone escape byte.
     Escape,
-    /// `ESC [`: parameters, and a final byte.
+    /// In `ESC [`: parameters and a final byte follow.
     Csi,
-    /// `ESC O`, or the Linux console's `ESC [ [`: one more byte.
+    /// After `ESC O`, or the Linux console's `ESC [ [`: one byte follows.
     Last,
-    /// A character of several bytes, of which so many are still to come.
+    /// In a multi-byte character: so many bytes follow.
     Character(usize),
-    /// A paste.
+    /// In a paste.
     Paste(Paste),
 }
 
@@ -60,24 +60,24 @@ enum ParseState {
 struct Paste {
     bytes: Vec<u8>,
     dropped_bytes: usize,
-    /// How much of [`PASTE_END`] has just come.
+    /// Bytes of [`PASTE_END`] matched so far.
     matched: usize,
 }
 
 impl Keys {
-    /// Takes in what came, and hands what it meant to `heard`.
+    /// Parses bytes and passes each event to `emit`.
     pub(super) fn parse(&mut self, bytes: &[u8], emit: &mut impl FnMut(TermEvent)) {
         for &byte in bytes {
             self.take(byte, emit);
         }
     }
 
-    /// Whether an escape byte stands alone: if nothing follows it soon, it was the Escape key.
+    /// Whether the last byte is a lone escape: if nothing follows it soon, it is the Escape key.
     pub(super) fn is_at_escape(&self) -> bool {
         matches!(self.state, ParseState::Escape)
     }
 
-    /// Nothing followed soon.
+    /// Takes a lone escape byte for the Escape key.
     pub(super) fn on_timeout(&mut self, emit: &mut impl FnMut(TermEvent)) {
         if self.is_at_escape() {
             self.finish(emit);
@@ -125,14 +125,14 @@ impl Keys {
             0xc2..=0xdf => self.state = ParseState::Character(1),
             0xe0..=0xef => self.state = ParseState::Character(2),
             0xf0..=0xf4 => self.state = ParseState::Character(3),
-            // No character begins so.
+            // Not a lead byte of UTF-8.
             _ => self.reset(),
         }
     }
 
     fn follow_escape(&mut self, byte: u8, emit: &mut impl FnMut(TermEvent)) {
         if byte == ESCAPE {
-            // The first one was the key; the second one may begin a sequence.
+            // The first byte was the Escape key. The second one may begin a sequence.
             self.finish(emit);
             return self.begin(byte, emit);
         }
@@ -151,7 +151,7 @@ impl Keys {
                 self.sequence.push(byte);
                 self.state = ParseState::Last;
             }
-            // One that is too long is still read to its end, and then means nothing.
+            // An overlong sequence is read to its end and ignored.
             0x20..=0x3f if self.sequence.len() >= KEY_BYTES_MAX => {}
             0x20..=0x3f => self.sequence.push(byte),
             0x40..=0x7e if self.sequence.len() >= KEY_BYTES_MAX => self.reset(),
@@ -168,7 +168,7 @@ impl Keys {
         }
     }
 
-    /// The sequence is whole: says what it means, if it means anything.
+    /// Emits the event of a whole sequence, if it has one.
     fn finish(&mut self, emit: &mut impl FnMut(TermEvent)) {
         if let Some(column) = reported_column(&self.sequence) {
             emit(TermEvent::CursorColumn(column));
@@ -178,7 +178,7 @@ impl Keys {
         self.reset();
     }
 
-    /// What came was no sequence, and `byte` is something new.
+    /// Drops an invalid sequence. `byte` begins a new key.
     fn restart_with(&mut self, byte: u8, emit: &mut impl FnMut(TermEvent)) {
         self.reset();
         self.begin(byte, emit);
@@ -191,13 +191,13 @@ impl Keys {
 }
 
 impl Paste {
-    /// Takes a byte; whether it was the last one of the end.
+    /// Takes a byte. Returns whether it completed [`PASTE_END`].
     fn take(&mut self, byte: u8) -> bool {
         if byte == PASTE_END[self.matched] {
             self.matched += 1;
             return self.matched == PASTE_END.len();
         }
-        // The end has its first byte nowhere else, so no part of what matched can begin another match.
+        // The first byte of the end occurs in it only once, so no partial match can begin inside another.
         let matched = mem::take(&mut self.matched);
         for &byte in &PASTE_END[..matched] {
             self.keep(byte);
@@ -219,7 +219,7 @@ impl Paste {
     }
 }
 
-/// The column in `ESC [ ROW ; COLUMN R`. (F3 with a modifier looks the same, and has no meaning here.)
+/// Returns the column of `ESC [ ROW ; COLUMN R`. (F3 with a modifier looks the same and is not bound.)
 fn reported_column(sequence: &[u8]) -> Option<usize> {
     let text = str::from_utf8(sequence).ok()?.strip_prefix("\x1b[")?.strip_suffix('R')?;
     let (row, column) = text.split_once(';')?;
@@ -233,7 +233,7 @@ mod tests {
 
     use super::*;
 
-    /// What the bytes mean when they come in these pieces, with an end.
+    /// Returns the events of these pieces, followed by a timeout.
     fn parsed(pieces: &[&[u8]]) -> Vec<TermEvent> {
         let mut keys = Keys::default();
         let mut all = Vec::new();
@@ -252,7 +252,7 @@ mod tests {
         key(code, KeyModifiers::NONE)
     }
 
-    /// The whole, and every way to tear it into two and into three pieces.
+    /// Checks the whole, and every split into two and three pieces.
     fn every_split(bytes: &[u8], expected: &[TermEvent]) {
         assert_eq!(parsed(&[bytes]), expected, "{bytes:?}");
         for first in 0..=bytes.len() {
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_is_known_however_it_arrives() {
+    fn every_key_is_known_in_any_pieces() {
         let (ctrl, alt, none) = (KeyModifiers::CTRL, KeyModifiers::ALT, KeyModifiers::NONE);
         let keys: [(&[u8], KeyCode, KeyModifiers); 27] = [
             (b"a", KeyCode::Char('a'), none),
@@ -304,12 +304,12 @@ mod tests {
     }
 
     #[test]
-    fn a_paste_is_one_event_however_it_arrives() {
+    fn a_paste_is_one_event_in_any_pieces() {
         let paste = |text: &str| TermEvent::Paste { text: text.to_owned(), dropped_bytes: 0 };
         let x = plain(KeyCode::Char('x'));
         every_split(b"x\x1b[200~a\rb\x1b[201~x", &[x.clone(), paste("a\rb"), x.clone()]);
         every_split(b"\x1b[200~\x1b[201~", &[paste("")]);
-        // What only looks like the end, or like a key, is part of it.
+        // A part of the end, or the bytes of a key, belong to the paste.
         every_split(b"\x1b[200~\x1b\x1b[20\x1b[A\x03\x1b[201~x", &[paste("\x1b\x1b[20\x1b[A\x03"), x]);
         every_split("\x1b[200~世\x1b[201~".as_bytes(), &[paste("世")]);
     }
@@ -325,12 +325,12 @@ mod tests {
     fn reports_are_told_from_keys() {
         every_split(b"\x1b[24;1R", &[TermEvent::CursorColumn(0)]);
         every_split(b"\x1b[1;80Rx", &[TermEvent::CursorColumn(79), plain(KeyCode::Char('x'))]);
-        // F3 in the Linux console's and in xterm's way.
+        // F3 of the Linux console and of xterm.
         every_split(b"\x1b[[C\x1bOR", &[plain(KeyCode::F(3)), plain(KeyCode::F(3))]);
     }
 
     #[test]
-    fn what_means_nothing_is_passed_over_and_the_next_key_is_heard() {
+    fn unknown_sequences_are_skipped_and_the_next_key_is_parsed() {
         let x = plain(KeyCode::Char('x'));
         let long = [b"\x1b[", &[b'1'; 10_000][..], b"~x"].concat();
         let nothing: [&[u8]; 9] = [
@@ -348,13 +348,13 @@ mod tests {
             every_split(bytes, std::slice::from_ref(&x));
         }
         assert_eq!(parsed(&[&long]), [x]);
-        // A control byte ends a sequence that it cannot be a part of, and is heard.
+        // A control byte that cannot be part of a sequence ends it, and is a key itself.
         every_split(b"\x1b[1\x03", &[key(KeyCode::Char('c'), KeyModifiers::CTRL)]);
     }
 
     #[test]
-    fn no_bytes_make_it_panic_or_hear_otherwise_in_pieces() {
-        // All short sequences of the bytes that steer it.
+    fn no_bytes_panic_or_parse_differently_in_pieces() {
+        // All short sequences of the bytes that change the state.
         let alphabet = b"\x1b[O~;0129ARMm<?u\x03a\xc3\xa9";
         for code in 0..alphabet.len().pow(4) {
             let bytes: Vec<u8> =
@@ -367,7 +367,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn bytes_at_random_are_heard_the_same_in_any_pieces(
+        fn random_bytes_parse_the_same_in_any_pieces(
             bytes in proptest::collection::vec(proptest::prop_oneof![
                 proptest::sample::select(b"\x1b[O~;012345678:9ABCRMmuPZ<?I\x03\x08 a\xc3\xa9\xe4\xb8\x96".to_vec()),
                 proptest::num::u8::ANY,

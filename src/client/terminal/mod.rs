@@ -6,10 +6,10 @@
 //!                   └──────── input line ──────────────────┴─Screen→ terminal
 //! ```
 //!
-//! One loop over the terminal, the socket and the signals. Shown lines go into the terminal's own scrollback; only the
-//! last row is redrawn. A frame is a page of lines with the input line below. The next frame is built when the terminal
-//! has taken the previous one. So a blocked terminal applies backpressure to the server, and a flood does not hide the
-//! input line.
+//! A single loop serves the terminal, the socket and the signals. Shown lines go into the terminal's own scrollback;
+//! only the last row is redrawn. A frame is a page of lines with the input line below. The next frame is built when the
+//! terminal has taken the previous one. So a blocked terminal applies backpressure to the server, and a flood does not
+//! hide the input line.
 
 mod chat_view;
 mod completion;
@@ -17,6 +17,7 @@ mod editor;
 mod history;
 mod inbox;
 mod keys;
+mod line_kind;
 pub(super) mod mode;
 mod names;
 mod nick;
@@ -343,7 +344,8 @@ impl TerminalClient {
         Progress::Made
     }
 
-    /// Shows the last lines and the unsent ones, without the input line. Returns the bytes that the terminal did not take.
+    /// Shows the last lines and the unsent ones, without the input line. Returns the bytes that the terminal did not
+    /// take.
     fn show_last_words(&mut self, events: &mut Events) -> usize {
         let mut unsent: Vec<String> = self.uplink.drain_unsent().collect();
         if !self.editor.text().is_empty() {
@@ -364,8 +366,8 @@ impl TerminalClient {
         self.stdout.waiting_bytes()
     }
 
-    /// Waits for cursor reports that are under way: the next process at the terminal would take them for keys. (Keys that
-    /// come in between are lost.)
+    /// Waits for cursor reports that are under way: the next process at the terminal would take them for keys. (Keys
+    /// that come in between are lost.)
     fn await_reports(&mut self, events: &mut Events) {
         while let Some(until) = self.probe.report_deadline() {
             let left = until.saturating_duration_since(Instant::now());

@@ -1,4 +1,4 @@
-//! The name that we want, over all connections. Pure: what the server says in, what to ask for out.
+//! The nick across all connections. Pure: answers of the server in, requests out.
 
 use std::time::Instant;
 
@@ -7,10 +7,10 @@ use crate::client::limits::{NICK_PAUSE_FIRST, NICK_PAUSE_MAX};
 use crate::relay::command::Command;
 use crate::relay::name::{Name, fold};
 
-/// The name that we want, and how we get it back.
+/// The wanted nick, and the way to get it back.
 ///
-/// One that was ours is asked for again until it is free: the server may still foreground the lost connection, with the name.
-/// One that never was ours is somebody else's, and is asked for once a connection.
+/// A nick that was ours is asked for until it is free: the server may still hold the lost connection, and the nick with
+/// it. A nick that was never ours is asked for once per connection.
 #[derive(Debug)]
 pub(super) struct Nick {
     wanted: Option<Wanted>,
@@ -20,57 +20,57 @@ pub(super) struct Nick {
 
 #[derive(Debug)]
 enum Wanted {
-    /// Chosen, and not had yet.
+    /// Chosen, but never ours.
     New(String),
-    /// Had on a connection before, or on this one.
+    /// Ours now, or on an earlier connection.
     Ours(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NickState {
-    /// Nothing is asked for.
+    /// No request is open.
     Idle,
-    /// It was asked for, and the answer is awaited.
+    /// The request was sent. The answer is awaited.
     Asked,
-    /// It was taken, and will be asked for again.
+    /// The nick was taken. The next request is due then.
     AskAt(Instant),
 }
 
-/// Whether one is told that a name is taken.
+/// Note about a taken nick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TakenReport {
-    /// That it is.
+    /// Tell that it is taken.
     Taken,
-    /// That it is, and will be asked for again.
+    /// Tell that it is taken and will be asked for again.
     WillRetry,
-    /// Nothing: it was told before.
+    /// Tell nothing: the first note was enough.
     Silent,
 }
 
 impl Nick {
-    /// Begins with the name that was chosen, if any.
+    /// Starts with the chosen nick, if any.
     pub(super) fn new(chosen: Option<&Name>) -> Nick {
         let wanted = chosen.map(|name| Wanted::New(name.to_string()));
         Nick { wanted, state: NickState::Idle, backoff: Backoff::new(NICK_PAUSE_FIRST, NICK_PAUSE_MAX) }
     }
 
-    /// What to ask for first on a new connection.
+    /// Returns the nick to ask for on a new connection.
     pub(super) fn on_connected(&mut self) -> Option<&str> {
         self.backoff.reset();
         self.state = if self.wanted.is_some() { NickState::Asked } else { NickState::Idle };
         self.wanted()
     }
 
-    /// The server says what we are called.
+    /// Records our present name.
     pub(super) fn on_called(&mut self, name: &str) {
-        // A number is nothing that one can ask for.
+        // `client-N` cannot be asked for.
         if Name::parse(name).is_ok() {
             self.wanted = Some(Wanted::Ours(name.to_owned()));
             self.state = NickState::Idle;
         }
     }
 
-    /// The server says that this name is taken.
+    /// Records that a nick is taken, and schedules the next request.
     pub(super) fn on_taken(&mut self, name: &str, now: Instant, jitter: u64) -> TakenReport {
         if self.state != NickState::Asked || self.wanted().is_none_or(|wanted| fold(wanted) != fold(name)) {
             return TakenReport::Taken;
@@ -84,24 +84,24 @@ impl Nick {
         if is_first { TakenReport::WillRetry } else { TakenReport::Silent }
     }
 
-    /// A line was typed: who asks for a name by hand no longer wants the other one.
+    /// Watches the typed lines: a typed `/nick` ends the requests for the previous nick.
     pub(super) fn on_typed(&mut self, line: &str) {
         if matches!(Command::parse(line), Command::Nick(_)) {
             self.state = NickState::Idle;
         }
     }
 
-    /// Whether the server has yet to answer whether the name is ours.
+    /// Whether the answer to a request is awaited.
     pub(super) fn is_awaited(&self) -> bool {
         self.state == NickState::Asked
     }
 
-    /// When to call [`Nick::ask_again`].
+    /// The time of the next [`Nick::ask_again`].
     pub(super) fn deadline(&self) -> Option<Instant> {
         if let NickState::AskAt(at) = self.state { Some(at) } else { None }
     }
 
-    /// What to ask for now.
+    /// Returns the nick to ask for now, if a request is due.
     pub(super) fn ask_again(&mut self, now: Instant) -> Option<&str> {
         if self.deadline().is_none_or(|at| now < at) {
             return None;
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_was_ours_is_asked_for_until_it_is_free() {
+    fn a_nick_that_was_ours_is_asked_for_until_it_is_free() {
         let (mut nick, now) = (nick("ana"), Instant::now());
         assert_eq!(nick.on_connected(), Some("ana"));
         nick.on_called("client-7");
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_somebody_elses_is_asked_for_once() {
+    fn a_nick_that_was_never_ours_is_asked_for_once_per_connection() {
         let mut nick = nick("ana");
         for _ in 0..2 {
             assert_eq!(nick.on_connected(), Some("ana"));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_by_hand_no_longer_wants_the_other_name() {
+    fn a_typed_nick_replaces_the_wanted_one() {
         let (mut nick, now) = (Nick::new(None), Instant::now());
         assert_eq!(nick.on_connected(), None);
         nick.on_called("ana");

@@ -1,19 +1,19 @@
-//! A paste: whether it is text to go on with, or lines to ask about. Pure.
+//! Pasted text: one line for the editor, or several lines to confirm. Pure.
 
 use crate::client::limits::{OUTBOX_BYTES_MAX, PASTE_LINES_SHOWN_MAX};
 use crate::relay::line::clean;
 
-/// What was pasted, made fit to be shown and sent.
+/// A paste without terminal control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Pasted {
-    /// One line or a part of one: it goes into the input line.
+    /// At most one line: text for the input line.
     Text(String),
-    /// Several lines. Empty ones are left out: a server would ignore them.
+    /// Several lines, without the empty ones, which a server ignores.
     Lines(Vec<String>),
 }
 
 impl Pasted {
-    /// Reads what the terminal sent: its lines end with CR, with LF, or with both.
+    /// Splits a paste at CR, LF or CRLF.
     pub(super) fn new(text: &str) -> Pasted {
         let text = text.replace("\r\n", "\n").replace('\r', "\n");
         let mut buffer = String::new();
@@ -26,13 +26,13 @@ impl Pasted {
     }
 }
 
-/// As much of a line as an outbox has room for: a longer one would wait for ever, and all others behind it. (Only what
-/// was no text can be longer: each byte of it became three.)
+/// Cuts a line to the size of the send buffer. A longer one would block itself and all lines behind it forever. (Only
+/// invalid UTF-8 gets that long: each byte became the three of U+FFFD.)
 fn cut(line: &str) -> &str {
     &line[..line.floor_char_boundary(OUTBOX_BYTES_MAX - "\n".len())]
 }
 
-/// What is shown of `lines` before it is asked about them.
+/// Returns the lines to show before the confirmation.
 pub(super) fn preview(lines: &[String]) -> Vec<String> {
     let mut shown: Vec<String> = lines.iter().take(PASTE_LINES_SHOWN_MAX).map(|line| format!("| {line}")).collect();
     if let Some(more) = lines.len().checked_sub(PASTE_LINES_SHOWN_MAX).filter(|&more| more > 0) {

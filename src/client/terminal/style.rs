@@ -1,27 +1,27 @@
-//! How things look: a steady colour for each name, bold, dim, reverse. Pure: text in, text with SGR sequences out.
+//! Colours and attributes: a fixed colour for each name, bold, dim, reverse. Pure: text in, text with SGR sequences
+//! out.
 
 use std::fmt::Display;
 
 use crate::client::Colors;
 use crate::relay::name::fold;
 
-/// Puts the looks on a text. The text itself is clean already: nothing in it can end a look.
+/// Adds attributes to clean text, which cannot end them itself.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Style {
     colors: Colors,
 }
 
-/// The colours of names, as SGR parameters: those of the terminal's own palette that are neither black, white nor grey,
-/// so that they can be read on a light and on a dark ground.
+/// SGR parameters for names: the palette without black, white and grey, legible on light and on dark backgrounds.
 const NAME_COLORS: [u8; 12] = [31, 32, 33, 34, 35, 36, 91, 92, 93, 94, 95, 96];
 
 impl Style {
-    /// With colours, or without.
+    /// A style with or without colours.
     pub(super) fn new(colors: Colors) -> Style {
         Style { colors }
     }
 
-    /// A name, in the colour that is always its own.
+    /// A name in its own colour.
     pub(super) fn name(self, name: &str, shown: impl Display) -> String {
         match self.colors {
             Colors::On => format!("\x1b[{}m{shown}\x1b[0m", color_of(name)),
@@ -29,7 +29,7 @@ impl Style {
         }
     }
 
-    /// Our own name: bold as well.
+    /// Our own name: in bold, too.
     pub(super) fn own_name(self, name: &str, shown: impl Display) -> String {
         match self.colors {
             Colors::On if !name.is_empty() => format!("\x1b[1;{}m{shown}\x1b[0m", color_of(name)),
@@ -37,32 +37,32 @@ impl Style {
         }
     }
 
-    /// What is said beside the talk.
+    /// Notices and notes.
     pub(super) fn dim(self, text: impl Display) -> String {
         format!("\x1b[2m{text}\x1b[0m")
     }
 
-    /// What is told to us alone, or asked of us.
+    /// Private messages and questions.
     pub(super) fn bold(self, text: impl Display) -> String {
         format!("\x1b[1m{text}\x1b[0m")
     }
 
-    /// Our name in what others say.
+    /// Our name in a line of another client.
     pub(super) fn mention(self, text: impl Display) -> String {
         format!("\x1b[1;7m{text}\x1b[0m")
     }
 }
 
-/// The same for a name in any case.
+/// Returns the colour of a name, the same in any case.
 fn color_of(name: &str) -> u8 {
     // FNV-1a: short, and the same in every run.
     let hash = fold(name)
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    // The lowest bits alone are too much alike for names that differ in their last letter.
+    // The lowest bits alone are too similar for names that differ in the last letter.
     let folded = hash ^ (hash >> 32);
     let colors = NAME_COLORS.len() as u64;
-    NAME_COLORS[usize::try_from(folded % colors).expect("a place among a few")]
+    NAME_COLORS[usize::try_from(folded % colors).expect("an index below 12")]
 }
 
 #[cfg(test)]

@@ -133,8 +133,8 @@ impl Uplink {
         self.unsent.push(lines)
     }
 
-    /// Leaves: sends the typed lines, then waits for the server's FIN, both within [`GRACE`]. A second call ends the run at
-    /// once.
+    /// Leaves: sends the typed lines, then waits for the server's FIN, both within [`GRACE`]. A second call ends the
+    /// run at once.
     pub(super) fn leave(&mut self, now: Instant) -> ControlFlow<RunResult> {
         match (&self.state, self.intent) {
             (LinkState::Connected(session, _), Intent::Stay) if session.is_open() => {
@@ -278,8 +278,8 @@ impl Uplink {
         }
     }
 
-    /// Whether typed lines may be sent. A full server would drop them, so it gets [`WELCOME_WAIT`] to say that it is full
-    /// or to answer about the nick.
+    /// Whether typed lines may be sent. A full server would drop them, so it gets [`WELCOME_WAIT`] to say that it is
+    /// full or to answer about the nick.
     fn is_welcome(&self, now: Instant) -> bool {
         match &self.state {
             LinkState::Connected(session, since) => {
