@@ -62,7 +62,7 @@ impl Editor {
         self.question.as_ref().map(Vec::len)
     }
 
-    /// Puts back a line that could not be queued. The line is empty: a line is queued only by Enter.
+    /// Puts back a line that could not be queued. Enter has just emptied the input.
     pub(super) fn take_back(&mut self, line: String) {
         self.replace(Completed { cursor: line.len(), text: line });
     }
@@ -204,8 +204,8 @@ impl Editor {
 
     /// Inserts as much of `text` as fits.
     fn insert(&mut self, text: &str) {
-        let room = TYPED_LINE_BYTES_MAX.saturating_sub(self.text().len());
-        let text = &text[..text.floor_char_boundary(room)];
+        let free = TYPED_LINE_BYTES_MAX.saturating_sub(self.text().len());
+        let text = &text[..text.floor_char_boundary(free)];
         let (head, tail) = self.text().split_at(self.cursor());
         let replaced = Completed { text: [head, text, tail].concat(), cursor: head.len() + text.len() };
         self.replace(replaced);

@@ -159,10 +159,10 @@ fn put(out: &mut VecDeque<u8>, parts: &[&str]) {
 
 /// Lays the line out. The last column stays free, and the cursor is visible.
 fn lay_out<'a>(columns: usize, input: InputLine<'a>, scroll: &mut usize) -> Layout<'a> {
-    let room = columns.saturating_sub(1);
-    let prompt = input.prompts.iter().find(|prompt| prompt.plain.width() <= room / 2);
+    let free = columns.saturating_sub(1);
+    let prompt = input.prompts.iter().find(|prompt| prompt.plain.width() <= free / 2);
     let prompt_columns = prompt.map_or(0, |prompt| prompt.plain.width());
-    let room = room - prompt_columns;
+    let free = free - prompt_columns;
 
     let mut graphemes = Vec::new();
     let (mut column, mut cursor) = (0, None);
@@ -177,10 +177,10 @@ fn lay_out<'a>(columns: usize, input: InputLine<'a>, scroll: &mut usize) -> Layo
     }
     let (cursor_index, cursor_column) = cursor.unwrap_or((graphemes.len(), column));
 
-    *scroll = scroll_to(*scroll, cursor_column, column, room);
+    *scroll = scroll_to(*scroll, cursor_column, column, free);
     let start = graphemes.partition_point(|&(column, _)| column < *scroll).min(cursor_index);
     let start_column = graphemes.get(start).map_or(column, |&(column, _)| column);
-    let visible = |&&(column, shown): &&(usize, &str)| column + shown.width() <= start_column + room;
+    let visible = |&&(column, shown): &&(usize, &str)| column + shown.width() <= start_column + free;
     let text = |range: &[(usize, &str)]| range.iter().take_while(visible).map(|&(_, shown)| shown).collect();
     Layout {
         prompt,
@@ -191,13 +191,13 @@ fn lay_out<'a>(columns: usize, input: InputLine<'a>, scroll: &mut usize) -> Layo
 }
 
 /// Returns the first visible column for this cursor. It jumps by a third of the window, to show text on both sides.
-fn scroll_to(scroll: usize, cursor: usize, width: usize, room: usize) -> usize {
-    if width <= room {
+fn scroll_to(scroll: usize, cursor: usize, width: usize, free: usize) -> usize {
+    if width <= free {
         0
     } else if cursor < scroll {
-        cursor.saturating_sub(room / 3)
-    } else if cursor > scroll + room {
-        cursor - room * 2 / 3
+        cursor.saturating_sub(free / 3)
+    } else if cursor > scroll + free {
+        cursor - free * 2 / 3
     } else {
         scroll
     }
