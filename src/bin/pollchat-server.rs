@@ -201,7 +201,7 @@ fn config(flags: Flags) -> Config {
     let config = Config {
         listen: flags.listen,
         web: flags.web,
-        gate: OriginPolicy { hosts: flags.web_host, origins: flags.web_origin },
+        origin_policy: OriginPolicy { hosts: flags.web_host, origins: flags.web_origin },
         greeting: flags.greeting,
         history_lines: flags.history,
         audience: match flags.audience {
@@ -220,7 +220,7 @@ fn config(flags: Flags) -> Config {
         rate: (flags.rate > 0).then(|| Rate::new(flags.rate, flags.burst.unwrap_or(flags.rate))),
         idle_timeout: (flags.idle_timeout > 0).then(|| Duration::from_secs(flags.idle_timeout)),
         clients_max: flags.max_clients,
-        door: AccessRules { allow: flags.allow, deny: flags.deny, per_address_max: flags.max_per_address },
+        access: AccessRules { allow: flags.allow, deny: flags.deny, per_address_max: flags.max_per_address },
         line_bytes_max: flags.max_line,
         console: flags.console,
         flush_after: flags.flush_after.map(Duration::from_millis),

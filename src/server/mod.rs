@@ -104,7 +104,7 @@ impl Server {
             .map_err(|source| Error::Tape { bytes: config.backlog_bytes, source })?;
         if !config.web.is_empty() {
             let pages: Vec<_> = addresses(&listeners, Endpoint::Web).collect();
-            hub.open_site(Site::new(config.gate.clone(), &pages, SystemTime::now));
+            hub.open_site(Site::new(config.origin_policy.clone(), &pages, SystemTime::now));
         }
         let poll = Poll::new()?;
         let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;
@@ -121,7 +121,7 @@ impl Server {
         if seats.clients_max.saturating_add(seats.visitors_max) >= open_files {
             warn!("there are not enough descriptors for {} clients: some will have to wait", seats.clients_max);
         }
-        if listeners.iter().any(|listener| listener.patience() == DeadPeerDetection::Kernels) {
+        if listeners.iter().any(|listener| listener.dead_peer_detection() == DeadPeerDetection::KernelDefault) {
             warn!("this kernel (Linux before 6.15) takes its time with dead peers that something is to be sent to");
         }
         Ok(Server { poll, signals, listeners, hub, stop_at: None })
@@ -207,7 +207,7 @@ impl Server {
                 let token = Token(self.hub.next_key());
                 let interest = Interest::READABLE | Interest::WRITABLE;
                 match self.poll.registry().register(&mut stream, token, interest) {
-                    Ok(()) => self.hub.admit(Stream::Tcp(stream), listener.port(), now),
+                    Ok(()) => self.hub.admit(Stream::Tcp(stream), listener.endpoint(), now),
                     Err(error) => warn!("cannot watch a new connection: {error}"),
                 }
             }
@@ -261,7 +261,7 @@ fn log_bounds(config: &Config, seats: Capacity) {
 }
 
 fn addresses(listeners: &[Listener], port: Endpoint) -> impl Iterator<Item = SocketAddr> {
-    listeners.iter().filter(move |listener| listener.port() == port).map(Listener::address)
+    listeners.iter().filter(move |listener| listener.endpoint() == port).map(Listener::address)
 }
 
 /// What an event says, read generously: only reading and writing find out what is really there.

@@ -34,7 +34,7 @@ impl Input {
 
     /// Whether nothing is kept that is still of account at `now`.
     pub fn tidy(&mut self, now: Instant) -> bool {
-        self.bucket.tidy(now) && self.decoder.is_empty() && self.parked.left().is_empty()
+        self.bucket.expire(now) && self.decoder.is_empty() && self.parked.left().is_empty()
     }
 }
 

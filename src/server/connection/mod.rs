@@ -315,19 +315,19 @@ impl<S: Socket> Connection<S> {
         }
         let stall = &mut self.busy.get_or_insert_default().stall;
         if let Some(stall) = stall {
-            stall.see(cursor, end, now, timeout);
+            stall.update(cursor, end, now, timeout);
             return None;
         }
         let begun = Stall::begin(cursor, end, now, timeout);
         *stall = Some(Box::new(begun));
-        Some(begun.listed())
+        Some(begun.armed())
     }
 
     /// The next deadline that it is to be listed under, now that one has come; `None` if it had to take enough until this
     /// one, and is not waited for any more.
     pub fn list_stall_again(&mut self, now: Instant) -> Option<Instant> {
         let stall = &mut self.busy.as_mut()?.stall;
-        let later = stall.as_mut()?.list_again(now);
+        let later = stall.as_mut()?.rearm(now);
         if later.is_none() {
             *stall = None;
         }
@@ -337,7 +337,7 @@ impl<S: Socket> Connection<S> {
     /// Whether it is listed under this deadline as one who is waited for.
     pub fn is_stall_listed(&self, deadline: Instant) -> bool {
         let stall = self.busy.as_ref().and_then(|busy| busy.stall.as_ref());
-        stall.is_some_and(|stall| stall.listed() == deadline)
+        stall.is_some_and(|stall| stall.armed() == deadline)
     }
 
     /// Why nothing can reach it any more, and nothing more comes from it but what is there already; `None` as long as it may

@@ -218,7 +218,7 @@ impl<S: Socket> Connection<S> {
         if let Some(leaving) = self.busy.as_mut().and_then(|busy| busy.leaving.as_mut()) {
             leaving.deadline = now + GRACE;
         } else if let Some(visit) = self.visit_mut() {
-            visit.extend(now + REQUEST_TIME);
+            visit.set_deadline(now + REQUEST_TIME);
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::relay::room::MemberId;
 use crate::relay::tape::Tape;
 use crate::server::web::exchange::Exchange;
 use crate::server::web::frame::{FRAME_BYTES_MAX, Header, put_close, put_ping, put_text};
-use crate::server::web::websocket::{End, WebSocket};
+use crate::server::web::websocket::{WebSocket, WebSocketEnd};
 
 /// What is spoken on a connection: how its bytes are cut into what they say.
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ impl Protocol {
     pub(super) fn end_input(&mut self) {
         match self {
             Protocol::Lines => {}
-            Protocol::Http(visit) => drop(visit.take_rest()),
+            Protocol::Http(visit) => drop(visit.take_pipelined()),
             Protocol::WebSocket(socket) => socket.close(),
         }
     }
@@ -115,14 +115,14 @@ impl<S: Socket> Connection<S> {
     pub fn take_in(&mut self, bytes: &[u8], lines: &mut Vec<u8>, now: Instant) -> usize {
         let mut answers = Vec::new();
         if let Some(socket) = self.socket_mut() {
-            socket.take_in(bytes, lines, &mut answers, now);
+            socket.receive(bytes, lines, &mut answers, now);
             self.answer(&answers);
         }
         answers.len()
     }
 
     /// How a browser's WebSocket came to its end, if it did.
-    pub fn socket_end(&self) -> Option<End> {
+    pub fn socket_end(&self) -> Option<WebSocketEnd> {
         self.socket()?.end()
     }
 
@@ -131,7 +131,7 @@ impl<S: Socket> Connection<S> {
     pub fn ask_for_sign(&mut self, ping_after: Duration, pong_within: Duration, now: Instant) -> Option<Vigil> {
         let is_heard = matches!(self.phase, Phase::Present(_)) && self.input == ReadState::Drained;
         let socket = self.socket_mut()?;
-        let (is_pinged, since) = socket.vigil();
+        let (is_pinged, since) = socket.ping_state();
         // A turn may come late: its time begins when it is asked.
         let until = since + if is_pinged { pong_within } else { ping_after };
         if until > now {
@@ -143,7 +143,7 @@ impl<S: Socket> Connection<S> {
         if is_pinged {
             return Some(Vigil::Over);
         }
-        socket.note_ping(now);
+        socket.on_ping_sent(now);
         if let Some(private) = self.private_mut() {
             put_ping(private);
         }

@@ -41,7 +41,7 @@ const FLOOD_BYTES: u16 = 8 * 1024;
 
 /// For how many periods a habit is remembered: a second. Shorter, and many floods that take turns would count as people
 /// in between. (Who was busy, and says anything before that is over, is busy for another one.)
-const HABIT_PERIODS: u16 = 100;
+const CLASS_PERIODS: u16 = 100;
 
 /// How much a talker talks. Of the allowance of a period, eight eighths are for the quiet, seven for the busy, five for
 /// those who flood: so the last eighth is kept for people, and two more for whoever asks little and often.
@@ -87,7 +87,7 @@ struct Wall {
 
 /// How many bytes one turn writes to each of so many `readers`: of what is put on the tape in it no more than that, and of
 /// what one is behind by no more either.
-pub fn bytes_for_each(readers: usize) -> usize {
+pub fn bytes_per_reader(readers: usize) -> usize {
     (TURN_WRITTEN_BYTES / readers.max(1)).clamp(TURN_BYTES_MIN, TURN_BYTES)
 }
 
@@ -117,11 +117,11 @@ impl Brake {
     /// Begins a turn of the loop, at the end of which what was put on the tape is written to so many `readers`; and a
     /// period if the last one is over.
     pub fn begin_turn(&mut self, readers: usize, now: Instant) {
-        self.turn_left = self.turn_bytes.min(bytes_for_each(readers));
+        self.turn_left = self.turn_bytes.min(bytes_per_reader(readers));
         if now >= self.next_period() {
             // Those in which there was no turn count, too, as far as anybody remembers.
             let passed = now.saturating_duration_since(self.period_start).as_nanos() / PERIOD.as_nanos();
-            let passed = u16::try_from(passed).unwrap_or(HABIT_PERIODS).min(HABIT_PERIODS);
+            let passed = u16::try_from(passed).unwrap_or(CLASS_PERIODS).min(CLASS_PERIODS);
             self.period = self.period.wrapping_add(passed);
             self.period_start = now;
             self.spent = 0;
@@ -135,7 +135,7 @@ impl Brake {
 
     /// Learns how far behind the slowest healthy reader is, in bytes, or 0 if nobody is by more than the
     /// [threshold](Brake::threshold).
-    pub fn see_slowest(&mut self, bytes_behind: u64) {
+    pub fn set_slowest(&mut self, bytes_behind: u64) {
         self.slowest_behind = bytes_behind;
         if let Some(wall) = &mut self.wall {
             wall.left = wall.bytes.saturating_sub(bytes_behind);
@@ -143,7 +143,7 @@ impl Brake {
     }
 
     /// Learns how far behind a newcomer is, in bytes, before everyone is looked at again.
-    pub fn see_newcomer(&mut self, bytes_behind: u64) {
+    pub fn on_newcomer(&mut self, bytes_behind: u64) {
         if let Some(wall) = &mut self.wall {
             wall.left = wall.left.min(wall.bytes.saturating_sub(bytes_behind));
         }
@@ -181,9 +181,9 @@ impl Brake {
     }
 
     /// Takes `bytes` that a talker put on the tape off the budgets. What it returns is to be kept with the talker.
-    pub fn spend_for(&mut self, served: RecentTraffic, bytes: u64) -> RecentTraffic {
+    pub fn charge(&mut self, served: RecentTraffic, bytes: u64) -> RecentTraffic {
         self.spend(bytes);
-        let before = match self.habit(served) {
+        let before = match self.class(served) {
             _ if served.period == self.period => served.bytes,
             // Who was busy of late is so from its first word on, or small helpings would never add up.
             TrafficClass::Busy => BUSY_BYTES,
@@ -192,12 +192,12 @@ impl Brake {
         let bytes = before.saturating_add(u16::try_from(bytes).unwrap_or(u16::MAX));
         let now = RecentTraffic { period: self.period, bytes };
         // One who flooded a while ago, and says a word now, still counts as one who floods.
-        if self.habit(served) > self.habit(now) { served } else { now }
+        if self.class(served) > self.class(now) { served } else { now }
     }
 
     /// Learns that a talker who put `bytes` on the tape at a time has more to say: if that was most of a slice it floods,
     /// however many others keep it from having two in a period. What it returns is to be kept with the talker.
-    pub fn see_more(&self, served: RecentTraffic, bytes: u64) -> RecentTraffic {
+    pub fn on_more_pending(&self, served: RecentTraffic, bytes: u64) -> RecentTraffic {
         if bytes < SLICE_BYTES as u64 / 2 { served } else { RecentTraffic { period: self.period, bytes: FLOOD_BYTES } }
     }
 
@@ -210,7 +210,7 @@ impl Brake {
         if self.slowest_behind <= self.braked_bytes as u64 {
             return usize::MAX;
         }
-        let eighths = match self.habit(served) {
+        let eighths = match self.class(served) {
             TrafficClass::Quiet => 8,
             TrafficClass::Busy => 7,
             TrafficClass::Flooding => 5,
@@ -222,9 +222,9 @@ impl Brake {
         self.wall.as_ref().map_or(usize::MAX, |wall| usize::try_from(wall.left).unwrap_or(usize::MAX))
     }
 
-    fn habit(&self, served: RecentTraffic) -> TrafficClass {
+    fn class(&self, served: RecentTraffic) -> TrafficClass {
         match served.bytes {
-            _ if self.period.wrapping_sub(served.period) >= HABIT_PERIODS => TrafficClass::Quiet,
+            _ if self.period.wrapping_sub(served.period) >= CLASS_PERIODS => TrafficClass::Quiet,
             FLOOD_BYTES.. => TrafficClass::Flooding,
             BUSY_BYTES.. => TrafficClass::Busy,
             _ => TrafficClass::Quiet,

@@ -16,29 +16,29 @@ const REPLY_BYTES: usize = 256 * 1024;
 const REPLY_BYTES_PER_CLIENT: usize = 512;
 
 /// Bytes that one `read` takes in at least, however many others wait.
-pub const SHARE_BYTES_MIN: usize = 512;
+pub const READ_SHARE_BYTES_MIN: usize = 512;
 
 /// The budgets of one turn.
 #[derive(Debug)]
 pub struct TurnBudget {
     read_left: usize,
     reply_left: usize,
-    share: usize,
+    read_share: usize,
     reply_share: usize,
 }
 
 impl TurnBudget {
     /// A turn in which `talkers` of all `clients` may have something to say.
     pub fn new(talkers: usize, clients: usize) -> TurnBudget {
-        let share = (READ_BYTES / (talkers + 1)).clamp(SHARE_BYTES_MIN, SCRATCH_BYTES);
+        let read_share = (READ_BYTES / (talkers + 1)).clamp(READ_SHARE_BYTES_MIN, SCRATCH_BYTES);
         let reply_left = REPLY_BYTES.max(clients.saturating_mul(REPLY_BYTES_PER_CLIENT));
         let reply_share = (reply_left / (talkers + 1)).max(1);
-        TurnBudget { read_left: READ_BYTES, reply_left, share, reply_share }
+        TurnBudget { read_left: READ_BYTES, reply_left, read_share, reply_share }
     }
 
     /// Bytes that may be read of one talker now.
-    pub fn share(&self) -> usize {
-        self.share
+    pub fn read_share(&self) -> usize {
+        self.read_share
     }
 
     /// Whether nothing more is to be read in this turn.

@@ -44,7 +44,7 @@ impl Bucket {
     }
 
     /// Forgets what is of no account any more; tells whether that was all.
-    pub fn tidy(&mut self, now: Instant) -> bool {
+    pub fn expire(&mut self, now: Instant) -> bool {
         if self.paid_until.is_some_and(|paid_until| paid_until <= now) {
             self.paid_until = None;
         }
@@ -82,8 +82,8 @@ mod tests {
         let (rate, start) = (Rate::new(10, 5), Instant::now());
         let mut bucket = Bucket::default();
         heard(&mut bucket, rate, start);
-        assert!(!bucket.tidy(start + Duration::from_millis(499)));
-        assert!(bucket.tidy(start + Duration::from_millis(500)), "a full bucket is nothing");
+        assert!(!bucket.expire(start + Duration::from_millis(499)));
+        assert!(bucket.expire(start + Duration::from_millis(500)), "a full bucket is nothing");
         assert_eq!(heard(&mut bucket, rate, start + Duration::from_secs(3_600)), 5);
     }
 

@@ -16,32 +16,32 @@ pub struct Stall {
     /// Until when.
     deadline: Instant,
     /// The deadline that it is listed under: of those that it has had, the one that will come up.
-    listed: Instant,
+    armed: Instant,
 }
 
 impl Stall {
     /// One who stands at `cursor` and is owed what comes before `end`.
     pub fn begin(cursor: u64, end: u64, now: Instant, timeout: Duration) -> Stall {
         let deadline = now + timeout;
-        Stall { target: end.min(cursor + STALL_BYTES), deadline, listed: deadline }
+        Stall { target: end.min(cursor + STALL_BYTES), deadline, armed: deadline }
     }
 
     /// Sees how far it has come.
-    pub fn see(&mut self, cursor: u64, end: u64, now: Instant, timeout: Duration) {
+    pub fn update(&mut self, cursor: u64, end: u64, now: Instant, timeout: Duration) {
         if cursor >= self.target {
-            *self = Stall { listed: self.listed, ..Stall::begin(cursor, end, now, timeout) };
+            *self = Stall { armed: self.armed, ..Stall::begin(cursor, end, now, timeout) };
         }
     }
 
     /// The deadline that it is listed under.
-    pub fn listed(&self) -> Instant {
-        self.listed
+    pub fn armed(&self) -> Instant {
+        self.armed
     }
 
     /// What becomes of it now that the deadline that it is listed under has come: it is listed under a later one, or has
     /// none left (`None`).
-    pub fn list_again(&mut self, now: Instant) -> Option<Instant> {
-        self.listed = self.deadline;
+    pub fn rearm(&mut self, now: Instant) -> Option<Instant> {
+        self.armed = self.deadline;
         (self.deadline > now).then_some(self.deadline)
     }
 }
@@ -56,8 +56,8 @@ mod tests {
     fn who_takes_too_little_in_time_has_stalled() {
         let start = Instant::now();
         let mut stall = Stall::begin(0, 1_000_000, start, TIMEOUT);
-        stall.see(STALL_BYTES - 1, 1_000_000, start + TIMEOUT / 2, TIMEOUT);
-        assert_eq!(stall.list_again(start + TIMEOUT), None);
+        stall.update(STALL_BYTES - 1, 1_000_000, start + TIMEOUT / 2, TIMEOUT);
+        assert_eq!(stall.rearm(start + TIMEOUT), None);
     }
 
     #[test]
@@ -65,19 +65,19 @@ mod tests {
         let start = Instant::now();
         let mut stall = Stall::begin(0, 1_000_000, start, TIMEOUT);
         let half = start + TIMEOUT / 2;
-        stall.see(STALL_BYTES, 1_000_000, half, TIMEOUT);
-        assert_eq!(stall.listed(), start + TIMEOUT, "its entry is not looked for");
-        assert_eq!(stall.list_again(start + TIMEOUT), Some(half + TIMEOUT));
-        assert_eq!(stall.list_again(half + TIMEOUT), None, "and no more than that");
+        stall.update(STALL_BYTES, 1_000_000, half, TIMEOUT);
+        assert_eq!(stall.armed(), start + TIMEOUT, "its entry is not looked for");
+        assert_eq!(stall.rearm(start + TIMEOUT), Some(half + TIMEOUT));
+        assert_eq!(stall.rearm(half + TIMEOUT), None, "and no more than that");
     }
 
     #[test]
     fn all_that_was_owed_is_enough_however_little() {
         let start = Instant::now();
         let mut stall = Stall::begin(0, 10, start, TIMEOUT);
-        stall.see(10, 30, start + TIMEOUT / 2, TIMEOUT);
-        assert!(stall.list_again(start + TIMEOUT).is_some());
-        stall.see(29, 50, start + TIMEOUT, TIMEOUT);
-        assert_eq!(stall.list_again(start + TIMEOUT + TIMEOUT / 2), None);
+        stall.update(10, 30, start + TIMEOUT / 2, TIMEOUT);
+        assert!(stall.rearm(start + TIMEOUT).is_some());
+        stall.update(29, 50, start + TIMEOUT, TIMEOUT);
+        assert_eq!(stall.rearm(start + TIMEOUT + TIMEOUT / 2), None);
     }
 }

@@ -46,7 +46,7 @@ impl<S: Socket> Hub<S> {
             Passed::In(address) => {
                 let key = self.next_key();
                 if let (Some(door), Some(address)) = (&mut self.door, address) {
-                    door.let_in(key, address, port);
+                    door.admit(key, address, port);
                 }
                 match port {
                     Endpoint::Lines => self.take_in_client(stream, key, now),
@@ -109,7 +109,7 @@ impl<S: Socket> Hub<S> {
         let bytes_behind = self.connections[key].healthy_bytes_behind(self.room.tape());
         if bytes_behind > self.brake.threshold() {
             self.lists.far_behind.push(key);
-            self.brake.see_newcomer(bytes_behind);
+            self.brake.on_newcomer(bytes_behind);
         }
     }
 }

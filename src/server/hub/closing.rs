@@ -14,7 +14,7 @@ use crate::relay::notice;
 use crate::relay::tape::Position;
 use crate::server::connection::{Farewell, Output, Phase};
 use crate::server::sniff::ForeignProtocol;
-use crate::server::web::websocket::{End, code};
+use crate::server::web::websocket::{WebSocketEnd, code};
 
 /// Why somebody who was in the room left it.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(super) enum Why {
     NeverSaidAnything,
     ForeignProtocol(ForeignProtocol),
     /// A browser closed its WebSocket, or broke its rules.
-    SocketEnd(End),
+    SocketEnd(WebSocketEnd),
     /// The operator wished it.
     Removed,
 }
@@ -53,11 +53,11 @@ impl<S: Socket> Hub<S> {
         }
         match why {
             Why::Farewell | Why::EndOfInput => self.see_off(key, left.stop, Farewell::Fin(code::NORMAL), now),
-            Why::SocketEnd(End::Closed(code)) => {
+            Why::SocketEnd(WebSocketEnd::Closed(code)) => {
                 connection.reader.forgo(left.stop);
                 self.see_off(key, left.stop, Farewell::Close(*code), now);
             }
-            Why::SocketEnd(End::Broken(code)) => {
+            Why::SocketEnd(WebSocketEnd::Broken(code)) => {
                 connection.reader.forgo(left.stop);
                 self.see_off(key, left.stop, Farewell::Close(Some(*code)), now);
             }
@@ -121,7 +121,7 @@ impl<S: Socket> Hub<S> {
                 self.console = None;
             }
             if let Some(door) = &mut self.door {
-                door.let_out(key);
+                door.release(key);
             }
         }
         // Entries of those who did not need their grace are not looked for one by one.
@@ -141,8 +141,8 @@ impl fmt::Display for Why {
             Why::TooSlow => f.write_str("read too slowly"),
             Why::NeverSaidAnything => f.write_str("never said anything"),
             Why::ForeignProtocol(stranger) => write!(f, "spoke {stranger}"),
-            Why::SocketEnd(End::Closed(_)) => f.write_str("closed its page"),
-            Why::SocketEnd(End::Broken(code)) => write!(f, "broke the rules of WebSocket: {code}"),
+            Why::SocketEnd(WebSocketEnd::Closed(_)) => f.write_str("closed its page"),
+            Why::SocketEnd(WebSocketEnd::Broken(code)) => write!(f, "broke the rules of WebSocket: {code}"),
             Why::Removed => f.write_str("removed by the operator"),
         }
     }

@@ -11,7 +11,7 @@ use crate::net::stream::Socket;
 use crate::relay::room::MemberId;
 use crate::server::connection::{Connection, Handle, Phase, ReadState};
 use crate::server::flow::rate::Rate;
-use crate::server::limits::STRANGERS_LOG_PERIOD;
+use crate::server::limits::FOREIGN_LOG_PERIOD;
 use crate::server::sniff::ForeignProtocol;
 
 impl<S: Socket> Hub<S> {
@@ -76,7 +76,7 @@ impl<S: Socket> Hub<S> {
     /// Lets one go who speaks another protocol.
     pub(super) fn turn_away(&mut self, key: usize, seat: MemberId, stranger: ForeignProtocol, now: Instant) {
         // Anybody's browser can be made to come as often as a page likes: that must not fill the log.
-        let is_news = self.stranger_logged.is_none_or(|logged| now >= logged + STRANGERS_LOG_PERIOD);
+        let is_news = self.stranger_logged.is_none_or(|logged| now >= logged + FOREIGN_LOG_PERIOD);
         if is_news {
             self.stranger_logged = Some(now);
             info!("{} speaks {stranger}: let go (said once a minute at most)", self.room.name(seat));

@@ -17,16 +17,16 @@ use crate::server::connection::input::{Input, Parked};
 use crate::server::connection::{Connection, Farewell, Handle, Phase, ReadState};
 use crate::server::endpoint::Endpoint;
 use crate::server::limits::REQUEST_TIME;
-use crate::server::web::exchange::{Exchange, Progress};
+use crate::server::web::exchange::{Exchange, RequestProgress};
 use crate::server::web::frame;
 use crate::server::web::response::Status;
-use crate::server::web::site::{Answer, Next};
+use crate::server::web::site::{AfterAnswer, Answer};
 
 impl<S: Socket> Hub<S> {
     /// Hears a visitor: what it asks for is answered. Of one who asks for nothing, such as one who sends empty lines
     /// for ever, no more is read in one turn than of any other.
     pub(super) fn hear_visitor(&mut self, key: usize, now: Instant) -> ReadState {
-        let mut read_bytes_left = self.turn.share();
+        let mut read_bytes_left = self.turn.read_share();
         loop {
             if self.turn.is_reply_spent() {
                 return ReadState::Asking;
@@ -36,14 +36,14 @@ impl<S: Socket> Hub<S> {
             }
             let Some(visit) = self.connections[key].visit_mut() else { return ReadState::Queued };
             let answer = match visit.next_head() {
-                Progress::Head(head) => {
+                RequestProgress::Head(head) => {
                     self.figures.requests += 1;
-                    self.site.as_ref().map_or_else(Answer::nothing, |site| site.answer(&head))
+                    self.site.as_ref().map_or_else(Answer::empty, |site| site.answer(&head))
                 }
-                Progress::TooLong => self.refusal(Status::HeadTooLong),
-                Progress::Tls => self.refusal(Status::TlsSpoken),
-                Progress::Partial if read_bytes_left == 0 => return ReadState::Queued,
-                Progress::Partial => match self.read_request(key, &mut read_bytes_left, now) {
+                RequestProgress::TooLong => self.refusal(Status::HeadTooLong),
+                RequestProgress::Tls => self.refusal(Status::TlsSpoken),
+                RequestProgress::Partial if read_bytes_left == 0 => return ReadState::Queued,
+                RequestProgress::Partial => match self.read_request(key, &mut read_bytes_left, now) {
                     Some(input) => return input,
                     None => continue,
                 },
@@ -55,13 +55,13 @@ impl<S: Socket> Hub<S> {
 
     /// What a visitor is answered of whose request there is no more to say.
     pub(super) fn refusal(&self, status: Status) -> Answer {
-        self.site.as_ref().map_or_else(Answer::nothing, |site| site.refuse(status))
+        self.site.as_ref().map_or_else(Answer::empty, |site| site.refuse(status))
     }
 
     /// Reads once; `None` if something came.
     fn read_request(&mut self, key: usize, bytes_left: &mut usize, now: Instant) -> Option<ReadState> {
         let connection = &mut self.connections[key];
-        let room = connection.visit_mut().map_or(0, |visit| visit.room()).min(*bytes_left);
+        let room = connection.visit_mut().map_or(0, |visit| visit.free_bytes()).min(*bytes_left);
         match connection.read(&mut self.scratch[..room]) {
             Ok(0) => {
                 // Half of a request is none, and all whole ones are answered.
@@ -74,7 +74,7 @@ impl<S: Socket> Hub<S> {
                 self.figures.received_bytes += bytes as u64;
                 self.turn.spend_read(bytes);
                 if let Some(visit) = connection.visit_mut() {
-                    visit.take_in(&self.scratch[..bytes]);
+                    visit.receive(&self.scratch[..bytes]);
                 }
                 None
             }
@@ -93,13 +93,13 @@ impl<S: Socket> Hub<S> {
         self.turn.spend_reply(answer.bytes.len());
         self.lists.touch(key, connection);
         if let Some(visit) = connection.visit_mut() {
-            visit.note_answer();
-            visit.extend(now + REQUEST_TIME);
+            visit.on_answered();
+            visit.set_deadline(now + REQUEST_TIME);
         }
         match answer.next {
-            Next::Request => {}
-            Next::End => self.see_off_visitor(key, now),
-            Next::WebSocket => self.take_in_browser(key, now),
+            AfterAnswer::Request => {}
+            AfterAnswer::End => self.see_off_visitor(key, now),
+            AfterAnswer::WebSocket => self.take_in_browser(key, now),
         }
     }
 
@@ -109,7 +109,7 @@ impl<S: Socket> Hub<S> {
         let reason = if self.is_full(Endpoint::Lines) {
             Some(self.full_house(Endpoint::Lines))
         } else {
-            self.door.as_mut().and_then(|door| door.move_in(key).err()).map(Reason::Access)
+            self.door.as_mut().and_then(|door| door.promote(key).err()).map(Reason::Access)
         };
         let connection = &mut self.connections[key];
         if let Some(reason) = reason {
@@ -120,7 +120,7 @@ impl<S: Socket> Hub<S> {
             return;
         }
         self.visitors -= 1;
-        let rest = connection.visit_mut().map(Exchange::take_rest).unwrap_or_default();
+        let rest = connection.visit_mut().map(Exchange::take_pipelined).unwrap_or_default();
         let welcome = self.welcome(key, now);
         let connection = &mut self.connections[key];
         self.figures.browsers += 1;

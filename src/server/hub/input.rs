@@ -16,7 +16,7 @@ use crate::relay::room::{MemberId, Outcome};
 use crate::relay::tape::Span;
 use crate::server::connection::input::{Input, Parked};
 use crate::server::connection::{Handle, Output, Phase, ReadState};
-use crate::server::flow::budget::SHARE_BYTES_MIN;
+use crate::server::flow::budget::READ_SHARE_BYTES_MIN;
 use crate::server::flow::rate::{Bucket, Rate};
 use crate::server::sniff::ForeignProtocol;
 
@@ -128,7 +128,7 @@ impl<S: Socket> Hub<S> {
             seat,
             tape_bytes_left: allowance as u64,
             // Under the brake, no more than can be heard: what is read beyond that is kept in memory.
-            read_bytes_left: self.turn.share().min(allowance.max(SHARE_BYTES_MIN)),
+            read_bytes_left: self.turn.read_share().min(allowance.max(READ_SHARE_BYTES_MIN)),
             rate,
             reply_bytes_left: if may_ask { self.turn.reply_share() } else { 0 },
             is_browser: connection.is_browser(),
@@ -146,7 +146,7 @@ impl<S: Socket> Hub<S> {
         let connection = &mut self.connections[key];
         if input == ReadState::Queued {
             let bytes = (allowance as u64).saturating_sub(talker.tape_bytes_left);
-            connection.served = self.brake.see_more(connection.served, bytes);
+            connection.served = self.brake.on_more_pending(connection.served, bytes);
         }
         if let Phase::Present(_) = connection.phase {
             connection.put_intake(intake, now);
@@ -232,7 +232,7 @@ impl<S: Socket> Hub<S> {
         input: &mut &[u8],
         now: Instant,
     ) -> Option<ReadState> {
-        let share = if talker.is_browser { self.turn.share().min(input.len()) } else { input.len() };
+        let share = if talker.is_browser { self.turn.read_share().min(input.len()) } else { input.len() };
         let (mut first, rest) = input.split_at(share);
         let stopped = self.hear_lines(talker, decoder, bucket, &mut first, now);
         *input = &input[share - first.len()..];
@@ -265,7 +265,7 @@ impl<S: Socket> Hub<S> {
                 return Some(ReadState::Throttled);
             }
             if self.may_be_stranger(talker)
-                && let Some(stranger) = ForeignProtocol::of_beginning([decoder.fragment(), input])
+                && let Some(stranger) = ForeignProtocol::in_prefix([decoder.fragment(), input])
             {
                 self.turn_away(talker.key, talker.seat, stranger, now);
                 continue;
@@ -308,8 +308,8 @@ impl<S: Socket> Hub<S> {
         let seconds = self.seconds(now);
         let stranger = match line {
             _ if !self.may_be_stranger(talker) => None,
-            Line::Text(raw) | Line::More(raw) => ForeignProtocol::of_line(raw),
-            Line::TooLong(beginning) => ForeignProtocol::of_long_line(beginning),
+            Line::Text(raw) | Line::More(raw) => ForeignProtocol::in_line(raw),
+            Line::TooLong(beginning) => ForeignProtocol::in_overlong(beginning),
         };
         if let Some(stranger) = stranger {
             self.turn_away(talker.key, talker.seat, stranger, now);
@@ -363,14 +363,14 @@ impl<S: Socket> Hub<S> {
 
     /// Whether what there is of a line that will have no end is the beginning of a request, and the first that one says.
     pub(super) fn is_cut_request(&self, talker: &Talker, intake: &Input) -> bool {
-        self.may_be_stranger(talker) && ForeignProtocol::of_cut_line(intake.decoder.fragment()).is_some()
+        self.may_be_stranger(talker) && ForeignProtocol::in_partial(intake.decoder.fragment()).is_some()
     }
 
     /// Takes what was put on the tape off the budgets.
     fn charge(&mut self, talker: &mut Talker, span: Span) {
         talker.tape_bytes_left = talker.tape_bytes_left.saturating_sub(span.bytes());
         let served = &mut self.connections[talker.key].served;
-        *served = self.brake.spend_for(*served, span.bytes());
+        *served = self.brake.charge(*served, span.bytes());
     }
 
     fn reply(&mut self, talker: &mut Talker, lines: &str) {
@@ -397,7 +397,7 @@ impl<S: Socket> Hub<S> {
     /// Reads and drops what somebody sends who has left: unread input would turn the close into a reset, which destroys
     /// what the kernel still has to deliver.
     fn discard(&mut self, key: usize) -> ReadState {
-        let mut left = self.turn.share();
+        let mut left = self.turn.read_share();
         let connection = &mut self.connections[key];
         while left > 0 {
             match connection.read(&mut self.scratch[..left]) {

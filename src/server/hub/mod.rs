@@ -162,7 +162,7 @@ impl<S: Socket> Hub<S> {
             figures: Stats::default(),
             seats,
             next_serial: Serial::default(),
-            door: AccessControl::new(&config.door),
+            door: AccessControl::new(&config.access),
             site: None,
             console: None,
             is_stop_wanted: false,

@@ -10,7 +10,7 @@ use crate::net::stream::Socket;
 use crate::relay::tape::Tape;
 use crate::server::config::Lag;
 use crate::server::connection::{Connection, NextStep, Overtaken};
-use crate::server::flow::brake::bytes_for_each;
+use crate::server::flow::brake::bytes_per_reader;
 use crate::server::hub::timers::Deadlines;
 use crate::server::stats::Stats;
 
@@ -32,7 +32,7 @@ impl<S: Socket> Hub<S> {
         let tape = self.room.tape();
         let touched = mem::take(&mut self.lists.touched);
         let Hub { limits, figures, due, .. } = self;
-        let share = bytes_for_each(self.room.clients());
+        let share = bytes_per_reader(self.room.clients());
         let mut settling = Settling { tape, limits, figures, stalls: &mut due.stalls, share, now };
         if tape.end() == self.settled {
             for key in touched {
@@ -66,7 +66,7 @@ impl<S: Socket> Hub<S> {
         self.end_old_refusals();
         let gone = self.remove_gone();
         // Not earlier: whoever is gone is not waited for any more, and no event may come that would tell.
-        self.brake.see_slowest(self.slowest_bytes_behind());
+        self.brake.set_slowest(self.slowest_bytes_behind());
         gone
     }
 

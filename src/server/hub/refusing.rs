@@ -41,7 +41,7 @@ impl<S: Socket> Hub<S> {
     pub(super) fn pass_door(&self, stream: &S, port: Endpoint) -> Passed {
         let Some(door) = &self.door else { return Passed::In(None) };
         match stream.peer_address() {
-            Ok(address) => match door.ask(address.ip(), port) {
+            Ok(address) => match door.check(address.ip(), port) {
                 Ok(()) => Passed::In(Some(address.ip())),
                 Err(refusal) => Passed::Refused(refusal),
             },

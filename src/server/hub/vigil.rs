@@ -10,7 +10,7 @@ use super::closing::Why;
 use super::{Hub, known, known_mut};
 use crate::net::stream::Socket;
 use crate::server::connection::Vigil;
-use crate::server::limits::{LATENESS_MAX, PING_AFTER, PONG_WITHIN};
+use crate::server::limits::{PING_AFTER, PONG_WITHIN, TURN_DELAY_MAX};
 
 impl<S: Socket> Hub<S> {
     /// Begins to look after a browser.
@@ -30,8 +30,8 @@ impl<S: Socket> Hub<S> {
                     self.due.vigils.push(time, handle);
                 }
                 // It was the server that was not there (it was stopped, say): the sign may have come and not been read yet.
-                Some(Vigil::Over) if now.saturating_duration_since(time) > LATENESS_MAX => {
-                    self.due.vigils.push(now + LATENESS_MAX, handle);
+                Some(Vigil::Over) if now.saturating_duration_since(time) > TURN_DELAY_MAX => {
+                    self.due.vigils.push(now + TURN_DELAY_MAX, handle);
                 }
                 Some(Vigil::Over) => self.depart(handle.key, &Why::Reset(io::ErrorKind::TimedOut.into()), now),
             }

@@ -9,7 +9,7 @@ use crate::net::stream::Socket;
 use crate::relay::notice;
 use crate::relay::tape::Position;
 use crate::server::connection::{Farewell, Output};
-use crate::server::limits::GREETING_DELAY;
+use crate::server::limits::ENTER_DELAY;
 use crate::server::sniff::ForeignProtocol;
 use crate::server::web::websocket::code;
 
@@ -19,7 +19,7 @@ impl<S: Socket> Hub<S> {
         if self.site.is_some() {
             let connection = &mut self.connections[key];
             connection.output = Output::Withheld;
-            self.due.withheld.push(now + GREETING_DELAY, connection.handle(key));
+            self.due.withheld.push(now + ENTER_DELAY, connection.handle(key));
         }
     }
 
