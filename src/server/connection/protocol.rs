@@ -11,7 +11,7 @@ use crate::relay::room::MemberId;
 use crate::relay::tape::Tape;
 use crate::server::web::exchange::Exchange;
 use crate::server::web::frame::{FRAME_BYTES_MAX, Header, put_close, put_ping, put_text};
-use crate::server::web::websocket::{WebSocket, WebSocketEnd};
+use crate::server::web::websocket::{PingState, WebSocket, WebSocketEnd};
 
 /// What is spoken on a connection: how its bytes are cut into what they say.
 #[derive(Debug, Default)]
@@ -131,7 +131,10 @@ impl<S: Socket> Connection<S> {
     pub fn ask_for_sign(&mut self, ping_after: Duration, pong_within: Duration, now: Instant) -> Option<Vigil> {
         let is_heard = matches!(self.phase, Phase::Present(_)) && self.input == ReadState::Drained;
         let socket = self.socket_mut()?;
-        let (is_pinged, since) = socket.ping_state();
+        let (is_pinged, since) = match socket.ping_state() {
+            PingState::Idle(since) => (false, since),
+            PingState::AwaitingPong(since) => (true, since),
+        };
         // A turn may come late: its time begins when it is asked.
         let until = since + if is_pinged { pong_within } else { ping_after };
         if until > now {

@@ -53,6 +53,15 @@ pub enum WebSocketEnd {
     Broken(u16),
 }
 
+/// State of the keepalive of one browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PingState {
+    /// No ping is unanswered. The browser sent something last, or connected, at this time.
+    Idle(Instant),
+    /// A ping was sent at this time, and nothing came since.
+    AwaitingPong(Instant),
+}
+
 /// One browser's side of a WebSocket.
 #[derive(Debug)]
 pub struct WebSocket {
@@ -94,9 +103,9 @@ impl WebSocket {
         self.end
     }
 
-    /// Whether it was asked to show that it is there, and when; or else when anything came last.
-    pub fn ping_state(&self) -> (bool, Instant) {
-        (self.is_pinged, self.since)
+    /// Returns what the keepalive has to wait for.
+    pub fn ping_state(&self) -> PingState {
+        if self.is_pinged { PingState::AwaitingPong(self.since) } else { PingState::Idle(self.since) }
     }
 
     /// Learns that it was asked to show that it is there.
