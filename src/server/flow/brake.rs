@@ -431,13 +431,18 @@ mod tests {
     }
 
     #[test]
-    fn a_long_silence_is_a_second_for_the_classes() {
-        let (mut brake, start) = brake();
-        // The number of the period wraps around after 65,536 periods: a multiple of that must not bring a class back.
-        let recent = brake.charge(QUIET, FLOOD_BYTES.into());
-        brake.begin_turn(1, start + PERIOD * (1 << 16));
-        assert_eq!(brake.class(recent), TrafficClass::Quiet);
-        assert_eq!(brake.next_period(), start + PERIOD * ((1 << 16) + 1));
+    fn a_long_silence_brings_no_class_back() {
+        // The number of the period wraps around after 65,536 periods.
+        const WRAP: u32 = 1 << 16;
+        for first in [WRAP, WRAP - 36] {
+            let (mut brake, start) = brake();
+            let recent = brake.charge(QUIET, FLOOD_BYTES.into());
+            for periods in [first, WRAP] {
+                brake.begin_turn(1, start + PERIOD * periods);
+                assert_eq!(brake.class(recent), TrafficClass::Quiet, "{periods}");
+            }
+            assert_eq!(brake.next_period(), start + PERIOD * (WRAP + 1));
+        }
     }
 
     #[test]

@@ -85,6 +85,8 @@ mod tests {
         assert!(!bucket.expire(start + Duration::from_millis(499)));
         assert!(bucket.expire(start + Duration::from_millis(500)), "a full bucket keeps nothing");
         assert_eq!(passed(&mut bucket, rate, start + Duration::from_secs(3_600)), 5);
+        let later = start + Duration::from_secs(7_200);
+        assert_eq!(passed(&mut bucket, rate, later), 5, "whether it was expired or not");
     }
 
     #[test]
