@@ -81,7 +81,7 @@ fn who_opens_a_connection_and_asks_for_nothing_is_told_so_in_time() {
     }
     world.run();
     assert!(silent.is_closed() && begun.is_closed());
-    let report = world.hub.report();
+    let report = world.hub.stats().to_string();
     assert!(report.contains(" requests 0,"), "what was not asked is no request: {report}");
 }
 

@@ -69,16 +69,23 @@ impl AccessControl {
         has_rules.then(|| AccessControl { rules, clients: PerAddress::default(), visitors: PerAddress::default() })
     }
 
-    /// Whether one more may come in from there, to this port. Looks at each prefix once at most.
+    /// Checks an address against `--deny` and `--allow`. Looks at each prefix once at most.
     ///
     /// # Errors
-    /// Why not.
-    pub fn check(&self, address: IpAddr, endpoint: Endpoint) -> Result<(), Refusal> {
+    /// When connections from this address are not allowed.
+    pub fn check_address(&self, address: IpAddr) -> Result<(), Refusal> {
         let address = address.to_canonical();
         let is_in = |prefixes: &[IpNet]| prefixes.iter().any(|prefix| prefix.contains(&address));
-        if is_in(&self.rules.deny) || !(self.rules.allow.is_empty() || is_in(&self.rules.allow)) {
-            return Err(Refusal::NotAllowed);
-        }
+        let is_allowed = self.rules.allow.is_empty() || is_in(&self.rules.allow);
+        if is_in(&self.rules.deny) || !is_allowed { Err(Refusal::NotAllowed) } else { Ok(()) }
+    }
+
+    /// Checks an address, and whether one more connection from it may be open on this endpoint.
+    ///
+    /// # Errors
+    /// When it is not allowed, or as many are open as there may be.
+    pub fn check(&self, address: IpAddr, endpoint: Endpoint) -> Result<(), Refusal> {
+        self.check_address(address)?;
         let clients_max = self.rules.per_address_max;
         let (counted, most) = match endpoint {
             Endpoint::Lines => (&self.clients, clients_max),

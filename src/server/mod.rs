@@ -9,6 +9,7 @@ pub mod hub;
 pub mod limits;
 pub mod listener;
 pub mod memory;
+pub mod reason;
 pub mod sniff;
 pub mod stats;
 pub mod systemd;
@@ -161,10 +162,11 @@ impl Server {
             if self.hub.is_stop_wanted() && self.stop_at.is_none() {
                 self.begin_stop(now);
             }
-            if self.hub.settle(now) > 0 {
+            if self.hub.flush(now) > 0 {
                 self.listeners.iter_mut().for_each(|listener| listener.on_descriptor_freed(now));
             }
-            self.hub.note_turn(now.elapsed());
+            let took = now.elapsed();
+            self.hub.note_turn(took, now + took);
             if self.stop_at.is_some_and(|stop_at| self.hub.connections() == 0 || stop_at <= now) {
                 info!("stopped with {} connections open", self.hub.connections());
                 return Ok(());
@@ -220,7 +222,7 @@ impl Server {
         let mut wants_stop = false;
         for signal in self.signals.pending() {
             match signal {
-                SIGUSR1 => info!("{}", self.hub.report()),
+                SIGUSR1 => info!("{}", self.hub.stats()),
                 SIGINT | SIGTERM => wants_stop = true,
                 _ => {}
             }

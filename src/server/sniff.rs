@@ -19,6 +19,15 @@ pub enum ForeignProtocol {
 const STUN_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 
 impl ForeignProtocol {
+    /// The name of the protocol.
+    pub fn name(self) -> &'static str {
+        match self {
+            ForeignProtocol::Http => "HTTP",
+            ForeignProtocol::Tls => "TLS",
+            ForeignProtocol::Stun => "STUN",
+        }
+    }
+
     /// Recognises one by the beginning of what it sends, in pieces as they came, whether or not a line has ended: as soon
     /// as it can be nothing else.
     ///
@@ -84,11 +93,7 @@ fn is_version_begun(word: &[u8]) -> bool {
 
 impl fmt::Display for ForeignProtocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            ForeignProtocol::Http => "HTTP",
-            ForeignProtocol::Tls => "TLS",
-            ForeignProtocol::Stun => "STUN",
-        })
+        f.write_str(self.name())
     }
 }
 
