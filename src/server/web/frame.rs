@@ -6,9 +6,6 @@ use std::io::Cursor;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
-use super::websocket::code;
-use crate::relay::notice;
-
 /// Longest payload of lines in one frame, in bytes, unless a single line is longer. When the socket takes a part of a
 /// frame, the rest is copied, so this bounds that copy.
 pub const FRAME_BYTES_MAX: u64 = 16 * 1024;
@@ -61,15 +58,6 @@ pub fn put_close(to: &mut Vec<u8>, code: Option<u16>) {
     let payload = payload.as_ref().map_or(&[][..], |code| code);
     to.extend_from_slice(Header::new(OpCode::Control(Control::Close), payload.len()).as_slice());
     to.extend_from_slice(payload);
-}
-
-/// Returns everything a refused browser is sent: the reason in whole lines, the farewell and a close with 1013.
-pub fn refusal(lines: &str) -> Vec<u8> {
-    let mut frames = Vec::new();
-    put_text(&mut frames, lines.as_bytes());
-    put_text(&mut frames, notice::FAREWELL.as_bytes());
-    put_close(&mut frames, Some(code::TRY_AGAIN_LATER));
-    frames
 }
 
 #[cfg(test)]
