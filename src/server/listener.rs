@@ -16,8 +16,8 @@ use crate::net::keepalive::{self, DeadPeerDetection};
 
 /// Listening socket, and what is known of its accept queue.
 ///
-/// Invariant: `state` is [`State::Drained`] only if the last `accept` returned `WouldBlock` and no edge came since. So no
-/// edge of the poller is lost.
+/// Invariant: `state` is `Drained` only if the last `accept` returned `WouldBlock` and no edge came since. So no edge
+/// of the poller is lost.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
@@ -129,7 +129,8 @@ impl Listener {
         }
     }
 
-    /// Returns when to call [`accept`](Listener::accept); `None` while the queue is empty. A time in the past means now.
+    /// Returns when to call [`accept`](Listener::accept); `None` while the queue is empty. A time in the past means
+    /// now.
     pub fn accept_at(&self) -> Option<Instant> {
         match self.state {
             State::Drained => None,
@@ -168,8 +169,8 @@ impl Listener {
                     self.has_early_connections = false;
                     return None;
                 }
-                // This connection failed; the next one may not. The number of tries is limited: a security module can
-                // refuse a connection before the kernel removes it from the queue, so `accept` finds it for ever.
+                // This connection failed; the next one may not. The tries are limited: a security module can refuse a
+                // connection before the kernel removes it from the queue, so `accept` finds it for ever.
                 Err(error) if is_of_one_connection(&error) && errors < ACCEPT_ERRORS_MAX => {
                     errors += 1;
                     debug!("accepting on {}: {error}", self.address);
@@ -190,8 +191,8 @@ impl Listener {
     }
 }
 
-/// Sets the options of connections: on a listening socket, whose accepted sockets inherit them without further system
-/// calls, or on a connection that was queued before.
+/// Sets the options of connections on a listening socket, whose accepted sockets inherit them at no cost. Connections
+/// that were queued before need a call of their own.
 fn set_options(socket: &Socket) -> io::Result<DeadPeerDetection> {
     let dead_peer_detection = keepalive::find_dead_peers(socket)?;
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;

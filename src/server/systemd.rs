@@ -1,6 +1,6 @@
 //! The service manager: socket activation (`LISTEN_FDS`) and notifications (`sd_notify`).
 //!
-//! A notification is one datagram, sent without a crate: the existing crates block while the manager does not read, and
+//! A notification is one datagram, sent without a crate. The existing crates block while the manager does not read, and
 //! cannot send to an abstract address. Tests: `tests/activation.rs`, and `tests/systemd/` with a real systemd.
 
 use std::env;
@@ -38,8 +38,9 @@ pub fn inherited_listeners() -> io::Result<Vec<Listener>> {
     Ok(listeners)
 }
 
-/// Checks the variables before `listenfd` reads them. That crate ignores invalid values, reserves memory for any number of
-/// descriptors, and lets `LISTEN_FDS_FIRST_FD`, which is not part of the protocol, choose a first descriptor such as stdin.
+/// Checks the variables before `listenfd` reads them. That crate ignores invalid values, and reserves memory for any
+/// number of descriptors. It also lets `LISTEN_FDS_FIRST_FD`, which is not part of the protocol, name stdin as the
+/// first one.
 fn check_announcement() -> io::Result<()> {
     let Some(count) = env::var_os("LISTEN_FDS") else { return Ok(()) };
     if env::var_os("LISTEN_PID").is_some_and(|pid| !pid.is_empty() && *pid != *process::id().to_string()) {

@@ -10,8 +10,8 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// Requests of one connection: the head that is arriving, and pipelined bytes behind it.
 ///
-/// Invariants: `empty_bytes + received.len() <= HEAD_BYTES_MAX` if no more than [`free_bytes`](Exchange::free_bytes) are
-/// received at a time. No head ends within the first `searched` bytes of `received`.
+/// Invariants: `empty_bytes + received.len() <= HEAD_BYTES_MAX` if no more than [`free_bytes`](Exchange::free_bytes)
+/// are received at a time. No head ends within the first `searched` bytes of `received`.
 #[derive(Debug)]
 pub struct Exchange {
     received: Vec<u8>,
@@ -47,8 +47,8 @@ impl Exchange {
         HEAD_BYTES_MAX.saturating_sub(self.empty_bytes + self.received.len())
     }
 
-    /// Receives `bytes`. It reserves the longest head at once: buffers that grow by doubling would leave holes in the heap,
-    /// and many connections together could take twice the memory.
+    /// Receives `bytes`. It reserves the longest head at once. Buffers that grow by doubling would leave holes in the
+    /// heap, and many connections together could take twice the memory.
     pub fn receive(&mut self, bytes: &[u8]) {
         self.received.reserve_exact(HEAD_BYTES_MAX.saturating_sub(self.received.len()));
         self.received.extend_from_slice(bytes);

@@ -2,7 +2,8 @@
 //!
 //! A browser sends requests on behalf of any open page. So that a foreign page cannot join the room, a WebSocket opens
 //! only if the `Origin` is our own (RFC 6455, 10.2). A foreign name can also resolve to our address after its page was
-//! loaded (DNS rebinding), which makes its origin look like our own. So the `Host` has to be an address or a known name.
+//! loaded (DNS rebinding), which makes its origin look like our own. So the `Host` has to be an address or a known
+//! name.
 //!
 //! Tests are here and in `tests/web/hosts.rs`.
 

@@ -1,4 +1,5 @@
-//! HTTP requests: the head of one, parsed and checked as far as the page and the WebSocket need it (RFC 9110, RFC 9112).
+//! HTTP requests: the head of one, parsed and checked as far as the page and the WebSocket need it (RFC 9110, RFC
+//! 9112).
 //!
 //! Tests are here, in `tests/web/requests.rs` and in `tests/fuzz/bodies/site.rs`.
 
@@ -121,8 +122,8 @@ impl<'a> Request<'a> {
         is_persistent && !self.has_token("connection", "close")
     }
 
-    /// Reads whether a body follows. A request is invalid if its fields contradict each other about the length of the
-    /// body or do not tell it (RFC 9112, 6.1 and 6.3): a proxy might see another request in it.
+    /// Reads whether a body follows. A request is invalid if its fields do not tell the length of the body, or
+    /// contradict each other (RFC 9112, 6.1 and 6.3). A proxy could see another request in it.
     fn announced_body(&self) -> Result<Body, Status> {
         match (self.values("transfer-encoding").as_slice(), self.values("content-length").as_slice()) {
             ([], []) => Ok(Body::None),
@@ -156,8 +157,8 @@ fn names_version(head: &[u8]) -> bool {
 }
 
 impl Target<'_> {
-    /// Splits a target in origin form, asterisk form or absolute form (RFC 9112, 3.2.1, 3.2.4 and 3.2.2). The fourth form
-    /// is for CONNECT, which only a proxy understands.
+    /// Splits a target in origin form, asterisk form or absolute form (RFC 9112, 3.2.1, 3.2.4 and 3.2.2). The fourth
+    /// form is for CONNECT, which only a proxy understands.
     fn parse(target: &str) -> Result<Target<'_>, Status> {
         let is_scheme = |scheme: &str| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
         let Some((_, rest)) = target.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {

@@ -1,7 +1,8 @@
 //! Input side of a WebSocket: received bytes in, lines and replies to control frames out (RFC 6455).
 //!
-//! `tungstenite` implements the protocol and reads the bytes as a stream of its own. Its state for one browser takes some
-//! hundred bytes and a read buffer, so it exists only while a frame or message is incomplete. A silent browser has none.
+//! `tungstenite` implements the protocol and reads the bytes as a stream of its own. Its state for one browser takes
+//! some hundred bytes and a read buffer, so it exists only while a frame or message is incomplete. A silent browser has
+//! none.
 //!
 //! Tests are here, in `tests/websocket/`, `tests/autobahn/` and `tests/fuzz/bodies/socket.rs`.
 
@@ -83,8 +84,8 @@ impl WebSocket {
         WebSocket { context: None, walk: FrameWalk::default(), end: None, is_pinged: false, since: now }
     }
 
-    /// Receives `bytes`. Appends whole messages to `lines`, each ended by LF, and replies to control frames to `replies`.
-    /// Drops bytes after the end. Any input counts as a pong.
+    /// Receives `bytes`. Appends whole messages to `lines`, each ended by LF, and replies to control frames to
+    /// `replies`. Drops bytes after the end. Any input counts as a pong.
     pub fn receive(&mut self, bytes: &[u8], lines: &mut Vec<u8>, replies: &mut Vec<u8>, now: Instant) {
         self.is_pinged = false;
         self.since = now;
@@ -303,7 +304,7 @@ mod tests {
             frame(0x89, b"there?"),
             frame(0x80, b"parts\nand two lines\n"),
             frame(0x81, b""),
-            frame(0x8a, b"a pong that nobody asked for"),
+            frame(0x8a, b"an unsolicited pong"),
             frame(0x81, &[b'x'; 300]),
             frame(0x88, &[0x03, 0xe8]),
         ]
