@@ -9,7 +9,7 @@ use clap::builder::BoolishValueParser;
 use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
 use ipnet::IpNet;
 use log::{LevelFilter, warn};
-use pollchat::net::stdio::complain;
+use pollchat::net::stdio::eprint_line;
 use pollchat::relay::room::Audience;
 use pollchat::server::access::{AccessRules, parse_prefix};
 use pollchat::server::config::{Config, Lag};
@@ -163,7 +163,7 @@ fn main() -> ExitCode {
     match run(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("pollchat-server: {error}"));
+            eprint_line(&format!("pollchat-server: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -105,10 +105,10 @@ fn a_name_that_is_still_taken_is_asked_for_until_it_is_free() {
     let mut talk = talk(24, 100, &[]);
     lose(&mut talk);
     take_back(&mut talk, b"* you are client-2; /help lists what you can do\n* the name ana is taken\n");
-    talk.window.shows(&["* the name ana is taken", "-- it is asked for again until it is free", "client-2>"]);
+    talk.window.shows(&["* the name ana is taken", "-- asking for it again until it is free", "client-2>"]);
     talk.hears("/nick ana\n");
     talk.say("* the name ana is taken\nben> hello\n");
-    talk.window.shows(&["-- it is asked for again until it is free", "ben> hello", "client-2>"]);
+    talk.window.shows(&["-- asking for it again until it is free", "ben> hello", "client-2>"]);
     talk.hears("/nick ana\n");
     talk.say("* client-2 is now ana\n");
     talk.window.shows(&["ben> hello", "* client-2 is now ana", "ana>"]);

@@ -175,7 +175,7 @@ fn a_paste_that_is_too_long_is_cut_and_that_is_told() {
     talk.window.shows(&["| … and 56 more", "send these 66 lines? [y/n]"]);
     talk.window.press("n");
     talk.window.shows(&["ana>"]);
-    let told = "-- the paste was too long: its last 4464 bytes are left out";
+    let told = "-- paste too long: dropped its last 4464 bytes";
     assert!(talk.window.scrollback().iter().any(|row| row == told));
 }
 

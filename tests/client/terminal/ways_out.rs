@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use pollchat::client::terminal::mode::RawMode;
+use pollchat::client::testing::RawMode;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, kill_process};
 use socket2::{Domain, Socket, Type};
