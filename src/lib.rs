@@ -30,6 +30,7 @@
 
 pub mod client;
 pub mod logging;
+pub mod manual;
 pub mod net;
 pub mod relay;
 pub mod server;

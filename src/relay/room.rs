@@ -38,7 +38,7 @@ impl fmt::Display for ClientNumber {
 }
 
 /// Who gets a line that one client says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Audience {
     /// All but the one who said it: a relay.
     #[default]

@@ -20,6 +20,10 @@ pub const BACKLOG_BYTES: usize = 8 * 1024 * 1024;
 /// The largest tape that can be asked for, in bytes.
 pub const BACKLOG_BYTES_MAX: usize = 1 << 40;
 
+/// Joins and leaves are announced while at most this many clients are present, unless another number is named. In a
+/// larger room they would be most of what is read.
+pub const ANNOUNCE_UP_TO: usize = 50;
+
 /// The longest line as received unless another one is named, in bytes, its end not counted.
 pub const LINE_BYTES_MAX: usize = 4_096;
 
