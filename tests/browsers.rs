@@ -12,7 +12,7 @@ use fake_hub::{READABLE, quiet};
 use fake_page::{OPENING, browse, frame, frames, join, said, text, visit, world};
 use pollchat::server::config::{Config, Lag};
 use pollchat::server::hub::Wake;
-use pollchat::server::limits::{GREETING_DELAY, PING_AFTER, PONG_WITHIN};
+use pollchat::server::limits::{ENTER_DELAY, PING_AFTER, PONG_WITHIN};
 
 const PING: [u8; 2] = [0x89, 0];
 
@@ -307,11 +307,11 @@ fn the_port_for_lines_greets_at_once_who_speaks_and_soon_who_does_not() {
     let silent = world.connect_silently();
     world.run();
     assert_eq!(silent.received(), "");
-    assert_eq!(world.hub.next_wake(), Wake::At(world.now + GREETING_DELAY));
+    assert_eq!(world.hub.next_wake(), Wake::At(world.now + ENTER_DELAY));
     let talker = world.connect_silently();
     world.says(&talker, "hello\n");
     assert_eq!(talker.received(), "* you are client-2; /help lists what you can do\n");
-    world.now += GREETING_DELAY;
+    world.now += ENTER_DELAY;
     world.run();
     assert_eq!(silent.received(), "* you are client-1; /help lists what you can do\nclient-2> hello\n");
     assert_eq!(world.hub.next_wake(), Wake::OnEvent);
@@ -338,7 +338,7 @@ fn a_request_that_is_heard_late_is_still_answered_in_http_alone() {
     let mut world = world(&quiet());
     let lost = world.connect_silently();
     // A turn took as long as the greeting is withheld.
-    world.now += GREETING_DELAY;
+    world.now += ENTER_DELAY;
     world.says(&lost, "GET / HTTP/1.1\r\n\r\n");
     let answer = lost.received();
     assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");

@@ -29,8 +29,8 @@ mod hub {
     /// As the world of these tests has it.
     const REFUSALS_MAX: usize = 4;
 
-    fn world(door: AccessRules) -> World {
-        World::new(&Config { door, announce_up_to: 0, ..Config::default() })
+    fn world(access: AccessRules) -> World {
+        World::new(&Config { access, announce_up_to: 0, ..Config::default() })
     }
 
     fn connect(world: &mut World, ip: &str) -> Client {
@@ -156,8 +156,8 @@ mod hub {
 
     #[test]
     fn those_who_are_refused_keep_nobody_out_and_hold_few_descriptors() {
-        let door = rules(&["198.51.100.0/24"], &[], 1);
-        let mut world = World::new(&Config { door, announce_up_to: 0, clients_max: Some(20), ..Config::default() });
+        let access = rules(&["198.51.100.0/24"], &[], 1);
+        let mut world = World::new(&Config { access, announce_up_to: 0, clients_max: Some(20), ..Config::default() });
         for host in 0..20 {
             for _ in 0..50 {
                 connect(&mut world, "192.0.2.1");

@@ -53,7 +53,7 @@ fn who_talks_without_ever_reading_keeps_a_bounded_list_and_is_told_what_it_misse
     let mut got = 0;
     loop {
         let mut slices = Slices::new();
-        reader.owed(&tape, tape.end().offset, &mut slices);
+        reader.pending(&tape, tape.end().offset, &mut slices);
         let bytes: Vec<u8> = slices.as_slice().iter().flat_map(|slice| slice.to_vec()).collect();
         if bytes.is_empty() {
             break;

@@ -81,7 +81,7 @@ fn who_opens_a_connection_and_asks_for_nothing_is_told_so_in_time() {
     }
     world.run();
     assert!(silent.is_closed() && begun.is_closed());
-    let report = world.hub.report();
+    let report = world.hub.stats().to_string();
     assert!(report.contains(" requests 0,"), "what was not asked is no request: {report}");
 }
 
@@ -178,8 +178,8 @@ fn who_asks_again_and_again_without_reading_is_answered_no_more_than_is_kept_for
 
 #[test]
 fn visitors_from_one_address_do_not_take_the_places_of_clients_and_are_limited_apart() {
-    let door = AccessRules { per_address_max: 1, ..AccessRules::default() };
-    let mut world = world(&Config { door, ..quiet() });
+    let access = AccessRules { per_address_max: 1, ..AccessRules::default() };
+    let mut world = world(&Config { access, ..quiet() });
     let visitors: Vec<Client> = (0..9).map(|_| visit(&mut world)).collect();
     world.run();
     assert!(visitors[8].received().starts_with("HTTP/1.1 429 Too Many Requests\r\n"));

@@ -65,9 +65,9 @@ setsockopt_impl!(RetryPauseMax, libc::IPPROTO_TCP, TCP_RTO_MAX_MS, u32, SetStruc
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeadPeerDetection {
     /// Within two minutes.
-    Ours,
+    Fast,
     /// As it likes, which is a quarter of an hour and more: it is older than Linux 6.15, and cannot be told.
-    Kernels,
+    KernelDefault,
 }
 
 /// Has dead peers found: the one of this connection, or those of all connections that this listening socket will accept.
@@ -79,8 +79,8 @@ pub fn find_dead_peers(socket: impl AsFd) -> io::Result<DeadPeerDetection> {
         TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY).with_retries(KEEPALIVE_PROBES);
     SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
     match setsockopt(&socket, RetryPauseMax, &retry_pause_milliseconds(retries())) {
-        Ok(()) => Ok(DeadPeerDetection::Ours),
-        Err(Errno::ENOPROTOOPT) => Ok(DeadPeerDetection::Kernels),
+        Ok(()) => Ok(DeadPeerDetection::Fast),
+        Err(Errno::ENOPROTOOPT) => Ok(DeadPeerDetection::KernelDefault),
         Err(error) => Err(error.into()),
     }
 }

@@ -11,7 +11,7 @@ pub const HOLES_MAX: usize = 1_024;
 
 /// A place on the tape.
 ///
-/// Between two calls to [`advance`](Cursor::advance) and [`land`](Cursor::land) the cursor stands between two lines,
+/// Between two calls to [`advance`](Cursor::advance) and [`land`](Cursor::align_to_line) the cursor stands between two lines,
 /// and never at the start of a hole. A reader that is not behind costs 24 bytes.
 #[derive(Debug)]
 pub struct Cursor {
@@ -47,7 +47,7 @@ impl Cursor {
     }
 
     /// Where it stands.
-    pub fn cursor(&self) -> Position {
+    pub fn position(&self) -> Position {
         self.cursor
     }
 
@@ -57,7 +57,7 @@ impl Cursor {
     }
 
     /// Moves a plain reader on to `place`, where all before it was written.
-    pub fn reach(&mut self, place: Position) {
+    pub fn set_position(&mut self, place: Position) {
         debug_assert!(self.is_plain() && self.cursor.offset <= place.offset);
         self.cursor = place;
     }
@@ -88,7 +88,7 @@ impl Cursor {
     }
 
     /// Passes everything up to `stop` unseen: it will not be given any of it.
-    pub fn give_up(&mut self, stop: Position) {
+    pub fn skip_missed(&mut self, stop: Position) {
         if self.cursor.offset < stop.offset {
             self.skip_to(stop);
         }
@@ -117,7 +117,7 @@ impl Cursor {
     }
 
     /// Moves the reader on if the tail has overtaken it, but not beyond `stop`.
-    pub fn keep_up(&mut self, tape: &Tape, stop: Position) -> Pace {
+    pub fn catch_up(&mut self, tape: &Tape, stop: Position) -> Pace {
         if self.cursor.offset >= tape.tail() || self.cursor.offset >= stop.offset {
             return Pace::Keeping;
         }
@@ -127,19 +127,19 @@ impl Cursor {
     }
 
     /// Passes everything up to `stop` unseen, and untold: nothing of it is owed any more.
-    pub fn forgo(&mut self, stop: Position) {
-        self.give_up(stop);
+    pub fn discard(&mut self, stop: Position) {
+        self.skip_missed(stop);
         self.take_missed();
     }
 
     /// What is to be written up to `stop`, if it is one slice, as it mostly is.
-    pub fn owed_in_one<'a>(&self, tape: &'a Tape, stop: u64) -> Option<&'a [u8]> {
+    pub fn pending_in_one<'a>(&self, tape: &'a Tape, stop: u64) -> Option<&'a [u8]> {
         let [slice, beyond] = tape.slices(self.cursor.offset, stop.max(self.cursor.offset));
         (beyond.is_empty() && self.holes().next().is_none()).then_some(slice)
     }
 
     /// Adds what is to be written up to `stop` to `slices`, as far as these have room: whole lines.
-    pub fn owed<'a>(&self, tape: &'a Tape, stop: u64, slices: &mut Slices<'a>) {
+    pub fn pending<'a>(&self, tape: &'a Tape, stop: u64, slices: &mut Slices<'a>) {
         let mut from = self.cursor.offset;
         for hole in self.holes() {
             if !slices.has_room_for_two() {
@@ -154,7 +154,7 @@ impl Cursor {
     }
 
     /// Moves the cursor past `bytes` that were written, and past the holes among and after them. It may then stand in
-    /// the middle of a line, until it has [landed](Cursor::land).
+    /// the middle of a line, until it has [landed](Cursor::align_to_line).
     pub fn advance(&mut self, mut bytes: u64) {
         while let Some(hole) = self.trail.as_mut().and_then(|trail| trail.holes.front()) {
             let gap = hole.start.offset - self.cursor.offset;
@@ -170,7 +170,7 @@ impl Cursor {
 
     /// Ends a run of writes: where it stopped in the middle of a line, the rest of that one line is copied to `rest`
     /// and the cursor moves on to the next, so that it stands between two lines again.
-    pub fn land(&mut self, tape: &Tape, rest: &mut Vec<u8>) {
+    pub fn align_to_line(&mut self, tape: &Tape, rest: &mut Vec<u8>) {
         let at = self.cursor.offset;
         if at == tape.end().offset {
             self.cursor = tape.end();
@@ -242,13 +242,13 @@ impl<'a> Slices<'a> {
         Slices { slices: [IoSlice::new(&[]); Slices::MAX], len: 0 }
     }
 
-    /// No slices, behind two that are [put](Slices::put_first) there later.
-    pub fn behind_two() -> Slices<'a> {
+    /// No slices, behind two that are [put](Slices::fill_reserved) there later.
+    pub fn with_two_reserved() -> Slices<'a> {
         Slices { len: 2, ..Slices::new() }
     }
 
     /// Sets the first two slices.
-    pub fn put_first(&mut self, first: &'a [u8], second: &'a [u8]) {
+    pub fn fill_reserved(&mut self, first: &'a [u8], second: &'a [u8]) {
         self.slices[0] = IoSlice::new(first);
         self.slices[1] = IoSlice::new(second);
     }

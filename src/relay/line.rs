@@ -171,7 +171,7 @@ impl LineDecoder {
     }
 
     /// Whether the fragment and `arrived` are over the limit, whatever may follow.
-    fn is_over(&self, arrived: &[u8], limit: usize) -> bool {
+    pub(crate) fn is_over(&self, arrived: &[u8], limit: usize) -> bool {
         let len = self.fragment.len() + arrived.len();
         // One byte more than the limit may be the CR of the line's end.
         let last = arrived.last().or(self.fragment.last());

@@ -2,8 +2,10 @@
 
 pub mod command;
 pub mod cursor;
+pub mod event;
 pub mod line;
 pub mod name;
 pub mod notice;
 pub mod room;
+pub mod roster;
 pub mod tape;

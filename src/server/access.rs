@@ -35,19 +35,19 @@ pub enum Refusal {
 #[derive(Debug)]
 pub struct AccessControl {
     rules: AccessRules,
-    clients: Census,
-    visitors: Census,
+    clients: PerAddress,
+    visitors: PerAddress,
 }
 
 /// Who is in from where.
 ///
-/// The count of an origin is the number of keys in `origins` that have it; one that is 0 is not kept. While connections
-/// are counted, this costs 8 bytes a place in the slab, and 17 bytes an origin with what the map keeps free: 20 to 40.
+/// The count of a subscriber is the number of keys in `subscribers` that have it; one that is 0 is not kept. While connections
+/// are counted, this costs 8 bytes a place in the slab, and 17 bytes a subscriber with what the map keeps free: 20 to 40.
 #[derive(Debug, Default)]
-struct Census {
-    counts: HashMap<Origin, u32>,
+struct PerAddress {
+    counts: HashMap<Subscriber, u32>,
     /// By the key of the connection: at its removal the kernel may not know any more who it was.
-    origins: Vec<Option<Origin>>,
+    subscribers: Vec<Option<Subscriber>>,
 }
 
 /// What counts as one address: an IPv4 address, or the /64 of an IPv6 one, which is what one subscriber is given at least.
@@ -55,7 +55,7 @@ struct Census {
 /// The complement of the /64; and an IPv4 address is in the place of ffff:ffff::/32. That is multicast, from where nobody
 /// comes, so that no two are the same; and all ones are no address that anybody has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Origin(NonZeroU64);
+struct Subscriber(NonZeroU64);
 
 impl AccessControl {
     /// A door with these rules; `None` if they let everybody in.
@@ -66,36 +66,43 @@ impl AccessControl {
             deny: rules.deny.iter().copied().map(canonical).collect(),
             per_address_max: rules.per_address_max,
         };
-        has_rules.then(|| AccessControl { rules, clients: Census::default(), visitors: Census::default() })
+        has_rules.then(|| AccessControl { rules, clients: PerAddress::default(), visitors: PerAddress::default() })
     }
 
-    /// Whether one more may come in from there, to this port. Looks at each prefix once at most.
+    /// Checks an address against `--deny` and `--allow`. Looks at each prefix once at most.
     ///
     /// # Errors
-    /// Why not.
-    pub fn ask(&self, address: IpAddr, port: Endpoint) -> Result<(), Refusal> {
+    /// When connections from this address are not allowed.
+    pub fn check_address(&self, address: IpAddr) -> Result<(), Refusal> {
         let address = address.to_canonical();
         let is_in = |prefixes: &[IpNet]| prefixes.iter().any(|prefix| prefix.contains(&address));
-        if is_in(&self.rules.deny) || !(self.rules.allow.is_empty() || is_in(&self.rules.allow)) {
-            return Err(Refusal::NotAllowed);
-        }
+        let is_allowed = self.rules.allow.is_empty() || is_in(&self.rules.allow);
+        if is_in(&self.rules.deny) || !is_allowed { Err(Refusal::NotAllowed) } else { Ok(()) }
+    }
+
+    /// Checks an address, and whether one more connection from it may be open on this endpoint.
+    ///
+    /// # Errors
+    /// When it is not allowed, or as many are open as there may be.
+    pub fn check(&self, address: IpAddr, endpoint: Endpoint) -> Result<(), Refusal> {
+        self.check_address(address)?;
         let clients_max = self.rules.per_address_max;
-        let (census, most) = match port {
+        let (counted, most) = match endpoint {
             Endpoint::Lines => (&self.clients, clients_max),
             Endpoint::Web => (&self.visitors, clients_max.max(VISITORS_PER_ADDRESS)),
         };
         let is_limited = clients_max > 0;
-        if is_limited && census.count(Origin::of(address)) >= most { Err(Refusal::TooMany(most)) } else { Ok(()) }
+        if is_limited && counted.count(Subscriber::of(address)) >= most { Err(Refusal::TooMany(most)) } else { Ok(()) }
     }
 
     /// Learns that the connection with this key has come in from there, to this port.
-    pub fn let_in(&mut self, key: usize, address: IpAddr, port: Endpoint) {
+    pub fn admit(&mut self, key: usize, address: IpAddr, endpoint: Endpoint) {
         if self.rules.per_address_max > 0 {
-            let census = match port {
+            let counted = match endpoint {
                 Endpoint::Lines => &mut self.clients,
                 Endpoint::Web => &mut self.visitors,
             };
-            census.add(key, Origin::of(address));
+            counted.add(key, Subscriber::of(address));
         }
     }
 
@@ -104,55 +111,55 @@ impl AccessControl {
     ///
     /// # Errors
     /// Why there is none.
-    pub fn move_in(&mut self, key: usize) -> Result<(), Refusal> {
-        let Some(origin) = self.visitors.origin(key) else { return Ok(()) };
+    pub fn promote(&mut self, key: usize) -> Result<(), Refusal> {
+        let Some(subscriber) = self.visitors.subscriber(key) else { return Ok(()) };
         let most = self.rules.per_address_max;
-        if self.clients.count(origin) >= most {
+        if self.clients.count(subscriber) >= most {
             return Err(Refusal::TooMany(most));
         }
         self.visitors.remove(key);
-        self.clients.add(key, origin);
+        self.clients.add(key, subscriber);
         Ok(())
     }
 
     /// Learns that the connection with this key is gone, whether it was let in or not.
-    pub fn let_out(&mut self, key: usize) {
+    pub fn release(&mut self, key: usize) {
         self.clients.remove(key);
         self.visitors.remove(key);
     }
 }
 
-impl Census {
-    fn count(&self, origin: Origin) -> usize {
-        self.counts.get(&origin).copied().unwrap_or(0) as usize
+impl PerAddress {
+    fn count(&self, subscriber: Subscriber) -> usize {
+        self.counts.get(&subscriber).copied().unwrap_or(0) as usize
     }
 
-    fn origin(&self, key: usize) -> Option<Origin> {
-        self.origins.get(key).copied().flatten()
+    fn subscriber(&self, key: usize) -> Option<Subscriber> {
+        self.subscribers.get(key).copied().flatten()
     }
 
-    fn add(&mut self, key: usize, origin: Origin) {
-        if self.origins.len() <= key {
-            self.origins.resize(key + 1, None);
+    fn add(&mut self, key: usize, subscriber: Subscriber) {
+        if self.subscribers.len() <= key {
+            self.subscribers.resize(key + 1, None);
         }
-        debug_assert!(self.origins[key].is_none(), "a key has one connection");
-        self.origins[key] = Some(origin);
-        *self.counts.entry(origin).or_default() += 1;
+        debug_assert!(self.subscribers[key].is_none(), "a key has one connection");
+        self.subscribers[key] = Some(subscriber);
+        *self.counts.entry(subscriber).or_default() += 1;
     }
 
     fn remove(&mut self, key: usize) {
-        let Some(origin) = self.origins.get_mut(key).and_then(Option::take) else { return };
-        if let Some(count) = self.counts.get_mut(&origin) {
+        let Some(subscriber) = self.subscribers.get_mut(key).and_then(Option::take) else { return };
+        if let Some(count) = self.counts.get_mut(&subscriber) {
             *count -= 1;
             if *count == 0 {
-                self.counts.remove(&origin);
+                self.counts.remove(&subscriber);
             }
         }
     }
 }
 
-impl Origin {
-    fn of(address: IpAddr) -> Origin {
+impl Subscriber {
+    fn of(address: IpAddr) -> Subscriber {
         let bits = match address.to_canonical() {
             IpAddr::V4(address) => u64::from(!address.to_bits()),
             IpAddr::V6(address) => {
@@ -160,7 +167,7 @@ impl Origin {
                 !(a << 48 | b << 32 | c << 16 | d)
             }
         };
-        Origin(NonZeroU64::new(bits).unwrap_or(NonZeroU64::MIN))
+        Subscriber(NonZeroU64::new(bits).unwrap_or(NonZeroU64::MIN))
     }
 }
 
@@ -190,7 +197,7 @@ fn canonical(prefix: IpNet) -> IpNet {
 mod tests {
     use super::*;
 
-    fn door(allow: &[&str], deny: &[&str], per_address_max: usize) -> AccessControl {
+    fn access(allow: &[&str], deny: &[&str], per_address_max: usize) -> AccessControl {
         let prefixes = |texts: &[&str]| texts.iter().map(|text| parse_prefix(text).unwrap()).collect();
         AccessControl::new(&AccessRules { allow: prefixes(allow), deny: prefixes(deny), per_address_max }).unwrap()
     }
@@ -200,14 +207,16 @@ mod tests {
     }
 
     #[track_caller]
-    fn assert_lets_in(door: &AccessControl, addresses: &[&str]) {
-        addresses.iter().for_each(|address| assert_eq!(door.ask(ip(address), Endpoint::Lines), Ok(()), "{address}"));
+    fn assert_admits(access: &AccessControl, addresses: &[&str]) {
+        addresses
+            .iter()
+            .for_each(|address| assert_eq!(access.check(ip(address), Endpoint::Lines), Ok(()), "{address}"));
     }
 
     #[track_caller]
-    fn assert_turns_away(door: &AccessControl, addresses: &[&str]) {
+    fn assert_refuses(access: &AccessControl, addresses: &[&str]) {
         addresses.iter().for_each(|address| {
-            assert_eq!(door.ask(ip(address), Endpoint::Lines), Err(Refusal::NotAllowed), "{address}")
+            assert_eq!(access.check(ip(address), Endpoint::Lines), Err(Refusal::NotAllowed), "{address}")
         });
     }
 
@@ -218,52 +227,52 @@ mod tests {
 
     #[test]
     fn who_is_denied_stays_out_and_all_others_come_in() {
-        let door = door(&[], &["192.0.2.0/24", "2001:db8::/32", "198.51.100.7"], 0);
-        assert_turns_away(&door, &["192.0.2.0", "192.0.2.255", "2001:db8:ffff::1", "198.51.100.7"]);
-        assert_lets_in(&door, &["192.0.3.0", "192.0.1.255", "2001:db9::", "198.51.100.6", "198.51.100.8", "::1"]);
+        let access = access(&[], &["192.0.2.0/24", "2001:db8::/32", "198.51.100.7"], 0);
+        assert_refuses(&access, &["192.0.2.0", "192.0.2.255", "2001:db8:ffff::1", "198.51.100.7"]);
+        assert_admits(&access, &["192.0.3.0", "192.0.1.255", "2001:db9::", "198.51.100.6", "198.51.100.8", "::1"]);
     }
 
     #[test]
     fn with_an_allowance_nobody_else_comes_in() {
-        let door = door(&["10.0.0.0/8", "fd00::/8"], &[], 0);
-        assert_lets_in(&door, &["10.0.0.0", "10.255.255.255", "fd12::1"]);
-        assert_turns_away(&door, &["9.255.255.255", "11.0.0.0", "fe80::1", "::1", "127.0.0.1"]);
+        let access = access(&["10.0.0.0/8", "fd00::/8"], &[], 0);
+        assert_admits(&access, &["10.0.0.0", "10.255.255.255", "fd12::1"]);
+        assert_refuses(&access, &["9.255.255.255", "11.0.0.0", "fe80::1", "::1", "127.0.0.1"]);
     }
 
     #[test]
     fn of_prefixes_that_overlap_the_denial_holds_whichever_is_longer() {
-        let within = door(&["10.0.0.0/8"], &["10.1.0.0/16"], 0);
-        assert_lets_in(&within, &["10.0.255.255", "10.2.0.0"]);
-        assert_turns_away(&within, &["10.1.0.0", "10.1.255.255", "11.0.0.1"]);
-        let around = door(&["10.1.0.0/16"], &["10.0.0.0/8"], 0);
-        assert_turns_away(&around, &["10.1.0.1", "10.2.0.1"]);
-        let twice = door(&["10.0.0.0/8", "10.1.0.0/16", "10.1.0.0/16"], &[], 0);
-        assert_lets_in(&twice, &["10.1.0.1", "10.2.0.1"]);
+        let within = access(&["10.0.0.0/8"], &["10.1.0.0/16"], 0);
+        assert_admits(&within, &["10.0.255.255", "10.2.0.0"]);
+        assert_refuses(&within, &["10.1.0.0", "10.1.255.255", "11.0.0.1"]);
+        let around = access(&["10.1.0.0/16"], &["10.0.0.0/8"], 0);
+        assert_refuses(&around, &["10.1.0.1", "10.2.0.1"]);
+        let twice = access(&["10.0.0.0/8", "10.1.0.0/16", "10.1.0.0/16"], &[], 0);
+        assert_admits(&twice, &["10.1.0.1", "10.2.0.1"]);
     }
 
     #[test]
     fn everybody_of_one_family_can_be_meant() {
-        let only_v4 = door(&["0.0.0.0/0"], &[], 0);
-        assert_lets_in(&only_v4, &["127.0.0.1", "::ffff:127.0.0.1"]);
-        assert_turns_away(&only_v4, &["::1", "2001:db8::1"]);
-        let no_v6 = door(&[], &["::/0"], 0);
-        assert_lets_in(&no_v6, &["127.0.0.1", "::ffff:127.0.0.1"]);
-        assert_turns_away(&no_v6, &["::1", "2001:db8::1"]);
+        let only_v4 = access(&["0.0.0.0/0"], &[], 0);
+        assert_admits(&only_v4, &["127.0.0.1", "::ffff:127.0.0.1"]);
+        assert_refuses(&only_v4, &["::1", "2001:db8::1"]);
+        let no_v6 = access(&[], &["::/0"], 0);
+        assert_admits(&no_v6, &["127.0.0.1", "::ffff:127.0.0.1"]);
+        assert_refuses(&no_v6, &["::1", "2001:db8::1"]);
     }
 
     #[test]
     fn a_mapped_address_matches_as_ipv4_on_either_side() {
-        let by_v4 = door(&[], &["192.0.2.0/24"], 0);
-        assert_turns_away(&by_v4, &["::ffff:192.0.2.1"]);
-        assert_lets_in(&by_v4, &["::ffff:192.0.3.1"]);
-        let by_mapped = door(&[], &["::ffff:192.0.2.0/120", "::ffff:198.51.100.7"], 0);
-        assert_turns_away(&by_mapped, &["192.0.2.1", "::ffff:192.0.2.1", "198.51.100.7"]);
-        assert_lets_in(&by_mapped, &["192.0.3.1", "198.51.100.6"]);
+        let by_v4 = access(&[], &["192.0.2.0/24"], 0);
+        assert_refuses(&by_v4, &["::ffff:192.0.2.1"]);
+        assert_admits(&by_v4, &["::ffff:192.0.3.1"]);
+        let by_mapped = access(&[], &["::ffff:192.0.2.0/120", "::ffff:198.51.100.7"], 0);
+        assert_refuses(&by_mapped, &["192.0.2.1", "::ffff:192.0.2.1", "198.51.100.7"]);
+        assert_admits(&by_mapped, &["192.0.3.1", "198.51.100.6"]);
     }
 
     #[test]
     fn the_bits_behind_a_prefix_do_not_matter() {
-        assert_turns_away(&door(&[], &["10.9.8.7/8"], 0), &["10.0.0.1"]);
+        assert_refuses(&access(&[], &["10.9.8.7/8"], 0), &["10.0.0.1"]);
     }
 
     #[test]
@@ -279,75 +288,75 @@ mod tests {
 
     #[test]
     fn as_many_come_in_from_an_address_as_may_and_one_more_for_each_who_is_gone() {
-        let mut door = door(&[], &[], 2);
+        let mut access = access(&[], &[], 2);
         let (here, there) = (ip("192.0.2.1"), ip("192.0.2.2"));
         for key in [0, 7] {
-            assert_eq!(door.ask(here, Endpoint::Lines), Ok(()));
-            door.let_in(key, here, Endpoint::Lines);
+            assert_eq!(access.check(here, Endpoint::Lines), Ok(()));
+            access.admit(key, here, Endpoint::Lines);
         }
-        assert_eq!(door.ask(here, Endpoint::Lines), Err(Refusal::TooMany(2)));
-        assert_eq!(door.ask(there, Endpoint::Lines), Ok(()));
+        assert_eq!(access.check(here, Endpoint::Lines), Err(Refusal::TooMany(2)));
+        assert_eq!(access.check(there, Endpoint::Lines), Ok(()));
         // Those were never let in, or are gone already.
-        [1, 6, 8, 1_000].into_iter().for_each(|key| door.let_out(key));
-        assert_eq!(door.ask(here, Endpoint::Lines), Err(Refusal::TooMany(2)));
-        door.let_out(7);
-        door.let_out(7);
-        assert_eq!(door.ask(here, Endpoint::Lines), Ok(()));
-        door.let_in(7, here, Endpoint::Lines);
-        assert_eq!(door.ask(here, Endpoint::Lines), Err(Refusal::TooMany(2)));
-        [0, 7].into_iter().for_each(|key| door.let_out(key));
-        assert!(door.clients.counts.is_empty(), "of those who are gone nothing is kept");
+        [1, 6, 8, 1_000].into_iter().for_each(|key| access.release(key));
+        assert_eq!(access.check(here, Endpoint::Lines), Err(Refusal::TooMany(2)));
+        access.release(7);
+        access.release(7);
+        assert_eq!(access.check(here, Endpoint::Lines), Ok(()));
+        access.admit(7, here, Endpoint::Lines);
+        assert_eq!(access.check(here, Endpoint::Lines), Err(Refusal::TooMany(2)));
+        [0, 7].into_iter().for_each(|key| access.release(key));
+        assert!(access.clients.counts.is_empty(), "of those who are gone nothing is kept");
     }
 
     #[test]
     fn visitors_of_the_page_are_counted_apart_until_they_move_in() {
         for (clients_max, visitors_max) in [(1, VISITORS_PER_ADDRESS), (20, 20)] {
-            let mut door = door(&[], &[], clients_max);
+            let mut access = access(&[], &[], clients_max);
             let here = ip("192.0.2.1");
             for key in 0..visitors_max {
-                assert_eq!(door.ask(here, Endpoint::Web), Ok(()));
-                door.let_in(key, here, Endpoint::Web);
+                assert_eq!(access.check(here, Endpoint::Web), Ok(()));
+                access.admit(key, here, Endpoint::Web);
             }
-            assert_eq!(door.ask(here, Endpoint::Web), Err(Refusal::TooMany(visitors_max)));
-            (0..clients_max).for_each(|key| assert_eq!(door.move_in(key), Ok(())));
+            assert_eq!(access.check(here, Endpoint::Web), Err(Refusal::TooMany(visitors_max)));
+            (0..clients_max).for_each(|key| assert_eq!(access.promote(key), Ok(())));
             // Where all have moved in, there is no such visitor.
-            let one_more = door.move_in(clients_max);
+            let one_more = access.promote(clients_max);
             assert_eq!(one_more.is_err(), clients_max < visitors_max);
-            assert_eq!(door.ask(here, Endpoint::Lines), Err(Refusal::TooMany(clients_max)));
-            assert_eq!(door.ask(here, Endpoint::Web), Ok(()));
-            (0..visitors_max).for_each(|key| door.let_out(key));
-            assert!(door.clients.counts.is_empty() && door.visitors.counts.is_empty());
+            assert_eq!(access.check(here, Endpoint::Lines), Err(Refusal::TooMany(clients_max)));
+            assert_eq!(access.check(here, Endpoint::Web), Ok(()));
+            (0..visitors_max).for_each(|key| access.release(key));
+            assert!(access.clients.counts.is_empty() && access.visitors.counts.is_empty());
         }
-        let unlimited = door(&[], &["192.0.2.2"], 0);
-        assert_eq!(unlimited.ask(ip("192.0.2.1"), Endpoint::Web), Ok(()));
-        assert_eq!(unlimited.ask(ip("192.0.2.2"), Endpoint::Web), Err(Refusal::NotAllowed));
+        let unlimited = access(&[], &["192.0.2.2"], 0);
+        assert_eq!(unlimited.check(ip("192.0.2.1"), Endpoint::Web), Ok(()));
+        assert_eq!(unlimited.check(ip("192.0.2.2"), Endpoint::Web), Err(Refusal::NotAllowed));
     }
 
     #[test]
     fn an_ipv6_client_counts_by_its_64_and_a_mapped_one_as_ipv4() {
-        let mut door = door(&[], &[], 1);
-        door.let_in(0, ip("2001:db8:0:1::1"), Endpoint::Lines);
-        door.let_in(1, ip("::ffff:192.0.2.1"), Endpoint::Lines);
+        let mut access = access(&[], &[], 1);
+        access.admit(0, ip("2001:db8:0:1::1"), Endpoint::Lines);
+        access.admit(1, ip("::ffff:192.0.2.1"), Endpoint::Lines);
         for address in ["2001:db8:0:1:ffff::2", "192.0.2.1", "::ffff:192.0.2.1"] {
-            assert_eq!(door.ask(ip(address), Endpoint::Lines), Err(Refusal::TooMany(1)), "{address}");
+            assert_eq!(access.check(ip(address), Endpoint::Lines), Err(Refusal::TooMany(1)), "{address}");
         }
-        assert_lets_in(&door, &["2001:db8:0:2::1", "2001:db8:1:1::1", "192.0.2.2", "::1", "::ffff:192.0.2.2"]);
+        assert_admits(&access, &["2001:db8:0:2::1", "2001:db8:1:1::1", "192.0.2.2", "::1", "::ffff:192.0.2.2"]);
     }
 
     #[test]
     fn no_two_origins_are_the_same() {
         let texts = ["::1", "0.0.0.0", "0.0.0.1", "255.255.255.254", "0:0:0:1::", "0:0:c000:201::", "192.0.2.1"];
-        let origins = texts.map(|text| Origin::of(ip(text)));
-        for (index, origin) in origins.iter().enumerate() {
-            assert!(!origins[..index].contains(origin), "{}", texts[index]);
+        let subscribers = texts.map(|text| Subscriber::of(ip(text)));
+        for (index, subscriber) in subscribers.iter().enumerate() {
+            assert!(!subscribers[..index].contains(subscriber), "{}", texts[index]);
         }
-        assert_eq!(size_of::<Option<Origin>>(), 8);
+        assert_eq!(size_of::<Option<Subscriber>>(), 8);
     }
 
     #[test]
     fn who_is_not_counted_is_not_kept() {
-        let mut door = door(&[], &["192.0.2.1"], 0);
-        door.let_in(1_000, ip("192.0.2.2"), Endpoint::Lines);
-        assert!(door.clients.counts.is_empty() && door.clients.origins.capacity() == 0);
+        let mut access = access(&[], &["192.0.2.1"], 0);
+        access.admit(1_000, ip("192.0.2.2"), Endpoint::Lines);
+        assert!(access.clients.counts.is_empty() && access.clients.subscribers.capacity() == 0);
     }
 }

@@ -174,7 +174,7 @@ impl Flags {
         let config = Config {
             listen: self.listen,
             web: self.web,
-            gate: OriginPolicy { hosts: self.web_host, origins: self.web_origin },
+            origin_policy: OriginPolicy { hosts: self.web_host, origins: self.web_origin },
             greeting: self.greeting,
             history_lines: self.history,
             audience: self.audience,
@@ -185,7 +185,7 @@ impl Flags {
             rate: (self.rate > 0).then(|| Rate::new(self.rate, self.burst.unwrap_or(self.rate))),
             idle_timeout: (self.idle_timeout > 0).then(|| Duration::from_secs(self.idle_timeout)),
             clients_max: self.max_clients,
-            door: AccessRules { allow: self.allow, deny: self.deny, per_address_max: self.max_per_address },
+            access: AccessRules { allow: self.allow, deny: self.deny, per_address_max: self.max_per_address },
             line_bytes_max: self.max_line.0,
             console: self.console,
             flush_after: self.flush_after.map(Duration::from_millis),

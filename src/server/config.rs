@@ -33,7 +33,7 @@ pub struct Config {
     /// Where the page is handed out to browsers.
     pub web: Vec<SocketAddr>,
     /// Which requests for it are answered.
-    pub gate: OriginPolicy,
+    pub origin_policy: OriginPolicy,
     /// What newcomers are told besides; a notice a line.
     pub greeting: String,
     /// How many of the lines said before a newcomer is shown.
@@ -55,7 +55,7 @@ pub struct Config {
     /// How many clients there may be; `None` for as many as there are descriptors.
     pub clients_max: Option<usize>,
     /// Who may come in, by address.
-    pub door: AccessRules,
+    pub access: AccessRules,
     /// The longest line as received, in bytes, its end not counted.
     pub line_bytes_max: usize,
     /// Whether stdin and stdout are the operator's console.
@@ -69,7 +69,7 @@ impl Default for Config {
         Config {
             listen: Vec::new(),
             web: Vec::new(),
-            gate: OriginPolicy::default(),
+            origin_policy: OriginPolicy::default(),
             greeting: String::new(),
             history_lines: 0,
             audience: Audience::default(),
@@ -80,7 +80,7 @@ impl Default for Config {
             rate: None,
             idle_timeout: None,
             clients_max: None,
-            door: AccessRules::default(),
+            access: AccessRules::default(),
             line_bytes_max: LINE_BYTES_MAX,
             console: false,
             flush_after: None,

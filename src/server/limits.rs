@@ -73,11 +73,18 @@ pub const PING_AFTER: Duration = Duration::from_secs(30);
 pub const PONG_WITHIN: Duration = Duration::from_secs(60);
 
 /// By how much a turn may be late, at most, if a browser is to be taken for gone because of what it did not send until then.
-pub const LATENESS_MAX: Duration = Duration::from_secs(1);
+pub const TURN_DELAY_MAX: Duration = Duration::from_secs(1);
 
-/// How long the greeting is withheld on the port for lines, where there is a page, unless something came that is not
-/// HTTP: a browser that opens this port asks at once, and takes nothing before the answer.
-pub const GREETING_DELAY: Duration = Duration::from_millis(100);
+/// A connection on the line port that sends nothing enters the room after this time. A browser that opened this port by
+/// mistake sends its request at once, and accepts nothing before the answer.
+pub const ENTER_DELAY: Duration = Duration::from_millis(100);
+
+/// A connection on the line port that sends part of a line, and not its end, enters the room this long after its accept.
+pub const ENTER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A member of a small room that says nothing is announced after this time. A name that it takes meanwhile is the one that is
+/// announced.
+pub const INTRODUCE_AFTER: Duration = Duration::from_secs(2);
 
 /// How many visitors of the page there may be at a time, if an eighth of the open-file limit is not less. A page is
 /// handed out in milliseconds, and who asks for nothing stays for [`REQUEST_TIME`].
@@ -109,5 +116,5 @@ pub const SECONDS_MAX: u64 = 366 * 24 * 60 * 60;
 /// The highest rate, and the largest burst, that can be asked for, in lines (a second).
 pub const RATE_MAX: u32 = 1_000_000;
 
-/// What the log says about a kind of stranger, it says at most this often.
-pub const STRANGERS_LOG_PERIOD: Duration = Duration::from_secs(60);
+/// Foreign protocols are logged at most this often.
+pub const FOREIGN_LOG_PERIOD: Duration = Duration::from_secs(60);

@@ -16,10 +16,10 @@ use crate::net::keepalive::{self, DeadPeerDetection};
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
-    port: Endpoint,
+    endpoint: Endpoint,
     address: SocketAddr,
     state: State,
-    patience: DeadPeerDetection,
+    dead_peer_detection: DeadPeerDetection,
     /// Whether those who waited before the socket was ours may not all be accepted yet: they have inherited other options.
     has_strangers: bool,
 }
@@ -42,7 +42,7 @@ impl Listener {
     ///
     /// # Errors
     /// When the address is taken, not ours or not allowed.
-    pub fn bind(address: SocketAddr, port: Endpoint) -> io::Result<Listener> {
+    pub fn bind(address: SocketAddr, endpoint: Endpoint) -> io::Result<Listener> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         if address.is_ipv6() {
@@ -50,12 +50,12 @@ impl Listener {
         }
         // A restarted server must not wait for the old one's connections to be forgotten.
         socket.set_reuse_address(true)?;
-        let patience = set_options(&socket)?;
+        let dead_peer_detection = set_options(&socket)?;
         socket.bind(&address.into())?;
         socket.listen(LISTEN_BACKLOG)?;
         let socket = TcpListener::from_std(socket.into());
         let address = socket.local_addr()?;
-        Ok(Listener { socket, port, address, state: State::Drained, patience, has_strangers: false })
+        Ok(Listener { socket, endpoint, address, state: State::Drained, dead_peer_detection, has_strangers: false })
     }
 
     /// Listens on a socket that was handed over to us, as on our own: for lines.
@@ -69,12 +69,19 @@ impl Listener {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         options.set_nonblocking(true)?;
-        let patience = set_options(&options)?;
+        let dead_peer_detection = set_options(&options)?;
         // Again, for the length of the queue.
         options.listen(LISTEN_BACKLOG)?;
         let address = socket.local_addr()?;
         let socket = TcpListener::from_std(socket);
-        Ok(Listener { socket, port: Endpoint::Lines, address, state: State::Drained, patience, has_strangers: true })
+        Ok(Listener {
+            socket,
+            endpoint: Endpoint::Lines,
+            address,
+            state: State::Drained,
+            dead_peer_detection,
+            has_strangers: true,
+        })
     }
 
     /// The address that it listens on; with the port that the kernel picked.
@@ -83,13 +90,13 @@ impl Listener {
     }
 
     /// What is spoken on it.
-    pub fn port(&self) -> Endpoint {
-        self.port
+    pub fn endpoint(&self) -> Endpoint {
+        self.endpoint
     }
 
     /// How soon the kernel gives up those of its connections that do not answer.
-    pub fn patience(&self) -> DeadPeerDetection {
-        self.patience
+    pub fn dead_peer_detection(&self) -> DeadPeerDetection {
+        self.dead_peer_detection
     }
 
     /// The socket, to be registered for reading.
@@ -175,11 +182,11 @@ impl Listener {
 /// Sets what holds for each connection: on the listener, of which accepted sockets inherit it, so that it takes no system
 /// calls for each; or on those who came before that.
 fn set_options(socket: &Socket) -> io::Result<DeadPeerDetection> {
-    let patience = keepalive::find_dead_peers(socket)?;
+    let dead_peer_detection = keepalive::find_dead_peers(socket)?;
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
     socket.set_tcp_nodelay(true)?;
-    Ok(patience)
+    Ok(dead_peer_detection)
 }
 
 /// Whether an error of `accept` concerns only the connection that was to be accepted (accept(2), "Error handling").

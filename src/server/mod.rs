@@ -10,6 +10,7 @@ pub mod hub;
 pub mod limits;
 pub mod listener;
 pub mod memory;
+pub mod reason;
 pub mod sniff;
 pub mod stats;
 pub mod systemd;
@@ -105,7 +106,7 @@ impl Server {
             .map_err(|source| Error::Tape { bytes: config.backlog_bytes, source })?;
         if !config.web.is_empty() {
             let pages: Vec<_> = addresses(&listeners, Endpoint::Web).collect();
-            hub.open_site(Site::new(config.gate.clone(), &pages, SystemTime::now));
+            hub.open_site(Site::new(config.origin_policy.clone(), &pages, SystemTime::now));
         }
         let poll = Poll::new()?;
         let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;
@@ -122,7 +123,7 @@ impl Server {
         if seats.clients_max.saturating_add(seats.visitors_max) >= open_files {
             warn!("there are not enough descriptors for {} clients: some will have to wait", seats.clients_max);
         }
-        if listeners.iter().any(|listener| listener.patience() == DeadPeerDetection::Kernels) {
+        if listeners.iter().any(|listener| listener.dead_peer_detection() == DeadPeerDetection::KernelDefault) {
             warn!("this kernel (Linux before 6.15) takes its time with dead peers that something is to be sent to");
         }
         Ok(Server { poll, signals, listeners, hub, stop_at: None })
@@ -162,10 +163,11 @@ impl Server {
             if self.hub.is_stop_wanted() && self.stop_at.is_none() {
                 self.begin_stop(now);
             }
-            if self.hub.settle(now) > 0 {
+            if self.hub.flush(now) > 0 {
                 self.listeners.iter_mut().for_each(|listener| listener.on_descriptor_freed(now));
             }
-            self.hub.note_turn(now.elapsed());
+            let took = now.elapsed();
+            self.hub.note_turn(took, now + took);
             if self.stop_at.is_some_and(|stop_at| self.hub.connections() == 0 || stop_at <= now) {
                 info!("stopped with {} connections open", self.hub.connections());
                 return Ok(());
@@ -208,7 +210,7 @@ impl Server {
                 let token = Token(self.hub.next_key());
                 let interest = Interest::READABLE | Interest::WRITABLE;
                 match self.poll.registry().register(&mut stream, token, interest) {
-                    Ok(()) => self.hub.admit(Stream::Tcp(stream), listener.port(), now),
+                    Ok(()) => self.hub.admit(Stream::Tcp(stream), listener.endpoint(), now),
                     Err(error) => warn!("cannot watch a new connection: {error}"),
                 }
             }
@@ -221,7 +223,7 @@ impl Server {
         let mut wants_stop = false;
         for signal in self.signals.pending() {
             match signal {
-                SIGUSR1 => info!("{}", self.hub.report()),
+                SIGUSR1 => info!("{}", self.hub.stats()),
                 SIGINT | SIGTERM => wants_stop = true,
                 _ => {}
             }
@@ -262,7 +264,7 @@ fn log_bounds(config: &Config, seats: Capacity) {
 }
 
 fn addresses(listeners: &[Listener], port: Endpoint) -> impl Iterator<Item = SocketAddr> {
-    listeners.iter().filter(move |listener| listener.port() == port).map(Listener::address)
+    listeners.iter().filter(move |listener| listener.endpoint() == port).map(Listener::address)
 }
 
 /// What an event says, read generously: only reading and writing find out what is really there.

@@ -19,12 +19,21 @@ pub enum ForeignProtocol {
 const STUN_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 
 impl ForeignProtocol {
+    /// The name of the protocol.
+    pub fn name(self) -> &'static str {
+        match self {
+            ForeignProtocol::Http => "HTTP",
+            ForeignProtocol::Tls => "TLS",
+            ForeignProtocol::Stun => "STUN",
+        }
+    }
+
     /// Recognises one by the beginning of what it sends, in pieces as they came, whether or not a line has ended: as soon
     /// as it can be nothing else.
     ///
     /// A TLS record has a kind, 22 for a handshake, and a version, of which the first byte is always 3 (RFC 8446, 5.1). A
     /// STUN message over TCP may have its length before it, in two bytes (RFC 4571).
-    pub fn of_beginning(pieces: [&[u8]; 2]) -> Option<ForeignProtocol> {
+    pub fn in_prefix(pieces: [&[u8]; 2]) -> Option<ForeignProtocol> {
         let mut beginning = [0; 10];
         for (to, from) in beginning.iter_mut().zip(pieces.into_iter().flatten()) {
             *to = *from;
@@ -37,7 +46,7 @@ impl ForeignProtocol {
     }
 
     /// Recognises one by its first line: a request line, with any method (RFC 9112, 3).
-    pub fn of_line(line: &[u8]) -> Option<ForeignProtocol> {
+    pub fn in_line(line: &[u8]) -> Option<ForeignProtocol> {
         let mut words = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
         let [method, target, version] = [words.next()?, words.next()?, words.next()?];
         // Of the forms of a target (RFC 9112, 3.2) each begins so, or has a colon behind its scheme or host.
@@ -48,18 +57,18 @@ impl ForeignProtocol {
 
     /// Recognises one by the beginning of a first line that was too long. People hardly say so much in two words of which
     /// the second begins like the target of a request.
-    pub fn of_long_line(beginning: &[u8]) -> Option<ForeignProtocol> {
+    pub fn in_overlong(beginning: &[u8]) -> Option<ForeignProtocol> {
         let [method, target, version] = words_of(beginning)?;
         let is_target = matches!(target, [b'/' | b'*', ..]) || target.starts_with(b"http");
         // However little there is of it: what comes behind the target does not matter.
         let is_in_use = METHODS.contains(&method) && is_target;
         let is_request = is_method(method) && target.starts_with(b"/") && is_version_begun(version);
-        ForeignProtocol::of_line(beginning).or((is_in_use || is_request).then_some(ForeignProtocol::Http))
+        ForeignProtocol::in_line(beginning).or((is_in_use || is_request).then_some(ForeignProtocol::Http))
     }
 
     /// Recognises one by a first line of which the end did not come. It may be as short as what people say: so its method
     /// has to be one that is in use.
-    pub fn of_cut_line(line: &[u8]) -> Option<ForeignProtocol> {
+    pub fn in_partial(line: &[u8]) -> Option<ForeignProtocol> {
         let [method, target, version] = words_of(line)?;
         let has_scheme = target.starts_with(b"http://") || target.starts_with(b"https://");
         let is_target = target.starts_with(b"/") || target == b"*" || has_scheme;
@@ -84,11 +93,7 @@ fn is_version_begun(word: &[u8]) -> bool {
 
 impl fmt::Display for ForeignProtocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            ForeignProtocol::Http => "HTTP",
-            ForeignProtocol::Tls => "TLS",
-            ForeignProtocol::Stun => "STUN",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -114,7 +119,7 @@ mod tests {
             "X-Y_z! /a HTTP/1.1",
             "GET  /  HTTP/1.1",
         ] {
-            assert_eq!(ForeignProtocol::of_line(line.as_bytes()), Some(ForeignProtocol::Http), "{line}");
+            assert_eq!(ForeignProtocol::in_line(line.as_bytes()), Some(ForeignProtocol::Http), "{line}");
         }
     }
 
@@ -129,7 +134,7 @@ mod tests {
             "/nick HTTP/1.1",
             "",
         ] {
-            assert_eq!(ForeignProtocol::of_line(line.as_bytes()), None, "{line}");
+            assert_eq!(ForeignProtocol::in_line(line.as_bytes()), None, "{line}");
         }
         for line in [
             "hello /etc",
@@ -145,37 +150,37 @@ mod tests {
             "GET *all* of them",
             "OK https",
         ] {
-            assert_eq!(ForeignProtocol::of_cut_line(line.as_bytes()), None, "{line}");
+            assert_eq!(ForeignProtocol::in_partial(line.as_bytes()), None, "{line}");
         }
         for line in ["see /etc/hosts and so on", "see http://example.org/aaa", "aaaa", "I *love* it"] {
-            assert_eq!(ForeignProtocol::of_long_line(line.as_bytes()), None, "{line}");
+            assert_eq!(ForeignProtocol::in_overlong(line.as_bytes()), None, "{line}");
         }
     }
 
     #[test]
     fn a_request_line_without_its_end_is_recognised_by_its_target() {
         for line in ["GET /aaaa", "POST http://example.org/aaaa", "OPTIONS *", "GET / HTT"] {
-            assert_eq!(ForeignProtocol::of_cut_line(line.as_bytes()), Some(ForeignProtocol::Http), "{line}");
-            assert_eq!(ForeignProtocol::of_long_line(line.as_bytes()), Some(ForeignProtocol::Http), "{line}");
+            assert_eq!(ForeignProtocol::in_partial(line.as_bytes()), Some(ForeignProtocol::Http), "{line}");
+            assert_eq!(ForeignProtocol::in_overlong(line.as_bytes()), Some(ForeignProtocol::Http), "{line}");
         }
         // A page that seems to come from our own address can have any method.
         for line in ["patch /aaaa", "x-y /aaaa HTTP", "CONNECT example.org:443 HTTP/1.1"] {
-            assert_eq!(ForeignProtocol::of_long_line(line.as_bytes()), Some(ForeignProtocol::Http), "{line}");
+            assert_eq!(ForeignProtocol::in_overlong(line.as_bytes()), Some(ForeignProtocol::Http), "{line}");
         }
     }
 
     #[test]
     fn a_tls_hello_is_recognised_by_its_first_bytes_however_they_come() {
         let hello = [0x16, 0x03, 0x01, 0x02, 0x00, 0x01];
-        assert_eq!(ForeignProtocol::of_beginning([&[], &hello]), Some(ForeignProtocol::Tls));
-        assert_eq!(ForeignProtocol::of_beginning([&hello[..1], &hello[1..2]]), Some(ForeignProtocol::Tls));
-        assert_eq!(ForeignProtocol::of_beginning([&hello, &[]]), Some(ForeignProtocol::Tls));
-        assert_eq!(ForeignProtocol::of_beginning([&[], &hello[..1]]), None, "not yet");
+        assert_eq!(ForeignProtocol::in_prefix([&[], &hello]), Some(ForeignProtocol::Tls));
+        assert_eq!(ForeignProtocol::in_prefix([&hello[..1], &hello[1..2]]), Some(ForeignProtocol::Tls));
+        assert_eq!(ForeignProtocol::in_prefix([&hello, &[]]), Some(ForeignProtocol::Tls));
+        assert_eq!(ForeignProtocol::in_prefix([&[], &hello[..1]]), None, "not yet");
         let stun = [0x00, 0x03, 0x00, 0x0a, 0x21, 0x12, 0xa4, 0x42];
-        assert_eq!(ForeignProtocol::of_beginning([&stun[..3], &stun[3..]]), Some(ForeignProtocol::Stun));
-        assert_eq!(ForeignProtocol::of_beginning([b"\x00\x1c\x00\x01", &stun[2..]]), Some(ForeignProtocol::Stun));
-        assert_eq!(ForeignProtocol::of_beginning([&[], &stun[..7]]), None, "not yet");
-        assert_eq!(ForeignProtocol::of_beginning([b"h", b"ello"]), None);
-        assert_eq!(ForeignProtocol::of_beginning([&[], &[]]), None);
+        assert_eq!(ForeignProtocol::in_prefix([&stun[..3], &stun[3..]]), Some(ForeignProtocol::Stun));
+        assert_eq!(ForeignProtocol::in_prefix([b"\x00\x1c\x00\x01", &stun[2..]]), Some(ForeignProtocol::Stun));
+        assert_eq!(ForeignProtocol::in_prefix([&[], &stun[..7]]), None, "not yet");
+        assert_eq!(ForeignProtocol::in_prefix([b"h", b"ello"]), None);
+        assert_eq!(ForeignProtocol::in_prefix([&[], &[]]), None);
     }
 }

@@ -1,64 +1,55 @@
-//! What a server has done so far, for whoever asks (SIGUSR1). Counting costs an addition each; nothing is kept per client.
+//! Counters of a server since its start, and the snapshot of them that SIGUSR1 logs.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::server::sniff::ForeignProtocol;
+use super::reason::Reasons;
 
-/// Counts since the start, unless they say otherwise.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How long a turn counts as recent, at least; at most twice as long.
+const RECENT: Duration = Duration::from_secs(60);
+
+/// Counters since the start. Counting costs an addition.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Stats {
-    /// Clients that were taken in.
-    pub came: u64,
-    /// Of those, browsers.
+    /// Clients that entered.
+    pub entered: u64,
+    /// Those of them that came with a browser.
     pub browsers: u64,
-    /// Clients that were present at a time, at most.
-    pub present_most: usize,
-    /// Requests of visitors of the page.
+    /// HTTP requests.
     pub requests: u64,
-    /// Bytes that were read of clients.
+    /// The largest number of clients at a time.
+    pub clients_most: usize,
+    /// Bytes read from clients.
     pub received_bytes: u64,
-    /// Bytes that were written to clients.
+    /// Bytes written to clients.
     pub sent_bytes: u64,
-    /// How often somebody who kept up fell off the tail of the tape.
+    /// How often a client that kept up was overtaken by the tail of the tape.
     pub lags: u64,
-    /// Lines that somebody missed, once for each who did.
+    /// Lines missed, summed over clients.
     pub missed_lines: u64,
-    /// Connections that we refused, or let go.
-    pub refused: Refused,
-    /// The longest turn since this was last asked for: what an event waits for at most.
-    pub longest_turn: Duration,
+    /// Refusals and leaves.
+    pub reasons: Reasons,
+    /// Durations of turns.
+    pub turns: TurnTimes,
 }
 
-/// Connections that we refused, or let go, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Refused {
-    /// The house was full.
-    pub full: u64,
-    /// Its address was not allowed.
-    pub denied: u64,
-    /// Too many were in from its address.
-    pub crowded: u64,
-    /// It spoke HTTP.
-    pub http: u64,
-    /// It spoke TLS.
-    pub tls: u64,
-    /// It spoke STUN.
-    pub stun: u64,
-    /// It never said anything.
-    pub silent: u64,
-    /// It read too slowly.
-    pub slow: u64,
-    /// The operator removed it.
-    pub removed: u64,
+/// The longest turns: the longest time that an event waits.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TurnTimes {
+    longest: Duration,
+    /// The longest of this stretch of [`RECENT`], and of the one before.
+    recent: [Duration; 2],
+    stretch_start: Option<Instant>,
 }
 
-/// Where a server stands now.
+/// A server at one moment. Taking one changes nothing.
 #[derive(Clone, Copy, Debug)]
-pub struct Standing {
+pub struct Snapshot {
+    /// The counters.
+    pub stats: Stats,
     /// Clients that are present.
     pub clients: usize,
-    /// Connections, those included that leave.
+    /// Connections, of any phase.
     pub connections: usize,
     /// Lines said since the start.
     pub lines: u64,
@@ -68,51 +59,77 @@ pub struct Standing {
     pub held_bytes: u64,
     /// Bytes that the tape can hold.
     pub backlog_bytes: usize,
-    /// How far the slowest is behind who keeps up, in bytes, if that is far.
+    /// Bytes of tape that the slowest healthy reader has not been sent; exact only if that is much.
     pub slowest_bytes_behind: u64,
 }
 
-impl Stats {
-    /// Counts one who spoke another protocol.
-    pub fn count_stranger(&mut self, stranger: ForeignProtocol) {
-        match stranger {
-            ForeignProtocol::Http => self.refused.http += 1,
-            ForeignProtocol::Tls => self.refused.tls += 1,
-            ForeignProtocol::Stun => self.refused.stun += 1,
+impl TurnTimes {
+    /// Records a turn that ended at `now`.
+    pub fn record(&mut self, took: Duration, now: Instant) {
+        self.longest = self.longest.max(took);
+        let start = *self.stretch_start.get_or_insert(now);
+        let passed = now.saturating_duration_since(start);
+        if passed >= RECENT {
+            let before = if passed < 2 * RECENT { self.recent[0] } else { Duration::ZERO };
+            self.recent = [Duration::ZERO, before];
+            self.stretch_start = Some(now);
         }
+        self.recent[0] = self.recent[0].max(took);
     }
 
-    /// All of it in one line, of which each part is a name and a number.
-    pub fn report(&self, standing: &Standing) -> String {
-        let Standing { clients, connections, lines, tape_bytes, held_bytes, backlog_bytes, .. } = *standing;
-        let Stats {
-            came,
-            browsers,
-            requests,
-            present_most,
-            received_bytes,
-            sent_bytes,
-            lags,
-            missed_lines,
-            refused,
-            ..
-        } = self;
-        let behind = standing.slowest_bytes_behind;
-        let longest_turn = self.longest_turn.as_micros();
-        format!(
-            "figures: clients {clients} (most {present_most}, came {came}, browsers {browsers}), \
-             connections {connections}, requests {requests}, lines {lines}, bytes received {received_bytes}, \
-             said {tape_bytes}, sent {sent_bytes}; lags {lags}, missed {missed_lines}; {refused}; \
-             tape {held_bytes} of {backlog_bytes} bytes, slowest behind {behind}; \
-             longest turn since last asked {longest_turn} us"
+    /// The longest turn since the start.
+    pub fn longest(&self) -> Duration {
+        self.longest
+    }
+
+    /// The longest turn of the last minute or two in which there were turns.
+    pub fn longest_recently(&self) -> Duration {
+        self.recent[0].max(self.recent[1])
+    }
+}
+
+/// One line, in which a name stands before each number.
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Snapshot { stats, clients, connections, lines, tape_bytes, held_bytes, backlog_bytes, .. } = self;
+        let Stats { entered, browsers, requests, clients_most, received_bytes, sent_bytes, .. } = stats;
+        let Stats { lags, missed_lines, reasons, turns, .. } = stats;
+        write!(f, "figures: clients {clients} (most {clients_most}, came {entered}, browsers {browsers}), ")?;
+        write!(f, "connections {connections}, requests {requests}, lines {lines}, bytes received {received_bytes}, ")?;
+        write!(f, "said {tape_bytes}, sent {sent_bytes}; lags {lags}, missed {missed_lines}; {reasons}; ")?;
+        write!(f, "tape {held_bytes} of {backlog_bytes} bytes, slowest behind {}; ", self.slowest_bytes_behind)?;
+        write!(
+            f,
+            "longest turn {} us, recently {} us",
+            turns.longest().as_micros(),
+            turns.longest_recently().as_micros()
         )
     }
 }
 
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Refused { full, denied, crowded, http, tls, stun, silent, slow, removed } = self;
-        write!(f, "refused: full {full}, denied {denied}, crowded {crowded}, HTTP {http}, TLS {tls}, STUN {stun}")?;
-        write!(f, ", silent {silent}, slow {slow}, removed {removed}")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_long_turn_is_recent_for_a_minute_or_two() {
+        let start = Instant::now();
+        let mut turns = TurnTimes::default();
+        turns.record(9 * MS, start);
+        turns.record(MS, start + RECENT);
+        assert_eq!((turns.longest(), turns.longest_recently()), (9 * MS, 9 * MS));
+        turns.record(2 * MS, start + 2 * RECENT);
+        assert_eq!((turns.longest(), turns.longest_recently()), (9 * MS, 2 * MS));
+    }
+
+    #[test]
+    fn a_long_turn_is_not_recent_after_a_long_rest() {
+        let start = Instant::now();
+        let mut turns = TurnTimes::default();
+        turns.record(9 * MS, start);
+        turns.record(MS, start + 3 * RECENT);
+        assert_eq!(turns.longest_recently(), MS);
     }
 }

@@ -9,7 +9,7 @@ use crate::member::Member;
 use crate::net::Wire;
 use crate::oracle::{Oracle, Verdict, WITNESS};
 use crate::setting::REFUSALS_MAX;
-use crate::visits::GREETING_DELAY;
+use crate::visits::ENTER_DELAY;
 
 impl Oracle {
     /// Learns that the hub is given a connection; returns what its number is among the members.
@@ -32,7 +32,7 @@ impl Oracle {
             self.seat(member);
             self.expect_words(member, now);
             let is_withheld = self.page_hint.is_some() && member != WITNESS;
-            self.members[member].withheld_until = is_withheld.then(|| now + GREETING_DELAY);
+            self.members[member].withheld_until = is_withheld.then(|| now + ENTER_DELAY);
         }
         if member == WITNESS && self.config.announce_up_to > 0 {
             // The one item that it is not given.
@@ -59,15 +59,15 @@ impl Oracle {
     /// What one is told whom the door does not let in.
     fn turned_away(&self, wire: &Rc<RefCell<Wire>>) -> Option<String> {
         let address = wire.borrow().address;
-        let door = &self.config.door;
-        if door.deny.iter().any(|prefix| prefix.addr() == address) {
+        let access = &self.config.access;
+        if access.deny.iter().any(|prefix| prefix.addr() == address) {
             return Some("* connections from your address are not allowed here".to_owned());
         }
         let is_in = |member: &&usize| {
             let wire = self.wires[**member].borrow();
             self.members[**member].number.is_some() && wire.address == address && !wire.is_closed
         };
-        let most = door.per_address_max;
+        let most = access.per_address_max;
         let is_over = most > 0 && self.active.iter().filter(is_in).count() >= most;
         is_over.then(|| format!("* too many connections from your address (at most {most})"))
     }

@@ -13,7 +13,7 @@ use std::time::Instant;
 use pollchat::relay::room::Audience;
 use pollchat::server::config::{Config, Lag};
 use pollchat::server::hub::Wake;
-use pollchat::server::limits::LATENESS_MAX;
+use pollchat::server::limits::TURN_DELAY_MAX;
 
 use crate::log::{Item, Kind, Log};
 use crate::member::Member;
@@ -108,7 +108,7 @@ impl Oracle {
             self.late_at = Some(now);
         }
         self.now = now;
-        self.is_late = self.wanted_at.is_some_and(|wanted_at| now > wanted_at + LATENESS_MAX);
+        self.is_late = self.wanted_at.is_some_and(|wanted_at| now > wanted_at + TURN_DELAY_MAX);
         self.wanted_at = match wake {
             Wake::Now => Some(now),
             Wake::At(time) => Some(time),

@@ -154,7 +154,7 @@ impl Plan {
         let flush_after = Chance::new(!setting.seed).pick(&[None, None, None, Some(2), Some(20)]);
         config.flush_after = flush_after.map(Duration::from_millis);
         // So is who may come in.
-        config.door = some_door(&mut Chance::new(setting.seed ^ 0xd00f));
+        config.access = some_door(&mut Chance::new(setting.seed ^ 0xd00f));
         let mut limits = Limits::of(setting.seed);
         limits.set(&mut config, peers_max);
         if setting.is_plain {

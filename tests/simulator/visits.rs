@@ -77,8 +77,8 @@ impl Oracle {
     /// What one is answered whom the page's door does not let in.
     fn refused_with(&self, wire: &Rc<RefCell<Wire>>) -> Option<u16> {
         let address = wire.borrow().address;
-        let door = &self.config.door;
-        if door.deny.iter().any(|prefix| prefix.addr() == address) {
+        let access = &self.config.access;
+        if access.deny.iter().any(|prefix| prefix.addr() == address) {
             return Some(403);
         }
         let is_visitor = |member: &&usize| {
@@ -87,7 +87,7 @@ impl Oracle {
             is_counted && !self.wires[**member].borrow().is_closed
         };
         let is_from_there = |member: &&usize| is_visitor(member) && self.wires[**member].borrow().address == address;
-        let most = door.per_address_max;
+        let most = access.per_address_max;
         if most > 0 && self.active.iter().filter(is_from_there).count() >= most.max(VISITORS_PER_ADDRESS) {
             return Some(429);
         }
@@ -127,7 +127,7 @@ impl Oracle {
         // Those who went in this turn were still there, as far as the door is concerned.
         let is_in =
             |other: &&usize| self.members[**other].number.is_some() && self.wires[**other].borrow().address == address;
-        let most = self.config.door.per_address_max;
+        let most = self.config.access.per_address_max;
         let is_crowded = most > 0 && self.active.iter().filter(is_in).count() >= most;
         // Who left in this turn may have done so before or after it came.
         let may_be_full = self.config.clients_max.is_some_and(|most| self.present.max(present_before) >= most);
@@ -358,4 +358,4 @@ fn judge_head(head: &str, expected: &Expected) -> Result<usize, String> {
 }
 
 /// How long the greeting is withheld on the port for lines, where there is a page.
-pub(crate) const GREETING_DELAY: Duration = pollchat::server::limits::GREETING_DELAY;
+pub(crate) const ENTER_DELAY: Duration = pollchat::server::limits::ENTER_DELAY;

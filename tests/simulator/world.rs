@@ -235,7 +235,7 @@ impl World {
             self.hub.on_ready(key, readiness);
         }
         self.hub.react(now);
-        if self.hub.settle(now) > 0 {
+        if self.hub.flush(now) > 0 {
             self.listener.on_freed(now);
         }
         let wake = self.hub.next_wake();

@@ -178,9 +178,11 @@ impl World {
         World { hub: Hub::new(config, seats, now).unwrap(), now }
     }
 
-    /// Connects, and lets the greeting be taken.
+    /// Connects, enters with an empty line, and takes the greeting.
     pub(crate) fn connect(&mut self) -> Client {
         let client = self.connect_silently();
+        client.sends("\n");
+        self.hub.on_ready(client.key, READABLE);
         self.turn();
         let greeting = client.received();
         assert!(greeting.starts_with("* you are client-"), "{greeting:?}");
@@ -214,7 +216,7 @@ impl World {
 
     pub(crate) fn turn(&mut self) -> usize {
         self.hub.react(self.now);
-        self.hub.settle(self.now)
+        self.hub.flush(self.now)
     }
 
     /// Turns as long as the hub wants to without waiting.

@@ -140,7 +140,7 @@ impl World {
                 let listener = &mut self.listeners[who];
                 let (stop, _) = *listener.stop.get_or_insert((self.tape.end(), self.entries.len()));
                 listener.was_overtaken = true;
-                listener.reader.give_up(stop);
+                listener.reader.skip_missed(stop);
             }
             Step::Chat(who, lines) => {
                 for turn in 0..lines {
@@ -178,7 +178,7 @@ impl World {
     }
 
     fn skip_own(&mut self, who: usize, span: Span) {
-        let before = self.listeners[who].reader.cursor();
+        let before = self.listeners[who].reader.position();
         let pace = self.listeners[who].reader.skip_own(span);
         if pace == Pace::Overtaken {
             self.listeners[who].was_overtaken = true;
@@ -196,9 +196,9 @@ impl World {
     fn keep_up(&mut self) {
         for listener in &mut self.listeners {
             let stop = listener.stop(&self.tape);
-            let cursor = listener.reader.cursor().offset;
+            let cursor = listener.reader.position().offset;
             let lags = cursor < self.tape.tail() && cursor < stop.offset;
-            let pace = listener.reader.keep_up(&self.tape, stop);
+            let pace = listener.reader.catch_up(&self.tape, stop);
             assert_eq!(pace == Pace::Overtaken, lags);
             listener.was_overtaken |= lags;
         }
@@ -207,7 +207,7 @@ impl World {
     /// Lets everyone take all, and looks at what they got.
     pub fn finish(mut self) {
         for who in 0..self.listeners.len() {
-            let stretches = self.own_stretches(who, self.listeners[who].reader.cursor());
+            let stretches = self.own_stretches(who, self.listeners[who].reader.position());
             assert!(stretches <= HOLES_MAX, "the list of own stretches is bounded");
         }
         self.keep_up();
@@ -264,7 +264,7 @@ impl Listener {
         let of_rest = bytes.min(self.rest.len());
         self.receive_rest(of_rest);
         bytes -= of_rest;
-        let cursor = self.reader.cursor().offset;
+        let cursor = self.reader.position().offset;
         if bytes == 0 || (cursor < tape.tail() && cursor < stop) {
             return;
         }
@@ -275,8 +275,8 @@ impl Listener {
         let mut has_advanced = false;
         while bytes > 0 {
             let mut slices = Slices::new();
-            self.reader.owed(tape, stop, &mut slices);
-            let in_one = self.reader.owed_in_one(tape, stop);
+            self.reader.pending(tape, stop, &mut slices);
+            let in_one = self.reader.pending_in_one(tape, stop);
             let mut offered = Vec::new();
             slices.as_slice().iter().for_each(|slice| offered.extend_from_slice(slice));
             assert!(in_one.is_none_or(|slice| slice == offered), "both ways to ask say the same");
@@ -290,7 +290,7 @@ impl Listener {
             bytes -= taken;
         }
         if has_advanced {
-            self.reader.land(tape, &mut self.rest);
+            self.reader.align_to_line(tape, &mut self.rest);
         }
         self.reader.tidy(tape);
         self.split_received();

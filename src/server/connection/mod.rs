@@ -1,4 +1,4 @@
-//! One client: its socket, what it has sent of a line, and what it is owed.
+//! One client: its socket, its phase, the input that is not processed yet, and its place on the tape.
 
 pub mod input;
 mod output;
@@ -12,49 +12,90 @@ use super::flow::rate::Rate;
 use super::flow::stall::Stall;
 use super::limits::GRACE;
 use super::web::exchange::Exchange;
-use crate::net::stream::Socket;
+use crate::net::outbox::Outbox;
+use crate::net::stream::{Received, Socket, receive};
 use crate::relay::cursor::{Cursor, Pace};
-use crate::relay::room::MemberId;
+use crate::relay::roster::MemberId;
 use crate::relay::tape::{Position, Span, Tape};
 use input::Input;
 use protocol::Protocol;
 
-pub use protocol::{Farewell, Vigil};
+pub use protocol::{Farewell, PingStep};
 
-/// Who is meant, though the key of a connection may since have passed to another.
+/// The identity of a connection. Its key in the slab may pass to another connection, its serial number does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Handle {
     /// The key in the slab.
     pub key: usize,
-    /// Its serial number.
+    /// The serial number.
     pub serial: Serial,
 }
 
 /// The serial number of a connection, never reused.
+///
+/// 56 bits in big-endian order: enough for a million connections a second over two thousand years, and one byte less than
+/// a `u64`, which [`Connection`] needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Serial(u64);
+pub struct Serial([u8; 7]);
 
 impl Serial {
-    /// The one after it.
+    /// The number after this one.
     pub fn next(self) -> Serial {
-        Serial(self.0 + 1)
+        let mut bytes = [0; 8];
+        bytes[1..].copy_from_slice(&self.0);
+        let mut next = [0; 7];
+        next.copy_from_slice(&(u64::from_be_bytes(bytes) + 1).to_be_bytes()[1..]);
+        Serial(next)
     }
 }
 
-/// How far the input of a connection is read.
+/// The kind of peer behind a connection. [`Connections`](super::hub) counts connections by role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The operator.
+    Console,
+    /// A peer on the line port that is not in the room yet, or was found to speak another protocol before it was.
+    Entering,
+    /// A client that is or was in the room.
+    Client,
+    /// A peer on the page's port that has not opened a WebSocket.
+    Visitor,
+    /// A peer that is told why it cannot come in.
+    Refused,
+}
+
+impl Role {
+    /// How many roles there are.
+    pub const COUNT: usize = 5;
+}
+
+/// The life of a connection, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Connected, bounded, on a deadline, and owed nothing of any tape.
+    Entering,
+    /// In the room, as this member.
+    Present(MemberId),
+    /// No longer (or never) in the room, and closed step by step.
+    Closing,
+    /// To be removed at the end of the turn, when no event of the batch can reach a newcomer with the same key.
+    Gone,
+}
+
+/// Whether, and when, a connection is read next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadState {
-    /// Until nothing was left. The next edge will tell.
-    Drained,
-    /// There may be more, and its turn will come: it is on the list.
-    Queued,
-    /// There may be more, but it is not read before it takes some of the replies that it provoked, or of what was said.
-    Held,
-    /// There is more, a line that is to be answered, and others are answered first: it is on the list.
+    /// Drained: the next edge announces more.
+    Idle,
+    /// On the ready queue: there may be more.
+    Ready,
+    /// On the queue of commands: the next line wants an answer, and this turn's answers are spent.
     Asking,
-    /// There may be more, but it has said as much of late as it may.
+    /// Blocked until the client takes some of what it is owed.
+    Held,
+    /// Blocked by `--rate` until a timer fires.
     Throttled,
-    /// To its end.
+    /// Read to its end.
     Ended,
 }
 
@@ -63,335 +104,341 @@ pub enum ReadState {
 pub enum Output {
     /// As far as is known.
     Writable,
-    /// Not before the next edge.
+    /// Not before the next writable event.
     Blocked,
-    /// It would, but is not written to before it is known whether it speaks our protocol.
-    Withheld,
-    /// A write failed. What is left to read is still read.
+    /// A write failed. Unread input is still read.
     Broken,
-    /// We ended it.
-    Shut,
 }
 
-/// The life of a connection, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// At the page's door: not in the room, and owed nothing of what is said there.
-    Visiting,
-    /// In the room, on this seat.
-    Present(MemberId),
-    /// No longer (or never) in the room, and still owed what was said before.
-    Leaving,
-    /// It has all that, and is being told `FIN`.
-    Parting,
-    /// It was told all. We wait for its end, so that unread input does not destroy what the kernel still has to send.
-    Lingering,
-    /// To be removed when no event can mean it any more.
-    Gone,
-}
-
-/// What the output of a settled connection needs from the loop.
+/// The next step of a connection after its flush.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextStep {
     /// Nothing before the next event.
     Nothing,
-    /// To be settled again: it could take more.
+    /// A further flush: the socket may take more.
     Flush,
-    /// To be removed.
+    /// Removal.
     Removal,
 }
 
-/// One client. 56 bytes over a plain socket; an idle one that speaks in lines owns no heap.
+/// One connection. 56 bytes over a plain socket; an idle one that speaks in lines owns no heap.
+///
+/// Invariants, checked by [`check_invariants`](Connection::check_invariants):
+/// - `phase` is `Closing` exactly while `busy.closing` is set (or the connection is `Gone`);
+/// - a connection that is `Entering` stands at a place of no tape and misses nothing;
+/// - `busy` is `None` unless it holds something.
 #[derive(Debug)]
 pub struct Connection<S> {
     stream: S,
     /// What it last put on the tape, and when.
-    pub served: RecentTraffic,
+    pub recent: RecentTraffic,
     /// Where it is in its life.
     pub phase: Phase,
-    /// How far it is read.
-    pub input: ReadState,
+    /// The kind of peer; changed by `Connections` alone, which counts.
+    pub(super) role: Role,
+    /// Whether, and when, it is read next.
+    pub read_state: ReadState,
     /// Whether it takes output.
     pub output: Output,
-    /// Whether it is on the list of those to be settled in any case.
-    pub is_touched: bool,
+    /// Whether it is on the dirty list, and so flushed even if the tape does not move.
+    pub is_dirty: bool,
     serial: Serial,
     /// Its place on the tape.
-    pub reader: Cursor,
+    pub cursor: Cursor,
     busy: Option<Box<Busy>>,
 }
 
-/// What only a connection has with which something is going on; and a visitor's or a browser's, idle or not: so what
-/// an idle one does not need is boxed once more.
+/// State that only an active connection needs, and a browser or visitor, idle or not. What an idle browser does not need is
+/// boxed once more.
 #[derive(Debug, Default)]
 struct Busy {
     protocol: Protocol,
-    intake: Option<Box<Input>>,
-    /// What it alone is told, in whole lines or frames (but for the first, of which a part may have been written).
-    private: Vec<u8>,
-    /// How much of `private` is written.
-    private_sent: usize,
-    leaving: Option<Box<Leaving>>,
-    /// While it is waited for.
+    input: Option<Box<Input>>,
+    /// Bytes for this client alone, in whole lines or frames (of the first, a part may have been written).
+    outbox: Outbox,
+    closing: Option<Box<Closing>>,
+    /// While the room waits for this reader (`--lag wait`).
     stall: Option<Box<Stall>>,
 }
 
-/// What falling off the tail of the tape cost one.
+/// A reader that the tail of the tape has overtaken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overtaken {
     /// Whether it had kept up until then.
     pub is_new: bool,
-    /// How many lines of others it passed unseen.
+    /// How many lines of others it skipped unread.
     pub missed_lines: u64,
 }
 
-/// What makes a connection wait to be read.
+/// Limits beyond which a connection is not read.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadLimits {
-    /// So many private bytes that it has not taken.
+    /// Private bytes that it has not taken.
     pub private_bytes_max: usize,
-    /// So many own stretches ahead of it on the tape.
+    /// Own stretches ahead of it on the tape.
     pub holes_max: usize,
 }
 
-/// What a leaver has besides.
+/// The end of a connection.
 #[derive(Clone, Copy, Debug)]
-struct Leaving {
-    /// The end of what it is owed.
+struct Closing {
+    step: ClosingStep,
+    /// The end of what it is owed of the tape.
     stop: Position,
-    /// What it is told then.
     farewell: Farewell,
-    /// When it is given up, unless it takes something until then.
+    /// The connection is dropped at this time, unless it takes something until then.
     deadline: Instant,
 }
 
+/// How far a closing connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ClosingStep {
+    /// It is sent what it is owed.
+    Draining,
+    /// It is sent its farewell.
+    SayingFarewell,
+    /// Its output is shut down. We wait for its EOF, so that unread input does not destroy what the kernel still sends.
+    Lingering,
+}
+
 impl<S: Socket> Connection<S> {
-    /// One who has come in.
-    pub fn present(stream: S, serial: Serial, seat: MemberId, reader: Cursor) -> Connection<S> {
-        Connection::new(stream, serial, Phase::Present(seat), reader)
-    }
-
-    /// One who is refused at `end`, and owed nothing of what is said.
-    pub fn refused(stream: S, serial: Serial, end: Position) -> Connection<S> {
-        Connection::new(stream, serial, Phase::Leaving, Cursor::at(end))
-    }
-
-    /// One who has come to the page's door at `end`, until when it has to ask for something.
-    pub fn visitor(stream: S, serial: Serial, end: Position, visit: Exchange) -> Connection<S> {
-        let mut connection = Connection::new(stream, serial, Phase::Visiting, Cursor::at(end));
-        connection.busy = Some(Box::new(Busy { protocol: Protocol::Http(Box::new(visit)), ..Busy::default() }));
-        connection
-    }
-
-    fn new(stream: S, serial: Serial, phase: Phase, reader: Cursor) -> Connection<S> {
+    /// A connection on the line port.
+    pub fn entering(stream: S, serial: Serial, role: Role) -> Connection<S> {
         Connection {
             stream,
-            served: RecentTraffic::default(),
-            phase,
-            input: ReadState::Drained,
+            recent: RecentTraffic::default(),
+            phase: Phase::Entering,
+            role,
+            read_state: ReadState::Idle,
             output: Output::Writable,
-            is_touched: false,
+            is_dirty: false,
             serial,
-            reader,
+            cursor: Cursor::at(Position::default()),
             busy: None,
         }
     }
 
-    /// What it is known by, under this key.
+    /// A connection on the page's port.
+    pub fn visitor(stream: S, serial: Serial, role: Role, exchange: Exchange) -> Connection<S> {
+        let mut connection = Connection::entering(stream, serial, role);
+        connection.busy = Some(Box::new(Busy { protocol: Protocol::Http(Box::new(exchange)), ..Busy::default() }));
+        connection
+    }
+
+    /// Makes it a member of the room that reads from `cursor` on.
+    pub fn enter(&mut self, member: MemberId, cursor: Cursor) {
+        debug_assert_eq!(self.phase, Phase::Entering);
+        self.phase = Phase::Present(member);
+        self.cursor = cursor;
+    }
+
+    /// The identity of this connection, which has this key.
     pub fn handle(&self, key: usize) -> Handle {
         Handle { key, serial: self.serial }
     }
 
-    /// Its socket.
+    /// The kind of peer.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The socket.
     pub fn stream(&self) -> &S {
         &self.stream
     }
 
     /// Reads once.
-    ///
-    /// # Errors
-    /// Those of the socket.
-    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.read(buffer)
+    pub fn receive(&mut self, buffer: &mut [u8]) -> Received {
+        receive(&mut self.stream, buffer)
     }
 
-    /// What was received and not heard yet, to be put back with [`put_intake`](Connection::put_intake).
-    pub fn take_intake(&mut self) -> Input {
-        self.intake_mut().map(std::mem::take).unwrap_or_default()
+    /// Takes out the input that is not processed yet, to be put back with [`put_input`](Connection::put_input).
+    pub fn take_input(&mut self) -> Input {
+        self.input_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// Keeps what was received and not heard yet.
-    pub fn put_intake(&mut self, mut intake: Input, now: Instant) {
-        if intake.tidy(now) {
-            self.tidy(now);
+    /// Keeps input that is not processed yet.
+    pub fn put_input(&mut self, mut input: Input, now: Instant) {
+        if input.free_unused(now) {
+            self.free_unused(now);
         } else {
-            **self.busy.get_or_insert_default().intake.get_or_insert_default() = intake;
+            **self.busy.get_or_insert_default().input.get_or_insert_default() = input;
         }
     }
 
-    /// What was received and not heard yet, if anything was.
-    pub fn intake_mut(&mut self) -> Option<&mut Input> {
-        self.busy.as_mut()?.intake.as_deref_mut()
+    /// The input that is not processed yet, if there is any.
+    pub fn input(&self) -> Option<&Input> {
+        self.busy.as_ref()?.input.as_deref()
     }
 
-    /// Whether its silence is listed under this deadline.
-    pub fn is_listed(&self, deadline: Instant) -> bool {
-        self.intake().is_some_and(|intake| intake.listed == Some(deadline))
+    /// The input that is not processed yet, if there is any.
+    pub fn input_mut(&mut self) -> Option<&mut Input> {
+        self.busy.as_mut()?.input.as_deref_mut()
     }
 
     /// Whether others may tell it `bytes` more, so that at most `bytes_max` wait for it.
     pub fn has_room_for(&self, bytes: usize, bytes_max: usize) -> bool {
-        self.takes_output() && self.private_bytes() + bytes <= bytes_max
+        self.takes_output() && self.outbox_bytes() + bytes <= bytes_max
     }
 
     /// How many private bytes it has not taken yet.
-    pub fn private_bytes(&self) -> usize {
-        self.busy.as_ref().map_or(0, |busy| busy.private.len() - busy.private_sent)
+    pub fn outbox_bytes(&self) -> usize {
+        self.busy.as_ref().map_or(0, |busy| busy.outbox.len())
     }
 
-    /// Begins its farewell: it is owed what comes before `stop`, and has a grace time for taking it.
-    pub fn leave(&mut self, stop: Position, farewell: Farewell, now: Instant) {
-        self.phase = Phase::Leaving;
+    /// Begins to close it: it is still sent what comes before `stop`, then its farewell, and is dropped if it takes nothing
+    /// for [`GRACE`].
+    pub fn begin_close(&mut self, stop: Position, farewell: Farewell, now: Instant) {
+        self.phase = Phase::Closing;
         let busy = self.busy.get_or_insert_default();
-        busy.leaving = Some(Box::new(Leaving { stop, farewell, deadline: now + GRACE }));
-        busy.intake = None;
+        let step = ClosingStep::Draining;
+        busy.closing = Some(Box::new(Closing { step, stop, farewell, deadline: now + GRACE }));
+        busy.input = None;
         busy.protocol.end_input();
-        self.release();
     }
 
-    /// When it is given up, if it is leaving and takes nothing.
+    /// The time at which it is dropped, if it is closing and takes nothing.
     pub fn deadline(&self) -> Option<Instant> {
-        self.leaving().map(|leaving| leaving.deadline)
+        self.closing().map(|closing| closing.deadline)
+    }
+
+    /// Whether its output is shut down, and only its EOF is missing.
+    pub fn is_lingering(&self) -> bool {
+        self.closing().is_some_and(|closing| closing.step == ClosingStep::Lingering)
     }
 
     /// The end of what it is owed of the tape.
     pub fn stop(&self, tape: &Tape) -> Position {
-        if self.phase == Phase::Visiting {
-            return self.reader.cursor();
+        match self.phase {
+            Phase::Entering => self.cursor.position(),
+            _ => self.closing().map_or(tape.end(), |closing| closing.stop),
         }
-        self.leaving().map_or(tape.end(), |leaving| leaving.stop)
     }
 
-    /// How many bytes of the tape it is behind, if it is to lose nothing: one who lags anyway, or whom nothing can reach
-    /// any more, is not waited for.
+    /// Bytes of tape that it has not been sent, if it is to lose nothing. 0 if it is lagging or its output is closed:
+    /// the brake does not wait for those.
     pub fn healthy_bytes_behind(&self, tape: &Tape) -> u64 {
-        let is_owed = self.reader.cursor().offset < self.stop(tape).offset;
-        let is_healthy = is_owed && self.takes_output() && !self.reader.is_lagging();
-        if is_healthy { tape.end().offset - self.reader.cursor().offset } else { 0 }
+        let is_owed = self.cursor.position().offset < self.stop(tape).offset;
+        let is_healthy = is_owed && self.takes_output() && !self.cursor.is_lagging();
+        if is_healthy { tape.end().offset - self.cursor.position().offset } else { 0 }
     }
 
-    /// Moves its place on if the tail of the tape has overtaken it.
-    pub fn keep_up(&mut self, tape: &Tape) -> Option<Overtaken> {
+    /// Moves its cursor on if the tail of the tape has overtaken it.
+    pub fn catch_up(&mut self, tape: &Tape) -> Option<Overtaken> {
         // In nearly all cases that is all.
-        if self.reader.cursor().offset >= tape.tail() || !self.takes_output() {
+        if self.cursor.position().offset >= tape.tail() || !self.takes_output() {
             return None;
         }
         let stop = self.stop(tape);
-        self.overtaken_by(|reader| reader.keep_up(tape, stop))
+        self.overtaken_by(|cursor| cursor.catch_up(tape, stop))
     }
 
-    /// Keeps it from being given what it just said itself.
+    /// Keeps it from being sent its own words, which it just put on the tape.
     pub fn skip_own(&mut self, span: Span) -> Option<Overtaken> {
-        self.overtaken_by(|reader| reader.skip_own(span))
+        self.overtaken_by(|cursor| cursor.skip_own(span))
     }
 
     fn overtaken_by(&mut self, step: impl FnOnce(&mut Cursor) -> Pace) -> Option<Overtaken> {
-        let (is_new, missed_before) = (!self.reader.is_lagging(), self.reader.missed());
-        let is_overtaken = step(&mut self.reader) == Pace::Overtaken;
-        is_overtaken.then(|| Overtaken { is_new, missed_lines: self.reader.missed() - missed_before })
+        let (is_new, missed_before) = (!self.cursor.is_lagging(), self.cursor.missed());
+        let is_overtaken = step(&mut self.cursor) == Pace::Overtaken;
+        is_overtaken.then(|| Overtaken { is_new, missed_lines: self.cursor.missed() - missed_before })
     }
 
-    /// Sees whether it is waited for, and how far it has come. What it returns is a deadline that it is to be listed
-    /// under.
+    /// Updates the stall deadline of a reader that the room waits for. Returns a deadline if a timer must be set.
     pub fn watch_stall(&mut self, tape: &Tape, now: Instant, timeout: Duration) -> Option<Instant> {
         let is_waited_for = self.healthy_bytes_behind(tape) > 0;
-        let (cursor, end) = (self.reader.cursor().offset, self.stop(tape).offset);
+        let (cursor, end) = (self.cursor.position().offset, self.stop(tape).offset);
         if !is_waited_for {
             if let Some(busy) = &mut self.busy {
                 busy.stall = None;
-                self.tidy(now);
+                self.free_unused(now);
             }
             return None;
         }
         let stall = &mut self.busy.get_or_insert_default().stall;
         if let Some(stall) = stall {
-            stall.see(cursor, end, now, timeout);
+            stall.update(cursor, end, now, timeout);
             return None;
         }
         let begun = Stall::begin(cursor, end, now, timeout);
         *stall = Some(Box::new(begun));
-        Some(begun.listed())
+        Some(begun.armed())
     }
 
-    /// The next deadline that it is to be listed under, now that one has come; `None` if it had to take enough until this
-    /// one, and is not waited for any more.
-    pub fn list_stall_again(&mut self, now: Instant) -> Option<Instant> {
+    /// The next stall deadline, now that the one before is over. `None` if the reader has not taken enough in time; then the
+    /// room no longer waits for it.
+    pub fn rearm_stall(&mut self, now: Instant) -> Option<Instant> {
         let stall = &mut self.busy.as_mut()?.stall;
-        let later = stall.as_mut()?.list_again(now);
+        let later = stall.as_mut()?.rearm(now);
         if later.is_none() {
             *stall = None;
         }
         later
     }
 
-    /// Whether it is listed under this deadline as one who is waited for.
-    pub fn is_stall_listed(&self, deadline: Instant) -> bool {
+    /// Whether its stall timer is set to this deadline.
+    pub fn is_stall_armed(&self, deadline: Instant) -> bool {
         let stall = self.busy.as_ref().and_then(|busy| busy.stall.as_ref());
-        stall.is_some_and(|stall| stall.listed() == deadline)
+        stall.is_some_and(|stall| stall.armed() == deadline)
     }
 
-    /// Why nothing can reach it any more, and nothing more comes from it but what is there already; `None` as long as it may
-    /// be well. Asks the kernel.
+    /// Why the connection is gone; `None` as long as it may be well. Asks the kernel.
     pub fn take_error(&self) -> Option<io::Error> {
         if self.output == Output::Broken { Some(io::ErrorKind::BrokenPipe.into()) } else { self.stream.take_error() }
     }
 
-    /// When it may go on talking, if it talks faster than it may.
+    /// The time at which `--rate` allows its next line; `None` for now.
     pub fn next_line_at(&self, rate: Rate, now: Instant) -> Option<Instant> {
-        self.intake()?.bucket.next_at(rate, now)
+        self.input()?.bucket.next_at(rate, now)
     }
 
-    /// Whether it has to take something before more of it is heard: a visitor, all that it was answered.
-    pub fn is_held(&self, holds: ReadLimits) -> bool {
-        let private_bytes_max = if self.phase == Phase::Visiting { 1 } else { holds.private_bytes_max };
-        self.private_bytes() >= private_bytes_max || self.reader.holes_ahead() >= holds.holes_max
+    /// Whether it has to take something before more of it is read: a visitor, all of its last answer.
+    pub fn is_held(&self, limits: ReadLimits) -> bool {
+        let private_bytes_max = if self.phase == Phase::Entering { 1 } else { limits.private_bytes_max };
+        self.outbox_bytes() >= private_bytes_max || self.cursor.holes_ahead() >= limits.holes_max
     }
 
-    /// Whether it is to be read though no event says so: it was held and may go on (or has left, and is only drained),
-    /// or a write failed and what is left to read ends it.
-    pub fn wants_reading(&self, holds: ReadLimits) -> bool {
-        let is_heard = matches!(self.phase, Phase::Present(_) | Phase::Visiting);
-        match self.input {
-            ReadState::Held => !is_heard || !self.is_held(holds),
-            ReadState::Throttled => !is_heard,
-            ReadState::Drained => is_heard && self.output == Output::Broken,
-            ReadState::Queued | ReadState::Asking | ReadState::Ended => false,
+    /// Whether it is to be read though no event says so: it was held and may go on (or is closing, and only drained), or a
+    /// write failed and the rest of its input ends it.
+    pub fn wants_reading(&self, limits: ReadLimits) -> bool {
+        let is_processed = matches!(self.phase, Phase::Present(_) | Phase::Entering);
+        match self.read_state {
+            ReadState::Held => !is_processed || !self.is_held(limits),
+            ReadState::Throttled => !is_processed,
+            ReadState::Idle => is_processed && self.output == Output::Broken,
+            ReadState::Ready | ReadState::Asking | ReadState::Ended => false,
         }
     }
 
-    /// Gives it what was withheld until it was known what it speaks. Whether there was anything to be given.
-    pub fn release(&mut self) -> bool {
-        let is_withheld = self.output == Output::Withheld;
-        if is_withheld {
-            self.output = Output::Writable;
+    /// Panics if an invariant of the connection does not hold.
+    pub fn check_invariants(&self, tape: &Tape) {
+        let is_closing = self.phase == Phase::Closing;
+        assert!(
+            self.phase == Phase::Gone || is_closing == self.closing().is_some(),
+            "closing has a state: {:?}",
+            self.phase
+        );
+        if self.phase == Phase::Entering {
+            assert!(self.cursor.is_plain() && self.cursor.position() == Position::default(), "no tape before the room");
         }
-        is_withheld
+        assert!(self.cursor.position().offset <= tape.end().offset, "the cursor stands on the tape");
+        assert!(!self.is_lingering() || self.outbox_bytes() == 0, "nothing is owed after the shutdown");
     }
 
-    fn intake(&self) -> Option<&Input> {
-        self.busy.as_ref()?.intake.as_deref()
+    fn closing(&self) -> Option<&Closing> {
+        self.busy.as_ref()?.closing.as_deref()
     }
 
-    fn leaving(&self) -> Option<&Leaving> {
-        self.busy.as_ref()?.leaving.as_deref()
+    fn closing_step(&self) -> Option<ClosingStep> {
+        self.closing().map(|closing| closing.step)
     }
 
     fn takes_output(&self) -> bool {
-        matches!(self.output, Output::Writable | Output::Blocked | Output::Withheld)
+        self.output != Output::Broken && !self.is_lingering()
     }
 
-    fn tidy(&mut self, now: Instant) {
-        if self.busy.as_mut().is_some_and(|busy| busy.tidy(now)) {
+    fn free_unused(&mut self, now: Instant) {
+        if self.busy.as_mut().is_some_and(|busy| busy.free_unused(now)) {
             self.busy = None;
         }
     }
@@ -400,80 +447,39 @@ impl<S: Socket> Connection<S> {
 impl Busy {
     /// Whether it is a browser's, and nothing else is going on.
     fn is_idle_browser(&self) -> bool {
-        matches!(self.protocol, Protocol::WebSocket(_)) && self.private.is_empty() && self.intake.is_none()
+        matches!(self.protocol, Protocol::WebSocket(_)) && self.outbox.is_empty() && self.input.is_none()
     }
 
-    /// Whether nothing is kept that is still of account at `now`.
-    fn tidy(&mut self, now: Instant) -> bool {
-        if self.intake.as_mut().is_some_and(|intake| intake.tidy(now)) {
-            self.intake = None;
+    /// Frees input that is of no account at `now`. Whether nothing is left to keep.
+    fn free_unused(&mut self, now: Instant) -> bool {
+        if self.input.as_mut().is_some_and(|input| input.free_unused(now)) {
+            self.input = None;
         }
-        let is_quiet = self.intake.is_none() && self.leaving.is_none() && self.stall.is_none();
-        is_quiet && self.private.is_empty() && self.protocol.is_plain()
+        let is_quiet = self.input.is_none() && self.closing.is_none() && self.stall.is_none();
+        is_quiet && self.outbox.is_empty() && self.protocol.is_plain()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
-    use std::net::SocketAddr;
-
     use super::*;
-
-    /// A socket that takes a KiB, and then blocks.
-    struct KibibyteSocket {
-        is_full: bool,
-    }
-
-    impl Read for KibibyteSocket {
-        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::WouldBlock.into())
-        }
-    }
-
-    impl Write for KibibyteSocket {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.is_full = !self.is_full;
-            if self.is_full { Ok(bytes.len().min(1_024)) } else { Err(io::ErrorKind::WouldBlock.into()) }
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Socket for KibibyteSocket {
-        fn shutdown_write(&self) -> io::Result<()> {
-            Ok(())
-        }
-
-        fn peer_address(&self) -> io::Result<SocketAddr> {
-            Err(io::ErrorKind::NotConnected.into())
-        }
-    }
 
     #[test]
     fn an_idle_connection_is_small() {
         assert_eq!(size_of::<Cursor>(), 24);
         // As in a release build: mio's socket is no larger than this one, but for a check in debug builds.
         assert_eq!(size_of::<Connection<std::net::TcpStream>>(), 56);
-        // What a browser has besides, beside its WebSocket.
+        // Besides, for a browser, the box of its WebSocket.
         assert_eq!(size_of::<Busy>(), 72);
+        assert_eq!(size_of::<Handle>(), 16);
     }
 
     #[test]
-    fn private_lines_that_were_taken_do_not_pile_up() {
-        let tape = Tape::new(1_024).unwrap();
-        let socket = KibibyteSocket { is_full: false };
-        let mut connection = Connection::refused(socket, Serial::default(), tape.end());
-        connection.tell(&"x".repeat(32 * 1_024));
-        for _ in 0..10_000 {
-            connection.tell(&"x".repeat(1_024));
-            connection.output = Output::Writable;
-            connection.settle(&tape, usize::MAX, Instant::now(), &mut 0);
+    fn serial_numbers_are_ordered_across_a_carry() {
+        let mut serial = Serial::default();
+        for _ in 0..70_000 {
+            assert!(serial < serial.next());
+            serial = serial.next();
         }
-        let busy = connection.busy.as_ref().unwrap();
-        assert_eq!(busy.private.len() - busy.private_sent, 32 * 1_024);
-        assert!(busy.private.capacity() <= 256 * 1_024, "{} bytes are kept", busy.private.capacity());
     }
 }

@@ -1,26 +1,27 @@
-//! How one client is given what it is owed: in as few writes as may be, whole lines wherever a write stops, and the end of
-//! its output when it leaves.
+//! The write paths of a connection: as few writes as possible, whole lines wherever a write stops, and the end of its
+//! output when it closes.
 
 use std::io;
 use std::time::Instant;
 
-use super::{Connection, NextStep, Output, Phase, ReadState, Socket};
+use super::{ClosingStep, Connection, NextStep, Output, Phase, ReadState};
+use crate::net::stream::Socket;
 use crate::relay::cursor::Slices;
 use crate::relay::notice;
 use crate::relay::tape::Tape;
 use crate::server::limits::{GRACE, REQUEST_TIME};
 
-/// What one write wrote.
+/// The result of one write.
 struct Written {
     bytes: usize,
-    /// How much of it was of the tape and has not landed.
+    /// How many of them were tape, past which the cursor is not aligned to a line yet.
     tape_bytes: usize,
 }
 
 impl<S: Socket> Connection<S> {
-    /// Writes what it is owed, if it takes output, and finds out what it needs next. No further write is begun when its
-    /// `share` of bytes was written. What was written is added to `sent_bytes`.
-    pub fn settle(&mut self, tape: &Tape, share: usize, now: Instant, sent_bytes: &mut u64) -> NextStep {
+    /// Writes what it is owed, if it takes output. Begins no further write after `share` bytes. Adds the bytes written to
+    /// `sent_bytes`.
+    pub fn flush(&mut self, tape: &Tape, share: usize, now: Instant, sent_bytes: &mut u64) -> NextStep {
         if self.output == Output::Writable && self.is_plain() && self.flush_plain(tape, sent_bytes) {
             return NextStep::Nothing;
         }
@@ -28,51 +29,61 @@ impl<S: Socket> Connection<S> {
             return NextStep::Nothing;
         }
         if self.phase == Phase::Gone {
-            // Not even that it has left, which is said by now.
+            // A further write could report its end a second time.
             return NextStep::Nothing;
         }
-        if self.output == Output::Writable {
-            *sent_bytes += self.flush(tape, share, now) as u64;
+        if self.output == Output::Writable && !self.is_lingering() {
+            *sent_bytes += self.flush_all(tape, share, now) as u64;
         }
-        self.reader.tidy(tape);
-        self.tidy(now);
+        self.cursor.tidy(tape);
+        self.free_unused(now);
+        self.next_step(tape)
+    }
+
+    fn next_step(&self, tape: &Tape) -> NextStep {
         match (self.phase, self.output) {
-            (Phase::Present(_) | Phase::Visiting, Output::Writable) if self.is_owed(tape) => NextStep::Flush,
-            (Phase::Leaving | Phase::Parting, Output::Writable) => NextStep::Flush,
-            (Phase::Visiting | Phase::Leaving | Phase::Parting | Phase::Lingering, Output::Broken) => NextStep::Removal,
-            (Phase::Lingering, _) if self.input == ReadState::Ended => NextStep::Removal,
+            (Phase::Closing | Phase::Entering, Output::Broken) => NextStep::Removal,
+            (Phase::Closing, _) if self.is_lingering() => {
+                if self.read_state == ReadState::Ended {
+                    NextStep::Removal
+                } else {
+                    NextStep::Nothing
+                }
+            }
+            (Phase::Closing, Output::Writable) => NextStep::Flush,
+            (Phase::Present(_) | Phase::Entering, Output::Writable) if self.is_owed(tape) => NextStep::Flush,
             _ => NextStep::Nothing,
         }
     }
 
     fn is_owed(&self, tape: &Tape) -> bool {
-        self.private_bytes() > 0 || self.reader.has_missed() || self.reader.cursor().offset < self.stop(tape).offset
+        self.outbox_bytes() > 0 || self.cursor.has_missed() || self.cursor.position().offset < self.stop(tape).offset
     }
 
-    /// Whether it is one of the many: present, and given nothing but what all are given.
+    /// Whether it is one of the many: present, and owed nothing but tape.
     fn is_plain(&self) -> bool {
-        self.busy.is_none() && self.reader.is_plain() && matches!(self.phase, Phase::Present(_))
+        self.busy.is_none() && self.cursor.is_plain() && matches!(self.phase, Phase::Present(_))
     }
 
-    /// Writes what a plain connection is owed, at once. True if it took all; else there is more to be seen to.
+    /// Writes what a plain connection is owed in one call. Whether the socket took all of it.
     ///
-    /// This is [`flush`](Connection::flush) in the case that decides what a delivery costs. The kernel has emptied the
-    /// processor's caches of our code by the time it returns, so what counts is how little of it there is.
+    /// This is [`flush_all`](Connection::flush_all) in the case that decides the cost of a delivery. By the time it returns,
+    /// the kernel has evicted our code from the processor's caches, so the less code there is, the faster it runs.
     fn flush_plain(&mut self, tape: &Tape, sent_bytes: &mut u64) -> bool {
-        let Some(slice) = self.reader.owed_in_one(tape, tape.end().offset) else { return false };
+        let Some(slice) = self.cursor.pending_in_one(tape, tape.end().offset) else { return false };
         if slice.is_empty() {
             return true;
         }
         match self.stream.write(slice) {
             Ok(bytes) if bytes == slice.len() => {
                 *sent_bytes += bytes as u64;
-                self.reader.reach(tape.end());
+                self.cursor.set_position(tape.end());
                 true
             }
             Ok(bytes) => {
                 *sent_bytes += bytes as u64;
                 self.advance(bytes);
-                self.land(tape);
+                self.align_to_line(tape);
                 false
             }
             Err(error) => {
@@ -82,23 +93,23 @@ impl<S: Socket> Connection<S> {
         }
     }
 
-    /// Writes private lines first, then the tape, then the farewell; until there is nothing more, the socket takes no
-    /// more, or it is the turn of others. Returns how many bytes it wrote.
-    fn flush(&mut self, tape: &Tape, share: usize, now: Instant) -> usize {
+    /// Writes the outbox first, then the tape, then the farewell; until nothing is left, the socket blocks, or `share`
+    /// bytes are written. Returns how many bytes it wrote.
+    fn flush_all(&mut self, tape: &Tape, share: usize, now: Instant) -> usize {
         let mut written = 0;
         let mut tape_written = 0;
         while written < share {
             match self.write_once(tape) {
-                Ok(None) => match self.phase {
-                    Phase::Leaving => {
-                        self.bid_farewell();
-                        self.phase = Phase::Parting;
+                Ok(None) => match self.closing_step() {
+                    Some(ClosingStep::Draining) => {
+                        self.say_farewell();
+                        self.set_closing_step(ClosingStep::SayingFarewell);
                     }
-                    Phase::Parting => {
+                    Some(ClosingStep::SayingFarewell) => {
                         self.end_output(now);
                         break;
                     }
-                    Phase::Present(_) | Phase::Visiting | Phase::Lingering | Phase::Gone => break,
+                    Some(ClosingStep::Lingering) | None => break,
                 },
                 Ok(Some(Written { bytes: 0, .. })) => {
                     self.break_output();
@@ -117,43 +128,43 @@ impl<S: Socket> Connection<S> {
             }
         }
         if tape_written > 0 {
-            self.land(tape);
+            self.align_to_line(tape);
         }
         if written > 0 {
-            self.extend_grace(now);
+            self.extend_deadline(now);
         }
         written
     }
 
-    /// Writes once, and moves on; `None` if it is owed nothing.
+    /// Writes once, and advances; `None` if it is owed nothing.
     fn write_once(&mut self, tape: &Tape) -> io::Result<Option<Written>> {
-        // One who missed lines is told so before it gets others, and once: while earlier private lines are not taken,
-        // the lines are only counted.
-        if self.reader.has_missed() && self.private_bytes() == 0 {
-            let missed = self.reader.take_missed();
+        // A reader that missed lines is told so before it gets others, and once: while it has not taken its outbox, the
+        // lines are only counted.
+        if self.cursor.has_missed() && self.outbox_bytes() == 0 {
+            let missed = self.cursor.take_missed();
             self.tell(&notice::missed(missed));
         }
         if self.is_browser() {
-            // What a frame takes of the tape lands at once.
+            // A frame ends between two lines, so the cursor is aligned already.
             return Ok(self.write_frame(tape)?.map(|bytes| Written { bytes, tape_bytes: 0 }));
         }
         let Some(bytes) = self.write_lines(tape)? else { return Ok(None) };
         Ok(Some(Written { bytes, tape_bytes: self.advance(bytes) }))
     }
 
-    /// Writes what it was told in private, and what it is owed of the tape, at once; `None` if it is owed nothing.
+    /// Writes the outbox and the tape in one call; `None` if it is owed neither.
     fn write_lines(&mut self, tape: &Tape) -> io::Result<Option<usize>> {
         let stop = self.stop(tape).offset;
-        let private = self.busy.as_ref().map_or(&[][..], |busy| &busy.private[busy.private_sent..]);
+        let private = self.busy.as_ref().map_or(&[][..], |busy| busy.outbox.unsent());
         if private.is_empty()
-            && let Some(slice) = self.reader.owed_in_one(tape, stop)
+            && let Some(slice) = self.cursor.pending_in_one(tape, stop)
         {
             return if slice.is_empty() { Ok(None) } else { self.stream.write(slice).map(Some) };
         }
         let mut slices = Slices::new();
         slices.push(private);
-        if !self.reader.has_missed() {
-            self.reader.owed(tape, stop, &mut slices);
+        if !self.cursor.has_missed() {
+            self.cursor.pending(tape, stop, &mut slices);
         }
         if slices.as_slice().is_empty() {
             return Ok(None);
@@ -161,32 +172,28 @@ impl<S: Socket> Connection<S> {
         self.stream.write_vectored(slices.as_slice()).map(Some)
     }
 
-    /// Moves on past what was written; tells how much of it was of the tape.
+    /// Advances past bytes that were written; returns how many of them were tape.
     pub(super) fn advance(&mut self, bytes: usize) -> usize {
-        let of_private = bytes.min(self.private_bytes());
+        let of_outbox = bytes.min(self.outbox_bytes());
         if let Some(busy) = &mut self.busy {
-            busy.private_sent += of_private;
-            if busy.private_sent == busy.private.len() {
-                busy.private = Vec::new();
-                busy.private_sent = 0;
-            }
+            busy.outbox.advance(of_outbox);
         }
-        self.reader.advance((bytes - of_private) as u64);
-        bytes - of_private
+        self.cursor.advance((bytes - of_outbox) as u64);
+        bytes - of_outbox
     }
 
-    /// Brings the reader to the end of a line. Private lines are all written when something of the tape was, so that
-    /// the rest of a torn line comes first among them.
-    fn land(&mut self, tape: &Tape) {
-        debug_assert!(self.private_bytes() == 0 || self.phase == Phase::Parting);
+    /// Moves the cursor to the end of a line. The outbox is empty whenever tape was written, so the rest of a torn line comes
+    /// first in it.
+    fn align_to_line(&mut self, tape: &Tape) {
+        debug_assert!(self.outbox_bytes() == 0 || self.closing_step() == Some(ClosingStep::SayingFarewell));
         let mut rest = Vec::new();
-        self.reader.land(tape, &mut rest);
+        self.cursor.align_to_line(tape, &mut rest);
         if !rest.is_empty() && self.output != Output::Broken {
-            self.busy.get_or_insert_default().private = rest;
+            self.busy.get_or_insert_default().outbox.replace(rest);
         }
     }
 
-    /// Takes note of what a write said that wrote nothing. The kernel may say it only once.
+    /// Records the error of a write that wrote nothing. The kernel may report it only once.
     pub(super) fn on_write_error(&mut self, error: &io::Error) {
         match error.kind() {
             io::ErrorKind::Interrupted => {}
@@ -198,9 +205,8 @@ impl<S: Socket> Connection<S> {
     fn end_output(&mut self, now: Instant) {
         match self.stream.shutdown_write() {
             Ok(()) => {
-                self.output = Output::Shut;
-                self.phase = Phase::Lingering;
-                self.extend_grace(now);
+                self.set_closing_step(ClosingStep::Lingering);
+                self.extend_deadline(now);
             }
             Err(_) => self.break_output(),
         }
@@ -209,16 +215,21 @@ impl<S: Socket> Connection<S> {
     fn break_output(&mut self) {
         self.output = Output::Broken;
         if let Some(busy) = &mut self.busy {
-            busy.private = Vec::new();
-            busy.private_sent = 0;
+            busy.outbox.clear();
         }
     }
 
-    fn extend_grace(&mut self, now: Instant) {
-        if let Some(leaving) = self.busy.as_mut().and_then(|busy| busy.leaving.as_mut()) {
-            leaving.deadline = now + GRACE;
-        } else if let Some(visit) = self.visit_mut() {
-            visit.extend(now + REQUEST_TIME);
+    fn set_closing_step(&mut self, step: ClosingStep) {
+        if let Some(closing) = self.busy.as_mut().and_then(|busy| busy.closing.as_mut()) {
+            closing.step = step;
+        }
+    }
+
+    fn extend_deadline(&mut self, now: Instant) {
+        if let Some(closing) = self.busy.as_mut().and_then(|busy| busy.closing.as_mut()) {
+            closing.deadline = now + GRACE;
+        } else if let Some(exchange) = self.exchange_mut() {
+            exchange.set_deadline(now + REQUEST_TIME);
         }
     }
 }

@@ -1,19 +1,19 @@
-//! What a connection's bytes are: lines, HTTP, or lines in the frames of a WebSocket. What only the latter two need is
+//! The protocol of a connection: lines, HTTP, or lines in the frames of a WebSocket. What only the latter two need is
 //! boxed, so that a plain client pays nothing for them.
 
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
-use super::{Connection, Phase, ReadState, Socket};
+use super::{Connection, Phase, ReadState};
+use crate::net::stream::Socket;
 use crate::relay::cursor::{Cursor, Slices};
 use crate::relay::notice;
-use crate::relay::room::MemberId;
 use crate::relay::tape::Tape;
 use crate::server::web::exchange::Exchange;
 use crate::server::web::frame::{FRAME_BYTES_MAX, Header, put_close, put_ping, put_text};
-use crate::server::web::websocket::{End, WebSocket};
+use crate::server::web::websocket::{PingState, WebSocket, WebSocketEnd};
 
-/// What is spoken on a connection: how its bytes are cut into what they say.
+/// How the bytes of a connection are cut into lines.
 #[derive(Debug, Default)]
 pub(super) enum Protocol {
     /// By the ends of lines.
@@ -25,22 +25,22 @@ pub(super) enum Protocol {
     WebSocket(Box<WebSocket>),
 }
 
-/// What one who leaves is told last.
+/// The last bytes that a closing connection is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Farewell {
-    /// That it was the end; a browser gets this code besides.
+    /// `FIN`; a browser gets this close code besides.
     Fin(u16),
-    /// Nothing, or to a browser the code alone: it has ended it, or has broken the rules, or was answered in HTTP.
+    /// Nothing, or for a browser the close code alone: it closed first, broke the protocol, or was answered in HTTP.
     Close(Option<u16>),
 }
 
-/// What the patience with a browser that says nothing comes to.
+/// The next step of a browser's keepalive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Vigil {
-    /// To be looked at again then.
-    Until(Instant),
-    /// It was asked long ago to show that it is there.
-    Over,
+pub enum PingStep {
+    /// Look again at this time.
+    Wait(Instant),
+    /// It was pinged long ago and has sent nothing since.
+    TimedOut,
 }
 
 impl Protocol {
@@ -48,140 +48,133 @@ impl Protocol {
         matches!(self, Protocol::Lines)
     }
 
-    /// Drops what was received: nothing more will be heard.
+    /// Drops bytes that were received: nothing more is processed.
     pub(super) fn end_input(&mut self) {
         match self {
             Protocol::Lines => {}
-            Protocol::Http(visit) => drop(visit.take_rest()),
-            Protocol::WebSocket(socket) => socket.close(),
+            Protocol::Http(exchange) => drop(exchange.take_pipelined()),
+            Protocol::WebSocket(websocket) => websocket.close(),
         }
     }
 }
 
 impl<S: Socket> Connection<S> {
-    /// Tells it something in private: whole lines.
+    /// Queues whole lines for it alone, in a frame if it is a browser. Dropped if nothing reaches it any more.
     pub fn tell(&mut self, lines: &str) {
-        let is_framed = self.socket().is_some();
-        if let Some(private) = self.private_mut() {
+        let is_framed = self.websocket().is_some();
+        if let Some(outbox) = self.outbox_mut() {
             if is_framed {
-                put_text(private, lines.as_bytes());
+                put_text(outbox, lines.as_bytes());
             } else {
-                private.extend_from_slice(lines.as_bytes());
+                outbox.extend_from_slice(lines.as_bytes());
             }
         }
     }
 
-    /// Gives it bytes as they are.
-    pub fn answer(&mut self, bytes: &[u8]) {
-        if let Some(private) = self.private_mut() {
-            private.extend_from_slice(bytes);
+    /// Queues bytes for it alone, as they are.
+    pub fn push_bytes(&mut self, bytes: &[u8]) {
+        if let Some(outbox) = self.outbox_mut() {
+            outbox.extend_from_slice(bytes);
         }
     }
 
-    /// Drops what it was to be told in private, of which nothing was written yet.
-    pub fn withdraw_private(&mut self) {
-        if let Some(busy) = self.busy.as_mut().filter(|busy| busy.private_sent == 0) {
-            busy.private = Vec::new();
-        }
-    }
-
-    /// The visit of one who is at the page's door.
-    pub fn visit_mut(&mut self) -> Option<&mut Exchange> {
+    /// The HTTP exchange of a visitor.
+    pub fn exchange_mut(&mut self) -> Option<&mut Exchange> {
         match &mut self.busy.as_mut()?.protocol {
-            Protocol::Http(visit) => Some(visit),
+            Protocol::Http(exchange) => Some(exchange),
             Protocol::Lines | Protocol::WebSocket(_) => None,
         }
     }
 
     /// Whether it speaks HTTP, and so has never been in the room.
-    pub fn is_visitor(&self) -> bool {
+    pub fn is_http(&self) -> bool {
         self.busy.as_ref().is_some_and(|busy| matches!(busy.protocol, Protocol::Http(_)))
     }
 
-    /// Takes one in who has visited: as a browser, whose lines come in frames from now on.
-    pub fn move_in(&mut self, seat: MemberId, reader: Cursor, now: Instant) {
-        self.phase = Phase::Present(seat);
-        self.reader = reader;
+    /// Makes a visitor a browser: its lines come in frames from now on.
+    pub fn switch_to_websocket(&mut self, now: Instant) {
         self.busy.get_or_insert_default().protocol = Protocol::WebSocket(Box::new(WebSocket::new(now)));
     }
 
     /// Whether its lines come in frames.
     pub fn is_browser(&self) -> bool {
-        self.socket().is_some()
+        self.websocket().is_some()
     }
 
-    /// Takes in what a browser sent: adds its lines to `lines`, and answers what the protocol wants answered. Returns
-    /// how much it was answered, in bytes.
-    pub fn take_in(&mut self, bytes: &[u8], lines: &mut Vec<u8>, now: Instant) -> usize {
+    /// Processes frames of a browser: adds the lines that they hold to `lines`, and queues the answers that the protocol
+    /// requires. Returns how many bytes of answers these are.
+    pub fn unframe(&mut self, bytes: &[u8], lines: &mut Vec<u8>, now: Instant) -> usize {
         let mut answers = Vec::new();
-        if let Some(socket) = self.socket_mut() {
-            socket.take_in(bytes, lines, &mut answers, now);
-            self.answer(&answers);
+        if let Some(websocket) = self.websocket_mut() {
+            websocket.receive(bytes, lines, &mut answers, now);
+            self.push_bytes(&answers);
         }
         answers.len()
     }
 
-    /// How a browser's WebSocket came to its end, if it did.
-    pub fn socket_end(&self) -> Option<End> {
-        self.socket()?.end()
+    /// How a browser's WebSocket ended, if it did.
+    pub fn websocket_end(&self) -> Option<WebSocketEnd> {
+        self.websocket()?.end()
     }
 
-    /// Asks a browser to show that it is there, if nothing came of it for `ping_after`; `None` if it is no browser. One
-    /// whose input waits to be heard cannot show it.
-    pub fn ask_for_sign(&mut self, ping_after: Duration, pong_within: Duration, now: Instant) -> Option<Vigil> {
-        let is_heard = matches!(self.phase, Phase::Present(_)) && self.input == ReadState::Drained;
-        let socket = self.socket_mut()?;
-        let (is_pinged, since) = socket.vigil();
-        // A turn may come late: its time begins when it is asked.
-        let until = since + if is_pinged { pong_within } else { ping_after };
+    /// Pings a browser that has sent nothing for `ping_after`; `None` if it is no browser. Unread input may hold its answer:
+    /// such a browser is neither pinged nor timed out.
+    pub fn check_ping(&mut self, ping_after: Duration, pong_within: Duration, now: Instant) -> Option<PingStep> {
+        let is_read = matches!(self.phase, Phase::Present(_)) && self.read_state == ReadState::Idle;
+        let websocket = self.websocket_mut()?;
+        let state = websocket.ping_state();
+        // A turn may come late: its time begins when it is pinged.
+        let until = match state {
+            PingState::Idle(since) => since + ping_after,
+            PingState::AwaitingPong(since) => since + pong_within,
+        };
         if until > now {
-            return Some(Vigil::Until(until));
+            return Some(PingStep::Wait(until));
         }
-        if !is_heard {
-            return Some(Vigil::Until(now + ping_after));
+        if !is_read {
+            return Some(PingStep::Wait(now + ping_after));
         }
-        if is_pinged {
-            return Some(Vigil::Over);
+        if let PingState::AwaitingPong(_) = state {
+            return Some(PingStep::TimedOut);
         }
-        socket.note_ping(now);
-        if let Some(private) = self.private_mut() {
-            put_ping(private);
+        websocket.on_ping_sent(now);
+        if let Some(outbox) = self.outbox_mut() {
+            put_ping(outbox);
         }
-        // It will mostly answer at once, and is then to be asked again in time.
-        Some(Vigil::Until(now + ping_after.min(pong_within)))
+        // It mostly answers at once, and is then to be pinged again in time.
+        Some(PingStep::Wait(now + ping_after.min(pong_within)))
     }
 
-    /// Says the last thing that it is told.
-    pub(super) fn bid_farewell(&mut self) {
-        let Some(farewell) = self.leaving().map(|leaving| leaving.farewell) else { return };
+    /// Queues the last bytes that it is sent.
+    pub(super) fn say_farewell(&mut self) {
+        let Some(farewell) = self.closing().map(|closing| closing.farewell) else { return };
         let protocol = self.busy.as_ref().map_or(&Protocol::Lines, |busy| &busy.protocol);
         match (protocol, farewell) {
             (Protocol::Http(_), _) | (Protocol::Lines, Farewell::Close(_)) => {}
             (Protocol::Lines, Farewell::Fin(_)) => self.tell(notice::FAREWELL),
             (Protocol::WebSocket(_), Farewell::Fin(code)) => {
                 self.tell(notice::FAREWELL);
-                self.close_frames(Some(code));
+                self.push_close_frame(Some(code));
             }
-            (Protocol::WebSocket(_), Farewell::Close(code)) => self.close_frames(code),
+            (Protocol::WebSocket(_), Farewell::Close(code)) => self.push_close_frame(code),
         }
     }
 
-    fn close_frames(&mut self, code: Option<u16>) {
-        if let Some(private) = self.private_mut() {
-            put_close(private, code);
+    fn push_close_frame(&mut self, code: Option<u16>) {
+        if let Some(outbox) = self.outbox_mut() {
+            put_close(outbox, code);
         }
     }
 
-    /// Writes what a browser is owed, at once, if that is nothing but what all are given. True if it took all; else there is
-    /// more to be seen to.
+    /// Writes what an idle browser is owed in one call, if that is nothing but tape. Whether the socket took all of it.
     ///
     /// This is [`write_frame`](Connection::write_frame) in the case that decides what a delivery costs.
     pub(super) fn flush_plain_browser(&mut self, tape: &Tape, sent_bytes: &mut u64) -> bool {
         let Some(busy) = self.busy.as_mut().filter(|busy| busy.is_idle_browser()) else { return false };
-        if !self.reader.is_plain() || !matches!(self.phase, Phase::Present(_)) {
+        if !self.cursor.is_plain() || !matches!(self.phase, Phase::Present(_)) {
             return false;
         }
-        let Some(lines) = self.reader.owed_in_one(tape, tape.end().offset) else { return false };
+        let Some(lines) = self.cursor.pending_in_one(tape, tape.end().offset) else { return false };
         if lines.is_empty() {
             return true;
         }
@@ -193,10 +186,10 @@ impl<S: Socket> Connection<S> {
         match self.stream.write_vectored(&frame.map(IoSlice::new)) {
             Ok(bytes) => {
                 *sent_bytes += bytes as u64;
-                self.reader.reach(tape.end());
+                self.cursor.set_position(tape.end());
                 let is_whole = bytes == header.as_slice().len() + lines.len();
                 if !is_whole {
-                    busy.private = frame.concat().split_off(bytes);
+                    busy.outbox.replace(frame.concat().split_off(bytes));
                 }
                 is_whole
             }
@@ -207,70 +200,61 @@ impl<S: Socket> Connection<S> {
         }
     }
 
-    /// Writes what it was told in private, and one frame of what it is owed of the tape, at once; `None` if it is owed
-    /// nothing. A frame of which a part was written is whole in what it is told in private next.
+    /// Writes the outbox and one frame of tape in one call; `None` if it is owed neither. The rest of a frame that was
+    /// written in part goes to the outbox.
     pub(super) fn write_frame(&mut self, tape: &Tape) -> io::Result<Option<usize>> {
-        let stop = frame_stop(&self.reader, tape, self.stop(tape).offset);
-        let mut slices = Slices::behind_two();
-        if !self.reader.has_missed() {
-            self.reader.owed(tape, stop, &mut slices);
+        let stop = frame_stop(&self.cursor, tape, self.stop(tape).offset);
+        let mut slices = Slices::with_two_reserved();
+        if !self.cursor.has_missed() {
+            self.cursor.pending(tape, stop, &mut slices);
         }
         let payload_bytes = slices.bytes();
         let header = Header::of_text(payload_bytes);
         let header = if payload_bytes > 0 { header.as_slice() } else { &[] };
-        let private = self.busy.as_ref().map_or(&[][..], |busy| &busy.private[busy.private_sent..]);
+        let private = self.busy.as_ref().map_or(&[][..], |busy| busy.outbox.unsent());
         let private_bytes = private.len();
         if private_bytes + payload_bytes == 0 {
             return Ok(None);
         }
-        slices.put_first(private, header);
+        slices.fill_reserved(private, header);
         let written = self.stream.write_vectored(slices.as_slice())?;
         let rest = if written > private_bytes { slices.after(written) } else { Vec::new() };
         self.advance(written.min(private_bytes));
         if written > private_bytes {
-            self.reader.advance(payload_bytes as u64);
+            self.cursor.advance(payload_bytes as u64);
             let mut torn = Vec::new();
-            self.reader.land(tape, &mut torn);
+            self.cursor.align_to_line(tape, &mut torn);
             debug_assert!(torn.is_empty(), "a frame ends between two lines");
         }
         if !rest.is_empty() {
-            self.busy.get_or_insert_default().private = rest;
+            self.busy.get_or_insert_default().outbox.replace(rest);
         }
         Ok(Some(written))
     }
 
-    fn socket(&self) -> Option<&WebSocket> {
+    fn websocket(&self) -> Option<&WebSocket> {
         match &self.busy.as_ref()?.protocol {
-            Protocol::WebSocket(socket) => Some(socket),
+            Protocol::WebSocket(websocket) => Some(websocket),
             Protocol::Lines | Protocol::Http(_) => None,
         }
     }
 
-    fn socket_mut(&mut self) -> Option<&mut WebSocket> {
+    fn websocket_mut(&mut self) -> Option<&mut WebSocket> {
         match &mut self.busy.as_mut()?.protocol {
-            Protocol::WebSocket(socket) => Some(socket),
+            Protocol::WebSocket(websocket) => Some(websocket),
             Protocol::Lines | Protocol::Http(_) => None,
         }
     }
 
-    /// What it is told in private, to be added to; `None` if nothing reaches it any more.
-    fn private_mut(&mut self) -> Option<&mut Vec<u8>> {
-        if !self.takes_output() {
-            return None;
-        }
-        let busy = self.busy.get_or_insert_default();
-        // One who reads steadily and never has all of it must not make what it has read pile up.
-        if busy.private_sent > busy.private.len() / 2 {
-            busy.private.drain(..busy.private_sent);
-            busy.private_sent = 0;
-        }
-        Some(&mut busy.private)
+    /// The buffer of private bytes; `None` if nothing reaches the peer any more.
+    fn outbox_mut(&mut self) -> Option<&mut Vec<u8>> {
+        self.takes_output().then(|| self.busy.get_or_insert_default().outbox.buffer())
     }
 }
 
-/// Where the next frame ends, between two lines: not far from where the reader stands, but for a line that is longer.
-fn frame_stop(reader: &Cursor, tape: &Tape, stop: u64) -> u64 {
-    let from = reader.cursor().offset;
+/// The end of the next frame, between two lines: at most [`FRAME_BYTES_MAX`] away, unless one line is longer.
+fn frame_stop(cursor: &Cursor, tape: &Tape, stop: u64) -> u64 {
+    let from = cursor.position().offset;
     if stop.saturating_sub(from) <= FRAME_BYTES_MAX {
         return stop;
     }

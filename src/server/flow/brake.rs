@@ -1,50 +1,50 @@
-//! The brake: how much may be put on the tape, and by whom.
+//! Backpressure on the tape: budgets for the bytes that clients append to it.
 //!
-//! A flood must not cost a healthy reader lines or make it wait long, and a slow reader must not hold up the room.
-//! So what is rationed is neither reading nor the single client, but bytes put on the tape: a turn's worth always, and
-//! while the slowest healthy reader is far behind, an allowance a period, dealt out in slices. A flood is slowed to what
-//! readers take; people, who need little, are not.
+//! The brake rations bytes appended to the tape, neither reads nor the rate of a single client. Each turn of the loop has
+//! a budget. While the slowest healthy reader is far behind, each period of 10 ms has one as well, dealt out in slices.
+//! So a flood slows down to what the readers take, and people, who need little, are not held up.
 //!
-//! Where nobody is to lose anything, however slow ([`Lag::Wait`](super::config::Lag::Wait)), the brake has a wall besides:
-//! nothing is put on the tape that would overtake the slowest.
+//! With [`Lag::Wait`](crate::server::config::Lag::Wait) the brake has a *wall* besides: no append overwrites bytes that
+//! the slowest reader has not been sent.
 
 use std::time::{Duration, Instant};
 
-/// The period of the allowance: what one waits at most for the next slice.
+/// Length of a period: a client held by the brake waits this long for the next slice, at most.
 const PERIOD: Duration = Duration::from_millis(10);
 
-/// Bytes put on the tape in one turn at most (a quarter of the tape, if that is less): a turn stays short, and nobody
-/// who keeps up is overtaken within one.
+/// Bytes that one turn may append (a quarter of the tape, if that is less). It keeps turns short, and no reader that
+/// keeps up is overtaken within one.
 const TURN_BYTES: usize = 256 * 1024;
 
-/// Bytes that one turn writes at most, to all together, of what is put on the tape in it: a turn's worth is less where
-/// there are more than 32 who hear it.
+/// Bytes that one turn writes to all readers together, of what it appended. With more than 32 readers it makes the
+/// budget of a turn smaller.
 const TURN_WRITTEN_BYTES: usize = 8 * 1024 * 1024;
 
-/// What may be put on the tape in one turn, however many hear it, in bytes: to write as much to one costs about twice what
-/// it costs to write a single line.
+/// Bytes that one turn may append however many readers there are. Writing this much to a reader costs about twice as
+/// much as writing one line.
 const TURN_BYTES_MIN: usize = 16 * 1024;
 
-/// How far behind the slowest healthy reader may be, in bytes (an eighth of the tape, if that is less), before the brake
-/// takes hold; and the allowance of a period then: 6.5 MB/s for all.
+/// Bytes that the slowest healthy reader may be behind (an eighth of the tape, if that is less) before the brake takes
+/// hold. It is also the budget of a period then: 6.5 MB/s for all clients together.
 const BRAKED_BYTES: usize = 64 * 1024;
 
-/// What one talker may put on the tape at a time while the brake is on, in bytes.
+/// Bytes that one client may append at a time while the brake is on.
 const SLICE_BYTES: usize = 4 * 1024;
 
-/// Who puts this much on the tape in a period is busy, in bytes: more than a person says.
+/// Bytes in a period from which a client counts as busy: more than a person types.
 const BUSY_BYTES: u16 = 1024;
 
-/// Who puts this much on the tape in a period floods, in bytes: more than two who answer each other as fast as the
-/// network lets them.
+/// Bytes in a period from which a client counts as flooding: more than two programs that answer each other as fast as
+/// the network allows.
 const FLOOD_BYTES: u16 = 8 * 1024;
 
-/// For how many periods a habit is remembered: a second. Shorter, and many floods that take turns would count as people
-/// in between. (Who was busy, and says anything before that is over, is busy for another one.)
-const HABIT_PERIODS: u16 = 100;
+/// Periods for which the class of a client is remembered: one second. With less, floods that take turns would count as
+/// people in between. A busy client that appends anything within this time stays busy for as long again.
+const CLASS_PERIODS: u16 = 100;
 
-/// How much a talker talks. Of the allowance of a period, eight eighths are for the quiet, seven for the busy, five for
-/// those who flood: so the last eighth is kept for people, and two more for whoever asks little and often.
+/// How much a client talks, which decides its part of a period's budget: quiet clients may use all of it, busy ones
+/// seven eighths, flooding ones five eighths. So an eighth is always left for people, and two more for programs that
+/// ask little and often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum TrafficClass {
     Quiet,
@@ -52,49 +52,55 @@ enum TrafficClass {
     Flooding,
 }
 
-/// What a talker put on the tape: how many bytes, and in which period. The last one, or one of late that says more of it.
+/// Bytes that one client appended in one period; kept with the client, 4 bytes each.
+///
+/// It is the client's last period, or an earlier one within [`CLASS_PERIODS`] that puts the client in a higher class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecentTraffic {
     period: u16,
     bytes: u16,
 }
 
-/// The budgets of bytes put on the tape.
+/// Budgets of the bytes that may be appended to one tape.
+///
+/// Invariants: `1 <= turn_bytes`, `turn_left <= turn_bytes`, and `left <= bytes` in the wall. `spent` counts the current
+/// period alone. A budget never goes below 0: the line that exceeds it is appended whole.
 #[derive(Debug)]
 pub struct Brake {
     turn_bytes: usize,
     braked_bytes: usize,
     turn_left: usize,
-    /// The number of the period; it wraps around, and who last spoke that long ago may count as a flooder for a second.
+    /// Number of the period. It wraps around after 11 minutes; a client that last talked exactly then may be put in its
+    /// old class for a second.
     period: u16,
     period_start: Instant,
-    /// Bytes put on the tape in this period.
+    /// Bytes appended in this period.
     spent: usize,
-    /// How far behind the slowest healthy reader was when last seen, in bytes.
+    /// Bytes that the slowest healthy reader was behind when last measured.
     slowest_behind: u64,
     wall: Option<Wall>,
 }
 
-/// Where nothing more may be put on the tape.
+/// Limit beyond which an append would overwrite what the slowest reader still needs.
 #[derive(Debug)]
 struct Wall {
-    /// How far behind the slowest may be for one more line to be begun, less one, in bytes: with the longest of lines it
-    /// still has all of it.
+    /// Bytes that the slowest reader may be behind for another line to begin, plus 1. Even the longest line then leaves
+    /// it all that it has not been sent.
     bytes: u64,
-    /// How many bytes may still be put on the tape, but for the end of the line that goes over.
+    /// Bytes that may still be appended; the line that exceeds them is appended whole.
     left: u64,
 }
 
-/// How many bytes one turn writes to each of so many `readers`: of what is put on the tape in it no more than that, and of
-/// what one is behind by no more either.
-pub fn bytes_for_each(readers: usize) -> usize {
+/// Returns how many bytes one turn writes to each of `readers` readers, from 16 KiB to 256 KiB. It bounds what a turn
+/// may append and also what a reader that is behind gets in a turn.
+pub fn bytes_per_reader(readers: usize) -> usize {
     (TURN_WRITTEN_BYTES / readers.max(1)).clamp(TURN_BYTES_MIN, TURN_BYTES)
 }
 
 impl Brake {
-    /// The brake of a tape of `backlog_bytes`, on which the longest line takes `longest_line_bytes`.
+    /// Creates the brake of a tape of `backlog_bytes`, on which a line takes at most `longest_line_bytes`.
     pub fn new(backlog_bytes: usize, longest_line_bytes: usize, now: Instant) -> Brake {
-        // A turn ends with the line that goes over its budget. On a tape that holds few lines, it ends earlier.
+        // The line that exceeds the budget ends the turn. On a tape that holds few lines the turn ends earlier.
         let turn_bytes = TURN_BYTES.min(backlog_bytes / 4).min(backlog_bytes.saturating_sub(longest_line_bytes)).max(1);
         Brake {
             turn_bytes,
@@ -108,69 +114,66 @@ impl Brake {
         }
     }
 
-    /// The same with a wall: the slowest is waited for.
+    /// Adds a wall: clients wait for the slowest reader.
     pub fn with_wall(self, backlog_bytes: usize, longest_line_bytes: usize) -> Brake {
         let bytes = backlog_bytes.saturating_sub(longest_line_bytes) as u64 + 1;
         Brake { wall: Some(Wall { bytes, left: bytes }), ..self }
     }
 
-    /// Begins a turn of the loop, at the end of which what was put on the tape is written to so many `readers`; and a
-    /// period if the last one is over.
+    /// Begins a turn of the loop, whose appended bytes go to `readers` readers, and a new period if the last one is over.
     pub fn begin_turn(&mut self, readers: usize, now: Instant) {
-        self.turn_left = self.turn_bytes.min(bytes_for_each(readers));
+        self.turn_left = self.turn_bytes.min(bytes_per_reader(readers));
         if now >= self.next_period() {
-            // Those in which there was no turn count, too, as far as anybody remembers.
+            // Periods without a turn count as well, up to the memory of a class.
             let passed = now.saturating_duration_since(self.period_start).as_nanos() / PERIOD.as_nanos();
-            let passed = u16::try_from(passed).unwrap_or(HABIT_PERIODS).min(HABIT_PERIODS);
+            let passed = u16::try_from(passed).unwrap_or(CLASS_PERIODS).min(CLASS_PERIODS);
             self.period = self.period.wrapping_add(passed);
             self.period_start = now;
             self.spent = 0;
         }
     }
 
-    /// How far behind a healthy reader has to be for the brake to want to know, in bytes.
+    /// Returns the lag in bytes above which the brake has to know the slowest healthy reader.
     pub fn threshold(&self) -> u64 {
         if self.wall.is_some() { 0 } else { self.braked_bytes as u64 }
     }
 
-    /// Learns how far behind the slowest healthy reader is, in bytes, or 0 if nobody is by more than the
-    /// [threshold](Brake::threshold).
-    pub fn see_slowest(&mut self, bytes_behind: u64) {
+    /// Sets the lag of the slowest healthy reader, in bytes: 0 if none exceeds the [threshold](Brake::threshold).
+    pub fn set_slowest(&mut self, bytes_behind: u64) {
         self.slowest_behind = bytes_behind;
         if let Some(wall) = &mut self.wall {
             wall.left = wall.bytes.saturating_sub(bytes_behind);
         }
     }
 
-    /// Learns how far behind a newcomer is, in bytes, before everyone is looked at again.
-    pub fn see_newcomer(&mut self, bytes_behind: u64) {
+    /// Accounts for a new reader that starts `bytes_behind`, until the next [`set_slowest`](Brake::set_slowest).
+    pub fn on_newcomer(&mut self, bytes_behind: u64) {
         if let Some(wall) = &mut self.wall {
             wall.left = wall.left.min(wall.bytes.saturating_sub(bytes_behind));
         }
     }
 
-    /// How many bytes a talker may put on the tape now; it is let finish the line in which it goes over.
-    pub fn allowance(&self, served: RecentTraffic) -> usize {
-        self.turn_left.min(self.allowance_of_period(served)).min(self.wall_left())
+    /// Returns how many bytes a client may append now. The line that exceeds them is appended whole.
+    pub fn allowance(&self, recent: RecentTraffic) -> usize {
+        self.turn_left.min(self.allowance_of_period(recent)).min(self.wall_left())
     }
 
-    /// Whether a talker may put anything on the tape in a new turn of this period.
-    pub fn may_talk_next_turn(&self, served: RecentTraffic) -> bool {
-        !self.is_at_wall() && self.allowance_of_period(served) > 0
+    /// Whether a client could append anything in another turn of this period.
+    pub fn may_talk_next_turn(&self, recent: RecentTraffic) -> bool {
+        !self.is_at_wall() && self.allowance_of_period(recent) > 0
     }
 
-    /// Whether nothing may be put on the tape before the slowest takes something: neither by a talker nor in the server's
-    /// own name.
+    /// Whether neither a client nor the server itself may append anything before the slowest reader takes some bytes.
     pub fn is_at_wall(&self) -> bool {
         self.wall.as_ref().is_some_and(|wall| wall.left == 0)
     }
 
-    /// Whether nobody may put anything on the tape any more: in this turn, or while the brake is on, in this period.
+    /// Whether no client may append anything more: in this turn or, while the brake is on, in this period.
     pub fn is_spent(&self) -> bool {
         self.allowance(RecentTraffic::default()) == 0
     }
 
-    /// Takes `bytes` that nobody in particular put on the tape off the budgets.
+    /// Takes `bytes` off the budgets that the server itself appended.
     pub fn spend(&mut self, bytes: u64) {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         self.turn_left = self.turn_left.saturating_sub(bytes);
@@ -180,37 +183,37 @@ impl Brake {
         }
     }
 
-    /// Takes `bytes` that a talker put on the tape off the budgets. What it returns is to be kept with the talker.
-    pub fn spend_for(&mut self, served: RecentTraffic, bytes: u64) -> RecentTraffic {
+    /// Takes `bytes` off the budgets that a client appended. Returns what the caller has to keep with the client.
+    pub fn charge(&mut self, recent: RecentTraffic, bytes: u64) -> RecentTraffic {
         self.spend(bytes);
-        let before = match self.habit(served) {
-            _ if served.period == self.period => served.bytes,
-            // Who was busy of late is so from its first word on, or small helpings would never add up.
+        let before = match self.class(recent) {
+            _ if recent.period == self.period => recent.bytes,
+            // A busy client stays busy from its next byte on. Otherwise small helpings would never add up to a flood.
             TrafficClass::Busy => BUSY_BYTES,
             TrafficClass::Quiet | TrafficClass::Flooding => 0,
         };
         let bytes = before.saturating_add(u16::try_from(bytes).unwrap_or(u16::MAX));
         let now = RecentTraffic { period: self.period, bytes };
-        // One who flooded a while ago, and says a word now, still counts as one who floods.
-        if self.habit(served) > self.habit(now) { served } else { now }
+        // A client that flooded within the last second still counts as flooding, however little it says now.
+        if self.class(recent) > self.class(now) { recent } else { now }
     }
 
-    /// Learns that a talker who put `bytes` on the tape at a time has more to say: if that was most of a slice it floods,
-    /// however many others keep it from having two in a period. What it returns is to be kept with the talker.
-    pub fn see_more(&self, served: RecentTraffic, bytes: u64) -> RecentTraffic {
-        if bytes < SLICE_BYTES as u64 / 2 { served } else { RecentTraffic { period: self.period, bytes: FLOOD_BYTES } }
+    /// Accounts for a client that has more input pending after it appended `bytes` at once. If that was most of a slice,
+    /// the client floods, even if others leave it only one slice a period. Returns what the caller has to keep with it.
+    pub fn on_more_pending(&self, recent: RecentTraffic, bytes: u64) -> RecentTraffic {
+        if bytes < SLICE_BYTES as u64 / 2 { recent } else { RecentTraffic { period: self.period, bytes: FLOOD_BYTES } }
     }
 
-    /// When those who are held may go on.
+    /// Returns when the next period begins: the time at which clients held by the brake may go on.
     pub fn next_period(&self) -> Instant {
         self.period_start + PERIOD
     }
 
-    fn allowance_of_period(&self, served: RecentTraffic) -> usize {
+    fn allowance_of_period(&self, recent: RecentTraffic) -> usize {
         if self.slowest_behind <= self.braked_bytes as u64 {
             return usize::MAX;
         }
-        let eighths = match self.habit(served) {
+        let eighths = match self.class(recent) {
             TrafficClass::Quiet => 8,
             TrafficClass::Busy => 7,
             TrafficClass::Flooding => 5,
@@ -222,12 +225,264 @@ impl Brake {
         self.wall.as_ref().map_or(usize::MAX, |wall| usize::try_from(wall.left).unwrap_or(usize::MAX))
     }
 
-    fn habit(&self, served: RecentTraffic) -> TrafficClass {
-        match served.bytes {
-            _ if self.period.wrapping_sub(served.period) >= HABIT_PERIODS => TrafficClass::Quiet,
+    fn class(&self, recent: RecentTraffic) -> TrafficClass {
+        match recent.bytes {
+            _ if self.period.wrapping_sub(recent.period) >= CLASS_PERIODS => TrafficClass::Quiet,
             FLOOD_BYTES.. => TrafficClass::Flooding,
             BUSY_BYTES.. => TrafficClass::Busy,
             _ => TrafficClass::Quiet,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BACKLOG_BYTES: usize = 8 * 1024 * 1024;
+    const LINE_BYTES: usize = 12 * 1024;
+    const QUIET: RecentTraffic = RecentTraffic { period: 0, bytes: 0 };
+
+    /// A brake at the beginning of its first turn, and that time.
+    fn brake() -> (Brake, Instant) {
+        let start = Instant::now();
+        let mut brake = Brake::new(BACKLOG_BYTES, LINE_BYTES, start);
+        brake.begin_turn(1, start);
+        (brake, start)
+    }
+
+    /// The same with a reader so far behind that the brake is on.
+    fn braked() -> (Brake, Instant) {
+        let (mut brake, start) = brake();
+        brake.set_slowest(BRAKED_BYTES as u64 + 1);
+        (brake, start)
+    }
+
+    /// The same with a wall.
+    fn walled() -> (Brake, Instant) {
+        let (brake, start) = brake();
+        (brake.with_wall(BACKLOG_BYTES, LINE_BYTES), start)
+    }
+
+    /// Appends as much as a client may, slice by slice, in this turn; returns the bytes.
+    fn append_all(brake: &mut Brake, mut recent: RecentTraffic) -> usize {
+        let mut appended = 0;
+        while brake.allowance(recent) > 0 {
+            let bytes = brake.allowance(recent);
+            recent = brake.charge(recent, bytes as u64);
+            appended += bytes;
+        }
+        appended
+    }
+
+    #[test]
+    fn a_turn_has_a_budget_and_the_next_one_the_same() {
+        let (mut brake, now) = brake();
+        assert_eq!(brake.allowance(QUIET), TURN_BYTES);
+        let recent = brake.charge(QUIET, TURN_BYTES as u64 - 1);
+        assert_eq!(brake.allowance(recent), 1, "however much one client appended");
+        assert!(!brake.is_spent());
+        brake.spend(LINE_BYTES as u64);
+        assert_eq!(brake.allowance(QUIET), 0, "the last line exceeds the budget");
+        assert!(brake.is_spent());
+        assert!(brake.may_talk_next_turn(recent));
+        brake.begin_turn(1, now);
+        assert_eq!(brake.allowance(recent), TURN_BYTES);
+    }
+
+    #[test]
+    fn a_turn_appends_less_the_more_readers_there_are() {
+        let (mut brake, now) = brake();
+        for (readers, bytes) in [
+            (0, TURN_BYTES),
+            (32, TURN_BYTES),
+            (33, TURN_WRITTEN_BYTES / 33),
+            (100, TURN_WRITTEN_BYTES / 100),
+            (512, TURN_BYTES_MIN),
+            (100_000, TURN_BYTES_MIN),
+        ] {
+            brake.begin_turn(readers, now);
+            assert_eq!(brake.allowance(QUIET), bytes, "{readers}");
+            assert_eq!(bytes_per_reader(readers), bytes, "{readers}");
+        }
+    }
+
+    #[test]
+    fn a_turn_never_overtakes_a_reader_of_a_small_tape() {
+        let now = Instant::now();
+        for (backlog_bytes, turn_bytes) in [(40_000, 10_000), (LINE_BYTES + 1_000, 1_000), (LINE_BYTES, 1), (0, 1)] {
+            let mut brake = Brake::new(backlog_bytes, LINE_BYTES, now);
+            brake.begin_turn(1, now);
+            assert_eq!(brake.allowance(QUIET), turn_bytes, "{backlog_bytes}");
+            assert_eq!(brake.threshold(), backlog_bytes as u64 / 8);
+        }
+    }
+
+    #[test]
+    fn the_brake_takes_hold_beyond_its_threshold() {
+        let (mut brake, _) = brake();
+        assert_eq!(brake.threshold(), BRAKED_BYTES as u64);
+        brake.set_slowest(brake.threshold());
+        assert_eq!(brake.allowance(QUIET), TURN_BYTES);
+        brake.set_slowest(brake.threshold() + 1);
+        assert_eq!(brake.allowance(QUIET), SLICE_BYTES);
+        brake.set_slowest(0);
+        assert_eq!(brake.allowance(QUIET), TURN_BYTES, "the reader has caught up");
+    }
+
+    #[test]
+    fn a_braked_period_has_a_budget_that_its_end_renews() {
+        let (mut brake, start) = braked();
+        assert_eq!(append_all(&mut brake, QUIET), BRAKED_BYTES * 5 / 8, "a client that takes all of it floods");
+        brake.spend(BRAKED_BYTES as u64);
+        assert!(brake.is_spent() && !brake.may_talk_next_turn(QUIET));
+        assert_eq!(brake.next_period(), start + PERIOD);
+        brake.begin_turn(1, start + PERIOD - Duration::from_nanos(1));
+        assert!(brake.is_spent(), "another turn of the same period");
+        brake.begin_turn(1, start + PERIOD);
+        assert!(!brake.is_spent() && brake.may_talk_next_turn(QUIET));
+        assert_eq!(brake.next_period(), start + 2 * PERIOD);
+        assert_eq!(append_all(&mut brake, QUIET), BRAKED_BYTES * 5 / 8);
+    }
+
+    #[test]
+    fn bytes_of_the_server_itself_count_as_well() {
+        let (mut brake, _) = braked();
+        brake.spend(BRAKED_BYTES as u64 - 10);
+        assert_eq!(brake.allowance(QUIET), 10);
+    }
+
+    #[test]
+    fn each_class_of_traffic_has_its_part_of_a_braked_period() {
+        let (mut brake, _) = braked();
+        let busy = RecentTraffic { period: 0, bytes: BUSY_BYTES };
+        let flooding = RecentTraffic { period: 0, bytes: FLOOD_BYTES };
+        for (left_to, spent) in [(3, 0), (2, BRAKED_BYTES * 5 / 8), (1, BRAKED_BYTES * 7 / 8), (0, BRAKED_BYTES)] {
+            brake.spend((spent - brake.spent) as u64);
+            let may_talk = [QUIET, busy, flooding].map(|recent| brake.allowance(recent) > 0);
+            assert_eq!(may_talk, [left_to > 0, left_to > 1, left_to > 2], "{spent}");
+            assert_eq!(may_talk, [QUIET, busy, flooding].map(|recent| brake.may_talk_next_turn(recent)), "{spent}");
+        }
+    }
+
+    #[test]
+    fn bytes_of_one_period_add_up_to_a_class() {
+        let (mut brake, _) = brake();
+        for (bytes, class) in [
+            (1, TrafficClass::Quiet),
+            (BUSY_BYTES - 1, TrafficClass::Quiet),
+            (BUSY_BYTES, TrafficClass::Busy),
+            (FLOOD_BYTES - 1, TrafficClass::Busy),
+            (FLOOD_BYTES, TrafficClass::Flooding),
+        ] {
+            let first = brake.charge(QUIET, u64::from(bytes) / 2);
+            let both = brake.charge(first, u64::from(bytes).div_ceil(2));
+            assert_eq!(brake.class(both), class, "{bytes}");
+        }
+        let huge = brake.charge(QUIET, u64::MAX);
+        let more = brake.charge(huge, 1);
+        assert_eq!(brake.class(more), TrafficClass::Flooding);
+    }
+
+    #[test]
+    fn a_class_is_remembered_for_a_second() {
+        for bytes in [BUSY_BYTES, FLOOD_BYTES] {
+            let (mut brake, start) = brake();
+            let recent = brake.charge(QUIET, bytes.into());
+            let class = brake.class(recent);
+            brake.begin_turn(1, start + PERIOD * u32::from(CLASS_PERIODS - 1));
+            assert_eq!(brake.class(recent), class);
+            let more = brake.charge(recent, 1);
+            assert_eq!(brake.class(more), class, "a single byte changes nothing");
+            brake.begin_turn(1, start + PERIOD * u32::from(CLASS_PERIODS));
+            assert_eq!(brake.class(recent), TrafficClass::Quiet);
+            let more = brake.charge(recent, 1);
+            assert_eq!(brake.class(more), TrafficClass::Quiet);
+        }
+    }
+
+    #[test]
+    fn a_busy_client_that_goes_on_stays_busy_and_becomes_a_flood_by_adding_up() {
+        let (mut brake, start) = brake();
+        let mut recent = brake.charge(QUIET, BUSY_BYTES.into());
+        for period in 1..300 {
+            brake.begin_turn(1, start + PERIOD * period);
+            recent = brake.charge(recent, 1);
+            assert_eq!(brake.class(recent), TrafficClass::Busy, "{period}");
+        }
+        recent = brake.charge(recent, (FLOOD_BYTES - BUSY_BYTES).into());
+        assert_eq!(brake.class(recent), TrafficClass::Flooding);
+    }
+
+    #[test]
+    fn a_flood_is_not_renewed_by_single_words() {
+        let (mut brake, start) = brake();
+        let flooded = brake.charge(QUIET, FLOOD_BYTES.into());
+        brake.begin_turn(1, start + PERIOD * 50);
+        assert_eq!(brake.charge(flooded, 10), flooded, "it counts from its last flood");
+    }
+
+    #[test]
+    fn pending_input_behind_most_of_a_slice_is_a_flood() {
+        let (brake, _) = brake();
+        let half = SLICE_BYTES as u64 / 2;
+        assert_eq!(brake.class(brake.on_more_pending(QUIET, half)), TrafficClass::Flooding);
+        assert_eq!(brake.on_more_pending(QUIET, half - 1), QUIET);
+    }
+
+    #[test]
+    fn a_long_silence_brings_no_class_back() {
+        // The number of the period wraps around after 65,536 periods.
+        const WRAP: u32 = 1 << 16;
+        for first in [WRAP, WRAP - 36] {
+            let (mut brake, start) = brake();
+            let recent = brake.charge(QUIET, FLOOD_BYTES.into());
+            for periods in [first, WRAP] {
+                brake.begin_turn(1, start + PERIOD * periods);
+                assert_eq!(brake.class(recent), TrafficClass::Quiet, "{periods}");
+            }
+            assert_eq!(brake.next_period(), start + PERIOD * (WRAP + 1));
+        }
+    }
+
+    #[test]
+    fn the_wall_leaves_the_slowest_reader_room_for_the_longest_line() {
+        let (mut brake, _) = walled();
+        assert_eq!(brake.threshold(), 0, "every lag counts");
+        brake.set_slowest((BACKLOG_BYTES - LINE_BYTES) as u64);
+        assert_eq!(brake.wall_left(), 1, "one more line may begin, and it still fits");
+        assert!(!brake.is_at_wall());
+        brake.set_slowest((BACKLOG_BYTES - LINE_BYTES) as u64 + 1);
+        assert!(brake.is_at_wall());
+        assert_eq!(brake.allowance(QUIET), 0);
+        assert!(brake.is_spent() && !brake.may_talk_next_turn(QUIET));
+        brake.set_slowest(0);
+        assert!(!brake.is_at_wall() && brake.may_talk_next_turn(QUIET));
+    }
+
+    #[test]
+    fn appended_bytes_and_new_readers_bring_the_wall_nearer() {
+        let (mut brake, _) = walled();
+        let most = (BACKLOG_BYTES - LINE_BYTES) as u64;
+        brake.set_slowest(most - 1_000);
+        brake.charge(QUIET, 400);
+        assert_eq!(brake.wall_left(), 601);
+        brake.on_newcomer(most - 2_000);
+        assert_eq!(brake.wall_left(), 601, "the newcomer is not the slowest");
+        brake.on_newcomer(most - 100);
+        assert_eq!(brake.wall_left(), 101);
+        brake.spend(LINE_BYTES as u64);
+        assert!(brake.is_at_wall(), "the last line exceeds it");
+        brake.set_slowest(most);
+        assert!(!brake.is_at_wall(), "measured anew");
+    }
+
+    #[test]
+    fn without_a_wall_the_slowest_reader_is_overtaken() {
+        let (mut brake, _) = brake();
+        brake.set_slowest(BACKLOG_BYTES as u64 * 2);
+        brake.on_newcomer(BACKLOG_BYTES as u64);
+        assert!(!brake.is_at_wall());
+        assert_eq!(brake.allowance(QUIET), SLICE_BYTES);
     }
 }

@@ -1,47 +1,47 @@
-//! Whether one who is waited for moves on.
+//! Stall detection: whether a reader that the room waits for makes progress.
 //!
-//! Under [`Lag::Wait`](super::config::Lag::Wait) the room waits for whoever is behind, so nobody may be behind for ever.
-//! Who is behind has a time in which to take so many bytes of what was said, or all of it as it was when the time began.
-//! Then it has the same time again. What it is told in private does not count: of that it could ask for ever more.
+//! Under [`Lag::Wait`](crate::server::config::Lag::Wait) the room waits for its slowest reader, so no reader may stall for
+//! ever. Within the stall timeout a reader has to take 64 KiB of the tape, or all of it up to the end at the time the
+//! timeout began. Then the timeout begins anew. Private replies do not count: a client can ask for any number of them.
 
 use std::time::{Duration, Instant};
 
 use crate::server::limits::STALL_BYTES;
 
-/// What one who is behind has to reach, and until when.
+/// Progress that one reader has to make, and by when.
+///
+/// Invariant: `armed <= deadline`. The heap of timers holds one entry, at `armed`; progress moves `deadline` alone, and
+/// [`rearm`](Stall::rearm) follows when the entry comes up.
 #[derive(Clone, Copy, Debug)]
 pub struct Stall {
-    /// The offset on the tape that it has to reach.
+    /// Offset on the tape that the reader has to reach.
     target: u64,
-    /// Until when.
     deadline: Instant,
-    /// The deadline that it is listed under: of those that it has had, the one that will come up.
-    listed: Instant,
+    armed: Instant,
 }
 
 impl Stall {
-    /// One who stands at `cursor` and is owed what comes before `end`.
+    /// Begins the timeout of a reader at `cursor` that has not been sent the bytes before `end` (offsets on the tape).
     pub fn begin(cursor: u64, end: u64, now: Instant, timeout: Duration) -> Stall {
         let deadline = now + timeout;
-        Stall { target: end.min(cursor + STALL_BYTES), deadline, listed: deadline }
+        Stall { target: end.min(cursor + STALL_BYTES), deadline, armed: deadline }
     }
 
-    /// Sees how far it has come.
-    pub fn see(&mut self, cursor: u64, end: u64, now: Instant, timeout: Duration) {
+    /// Begins the timeout anew if the reader has reached its target. `timeout` has to be the same in each call.
+    pub fn update(&mut self, cursor: u64, end: u64, now: Instant, timeout: Duration) {
         if cursor >= self.target {
-            *self = Stall { listed: self.listed, ..Stall::begin(cursor, end, now, timeout) };
+            *self = Stall { armed: self.armed, ..Stall::begin(cursor, end, now, timeout) };
         }
     }
 
-    /// The deadline that it is listed under.
-    pub fn listed(&self) -> Instant {
-        self.listed
+    /// Returns the time of the entry in the heap of timers.
+    pub fn armed(&self) -> Instant {
+        self.armed
     }
 
-    /// What becomes of it now that the deadline that it is listed under has come: it is listed under a later one, or has
-    /// none left (`None`).
-    pub fn list_again(&mut self, now: Instant) -> Option<Instant> {
-        self.listed = self.deadline;
+    /// Handles the entry that came up: returns the time of the next one, or `None` if the reader has stalled.
+    pub fn rearm(&mut self, now: Instant) -> Option<Instant> {
+        self.armed = self.deadline;
         (self.deadline > now).then_some(self.deadline)
     }
 }
@@ -53,31 +53,41 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(30);
 
     #[test]
-    fn who_takes_too_little_in_time_has_stalled() {
+    fn a_reader_that_takes_too_little_in_time_has_stalled() {
         let start = Instant::now();
         let mut stall = Stall::begin(0, 1_000_000, start, TIMEOUT);
-        stall.see(STALL_BYTES - 1, 1_000_000, start + TIMEOUT / 2, TIMEOUT);
-        assert_eq!(stall.list_again(start + TIMEOUT), None);
+        stall.update(STALL_BYTES - 1, 1_000_000, start + TIMEOUT / 2, TIMEOUT);
+        assert_eq!(stall.rearm(start + TIMEOUT), None);
     }
 
     #[test]
-    fn who_takes_enough_has_the_same_time_again() {
+    fn a_reader_that_takes_enough_has_the_same_time_again() {
         let start = Instant::now();
         let mut stall = Stall::begin(0, 1_000_000, start, TIMEOUT);
         let half = start + TIMEOUT / 2;
-        stall.see(STALL_BYTES, 1_000_000, half, TIMEOUT);
-        assert_eq!(stall.listed(), start + TIMEOUT, "its entry is not looked for");
-        assert_eq!(stall.list_again(start + TIMEOUT), Some(half + TIMEOUT));
-        assert_eq!(stall.list_again(half + TIMEOUT), None, "and no more than that");
+        stall.update(STALL_BYTES, 1_000_000, half, TIMEOUT);
+        assert_eq!(stall.armed(), start + TIMEOUT, "its entry stays where it is");
+        assert_eq!(stall.rearm(start + TIMEOUT), Some(half + TIMEOUT));
+        assert_eq!(stall.armed(), half + TIMEOUT);
+        assert_eq!(stall.rearm(half + TIMEOUT), None, "and no more than that");
     }
 
     #[test]
-    fn all_that_was_owed_is_enough_however_little() {
+    fn taking_all_that_was_pending_is_enough_however_little() {
         let start = Instant::now();
         let mut stall = Stall::begin(0, 10, start, TIMEOUT);
-        stall.see(10, 30, start + TIMEOUT / 2, TIMEOUT);
-        assert!(stall.list_again(start + TIMEOUT).is_some());
-        stall.see(29, 50, start + TIMEOUT, TIMEOUT);
-        assert_eq!(stall.list_again(start + TIMEOUT + TIMEOUT / 2), None);
+        stall.update(10, 30, start + TIMEOUT / 2, TIMEOUT);
+        assert!(stall.rearm(start + TIMEOUT).is_some());
+        stall.update(29, 50, start + TIMEOUT, TIMEOUT);
+        assert_eq!(stall.rearm(start + TIMEOUT + TIMEOUT / 2), None);
+    }
+
+    #[test]
+    fn lines_that_are_said_meanwhile_do_not_move_the_target() {
+        let start = Instant::now();
+        let mut stall = Stall::begin(0, 10, start, TIMEOUT);
+        stall.update(9, 1_000_000, start + TIMEOUT / 2, TIMEOUT);
+        stall.update(10, 2_000_000, start + TIMEOUT / 2, TIMEOUT);
+        assert_eq!(stall.rearm(start + TIMEOUT), Some(start + TIMEOUT / 2 + TIMEOUT));
     }
 }

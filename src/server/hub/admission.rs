@@ -1,115 +1,385 @@
-//! How somebody comes in: the operator before all others, and clients as long as there are seats.
+//! Entering: the way of a connection from the accept into the room, or out again with a reason.
+//!
+//! A connection that enters is connected, bounded, on a deadline, and owed nothing of any tape. On the line port it enters at
+//! its first complete line that belongs to no foreign protocol, or after [`ENTER_DELAY`] if nothing has come: a browser that
+//! opened this port by mistake accepts nothing before the answer to its request. [`Hub::enter`] is the only place where a
+//! connection becomes a member.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use log::{debug, info};
 
 use super::Hub;
 use super::closing::Peer;
-use super::refusing::{Passed, Reason};
+use super::timers::Timer;
 use crate::net::stream::Socket;
-use crate::relay::room::{ClientNumber, Welcome};
-use crate::server::config::Capacity;
-use crate::server::connection::Connection;
+use crate::relay::event::Event;
+use crate::relay::line::LineDecoder;
+use crate::relay::roster::{Introduction, MemberId};
+use crate::server::access::{AccessControl, Refusal};
+use crate::server::config::{Capacity, Config};
+use crate::server::connection::{Farewell, Handle, Phase, ReadState, Role};
 use crate::server::endpoint::Endpoint;
+use crate::server::limits::{ENTER_DELAY, ENTER_TIMEOUT, FOREIGN_LOG_PERIOD, INTRODUCE_AFTER, REQUEST_TIME};
+use crate::server::reason::Reason;
+use crate::server::sniff::ForeignProtocol;
+use crate::server::web::exchange::Exchange;
+use crate::server::web::websocket::code;
+
+/// The state of admission.
+///
+/// Invariants: `entering` is ordered by time, because the delay is the same for all, and owns no heap while it is empty;
+/// `refused` holds every connection with [`Role::Refused`], the oldest first, and stale handles.
+#[derive(Debug)]
+pub(super) struct Admission {
+    /// `--allow`, `--deny`, `--max-per-address`; `None` if none of them is set.
+    pub(super) access: Option<AccessControl>,
+    pub(super) capacity: Capacity,
+    /// Connections on the line port, and when their [`ENTER_DELAY`] ends. One queue, so that an entering connection needs no
+    /// heap of its own.
+    entering: VecDeque<(Instant, Handle)>,
+    refused: VecDeque<Handle>,
+    /// When a foreign protocol was last logged.
+    foreign_logged: Option<Instant>,
+}
+
+/// The first line of a connection, as far as it came.
+pub(super) enum FirstLine {
+    /// Its end is missing, and it may be of any protocol.
+    Partial,
+    /// It is complete, or over the limit.
+    Complete,
+    /// It belongs to another protocol.
+    Foreign(ForeignProtocol),
+}
+
+impl Admission {
+    pub(super) fn new(config: &Config, capacity: Capacity) -> Admission {
+        Admission {
+            access: AccessControl::new(&config.access),
+            capacity,
+            entering: VecDeque::new(),
+            refused: VecDeque::new(),
+            foreign_logged: None,
+        }
+    }
+
+    /// When the first delay ends.
+    pub(super) fn next_delay_end(&self) -> Option<Instant> {
+        self.entering.front().map(|&(time, _)| time)
+    }
+
+    /// Panics if an invariant does not hold.
+    pub(super) fn check_invariants(&self) {
+        assert!(self.entering.iter().is_sorted_by_key(|(time, _)| time), "delays end in order");
+        assert!(!self.entering.is_empty() || self.entering.capacity() == 0, "an idle server keeps no queue");
+    }
+}
 
 impl<S: Socket> Hub<S> {
-    /// Whether one more connection could be given a seat, or at least an answer.
+    /// Whether one more connection can be admitted, or at least be told why not.
     pub fn can_admit(&self) -> bool {
-        !self.is_full(Endpoint::Lines) || self.refused.len() < self.seats.refusals_max
+        self.has_place_to_enter() || self.connections.count(Role::Refused) < self.admission.capacity.refusals_max
     }
 
-    /// Takes in the operator's console, one more participant with a seat beside those of the clients: before all others,
-    /// and once.
+    /// Opens the operator's console: a member beside the clients, before all of them, and once.
     pub fn open_console(&mut self, stream: S, now: Instant) {
-        let key = self.next_key();
-        let seconds = self.seconds(now);
-        let welcome = self.room.seat_operator(key, seconds);
-        let mut connection = Connection::present(stream, self.issue_serial(), welcome.seat, welcome.reader);
-        connection.tell(&welcome.private);
-        self.lists.touch(key, &mut connection);
+        let key = self.connections.insert(stream, Role::Console);
+        self.become_member(key, now);
         // Its input may be a file, which no event announces.
-        self.lists.queue(key, &mut connection);
-        self.connections.insert(connection);
-        self.console = Some(key);
+        self.schedule.mark_ready(key, &mut self.connections[key]);
     }
 
-    /// Takes a new connection in that came to this port, or tells it why it cannot come in. It is not written to yet.
-    /// One whom the kernel does not know any more is closed, if the door would ask where it comes from.
-    pub fn admit(&mut self, stream: S, port: Endpoint, now: Instant) {
-        match self.pass_door(&stream, port) {
-            Passed::Gone(error) => debug!("gone before it came in: {error}"),
-            Passed::Refused(refusal) => self.refuse(stream, port, Reason::Access(refusal), now),
-            Passed::In(_) if self.is_full(port) => {
-                self.refuse(stream, port, self.full_house(port), now);
+    /// Admits a new connection on this endpoint, or refuses it. Nothing is written yet.
+    pub fn admit(&mut self, stream: S, endpoint: Endpoint, now: Instant) {
+        let refusal = match (self.check_address(&stream), endpoint) {
+            (Err(reason), _) => Some(reason),
+            (Ok(()), Endpoint::Lines) if !self.has_place_to_enter() => Some(self.full()),
+            (Ok(()), Endpoint::Web) => {
+                let visitors_max = self.admission.capacity.visitors_max;
+                let is_full = self.connections.count(Role::Visitor) >= visitors_max;
+                is_full.then_some(Reason::VisitorsFull(visitors_max))
             }
-            Passed::In(address) => {
-                let key = self.next_key();
-                if let (Some(door), Some(address)) = (&mut self.door, address) {
-                    door.let_in(key, address, port);
-                }
-                match port {
-                    Endpoint::Lines => self.take_in_client(stream, key, now),
-                    Endpoint::Web => self.take_in_visitor(stream, key, now),
-                }
-            }
+            (Ok(()), Endpoint::Lines) => None,
+        };
+        let key = match endpoint {
+            Endpoint::Lines => self.connections.insert(stream, Role::Entering),
+            Endpoint::Web => self.connections.insert_http(stream, Role::Visitor, Exchange::new(now + REQUEST_TIME)),
+        };
+        let refusal =
+            refusal.or_else(|| if endpoint == Endpoint::Web { self.count_address(key, endpoint) } else { None });
+        if let Some(reason) = refusal {
+            self.refuse(key, &reason, now);
+            return;
         }
-    }
-
-    fn take_in_client(&mut self, stream: S, key: usize, now: Instant) {
-        let welcome = self.welcome(key, now);
-        let mut connection = Connection::present(stream, self.issue_serial(), welcome.seat, welcome.reader);
-        connection.tell(&welcome.private);
-        self.connections.insert(connection);
-        self.withhold(key, now);
-        self.settle_in(key, welcome.number, now);
-    }
-
-    /// Gives one a seat in the room.
-    pub(super) fn welcome(&mut self, key: usize, now: Instant) -> Welcome {
-        let seconds = self.seconds(now);
-        let welcome = self.room.join(key, seconds, !self.brake.is_at_wall());
-        self.brake.spend(welcome.announced);
-        self.figures.came += 1;
-        self.figures.present_most = self.figures.present_most.max(self.room.clients());
-        welcome
-    }
-
-    /// Sees to one who was given a seat: that it is given what it is owed, and says something where it must.
-    pub(super) fn settle_in(&mut self, key: usize, number: ClientNumber, now: Instant) {
-        let connection = &mut self.connections[key];
-        let kind = if connection.is_browser() { " with a browser" } else { "" };
-        info!("client-{number} came from {}{kind}; {} present", Peer::of(connection.stream()), self.room.clients());
-        self.lists.touch(key, connection);
+        let connection = &self.connections[key];
         let handle = connection.handle(key);
-        self.see_newcomer(key);
-        self.expect_words(handle, now);
-    }
-
-    /// Whether there is no place for one more. Visitors of the page do not take the places of clients; nor is the
-    /// page's door closed when the room is full, so that it can be told there.
-    pub(super) fn is_full(&self, port: Endpoint) -> bool {
-        let Capacity { clients_max, leavers_max, visitors_max, .. } = self.seats;
-        if port == Endpoint::Web {
-            return self.visitors >= visitors_max;
+        match endpoint {
+            Endpoint::Lines => self.admission.entering.push_back((now + ENTER_DELAY, handle)),
+            Endpoint::Web => {
+                debug!("a visitor came from {}", Peer::of(connection));
+                self.timers.set(now + REQUEST_TIME, Timer::Request, handle);
+            }
         }
-        let others = self.refused.len() + self.visitors + usize::from(self.console.is_some());
-        let clients_and_leavers = self.connections.len() - others;
-        self.room.clients() >= clients_max || clients_and_leavers >= clients_max.saturating_add(leavers_max)
     }
 
-    /// Why there is none.
-    pub(super) fn full_house(&self, port: Endpoint) -> Reason {
-        let Capacity { clients_max, visitors_max, .. } = self.seats;
-        Reason::FullHouse(port, if port == Endpoint::Web { visitors_max } else { clients_max })
+    /// Makes an entering connection a member, if there is a free seat and its address may have one more. Otherwise refuses
+    /// it, and returns `None`.
+    pub(super) fn enter(&mut self, key: usize, now: Instant) -> Option<MemberId> {
+        let is_visitor = self.connections[key].role() == Role::Visitor;
+        let is_full =
+            self.roster.clients() >= self.admission.capacity.clients_max || (is_visitor && !self.has_place_to_enter());
+        let refusal = if is_full { Some(self.full()) } else { self.count_address(key, Endpoint::Lines) };
+        if let Some(reason) = refusal {
+            if is_visitor {
+                self.refuse_browser(key, &reason, now);
+            } else {
+                self.refuse(key, &reason, now);
+            }
+            return None;
+        }
+        self.connections.set_role(key, Role::Client);
+        let member = self.become_member(key, now);
+        self.stats.entered += 1;
+        self.stats.clients_most = self.stats.clients_most.max(self.roster.clients());
+        let connection = &self.connections[key];
+        let browser = if connection.is_browser() { " with a browser" } else { "" };
+        let name = self.roster.shown(member);
+        info!("{name} came from {}{browser}; {} present", Peer::of(connection), self.roster.clients());
+        let handle = connection.handle(key);
+        if let Some(idle_timeout) = self.limits.idle_timeout {
+            self.timers.set(now + idle_timeout, Timer::Idle, handle);
+        }
+        if self.channel.room.announces(self.roster.clients()) {
+            self.timers.set(now + INTRODUCE_AFTER, Timer::Introduce, handle);
+        }
+        Some(member)
     }
 
-    /// Takes note of how far behind a newcomer is who is to be shown what was said before.
-    fn see_newcomer(&mut self, key: usize) {
-        let bytes_behind = self.connections[key].healthy_bytes_behind(self.room.tape());
-        if bytes_behind > self.brake.threshold() {
-            self.lists.far_behind.push(key);
-            self.brake.see_newcomer(bytes_behind);
+    fn become_member(&mut self, key: usize, now: Instant) -> MemberId {
+        let seconds = self.seconds(now);
+        let member = match self.connections[key].role() {
+            Role::Console => self.roster.add_operator(key, seconds),
+            _ => self.roster.add_client(key, seconds),
+        };
+        let welcome = self.channel.room.welcome(&self.roster, member);
+        let connection = &mut self.connections[key];
+        connection.enter(member, welcome.cursor);
+        connection.tell(&welcome.private);
+        self.schedule.mark_dirty(key, connection);
+        self.channel.on_newcomer(key, &self.connections);
+        member
+    }
+
+    /// Lets connections enter whose delay is over. A connection that has sent part of a line, or whose input is not read yet,
+    /// gets more time.
+    pub(super) fn end_enter_delays(&mut self, now: Instant) {
+        while self.admission.next_delay_end().is_some_and(|time| time <= now) {
+            let Some((time, handle)) = self.admission.entering.pop_front() else { break };
+            let Some(connection) = self.connections.known(handle) else { continue };
+            if connection.phase != Phase::Entering {
+                continue;
+            }
+            if connection.read_state != ReadState::Idle {
+                self.timers.set(now + ENTER_DELAY, Timer::Enter, handle);
+            } else if connection.input().is_some() {
+                self.timers.set(time + (ENTER_TIMEOUT - ENTER_DELAY), Timer::Enter, handle);
+            } else {
+                self.enter(handle.key, now);
+            }
+        }
+        if self.admission.entering.is_empty() && self.admission.entering.capacity() > 0 {
+            self.admission.entering = VecDeque::new();
+        }
+    }
+
+    pub(super) fn on_enter_timer(&mut self, key: usize, now: Instant) -> Option<Instant> {
+        let connection = &self.connections[key];
+        if connection.phase != Phase::Entering {
+            return None;
+        }
+        if connection.read_state != ReadState::Idle {
+            return Some(now + ENTER_DELAY);
+        }
+        self.enter(key, now);
+        None
+    }
+
+    /// Introduces a member that has said nothing for a while, unless it was introduced already.
+    pub(super) fn on_introduce_timer(&mut self, key: usize, now: Instant) -> Option<Instant> {
+        let Phase::Present(member) = self.connections[key].phase else { return None };
+        if self.roster.introduction(member) != Introduction::Pending {
+            return None;
+        }
+        if self.channel.brake.is_at_wall() {
+            return Some(now + INTRODUCE_AFTER);
+        }
+        let applied = self.channel.room.apply(&mut self.roster, Event::Joined { member });
+        self.channel.brake.spend(applied.bytes);
+        self.skip_own(key, applied.own);
+        None
+    }
+
+    /// The first line of an entering connection, of which `decoder` holds the beginning and `input` the rest.
+    pub(super) fn first_line(&self, decoder: &LineDecoder, input: &[u8]) -> FirstLine {
+        first_line(decoder, input, self.limits.framing.line_bytes_max)
+    }
+
+    /// Disconnects a peer that speaks another protocol. It gets one line, or in HTTP the address of the page, if there is one.
+    pub(super) fn reject_protocol(&mut self, key: usize, protocol: ForeignProtocol, now: Instant) {
+        // Any page can make any browser connect as often as it likes: that must not fill the log.
+        let is_news = self.admission.foreign_logged.is_none_or(|logged| now >= logged + FOREIGN_LOG_PERIOD);
+        if is_news {
+            self.admission.foreign_logged = Some(now);
+            let peer = Peer::of(&self.connections[key]);
+            info!("{peer} speaks {}: disconnected (logged once a minute at most)", protocol.name());
+        }
+        self.leave(key, &Reason::Foreign(protocol), now);
+    }
+
+    /// Tells a connection why it cannot come in, and closes it. At most `refusals_max` are open at a time: beyond that
+    /// the oldest that was told everything is dropped, or, if there is none, this one without a word.
+    fn refuse(&mut self, key: usize, reason: &Reason, now: Instant) {
+        if let Reason::Reset(error) = reason {
+            debug!("gone before it came in: {error}");
+            self.schedule.close(key, &mut self.connections[key]);
+            return;
+        }
+        self.stats.reasons.count(reason);
+        let can_tell = self.makes_room_for_refusal();
+        let silently = if can_tell { "" } else { " without a word" };
+        info!("refused {}{silently}: {reason}", Peer::of(&self.connections[key]));
+        self.connections.set_role(key, Role::Refused);
+        self.admission.refused.push_back(self.connections[key].handle(key));
+        if !can_tell {
+            self.schedule.close(key, &mut self.connections[key]);
+            return;
+        }
+        if self.connections[key].is_http() {
+            let answer = self.refusal_answer(reason.status());
+            self.connections[key].push_bytes(&answer.bytes);
+        } else if let Some(notice) = reason.notice() {
+            self.connections[key].tell(&notice);
+        }
+        self.close_entering(key, Farewell::Fin(code::NORMAL), now);
+    }
+
+    /// Tells a browser, in frames, why it cannot come in. It stays a visitor, so visitors bound these refusals.
+    fn refuse_browser(&mut self, key: usize, reason: &Reason, now: Instant) {
+        self.stats.reasons.count(reason);
+        let connection = &mut self.connections[key];
+        info!("refused {}: {reason}", Peer::of(connection));
+        if let Some(notice) = reason.notice() {
+            connection.tell(&notice);
+        }
+        self.close_entering(key, Farewell::Fin(reason.close_code()), now);
+    }
+
+    /// Closes a connection that has not entered.
+    pub(super) fn close_entering(&mut self, key: usize, farewell: Farewell, now: Instant) {
+        let stop = self.connections[key].cursor.position();
+        self.begin_close(key, stop, farewell, now);
+    }
+
+    /// Whether a connection may enter the line port. The places of clients that leave serve for this, too, so a full server
+    /// can tell a newcomer that it is full.
+    fn has_place_to_enter(&self) -> bool {
+        let Capacity { clients_max, leavers_max, .. } = self.admission.capacity;
+        let taken = self.connections.count(Role::Client) + self.connections.count(Role::Entering);
+        taken < clients_max.saturating_add(leavers_max)
+    }
+
+    fn full(&self) -> Reason {
+        Reason::Full(self.admission.capacity.clients_max)
+    }
+
+    /// Checks `--allow` and `--deny`. The address is asked for only if they are set.
+    fn check_address(&self, stream: &S) -> Result<(), Reason> {
+        let Some(access) = &self.admission.access else { return Ok(()) };
+        let address = stream.peer_address().map_err(Reason::Reset)?;
+        access.check_address(address.ip()).map_err(Reason::from)
+    }
+
+    /// Counts one more connection from its address, for `--max-per-address`. Returns the reason if there may not be one more.
+    fn count_address(&mut self, key: usize, endpoint: Endpoint) -> Option<Reason> {
+        let access = self.admission.access.as_mut()?;
+        let connection = &self.connections[key];
+        if endpoint == Endpoint::Lines && connection.role() == Role::Visitor {
+            return access.promote(key).err().map(Reason::from);
+        }
+        let address = match connection.stream().peer_address() {
+            Ok(address) => address.ip(),
+            Err(error) => return Some(Reason::Reset(error)),
+        };
+        let refusal = access.check(address, endpoint).err();
+        if refusal.is_none() {
+            access.admit(key, address, endpoint);
+        }
+        refusal.map(Reason::from)
+    }
+
+    /// Whether one more connection can be told why it is refused, if need be instead of the oldest that was told everything.
+    fn makes_room_for_refusal(&mut self) -> bool {
+        let Hub { admission, connections, schedule, .. } = self;
+        admission
+            .refused
+            .retain(|&handle| connections.known(handle).is_some_and(|connection| connection.role() == Role::Refused));
+        // A refused connection that made room is counted until the end of the turn.
+        let open = admission.refused.iter().filter(|handle| connections[handle.key].phase != Phase::Gone).count();
+        if open < admission.capacity.refusals_max {
+            return true;
+        }
+        let oldest = admission.refused.iter().find(|handle| {
+            let connection = &connections[handle.key];
+            connection.phase == Phase::Closing && connection.is_lingering()
+        });
+        let Some(&oldest) = oldest else { return false };
+        schedule.close(oldest.key, &mut connections[oldest.key]);
+        true
+    }
+
+    /// Makes room for more refusals by dropping those that were told everything, if nothing can be admitted otherwise.
+    pub(super) fn drop_told_refusals(&mut self) {
+        if self.can_admit() {
+            return;
+        }
+        for &handle in &self.admission.refused {
+            if let Some(connection) = self.connections.known_mut(handle)
+                && connection.is_lingering()
+            {
+                self.schedule.close(handle.key, connection);
+            }
+        }
+    }
+}
+
+/// Reads as much of a first line as there is. Looks at each new byte once, and at all of the line when it is complete.
+fn first_line(decoder: &LineDecoder, input: &[u8], line_bytes_max: usize) -> FirstLine {
+    let fragment = decoder.fragment();
+    if let Some(protocol) = ForeignProtocol::in_prefix([fragment, input]) {
+        return FirstLine::Foreign(protocol);
+    }
+    let newline = memchr::memchr(b'\n', input);
+    let arrived = &input[..newline.unwrap_or(input.len())];
+    let is_overlong = decoder.is_over(arrived, line_bytes_max);
+    if newline.is_none() && !is_overlong {
+        return FirstLine::Partial;
+    }
+    let line = [fragment, arrived].concat();
+    let foreign = if is_overlong {
+        ForeignProtocol::in_overlong(&line)
+    } else {
+        ForeignProtocol::in_line(line.strip_suffix(b"\r").unwrap_or(&line))
+    };
+    foreign.map_or(FirstLine::Complete, FirstLine::Foreign)
+}
+
+impl From<Refusal> for Reason {
+    fn from(refusal: Refusal) -> Reason {
+        match refusal {
+            Refusal::NotAllowed => Reason::AddressDenied,
+            Refusal::TooMany(most) => Reason::AddressCrowded(most),
         }
     }
 }

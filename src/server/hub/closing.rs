@@ -1,162 +1,171 @@
-//! How somebody goes: why, what it is still owed, how long it may take for that, and when it is removed.
+//! The end of a connection: why it leaves, what it is still owed, how long it may take for that, and its removal.
 
 use std::fmt;
-use std::io;
-use std::mem;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use log::{Level, log};
+use log::{Level, debug, log};
 
-use super::{Hub, known, known_mut};
+use super::Hub;
+use super::timers::Timer;
 use crate::net::stream::Socket;
-use crate::relay::notice;
+use crate::relay::event::Event;
+use crate::relay::roster::MemberId;
 use crate::relay::tape::Position;
-use crate::server::connection::{Farewell, Output, Phase};
+use crate::server::connection::{Connection, Farewell, Output, Phase, ReadState, Role};
+use crate::server::reason::Reason;
 use crate::server::sniff::ForeignProtocol;
-use crate::server::web::websocket::{End, code};
-
-/// Why somebody who was in the room left it.
-#[derive(Debug)]
-pub(super) enum Why {
-    Farewell,
-    EndOfInput,
-    Reset(io::Error),
-    /// A write failed, and nothing is left to read.
-    Unwritable,
-    TooSlow,
-    NeverSaidAnything,
-    ForeignProtocol(ForeignProtocol),
-    /// A browser closed its WebSocket, or broke its rules.
-    SocketEnd(End),
-    /// The operator wished it.
-    Removed,
-}
+use crate::server::web::websocket::code;
 
 impl<S: Socket> Hub<S> {
-    /// Takes one out of the room. It is owed what was said before; one whom nothing can reach any more is gone.
-    pub(super) fn depart(&mut self, key: usize, why: &Why, now: Instant) {
+    /// Takes a connection out of the room, or out of entering, and closes it. It is still sent what was said before; one that
+    /// nothing can reach any more is removed at the end of the turn.
+    pub(super) fn leave(&mut self, key: usize, reason: &Reason, now: Instant) {
+        let connection = &self.connections[key];
+        let stop = match connection.phase {
+            Phase::Present(member) => self.leave_room(key, member, reason),
+            Phase::Entering => {
+                debug!("{} left before it entered ({reason})", Peer::of(connection));
+                connection.cursor.position()
+            }
+            Phase::Closing | Phase::Gone => return,
+        };
+        self.stats.reasons.count(reason);
         let connection = &mut self.connections[key];
-        let Phase::Present(seat) = connection.phase else { return };
-        let left = self.room.leave(seat, !self.brake.is_at_wall());
-        self.brake.spend(left.announced);
-        let present = self.room.clients();
-        let peer = if self.console == Some(key) { Peer::Console } else { Peer::of(connection.stream()) };
-        let level = if let Why::ForeignProtocol(_) = why { Level::Debug } else { Level::Info };
-        log!(level, "{} left ({why}; {peer}); {present} present", left.name);
-        match why {
-            Why::TooSlow => self.figures.refused.slow += 1,
-            Why::NeverSaidAnything => self.figures.refused.silent += 1,
-            Why::ForeignProtocol(stranger) => self.figures.count_stranger(*stranger),
-            Why::Removed => self.figures.refused.removed += 1,
-            Why::Farewell | Why::EndOfInput | Why::SocketEnd(_) | Why::Reset(_) | Why::Unwritable => {}
-        }
-        match why {
-            Why::Farewell | Why::EndOfInput => self.see_off(key, left.stop, Farewell::Fin(code::NORMAL), now),
-            Why::SocketEnd(End::Closed(code)) => {
-                connection.reader.forgo(left.stop);
-                self.see_off(key, left.stop, Farewell::Close(*code), now);
+        let farewell = match reason {
+            Reason::Reset(_) | Reason::Unwritable => {
+                self.schedule.close(key, connection);
+                return;
             }
-            Why::SocketEnd(End::Broken(code)) => {
-                connection.reader.forgo(left.stop);
-                self.see_off(key, left.stop, Farewell::Close(Some(*code)), now);
+            Reason::PageClosed(code) => {
+                connection.cursor.discard(stop);
+                Farewell::Close(*code)
             }
-            Why::TooSlow => {
-                connection.reader.give_up(left.stop);
-                connection.tell(&notice::too_slow());
-                self.see_off(key, left.stop, Farewell::Fin(code::POLICY), now);
+            Reason::ProtocolError(code) => {
+                connection.cursor.discard(stop);
+                Farewell::Close(Some(*code))
             }
-            Why::NeverSaidAnything => {
-                let idle_timeout = self.limits.idle_timeout.unwrap_or_default();
-                connection.tell(&notice::never_said_anything(idle_timeout.as_secs()));
-                self.see_off(key, left.stop, Farewell::Fin(code::POLICY), now);
-            }
-            Why::ForeignProtocol(stranger) => {
-                let farewell = self.tell_stranger(key, *stranger, left.stop);
-                self.see_off(key, left.stop, farewell, now);
-            }
-            Why::Removed => {
-                // One who takes nothing is owed no more of what was said, or it could make its removal last.
-                if connection.output == Output::Blocked {
-                    connection.reader.give_up(left.stop);
+            Reason::Foreign(protocol) => self.answer_foreign(key, *protocol, stop),
+            _ => {
+                // A client that takes nothing is owed no more of what was said, or it could delay its own removal.
+                let is_stuck = matches!(reason, Reason::Removed) && connection.output == Output::Blocked;
+                if is_stuck || matches!(reason, Reason::TooSlow) {
+                    connection.cursor.skip_missed(stop);
                 }
-                connection.tell(&notice::removed());
-                self.see_off(key, left.stop, Farewell::Fin(code::POLICY), now);
+                if let Some(notice) = reason.notice() {
+                    connection.tell(&notice);
+                }
+                Farewell::Fin(reason.close_code())
             }
-            Why::Reset(_) | Why::Unwritable => self.lists.remove(key, connection),
-        }
+        };
+        self.begin_close(key, stop, farewell, now);
     }
 
-    /// Begins the farewell of one who is owed what comes before `stop`.
-    pub(super) fn see_off(&mut self, key: usize, stop: Position, farewell: Farewell, now: Instant) {
+    /// Takes a member out of the room. Returns the end of what it is owed.
+    fn leave_room(&mut self, key: usize, member: MemberId, reason: &Reason) -> Position {
+        let stop = self.channel.tape().end();
+        let name = self.roster.shown(member).to_string();
+        self.channel.room.apply(&mut self.roster, Event::Left { member });
+        self.channel.announce_departed();
+        let level = if let Reason::Foreign(_) = reason { Level::Debug } else { Level::Info };
+        let peer = Peer::of(&self.connections[key]);
+        log!(level, "{name} left ({reason}; {peer}); {} present", self.roster.clients());
+        stop
+    }
+
+    /// Tells a peer that we do not speak its protocol; in HTTP, with the address of the page, if there is one.
+    fn answer_foreign(&mut self, key: usize, protocol: ForeignProtocol, stop: Position) -> Farewell {
         let connection = &mut self.connections[key];
-        connection.leave(stop, farewell, now);
-        self.lists.touch(key, connection);
+        if let Some(site) = self.site.as_ref().filter(|_| protocol == ForeignProtocol::Http) {
+            connection.cursor.discard(stop);
+            connection.push_bytes(&site.answer_at_line_port());
+            return Farewell::Close(None);
+        }
+        if let Some(notice) = Reason::Foreign(protocol).notice() {
+            connection.tell(&notice);
+        }
+        Farewell::Fin(code::NORMAL)
+    }
+
+    /// Begins to close a connection that is owed what comes before `stop`.
+    pub(super) fn begin_close(&mut self, key: usize, stop: Position, farewell: Farewell, now: Instant) {
+        let connection = &mut self.connections[key];
+        connection.begin_close(stop, farewell, now);
+        self.schedule.mark_dirty(key, connection);
         if let Some(deadline) = connection.deadline() {
-            self.due.graces.push(deadline, connection.handle(key));
+            self.timers.set(deadline, Timer::Close, connection.handle(key));
         }
     }
 
-    /// Gives up those who were let go and have taken nothing for the grace time.
-    pub(super) fn end_graces(&mut self, now: Instant) {
-        while let Some((_, handle)) = self.due.graces.pop_due(now) {
-            let Some(connection) = known_mut(&mut self.connections, handle) else { continue };
-            match connection.deadline() {
-                Some(deadline) if deadline > now => self.due.graces.push(deadline, handle),
-                Some(_) => self.lists.remove(handle.key, connection),
-                None => {}
-            }
+    /// Drops a closing connection that has taken nothing for the grace time.
+    pub(super) fn on_close_timer(&mut self, key: usize, now: Instant) -> Option<Instant> {
+        let connection = &mut self.connections[key];
+        let deadline = connection.deadline()?;
+        if deadline > now {
+            return Some(deadline);
         }
+        self.schedule.close(key, connection);
+        None
     }
 
-    /// Removes those who are gone, wherever they are listed or counted. Returns how many they were.
-    pub(super) fn remove_gone(&mut self) -> usize {
-        let gone = mem::take(&mut self.lists.gone);
-        for &key in &gone {
-            let is_visitor = self.connections.remove(key).is_visitor();
-            let was_refused = self.refused.contains(&key);
-            self.refused.retain(|&refused| refused != key);
-            self.visitors -= usize::from(is_visitor && !was_refused);
-            if self.console == Some(key) {
-                self.console = None;
-            }
-            if let Some(door) = &mut self.door {
-                door.let_out(key);
+    /// Disconnects a client that has never sent anything (`--idle-timeout`).
+    pub(super) fn on_idle_timer(&mut self, key: usize, now: Instant) -> Option<Instant> {
+        let idle_timeout = self.limits.idle_timeout?;
+        let connection = &self.connections[key];
+        let Phase::Present(member) = connection.phase else { return None };
+        if self.roster.has_spoken(member) {
+            return None;
+        }
+        if connection.read_state != ReadState::Idle {
+            // Its input is not read yet: the room waits for a slow reader, say.
+            return Some(now + idle_timeout);
+        }
+        self.leave(key, &Reason::Silent(idle_timeout.as_secs()), now);
+        None
+    }
+
+    /// Removes closed connections, wherever they are counted. Returns how many.
+    pub(super) fn remove_closed(&mut self) -> usize {
+        let closed = self.schedule.take_closed();
+        for &key in &closed {
+            self.connections.remove(key);
+            if let Some(access) = &mut self.admission.access {
+                access.release(key);
             }
         }
-        // Entries of those who did not need their grace are not looked for one by one.
-        let connections = &self.connections;
-        self.due.graces.tidy(connections.len(), |_, handle| known(connections, handle).is_some());
-        gone.len()
+        closed.len()
+    }
+
+    /// Announces the shutdown and closes all connections.
+    pub fn shut_down(&mut self, now: Instant) {
+        // Even if the brake holds: the longest line leaves room for this notice.
+        self.channel.room.apply(&mut self.roster, Event::ShuttingDown);
+        let end = self.channel.tape().end();
+        let keys: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            let connection = &self.connections[key];
+            match connection.phase {
+                Phase::Present(_) => self.begin_close(key, end, Farewell::Fin(code::GOING_AWAY), now),
+                Phase::Entering if connection.is_http() => self.close_entering(key, Farewell::Close(None), now),
+                Phase::Entering => self.close_entering(key, Farewell::Fin(code::GOING_AWAY), now),
+                Phase::Closing | Phase::Gone => {}
+            }
+        }
     }
 }
 
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Why::Farewell => f.write_str("said goodbye"),
-            Why::EndOfInput => f.write_str("end of input"),
-            Why::Reset(error) => write!(f, "{error}"),
-            Why::Unwritable => f.write_str("writing to it failed"),
-            Why::TooSlow => f.write_str("read too slowly"),
-            Why::NeverSaidAnything => f.write_str("never said anything"),
-            Why::ForeignProtocol(stranger) => write!(f, "spoke {stranger}"),
-            Why::SocketEnd(End::Closed(_)) => f.write_str("closed its page"),
-            Why::SocketEnd(End::Broken(code)) => write!(f, "broke the rules of WebSocket: {code}"),
-            Why::Removed => f.write_str("removed by the operator"),
-        }
-    }
-}
-
-/// The address of the other side, for the log: asked of the kernel when it is wanted, and kept nowhere.
+/// The address of a peer, for the log: asked of the kernel when it is logged, and kept nowhere.
 pub(super) enum Peer {
     Client(Option<SocketAddr>),
     Console,
 }
 
 impl Peer {
-    pub(super) fn of<S: Socket>(stream: &S) -> Peer {
-        Peer::Client(stream.peer_address().ok())
+    pub(super) fn of<S: Socket>(connection: &Connection<S>) -> Peer {
+        match connection.role() {
+            Role::Console => Peer::Console,
+            _ => Peer::Client(connection.stream().peer_address().ok()),
+        }
     }
 }
 
@@ -164,7 +173,7 @@ impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Peer::Client(Some(address)) => write!(f, "{address}"),
-            Peer::Client(None) => f.write_str("address unknown by now"),
+            Peer::Client(None) => f.write_str("unknown address"),
             Peer::Console => f.write_str("the console"),
         }
     }

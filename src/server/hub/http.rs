@@ -1,183 +1,167 @@
-//! Who comes for the page: its visitors, who ask and are answered, and how one of them becomes a client.
+//! Visitors of the page: their requests, their answers, their upgrade to a WebSocket, and the keepalive of browsers.
 //!
-//! A visitor is a connection like any other, but is not in the room. It is heard like a client, and what it is answered
-//! comes off the same budgets. It asks for one thing in a turn, and for the next when it has taken what it was answered.
+//! A visitor is a connection that enters by another step. Its requests and answers come off the same budgets as those of
+//! clients. It has one request answered a turn, and the next one when it has taken the answer.
 
 use std::io;
 use std::mem;
 use std::time::Instant;
 
-use log::{debug, info};
+use log::debug;
 
+use super::Hub;
 use super::closing::Peer;
-use super::refusing::Reason;
-use super::{Hub, known, known_mut};
-use crate::net::stream::Socket;
-use crate::server::connection::input::{Input, Parked};
-use crate::server::connection::{Connection, Farewell, Handle, Phase, ReadState};
-use crate::server::endpoint::Endpoint;
-use crate::server::limits::REQUEST_TIME;
-use crate::server::web::exchange::{Exchange, Progress};
-use crate::server::web::frame;
+use super::timers::Timer;
+use crate::net::stream::{Received, Socket};
+use crate::server::connection::input::{Input, Pending};
+use crate::server::connection::{Farewell, Phase, PingStep, ReadState};
+use crate::server::limits::{PING_AFTER, PONG_WITHIN, REQUEST_TIME, TURN_DELAY_MAX};
+use crate::server::reason::Reason;
+use crate::server::web::exchange::{Exchange, RequestProgress};
 use crate::server::web::response::Status;
-use crate::server::web::site::{Answer, Next};
+use crate::server::web::site::{AfterAnswer, Answer};
 
 impl<S: Socket> Hub<S> {
-    /// Hears a visitor: what it asks for is answered. Of one who asks for nothing, such as one who sends empty lines
-    /// for ever, no more is read in one turn than of any other.
-    pub(super) fn hear_visitor(&mut self, key: usize, now: Instant) -> ReadState {
-        let mut read_bytes_left = self.turn.share();
+    /// Reads a visitor and answers its request. Empty lines are no request: of a visitor that sends nothing else, no more is
+    /// read in a turn than of a client.
+    pub(super) fn read_visitor(&mut self, key: usize, now: Instant) -> ReadState {
+        let mut read_bytes_left = self.budget.read_share();
         loop {
-            if self.turn.is_reply_spent() {
+            if self.budget.is_reply_spent() {
                 return ReadState::Asking;
             }
-            if self.connections[key].is_held(self.limits.holds) {
+            if self.connections[key].is_held(self.limits.read) {
                 return ReadState::Held;
             }
-            let Some(visit) = self.connections[key].visit_mut() else { return ReadState::Queued };
-            let answer = match visit.next_head() {
-                Progress::Head(head) => {
-                    self.figures.requests += 1;
-                    self.site.as_ref().map_or_else(Answer::nothing, |site| site.answer(&head))
+            let Some(exchange) = self.connections[key].exchange_mut() else { return ReadState::Ready };
+            let answer = match exchange.next_head() {
+                RequestProgress::Head(head) => {
+                    self.stats.requests += 1;
+                    self.site.as_ref().map_or_else(Answer::empty, |site| site.answer(&head))
                 }
-                Progress::TooLong => self.refusal(Status::HeadTooLong),
-                Progress::Tls => self.refusal(Status::TlsSpoken),
-                Progress::Partial if read_bytes_left == 0 => return ReadState::Queued,
-                Progress::Partial => match self.read_request(key, &mut read_bytes_left, now) {
-                    Some(input) => return input,
+                RequestProgress::TooLong => self.refusal_answer(Status::HeadTooLong),
+                RequestProgress::Tls => self.refusal_answer(Status::TlsSpoken),
+                RequestProgress::Partial if read_bytes_left == 0 => return ReadState::Ready,
+                RequestProgress::Partial => match self.read_request(key, &mut read_bytes_left, now) {
+                    Some(state) => return state,
                     None => continue,
                 },
             };
             self.answer(key, &answer, now);
-            return ReadState::Queued;
+            return ReadState::Ready;
         }
     }
 
-    /// What a visitor is answered of whose request there is no more to say.
-    pub(super) fn refusal(&self, status: Status) -> Answer {
-        self.site.as_ref().map_or_else(Answer::nothing, |site| site.refuse(status))
+    /// The answer to a visitor whose request is not looked at any further.
+    pub(super) fn refusal_answer(&self, status: Status) -> Answer {
+        self.site.as_ref().map_or_else(Answer::empty, |site| site.refuse(status))
     }
 
     /// Reads once; `None` if something came.
     fn read_request(&mut self, key: usize, bytes_left: &mut usize, now: Instant) -> Option<ReadState> {
-        let connection = &mut self.connections[key];
-        let room = connection.visit_mut().map_or(0, |visit| visit.room()).min(*bytes_left);
-        match connection.read(&mut self.scratch[..room]) {
-            Ok(0) => {
-                // Half of a request is none, and all whole ones are answered.
-                debug!("a visitor has gone ({})", Peer::of(connection.stream()));
-                self.see_off_visitor(key, now);
-                Some(ReadState::Ended)
-            }
-            Ok(bytes) => {
+        let free = self.connections[key].exchange_mut().map_or(0, |exchange| exchange.free_bytes()).min(*bytes_left);
+        let mut scratch = mem::take(&mut self.buffers.scratch);
+        let received = self.receive(key, &mut scratch[..free]);
+        let state = match received {
+            Received::Bytes(bytes) => {
                 *bytes_left -= bytes;
-                self.figures.received_bytes += bytes as u64;
-                self.turn.spend_read(bytes);
-                if let Some(visit) = connection.visit_mut() {
-                    visit.take_in(&self.scratch[..bytes]);
+                if let Some(exchange) = self.connections[key].exchange_mut() {
+                    exchange.receive(&scratch[..bytes]);
                 }
                 None
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(ReadState::Drained),
-            Err(_) => {
-                self.lists.remove(key, connection);
+            Received::NotYet => Some(ReadState::Idle),
+            Received::End => {
+                // Half of a request is none, and all whole ones are answered.
+                debug!("a visitor has gone ({})", Peer::of(&self.connections[key]));
+                self.close_entering(key, Farewell::Close(None), now);
                 Some(ReadState::Ended)
             }
-        }
+            Received::Failed(_) => {
+                self.schedule.close(key, &mut self.connections[key]);
+                Some(ReadState::Ended)
+            }
+        };
+        self.buffers.scratch = scratch;
+        state
     }
 
     fn answer(&mut self, key: usize, answer: &Answer, now: Instant) {
         let connection = &mut self.connections[key];
-        connection.answer(&answer.bytes);
-        self.turn.spend_reply(answer.bytes.len());
-        self.lists.touch(key, connection);
-        if let Some(visit) = connection.visit_mut() {
-            visit.note_answer();
-            visit.extend(now + REQUEST_TIME);
+        connection.push_bytes(&answer.bytes);
+        self.budget.spend_reply(answer.bytes.len());
+        self.schedule.mark_dirty(key, connection);
+        if let Some(exchange) = connection.exchange_mut() {
+            exchange.on_answered();
+            exchange.set_deadline(now + REQUEST_TIME);
         }
         match answer.next {
-            Next::Request => {}
-            Next::End => self.see_off_visitor(key, now),
-            Next::WebSocket => self.take_in_browser(key, now),
+            AfterAnswer::Request => {}
+            AfterAnswer::End => self.close_entering(key, Farewell::Close(None), now),
+            AfterAnswer::WebSocket => self.upgrade(key, now),
         }
     }
 
-    /// Makes a visitor a client, if there is a place for it. If not, it is told so in frames, and goes as the visitor
-    /// that it is: so there are no more of those who are refused than of visitors.
-    fn take_in_browser(&mut self, key: usize, now: Instant) {
-        let reason = if self.is_full(Endpoint::Lines) {
-            Some(self.full_house(Endpoint::Lines))
-        } else {
-            self.door.as_mut().and_then(|door| door.move_in(key).err()).map(Reason::Access)
-        };
+    /// Makes a visitor a browser, and lets it enter.
+    fn upgrade(&mut self, key: usize, now: Instant) {
         let connection = &mut self.connections[key];
-        if let Some(reason) = reason {
-            info!("refused {}: {reason}", Peer::of(connection.stream()));
-            connection.answer(&frame::refusal(&reason.notice()));
-            self.count_refusal(reason);
-            self.see_off_visitor(key, now);
+        let pipelined = connection.exchange_mut().map(Exchange::take_pipelined).unwrap_or_default();
+        connection.switch_to_websocket(now);
+        if self.enter(key, now).is_none() {
             return;
         }
-        self.visitors -= 1;
-        let rest = connection.visit_mut().map(Exchange::take_rest).unwrap_or_default();
-        let welcome = self.welcome(key, now);
-        let connection = &mut self.connections[key];
-        self.figures.browsers += 1;
-        connection.move_in(welcome.seat, welcome.reader, now);
-        // What came behind the request are frames already.
-        let mut lines = mem::take(&mut self.lines);
+        self.stats.browsers += 1;
+        // Bytes behind the request are frames already.
+        let mut lines = mem::take(&mut self.buffers.lines);
         lines.clear();
-        connection.tell(&welcome.private);
-        connection.take_in(&rest, &mut lines, now);
-        connection.put_intake(Input { parked: Parked::new(&lines), ..Input::default() }, now);
-        self.lines = lines;
-        self.settle_in(key, welcome.number, now);
-        self.begin_vigil(key, now);
+        let connection = &mut self.connections[key];
+        connection.unframe(&pipelined, &mut lines, now);
+        connection.put_input(Input { pending: Pending::new(&lines), ..Input::default() }, now);
+        self.buffers.lines = lines;
+        let handle = self.connections[key].handle(key);
+        self.timers.set(now + PING_AFTER, Timer::Ping, handle);
     }
 
-    /// Takes one in at the page's door.
-    pub(super) fn take_in_visitor(&mut self, stream: S, key: usize, now: Instant) {
-        debug!("a visitor came from {}", Peer::of(&stream));
-        let (serial, deadline) = (self.issue_serial(), now + REQUEST_TIME);
-        let end = self.room.tape().end();
-        self.connections.insert(Connection::visitor(stream, serial, end, Exchange::new(deadline)));
-        self.visitors += 1;
-        self.due.visits.push(deadline, Handle { key, serial });
-    }
-
-    /// Lets those go who take too long to ask, or to take what they were answered.
-    pub(super) fn end_visits(&mut self, now: Instant) {
-        while let Some((_, handle)) = self.due.visits.pop_due(now) {
-            let Some(connection) = known_mut(&mut self.connections, handle) else { continue };
-            if connection.phase != Phase::Visiting {
-                continue;
+    /// Pings a browser that has sent nothing for [`PING_AFTER`], which also keeps a proxy from forgetting the connection.
+    /// Disconnects one that sends nothing within [`PONG_WITHIN`] of the ping.
+    pub(super) fn on_ping_timer(&mut self, time: Instant, key: usize, now: Instant) -> Option<Instant> {
+        let connection = &mut self.connections[key];
+        match connection.check_ping(PING_AFTER, PONG_WITHIN, now)? {
+            PingStep::Wait(time) => {
+                self.schedule.mark_dirty(key, connection);
+                Some(time)
             }
-            let has_untaken = connection.private_bytes() > 0;
-            let is_waiting = connection.input != ReadState::Drained;
-            let Some(visit) = connection.visit_mut() else { continue };
-            if visit.deadline() > now {
-                self.due.visits.push(visit.deadline(), handle);
-            } else if has_untaken {
-                self.lists.remove(handle.key, connection);
-            } else if is_waiting {
-                // It is not its fault: what it has sent is not heard yet.
-                self.due.visits.push(now + REQUEST_TIME, handle);
-            } else if visit.is_idle() {
-                self.see_off_visitor(handle.key, now);
-            } else {
-                self.answer(handle.key, &self.refusal(Status::RequestTimeout), now);
+            // The server itself was away (stopped, say): the answer may have come and not been read yet.
+            PingStep::TimedOut if now.saturating_duration_since(time) > TURN_DELAY_MAX => Some(now + TURN_DELAY_MAX),
+            PingStep::TimedOut => {
+                self.leave(key, &Reason::Reset(io::ErrorKind::TimedOut.into()), now);
+                None
             }
         }
-        let connections = &self.connections;
-        self.due.visits.tidy(connections.len(), |_, handle| {
-            known(connections, handle).is_some_and(|connection| connection.phase == Phase::Visiting)
-        });
     }
 
-    /// Ends a visit in good order.
-    pub(super) fn see_off_visitor(&mut self, key: usize, now: Instant) {
-        let cursor = self.connections[key].reader.cursor();
-        self.see_off(key, cursor, Farewell::Close(None), now);
+    /// Answers or closes a visitor that takes too long for its request, or for taking its answer.
+    pub(super) fn on_request_timer(&mut self, key: usize, now: Instant) -> Option<Instant> {
+        let connection = &mut self.connections[key];
+        if connection.phase != Phase::Entering {
+            return None;
+        }
+        let has_untaken = connection.outbox_bytes() > 0;
+        let is_unread = connection.read_state != ReadState::Idle;
+        let exchange = connection.exchange_mut()?;
+        if exchange.deadline() > now {
+            return Some(exchange.deadline());
+        }
+        if has_untaken {
+            self.schedule.close(key, connection);
+        } else if is_unread {
+            // The delay is ours: its input is not read yet.
+            return Some(now + REQUEST_TIME);
+        } else if exchange.is_idle() {
+            self.close_entering(key, Farewell::Close(None), now);
+        } else {
+            self.answer(key, &self.refusal_answer(Status::RequestTimeout), now);
+        }
+        None
     }
 }

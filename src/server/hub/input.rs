@@ -1,4 +1,4 @@
-//! How input is heard: who is read, how much of it, and what becomes of the lines.
+//! Input of clients: reading it, splitting it into lines, handing these to the room, and applying the result.
 
 use std::collections::VecDeque;
 use std::io;
@@ -7,414 +7,547 @@ use std::time::Instant;
 
 use log::debug;
 
-use super::closing::Why;
-use super::{Hub, known};
-use crate::net::stream::Socket;
+use super::Hub;
+use super::admission::FirstLine;
+use super::timers::Timer;
+use crate::net::stream::{Received, Socket};
 use crate::relay::command::COMMAND_BYTE;
 use crate::relay::line::{Line, LineDecoder, clean};
-use crate::relay::room::{MemberId, Outcome};
+use crate::relay::room::Decision;
+use crate::relay::roster::MemberId;
 use crate::relay::tape::Span;
-use crate::server::connection::input::{Input, Parked};
-use crate::server::connection::{Handle, Output, Phase, ReadState};
-use crate::server::flow::budget::SHARE_BYTES_MIN;
-use crate::server::flow::rate::{Bucket, Rate};
+use crate::server::connection::input::{Input, Pending};
+use crate::server::connection::{Connection, Handle, Output, Phase, ReadState, Role};
+use crate::server::flow::budget::READ_SHARE_BYTES_MIN;
+use crate::server::flow::rate::Rate;
+use crate::server::reason::Reason;
 use crate::server::sniff::ForeignProtocol;
 
-/// Who is being heard, and how much more of it in this turn.
-pub(super) struct Talker {
-    pub(super) key: usize,
-    pub(super) seat: MemberId,
-    /// Bytes that it may still put on the tape; it is let finish the line in which it goes over.
+/// One client while it is read, and what is left of its budgets in this turn.
+struct ReadTurn {
+    key: usize,
+    /// Bytes that it may still put on the tape. It may finish the line that goes over.
     tape_bytes_left: u64,
-    /// Bytes that may still be read of it.
+    /// Bytes that may still be read.
     read_bytes_left: usize,
-    /// How much it may say, if that is limited.
-    pub(super) rate: Option<Rate>,
-    /// Bytes of private replies that it may still provoke; it is given the one in which it goes over. None while others
-    /// wait for an answer and its turn has not come.
+    /// `--rate`; `None` for the operator.
+    rate: Option<Rate>,
+    /// Bytes of replies that it may still cause. It gets the reply that goes over. 0 while others wait for an answer and it
+    /// is not its turn.
     reply_bytes_left: usize,
-    /// Whether its lines come in frames.
     is_browser: bool,
 }
 
 impl<S: Socket> Hub<S> {
-    /// Goes through those who may have something to read, in the order in which they came, once; then through those who
-    /// wait for an answer, as far as there are answers in this turn. So who has something to say does not wait for all
-    /// the answers that others have asked for.
+    /// Reads the connections in `ready` once each, in the order in which they came; then those in `asking`, as far as this
+    /// turn has answers. So ordinary lines never wait behind answers.
     ///
-    /// Those who talk may leave nothing of a turn, and go on and on. So who was not reached for that comes first in the
-    /// next one.
-    pub(super) fn hear_all(&mut self, now: Instant) {
-        if mem::take(&mut self.lists.is_asking_first) {
-            self.hear_asking(now);
-            self.hear_readable(now);
+    /// Lines may use up a turn, again and again. If this turn does not reach `asking`, the next one begins with it.
+    pub(super) fn read_all(&mut self, now: Instant) {
+        if mem::take(&mut self.schedule.is_asking_first) {
+            self.read_asking(now);
+            self.read_ready(now);
         } else {
-            self.hear_readable(now);
-            self.lists.is_asking_first = self.is_turn_over() && !self.lists.asking.is_empty();
-            self.hear_asking(now);
+            self.read_ready(now);
+            self.schedule.is_asking_first = self.is_turn_over() && !self.schedule.asking.is_empty();
+            self.read_asking(now);
         }
     }
 
-    fn hear_readable(&mut self, now: Instant) {
-        let readable = mem::take(&mut self.lists.readable);
-        // Who was held, or not reached, comes before those who had their turn.
-        let mut unheard = self.hear_list(readable, ReadState::Queued, now);
-        unheard.append(&mut self.lists.readable);
-        self.lists.readable = unheard;
+    fn read_ready(&mut self, now: Instant) {
+        let ready = mem::take(&mut self.schedule.ready);
+        // Connections that were not reached come before those that had their turn.
+        let mut unread = self.read_queue(ready, ReadState::Ready, now);
+        unread.append(&mut self.schedule.ready);
+        self.schedule.ready = unread;
     }
 
-    fn hear_asking(&mut self, now: Instant) {
-        let asking = mem::take(&mut self.lists.asking);
-        let mut unheard = self.hear_list(asking, ReadState::Asking, now);
-        unheard.append(&mut self.lists.asking);
-        self.lists.asking = unheard;
+    fn read_asking(&mut self, now: Instant) {
+        let asking = mem::take(&mut self.schedule.asking);
+        let mut unread = self.read_queue(asking, ReadState::Asking, now);
+        unread.append(&mut self.schedule.asking);
+        self.schedule.asking = unread;
     }
 
-    /// Whether nobody is heard any more in this turn. At the wall it may take long until somebody may talk again: what
-    /// leavers send is dropped all the same.
+    /// Whether this turn reads nothing more. While the room waits for a slow reader, which may take long, connections that
+    /// enter or close are read all the same.
     fn is_turn_over(&self) -> bool {
-        self.turn.is_read_spent() || (self.brake.is_spent() && !self.brake.is_at_wall())
+        let brake = &self.channel.brake;
+        self.budget.is_read_spent() || (brake.is_spent() && !brake.is_at_wall())
     }
 
-    /// Hears those of a list, whose input is in this state, and puts each on the list of what becomes of it. Returns those
-    /// who were not heard, in the order in which they came.
-    fn hear_list(&mut self, mut list: VecDeque<Handle>, state: ReadState, now: Instant) -> VecDeque<Handle> {
-        let mut held = VecDeque::new();
-        while !list.is_empty() {
-            if self.is_turn_over() || (state == ReadState::Asking && self.turn.is_reply_spent()) {
+    /// Reads the connections of a queue, all of which have this state, and puts each on the queue of its new state. Returns
+    /// those that were not read, in their order.
+    fn read_queue(&mut self, mut queue: VecDeque<Handle>, state: ReadState, now: Instant) -> VecDeque<Handle> {
+        let mut braked = VecDeque::new();
+        while !queue.is_empty() {
+            if self.is_turn_over() || (state == ReadState::Asking && self.budget.is_reply_spent()) {
                 break;
             }
-            let Some(handle) = list.pop_front() else { break };
-            let Some(connection) = known(&self.connections, handle) else { continue };
-            if connection.input != state {
+            let Some(handle) = queue.pop_front() else { break };
+            let Some(connection) = self.connections.known(handle) else { continue };
+            if connection.read_state != state {
                 continue;
             }
-            let may_ask = state == ReadState::Asking || self.lists.asking.is_empty();
-            let input = match connection.phase {
-                Phase::Present(_) if self.brake.allowance(connection.served) == 0 => {
-                    held.push_back(handle);
+            let may_ask = state == ReadState::Asking || self.schedule.asking.is_empty();
+            let new_state = match connection.phase {
+                Phase::Present(_) if self.channel.brake.allowance(connection.recent) == 0 => {
+                    braked.push_back(handle);
                     continue;
                 }
-                Phase::Present(seat) => self.hear(handle.key, seat, may_ask, now),
-                Phase::Visiting => self.hear_visitor(handle.key, now),
-                Phase::Leaving | Phase::Parting | Phase::Lingering => self.discard(handle.key),
+                Phase::Entering if connection.is_http() => self.read_visitor(handle.key, now),
+                Phase::Present(_) | Phase::Entering => self.read_client(handle.key, may_ask, now),
+                Phase::Closing => self.discard_input(handle.key),
                 Phase::Gone => continue,
             };
-            let connection = &mut self.connections[handle.key];
-            connection.input = input;
-            match input {
-                ReadState::Queued => self.lists.readable.push_back(handle),
-                ReadState::Asking => self.lists.asking.push_back(handle),
-                // Its removal may have waited for this alone.
-                ReadState::Ended => self.lists.touch(handle.key, connection),
-                ReadState::Throttled => self.list_throttled(handle, now),
-                ReadState::Drained | ReadState::Held => {}
-            }
+            self.set_read_state(handle, new_state, now);
         }
-        if held.is_empty() {
-            return list;
-        }
-        held.append(&mut list);
-        held
+        braked.append(&mut queue);
+        braked
     }
 
-    /// Hears one client: what was parked first, then what there is to read.
-    fn hear(&mut self, key: usize, seat: MemberId, may_ask: bool, now: Instant) -> ReadState {
-        let rate = self.rate_of(key);
+    fn set_read_state(&mut self, handle: Handle, state: ReadState, now: Instant) {
+        let connection = &mut self.connections[handle.key];
+        connection.read_state = state;
+        match state {
+            ReadState::Ready => self.schedule.ready.push_back(handle),
+            ReadState::Asking => self.schedule.asking.push_back(handle),
+            // Its removal may have waited for this alone.
+            ReadState::Ended => self.schedule.mark_dirty(handle.key, connection),
+            ReadState::Throttled => self.throttle(handle, now),
+            ReadState::Idle | ReadState::Held => {}
+        }
+    }
+
+    /// Reads a client: the bytes that are pending first, then the socket.
+    fn read_client(&mut self, key: usize, may_ask: bool, now: Instant) -> ReadState {
         let connection = &mut self.connections[key];
-        let allowance = self.brake.allowance(connection.served);
-        let mut talker = Talker {
+        let allowance = self.channel.brake.allowance(connection.recent);
+        let mut turn = ReadTurn {
             key,
-            seat,
             tape_bytes_left: allowance as u64,
-            // Under the brake, no more than can be heard: what is read beyond that is kept in memory.
-            read_bytes_left: self.turn.share().min(allowance.max(SHARE_BYTES_MIN)),
-            rate,
-            reply_bytes_left: if may_ask { self.turn.reply_share() } else { 0 },
+            // Under the brake, no more than can be said: the rest would be kept in memory.
+            read_bytes_left: self.budget.read_share().min(allowance.max(READ_SHARE_BYTES_MIN)),
+            rate: self.limits.rate.filter(|_| connection.role() != Role::Console),
+            reply_bytes_left: if may_ask { self.budget.reply_share() } else { 0 },
             is_browser: connection.is_browser(),
         };
-        let mut intake = connection.take_intake();
-        let input = match self.hear_parked(&mut talker, &mut intake, now) {
-            Some(input) => input,
+        let mut input = connection.take_input();
+        let state = match self.process_pending(&mut turn, &mut input, now) {
+            Some(state) => state,
             None => {
-                let mut scratch = mem::take(&mut self.scratch);
-                let input = self.hear_socket(&mut talker, &mut intake, &mut scratch, now);
-                self.scratch = scratch;
-                input
+                let mut scratch = mem::take(&mut self.buffers.scratch);
+                let state = self.read_socket(&mut turn, &mut input, &mut scratch, now);
+                self.buffers.scratch = scratch;
+                state
             }
         };
         let connection = &mut self.connections[key];
-        if input == ReadState::Queued {
-            let bytes = (allowance as u64).saturating_sub(talker.tape_bytes_left);
-            connection.served = self.brake.see_more(connection.served, bytes);
+        if state == ReadState::Ready {
+            let bytes = (allowance as u64).saturating_sub(turn.tape_bytes_left);
+            connection.recent = self.channel.brake.on_more_pending(connection.recent, bytes);
         }
-        if let Phase::Present(_) = connection.phase {
-            connection.put_intake(intake, now);
+        if matches!(connection.phase, Phase::Present(_) | Phase::Entering) {
+            connection.put_input(input, now);
         }
-        input
+        state
     }
 
-    fn hear_parked(&mut self, talker: &mut Talker, intake: &mut Input, now: Instant) -> Option<ReadState> {
-        let mut rest = intake.parked.left();
-        let parked = rest.len();
-        let stopped = self.hear_share(talker, &mut intake.decoder, &mut intake.bucket, &mut rest, now);
+    /// Processes the rest of an earlier read; `None` if the socket is to be read.
+    fn process_pending(&mut self, turn: &mut ReadTurn, input: &mut Input, now: Instant) -> Option<ReadState> {
+        let mut pending = mem::take(&mut input.pending);
+        let mut rest = pending.bytes();
+        let before = rest.len();
+        let state = self.process_share(turn, input, &mut rest, now);
         let left = rest.len();
-        self.turn.spend_read(parked - left);
-        intake.parked.keep_last(left);
-        stopped
+        self.budget.spend_read(before - left);
+        pending.keep_last(left);
+        input.pending = pending;
+        state
     }
 
-    fn hear_socket(&mut self, talker: &mut Talker, intake: &mut Input, scratch: &mut [u8], now: Instant) -> ReadState {
-        while talker.read_bytes_left > 0 {
-            let connection = &mut self.connections[talker.key];
-            if let Some(end) = connection.socket_end() {
-                self.depart(talker.key, &Why::SocketEnd(end), now);
-                return ReadState::Queued;
+    fn read_socket(&mut self, turn: &mut ReadTurn, input: &mut Input, scratch: &mut [u8], now: Instant) -> ReadState {
+        while turn.read_bytes_left > 0 {
+            if let Some(end) = self.connections[turn.key].websocket_end() {
+                self.leave(turn.key, &end.into(), now);
+                return ReadState::Ready;
             }
-            match connection.read(&mut scratch[..talker.read_bytes_left]) {
-                Ok(0) => return self.hear_end(talker, intake, now),
-                Ok(bytes) => {
-                    talker.read_bytes_left -= bytes;
-                    self.figures.received_bytes += bytes as u64;
-                    intake.received = Some(now);
-                    self.turn.spend_read(bytes);
-                    if let Some(input) = self.hear_bytes(talker, intake, &scratch[..bytes], now) {
-                        return input;
+            match self.receive(turn.key, &mut scratch[..turn.read_bytes_left]) {
+                Received::Bytes(bytes) => {
+                    turn.read_bytes_left -= bytes;
+                    input.received = Some(now);
+                    if let Some(state) = self.process_received(turn, input, &scratch[..bytes], now) {
+                        return state;
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if connection.output == Output::Broken {
-                        self.depart(talker.key, &Why::Unwritable, now);
+                Received::NotYet => {
+                    if self.connections[turn.key].output == Output::Broken {
+                        self.leave(turn.key, &Reason::Unwritable, now);
                         return ReadState::Ended;
                     }
-                    self.hear_silence(talker, intake, now);
-                    return ReadState::Drained;
+                    return self.on_drained(turn, input, now);
                 }
-                Err(error) => {
-                    self.depart(talker.key, &Why::Reset(error), now);
+                Received::End => return self.on_end(turn, input, now),
+                Received::Failed(error) => {
+                    self.leave(turn.key, &Reason::Reset(error), now);
                     return ReadState::Ended;
                 }
             }
         }
-        ReadState::Queued
+        ReadState::Ready
     }
 
-    /// Hears what was just read until all is heard (`None`), or until it is enough for this turn; then the rest is
-    /// parked.
-    fn hear_bytes(&mut self, talker: &mut Talker, intake: &mut Input, bytes: &[u8], now: Instant) -> Option<ReadState> {
-        let mut lines = mem::take(&mut self.lines);
-        let mut rest = bytes;
-        if talker.is_browser {
-            lines.clear();
-            let answered = self.connections[talker.key].take_in(bytes, &mut lines, now);
-            self.note_reply(talker, answered);
-            rest = &lines;
-        }
-        let stopped = self.hear_share(talker, &mut intake.decoder, &mut intake.bucket, &mut rest, now);
-        if talker.is_browser {
-            // What was read in other turns is heard in this one.
-            let heard = lines.len() - rest.len();
-            self.turn.spend_read(heard.saturating_sub(bytes.len()));
-        }
-        intake.parked = Parked::new(rest);
-        self.lines = lines;
-        stopped
-    }
-
-    /// Hears what was read until all is heard (`None`), or until it is enough for this turn. The last byte of a browser's
-    /// message lets all of it be heard, which was read in many turns: of that it is heard no more than may be read of one.
-    fn hear_share(
+    /// Processes bytes that were just read until none is left (`None`), or until a budget is spent; then the rest is pending.
+    fn process_received(
         &mut self,
-        talker: &mut Talker,
-        decoder: &mut LineDecoder,
-        bucket: &mut Bucket,
-        input: &mut &[u8],
+        turn: &mut ReadTurn,
+        input: &mut Input,
+        bytes: &[u8],
         now: Instant,
     ) -> Option<ReadState> {
-        let share = if talker.is_browser { self.turn.share().min(input.len()) } else { input.len() };
-        let (mut first, rest) = input.split_at(share);
-        let stopped = self.hear_lines(talker, decoder, bucket, &mut first, now);
-        *input = &input[share - first.len()..];
-        stopped.or_else(|| (!rest.is_empty()).then_some(ReadState::Queued))
+        if !turn.is_browser {
+            let mut rest = bytes;
+            let state = self.process_share(turn, input, &mut rest, now);
+            input.pending = Pending::new(rest);
+            return state;
+        }
+        let mut lines = mem::take(&mut self.buffers.lines);
+        lines.clear();
+        let answered = self.connections[turn.key].unframe(bytes, &mut lines, now);
+        self.count_reply(turn, answered);
+        let mut rest = &lines[..];
+        let state = self.process_share(turn, input, &mut rest, now);
+        // Bytes that were read in earlier turns are processed in this one.
+        self.budget.spend_read((lines.len() - rest.len()).saturating_sub(bytes.len()));
+        input.pending = Pending::new(rest);
+        self.buffers.lines = lines;
+        state
     }
 
-    /// Hears the lines of `input` until all are heard (`None`), or until it is enough for this turn.
-    fn hear_lines(
+    /// Processes bytes until none is left (`None`), or until a budget is spent. The last byte of a browser's message completes
+    /// all of it, which was read in many turns: no more of that is processed in one turn than is read of a client.
+    fn process_share(
         &mut self,
-        talker: &mut Talker,
-        decoder: &mut LineDecoder,
-        bucket: &mut Bucket,
-        input: &mut &[u8],
+        turn: &mut ReadTurn,
+        input: &mut Input,
+        bytes: &mut &[u8],
+        now: Instant,
+    ) -> Option<ReadState> {
+        let share = if turn.is_browser { self.budget.read_share().min(bytes.len()) } else { bytes.len() };
+        let (mut first, rest) = bytes.split_at(share);
+        let state = self.process_lines(turn, input, &mut first, now);
+        *bytes = &bytes[share - first.len()..];
+        state.or_else(|| (!rest.is_empty()).then_some(ReadState::Ready))
+    }
+
+    /// Processes the lines of `bytes` until none is left (`None`), or until the next one has to wait.
+    fn process_lines(
+        &mut self,
+        turn: &mut ReadTurn,
+        input: &mut Input,
+        bytes: &mut &[u8],
         now: Instant,
     ) -> Option<ReadState> {
         loop {
-            let connection = &self.connections[talker.key];
-            // What follows a farewell is read and dropped.
-            let is_over = !matches!(connection.phase, Phase::Present(_)) || self.is_stop_wanted;
-            if is_over || talker.tape_bytes_left == 0 {
-                return Some(ReadState::Queued);
+            match self.connections[turn.key].phase {
+                Phase::Entering => match self.first_line(&input.decoder, bytes) {
+                    FirstLine::Partial => {}
+                    FirstLine::Complete => {
+                        self.enter(turn.key, now);
+                        continue;
+                    }
+                    FirstLine::Foreign(protocol) => {
+                        self.reject_protocol(turn.key, protocol, now);
+                        continue;
+                    }
+                },
+                Phase::Present(member) => {
+                    if let Err(state) = self.may_process(turn, member, input, bytes, now) {
+                        return Some(state);
+                    }
+                    if self.may_be_foreign(turn, member)
+                        && let Some(protocol) = ForeignProtocol::in_prefix([input.decoder.fragment(), bytes])
+                    {
+                        self.reject_protocol(turn.key, protocol, now);
+                        continue;
+                    }
+                }
+                // Bytes behind a farewell are discarded.
+                Phase::Closing | Phase::Gone => return Some(ReadState::Ready),
             }
-            if self.must_wait_for_answer(talker, decoder, input) {
-                return Some(ReadState::Asking);
+            let line = input.decoder.next(bytes, self.limits.framing)?;
+            if let Some(rate) = turn.rate {
+                input.bucket.charge(rate, now);
             }
-            if connection.is_held(self.limits.holds) {
-                return Some(ReadState::Held);
-            }
-            if talker.rate.is_some_and(|rate| bucket.next_at(rate, now).is_some()) {
-                return Some(ReadState::Throttled);
-            }
-            if self.may_be_stranger(talker)
-                && let Some(stranger) = ForeignProtocol::of_beginning([decoder.fragment(), input])
-            {
-                self.turn_away(talker.key, talker.seat, stranger, now);
-                continue;
-            }
-            let line = decoder.next(input, self.framing)?;
-            if let Some(rate) = talker.rate {
-                bucket.charge(rate, now);
-            }
-            self.hear_line(talker, &line, now);
+            self.handle_line(turn, &line, now);
         }
     }
 
-    /// Whether the next line of one is to be answered, as far as its first byte tells, and there is no answer for it yet.
-    fn must_wait_for_answer(&self, talker: &Talker, decoder: &LineDecoder, input: &[u8]) -> bool {
-        let is_spent = talker.reply_bytes_left == 0 || self.turn.is_reply_spent();
-        let is_command = || decoder.fragment().first().or(input.first()) == Some(&COMMAND_BYTE);
+    /// Whether the next line of a member may be processed now, or how its connection has to wait.
+    fn may_process(
+        &self,
+        turn: &ReadTurn,
+        member: MemberId,
+        input: &Input,
+        bytes: &[u8],
+        now: Instant,
+    ) -> Result<(), ReadState> {
+        debug_assert_eq!(self.roster.key(member), turn.key);
+        if turn.tape_bytes_left == 0 || self.is_stop_wanted {
+            return Err(ReadState::Ready);
+        }
+        if self.must_wait_for_answer(turn, &input.decoder, bytes) {
+            return Err(ReadState::Asking);
+        }
+        if self.connections[turn.key].is_held(self.limits.read) {
+            return Err(ReadState::Held);
+        }
+        if turn.rate.is_some_and(|rate| input.bucket.next_at(rate, now).is_some()) {
+            return Err(ReadState::Throttled);
+        }
+        Ok(())
+    }
+
+    /// Whether the next line wants an answer, as far as its first byte tells, and this turn has none left for it.
+    fn must_wait_for_answer(&self, turn: &ReadTurn, decoder: &LineDecoder, bytes: &[u8]) -> bool {
+        let is_spent = turn.reply_bytes_left == 0 || self.budget.is_reply_spent();
+        let is_command = || decoder.fragment().first().or(bytes.first()) == Some(&COMMAND_BYTE);
         is_spent && (self.limits.answers_all || is_command())
     }
 
-    /// Hears the end of somebody's input: the last line if it was an orderly end, and a farewell.
-    fn hear_end(&mut self, talker: &mut Talker, intake: &mut Input, now: Instant) -> ReadState {
-        if self.connections[talker.key].output == Output::Broken {
-            // After a failed write the kernel reports a reset as an end.
-            self.depart(talker.key, &Why::Reset(io::ErrorKind::ConnectionReset.into()), now);
+    /// Processes an EOF: the last line, if the end was an orderly one, and then the leaving.
+    fn on_end(&mut self, turn: &mut ReadTurn, input: &mut Input, now: Instant) -> ReadState {
+        if self.connections[turn.key].output == Output::Broken {
+            // After a failed write the kernel reports a reset as EOF.
+            self.leave(turn.key, &Reason::Reset(io::ErrorKind::ConnectionReset.into()), now);
             return ReadState::Ended;
         }
-        if self.is_cut_request(talker, intake) {
-            self.turn_away(talker.key, talker.seat, ForeignProtocol::Http, now);
-            return ReadState::Ended;
+        if !input.decoder.is_empty() {
+            if let Err(state) = self.may_end_line(turn, input, now) {
+                return state;
+            }
+            if let Some(line) = input.decoder.finish(self.limits.framing) {
+                self.handle_line(turn, &line, now);
+            }
         }
-        if let Some(line) = intake.decoder.finish(self.framing) {
-            self.hear_line(talker, &line, now);
-        }
-        self.depart(talker.key, &Why::EndOfInput, now);
+        self.leave(turn.key, &Reason::EndOfInput, now);
         ReadState::Ended
     }
 
-    /// Hears one line: what it says or asks for is done, unless it shows that its sender speaks another protocol.
-    pub(super) fn hear_line(&mut self, talker: &mut Talker, line: &Line<'_>, now: Instant) {
-        let seconds = self.seconds(now);
-        let stranger = match line {
-            _ if !self.may_be_stranger(talker) => None,
-            Line::Text(raw) | Line::More(raw) => ForeignProtocol::of_line(raw),
-            Line::TooLong(beginning) => ForeignProtocol::of_long_line(beginning),
-        };
-        if let Some(stranger) = stranger {
-            self.turn_away(talker.key, talker.seat, stranger, now);
+    /// Nothing is left to read: ends a partial line if `--flush-after` has passed since its last byte, or sets the timer.
+    fn on_drained(&mut self, turn: &mut ReadTurn, input: &mut Input, now: Instant) -> ReadState {
+        let flush_at = self.limits.flush_after.and_then(|flush_after| input.flush_at(flush_after));
+        let Some(time) = flush_at else { return ReadState::Idle };
+        if time > now {
+            // A timer that is set to an earlier time is set anew when it fires.
+            if input.flush_timer.is_none_or(|set| time < set) {
+                input.flush_timer = Some(time);
+                self.timers.set(time, Timer::FlushPartial, self.connections[turn.key].handle(turn.key));
+            }
+            return ReadState::Idle;
+        }
+        if let Err(state) = self.may_end_line(turn, input, now) {
+            return state;
+        }
+        if let Some(line) = input.decoder.break_off(self.limits.framing) {
+            if let Some(rate) = turn.rate {
+                input.bucket.charge(rate, now);
+            }
+            self.handle_line(turn, &line, now);
+        }
+        ReadState::Idle
+    }
+
+    /// Whether a partial line may be processed as it is, without its newline. If it is a first line, the connection enters.
+    fn may_end_line(&mut self, turn: &ReadTurn, input: &Input, now: Instant) -> Result<(), ReadState> {
+        if self.is_cut_request(turn, input) {
+            self.reject_protocol(turn.key, ForeignProtocol::Http, now);
+        } else if self.connections[turn.key].phase == Phase::Entering {
+            self.enter(turn.key, now);
+        }
+        match self.connections[turn.key].phase {
+            Phase::Present(member) => self.may_process(turn, member, input, &[], now),
+            // It was rejected or refused.
+            _ => Err(ReadState::Ready),
+        }
+    }
+
+    /// Reads a connection whose partial line may be complete by now. So the brake holds it like any other, and bytes that came
+    /// meanwhile are processed first.
+    pub(super) fn on_flush_timer(&mut self, time: Instant, key: usize, now: Instant) -> Option<Instant> {
+        let flush_after = self.limits.flush_after?;
+        let connection = &mut self.connections[key];
+        let input = connection.input_mut().filter(|input| input.flush_timer == Some(time))?;
+        input.flush_timer = input.flush_at(flush_after).filter(|&time| time > now);
+        let again = input.flush_timer;
+        if again.is_none() && connection.read_state == ReadState::Idle {
+            self.schedule.mark_ready(key, connection);
+        }
+        again
+    }
+
+    /// Sets the timer of a client that is over its `--rate`. A connection that is gone leaves at once: reading would find out
+    /// only after all that came before was said, and its seat would be taken for hours.
+    fn throttle(&mut self, handle: Handle, now: Instant) {
+        let Some(rate) = self.limits.rate else { return };
+        if let Some(error) = self.connections.get(handle.key).and_then(Connection::take_error) {
+            self.leave(handle.key, &Reason::Reset(error), now);
             return;
         }
-        self.release(talker.key);
-        let outcome = match line {
-            Line::Text(raw) | Line::More(raw) => {
-                let text = clean(raw, &mut self.cleaned);
-                debug!("{}: {text}", self.room.name(talker.seat));
-                self.room.hear(talker.seat, text, seconds)
-            }
-            Line::TooLong(_) => {
-                debug!("{}: a line over {} bytes", self.room.name(talker.seat), self.framing.line_bytes_max);
-                Outcome::Reply(self.room.hear_too_long(talker.seat))
-            }
+        let next = self.connections[handle.key].next_line_at(rate, now);
+        self.timers.set(next.unwrap_or(now), Timer::Resume, handle);
+    }
+
+    pub(super) fn on_resume_timer(&mut self, key: usize) -> Option<Instant> {
+        let connection = &mut self.connections[key];
+        if connection.read_state == ReadState::Throttled {
+            self.schedule.mark_ready(key, connection);
+        }
+        None
+    }
+
+    /// Handles one line, unless it shows that its author speaks another protocol.
+    fn handle_line(&mut self, turn: &mut ReadTurn, line: &Line<'_>, now: Instant) {
+        let Phase::Present(member) = self.connections[turn.key].phase else { return };
+        let foreign = match line {
+            _ if !self.may_be_foreign(turn, member) => None,
+            Line::Text(raw) | Line::More(raw) => ForeignProtocol::in_line(raw),
+            Line::TooLong(beginning) => ForeignProtocol::in_overlong(beginning),
         };
-        match outcome {
-            Outcome::Nothing => {}
-            Outcome::Said(span) => {
-                let connection = &mut self.connections[talker.key];
-                if let Some(lag) = connection.skip_own(span) {
-                    self.lists.note_lag(talker.key, lag, self.limits.lag, &mut self.figures);
-                }
-                self.charge(talker, span);
+        if let Some(protocol) = foreign {
+            self.reject_protocol(turn.key, protocol, now);
+            return;
+        }
+        match line {
+            Line::TooLong(_) => {
+                debug!("{}: a line over {} bytes", self.roster.shown(member), self.limits.framing.line_bytes_max);
+                self.roster.note_spoken(member);
+                let reply = self.channel.room.overlong_reply();
+                self.reply(turn, &reply);
             }
-            Outcome::ToldAll(span) => self.charge(talker, span),
-            Outcome::Reply(reply) => self.reply(talker, &reply),
-            Outcome::Tell { to, message, told, untold } => {
-                let others_max = self.limits.holds.private_bytes_max / 2;
-                let other = self.connections.get(to);
-                let takes_it = other.is_some_and(|other| other.has_room_for(message.len(), others_max));
+            Line::Text(raw) | Line::More(raw) => {
+                let mut sanitized = mem::take(&mut self.buffers.sanitized);
+                self.handle_text(turn, member, clean(raw, &mut sanitized), now);
+                self.buffers.sanitized = sanitized;
+            }
+        }
+    }
+
+    fn handle_text(&mut self, turn: &mut ReadTurn, member: MemberId, text: &str, now: Instant) {
+        debug!("{}: {text}", self.roster.shown(member));
+        let seconds = self.seconds(now);
+        let decision = self.channel.room.decide(&self.roster, member, text, seconds);
+        if !matches!(decision, Decision::Nothing) {
+            self.roster.note_spoken(member);
+        }
+        match decision {
+            Decision::Nothing => {}
+            Decision::Apply(event) => {
+                let applied = self.channel.room.apply(&mut self.roster, event);
+                self.skip_own(turn.key, applied.own);
+                self.charge(turn, applied.bytes);
+                if let Some(reply) = applied.reply {
+                    self.reply(turn, &reply);
+                }
+            }
+            Decision::Reply(reply) => self.reply(turn, &reply),
+            Decision::Tell { to, message, told, untold } => {
+                let others_max = self.limits.read.private_bytes_max / 2;
+                let takes_it = self.connections.get(to).is_some_and(|to| to.has_room_for(message.len(), others_max));
                 if takes_it {
                     self.tell(to, &message);
                 }
-                self.reply(talker, if takes_it { &told } else { &untold });
+                self.reply(turn, if takes_it { &told } else { &untold });
             }
-            Outcome::Leave => self.depart(talker.key, &Why::Farewell, now),
-            Outcome::Remove { who, done } => {
-                self.reply(talker, &done);
-                self.depart(who, &Why::Removed, now);
+            Decision::Leave => self.leave(turn.key, &Reason::Goodbye, now),
+            Decision::Remove { key, done } => {
+                self.reply(turn, &done);
+                self.leave(key, &Reason::Removed, now);
             }
-            Outcome::Stop => self.is_stop_wanted = true,
+            Decision::Stop => self.is_stop_wanted = true,
         }
     }
 
-    /// Whether it can still turn out that one speaks another protocol: a browser has shown that it speaks ours.
-    fn may_be_stranger(&self, talker: &Talker) -> bool {
-        !talker.is_browser && !self.room.has_spoken(talker.seat)
+    /// Whether a client may still turn out to speak another protocol: a browser has shown that it speaks ours.
+    fn may_be_foreign(&self, turn: &ReadTurn, member: MemberId) -> bool {
+        !turn.is_browser && !self.roster.has_spoken(member)
     }
 
-    /// Whether what there is of a line that will have no end is the beginning of a request, and the first that one says.
-    pub(super) fn is_cut_request(&self, talker: &Talker, intake: &Input) -> bool {
-        self.may_be_stranger(talker) && ForeignProtocol::of_cut_line(intake.decoder.fragment()).is_some()
+    /// Whether a partial first line, of which no more will come, is the beginning of an HTTP request.
+    fn is_cut_request(&self, turn: &ReadTurn, input: &Input) -> bool {
+        let may_be_foreign = match self.connections[turn.key].phase {
+            Phase::Present(member) => self.may_be_foreign(turn, member),
+            Phase::Entering => true,
+            Phase::Closing | Phase::Gone => false,
+        };
+        may_be_foreign && ForeignProtocol::in_partial(input.decoder.fragment()).is_some()
     }
 
-    /// Takes what was put on the tape off the budgets.
-    fn charge(&mut self, talker: &mut Talker, span: Span) {
-        talker.tape_bytes_left = talker.tape_bytes_left.saturating_sub(span.bytes());
-        let served = &mut self.connections[talker.key].served;
-        *served = self.brake.spend_for(*served, span.bytes());
+    /// Keeps a client from being sent its own words.
+    pub(super) fn skip_own(&mut self, key: usize, own: Option<Span>) {
+        if let Some(span) = own
+            && let Some(overtaken) = self.connections[key].skip_own(span)
+        {
+            self.schedule.note_lag(key, overtaken, self.limits.lag, &mut self.stats);
+        }
     }
 
-    fn reply(&mut self, talker: &mut Talker, lines: &str) {
-        talker.reply_bytes_left = talker.reply_bytes_left.saturating_sub(lines.len());
-        self.tell(talker.key, lines);
+    /// Takes bytes of tape off the budgets.
+    fn charge(&mut self, turn: &mut ReadTurn, bytes: u64) {
+        turn.tape_bytes_left = turn.tape_bytes_left.saturating_sub(bytes);
+        let recent = &mut self.connections[turn.key].recent;
+        *recent = self.channel.brake.charge(*recent, bytes);
     }
 
-    /// Takes note that a talker was answered, in so many bytes.
-    fn note_reply(&mut self, talker: &mut Talker, bytes: usize) {
+    fn reply(&mut self, turn: &mut ReadTurn, lines: &str) {
+        turn.reply_bytes_left = turn.reply_bytes_left.saturating_sub(lines.len());
+        self.tell(turn.key, lines);
+    }
+
+    /// Takes bytes of answers, which are queued already, off the budgets.
+    fn count_reply(&mut self, turn: &mut ReadTurn, bytes: usize) {
         if bytes > 0 {
-            talker.reply_bytes_left = talker.reply_bytes_left.saturating_sub(bytes);
-            self.turn.spend_reply(bytes);
-            self.lists.touch(talker.key, &mut self.connections[talker.key]);
+            turn.reply_bytes_left = turn.reply_bytes_left.saturating_sub(bytes);
+            self.budget.spend_reply(bytes);
+            self.schedule.mark_dirty(turn.key, &mut self.connections[turn.key]);
         }
     }
 
     fn tell(&mut self, key: usize, lines: &str) {
         let connection = &mut self.connections[key];
         connection.tell(lines);
-        self.turn.spend_reply(lines.len());
-        self.lists.touch(key, connection);
+        self.budget.spend_reply(lines.len());
+        self.schedule.mark_dirty(key, connection);
     }
 
-    /// Reads and drops what somebody sends who has left: unread input would turn the close into a reset, which destroys
-    /// what the kernel still has to deliver.
-    fn discard(&mut self, key: usize) -> ReadState {
-        let mut left = self.turn.share();
-        let connection = &mut self.connections[key];
-        while left > 0 {
-            match connection.read(&mut self.scratch[..left]) {
-                Ok(0) => return ReadState::Ended,
-                Ok(bytes) => {
-                    left -= bytes;
-                    self.figures.received_bytes += bytes as u64;
-                    self.turn.spend_read(bytes);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return ReadState::Drained,
-                Err(_) => {
-                    self.lists.remove(key, connection);
-                    return ReadState::Ended;
+    /// Reads and drops input of a closing connection: unread, it would turn the close into a reset, which destroys what the
+    /// kernel still has to send.
+    fn discard_input(&mut self, key: usize) -> ReadState {
+        let mut scratch = mem::take(&mut self.buffers.scratch);
+        let mut left = self.budget.read_share();
+        let mut state = ReadState::Ready;
+        while left > 0 && state == ReadState::Ready {
+            match self.receive(key, &mut scratch[..left]) {
+                Received::Bytes(bytes) => left -= bytes,
+                Received::NotYet => state = ReadState::Idle,
+                Received::End => state = ReadState::Ended,
+                Received::Failed(_) => {
+                    self.schedule.close(key, &mut self.connections[key]);
+                    state = ReadState::Ended;
                 }
             }
         }
-        ReadState::Queued
+        self.buffers.scratch = scratch;
+        state
+    }
+
+    /// Reads once from a connection, and takes the bytes off the turn's budget.
+    pub(super) fn receive(&mut self, key: usize, buffer: &mut [u8]) -> Received {
+        let received = self.connections[key].receive(buffer);
+        if let Received::Bytes(bytes) = received {
+            self.stats.received_bytes += bytes as u64;
+            self.budget.spend_read(bytes);
+        }
+        received
     }
 }

@@ -1,114 +1,127 @@
-//! How everyone is given what they are owed, once a turn: the only place where sockets are written to. It sees every place on
-//! the tape anyway, and so finds out who lags and who is slowest.
+//! The flush pass: the only place where sockets are written to. It looks at every cursor anyway, and so finds out who lags
+//! and who is slowest.
 
 use std::mem;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::closing::Why;
-use super::{Hub, Limits, Lists};
+use super::schedule::Schedule;
+use super::timers::{Timer, Timers};
+use super::{Hub, Limits};
 use crate::net::stream::Socket;
 use crate::relay::tape::Tape;
 use crate::server::config::Lag;
-use crate::server::connection::{Connection, NextStep, Overtaken};
-use crate::server::flow::brake::bytes_for_each;
-use crate::server::hub::timers::Deadlines;
+use crate::server::connection::{Connection, NextStep, Overtaken, Phase, Role};
+use crate::server::flow::brake::bytes_per_reader;
+use crate::server::reason::Reason;
 use crate::server::stats::Stats;
 
-/// What settling a connection needs to know, and what it counts.
-struct Settling<'a> {
+/// The state that flushing a connection needs, and the counters that it updates.
+struct Pass<'a> {
     tape: &'a Tape,
     limits: &'a Limits,
-    figures: &'a mut Stats,
-    stalls: &'a mut Deadlines,
-    /// How many bytes each is given before others have theirs.
+    stats: &'a mut Stats,
+    timers: &'a mut Timers,
+    /// Bytes that each connection is sent before others have theirs.
     share: usize,
     now: Instant,
 }
 
 impl<S: Socket> Hub<S> {
-    /// Gives everyone what they are owed, sees who lags and who is slowest, gives up those whose grace is over, and removes
-    /// the departed. Returns how many these were.
-    pub fn settle(&mut self, now: Instant) -> usize {
-        let tape = self.room.tape();
-        let touched = mem::take(&mut self.lists.touched);
-        let Hub { limits, figures, due, .. } = self;
-        let share = bytes_for_each(self.room.clients());
-        let mut settling = Settling { tape, limits, figures, stalls: &mut due.stalls, share, now };
-        if tape.end() == self.settled {
-            for key in touched {
-                if let Some(connection) = self.connections.get_mut(key) {
-                    self.lists.settle(key, connection, &mut settling);
+    /// Writes to every dirty connection, or to all if the tape has moved. Finds out which readers lag, and how far behind the
+    /// slowest is.
+    pub(super) fn flush_all(&mut self, now: Instant) {
+        let dirty = mem::take(&mut self.schedule.dirty);
+        let Hub { channel, connections, schedule, limits, stats, timers, roster, .. } = self;
+        let tape = channel.room.tape();
+        let mut pass = Pass { tape, limits, stats, timers, share: bytes_per_reader(roster.clients()), now };
+        if !channel.has_moved() {
+            for key in dirty {
+                if let Some(connection) = connections.get_mut(key) {
+                    schedule.flush(key, connection, &mut pass);
                 }
             }
-        } else {
-            self.lists.far_behind.clear();
-            for (key, connection) in &mut self.connections {
-                self.lists.settle(key, connection, &mut settling);
-                if connection.healthy_bytes_behind(tape) > self.brake.threshold() {
-                    self.lists.far_behind.push(key);
-                }
-            }
-            self.settled = tape.end();
+            return;
         }
-        for key in mem::take(&mut self.lists.too_slow) {
-            // Whose screen is stuck can still speak and act: the operator goes on, and is told what it missed.
-            if self.console == Some(key) {
-                continue;
+        channel.slow.clear();
+        for (key, connection) in connections.iter_mut() {
+            schedule.flush(key, connection, &mut pass);
+            if connection.healthy_bytes_behind(tape) > channel.brake.threshold() {
+                channel.slow.push(key);
             }
-            self.depart(key, &Why::TooSlow, now);
         }
-        self.end_stalls(now);
-        self.end_silent_newcomers(now);
-        self.end_visits(now);
-        // Not earlier: one who takes something in this very turn has a new grace.
-        self.end_graces(now);
-        self.end_graces_of_refused(now);
-        self.end_old_refusals();
-        let gone = self.remove_gone();
-        // Not earlier: whoever is gone is not waited for any more, and no event may come that would tell.
-        self.brake.see_slowest(self.slowest_bytes_behind());
-        gone
+        channel.flushed_to = tape.end();
     }
 
-    /// How far behind the slowest healthy reader is, if that is far, in bytes. Since the last look at everyone, only
-    /// those who were far behind then can be; and all the others, by what was put on the tape since.
-    pub(super) fn slowest_bytes_behind(&self) -> u64 {
-        let tape = self.room.tape();
-        let connections = self.lists.far_behind.iter().filter_map(|&key| self.connections.get(key));
-        let of_all = tape.end().offset - self.settled.offset;
-        connections.map(|connection| connection.healthy_bytes_behind(tape)).fold(of_all, u64::max)
+    /// Disconnects readers that were overtaken (`--lag disconnect`). The operator, whose screen may be stuck and who can still
+    /// act, stays and is told how many lines it missed.
+    pub(super) fn disconnect_lagging(&mut self, now: Instant) {
+        for key in mem::take(&mut self.schedule.lagging) {
+            if self.connections[key].role() != Role::Console {
+                self.leave(key, &Reason::TooSlow, now);
+            }
+        }
+    }
+
+    /// Ends the wait for a reader that has not taken enough within `--stall-timeout`.
+    pub(super) fn on_stall_timer(&mut self, time: Instant, key: usize, now: Instant) -> Option<Instant> {
+        let connection = &mut self.connections[key];
+        if !connection.is_stall_armed(time) {
+            return None;
+        }
+        if let Some(later) = connection.rearm_stall(now) {
+            return Some(later);
+        }
+        if connection.role() == Role::Console {
+            connection.cursor.skip_missed(self.channel.room.tape().end());
+            self.schedule.mark_dirty(key, connection);
+        } else if let Phase::Present(_) = connection.phase {
+            self.leave(key, &Reason::TooSlow, now);
+        } else {
+            self.schedule.close(key, connection);
+        }
+        None
     }
 }
 
-impl Lists {
-    /// Gives one connection its share, and puts it on the list of what it needs next.
-    fn settle<S: Socket>(&mut self, key: usize, connection: &mut Connection<S>, settling: &mut Settling<'_>) {
-        let &mut Settling { tape, limits, share, now, .. } = settling;
-        connection.is_touched = false;
-        if let Some(lag) = connection.keep_up(tape) {
-            self.note_lag(key, lag, limits.lag, settling.figures);
+impl Schedule {
+    /// Flushes one connection, and queues it for its next step.
+    fn flush<S: Socket>(&mut self, key: usize, connection: &mut Connection<S>, pass: &mut Pass<'_>) {
+        let &mut Pass { tape, limits, share, now, .. } = pass;
+        connection.is_dirty = false;
+        if let Some(overtaken) = connection.catch_up(tape) {
+            self.note_lag(key, overtaken, limits.lag, pass.stats);
         }
-        match connection.settle(tape, share, now, &mut settling.figures.sent_bytes) {
+        match connection.flush(tape, share, now, &mut pass.stats.sent_bytes) {
             NextStep::Nothing => {}
-            NextStep::Flush => self.touch(key, connection),
-            NextStep::Removal => self.remove(key, connection),
+            NextStep::Flush => self.mark_dirty(key, connection),
+            NextStep::Removal => self.close(key, connection),
         }
-        if connection.wants_reading(limits.holds) {
-            self.queue(key, connection);
+        if connection.wants_reading(limits.read) {
+            self.mark_ready(key, connection);
         }
-        if let Some(timeout) = limits.stall_timeout
-            && let Some(deadline) = connection.watch_stall(tape, now, timeout)
-        {
-            settling.stalls.push(deadline, connection.handle(key));
+        if let Some(timeout) = limits.stall_timeout {
+            self.watch_stall(key, connection, timeout, pass);
         }
     }
 
-    /// Takes note of one that was overtaken: it is counted, and let go where that is the policy.
-    pub(super) fn note_lag(&mut self, key: usize, lag: Overtaken, policy: Lag, figures: &mut Stats) {
-        figures.lags += u64::from(lag.is_new);
-        figures.missed_lines += lag.missed_lines;
+    fn watch_stall<S: Socket>(
+        &mut self,
+        key: usize,
+        connection: &mut Connection<S>,
+        timeout: Duration,
+        pass: &mut Pass<'_>,
+    ) {
+        if let Some(deadline) = connection.watch_stall(pass.tape, pass.now, timeout) {
+            pass.timers.set(deadline, Timer::Stall, connection.handle(key));
+        }
+    }
+
+    /// Counts a reader that was overtaken, and queues it for disconnection where that is the policy.
+    pub(super) fn note_lag(&mut self, key: usize, overtaken: Overtaken, policy: Lag, stats: &mut Stats) {
+        stats.lags += u64::from(overtaken.is_new);
+        stats.missed_lines += overtaken.missed_lines;
         if policy == Lag::Disconnect {
-            self.too_slow.push(key);
+            self.lagging.push(key);
         }
     }
 }

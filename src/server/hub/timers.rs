@@ -1,75 +1,172 @@
-//! Deadlines of connections: of which the next one is known at once, and those that no longer count are passed over when
-//! they come up, not looked for when they are given up.
+//! All timers of the hub: one heap, one enum, one dispatch.
+//!
+//! Timers are never cancelled. A timer that fires is checked against the state of its connection, and set again if its time
+//! was put off meanwhile (lazy deletion). So setting one costs a push, and forgetting one nothing.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Instant;
 
-use crate::server::connection::Handle;
+use super::Hub;
+use crate::net::stream::Socket;
+use crate::server::connection::{Handle, Phase, ReadState};
 
-/// Entries that are not worth tidying, whoever is connected.
-const LEN_MIN: usize = 64;
+/// Heaps below this length are not pruned.
+const PRUNED_LEN_MIN: usize = 64;
 
-/// Times, and whose they are.
+/// A timer of one connection, by its effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// `--flush-after` ends a line that has no newline.
+    FlushPartial,
+    /// `--rate` allows the next line.
+    Resume,
+    /// A silent browser is pinged, or timed out.
+    Ping,
+    /// A connection that has sent part of a line enters without the rest.
+    Enter,
+    /// A new member is introduced to the room.
+    Introduce,
+    /// `--stall-timeout` ends the wait for a slow reader.
+    Stall,
+    /// `--idle-timeout` disconnects a client that has never sent anything.
+    Idle,
+    /// A visitor must have sent its request, or taken the answer.
+    Request,
+    /// A closing connection that takes nothing is dropped.
+    Close,
+}
+
+/// The part of a turn in which a timer fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Before reading: these make connections readable.
+    BeforeReading,
+    /// After reading: input of this very turn may have come in time.
+    AfterReading,
+    /// After writing: a client may have taken something in this very turn.
+    AfterWriting,
+}
+
+impl Timer {
+    fn stage(self) -> Stage {
+        match self {
+            Timer::FlushPartial | Timer::Resume | Timer::Ping => Stage::BeforeReading,
+            Timer::Enter | Timer::Introduce => Stage::AfterReading,
+            Timer::Stall | Timer::Idle | Timer::Request | Timer::Close => Stage::AfterWriting,
+        }
+    }
+}
+
+/// A timer, and when it fires.
+type Entry = (Instant, Timer, Handle);
+
+/// The timers.
+///
+/// Invariant: `due` holds timers of later stages of this turn, and is empty between two turns. The heap is pruned when it
+/// has doubled since the last time, so stale timers are at most half of it, and pruning costs a look at each timer set.
 #[derive(Debug, Default)]
-pub(super) struct Deadlines {
-    heap: BinaryHeap<Reverse<(Instant, Handle)>>,
+pub(super) struct Timers {
+    heap: BinaryHeap<Reverse<Entry>>,
+    due: Vec<Entry>,
+    pruned_len: usize,
 }
 
-/// All that is due at some time, by what it is.
-#[derive(Debug, Default)]
-pub(super) struct Timetable {
-    /// The grace times of those who leave; the few who are refused are looked at one by one. One that was extended is put
-    /// back when it comes up.
-    pub(super) graces: Deadlines,
-    /// When silence will have ended the lines that some have begun.
-    pub(super) silences: Deadlines,
-    /// When those who are waited for must have taken enough.
-    pub(super) stalls: Deadlines,
-    /// When those who talk faster than they may can go on.
-    pub(super) throttled: Deadlines,
-    /// When newcomers must have said something, where they must.
-    pub(super) silent_newcomers: Deadlines,
-    /// When visitors must have asked for something.
-    pub(super) visits: Deadlines,
-    /// When browsers are to be looked after.
-    pub(super) vigils: Deadlines,
-    /// When newcomers are greeted who have said nothing, where there is a page.
-    pub(super) withheld: Deadlines,
-}
+impl Timers {
+    /// Sets a timer.
+    pub(super) fn set(&mut self, time: Instant, timer: Timer, handle: Handle) {
+        self.heap.push(Reverse((time, timer, handle)));
+    }
 
-impl Timetable {
-    /// The first of all.
+    /// The time of the next timer.
     pub(super) fn next(&self) -> Option<Instant> {
-        // Taken apart, so that none can be forgotten here.
-        let Timetable { graces, silences, stalls, throttled, silent_newcomers, visits, vigils, withheld } = self;
-        let all = [graces, silences, stalls, throttled, silent_newcomers, visits, vigils, withheld];
-        all.into_iter().filter_map(Deadlines::next).min()
+        self.heap.peek().map(|Reverse((time, ..))| *time)
+    }
+
+    /// How many timers are set, stale ones included.
+    pub(super) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// Takes out the timers that are due at `now`, for all stages of this turn.
+    fn begin_turn(&mut self, now: Instant) {
+        while self.next().is_some_and(|time| time <= now) {
+            self.due.extend(self.heap.pop().map(|Reverse(entry)| entry));
+        }
+    }
+
+    fn take_due(&mut self, stage: Stage) -> Vec<Entry> {
+        self.due.extract_if(.., |(_, timer, _)| timer.stage() == stage).collect()
+    }
+
+    fn should_prune(&self) -> bool {
+        self.heap.len() > 2 * self.pruned_len + PRUNED_LEN_MIN
+    }
+
+    fn prune(&mut self, is_live: impl Fn(&Entry) -> bool) {
+        self.heap.retain(|Reverse(entry)| is_live(entry));
+        self.heap.shrink_to(2 * self.heap.len());
+        self.pruned_len = self.heap.len();
     }
 }
 
-impl Deadlines {
-    /// Adds one.
-    pub(super) fn push(&mut self, time: Instant, handle: Handle) {
-        self.heap.push(Reverse((time, handle)));
+impl<S: Socket> Hub<S> {
+    /// Finds the timers that are due, and fires those of the first stage.
+    pub(super) fn begin_timers(&mut self, now: Instant) {
+        self.timers.begin_turn(now);
+        self.fire_timers(Stage::BeforeReading, now);
     }
 
-    /// The first of them.
-    pub(super) fn next(&self) -> Option<Instant> {
-        self.heap.peek().map(|Reverse((time, _))| *time)
+    /// Fires the timers of a stage that were due when the turn began.
+    pub(super) fn fire_timers(&mut self, stage: Stage, now: Instant) {
+        if self.timers.due.is_empty() {
+            return;
+        }
+        for (time, timer, handle) in self.timers.take_due(stage) {
+            if self.connections.known(handle).is_some_and(|connection| connection.phase != Phase::Gone)
+                && let Some(again) = self.on_timer(time, timer, handle, now)
+            {
+                self.timers.set(again, timer, handle);
+            }
+        }
     }
 
-    /// Takes out the first of them if it is not after `now`.
-    pub(super) fn pop_due(&mut self, now: Instant) -> Option<(Instant, Handle)> {
-        self.next().filter(|&time| time <= now)?;
-        self.heap.pop().map(|Reverse(entry)| entry)
+    /// Fires one timer, which was set to `time`. Returns when to fire it again.
+    fn on_timer(&mut self, time: Instant, timer: Timer, handle: Handle, now: Instant) -> Option<Instant> {
+        match timer {
+            Timer::FlushPartial => self.on_flush_timer(time, handle.key, now),
+            Timer::Resume => self.on_resume_timer(handle.key),
+            Timer::Ping => self.on_ping_timer(time, handle.key, now),
+            Timer::Enter => self.on_enter_timer(handle.key, now),
+            Timer::Introduce => self.on_introduce_timer(handle.key, now),
+            Timer::Stall => self.on_stall_timer(time, handle.key, now),
+            Timer::Idle => self.on_idle_timer(handle.key, now),
+            Timer::Request => self.on_request_timer(handle.key, now),
+            Timer::Close => self.on_close_timer(handle.key, now),
+        }
     }
 
-    /// Drops those that do not count any more if there are many more than `connections`: so their number is bounded, and
-    /// each is looked at about once for it.
-    pub(super) fn tidy(&mut self, connections: usize, counts: impl Fn(Instant, Handle) -> bool) {
-        if self.heap.len() > 2 * connections + LEN_MIN {
-            self.heap.retain(|Reverse((time, handle))| counts(*time, *handle));
+    /// Drops stale timers if there may be many.
+    pub(super) fn prune_timers(&mut self) {
+        if self.timers.should_prune() {
+            let mut timers = std::mem::take(&mut self.timers);
+            timers.prune(|&(time, timer, handle)| self.is_live(time, timer, handle));
+            self.timers = timers;
+        }
+    }
+
+    /// Whether a timer may still have an effect.
+    fn is_live(&self, time: Instant, timer: Timer, handle: Handle) -> bool {
+        let Some(connection) = self.connections.known(handle) else { return false };
+        let is_present = matches!(connection.phase, Phase::Present(_));
+        match timer {
+            Timer::FlushPartial => connection.input().is_some_and(|input| input.flush_timer == Some(time)),
+            Timer::Resume => connection.read_state == ReadState::Throttled,
+            Timer::Ping => is_present && connection.is_browser(),
+            Timer::Enter | Timer::Request => connection.phase == Phase::Entering,
+            Timer::Introduce | Timer::Idle => is_present,
+            Timer::Stall => connection.is_stall_armed(time),
+            Timer::Close => connection.phase == Phase::Closing,
         }
     }
 }

@@ -24,7 +24,7 @@ pub struct Exchange {
 
 /// What there is of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum RequestProgress {
     /// Its head.
     Head(Vec<u8>),
     /// Not yet a head.
@@ -42,27 +42,27 @@ impl Exchange {
     }
 
     /// How many more bytes it takes in.
-    pub fn room(&self) -> usize {
+    pub fn free_bytes(&self) -> usize {
         HEAD_BYTES_MAX.saturating_sub(self.empty_bytes + self.received.len())
     }
 
     /// Takes in what came. The longest head is reserved at once: were it doubled step by step, the buffers that it grew out
     /// of would lie between those of others, and all together could take twice as much.
-    pub fn take_in(&mut self, bytes: &[u8]) {
+    pub fn receive(&mut self, bytes: &[u8]) {
         self.received.reserve_exact(HEAD_BYTES_MAX.saturating_sub(self.received.len()));
         self.received.extend_from_slice(bytes);
     }
 
     /// Takes out the head of the next request, if it is there. Each byte is looked at once, however they come.
-    pub fn next_head(&mut self) -> Progress {
+    pub fn next_head(&mut self) -> RequestProgress {
         if self.searched == 0 {
             // Some send an empty line behind a body, which is to be passed over (RFC 9112, 2.2).
             let empty = self.received.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             self.received.drain(..empty);
             self.empty_bytes += empty;
         }
-        if let Some(ForeignProtocol::Tls) = ForeignProtocol::of_beginning([&[], &self.received]) {
-            return Progress::Tls;
+        if let Some(ForeignProtocol::Tls) = ForeignProtocol::in_prefix([&[], &self.received]) {
+            return RequestProgress::Tls;
         }
         while let Some(at) = memchr::memchr(b'\n', &self.received[self.searched..]) {
             let newline = self.searched + at;
@@ -81,14 +81,14 @@ impl Exchange {
             let rest = self.received.split_off(end);
             self.empty_bytes = 0;
             self.searched = 0;
-            return Progress::Head(mem::replace(&mut self.received, rest));
+            return RequestProgress::Head(mem::replace(&mut self.received, rest));
         }
         self.searched = self.received.len();
         self.progress()
     }
 
     /// Takes out what came behind the last head.
-    pub fn take_rest(&mut self) -> Vec<u8> {
+    pub fn take_pipelined(&mut self) -> Vec<u8> {
         mem::take(&mut self.received)
     }
 
@@ -98,12 +98,12 @@ impl Exchange {
     }
 
     /// Gives it time again.
-    pub fn extend(&mut self, deadline: Instant) {
+    pub fn set_deadline(&mut self, deadline: Instant) {
         self.deadline = deadline;
     }
 
     /// Learns that a request was answered.
-    pub fn note_answer(&mut self) {
+    pub fn on_answered(&mut self) {
         self.is_answered = true;
     }
 
@@ -112,8 +112,8 @@ impl Exchange {
         self.is_answered && self.received.is_empty()
     }
 
-    fn progress(&self) -> Progress {
-        if self.room() == 0 { Progress::TooLong } else { Progress::Partial }
+    fn progress(&self) -> RequestProgress {
+        if self.free_bytes() == 0 { RequestProgress::TooLong } else { RequestProgress::Partial }
     }
 }
 
@@ -131,25 +131,25 @@ mod tests {
             let mut visit = Exchange::new(Instant::now());
             let mut heads = Vec::new();
             for piece in bytes.chunks(size) {
-                visit.take_in(piece);
-                while let Progress::Head(head) = visit.next_head() {
+                visit.receive(piece);
+                while let RequestProgress::Head(head) = visit.next_head() {
                     heads.push(head);
                 }
             }
             assert_eq!(heads, [FIRST, SECOND], "{size}");
-            assert_eq!(visit.take_rest(), b"GET");
+            assert_eq!(visit.take_pipelined(), b"GET");
         }
     }
 
     #[test]
     fn a_head_without_end_is_given_up_at_the_limit() {
         let mut visit = Exchange::new(Instant::now());
-        visit.take_in(b"GET / HTTP/1.1\r\n");
-        while visit.room() > 0 {
-            assert_eq!(visit.next_head(), Progress::Partial);
-            visit.take_in(b"x");
+        visit.receive(b"GET / HTTP/1.1\r\n");
+        while visit.free_bytes() > 0 {
+            assert_eq!(visit.next_head(), RequestProgress::Partial);
+            visit.receive(b"x");
         }
-        assert_eq!(visit.next_head(), Progress::TooLong);
+        assert_eq!(visit.next_head(), RequestProgress::TooLong);
     }
 
     #[test]
@@ -159,12 +159,12 @@ mod tests {
             head.truncate(HEAD_BYTES_MAX + excess - 4);
             head.extend(b"\r\n\r\n");
             let (mut visit, mut rest) = (Exchange::new(Instant::now()), &head[..]);
-            while visit.room() > 0 && !rest.is_empty() {
-                let (piece, behind) = rest.split_at(visit.room().min(rest.len()).min(size));
-                visit.take_in(piece);
+            while visit.free_bytes() > 0 && !rest.is_empty() {
+                let (piece, behind) = rest.split_at(visit.free_bytes().min(rest.len()).min(size));
+                visit.receive(piece);
                 rest = behind;
             }
-            let expected = if excess == 0 { Progress::Head(head) } else { Progress::TooLong };
+            let expected = if excess == 0 { RequestProgress::Head(head) } else { RequestProgress::TooLong };
             assert_eq!(visit.next_head(), expected);
         }
     }
@@ -172,9 +172,9 @@ mod tests {
     #[test]
     fn tls_is_recognised() {
         let mut visit = Exchange::new(Instant::now());
-        visit.take_in(&[0x16]);
-        assert_eq!(visit.next_head(), Progress::Partial);
-        visit.take_in(&[0x03, 0x01]);
-        assert_eq!(visit.next_head(), Progress::Tls);
+        visit.receive(&[0x16]);
+        assert_eq!(visit.next_head(), RequestProgress::Partial);
+        visit.receive(&[0x03, 0x01]);
+        assert_eq!(visit.next_head(), RequestProgress::Tls);
     }
 }

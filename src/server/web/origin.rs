@@ -20,13 +20,13 @@ pub struct OriginPolicy {
 
 impl OriginPolicy {
     /// Whether a request may be sent to us under this name.
-    pub fn knows(&self, authority: &Authority) -> bool {
+    pub fn allows_host(&self, authority: &Authority) -> bool {
         let host = authority.host.as_str();
         authority.is_address() || host == "localhost" || self.hosts.iter().any(|known| known.0 == host)
     }
 
     /// Whether a page of this origin may open the conversation, in a request that was sent to this host.
-    pub fn lets_in(&self, origin: &Origin, authority: &Authority) -> bool {
+    pub fn allows_origin(&self, origin: &Origin, authority: &Authority) -> bool {
         let port = authority.port.unwrap_or(origin.scheme.port());
         let is_own = origin.authority.host == authority.host && origin.port() == port;
         is_own || self.origins.iter().any(|known| known.is_same(origin))
@@ -188,7 +188,7 @@ mod tests {
         Authority::parse(text).unwrap_or_else(|| panic!("{text}"))
     }
 
-    fn gate() -> OriginPolicy {
+    fn policy() -> OriginPolicy {
         OriginPolicy {
             hosts: vec!["Chat.Example.org".parse().unwrap()],
             origins: vec!["https://pages.example.org".parse().unwrap(), "http://a.example:8080".parse().unwrap()],
@@ -208,12 +208,12 @@ mod tests {
             "chat.example.org:9",
             "CHAT.example.ORG",
         ] {
-            assert!(gate().knows(&authority(known)), "{known}");
+            assert!(policy().allows_host(&authority(known)), "{known}");
         }
         for unknown in
             ["evil.example", "localhost.evil.example", "localhost.", "1.2.3", "0x7f000001", "2130706433", "example.org"]
         {
-            assert!(!gate().knows(&authority(unknown)), "{unknown}");
+            assert!(!policy().allows_host(&authority(unknown)), "{unknown}");
         }
         for text in ["", ":80", "a b", "a/b", "a@b", "[::1", "[::1]x", "[evil]", "::1", "a:b", "a:99999", "a:+80", "ä"]
         {
@@ -237,7 +237,7 @@ mod tests {
             ("https://pages.example.org:443", "127.0.0.1:8080"),
             ("http://a.example:8080", "127.0.0.1:8080"),
         ] {
-            assert!(gate().lets_in(&origin.parse().unwrap(), &authority(host)), "{origin} to {host}");
+            assert!(policy().allows_origin(&origin.parse().unwrap(), &authority(host)), "{origin} to {host}");
         }
         for (origin, host) in [
             ("http://evil.example", "127.0.0.1:8080"),
@@ -250,7 +250,7 @@ mod tests {
             ("http://pages.example.org", "127.0.0.1:8080"),
             ("https://a.example:8080", "127.0.0.1:8080"),
         ] {
-            assert!(!gate().lets_in(&origin.parse().unwrap(), &authority(host)), "{origin} to {host}");
+            assert!(!policy().allows_origin(&origin.parse().unwrap(), &authority(host)), "{origin} to {host}");
         }
         for text in
             ["null", "", "http://", "file://", "ftp://localhost", "http://localhost/", "//localhost", "http://a@b"]

@@ -31,7 +31,7 @@ const PAGE_PATH: &str = "/";
 /// All that is answered.
 #[derive(Debug)]
 pub struct Site {
-    gate: OriginPolicy,
+    origin_policy: OriginPolicy,
     policy: String,
     where_the_page_is: String,
     clock: Clock,
@@ -46,12 +46,12 @@ pub struct Answer {
     /// What is written.
     pub bytes: Vec<u8>,
     /// What follows it.
-    pub next: Next,
+    pub next: AfterAnswer,
 }
 
 /// What follows an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum AfterAnswer {
     /// Another request.
     Request,
     /// The end.
@@ -62,14 +62,14 @@ pub enum Next {
 
 impl Answer {
     /// What one is answered where there is no page.
-    pub fn nothing() -> Answer {
-        Answer { bytes: Vec::new(), next: Next::End }
+    pub fn empty() -> Answer {
+        Answer { bytes: Vec::new(), next: AfterAnswer::End }
     }
 }
 
 impl Site {
     /// One whose page is at these addresses.
-    pub fn new(gate: OriginPolicy, addresses: &[SocketAddr], clock: Clock) -> Site {
+    pub fn new(origin_policy: OriginPolicy, addresses: &[SocketAddr], clock: Clock) -> Site {
         let policy = format!(
             "default-src 'none'; script-src '{}'; style-src '{}'; img-src data:; connect-src 'self' ws: wss:; \
              base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
@@ -77,7 +77,7 @@ impl Site {
             hash_of(PAGE, "script"),
             hash_of(PAGE, "style"),
         );
-        Site { gate, policy, where_the_page_is: where_the_page_is(addresses), clock }
+        Site { origin_policy, policy, where_the_page_is: where_the_page_is(addresses), clock }
     }
 
     /// What a browser is answered that has opened the port for lines.
@@ -87,7 +87,7 @@ impl Site {
 
     /// What somebody is answered whose request there is no more to say about.
     pub fn refuse(&self, status: Status) -> Answer {
-        Answer { bytes: in_words(status, (self.clock)(), true, true), next: Next::End }
+        Answer { bytes: in_words(status, (self.clock)(), true, true), next: AfterAnswer::End }
     }
 
     /// What a request with this head is answered.
@@ -102,16 +102,16 @@ impl Site {
         let is_head = request.method == "HEAD";
         let words = |status| {
             let is_last = request.is_last || status == Status::BadRequest;
-            let next = if is_last { Next::End } else { Next::Request };
+            let next = if is_last { AfterAnswer::End } else { AfterAnswer::Request };
             Answer { bytes: in_words(status, (self.clock)(), is_last, !is_head), next }
         };
-        if request.authority.as_ref().is_some_and(|authority| !self.gate.knows(authority)) {
+        if request.authority.as_ref().is_some_and(|authority| !self.origin_policy.allows_host(authority)) {
             return words(Status::MisdirectedRequest);
         }
         match (request.path, request.method) {
             (PAGE_PATH, "GET" | "HEAD") => {
                 let bytes = self.page(request.is_last, !is_head);
-                Answer { bytes, next: if request.is_last { Next::End } else { Next::Request } }
+                Answer { bytes, next: if request.is_last { AfterAnswer::End } else { AfterAnswer::Request } }
             }
             (SOCKET_PATH, "GET") => self.open(request).unwrap_or_else(words),
             (PAGE_PATH, _) => words(Status::MethodNotAllowed),
@@ -124,7 +124,7 @@ impl Site {
     fn open(&self, request: &Request<'_>) -> Result<Answer, Status> {
         let opening = request.opening()?;
         if let (Some(origin), Some(authority)) = (&opening.origin, &request.authority)
-            && !self.gate.lets_in(origin, authority)
+            && !self.origin_policy.allows_origin(origin, authority)
         {
             return Err(Status::OriginNotAllowed);
         }
@@ -133,7 +133,7 @@ impl Site {
             .field("Connection", "Upgrade")
             .field("Sec-WebSocket-Accept", derive_accept_key(opening.key))
             .with_body(&[]);
-        Ok(Answer { bytes, next: Next::WebSocket })
+        Ok(Answer { bytes, next: AfterAnswer::WebSocket })
     }
 
     fn page(&self, is_last: bool, has_body: bool) -> Vec<u8> {

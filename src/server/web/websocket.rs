@@ -46,11 +46,20 @@ pub mod code {
 
 /// How a WebSocket came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum WebSocketEnd {
     /// The other side closed it, with this code.
     Closed(Option<u16>),
     /// The other side broke a rule, for which this is the code.
     Broken(u16),
+}
+
+/// State of the keepalive of one browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PingState {
+    /// No ping is unanswered. The browser sent something last, or connected, at this time.
+    Idle(Instant),
+    /// A ping was sent at this time, and nothing came since.
+    AwaitingPong(Instant),
 }
 
 /// One browser's side of a WebSocket.
@@ -59,7 +68,7 @@ pub struct WebSocket {
     /// While something was begun.
     context: Option<Box<WebSocketContext>>,
     walk: Walk,
-    end: Option<End>,
+    end: Option<WebSocketEnd>,
     /// Whether it was asked to show that it is there, and nothing came since then.
     is_pinged: bool,
     /// When it was asked, or else when anything came last.
@@ -74,7 +83,7 @@ impl WebSocket {
 
     /// Takes `bytes` in. Whole messages are added to `lines`, each ended by LF; what the protocol wants to be answered,
     /// to `answers`. What comes after the end is dropped.
-    pub fn take_in(&mut self, bytes: &[u8], lines: &mut Vec<u8>, answers: &mut Vec<u8>, now: Instant) {
+    pub fn receive(&mut self, bytes: &[u8], lines: &mut Vec<u8>, answers: &mut Vec<u8>, now: Instant) {
         self.is_pinged = false;
         self.since = now;
         if self.end.is_some() {
@@ -83,24 +92,24 @@ impl WebSocket {
         let (passed, breach) = self.walk.pass(bytes);
         let mut context = self.context.take().unwrap_or_else(|| Box::new(new_context()));
         let end = read(&mut context, &mut Feed { bytes: &bytes[..passed], answers }, lines);
-        self.end = end.or(breach.map(End::Broken));
+        self.end = end.or(breach.map(WebSocketEnd::Broken));
         if self.end.is_none() && !self.walk.is_at_rest() {
             self.context = Some(context);
         }
     }
 
     /// How it came to its end, if it did.
-    pub fn end(&self) -> Option<End> {
+    pub fn end(&self) -> Option<WebSocketEnd> {
         self.end
     }
 
-    /// Whether it was asked to show that it is there, and when; or else when anything came last.
-    pub fn vigil(&self) -> (bool, Instant) {
-        (self.is_pinged, self.since)
+    /// Returns what the keepalive has to wait for.
+    pub fn ping_state(&self) -> PingState {
+        if self.is_pinged { PingState::AwaitingPong(self.since) } else { PingState::Idle(self.since) }
     }
 
     /// Learns that it was asked to show that it is there.
-    pub fn note_ping(&mut self, now: Instant) {
+    pub fn on_ping_sent(&mut self, now: Instant) {
         self.is_pinged = true;
         self.since = now;
     }
@@ -108,7 +117,7 @@ impl WebSocket {
     /// Drops what it holds: nothing more will be taken in.
     pub fn close(&mut self) {
         self.context = None;
-        self.end.get_or_insert(End::Closed(None));
+        self.end.get_or_insert(WebSocketEnd::Closed(None));
     }
 }
 
@@ -123,7 +132,7 @@ fn new_context() -> WebSocketContext {
 }
 
 /// Reads until nothing is left, or the end.
-fn read(context: &mut WebSocketContext, feed: &mut Feed<'_>, lines: &mut Vec<u8>) -> Option<End> {
+fn read(context: &mut WebSocketContext, feed: &mut Feed<'_>, lines: &mut Vec<u8>) -> Option<WebSocketEnd> {
     loop {
         match context.read(feed) {
             Ok(Message::Text(text)) => {
@@ -132,14 +141,14 @@ fn read(context: &mut WebSocketContext, feed: &mut Feed<'_>, lines: &mut Vec<u8>
                     lines.push(b'\n');
                 }
             }
-            Ok(Message::Binary(_)) => return Some(End::Broken(code::UNSUPPORTED)),
+            Ok(Message::Binary(_)) => return Some(WebSocketEnd::Broken(code::UNSUPPORTED)),
             // The answer is not made here: what was said before may be answered first.
-            Ok(Message::Close(close)) => return Some(End::Closed(close.map(|close| close.code.into()))),
+            Ok(Message::Close(close)) => return Some(WebSocketEnd::Closed(close.map(|close| close.code.into()))),
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
             Err(Error::Io(_)) => return None,
-            Err(Error::Capacity(_)) => return Some(End::Broken(code::TOO_BIG)),
-            Err(Error::Utf8(_)) => return Some(End::Broken(code::INVALID)),
-            Err(_) => return Some(End::Broken(code::PROTOCOL)),
+            Err(Error::Capacity(_)) => return Some(WebSocketEnd::Broken(code::TOO_BIG)),
+            Err(Error::Utf8(_)) => return Some(WebSocketEnd::Broken(code::INVALID)),
+            Err(_) => return Some(WebSocketEnd::Broken(code::PROTOCOL)),
         }
     }
 }
@@ -258,11 +267,11 @@ mod tests {
     }
 
     /// Takes it in, in pieces of this size; returns the lines, the answers and the end.
-    fn take_in(bytes: &[u8], size: usize) -> (String, Vec<u8>, Option<End>) {
+    fn receive(bytes: &[u8], size: usize) -> (String, Vec<u8>, Option<WebSocketEnd>) {
         let now = Instant::now();
         let (mut socket, mut lines, mut answers) = (WebSocket::new(now), Vec::new(), Vec::new());
         for piece in bytes.chunks(size) {
-            socket.take_in(piece, &mut lines, &mut answers, now);
+            socket.receive(piece, &mut lines, &mut answers, now);
         }
         assert!(socket.end.is_some() || socket.walk.is_at_rest() == socket.context.is_none());
         (String::from_utf8(lines).unwrap(), answers, socket.end)
@@ -283,10 +292,10 @@ mod tests {
         .concat();
         let lines = format!("hello\ntwo parts\nand two lines\n{}\n", "x".repeat(300));
         for size in 1..bytes.len() {
-            let (heard, answers, end) = take_in(&bytes, size);
+            let (heard, answers, end) = receive(&bytes, size);
             assert_eq!(heard, lines, "{size}");
             assert_eq!(answers, [&[0x8a, 6][..], b"there?"].concat(), "{size}");
-            assert_eq!(end, Some(End::Closed(Some(1000))), "{size}");
+            assert_eq!(end, Some(WebSocketEnd::Closed(Some(1000))), "{size}");
         }
     }
 
@@ -307,8 +316,8 @@ mod tests {
         ] {
             let bytes = [&frame(0x81, b"hello")[..], header, &MASK].concat();
             for size in [1, 7, bytes.len()] {
-                let (heard, _, end) = take_in(&bytes, size);
-                assert_eq!((heard.as_str(), end), ("hello\n", Some(End::Broken(code))), "{header:x?}");
+                let (heard, _, end) = receive(&bytes, size);
+                assert_eq!((heard.as_str(), end), ("hello\n", Some(WebSocketEnd::Broken(code))), "{header:x?}");
             }
         }
     }
@@ -320,9 +329,9 @@ mod tests {
         let bytes = frame(0x81, &[b'x'; 60_000]);
         let (begun, rest) = bytes.split_at(30_000);
         let (mut lines, mut answers) = (Vec::new(), Vec::new());
-        socket.take_in(begun, &mut lines, &mut answers, now);
+        socket.receive(begun, &mut lines, &mut answers, now);
         assert!(socket.context.is_some() && lines.is_empty());
-        socket.take_in(rest, &mut lines, &mut answers, now);
+        socket.receive(rest, &mut lines, &mut answers, now);
         assert!(socket.context.is_none());
         assert_eq!(lines.len(), 60_001);
         assert!(size_of::<WebSocket>() <= 56, "{}", size_of::<WebSocket>());
@@ -347,14 +356,14 @@ mod tests {
         ] {
             let bytes = [frame(0x81, b"hello"), bytes, frame(0x81, b"not heard")].concat();
             for size in [1, 7, bytes.len()] {
-                let (heard, _, end) = take_in(&bytes, size);
-                assert_eq!((heard.as_str(), end), ("hello\n", Some(End::Broken(code))), "{:?}", &bytes[..20]);
+                let (heard, _, end) = receive(&bytes, size);
+                assert_eq!((heard.as_str(), end), ("hello\n", Some(WebSocketEnd::Broken(code))), "{:?}", &bytes[..20]);
             }
         }
-        let (heard, _, end) = take_in(&frame(0x81, &[b'x'; MESSAGE_BYTES_MAX]), 4_096);
+        let (heard, _, end) = receive(&frame(0x81, &[b'x'; MESSAGE_BYTES_MAX]), 4_096);
         assert_eq!((heard.len(), end), (MESSAGE_BYTES_MAX + 1, None));
         // Codes that nobody may send are answered as a breach.
-        let (_, _, end) = take_in(&frame(0x88, &[0x03, 0xed]), 4_096);
-        assert_eq!(end, Some(End::Closed(Some(code::PROTOCOL))));
+        let (_, _, end) = receive(&frame(0x88, &[0x03, 0xed]), 4_096);
+        assert_eq!(end, Some(WebSocketEnd::Closed(Some(code::PROTOCOL))));
     }
 }

@@ -7,10 +7,11 @@
 use std::collections::VecDeque;
 use std::mem;
 
+use pollchat::relay::event::{Applied, Event};
 use pollchat::relay::line::{clean, is_obeyed};
 use pollchat::relay::name::{NAME_CHARS_MAX, Name, NameError, fold};
-use pollchat::relay::room::{Audience, ClientNumber, MemberId, Outcome, Room};
-use pollchat::relay::tape::Span;
+use pollchat::relay::room::{Audience, Decision, Room};
+use pollchat::relay::roster::{ClientNumber, MemberId, Roster};
 use pollchat::server::config::Config;
 
 /// How many can be present.
@@ -36,13 +37,14 @@ pub(crate) fn run(data: &[u8]) {
             party.step(*who, raw);
         }
     }
-    party.room.announce_shutdown();
+    party.room.apply(&mut party.roster, Event::ShuttingDown);
     assert_eq!(party.added(), "* the server is shutting down\n");
 }
 
 /// A room, and what is known of it by what it said.
 struct Party {
     room: Room,
+    roster: Roster,
     config: Config,
     /// Who is here, in the order of coming.
     members: Vec<Member>,
@@ -56,9 +58,11 @@ struct Party {
 
 struct Member {
     key: usize,
-    seat: MemberId,
+    id: MemberId,
     name: String,
     given_name: String,
+    /// Whether the room was told that it joined, once that is decided.
+    is_introduced: Option<bool>,
     lines: u64,
     came: u32,
 }
@@ -68,7 +72,16 @@ impl Party {
         config.backlog_bytes = config.longest_line_bytes();
         let room = Room::new(config.room_options()).unwrap();
         let (members, former_names) = (Vec::new(), VecDeque::new());
-        Party { room, config, members, former_names, last_number: None, seen_bytes: 0, now: 0 }
+        Party {
+            room,
+            roster: Roster::default(),
+            config,
+            members,
+            former_names,
+            last_number: None,
+            seen_bytes: 0,
+            now: 0,
+        }
     }
 
     /// One who was absent comes; it says `raw`; if that is nothing, its connection ends.
@@ -87,16 +100,16 @@ impl Party {
     }
 
     fn join(&mut self, key: usize) -> usize {
-        let welcome = self.room.join(key, self.now, true);
-        let name = format!("client-{}", welcome.number);
-        assert!(self.last_number.is_none_or(|last| last < welcome.number), "numbers are not reused");
-        self.last_number = Some(welcome.number);
-
-        let (seat, came) = (welcome.seat, self.now);
-        self.members.push(Member { key, seat, name: name.clone(), given_name: name.clone(), lines: 0, came });
-        let added = self.added();
-        assert_eq!(added.len() as u64, welcome.announced);
-        assert_eq!(added, self.presence(&name, "joined"));
+        let id = self.roster.add_client(key, self.now);
+        let (number, name) = (self.roster.number(id), self.roster.shown(id).to_string());
+        assert_eq!(name, format!("client-{number}"));
+        assert!(self.last_number.is_none_or(|last| last < number), "numbers are not reused");
+        self.last_number = Some(number);
+        let welcome = self.room.welcome(&self.roster, id);
+        let (given_name, entered) = (name.clone(), self.now);
+        let member = Member { key, id, name: name.clone(), given_name, is_introduced: None, lines: 0, came: entered };
+        self.members.push(member);
+        assert_eq!(self.added(), "", "a newcomer is announced later");
 
         let notices = notices(&welcome.private);
         let greeting = self.config.greeting.lines().count();
@@ -107,7 +120,7 @@ impl Party {
             _ => panic!("not of a welcome: {notices:?}"),
         };
         assert!(shown <= self.config.history_lines);
-        let (tape, place) = (self.room.tape(), welcome.reader.cursor().offset);
+        let (tape, place) = (self.room.tape(), welcome.cursor.position().offset);
         if place >= tape.tail() {
             let history = text(tape.slices(place, tape.end().offset));
             assert_eq!(history.lines().filter(|line| !line.starts_with('*')).count() as u64, shown);
@@ -117,40 +130,29 @@ impl Party {
     }
 
     fn leave(&mut self, at: usize) {
-        let left = self.room.leave(self.members[at].seat, true);
-        assert_eq!((&left.name, left.stop.offset), (&self.members[at].name, self.seen_bytes));
-        let added = self.added();
-        assert_eq!(added.len() as u64, left.announced);
-        assert_eq!(added, self.presence(&self.members[at].name, "left"));
+        let member = &self.members[at];
+        self.room.apply(&mut self.roster, Event::Left { member: member.id });
+        let announced = self.room.announce_next_departed();
+        assert_eq!(announced.is_some(), member.is_introduced == Some(true), "left is told where joined was");
+        assert!(!self.room.has_departed());
+        let told = announced.map_or(String::new(), |_| format!("* {} left\n", member.name));
+        assert_eq!(self.added(), told);
         let member = self.members.remove(at);
         self.note_former(member.name);
     }
 
     fn hear(&mut self, at: usize, line: &str) {
-        let outcome = self.room.hear(self.members[at].seat, line, self.now);
-        let added = self.added();
-        let (member, audience) = (&mut self.members[at], self.config.audience);
-        match outcome {
-            Outcome::Said(span) | Outcome::ToldAll(span) if is_spoken(line) => {
-                assert_eq!(span_bytes(span), added.len());
-                assert_ne!(audience, Audience::Sender);
-                member.check_said(line, &added);
+        match self.room.decide(&self.roster, self.members[at].id, line, self.now) {
+            Decision::Apply(event @ Event::Said { .. }) => {
+                assert!(is_spoken(line), "{line:?} was said");
+                self.check_said(at, line, event);
             }
-            Outcome::Reply(text) if is_spoken(line) => {
-                assert_eq!((added.as_str(), audience), ("", Audience::Sender));
-                member.check_said(line, &text);
-            }
-            Outcome::ToldAll(span) => {
-                assert_eq!(span_bytes(span), added.len());
-                let former = member.check_renamed(&added);
-                self.note_former(former);
-            }
-            // Whatever follows puts nothing on the tape.
-            _ if !added.is_empty() => panic!("{line:?} put this on the tape: {added:?}"),
-            Outcome::Nothing => assert_eq!(line, ""),
-            Outcome::Leave => self.leave(at),
-            Outcome::Reply(text) => self.check_reply(at, line, &text),
-            Outcome::Tell { to, message, told, untold } => {
+            Decision::Apply(event @ Event::Renamed { .. }) => self.check_renamed(at, event),
+            Decision::Apply(event) => panic!("{line:?} is {event:?}"),
+            Decision::Nothing => assert_eq!(line, ""),
+            Decision::Leave => self.leave(at),
+            Decision::Reply(text) => self.check_reply(at, line, &text),
+            Decision::Tell { to, message, told, untold } => {
                 let name = &self.members[at].name;
                 let target = &self.members.iter().find(|member| member.key == to).expect("one who is here").name;
                 let text = message.strip_prefix(&format!("* {name} tells you: ")).expect("who tells it");
@@ -161,8 +163,63 @@ impl Party {
                 assert_eq!(told, format!("* you told {target}: {text}"));
                 assert_eq!(untold, format!("* {target} is not reading: not told\n"));
             }
-            Outcome::Remove { .. } | Outcome::Stop => panic!("{line:?} did what only the operator can"),
-            Outcome::Said(_) => panic!("{line:?} was said: {added:?}"),
+            Decision::Remove { .. } | Decision::Stop => panic!("{line:?} did what only the operator can"),
+        }
+    }
+
+    fn check_said(&mut self, at: usize, line: &str, event: Event<'_>) {
+        let introduction = self.introduction(at);
+        let applied = self.room.apply(&mut self.roster, event);
+        let added = self.added();
+        self.check_bytes(&applied, &added);
+        let said = added.strip_prefix(&introduction).expect("a member is introduced with its first line");
+        let own_bytes = applied.own.map_or(0, |span| span.bytes());
+        match self.config.audience {
+            Audience::Others => {
+                assert_eq!(own_bytes, added.len() as u64);
+                self.members[at].check_said(line, said);
+            }
+            Audience::Everyone => {
+                assert_eq!(own_bytes, introduction.len() as u64);
+                self.members[at].check_said(line, said);
+            }
+            Audience::Sender => {
+                assert_eq!(said, "");
+                self.members[at].check_said(line, &applied.reply.expect("an echo"));
+            }
+        }
+    }
+
+    fn check_renamed(&mut self, at: usize, event: Event<'_>) {
+        let is_first = self.members[at].is_introduced.is_none();
+        let introduces = !self.introduction(at).is_empty();
+        let applied = self.room.apply(&mut self.roster, event);
+        let added = self.added();
+        self.check_bytes(&applied, &added);
+        let notice = if is_first { applied.reply.expect("a private notice") } else { added.clone() };
+        let former = self.members[at].check_renamed(&notice);
+        if is_first {
+            let name = &self.members[at].name;
+            assert_eq!(added, if introduces { format!("* {name} joined\n") } else { String::new() });
+        }
+        self.note_former(former);
+    }
+
+    /// The introduction that the next words of a member bring; decided once.
+    fn introduction(&mut self, at: usize) -> String {
+        let is_told = self.members.len() <= self.config.announce_up_to;
+        let member = &mut self.members[at];
+        if member.is_introduced.is_some() {
+            return String::new();
+        }
+        member.is_introduced = Some(is_told);
+        if is_told { format!("* {} joined\n", member.name) } else { String::new() }
+    }
+
+    fn check_bytes(&self, applied: &Applied, added: &str) {
+        assert_eq!(applied.bytes, added.len() as u64);
+        if let Some(own) = applied.own {
+            assert!(own.bytes() <= applied.bytes, "its own words are among them");
         }
     }
 
@@ -181,25 +238,25 @@ impl Party {
 
     /// Whether `/who` and `/msg` know those who are here by what they are called, and no two are called the same.
     fn check_roster(&mut self) {
-        assert_eq!(self.room.present(), self.members.len());
+        assert_eq!(self.roster.len(), self.members.len());
         let Some(asker) = self.members.first() else { return };
         let mut rows: String = self.members.iter().map(|member| member.row(self.now)).collect();
         rows += &format!("* {} here\n", self.members.len());
-        match self.room.hear(asker.seat, "/who", self.now) {
-            Outcome::Reply(who) => assert_eq!(who, rows),
+        match self.room.decide(&self.roster, asker.id, "/who", self.now) {
+            Decision::Reply(who) => assert_eq!(who, rows),
             other => panic!("/who does this: {other:?}"),
         }
         for (i, member) in self.members.iter().enumerate() {
             member.check_name();
-            assert_eq!(self.room.name(member.seat), member.name);
+            assert_eq!(self.roster.shown(member.id).to_string(), member.name);
             let (lower, upper) = (member.name.to_lowercase(), member.name.to_uppercase());
             for other in &self.members[..i] {
                 let is_same = lower == other.name.to_lowercase() || upper == other.name.to_uppercase();
                 assert!(!is_same, "two are called {} and {}", member.name, other.name);
             }
             for called in [&member.name, &lower, &upper] {
-                match self.room.hear(asker.seat, &format!("/msg {called} x"), self.now) {
-                    Outcome::Tell { to, .. } => assert_eq!(to, member.key),
+                match self.room.decide(&self.roster, asker.id, &format!("/msg {called} x"), self.now) {
+                    Decision::Tell { to, .. } => assert_eq!(to, member.key),
                     other => panic!("to tell {} as {called} does this: {other:?}", member.name),
                 }
             }
@@ -211,9 +268,9 @@ impl Party {
         let Some(asker) = self.members.first() else { return };
         for name in &self.former_names {
             let holder = self.members.iter().find(|member| fold(&member.name) == fold(name));
-            match (self.room.hear(asker.seat, &format!("/msg {name} x"), self.now), holder) {
-                (Outcome::Tell { to, .. }, Some(holder)) => assert_eq!(to, holder.key),
-                (Outcome::Reply(reply), None) => assert_eq!(reply, format!("* nobody here is called {name}\n")),
+            match (self.room.decide(&self.roster, asker.id, &format!("/msg {name} x"), self.now), holder) {
+                (Decision::Tell { to, .. }, Some(holder)) => assert_eq!(to, holder.key),
+                (Decision::Reply(reply), None) => assert_eq!(reply, format!("* nobody here is called {name}\n")),
                 (other, _) => panic!("to tell {name}, as one was called, does this: {other:?}"),
             }
         }
@@ -226,20 +283,14 @@ impl Party {
         }
     }
 
-    /// What was put on the tape since this was last asked: at most a line.
+    /// The lines that were put on the tape since the last call: two at most.
     fn added(&mut self) -> String {
         let end = self.room.tape().end().offset;
         let added = text(self.room.tape().slices(self.seen_bytes, end));
         self.seen_bytes = end;
-        assert!(added.is_empty() || added.find('\n') == Some(added.len() - 1), "one whole line: {added:?}");
-        assert!(!added.trim_end_matches('\n').chars().any(is_obeyed), "clean: {added:?}");
+        assert!(added.is_empty() || added.ends_with('\n'), "whole lines: {added:?}");
+        assert!(added.lines().count() <= 2 && !added.replace('\n', "").chars().any(is_obeyed), "clean: {added:?}");
         added
-    }
-
-    /// What all are told of one who comes or goes.
-    fn presence(&self, name: &str, what: &str) -> String {
-        let is_told = self.members.len() <= self.config.announce_up_to;
-        if is_told { format!("* {name} {what}\n") } else { String::new() }
     }
 }
 
@@ -287,8 +338,4 @@ fn notices(private: &str) -> Vec<&str> {
 
 fn text(slices: [&[u8]; 2]) -> String {
     String::from_utf8(slices.concat()).expect("whole characters")
-}
-
-fn span_bytes(span: Span) -> usize {
-    usize::try_from(span.bytes()).unwrap()
 }

@@ -4,10 +4,10 @@
 use std::net::SocketAddr;
 use std::time::{Instant, SystemTime};
 
-use pollchat::server::web::exchange::{Exchange, Progress};
+use pollchat::server::web::exchange::{Exchange, RequestProgress};
 use pollchat::server::web::origin::OriginPolicy;
 use pollchat::server::web::response::Status;
-use pollchat::server::web::site::{Answer, Next, Site};
+use pollchat::server::web::site::{AfterAnswer, Answer, Site};
 
 /// The first byte is the size of the pieces; the rest is what a visitor sends.
 pub(crate) fn run(data: &[u8]) {
@@ -27,23 +27,23 @@ fn visit(site: &Site, mut bytes: &[u8], size: usize) -> Vec<(Vec<u8>, Vec<u8>)> 
     let mut answers = Vec::new();
     loop {
         let (head, answer) = match visit.next_head() {
-            Progress::Head(head) => {
+            RequestProgress::Head(head) => {
                 let answer = site.answer(&head);
                 (head, answer)
             }
-            Progress::TooLong => (Vec::new(), site.refuse(Status::HeadTooLong)),
-            Progress::Tls => (Vec::new(), site.refuse(Status::TlsSpoken)),
-            Progress::Partial if bytes.is_empty() => return answers,
-            Progress::Partial => {
-                let (piece, rest) = bytes.split_at(size.min(visit.room()).min(bytes.len()));
-                visit.take_in(piece);
+            RequestProgress::TooLong => (Vec::new(), site.refuse(Status::HeadTooLong)),
+            RequestProgress::Tls => (Vec::new(), site.refuse(Status::TlsSpoken)),
+            RequestProgress::Partial if bytes.is_empty() => return answers,
+            RequestProgress::Partial => {
+                let (piece, rest) = bytes.split_at(size.min(visit.free_bytes()).min(bytes.len()));
+                visit.receive(piece);
                 bytes = rest;
                 continue;
             }
         };
         let Answer { bytes, next } = answer;
         answers.push((head, bytes));
-        if next != Next::Request {
+        if next != AfterAnswer::Request {
             return answers;
         }
     }

@@ -1,0 +1,341 @@
+//! The members of the server: their numbers, their names, and whether their coming was announced.
+//!
+//! Members are not divided by room: a name and a number are unique on the whole server.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::num::NonZeroU64;
+
+use slab::Slab;
+
+use super::name::{Name, TYPED_BYTES_MAX, fold};
+
+/// The number of a member, never reused: it identifies the author of a line, whatever is reused elsewhere.
+///
+/// The lowest is the operator's, whether there is one or not. Those of clients are shown as they are counted, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientNumber(NonZeroU64);
+
+/// The slot of a member while it is present. Slots are reused, numbers are not.
+///
+/// Kept as bytes: it aligns to one, so that an enum around it takes five bytes and not eight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberId([u8; 4]);
+
+/// All members.
+///
+/// Invariants: `order` holds each member once, by ascending number; `chosen` holds exactly the members with a chosen name,
+/// under its folded form. Both are checked by [`check_invariants`](Roster::check_invariants).
+#[derive(Debug)]
+pub struct Roster {
+    members: Slab<Member>,
+    /// The members in the order of their numbers: the oldest first. A number is found by bisection.
+    order: Vec<MemberId>,
+    chosen: HashMap<Box<str>, MemberId>,
+    next_number: u64,
+}
+
+/// One member. 32 bytes, and no second entry anywhere for a member without a chosen name.
+#[derive(Debug)]
+struct Member {
+    number: ClientNumber,
+    name: Option<Box<Name>>,
+    /// Lines said; saturates at four billion.
+    lines: u32,
+    /// When it entered, in seconds of the caller's clock.
+    entered: u32,
+    /// The caller's key, in 32 bits, or the member would take 40 bytes.
+    key: u32,
+    has_spoken: bool,
+    introduction: Introduction,
+}
+
+/// Whether the room was told that a member joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Introduction {
+    /// Not yet decided: the member has neither said a line nor taken a name, and its time is not over.
+    Pending,
+    /// The room was told `joined` (or knows the member as the operator), and will be told `left`.
+    Told,
+    /// The room was too full for it: neither is told.
+    Untold,
+}
+
+/// What is shown of a member by `/who`.
+#[derive(Debug)]
+pub struct Row<'a> {
+    /// The name as shown.
+    pub shown: Shown<'a>,
+    /// Lines said.
+    pub lines: u32,
+    /// Whole minutes since it entered.
+    pub minutes: u32,
+}
+
+impl Default for Roster {
+    fn default() -> Self {
+        Roster { members: Slab::new(), order: Vec::new(), chosen: HashMap::new(), next_number: 1 }
+    }
+}
+
+impl Roster {
+    /// How many members there are, the operator included.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// How many clients there are.
+    pub fn clients(&self) -> usize {
+        let has_operator = self.order.first().is_some_and(|&member| self.is_operator(member));
+        self.len() - usize::from(has_operator)
+    }
+
+    /// Adds a client under the next number. The caller knows it by `key`; `now` is in seconds of the caller's clock.
+    ///
+    /// # Panics
+    /// When there are more members, or keys, than a `u32` counts.
+    pub fn add_client(&mut self, key: usize, now: u32) -> MemberId {
+        let number = ClientNumber::of_client(self.next_number).expect("counted from 1");
+        self.next_number += 1;
+        self.add(number, None, key, now)
+    }
+
+    /// Adds the operator: before all clients, and once.
+    ///
+    /// # Panics
+    /// As [`add_client`](Roster::add_client).
+    pub fn add_operator(&mut self, key: usize, now: u32) -> MemberId {
+        debug_assert!(self.order.is_empty(), "the operator is the first");
+        let name = Name::of_operator();
+        let folded = name.folded().into();
+        let id = self.add(ClientNumber::OPERATOR, Some(Box::new(name)), key, now);
+        self.chosen.insert(folded, id);
+        let member = self.member_mut(id);
+        member.has_spoken = true;
+        // It was there before all others, so its leaving is news to each of them.
+        member.introduction = Introduction::Told;
+        id
+    }
+
+    /// Removes a member; its name is free. Returns that name, and whether the room was told that it joined.
+    pub(super) fn remove(&mut self, id: MemberId) -> (String, Introduction) {
+        if let Ok(place) = self.place_in_order(self.member(id).number) {
+            self.order.remove(place);
+        }
+        let member = self.members.remove(id.index());
+        let name = member.shown().to_string();
+        if let Some(name) = member.name {
+            self.chosen.remove(name.folded());
+        }
+        (name, member.introduction)
+    }
+
+    /// Gives a member a name. The name must be free, or the member's own in another case.
+    pub(super) fn rename(&mut self, id: MemberId, name: Name) {
+        let folded = name.folded().into();
+        if let Some(old) = self.member_mut(id).name.replace(Box::new(name)) {
+            self.chosen.remove(old.folded());
+        }
+        self.chosen.insert(folded, id);
+    }
+
+    /// The name of a member, as shown.
+    pub fn shown(&self, id: MemberId) -> Shown<'_> {
+        self.member(id).shown()
+    }
+
+    /// The number of a member.
+    pub fn number(&self, id: MemberId) -> ClientNumber {
+        self.member(id).number
+    }
+
+    /// The caller's key of a member.
+    pub fn key(&self, id: MemberId) -> usize {
+        self.member(id).key as usize
+    }
+
+    /// Whether a member is the operator.
+    pub fn is_operator(&self, id: MemberId) -> bool {
+        self.member(id).number == ClientNumber::OPERATOR
+    }
+
+    /// Whether a member has sent anything but empty lines.
+    pub fn has_spoken(&self, id: MemberId) -> bool {
+        self.member(id).has_spoken
+    }
+
+    /// Records that a member has sent something.
+    pub fn note_spoken(&mut self, id: MemberId) {
+        self.member_mut(id).has_spoken = true;
+    }
+
+    /// Whether the room was told that a member joined.
+    pub fn introduction(&self, id: MemberId) -> Introduction {
+        self.member(id).introduction
+    }
+
+    pub(super) fn set_introduction(&mut self, id: MemberId, introduction: Introduction) {
+        self.member_mut(id).introduction = introduction;
+    }
+
+    pub(super) fn count_line(&mut self, id: MemberId) {
+        let member = self.member_mut(id);
+        member.lines = member.lines.saturating_add(1);
+    }
+
+    /// The member that holds `name`, in any case, as a chosen name.
+    pub(super) fn holder(&self, name: &Name) -> Option<MemberId> {
+        self.chosen.get(name.folded()).copied()
+    }
+
+    /// Whether a member has chosen exactly this name, in this case.
+    pub(super) fn is_called(&self, id: MemberId, name: &Name) -> bool {
+        self.member(id).name.as_ref().is_some_and(|own| own.as_str() == name.as_str())
+    }
+
+    /// The member that is called `typed`, in any case.
+    pub(super) fn find(&self, typed: &str) -> Option<MemberId> {
+        if typed.len() > TYPED_BYTES_MAX {
+            return None;
+        }
+        let folded = fold(typed);
+        if let Some(&member) = self.chosen.get(&folded) {
+            return Some(member);
+        }
+        let number = ClientNumber::of_client(folded.strip_prefix("client-")?.parse().ok()?)?;
+        let member = self.order[self.place_in_order(number).ok()?];
+        // Not a member that has chosen a name by now, and not `client-007`.
+        (self.shown(member).to_string() == *folded).then_some(member)
+    }
+
+    /// The members, the oldest first, as of `now`.
+    pub(super) fn rows(&self, now: u32) -> impl Iterator<Item = Row<'_>> {
+        self.order.iter().map(move |&id| {
+            let member = self.member(id);
+            let minutes = now.saturating_sub(member.entered) / 60;
+            Row { shown: member.shown(), lines: member.lines, minutes }
+        })
+    }
+
+    /// Panics if an invariant of the roster does not hold. Costs a look at every member.
+    pub fn check_invariants(&self) {
+        let numbers: Vec<_> = self.order.iter().map(|&id| self.number(id)).collect();
+        assert!(numbers.is_sorted_by(|a, b| a < b), "members are ordered by number: {numbers:?}");
+        assert_eq!(self.order.len(), self.members.len(), "each member is in the order once");
+        for (folded, &id) in &self.chosen {
+            let name = self.member(id).name.as_ref();
+            assert_eq!(name.map(|name| name.folded()), Some(&**folded), "a chosen name leads to its holder");
+        }
+        let named = self.members.iter().filter(|(_, member)| member.name.is_some()).count();
+        assert_eq!(named, self.chosen.len(), "every chosen name can be found");
+    }
+
+    fn add(&mut self, number: ClientNumber, name: Option<Box<Name>>, key: usize, now: u32) -> MemberId {
+        let key = u32::try_from(key).expect("keys of fewer connections than a u32 counts");
+        let introduction = Introduction::Pending;
+        let member = Member { number, name, lines: 0, entered: now, key, has_spoken: false, introduction };
+        let index = u32::try_from(self.members.insert(member)).expect("fewer members than a u32 counts");
+        let id = MemberId(index.to_ne_bytes());
+        self.order.push(id);
+        id
+    }
+
+    fn place_in_order(&self, number: ClientNumber) -> Result<usize, usize> {
+        self.order.binary_search_by_key(&number, |&id| self.member(id).number)
+    }
+
+    fn member(&self, id: MemberId) -> &Member {
+        &self.members[id.index()]
+    }
+
+    fn member_mut(&mut self, id: MemberId) -> &mut Member {
+        &mut self.members[id.index()]
+    }
+}
+
+impl ClientNumber {
+    const OPERATOR: ClientNumber = ClientNumber(NonZeroU64::MIN);
+
+    /// The number that is shown as `shown`.
+    fn of_client(shown: u64) -> Option<ClientNumber> {
+        NonZeroU64::new(shown)?.checked_add(1).map(ClientNumber)
+    }
+}
+
+impl fmt::Display for ClientNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.get() - 1)
+    }
+}
+
+impl MemberId {
+    fn index(self) -> usize {
+        u32::from_ne_bytes(self.0) as usize
+    }
+}
+
+impl Member {
+    fn shown(&self) -> Shown<'_> {
+        match &self.name {
+            Some(name) => Shown::Chosen(name),
+            None => Shown::Given(self.number),
+        }
+    }
+}
+
+/// The name of a member as it is shown.
+#[derive(Clone, Copy, Debug)]
+pub enum Shown<'a> {
+    /// A chosen one.
+    Chosen(&'a Name),
+    /// The one that goes with the number.
+    Given(ClientNumber),
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Shown::Chosen(name) => write!(f, "{name}"),
+            Shown::Given(number) => write!(f, "client-{number}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_is_small() {
+        assert_eq!(size_of::<Member>(), 32);
+    }
+
+    #[test]
+    fn numbers_never_come_again() {
+        let mut roster = Roster::default();
+        let first = roster.add_client(0, 0);
+        assert_eq!(roster.shown(first).to_string(), "client-1");
+        roster.remove(first);
+        let second = roster.add_client(0, 0);
+        assert_eq!(roster.shown(second).to_string(), "client-2");
+        assert!(roster.find("client-1").is_none());
+        roster.check_invariants();
+    }
+
+    #[test]
+    fn a_member_is_found_by_its_number_only_while_it_has_no_name() {
+        let mut roster = Roster::default();
+        let ana = roster.add_client(7, 0);
+        assert_eq!(roster.find("CLIENT-1"), Some(ana));
+        assert!(roster.find("client-01").is_none());
+        roster.rename(ana, Name::parse("Ana").unwrap());
+        assert_eq!(roster.find("ANA"), Some(ana));
+        assert!(roster.find("client-1").is_none());
+        roster.check_invariants();
+    }
+}

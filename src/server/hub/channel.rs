@@ -1,0 +1,70 @@
+//! One room at work: the room, its brake, and the readers that it has to look after.
+//!
+//! A hub has exactly one channel, so all connections are its audience, and the flush pass walks the slab itself. With a
+//! second room, a list of its own keys replaces that walk here.
+
+use super::connections::Connections;
+use crate::net::stream::Socket;
+use crate::relay::room::Room;
+use crate::relay::tape::{Position, Tape};
+use crate::server::flow::brake::Brake;
+
+/// Everything that exists once per room.
+///
+/// Invariant: `flushed_to` is a position that the tape had at the end of a flush pass; no reader that is not in `slow` was
+/// behind by more than the brake's threshold then.
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) room: Room,
+    pub(super) brake: Brake,
+    /// The end of the tape when all readers were last flushed.
+    pub(super) flushed_to: Position,
+    /// Healthy readers that were far behind when all were last flushed.
+    pub(super) slow: Vec<usize>,
+}
+
+impl Channel {
+    pub(super) fn new(room: Room, brake: Brake) -> Channel {
+        Channel { room, brake, flushed_to: Position::default(), slow: Vec::new() }
+    }
+
+    pub(super) fn tape(&self) -> &Tape {
+        self.room.tape()
+    }
+
+    /// Whether the tape has moved since all readers were flushed.
+    pub(super) fn has_moved(&self) -> bool {
+        self.tape().end() != self.flushed_to
+    }
+
+    /// Announces members that left, as far as the tape has room for it (`--lag wait`).
+    pub(super) fn announce_departed(&mut self) {
+        while !self.brake.is_at_wall() {
+            let Some(bytes) = self.room.announce_next_departed() else { return };
+            self.brake.spend(bytes);
+        }
+    }
+
+    /// Whether an announcement waits that the tape has room for.
+    pub(super) fn can_announce_departed(&self) -> bool {
+        self.room.has_departed() && !self.brake.is_at_wall()
+    }
+
+    /// Bytes of tape that the slowest healthy reader has not been sent; exact only above the brake's threshold. Only readers
+    /// in `slow` were that far behind at the last flush; every other one is behind by what was appended since at most.
+    pub(super) fn slowest_bytes_behind<S: Socket>(&self, connections: &Connections<S>) -> u64 {
+        let tape = self.tape();
+        let slow = self.slow.iter().filter_map(|&key| connections.get(key));
+        let of_all = tape.end().offset - self.flushed_to.offset;
+        slow.map(|connection| connection.healthy_bytes_behind(tape)).fold(of_all, u64::max)
+    }
+
+    /// Tells the brake about a newcomer that is sent history, before all readers are looked at again.
+    pub(super) fn on_newcomer<S: Socket>(&mut self, key: usize, connections: &Connections<S>) {
+        let bytes_behind = connections[key].healthy_bytes_behind(self.tape());
+        if bytes_behind > self.brake.threshold() {
+            self.slow.push(key);
+            self.brake.on_newcomer(bytes_behind);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The slab of connections, their identities, and how many there are of each role.
+
+use slab::Slab;
+
+use crate::net::stream::Socket;
+use crate::relay::tape::Tape;
+use crate::server::connection::{Connection, Handle, Phase, Role, Serial};
+use crate::server::web::exchange::Exchange;
+
+/// All connections.
+///
+/// Invariants: `counts` holds how many connections have each role, and `console` is the key of the one with
+/// [`Role::Console`]. Roles change in [`insert`](Connections::insert), [`set_role`](Connections::set_role) and
+/// [`remove`](Connections::remove) alone.
+#[derive(Debug)]
+pub(super) struct Connections<S> {
+    slab: Slab<Connection<S>>,
+    counts: [usize; Role::COUNT],
+    console: Option<usize>,
+    next_serial: Serial,
+}
+
+impl<S: Socket> Connections<S> {
+    pub(super) fn new() -> Connections<S> {
+        Connections { slab: Slab::new(), counts: [0; Role::COUNT], console: None, next_serial: Serial::default() }
+    }
+
+    /// Adds a connection that speaks in lines. Returns its key.
+    pub(super) fn insert(&mut self, stream: S, role: Role) -> usize {
+        let serial = self.issue_serial();
+        self.add(Connection::entering(stream, serial, role))
+    }
+
+    /// Adds a connection that speaks HTTP. Returns its key.
+    pub(super) fn insert_http(&mut self, stream: S, role: Role, exchange: Exchange) -> usize {
+        let serial = self.issue_serial();
+        self.add(Connection::visitor(stream, serial, role, exchange))
+    }
+
+    /// Gives a connection another role.
+    pub(super) fn set_role(&mut self, key: usize, role: Role) {
+        let connection = &mut self.slab[key];
+        self.counts[connection.role as usize] -= 1;
+        connection.role = role;
+        self.counts[role as usize] += 1;
+    }
+
+    /// Removes a connection.
+    pub(super) fn remove(&mut self, key: usize) {
+        let connection = self.slab.remove(key);
+        self.counts[connection.role as usize] -= 1;
+        if self.console == Some(key) {
+            self.console = None;
+        }
+    }
+
+    /// How many connections have this role.
+    pub(super) fn count(&self, role: Role) -> usize {
+        self.counts[role as usize]
+    }
+
+    /// How many connections there are.
+    pub(super) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// The key that the next connection gets.
+    pub(super) fn next_key(&self) -> usize {
+        self.slab.vacant_key()
+    }
+
+    /// The key of the operator's console, while there is one.
+    pub(super) fn console(&self) -> Option<usize> {
+        self.console
+    }
+
+    /// The connection with this key. Keys die at the end of a turn only, so a key that was looked up in this turn is safe.
+    pub(super) fn get(&self, key: usize) -> Option<&Connection<S>> {
+        self.slab.get(key)
+    }
+
+    /// The connection with this key.
+    pub(super) fn get_mut(&mut self, key: usize) -> Option<&mut Connection<S>> {
+        self.slab.get_mut(key)
+    }
+
+    /// The connection that is meant by `handle`, unless it is gone; its key may be another's by now.
+    pub(super) fn known(&self, handle: Handle) -> Option<&Connection<S>> {
+        self.slab.get(handle.key).filter(|connection| connection.handle(handle.key) == handle)
+    }
+
+    /// The connection that is meant by `handle`, unless it is gone.
+    pub(super) fn known_mut(&mut self, handle: Handle) -> Option<&mut Connection<S>> {
+        self.slab.get_mut(handle.key).filter(|connection| connection.handle(handle.key) == handle)
+    }
+
+    /// All connections with their keys, by ascending key.
+    pub(super) fn iter(&self) -> slab::Iter<'_, Connection<S>> {
+        self.slab.iter()
+    }
+
+    /// All connections with their keys, by ascending key.
+    pub(super) fn iter_mut(&mut self) -> slab::IterMut<'_, Connection<S>> {
+        self.slab.iter_mut()
+    }
+
+    /// Panics if an invariant does not hold.
+    pub(super) fn check_invariants(&self, tape: &Tape) {
+        let mut counts = [0; Role::COUNT];
+        for (key, connection) in &self.slab {
+            counts[connection.role as usize] += 1;
+            connection.check_invariants(tape);
+            assert_eq!(connection.role == Role::Console, self.console == Some(key), "there is one console");
+            let is_in_room = matches!(connection.phase, Phase::Present(_));
+            let is_member = matches!(connection.role, Role::Client | Role::Console);
+            assert!(is_member || !is_in_room, "a connection in the room is a client or the console");
+            assert!(connection.phase != Phase::Entering || !is_member, "a client is not entering");
+        }
+        assert_eq!(counts, self.counts, "roles are counted");
+    }
+
+    fn add(&mut self, connection: Connection<S>) -> usize {
+        let role = connection.role;
+        let key = self.slab.insert(connection);
+        self.counts[role as usize] += 1;
+        if role == Role::Console {
+            self.console = Some(key);
+        }
+        key
+    }
+
+    fn issue_serial(&mut self) -> Serial {
+        let serial = self.next_serial;
+        self.next_serial = serial.next();
+        serial
+    }
+}
+
+impl<S> std::ops::Index<usize> for Connections<S> {
+    type Output = Connection<S>;
+
+    fn index(&self, key: usize) -> &Connection<S> {
+        &self.slab[key]
+    }
+}
+
+impl<S> std::ops::IndexMut<usize> for Connections<S> {
+    fn index_mut(&mut self, key: usize) -> &mut Connection<S> {
+        &mut self.slab[key]
+    }
+}

@@ -1,0 +1,92 @@
+//! The queues of a turn: connections to read, connections to flush, connections to disconnect or remove.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use super::connections::Connections;
+use crate::net::stream::Socket;
+use crate::server::connection::{Connection, Handle, Phase, ReadState};
+
+/// The queues.
+///
+/// Invariants, checked by [`check_invariants`](Schedule::check_invariants) after a turn:
+/// - a connection whose read state is `Ready` is in `ready`, and one that is `Asking` in `asking`; each of them once;
+/// - a connection that is dirty is in `dirty`, once;
+/// - `lagging` and `closed` are empty: they are used within a turn. They hold bare keys, which die at its end.
+#[derive(Debug, Default)]
+pub(super) struct Schedule {
+    /// Connections that may have more to read, first in first out: edges are not repeated.
+    pub(super) ready: VecDeque<Handle>,
+    /// Connections whose next line waits for an answer, first in first out.
+    pub(super) asking: VecDeque<Handle>,
+    /// Whether the next turn begins with `asking`, because this one did not reach it.
+    pub(super) is_asking_first: bool,
+    /// Connections to be flushed even if the tape does not move.
+    pub(super) dirty: Vec<usize>,
+    /// Readers that the tail overtook in this turn, to be disconnected for it (`--lag disconnect`).
+    pub(super) lagging: Vec<usize>,
+    /// Connections to be removed at the end of this turn.
+    closed: Vec<usize>,
+}
+
+impl Schedule {
+    /// Queues a connection for reading.
+    pub(super) fn mark_ready<S: Socket>(&mut self, key: usize, connection: &mut Connection<S>) {
+        connection.read_state = ReadState::Ready;
+        self.ready.push_back(connection.handle(key));
+    }
+
+    /// Connections that wait to be read.
+    pub(super) fn input(&self) -> impl Iterator<Item = &Handle> {
+        self.ready.iter().chain(&self.asking)
+    }
+
+    /// How many connections wait to be read.
+    pub(super) fn input_len(&self) -> usize {
+        self.ready.len() + self.asking.len()
+    }
+
+    /// Queues a connection for flushing.
+    pub(super) fn mark_dirty<S: Socket>(&mut self, key: usize, connection: &mut Connection<S>) {
+        if !mem::replace(&mut connection.is_dirty, true) {
+            self.dirty.push(key);
+        }
+    }
+
+    /// Queues a connection for removal.
+    pub(super) fn close<S: Socket>(&mut self, key: usize, connection: &mut Connection<S>) {
+        if mem::replace(&mut connection.phase, Phase::Gone) != Phase::Gone {
+            self.closed.push(key);
+        }
+    }
+
+    /// Takes out the connections that are to be removed.
+    pub(super) fn take_closed(&mut self) -> Vec<usize> {
+        mem::take(&mut self.closed)
+    }
+
+    /// Panics if an invariant does not hold.
+    pub(super) fn check_invariants<S: Socket>(&self, connections: &Connections<S>) {
+        let queued = |queue: &VecDeque<Handle>, state| {
+            queue
+                .iter()
+                .filter(|&&handle| connections.known(handle).is_some_and(|known| known.read_state == state))
+                .count()
+        };
+        let in_state = |state| connections.iter().filter(|(_, connection)| connection.read_state == state).count();
+        assert_eq!(
+            queued(&self.ready, ReadState::Ready),
+            in_state(ReadState::Ready),
+            "ready connections are queued once"
+        );
+        assert_eq!(
+            queued(&self.asking, ReadState::Asking),
+            in_state(ReadState::Asking),
+            "asking connections are queued once"
+        );
+        let dirty = connections.iter().filter(|(_, connection)| connection.is_dirty).count();
+        let listed = self.dirty.iter().filter(|&&key| connections.get(key).is_some_and(|known| known.is_dirty)).count();
+        assert_eq!(dirty, listed, "dirty connections are listed once");
+        assert!(self.lagging.is_empty() && self.closed.is_empty(), "the turn ends them");
+    }
+}

@@ -1,0 +1,186 @@
+//! Why a connection was refused, or why a client left: one enum for counters, log, notices and HTTP answers.
+
+use std::fmt;
+use std::io;
+
+use super::sniff::ForeignProtocol;
+use super::web::response::Status;
+use super::web::websocket::{WebSocketEnd, code};
+use crate::relay::notice;
+
+/// Why a connection was refused, or why a client left.
+#[derive(Debug)]
+pub enum Reason {
+    /// All seats are taken: so many.
+    Full(usize),
+    /// All places for visitors of the page are taken: so many.
+    VisitorsFull(usize),
+    /// `--allow` or `--deny` forbids its address.
+    AddressDenied,
+    /// So many connections, `--max-per-address`, are open from its address.
+    AddressCrowded(usize),
+    /// It speaks another protocol.
+    Foreign(ForeignProtocol),
+    /// It has sent nothing for so many seconds, `--idle-timeout`.
+    Silent(u64),
+    /// It read too slowly.
+    TooSlow,
+    /// The operator removed it.
+    Removed,
+    /// It said `FIN`.
+    Goodbye,
+    /// EOF.
+    EndOfInput,
+    /// The connection failed.
+    Reset(io::Error),
+    /// A write failed, and nothing is left to read.
+    Unwritable,
+    /// A browser closed its WebSocket, with this code.
+    PageClosed(Option<u16>),
+    /// A browser broke the WebSocket protocol; this code says how.
+    ProtocolError(u16),
+}
+
+/// How often each reason occurred.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reasons([u64; Reason::LABELS.len()]);
+
+impl Reason {
+    /// The labels of all reasons in the log and in metrics, by [`index`](Reason::index).
+    pub const LABELS: [&str; 16] = [
+        "full",
+        "page full",
+        "denied",
+        "crowded",
+        "HTTP",
+        "TLS",
+        "STUN",
+        "silent",
+        "slow",
+        "removed",
+        "goodbye",
+        "EOF",
+        "reset",
+        "unwritable",
+        "page closed",
+        "WebSocket error",
+    ];
+
+    /// How many of the [`LABELS`](Reason::LABELS), from the first, are refusals and disconnects by the server.
+    const OURS: usize = 10;
+
+    /// The place of this reason in [`LABELS`](Reason::LABELS).
+    pub fn index(&self) -> usize {
+        match self {
+            Reason::Full(_) => 0,
+            Reason::VisitorsFull(_) => 1,
+            Reason::AddressDenied => 2,
+            Reason::AddressCrowded(_) => 3,
+            Reason::Foreign(ForeignProtocol::Http) => 4,
+            Reason::Foreign(ForeignProtocol::Tls) => 5,
+            Reason::Foreign(ForeignProtocol::Stun) => 6,
+            Reason::Silent(_) => 7,
+            Reason::TooSlow => 8,
+            Reason::Removed => 9,
+            Reason::Goodbye => 10,
+            Reason::EndOfInput => 11,
+            Reason::Reset(_) => 12,
+            Reason::Unwritable => 13,
+            Reason::PageClosed(_) => 14,
+            Reason::ProtocolError(_) => 15,
+        }
+    }
+
+    /// The notice for the client, if it gets one.
+    pub fn notice(&self) -> Option<String> {
+        match self {
+            Reason::Full(most) | Reason::VisitorsFull(most) => Some(notice::full_house(*most)),
+            Reason::AddressDenied => Some(notice::not_allowed()),
+            Reason::AddressCrowded(most) => Some(notice::too_many_from_address(*most)),
+            Reason::Foreign(protocol) => Some(notice::foreign_protocol(protocol.name())),
+            Reason::Silent(seconds) => Some(notice::never_said_anything(*seconds)),
+            Reason::TooSlow => Some(notice::too_slow()),
+            Reason::Removed => Some(notice::removed()),
+            Reason::Goodbye | Reason::EndOfInput | Reason::Reset(_) | Reason::Unwritable => None,
+            Reason::PageClosed(_) | Reason::ProtocolError(_) => None,
+        }
+    }
+
+    /// The answer in HTTP, for a refused visitor.
+    pub fn status(&self) -> Status {
+        match self {
+            Reason::AddressDenied => Status::AddressNotAllowed,
+            Reason::AddressCrowded(_) => Status::TooManyRequests,
+            _ => Status::ServiceUnavailable,
+        }
+    }
+
+    /// The close code for a browser (RFC 6455, 7.4).
+    pub fn close_code(&self) -> u16 {
+        match self {
+            Reason::Full(_) | Reason::VisitorsFull(_) | Reason::AddressDenied | Reason::AddressCrowded(_) => {
+                code::TRY_AGAIN_LATER
+            }
+            Reason::Silent(_) | Reason::TooSlow | Reason::Removed => code::POLICY,
+            _ => code::NORMAL,
+        }
+    }
+}
+
+impl From<WebSocketEnd> for Reason {
+    fn from(end: WebSocketEnd) -> Reason {
+        match end {
+            WebSocketEnd::Closed(code) => Reason::PageClosed(code),
+            WebSocketEnd::Broken(code) => Reason::ProtocolError(code),
+        }
+    }
+}
+
+/// For the log.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Full(most) => write!(f, "the server is full ({most} clients)"),
+            Reason::VisitorsFull(most) => write!(f, "the page's port is full ({most} visitors)"),
+            Reason::AddressDenied => f.write_str("its address is not allowed"),
+            Reason::AddressCrowded(most) => write!(f, "{most} connections from its address"),
+            Reason::Foreign(protocol) => write!(f, "spoke {}", protocol.name()),
+            Reason::Silent(_) => f.write_str("never said anything"),
+            Reason::TooSlow => f.write_str("read too slowly"),
+            Reason::Removed => f.write_str("removed by the operator"),
+            Reason::Goodbye => f.write_str("said goodbye"),
+            Reason::EndOfInput => f.write_str("end of input"),
+            Reason::Reset(error) => write!(f, "{error}"),
+            Reason::Unwritable => f.write_str("writing to it failed"),
+            Reason::PageClosed(_) => f.write_str("closed its page"),
+            Reason::ProtocolError(code) => write!(f, "broke the rules of WebSocket: {code}"),
+        }
+    }
+}
+
+impl Reasons {
+    /// Counts one.
+    pub fn count(&mut self, reason: &Reason) {
+        self.0[reason.index()] += 1;
+    }
+
+    /// How often each reason occurred, by label.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Reason::LABELS.into_iter().zip(self.0)
+    }
+}
+
+/// For the log: refusals and disconnects by the server first.
+impl fmt::Display for Reasons {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (label, count)) in self.iter().enumerate() {
+            let separator = match index {
+                0 => "refused: ",
+                Reason::OURS => "; left: ",
+                _ => ", ",
+            };
+            write!(f, "{separator}{label} {count}")?;
+        }
+        Ok(())
+    }
+}
