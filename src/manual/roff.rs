@@ -8,7 +8,14 @@ use roff::{Inline, Roff, bold, italic, roman};
 
 /// Turns a Markdown page into sections of a man page. Its title is left out: the text below it stands under `heading`.
 pub(super) fn page(markdown: &str, heading: &str) -> String {
-    let mut writer = Writer { roff: Roff::new(), line: Vec::new(), style: roman, lists: Vec::new(), cell: 0 };
+    let mut writer = Writer {
+        roff: Roff::new(),
+        line: Vec::new(),
+        style: roman,
+        lists: Vec::new(),
+        cell: 0,
+        is_below_heading: true,
+    };
     writer.roff.control("SH", [heading]);
     for event in Parser::new_ext(markdown, Options::ENABLE_TABLES) {
         writer.take(event);
@@ -25,6 +32,8 @@ struct Writer {
     lists: Vec<Option<u64>>,
     /// The cells of the present table row that are complete.
     cell: usize,
+    /// Whether nothing stands below the last heading yet, so that a paragraph needs no mark.
+    is_below_heading: bool,
 }
 
 impl Writer {
@@ -41,12 +50,11 @@ impl Writer {
 
     fn start(&mut self, tag: &Tag<'_>) {
         match tag {
-            Tag::Paragraph if self.lists.is_empty() => {
-                self.roff.control("PP", []);
-            }
+            Tag::Paragraph if self.lists.is_empty() => self.start_paragraph(),
             Tag::CodeBlock(_) => {
                 self.flush();
-                self.roff.control("PP", []).control("RS", ["4"]).control("EX", []);
+                self.start_paragraph();
+                self.roff.control("RS", ["4"]).control("EX", []);
             }
             Tag::List(first) => {
                 self.flush();
@@ -70,6 +78,7 @@ impl Writer {
             Tag::TableRow => {
                 self.roff.control("TP", ["4"]);
             }
+            Tag::TableCell if self.cell > 1 => self.push(roman(": ")),
             Tag::Emphasis => self.style = italic,
             Tag::Strong => self.style = bold,
             _ => {}
@@ -89,6 +98,7 @@ impl Writer {
                         self.roff.control("SS", [text.as_str()]);
                     }
                 }
+                self.is_below_heading = true;
             }
             TagEnd::Paragraph | TagEnd::Item => self.flush(),
             TagEnd::CodeBlock => {
@@ -116,13 +126,17 @@ impl Writer {
         }
     }
 
-    /// Makes the first cell of a row its tag, and separates those behind it.
+    fn start_paragraph(&mut self) {
+        if !self.is_below_heading {
+            self.roff.control("PP", []);
+        }
+    }
+
+    /// Makes the first cell of a row its tag.
     fn end_cell(&mut self) {
         self.cell += 1;
         if self.cell == 1 {
             self.flush();
-        } else {
-            self.push(roman("; "));
         }
     }
 
@@ -136,9 +150,10 @@ impl Writer {
 
     fn flush(&mut self) {
         if let Some(Inline::Roman(text)) = self.line.last_mut() {
-            text.truncate(text.trim_end_matches(['\n', ';', ' ']).len());
+            text.truncate(text.trim_end_matches(['\n', ' ']).len());
         }
         if !self.line.is_empty() {
+            self.is_below_heading = false;
             self.roff.text(std::mem::take(&mut self.line));
         }
     }
@@ -171,13 +186,13 @@ mod tests {
     fn text_keeps_its_fonts_and_is_never_a_request() {
         assert_page(
             "See `--web`, *or*\n.not and\n[that](x).\n",
-            ".PP\nSee \\fB\\-\\-web\\fR, \\fIor\\fR\n\\&.not and\nthat.\n",
+            "See \\fB\\-\\-web\\fR, \\fIor\\fR\n\\&.not and\nthat.\n",
         );
     }
 
     #[test]
     fn code_keeps_its_lines() {
-        assert_page("```sh\n.a\n\n'b\n```\n", ".PP\n.RS 4\n.EX\n\\&.a\n\n\\*(Aqb\n.EE\n.RE\n");
+        assert_page("```sh\n.a\n\n'b\n```\n", ".RS 4\n.EX\n\\&.a\n\n\\*(Aqb\n.EE\n.RE\n");
     }
 
     #[test]
@@ -189,7 +204,7 @@ mod tests {
     fn rows_become_tagged_paragraphs() {
         assert_page(
             "| code | why | when |\n|---|---|---|\n| `1` | it failed | early |\n",
-            ".TP 4\n\\fB1\\fR\nit failed; early\n",
+            ".TP 4\n\\fB1\\fR\nit failed: early\n",
         );
     }
 }

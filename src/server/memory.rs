@@ -1,7 +1,7 @@
 //! What memory the limits add up to, at worst: for one client, whatever it does, and for all of them.
 //!
 //! The figures are of memory that is touched: what an allocator reserves beyond it by doubling costs address space alone.
-//! `tests/memory.rs` drives a server to each of these limits and holds it to them, and the README's table, too.
+//! A test drives a server to each of these limits, and compares [the manual's tables](crate::manual::memory) with them.
 
 use super::config::Config;
 use super::limits::{RECEIVE_BUFFER_BYTES, SCRATCH_BYTES, SEND_BUFFER_BYTES};
