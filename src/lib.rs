@@ -23,7 +23,7 @@
 //! |---|---|
 //! | [`relay`] | what is said, and who hears it: [lines](relay::line), [names](relay::name), [commands](relay::command), [what the server says](relay::notice), the [room](relay::room), the [tape](relay::tape) and its [readers](relay::cursor). Pure: no socket, no clock, no mio |
 //! | [`server`] | the relay on mio: the [outer loop](server::Server), the [hub](server::hub) (one turn over all connections), a [connection](server::connection) and what it [talks over](net::stream), the budgets ([brake](server::flow::brake), [turn](server::flow::budget)), the [listeners](server::listener), the [page in the browser](server::web) and [every limit](server::config) |
-//! | [`client`] | the companion: one loop over what is typed, what is shown and the socket, in a [pipe](client::pipe) or at a [terminal](client::terminal); one connection is a [conversation](client::conversation) |
+//! | [`client`] | the companion: one loop over stdin, stdout and the socket, in a pipe form or a terminal form; a connection is a session |
 //! | [`inherited`] | descriptors that are not ours: stdin, stdout, stderr, used without blocking |
 //! | [`pulse`] | how the kernel is to find out that a peer is dead |
 //! | [`logging`] | the log on stderr, which neither blocks nor panics |

@@ -1,8 +1,7 @@
-//! The log: simple_logger on stderr, made safe for a loop that must not stop.
+//! The log: simple_logger on stderr, without blocking and without panics.
 //!
-//! `eprintln!`, which simple_logger writes with, panics when its pipe is closed and blocks when it is full. So a line is
-//! written only if stderr takes it at once; else it is dropped and counted, and the count is logged when stderr takes
-//! lines again.
+//! simple_logger uses `eprintln!`, which panics on a closed pipe and blocks on a full one. So a line is written only if
+//! stderr takes it at once. Otherwise it is dropped and counted, and the count is logged with the next line.
 
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
@@ -15,26 +14,26 @@ use simple_logger::SimpleLogger;
 
 use crate::net::stdio::{stderr_takes_a_line, unblock_stderr_terminal};
 
-/// The longest message, in bytes; a longer one is cut. With what stands before it, a line stays below the 4,096 bytes
+/// Maximum message length, in bytes; longer messages are cut. With its prefix, a line stays below the 4,096 bytes
 /// (`PIPE_BUF`) that a writable pipe takes without blocking (pipe(7)).
 const MESSAGE_BYTES_MAX: usize = 2_000;
 
-/// How long nothing is tried after a write has failed.
+/// Pause after a failed write.
 const PAUSE: Duration = Duration::from_secs(10);
 
 thread_local! {
-    /// Whether this thread is writing a line: a panic is then a failed write, which is caught.
+    /// Whether this thread is writing a line. A panic is a failed write then.
     static IS_WRITING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Logs on stderr from now on, from `level` up.
+/// Starts to log on stderr, from `level` up.
 ///
 /// # Errors
-/// When a logger is set already.
+/// A logger is already set.
 pub fn init(level: LevelFilter) -> Result<(), SetLoggerError> {
     unblock_stderr_terminal();
     let inner = SimpleLogger::new().with_level(level).with_utc_timestamps();
-    // It would tell what browsers send as they send it: to whoever reads the log on a terminal, which obeys it.
+    // At trace level it logs browsers' bytes unescaped, which a terminal with the log would interpret.
     let inner = inner.with_module_level("tungstenite", level.min(LevelFilter::Info));
     log::set_max_level(inner.max_level());
     log::set_boxed_logger(Box::new(GuardedLog { inner, dropped: AtomicU64::new(0), failed: Mutex::new(None) }))?;
@@ -42,8 +41,8 @@ pub fn init(level: LevelFilter) -> Result<(), SetLoggerError> {
     Ok(())
 }
 
-/// Has the panic of a failed write say nothing: it would say it on stderr, in many small writes of which each may block,
-/// and would look like a bug to whoever reads the log.
+/// Silences the panic message of a failed write. It would go to stderr, in many small writes that may block, and look
+/// like a bug.
 fn silence_failed_writes() {
     let hook = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
@@ -56,9 +55,9 @@ fn silence_failed_writes() {
 /// A logger that neither blocks nor panics.
 struct GuardedLog {
     inner: SimpleLogger,
-    /// Lines that were dropped since one was written.
+    /// Lines dropped since the last written one.
     dropped: AtomicU64,
-    /// When a write last failed.
+    /// Time of the last failed write.
     failed: Mutex<Option<Instant>>,
 }
 
@@ -72,7 +71,7 @@ impl Log for GuardedLog {
             return;
         }
         let dropped = self.dropped.load(Ordering::Relaxed);
-        let note = || format!("{dropped} lines of the log were dropped: nobody took them");
+        let note = || format!("dropped {dropped} lines of the log: stderr was blocked");
         if dropped > 0 && self.write(Level::Warn, record.target(), &note()) {
             self.dropped.store(0, Ordering::Relaxed);
         }
@@ -87,14 +86,14 @@ impl Log for GuardedLog {
 }
 
 impl GuardedLog {
-    /// Writes one line, if stderr takes it at once; tells whether it did.
+    /// Writes one line if stderr takes it at once. Returns whether it did.
     fn write(&self, level: Level, target: &str, message: &str) -> bool {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         if failed.is_some_and(|failed| failed.elapsed() < PAUSE) || !stderr_takes_a_line() {
             return false;
         }
         let message = &message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)];
-        // A full disk, a stopped terminal, or a reader who closed the pipe just now makes `eprintln!` panic.
+        // `eprintln!` panics on a full disk, a blocked terminal, or a pipe that was closed just now.
         IS_WRITING.set(true);
         let written = catch_unwind(AssertUnwindSafe(|| {
             self.inner.log(&Record::builder().level(level).target(target).args(format_args!("{message}")).build());

@@ -1,42 +1,40 @@
-//! `pollchat-client`: its flags, its last words and its exit codes. What it does is in [`pollchat::client`].
+//! `pollchat-client`: command line, last error message and exit code. The client itself is [`pollchat::client`].
 
 use std::env;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, ValueEnum};
-use pollchat::client::address::ServerAddress;
-use pollchat::client::config::FLUSH_AFTER_MS;
-use pollchat::client::{Colors, Ending, Options, run};
+use pollchat::client::{Colors, Config, Ending, FLUSH_AFTER_MS, ServerAddress, run};
 use pollchat::manual::{self, Generate};
-use pollchat::net::stdio::complain;
+use pollchat::net::stdio::eprint_line;
 use pollchat::relay::name::Name;
 
-/// Talks to a pollchat server: lines from stdin go to it, and its lines to stdout
+/// Chats on a pollchat server: sends lines from stdin and prints its lines to stdout
 #[derive(Debug, Parser)]
 #[command(name = "pollchat-client", version, term_width = 100, after_help = AFTER_HELP)]
 struct Flags {
-    // Not as a doc comment: rustdoc would take the brackets for a link.
+    // No doc comment: rustdoc would take the brackets for a link.
     #[arg(
-        help = "The server, by name or by address; IPv6 with a port as [::1]:46000",
+        help = "Host name or address of the server; IPv6 with a port as [::1]:46000",
         value_name = "HOST[:PORT]",
         default_value = "127.0.0.1:46000"
     )]
     server: ServerAddress,
 
-    /// The name to be known by
+    /// Ask for this name in the room
     #[arg(long, value_name = "NAME", env = "POLLCHAT_NICK", hide_env_values = true, value_parser = Name::parse)]
     nick: Option<Name>,
 
-    /// Lines as they come and go, at a terminal too
+    /// Pass lines through unchanged, even at a terminal
     #[arg(long)]
     plain: bool,
 
-    /// Do not connect again when the connection is lost
+    /// Do not reconnect when the connection is lost
     #[arg(long)]
     no_reconnect: bool,
 
-    /// Whether a terminal is shown colours; auto: unless NO_COLOR is set
+    /// Use colours at a terminal; auto: unless NO_COLOR is set
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
     color: When,
 
@@ -44,8 +42,7 @@ struct Flags {
     #[arg(long)]
     timestamps: bool,
 
-    /// Take a text that lacks its newline as a line after so much silence, from servers other than pollchat-server;
-    /// 0: never
+    /// Show text without a newline after this much silence of a server other than pollchat-server; 0: never
     #[arg(long, value_name = "MS", default_value_t = FLUSH_AFTER_MS)]
     flush_after: u64,
 
@@ -62,13 +59,13 @@ enum When {
 }
 
 const AFTER_HELP: &str = "\
-It works at a prompt and in a pipe. FIN, exit, /quit or the end of stdin ends the conversation.
-At a terminal the typed line stays whole while others talk, and outlives a lost connection.
-Its keys are those of a shell's line; Tab completes names. Ctrl-C clears the line; on an empty one
-it ends the conversation, as Ctrl-D does. A paste of several lines is asked about.
+Works at a terminal and in a pipe. FIN, exit, /quit or EOF on stdin leaves the room.
+At a terminal, the typed line stays whole while others talk, and survives a lost connection.
+Keys are those of a shell prompt; Tab completes names. Ctrl-C clears the line; on an empty line,
+Ctrl-C and Ctrl-D leave the room. A paste of several lines is sent only after a confirmation.
 Exit codes:
-  0  the conversation ended in good order, or nobody reads stdout any more
-  1  the server could not be connected to, or the connection was lost
+  0  left in good order, or the reader of stdout closed it
+  1  cannot connect, or the connection was lost
   2  wrong usage";
 
 fn main() -> ExitCode {
@@ -79,29 +76,29 @@ fn main() -> ExitCode {
     match run(flags.into()) {
         Ok(Ending::Complete) => ExitCode::SUCCESS,
         Ok(Ending::Unshown(bytes)) => {
-            complain(&format!("pollchat-client: stdout did not take the last {bytes} bytes"));
+            eprint_line(&format!("pollchat-client: stdout did not take the last {bytes} bytes"));
             ExitCode::SUCCESS
         }
         Err(err) => {
-            complain(&format!("pollchat-client: {err}"));
+            eprint_line(&format!("pollchat-client: {err}"));
             ExitCode::FAILURE
         }
     }
 }
 
-impl From<Flags> for Options {
-    fn from(flags: Flags) -> Options {
-        let is_unwanted = || env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Options {
+impl From<Flags> for Config {
+    fn from(flags: Flags) -> Config {
+        let has_no_color = || env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Config {
             server: flags.server,
             nick: flags.nick,
             flush_after: Some(Duration::from_millis(flags.flush_after)).filter(|after| !after.is_zero()),
             timestamps: flags.timestamps,
             plain: flags.plain,
             colors: match flags.color {
-                When::Auto if is_unwanted() => Colors::Left,
-                When::Auto | When::Always => Colors::Shown,
-                When::Never => Colors::Left,
+                When::Auto if has_no_color() => Colors::Off,
+                When::Auto | When::Always => Colors::On,
+                When::Never => Colors::Off,
             },
             reconnect: !flags.no_reconnect,
         }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use log::warn;
 use pollchat::manual;
-use pollchat::net::stdio::complain;
+use pollchat::net::stdio::eprint_line;
 use pollchat::server::cli::Flags;
 use pollchat::server::config::Config;
 use pollchat::server::endpoint::Endpoint;
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     match run(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("pollchat-server: {error}"));
+            eprint_line(&format!("pollchat-server: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -1,4 +1,4 @@
-//! Where the server is: `HOST`, `HOST:PORT`, and the same for IPv6.
+//! The server's address on the command line: `HOST`, `HOST:PORT`, and the same for IPv6.
 
 use std::fmt;
 use std::io;
@@ -7,35 +7,32 @@ use std::str::FromStr;
 
 use crate::PORT;
 
-/// The host and the port of a server, as typed; a host may be a name.
-///
-/// It shows as `HOST:PORT`, an IPv6 address in brackets.
+/// Host (name or address) and port of a server, as typed. Displayed as `HOST:PORT`, with an IPv6 address in brackets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerAddress {
     host: String,
     port: u16,
 }
 
-/// Why a text is no [`ServerAddress`].
+/// Error of parsing a [`ServerAddress`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// Nothing stands where the host should be.
-    #[error("there is no host in it")]
+    /// The host is missing.
+    #[error("the host is missing")]
     NoHost,
-    /// What follows the host is no port.
+    /// The text after the host is no port.
     #[error("a port is a number from 1 to 65535")]
     Port,
-    /// Several colons or brackets, and no IPv6 address.
-    #[error("an IPv6 address is written ::1, [::1] or [::1]:46000")]
+    /// Several colons or brackets, but no IPv6 address.
+    #[error("write an IPv6 address as ::1, [::1] or [::1]:46000")]
     Ipv6,
 }
 
 impl ServerAddress {
-    /// All the addresses behind the name, in the order in which they should be tried. May block for as long as the
-    /// system's resolver does.
+    /// Resolves the host. The addresses come in the resolver's order of preference. Blocks while the resolver does.
     ///
     /// # Errors
-    /// When the name cannot be resolved.
+    /// The host does not resolve.
     pub fn resolve(&self) -> io::Result<impl Iterator<Item = SocketAddr>> {
         (self.host.as_str(), self.port).to_socket_addrs()
     }
@@ -77,7 +74,7 @@ fn named(host: &str, port: u16) -> Result<ServerAddress, AddressError> {
 }
 
 fn ipv6(host: &str, port: u16) -> Result<ServerAddress, AddressError> {
-    // A link-local address needs its zone, as in fe80::1%eth0. The resolver knows the zones.
+    // A link-local address has a zone, as in fe80::1%eth0. The resolver knows the zones.
     let (address, _zone) = host.split_once('%').unwrap_or((host, ""));
     if address.parse::<Ipv6Addr>().is_err() {
         return Err(AddressError::Ipv6);
@@ -86,7 +83,7 @@ fn ipv6(host: &str, port: u16) -> Result<ServerAddress, AddressError> {
 }
 
 fn parse_port(text: &str) -> Result<u16, AddressError> {
-    // `u16` would take a plus sign as well.
+    // `u16::from_str` would accept a plus sign.
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(AddressError::Port);
     }
@@ -98,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_of_an_address_is_read_and_shown_with_its_port() {
+    fn every_form_of_an_address_is_parsed_and_shown_with_its_port() {
         let forms = [
             ("localhost", "localhost:46000"),
             ("chat.example:4000", "chat.example:4000"),
@@ -122,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_told_so() {
+    fn text_that_is_no_address_is_an_error() {
         let wrong = [
             ("", AddressError::NoHost),
             (":4000", AddressError::NoHost),
@@ -145,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_in_numbers_resolves_to_itself() {
+    fn a_numeric_address_resolves_to_itself() {
         let address: ServerAddress = "[::1]:4000".parse().unwrap();
         let resolved: Vec<_> = address.resolve().unwrap().collect();
         assert_eq!(resolved, ["[::1]:4000".parse().unwrap()]);

@@ -1,47 +1,45 @@
-//! How long to wait before something is tried again: longer each time, and not the same for everybody. Pure: chance is
-//! handed in.
+//! Exponential backoff with jitter. Pure: random bits come from the caller.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-/// A row of pauses, each nominally twice the one before, up to a longest one.
+/// Delays that double up to a maximum.
 ///
-/// Each is shortened by chance, to no less than half, so that all the clients of a server that restarts do not come
-/// back in the same moment.
+/// Jitter shortens each delay to at least half of it, so the clients of a restarted server do not all return at once.
 #[derive(Clone, Debug)]
-pub struct Pauses {
+pub(crate) struct Backoff {
     first: Duration,
-    longest: Duration,
+    max: Duration,
     next: Duration,
 }
 
-impl Pauses {
-    /// Pauses from `first` to `longest`, nominally.
-    pub fn new(first: Duration, longest: Duration) -> Pauses {
-        Pauses { first, longest, next: first }
+impl Backoff {
+    /// Delays from `first` to `max`, before jitter.
+    pub(crate) fn new(first: Duration, max: Duration) -> Backoff {
+        Backoff { first, max, next: first }
     }
 
-    /// The next pause; every value of `chance` is as good as another.
-    pub fn next(&mut self, chance: u64) -> Duration {
+    /// Returns the next delay. `jitter` holds uniform random bits.
+    pub(crate) fn next_delay(&mut self, jitter: u64) -> Duration {
         let nominal = self.next;
-        self.next = (nominal * 2).min(self.longest);
-        // The upper half of the bits are enough, and convert without loss.
-        nominal.mul_f64(0.5 + 0.5 * f64::from((chance >> 32) as u32) / f64::from(u32::MAX))
+        self.next = (nominal * 2).min(self.max);
+        // 32 bits suffice and convert to f64 without loss.
+        nominal.mul_f64(0.5 + 0.5 * f64::from((jitter >> 32) as u32) / f64::from(u32::MAX))
     }
 
-    /// Whether the first one is still to come.
-    pub fn is_first(&self) -> bool {
+    /// Whether the next delay is the first.
+    pub(crate) fn is_first(&self) -> bool {
         self.next == self.first
     }
 
-    /// Begins with the first one again.
-    pub fn reset(&mut self) {
+    /// Starts again with the first delay.
+    pub(crate) fn reset(&mut self) {
         self.next = self.first;
     }
 }
 
-/// A number that nobody can tell beforehand: the standard library keys its hash maps with chance.
-pub fn chance() -> u64 {
+/// Returns random bits: the standard library keys each hasher at random.
+pub(crate) fn jitter() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
@@ -52,26 +50,26 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_begin_anew() {
-        let mut pauses = Pauses::new(SECOND, 10 * SECOND);
+    fn pauses_double_up_to_the_maximum_and_start_again() {
+        let mut backoff = Backoff::new(SECOND, 10 * SECOND);
         for _ in 0..2 {
-            let nominal: Vec<u64> = (0..6).map(|_| pauses.next(u64::MAX).as_secs()).collect();
+            let nominal: Vec<u64> = (0..6).map(|_| backoff.next_delay(u64::MAX).as_secs()).collect();
             assert_eq!(nominal, [1, 2, 4, 8, 10, 10]);
-            pauses.reset();
+            backoff.reset();
         }
     }
 
     #[test]
-    fn chance_takes_away_half_at_most() {
-        for (chance, pause) in [(0, SECOND / 2), (u64::MAX, SECOND)] {
-            assert_eq!(Pauses::new(SECOND, SECOND).next(chance), pause);
+    fn jitter_takes_away_at_most_half() {
+        for (jitter, pause) in [(0, SECOND / 2), (u64::MAX, SECOND)] {
+            assert_eq!(Backoff::new(SECOND, SECOND).next_delay(jitter), pause);
         }
-        let middle = Pauses::new(SECOND, SECOND).next(u64::MAX / 2);
+        let middle = Backoff::new(SECOND, SECOND).next_delay(u64::MAX / 2);
         assert!(middle > SECOND * 7 / 10 && middle < SECOND * 8 / 10, "{middle:?}");
     }
 
     #[test]
     fn chance_differs() {
-        assert_ne!(chance(), chance());
+        assert_ne!(jitter(), jitter());
     }
 }

@@ -1,169 +1,173 @@
-//! What the server said, made fit to be shown. Pure: bytes in, bytes out.
+//! The server's bytes as clean lines. Pure: bytes in, lines out.
 
-use super::config::SHOWN_LINE_BYTES_MAX;
+use super::limits::SHOWN_LINE_BYTES_MAX;
 use crate::relay::line::{Framing, Line, LineDecoder, Overlong, clean};
 
 const FRAMING: Framing = Framing { line_bytes_max: SHOWN_LINE_BYTES_MAX, overlong: Overlong::Cut };
 
-/// What a line begins with that continues the one above: nobody's name can look like it.
+/// Prefix of a line that continues the one above. No name can look like it.
 const CONTINUED: &str = "… ";
 
-/// The line by which the server ends the conversation.
+/// The line that ends the session.
 const FIN: &str = "FIN";
 
-/// What the first line of a pollchat server begins with.
+/// First bytes of a pollchat server.
 const POLLCHAT: &[u8] = b"* you are ";
 
-/// Turns what arrives from the server into clean lines to be shown.
+/// Splits the server's bytes into lines and removes terminal control characters.
 ///
-/// The server is not trusted: whatever it sends, what is shown holds nothing that a terminal would obey, and each
-/// line of it is one line of the server's or marked as the continuation of one.
+/// The server is not trusted. Invariant: each line shown is one line of the server, or is marked as the continuation of
+/// one, and a terminal can show it safely.
 #[derive(Debug, Default)]
-pub struct Transcript {
+pub(crate) struct Decoder {
     lines: LineDecoder,
-    /// For the lines that had to be cleaned.
+    /// Scratch space for lines that had to be cleaned.
     buffer: String,
-    peer: Peer,
+    kind: ServerKind,
 }
 
-/// What kind of server it is, by its first bytes.
+/// Kind of server, by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
-    /// So many bytes came, and all were those that a pollchat server begins with.
+pub(crate) enum ServerKind {
+    /// This many bytes came, all of them those of a pollchat server.
     Unknown(usize),
-    /// A pollchat server. All its lines have an end.
+    /// A pollchat server, which terminates all its lines.
     Pollchat,
-    /// Another one, which may send what it has to say without any newline.
+    /// A foreign server, which may send text without a newline.
     Other,
 }
 
-impl Default for Peer {
-    fn default() -> Peer {
-        Peer::Unknown(0)
+impl Default for ServerKind {
+    fn default() -> ServerKind {
+        ServerKind::Unknown(0)
     }
 }
 
-/// One line of the server's, or a piece of one, clean.
+/// A clean line of the server, or a piece of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Said<'a> {
-    /// The text, without its end.
-    pub text: &'a str,
-    /// Whether it continues the one before.
-    pub is_continued: bool,
+pub(crate) struct ServerLine<'a> {
+    /// The text, without its newline.
+    pub(crate) text: &'a str,
+    /// Whether it continues the previous line.
+    pub(crate) is_continued: bool,
 }
 
-/// Whether the server has more to say.
+/// Whether more lines may follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
-    /// It may.
-    Talk,
-    /// It said FIN, and what followed that was left out.
+pub(crate) enum Decoded {
+    /// They may.
+    More,
+    /// The server said FIN. The bytes after it were dropped.
     Fin,
 }
 
-/// How a line ended.
+/// End of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+enum LineEnd {
     Newline,
-    /// With the connection, or in silence.
+    /// EOF, or silence.
     None,
 }
 
-impl Said<'_> {
-    /// What goes before the text.
-    pub fn mark(&self) -> &'static str {
+impl ServerLine<'_> {
+    /// The prefix of the text.
+    pub(crate) fn mark(&self) -> &'static str {
         if self.is_continued { CONTINUED } else { "" }
     }
 }
 
-impl Transcript {
-    /// Hands the lines that `arrived` completes to `show`.
-    pub fn take_in(&mut self, arrived: &[u8], show: &mut impl FnMut(Said<'_>)) -> Heard {
-        self.peer = self.peer.after(arrived);
+impl Decoder {
+    /// Passes each line that `arrived` completes to `show`.
+    pub(crate) fn decode(&mut self, arrived: &[u8], show: &mut impl FnMut(ServerLine<'_>)) -> Decoded {
+        self.kind = self.kind.after(arrived);
         let mut rest = arrived;
         while let Some(line) = self.lines.next(&mut rest, FRAMING) {
-            if hear(&line, End::Newline, &mut self.buffer, show) == Heard::Fin {
-                return Heard::Fin;
+            if show_line(&line, LineEnd::Newline, &mut self.buffer, show) == Decoded::Fin {
+                return Decoded::Fin;
             }
         }
-        Heard::Talk
+        Decoded::More
     }
 
-    /// Takes what has no end as a line all the same: the connection ended in good order, or the server fell silent.
-    pub fn finish(&mut self, show: &mut impl FnMut(Said<'_>)) -> Heard {
-        self.lines.finish(FRAMING).map_or(Heard::Talk, |line| hear(&line, End::None, &mut self.buffer, show))
+    /// Passes an unterminated line to `show`: at EOF, or when the server fell silent.
+    pub(crate) fn flush_partial(&mut self, show: &mut impl FnMut(ServerLine<'_>)) -> Decoded {
+        self.lines.finish(FRAMING).map_or(Decoded::More, |line| show_line(&line, LineEnd::None, &mut self.buffer, show))
     }
 
-    /// What kind of server it is, as far as it has said.
-    pub fn peer(&self) -> Peer {
-        self.peer
+    /// The kind of server, as far as its first bytes tell.
+    pub(crate) fn server_kind(&self) -> ServerKind {
+        self.kind
     }
 
-    /// Whether something came that has no end, and may never get one.
-    pub fn holds_a_message(&self) -> bool {
-        self.peer == Peer::Other && !self.lines.is_empty()
+    /// Whether a foreign server has begun a line, which may stay unterminated.
+    pub(crate) fn has_partial_line(&self) -> bool {
+        self.kind == ServerKind::Other && !self.lines.is_empty()
     }
 }
 
-impl Peer {
-    fn after(self, arrived: &[u8]) -> Peer {
-        let Peer::Unknown(known) = self else { return self };
+impl ServerKind {
+    fn after(self, arrived: &[u8]) -> ServerKind {
+        let ServerKind::Unknown(known) = self else { return self };
         let expected = &POLLCHAT[known..];
         let compared = expected.len().min(arrived.len());
         if arrived[..compared] != expected[..compared] {
-            Peer::Other
+            ServerKind::Other
         } else if compared == expected.len() {
-            Peer::Pollchat
+            ServerKind::Pollchat
         } else {
-            Peer::Unknown(known + compared)
+            ServerKind::Unknown(known + compared)
         }
     }
 }
 
-fn hear(line: &Line<'_>, end: End, buffer: &mut String, show: &mut impl FnMut(Said<'_>)) -> Heard {
+fn show_line(line: &Line<'_>, end: LineEnd, buffer: &mut String, show: &mut impl FnMut(ServerLine<'_>)) -> Decoded {
     let (is_continued, raw) = match *line {
         Line::Text(raw) => (false, raw),
         Line::More(raw) => (true, raw),
-        // Lines are cut here, not dropped.
-        Line::TooLong(_) => return Heard::Talk,
+        // `Overlong::Cut` makes none.
+        Line::TooLong(_) => return Decoded::More,
     };
     let text = clean(raw, buffer);
-    show(Said { text, is_continued });
+    show(ServerLine { text, is_continued });
     let is_fin = match end {
-        End::Newline => text == FIN,
-        // Who sends what was typed with no newline says it as it was typed.
-        End::None => text.eq_ignore_ascii_case(FIN),
+        LineEnd::Newline => text == FIN,
+        // A foreign server that passes keystrokes on may say it in any case.
+        LineEnd::None => text.eq_ignore_ascii_case(FIN),
     };
-    if is_fin && !is_continued { Heard::Fin } else { Heard::Talk }
+    if is_fin && !is_continued { Decoded::Fin } else { Decoded::More }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn take_in_pieces(arrived: &[u8], len: usize) -> (String, Heard) {
-        let mut transcript = Transcript::default();
+    fn decode_in_pieces(arrived: &[u8], len: usize) -> (String, Decoded) {
+        let mut decoder = Decoder::default();
         let mut shown = String::new();
-        let mut show = |said: Said<'_>| shown.extend([said.mark(), said.text, "\n"]);
-        let fin = arrived.chunks(len).map(|piece| transcript.take_in(piece, &mut show)).find(|&h| h == Heard::Fin);
-        let heard = fin.unwrap_or_else(|| transcript.finish(&mut show));
-        (shown, heard)
+        let mut show = |line: ServerLine<'_>| shown.extend([line.mark(), line.text, "\n"]);
+        let fin = arrived.chunks(len).map(|piece| decoder.decode(piece, &mut show)).find(|&h| h == Decoded::Fin);
+        let decoded = fin.unwrap_or_else(|| decoder.flush_partial(&mut show));
+        (shown, decoded)
     }
 
     #[test]
-    fn lines_are_shown_clean_however_they_arrive() {
+    fn lines_are_shown_clean_in_any_pieces() {
         let arrived = b"* hello\r\nana> \x1b[2J\xff caf\xc3\xa9\nFIN!\n FIN\nfin\nana> FIN\n\nlast";
         let shown = "* hello\nana> \u{fffd}[2J\u{fffd} café\nFIN!\n FIN\nfin\nana> FIN\n\nlast\n";
         for len in 1..=arrived.len() {
-            assert_eq!(take_in_pieces(arrived, len), (shown.to_owned(), Heard::Talk), "{len}");
+            assert_eq!(decode_in_pieces(arrived, len), (shown.to_owned(), Decoded::More), "{len}");
         }
     }
 
     #[test]
-    fn fin_is_shown_and_nothing_after_it() {
+    fn fin_is_the_last_line_shown() {
         for arrived in ["ana> bye\nFIN\nana> more\n", "ana> bye\nFIN\r\nFIN\n", "ana> bye\nFIN"] {
             for len in 1..=arrived.len() {
-                assert_eq!(take_in_pieces(arrived.as_bytes(), len), ("ana> bye\nFIN\n".into(), Heard::Fin), "{len}");
+                assert_eq!(
+                    decode_in_pieces(arrived.as_bytes(), len),
+                    ("ana> bye\nFIN\n".into(), Decoded::Fin),
+                    "{len}"
+                );
             }
         }
     }
@@ -174,52 +178,55 @@ mod tests {
         let arrived = format!("{first}FIN\nana> hello\n");
         let shown = format!("{first}\n… FIN\nana> hello\n");
         for len in [1, 2, 3, 4096, SHOWN_LINE_BYTES_MAX, SHOWN_LINE_BYTES_MAX + 1, arrived.len()] {
-            assert_eq!(take_in_pieces(arrived.as_bytes(), len), (shown.clone(), Heard::Talk), "{len}");
+            assert_eq!(decode_in_pieces(arrived.as_bytes(), len), (shown.clone(), Decoded::More), "{len}");
         }
     }
 
     #[test]
-    fn a_pollchat_server_is_known_by_its_first_bytes_however_they_arrive() {
-        let peer_of = |arrived: &[u8], len: usize| {
-            let mut transcript = Transcript::default();
+    fn a_pollchat_server_is_known_by_its_first_bytes_in_any_pieces() {
+        let kind_of = |arrived: &[u8], len: usize| {
+            let mut decoder = Decoder::default();
             for piece in arrived.chunks(len) {
-                let before = transcript.peer();
-                transcript.take_in(piece, &mut |_| {});
-                assert!(matches!(before, Peer::Unknown(_)) || transcript.peer() == before, "it does not change");
+                let before = decoder.server_kind();
+                decoder.decode(piece, &mut |_| {});
+                assert!(
+                    matches!(before, ServerKind::Unknown(_)) || decoder.server_kind() == before,
+                    "it does not change"
+                );
             }
-            transcript.peer()
+            decoder.server_kind()
         };
         for len in 1..=12 {
-            assert_eq!(peer_of(b"* you are client-7\n", len), Peer::Pollchat);
-            assert_eq!(peer_of(b"* you are", len), Peer::Unknown(9));
+            assert_eq!(kind_of(b"* you are client-7\n", len), ServerKind::Pollchat);
+            assert_eq!(kind_of(b"* you are", len), ServerKind::Unknown(9));
             for other in [&b"* you were\n"[..], b"hello", b"\n", b" * you are x\n", b"* you\n* you are client-7\n"] {
-                assert_eq!(peer_of(other, len), Peer::Other);
+                assert_eq!(kind_of(other, len), ServerKind::Other);
             }
         }
     }
 
     #[test]
-    fn a_message_without_an_end_is_a_line_when_the_server_falls_silent() {
-        let mut transcript = Transcript::default();
+    fn an_unterminated_line_is_shown_when_the_server_falls_silent() {
+        let mut decoder = Decoder::default();
         let mut shown = Vec::new();
-        let mut show = |said: Said<'_>| shown.push(said.text.to_owned());
+        let mut show = |line: ServerLine<'_>| shown.push(line.text.to_owned());
         for message in ["hello", "caf\u{e9}", "whole\n", "fi"] {
-            transcript.take_in(message.as_bytes(), &mut show);
-            assert_eq!(transcript.holds_a_message(), !message.ends_with('\n'));
-            assert_eq!(transcript.finish(&mut show), Heard::Talk);
-            assert!(!transcript.holds_a_message());
+            decoder.decode(message.as_bytes(), &mut show);
+            assert_eq!(decoder.has_partial_line(), !message.ends_with('\n'));
+            assert_eq!(decoder.flush_partial(&mut show), Decoded::More);
+            assert!(!decoder.has_partial_line());
         }
-        transcript.take_in(b"fin", &mut show);
-        assert_eq!(transcript.finish(&mut show), Heard::Fin);
+        decoder.decode(b"fin", &mut show);
+        assert_eq!(decoder.flush_partial(&mut show), Decoded::Fin);
         assert_eq!(shown, ["hello", "café", "whole", "fi", "fin"]);
     }
 
     #[test]
-    fn a_line_of_a_pollchat_server_is_never_taken_before_its_end() {
-        let mut transcript = Transcript::default();
+    fn a_line_of_a_pollchat_server_is_never_shown_before_its_end() {
+        let mut decoder = Decoder::default();
         for piece in [&b"* you a"[..], b"re client-7\nana> hel"] {
-            transcript.take_in(piece, &mut |_| {});
-            assert!(!transcript.holds_a_message());
+            decoder.decode(piece, &mut |_| {});
+            assert!(!decoder.has_partial_line());
         }
     }
 }

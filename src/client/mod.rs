@@ -1,92 +1,106 @@
-//! The companion of the server: one loop over what is typed, what is shown and the socket, and no thread.
+//! The companion of the server: one loop over stdin, stdout and the socket, without threads.
 //!
-//! It has two forms. The [pipe form](pipe) passes lines on as they are, from any stdin to any stdout. The [terminal
-//! form](terminal) keeps what is typed whole while others talk, and survives the connection. Both hold a
-//! [conversation], which is one connection; what survives it (the typed line, the lines not sent yet, the names seen)
-//! belongs to the terminal form.
+//! It has two forms. The pipe form passes lines unchanged between any stdin and stdout and the server. The terminal
+//! form keeps the typed line whole while others talk, and reconnects. Both work on a session, which is one connection.
+//! The terminal form owns everything that outlives a connection: the typed line, the unsent lines and the names seen.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `pipe`, `terminal` | the two forms, each with its main loop |
+//! | `session` | a single connection: bytes in both directions, half-closes, the reason of its end |
+//! | `connect`, `backoff` | connection attempts and the delays between them |
+//! | `decoder` | the server's bytes as clean lines |
+//! | `outbox` | typed lines and bytes that the server has not taken yet |
+//! | `limits` | every limit of the client |
 
-pub mod address;
-pub mod backoff;
-pub mod clock;
-pub mod config;
-pub mod connect;
-pub mod decoder;
-pub mod outbox;
-pub mod pipe;
-pub mod session;
-pub mod terminal;
+mod address;
+mod backoff;
+mod connect;
+mod decoder;
+mod limits;
+mod outbox;
+mod pipe;
+mod progress;
+mod session;
+mod terminal;
+mod timestamps;
 
 use std::env;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use self::address::ServerAddress;
+pub use self::address::{AddressError, ServerAddress};
+pub use self::limits::FLUSH_AFTER_MS;
 use self::pipe::PipeClient;
-use self::session::Outcome;
+use self::session::CloseReason;
 use self::terminal::TerminalClient;
 use crate::relay::name::Name;
 
-/// What can be set of a client.
+/// Internals for integration tests, without any promise of stability.
+pub mod testing {
+    pub use super::terminal::mode::RawMode;
+}
+
+/// Configuration of a client.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct Config {
     /// The server.
     pub server: ServerAddress,
-    /// The name to be asked for.
+    /// `--nick`: the name to ask for.
     pub nick: Option<Name>,
-    /// How long a line of a server that is none of pollchat's may lack its end before it is taken as it is; `None`: for
-    /// ever.
+    /// `--flush-after`: silence that ends an unterminated line of a foreign server; `None`: never.
     pub flush_after: Option<Duration>,
-    /// Whether the local time goes before each line.
+    /// `--timestamps`: the local time before each line.
     pub timestamps: bool,
-    /// Whether the pipe form is to be used at a terminal too.
+    /// `--plain`: the pipe form, even at a terminal.
     pub plain: bool,
-    /// Whether a terminal is shown colours.
+    /// `--color`: colours at a terminal.
     pub colors: Colors,
-    /// Whether a lost connection is made again, at a terminal.
+    /// Whether the terminal form reconnects after a lost connection.
     pub reconnect: bool,
 }
 
-/// Whether a terminal is shown colours. (Bold, dim and reverse are none.)
+/// Use of colours at a terminal. (Bold, dim and reverse are always used.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colors {
-    /// It is.
-    Shown,
-    /// It is not.
-    Left,
+    /// Names have colours.
+    On,
+    /// No colours.
+    Off,
 }
 
-/// How a conversation ended in good order.
+/// Result of an orderly run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// With all that the server said shown, or nobody left to show it to.
+    /// Stdout took everything, or its reader has closed it.
     Complete,
-    /// With so many bytes of what the server said waiting for a stdout that was stuck.
+    /// Stdout was blocked and did not take this many bytes.
     Unshown(usize),
 }
 
-/// Why a conversation did not come about, or not to its end. Its `Display` is one line.
+/// Error that ended a run. Its `Display` is one line.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages say what the fields are")]
+#[expect(missing_docs, reason = "the messages name the fields")]
 pub enum ClientError {
-    /// None of the server's addresses could be connected to; the error is the first one's, the preferred.
+    /// No address of the server answered. The error is the first address's, which the resolver prefers.
     #[error("cannot connect to {address}: {source}")]
     Connect { address: ServerAddress, source: io::Error },
-    /// The server ended the conversation without a word.
+    /// The server closed the connection without FIN.
     #[error("the server at {address} closed the connection")]
     Closed { address: ServerAddress },
     /// The connection broke.
     #[error("the connection to {address} was lost: {source}")]
     Lost { address: ServerAddress, source: io::Error },
-    /// The server stopped reading, and something of ours was left.
+    /// The server stopped reading before it had all our bytes.
     #[error("the server at {address} did not take the last {bytes} bytes")]
     Unsent { address: ServerAddress, bytes: usize },
-    /// Stdin cannot be read.
+    /// Reading stdin failed.
     #[error("cannot read stdin: {0}")]
     Stdin(io::Error),
-    /// Stdout cannot be written to, though somebody may be reading it.
+    /// Writing stdout failed, for another reason than a closed reader.
     #[error("cannot write to stdout: {0}")]
     Stdout(io::Error),
-    /// The terminal's mode cannot be read or set.
+    /// Reading or setting the terminal's mode failed.
     #[error("cannot set the terminal's mode: {0}")]
     Terminal(io::Error),
     /// The poller failed.
@@ -94,35 +108,28 @@ pub enum ClientError {
     Poll(io::Error),
 }
 
-/// Holds a conversation, in the form that fits: the terminal form if stdin and stdout are a terminal that can place its
-/// cursor, unless the options ask for the other one.
+/// Runs a client: the terminal form if stdin and stdout are terminals and `TERM` can move the cursor, the pipe form
+/// otherwise or with `plain`.
 ///
 /// # Errors
-/// When the server cannot be connected to, the connection is lost for good, or stdin or stdout cannot be used.
-pub fn run(options: Options) -> Result<Ending, ClientError> {
-    let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && places_its_cursor();
-    if is_terminal && !options.plain {
-        TerminalClient::start(options)?.run()
-    } else {
-        PipeClient::connect(options)?.run()
-    }
+/// The server cannot be connected to, the connection is lost for good, or stdin or stdout fails.
+pub fn run(config: Config) -> Result<Ending, ClientError> {
+    let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && can_move_cursor();
+    if is_terminal && !config.plain { TerminalClient::start(config)?.run() } else { PipeClient::connect(config)?.run() }
 }
 
-fn places_its_cursor() -> bool {
+fn can_move_cursor() -> bool {
     env::var_os("TERM").is_some_and(|kind| !kind.is_empty() && kind != "dumb")
 }
 
-impl Outcome {
-    /// The same with the server's address, as the end of a client's run.
-    ///
-    /// # Errors
-    /// When it was no end in good order.
-    pub fn into_result(self, address: ServerAddress) -> Result<(), ClientError> {
+impl CloseReason {
+    /// Returns the result of a run that ended with this session to `address`.
+    fn into_result(self, address: ServerAddress) -> Result<(), ClientError> {
         match self {
-            Outcome::Complete => Ok(()),
-            Outcome::Closed => Err(ClientError::Closed { address }),
-            Outcome::Lost(source) => Err(ClientError::Lost { address, source }),
-            Outcome::Unsent(bytes) => Err(ClientError::Unsent { address, bytes }),
+            CloseReason::Complete => Ok(()),
+            CloseReason::Closed => Err(ClientError::Closed { address }),
+            CloseReason::Lost(source) => Err(ClientError::Lost { address, source }),
+            CloseReason::Unsent(bytes) => Err(ClientError::Unsent { address, bytes }),
         }
     }
 }

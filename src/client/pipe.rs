@@ -1,157 +1,166 @@
-//! The pipe form: lines from any stdin to the server, and its lines to any stdout, as they are.
+//! The pipe form of the client: passes lines between any stdin and stdout and the server, unchanged.
 //!
 //! ```text
-//! stdin ─read→ Outbox ─write→ server ─read→ Transcript ─clean lines→ queue of Stdout ─write→ stdout
+//! stdin ─read→ SendBuffer ─write→ server ─read→ Decoder ─clean lines→ queue of Stdout ─write→ stdout
 //! ```
 //!
-//! Each of the two ways is bounded, and when it is full, it is not read into: a slow server holds stdin back, a stuck
-//! stdout holds the server back, and neither holds up the other way.
+//! Both directions are bounded. A full buffer stops the read before it: a slow server applies backpressure to stdin,
+//! and a blocked stdout to the server. Neither direction blocks the other.
 
 use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};
 
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 
 use super::address::ServerAddress;
-use super::clock::Clock;
-use super::config::{READ_BYTES, SCREEN_BYTES_MAX};
-use super::connect::connect_to_any;
-use super::decoder::Said;
-use super::session::Conversation;
-use super::{ClientError, Ending, Options};
-use crate::net::stdio::stdin::{Input, Stdin};
+use super::connect::Attempt;
+use super::decoder::ServerLine;
+use super::limits::{READ_BYTES, SCREEN_BYTES_MAX};
+use super::progress::Progress;
+use super::session::Session;
+use super::timestamps::Timestamps;
+use super::{ClientError, Config, Ending};
+use crate::net::stdio::stdin::Stdin;
 use crate::net::stdio::stdout::{Stdout, StdoutError};
+use crate::net::stream::Received;
 
 const STDIN: Token = Token(0);
 const STDOUT: Token = Token(1);
 const SERVER: Token = Token(2);
 
-/// A conversation with a server, from stdin and to stdout.
+/// A session between stdin, stdout and a server.
 #[derive(Debug)]
-pub struct PipeClient {
+pub(super) struct PipeClient {
     address: ServerAddress,
     poll: Poll,
     stdin: Stdin,
     stdout: Stdout,
-    server: Conversation,
-    clock: Clock,
+    session: Session,
+    timestamps: Timestamps,
     scratch: Box<[u8; READ_BYTES]>,
 }
 
-/// What a wait ended with.
+/// Result of a poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waited {
-    /// Events, all that there were.
+    /// At least one event.
     Events,
-    /// None, within the time.
-    Nothing,
-    /// A signal.
+    /// The timeout passed without an event.
+    Timeout,
+    /// A signal ended the poll.
     Interrupted,
 }
 
 impl PipeClient {
-    /// Connects to the first of the server's addresses that answers, and asks for the nick. Blocks while it does.
+    /// Connects to the first address of the server that answers, and asks for the nick. Blocks until then.
     ///
     /// # Errors
-    /// When no address can be connected to, or the poller cannot be had.
-    pub fn connect(options: Options) -> Result<PipeClient, ClientError> {
-        let address = options.server;
-        let mut connected = match address.resolve().and_then(connect_to_any) {
+    /// No address answers, or the poller fails.
+    pub(super) fn connect(config: Config) -> Result<PipeClient, ClientError> {
+        let address = config.server;
+        let mut poll = Poll::new().map_err(ClientError::Poll)?;
+        let connected = address.resolve().and_then(|candidates| Attempt::new(candidates).wait(&mut poll, SERVER));
+        let connected = match connected {
             Ok(connected) => connected,
             Err(source) => return Err(ClientError::Connect { address, source }),
         };
-        let poll = Poll::new().map_err(ClientError::Poll)?;
         let stdin = Stdin::register(poll.registry(), STDIN).map_err(ClientError::Poll)?;
         let stdout = Stdout::register(poll.registry(), STDOUT).map_err(ClientError::Poll)?;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        poll.registry().register(&mut connected.stream, SERVER, interest).map_err(ClientError::Poll)?;
         let now = Instant::now();
-        let mut server = Conversation::new(connected, options.flush_after, now);
-        if let Some(nick) = options.nick {
-            server.say(format!("/nick {nick}\n").as_bytes(), now);
+        let mut session = Session::new(connected, config.flush_after, now);
+        if let Some(nick) = config.nick {
+            session.queue(format!("/nick {nick}\n").as_bytes(), now);
         }
-        let clock = Clock::new(options.timestamps);
-        Ok(PipeClient { address, poll, stdin, stdout, server, clock, scratch: Box::new([0; READ_BYTES]) })
+        let timestamps = Timestamps::new(config.timestamps);
+        Ok(PipeClient { address, poll, stdin, stdout, session, timestamps, scratch: Box::new([0; READ_BYTES]) })
     }
 
-    /// Talks until one of the two sides ends it.
+    /// Runs until one side ends the session.
     ///
     /// # Errors
-    /// When the connection is lost, the server stops taking what was typed, or stdin or stdout cannot be used.
-    pub fn run(mut self) -> Result<Ending, ClientError> {
+    /// The connection is lost, the server stops reading, or stdin or stdout fails.
+    pub(super) fn run(mut self) -> Result<Ending, ClientError> {
         let mut events = Events::with_capacity(8);
         loop {
-            self.take_typed()?;
-            self.server.send(Instant::now());
-            self.receive();
-            let shown_bytes = match self.stdout.flush() {
-                Ok(shown) => shown,
+            let mut progress = self.read_stdin()?;
+            progress |= self.session.send(Instant::now());
+            progress |= self.receive();
+            match self.stdout.flush() {
+                Ok(0) => {}
+                Ok(_) => {
+                    self.session.mark_progress(Instant::now());
+                    progress = Progress::Made;
+                }
                 Err(StdoutError::Closed) => return Ok(Ending::Complete),
                 Err(StdoutError::Failed(err)) => return Err(ClientError::Stdout(err)),
-            };
-            if shown_bytes > 0 {
-                self.server.note_progress(Instant::now());
             }
-            if self.server.is_over() && self.stdout.waiting_bytes() == 0 {
+            if self.session.is_finished() && self.stdout.waiting_bytes() == 0 {
                 return self.ending();
             }
-            let (patience, is_busy) = (self.server.patience(), self.is_busy());
-            let timeout = if is_busy { Some(Duration::ZERO) } else { self.timeout(patience) };
+            let grace_left = self.session.grace_left();
+            let timeout = match progress {
+                Progress::Made => Some(Duration::ZERO),
+                Progress::None => self.timeout(grace_left),
+            };
             let waited = self.wait(&mut events, timeout).map_err(ClientError::Poll)?;
-            // The time alone does not decide: who was stopped (Ctrl-Z) for longer has yet to see what came meanwhile.
-            if patience == Some(Duration::ZERO) && !is_busy && waited != Waited::Events {
+            // Time alone does not decide: a client that was stopped (Ctrl-Z) for longer has unread events.
+            let is_idle = progress == Progress::None && waited != Waited::Events;
+            if is_idle && grace_left == Some(Duration::ZERO) {
                 return self.ending();
             }
             if waited != Waited::Interrupted {
-                self.hear_silence();
+                self.flush_partial();
             }
         }
     }
 
-    /// Reads stdin once, if there is room for it.
-    fn take_typed(&mut self) -> Result<(), ClientError> {
-        if !self.may_take_typed() {
-            return Ok(());
+    /// Reads stdin once, if the session has space for a full read.
+    fn read_stdin(&mut self) -> Result<Progress, ClientError> {
+        if !self.session.is_open() || self.session.free_bytes() < self.scratch.len() {
+            return Ok(Progress::None);
         }
-        match self.stdin.read(&mut self.scratch[..]).map_err(ClientError::Stdin)? {
-            Input::NotYet => {}
-            Input::Bytes(len) => {
-                let now = Instant::now();
-                self.server.note_progress(now);
-                self.server.say(&self.scratch[..len], now);
+        let received = self.stdin.read(&mut self.scratch[..]);
+        let now = Instant::now();
+        match received {
+            Received::NotYet => return Ok(Progress::None),
+            Received::Bytes(len) => {
+                self.session.mark_progress(now);
+                self.session.queue(&self.scratch[..len], now);
             }
-            Input::End => self.server.end_ours(Instant::now()),
+            Received::End => self.session.finish_sending(now),
+            Received::Failed(err) => return Err(ClientError::Stdin(err)),
         }
-        Ok(())
+        Ok(Progress::Made)
     }
 
-    /// Reads from the server once, if there is room for it.
-    fn receive(&mut self) {
-        if self.may_receive() {
-            let (queue, clock) = (self.stdout.queue(), &self.clock);
-            self.server.receive(&mut self.scratch, Instant::now(), &mut |said| show(said, clock, queue));
+    /// Reads from the server once, if the queue of stdout has space.
+    fn receive(&mut self) -> Progress {
+        if self.stdout.holds(SCREEN_BYTES_MAX) {
+            return Progress::None;
         }
+        let (queue, timestamps) = (self.stdout.queue(), &self.timestamps);
+        self.session.receive(&mut self.scratch, Instant::now(), &mut |line| show(line, timestamps, queue))
     }
 
-    fn hear_silence(&mut self) {
+    fn flush_partial(&mut self) {
         if !self.stdout.holds(SCREEN_BYTES_MAX) {
-            let (queue, clock) = (self.stdout.queue(), &self.clock);
-            self.server.hear_silence(Instant::now(), &mut |said| show(said, clock, queue));
+            let (queue, timestamps) = (self.stdout.queue(), &self.timestamps);
+            self.session.flush_partial(Instant::now(), &mut |line| show(line, timestamps, queue));
         }
     }
 
-    /// How long to wait for events at most.
-    fn timeout(&self, patience: Option<Duration>) -> Option<Duration> {
-        let silence_at = self.server.silence_at().filter(|_| !self.stdout.holds(SCREEN_BYTES_MAX));
-        let silence = silence_at.map(|at| at.saturating_duration_since(Instant::now()));
-        [patience, silence].into_iter().flatten().min()
+    /// The longest time to wait for events; `None` without a deadline.
+    fn timeout(&self, grace_left: Option<Duration>) -> Option<Duration> {
+        let flush_at = self.session.flush_deadline().filter(|_| !self.stdout.holds(SCREEN_BYTES_MAX));
+        let flush_in = flush_at.map(|at| at.saturating_duration_since(Instant::now()));
+        [grace_left, flush_in].into_iter().flatten().min()
     }
 
-    /// Waits for events, and takes note of them.
+    /// Waits for events and records them.
     fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<Waited> {
         match self.poll.poll(events, timeout) {
-            // Ctrl-Z and `fg` do this. The loop looks at the clock and comes back.
+            // Ctrl-Z and `fg` cause this.
             Err(err) if err.kind() == io::ErrorKind::Interrupted => return Ok(Waited::Interrupted),
             result => result?,
         }
@@ -159,37 +168,24 @@ impl PipeClient {
             match event.token() {
                 STDIN => self.stdin.on_event(),
                 STDOUT => self.stdout.on_event(),
-                _ => self.server.on_event(event),
+                _ => self.session.on_event(event),
             }
         }
-        Ok(if events.is_empty() { Waited::Nothing } else { Waited::Events })
+        Ok(if events.is_empty() { Waited::Timeout } else { Waited::Events })
     }
 
-    /// What is to be said of the conversation, now that it is over or stands still.
+    /// Returns the result of a session that is finished, or whose grace is over.
     fn ending(self) -> Result<Ending, ClientError> {
-        self.server.outcome().into_result(self.address)?;
+        self.session.into_reason().into_result(self.address)?;
         match self.stdout.waiting_bytes() {
             0 => Ok(Ending::Complete),
             bytes => Ok(Ending::Unshown(bytes)),
         }
     }
-
-    /// Whether something can be done without waiting.
-    fn is_busy(&self) -> bool {
-        self.may_take_typed() || self.server.may_send() || self.may_receive() || self.stdout.is_due()
-    }
-
-    fn may_take_typed(&self) -> bool {
-        self.server.is_two_sided() && self.stdin.may_read() && self.server.room_bytes() >= self.scratch.len()
-    }
-
-    fn may_receive(&self) -> bool {
-        self.server.may_receive() && !self.stdout.holds(SCREEN_BYTES_MAX)
-    }
 }
 
-fn show(said: Said<'_>, clock: &Clock, shown: &mut VecDeque<u8>) {
-    for part in [clock.stamp().as_str(), said.mark(), said.text, "\n"] {
+fn show(line: ServerLine<'_>, timestamps: &Timestamps, shown: &mut VecDeque<u8>) {
+    for part in [timestamps.prefix().as_str(), line.mark(), line.text, "\n"] {
         shown.extend(part.as_bytes());
     }
 }

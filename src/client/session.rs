@@ -1,48 +1,52 @@
-//! One connection: what we say on it, what the server says, and how it ends. No poller, no terminal.
+//! A single connection: its bytes in both directions, its two half-closes, and the reason of its end. No poller, no
+//! terminal.
 
-use std::io::{self, Read};
+use std::io;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
 use mio::net::TcpStream;
 
-use super::config::GRACE;
-use super::config::READ_BYTES;
 use super::connect::Connected;
-use super::decoder::{Heard, Peer, Said, Transcript};
-use super::outbox::{Outbox, Typed};
+use super::decoder::{Decoded, Decoder, ServerKind, ServerLine};
+use super::limits::{GRACE, READ_BYTES};
+use super::outbox::send_buffer::{SendBuffer, Typed};
+use super::progress::Progress;
+use crate::net::stream::{Received, receive};
 
-/// One connection to a server, each of its two halves with an end of its own.
+/// A connection to a server. Each direction closes on its own.
+///
+/// Invariant: `send_half` is `Closed` only when `outbox` is empty.
 #[derive(Debug)]
-pub struct Conversation {
-    server: Link,
-    ours: Ours,
-    theirs: Theirs,
-    outbox: Outbox,
-    transcript: Transcript,
-    /// How long a line may lack its end before it is taken as it is; `None`: for ever.
+pub(crate) struct Session {
+    link: Link,
+    send_half: SendHalf,
+    recv_half: RecvHalf,
+    outbox: SendBuffer,
+    decoder: Decoder,
+    /// `--flush-after`: silence that ends an unterminated line; `None`: never.
     flush_after: Option<Duration>,
-    /// When the server was last heard.
-    heard_at: Instant,
-    /// When a byte last moved, in any direction, or a half ended.
+    /// Time of the last bytes from the server.
+    received_at: Instant,
+    /// Time of the last byte in any direction, or of the last half-close.
     progress_at: Instant,
 }
 
-/// How a [`Conversation`] ended.
+/// Reason of a session's end.
 #[derive(Debug)]
-pub enum Outcome {
-    /// In good order.
+pub(crate) enum CloseReason {
+    /// The server said FIN, or closed after we did.
     Complete,
-    /// The server ended it without a word.
+    /// The server closed without FIN.
     Closed,
-    /// It broke.
+    /// The connection broke.
     Lost(io::Error),
-    /// The server stopped reading, and so many bytes of ours were left.
+    /// The server stopped reading. This many of our bytes were left.
     Unsent(usize),
 }
 
-/// The socket, with what is known of it. Both facts hold until a call says `WouldBlock`; an event renews them.
+/// The socket and its readiness. Readiness holds until a call returns `WouldBlock`; an event renews it.
 #[derive(Debug)]
 struct Link {
     stream: TcpStream,
@@ -50,211 +54,201 @@ struct Link {
     writable: bool,
 }
 
-/// Where our half of the conversation stands.
+/// State of our direction.
 #[derive(Debug)]
-enum Ours {
-    /// What is typed is passed on.
-    Talking,
-    /// We have said our last word, and the server has yet to take it.
-    Ending,
-    /// It took everything, and knows that nothing more will come.
-    Ended,
-    /// It takes no more: a write failed. The server is still read to its end: it may have said FIN before, and that decides.
+enum SendHalf {
+    Open,
+    /// No more input. The outbox is still being sent.
+    Closing,
+    /// The outbox was sent, and the write side is shut down.
+    Closed,
+    /// A write failed. The server is still read to its end: a FIN that it sent before decides.
     Failed(io::Error),
 }
 
-/// Where the server's half stands.
+/// State of the server's direction.
 #[derive(Debug)]
-enum Theirs {
-    Talking,
-    /// It said FIN: the conversation is over, whatever we still had to say.
+enum RecvHalf {
+    Open,
+    /// The server said FIN. Our unsent bytes no longer matter.
     Fin,
-    /// It closed its half, as far as one can see in good order.
-    Ended,
+    /// The server shut its write side down.
+    Eof,
     /// A read failed.
-    Lost(io::Error),
+    Failed(io::Error),
 }
 
-impl Conversation {
-    /// Begins with a socket that is registered already, for reading and writing.
-    pub fn new(connected: Connected, flush_after: Option<Duration>, now: Instant) -> Conversation {
-        Conversation {
-            server: Link { stream: connected.stream, readable: true, writable: true },
-            ours: connected.reset.map_or(Ours::Talking, Ours::Failed),
-            theirs: Theirs::Talking,
-            outbox: Outbox::default(),
-            transcript: Transcript::default(),
+impl Session {
+    /// Takes over a socket that is registered for reading and writing.
+    pub(crate) fn new(connected: Connected, flush_after: Option<Duration>, now: Instant) -> Session {
+        Session {
+            link: Link { stream: connected.stream, readable: true, writable: true },
+            send_half: connected.reset.map_or(SendHalf::Open, SendHalf::Failed),
+            recv_half: RecvHalf::Open,
+            outbox: SendBuffer::default(),
+            decoder: Decoder::default(),
             flush_after,
-            heard_at: now,
+            received_at: now,
             progress_at: now,
         }
     }
 
-    /// Takes note of an event of its socket.
-    pub fn on_event(&mut self, event: &Event) {
-        // All of these are hints, and what is true a read or a write will tell.
-        self.server.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-        self.server.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+    /// Records an event of the socket. The next call of `send` or `receive` finds out what it means.
+    pub(crate) fn on_event(&mut self, event: &Event) {
+        self.link.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        self.link.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
     }
 
-    /// Takes note of progress that was made elsewhere: something was shown.
-    pub fn note_progress(&mut self, now: Instant) {
+    /// Restarts the grace after progress elsewhere: stdin was read or stdout written.
+    pub(crate) fn mark_progress(&mut self, now: Instant) {
         self.progress_at = now;
     }
 
-    /// Puts in what is to be said, of at most [`Conversation::room_bytes`]; a line by which one leaves ends our half.
-    pub fn say(&mut self, typed: &[u8], now: Instant) -> Typed {
-        let typed = self.outbox.push(typed);
-        if typed == Typed::Leave {
-            self.end_ours(now);
+    /// Appends typed bytes, at most [`Session::free_bytes`]. A line that leaves closes our direction.
+    pub(crate) fn queue(&mut self, typed: &[u8], now: Instant) {
+        if self.outbox.push(typed) == Typed::Leave {
+            self.finish_sending(now);
         }
-        typed
     }
 
-    /// Says no more after what was said so far.
-    pub fn end_ours(&mut self, now: Instant) {
-        if matches!(self.ours, Ours::Talking) {
-            self.ours = Ours::Ending;
+    /// Closes our direction after the bytes that are queued.
+    pub(crate) fn finish_sending(&mut self, now: Instant) {
+        if matches!(self.send_half, SendHalf::Open) {
+            self.send_half = SendHalf::Closing;
             self.progress_at = now;
         }
     }
 
-    /// Writes to the server once; closes our half when it was the last of it. Returns how many bytes went.
-    pub fn send(&mut self, now: Instant) -> usize {
-        let mut sent = 0;
+    /// Writes to the server once. Shuts the write side down when the last queued byte of a closing half was written.
+    pub(crate) fn send(&mut self, now: Instant) -> Progress {
+        let mut progress = Progress::None;
         if self.may_send() {
-            match self.outbox.write_to(&mut self.server.stream) {
-                Ok(len) => sent = len,
-                Err(err) if err.kind() == io::ErrorKind::WouldBlock => self.server.writable = false,
-                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            match self.outbox.write_to(&mut self.link.stream) {
+                Ok(len) => progress = Progress::of_bytes(len),
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => self.link.writable = false,
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => progress = Progress::Made,
                 Err(err) => {
-                    self.ours = Ours::Failed(err);
-                    self.progress_at = now;
+                    self.send_half = SendHalf::Failed(err);
+                    progress = Progress::Made;
                 }
             }
         }
-        if matches!(self.ours, Ours::Ending) && self.outbox.is_empty() {
-            // It fails when the connection is already gone, and then the next read says so.
-            let _ = self.server.stream.shutdown(Shutdown::Write);
-            self.ours = Ours::Ended;
-        }
-        if sent > 0 {
+        if progress == Progress::Made {
             self.progress_at = now;
         }
-        sent
+        if matches!(self.send_half, SendHalf::Closing) && self.outbox.is_empty() {
+            // It fails if the connection is gone. The next read reports that.
+            let _ = self.link.stream.shutdown(Shutdown::Write);
+            self.send_half = SendHalf::Closed;
+            progress = Progress::Made;
+        }
+        progress
     }
 
-    /// Reads from the server once, by way of `scratch`, and hands the lines that came to `show`. Returns how many bytes
-    /// came.
-    pub fn receive(&mut self, scratch: &mut [u8; READ_BYTES], now: Instant, show: &mut impl FnMut(Said<'_>)) -> usize {
-        if !self.may_receive() {
-            return 0;
+    /// Reads from the server once, into `scratch`, and passes complete lines to `show`.
+    pub(crate) fn receive(
+        &mut self,
+        scratch: &mut [u8; READ_BYTES],
+        now: Instant,
+        show: &mut impl FnMut(ServerLine<'_>),
+    ) -> Progress {
+        if !self.link.readable || !matches!(self.recv_half, RecvHalf::Open) {
+            return Progress::None;
         }
-        let (received, theirs) = match self.server.stream.read(scratch) {
-            Ok(0) => (0, self.hear_the_end(show)),
-            Ok(len) => {
-                self.heard_at = now;
-                self.progress_at = now;
-                match self.transcript.take_in(&scratch[..len], show) {
-                    Heard::Talk => return len,
-                    Heard::Fin => (len, Theirs::Fin),
+        match receive(&mut self.link.stream, scratch) {
+            Received::Bytes(len) => {
+                self.received_at = now;
+                if self.decoder.decode(&scratch[..len], show) == Decoded::Fin {
+                    self.recv_half = RecvHalf::Fin;
                 }
             }
-            Err(err) if err.kind() == io::ErrorKind::Interrupted => return 0,
-            Err(err) if err.kind() == io::ErrorKind::WouldBlock => {
-                self.server.readable = false;
-                return 0;
+            Received::NotYet => {
+                self.link.readable = false;
+                return Progress::None;
             }
-            Err(err) => (0, Theirs::Lost(err)),
-        };
-        self.theirs = theirs;
+            Received::End => self.recv_half = self.on_eof(show),
+            Received::Failed(err) => self.recv_half = RecvHalf::Failed(err),
+        }
         self.progress_at = now;
-        received
+        Progress::Made
     }
 
-    fn hear_the_end(&mut self, show: &mut impl FnMut(Said<'_>)) -> Theirs {
-        // After a failed write this is the end that a reset made, and what it cut off is not a line.
-        if matches!(self.ours, Ours::Failed(_)) || self.transcript.finish(show) == Heard::Talk {
-            Theirs::Ended
+    fn on_eof(&mut self, show: &mut impl FnMut(ServerLine<'_>)) -> RecvHalf {
+        // After a failed write, a reset caused this EOF: an unterminated line was cut off and is not shown.
+        if matches!(self.send_half, SendHalf::Failed(_)) || self.decoder.flush_partial(show) == Decoded::More {
+            RecvHalf::Eof
         } else {
-            Theirs::Fin
+            RecvHalf::Fin
         }
     }
 
-    /// When to call [`Conversation::hear_silence`]: only while the server is one that may not end its lines, and has
-    /// begun one.
-    pub fn silence_at(&self) -> Option<Instant> {
-        let may_lack_ends = matches!(self.theirs, Theirs::Talking) && self.transcript.holds_a_message();
-        self.flush_after.filter(|_| may_lack_ends).map(|after| self.heard_at + after)
+    /// Time to call [`Session::flush_partial`]; `None` unless a foreign server has begun a line.
+    pub(crate) fn flush_deadline(&self) -> Option<Instant> {
+        let may_lack_ends = matches!(self.recv_half, RecvHalf::Open) && self.decoder.has_partial_line();
+        self.flush_after.filter(|_| may_lack_ends).map(|after| self.received_at + after)
     }
 
-    /// Takes what lacks its end as a line, if the server has been silent for long enough. To be called when the poller
-    /// has just told all that it knows, so that nothing waits to be read.
-    pub fn hear_silence(&mut self, now: Instant, show: &mut impl FnMut(Said<'_>)) {
-        let is_silent = !self.server.readable && self.silence_at().is_some_and(|at| at <= now);
-        if is_silent && self.transcript.finish(show) == Heard::Fin {
-            self.theirs = Theirs::Fin;
+    /// Shows an unterminated line if the server has been silent for `--flush-after`. Call it right after a poll, so
+    /// that no unread bytes are taken for silence.
+    pub(crate) fn flush_partial(&mut self, now: Instant, show: &mut impl FnMut(ServerLine<'_>)) {
+        let is_silent = !self.link.readable && self.flush_deadline().is_some_and(|at| at <= now);
+        if is_silent && self.decoder.flush_partial(show) == Decoded::Fin {
+            self.recv_half = RecvHalf::Fin;
             self.progress_at = now;
         }
     }
 
-    /// What kind of server it is, as far as it has said.
-    pub fn peer(&self) -> Peer {
-        self.transcript.peer()
+    /// The kind of server, as far as its first bytes tell.
+    pub(crate) fn server_kind(&self) -> ServerKind {
+        self.decoder.server_kind()
     }
 
-    /// How much longer the conversation may stand still: no limit while both sides talk.
-    pub fn patience(&self) -> Option<Duration> {
-        if self.is_two_sided() { None } else { Some(GRACE.saturating_sub(self.progress_at.elapsed())) }
+    /// Time left for a half-closed session to make progress; `None` while both directions are open.
+    pub(crate) fn grace_left(&self) -> Option<Duration> {
+        if self.is_open() { None } else { Some(GRACE.saturating_sub(self.progress_at.elapsed())) }
     }
 
-    /// Whether both sides talk.
-    pub fn is_two_sided(&self) -> bool {
-        matches!((&self.ours, &self.theirs), (Ours::Talking, Theirs::Talking))
+    /// Whether both directions are open.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!((&self.send_half, &self.recv_half), (SendHalf::Open, RecvHalf::Open))
     }
 
-    /// Whether our half has not ended: it is the server, or the network, that does what happens now.
-    pub fn is_ours_open(&self) -> bool {
-        matches!(self.ours, Ours::Talking | Ours::Failed(_))
+    /// Whether our direction was not closed by us. If the session ends then, the server or the network ended it.
+    pub(crate) fn is_send_half_open(&self) -> bool {
+        matches!(self.send_half, SendHalf::Open | SendHalf::Failed(_))
     }
 
-    /// Whether both sides have ended. (All may not be shown yet.)
-    pub fn is_over(&self) -> bool {
-        match self.theirs {
-            Theirs::Talking => false,
-            // The server may close its half and still take what we had to say.
-            Theirs::Ended => !matches!(self.ours, Ours::Ending),
-            Theirs::Fin | Theirs::Lost(_) => true,
+    /// Whether no more bytes can come. (Some may still wait for stdout.)
+    pub(crate) fn is_finished(&self) -> bool {
+        match self.recv_half {
+            RecvHalf::Open => false,
+            // The server may shut its side down and still read what is left of ours.
+            RecvHalf::Eof => !matches!(self.send_half, SendHalf::Closing),
+            RecvHalf::Fin | RecvHalf::Failed(_) => true,
         }
     }
 
-    /// What is to be said of the conversation, now that it is over or stands still.
-    pub fn outcome(self) -> Outcome {
-        match (self.theirs, self.ours) {
-            (Theirs::Fin, _) | (Theirs::Talking | Theirs::Ended, Ours::Ended) => Outcome::Complete,
-            (Theirs::Lost(source), _) | (_, Ours::Failed(source)) => Outcome::Lost(source),
-            (_, Ours::Ending) => Outcome::Unsent(self.outbox.len()),
-            (_, Ours::Talking) => Outcome::Closed,
+    /// Returns the reason of the end: the session is finished, or its grace is over.
+    pub(crate) fn into_reason(self) -> CloseReason {
+        match (self.recv_half, self.send_half) {
+            (RecvHalf::Fin, _) | (RecvHalf::Open | RecvHalf::Eof, SendHalf::Closed) => CloseReason::Complete,
+            (RecvHalf::Failed(source), _) | (_, SendHalf::Failed(source)) => CloseReason::Lost(source),
+            (_, SendHalf::Closing) => CloseReason::Unsent(self.outbox.len()),
+            (_, SendHalf::Open) => CloseReason::Closed,
         }
     }
 
-    /// How many bytes may be put in to be said.
-    pub fn room_bytes(&self) -> usize {
-        self.outbox.room_bytes()
+    /// Free space before the socket, in bytes.
+    pub(crate) fn free_bytes(&self) -> usize {
+        self.outbox.free_bytes()
     }
 
-    /// How many bytes the server has yet to take.
-    pub fn waiting_bytes(&self) -> usize {
+    /// Bytes before the socket that are not written yet.
+    pub(crate) fn unsent_bytes(&self) -> usize {
         self.outbox.len()
     }
 
-    /// Whether [`Conversation::send`] can do something.
-    pub fn may_send(&self) -> bool {
-        self.server.writable && !matches!(self.ours, Ours::Failed(_)) && !self.outbox.is_empty()
-    }
-
-    /// Whether [`Conversation::receive`] can do something.
-    pub fn may_receive(&self) -> bool {
-        self.server.readable && matches!(self.theirs, Theirs::Talking)
+    fn may_send(&self) -> bool {
+        self.link.writable && !matches!(self.send_half, SendHalf::Failed(_)) && !self.outbox.is_empty()
     }
 }

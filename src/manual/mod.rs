@@ -16,7 +16,7 @@ use clap::{Command, ValueEnum};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use crate::net::stdio::complain;
+use crate::net::stdio::eprint_line;
 
 mod roff;
 
@@ -56,7 +56,7 @@ pub fn generate(what: Generate, command: Command) -> ExitCode {
     let text = text(what, command);
     match io::stdout().write_all(&text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            complain(&format!("cannot write to stdout: {error}"));
+            eprint_line(&format!("cannot write to stdout: {error}"));
             ExitCode::FAILURE
         }
         _ => ExitCode::SUCCESS,

@@ -35,7 +35,7 @@ pub enum Event<'a> {
         /// The member.
         member: MemberId,
     },
-    /// The server shuts down.
+    /// The server shuts down, and all members leave without a further word.
     ShuttingDown,
 }
 

@@ -177,6 +177,7 @@ impl Room {
             }
             Event::ShuttingDown => {
                 let span = self.tape.announce(&["the server is shutting down"]);
+                roster.clear();
                 Applied { bytes: span.bytes(), ..Applied::default() }
             }
         }

@@ -135,6 +135,13 @@ impl Roster {
         (name, member.introduction)
     }
 
+    /// Removes all members. Their numbers do not come again.
+    pub(super) fn clear(&mut self) {
+        self.members.clear();
+        self.order.clear();
+        self.chosen.clear();
+    }
+
     /// Gives a member a name. The name must be free, or the member's own in another case.
     pub(super) fn rename(&mut self, id: MemberId, name: Name) {
         let folded = name.folded().into();

@@ -143,7 +143,7 @@ impl fmt::Display for Reason {
             Reason::Full(most) => write!(f, "the server is full ({most} clients)"),
             Reason::VisitorsFull(most) => write!(f, "the page's port is full ({most} visitors)"),
             Reason::AddressDenied => f.write_str("its address is not allowed"),
-            Reason::AddressCrowded(most) => write!(f, "{most} connections from its address"),
+            Reason::AddressCrowded(most) => write!(f, "{most} connections are open from its address"),
             Reason::Foreign(protocol) => write!(f, "spoke {}", protocol.name()),
             Reason::Silent(_) => f.write_str("never said anything"),
             Reason::TooSlow => f.write_str("read too slowly"),

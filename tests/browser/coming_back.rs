@@ -1,4 +1,4 @@
-//! Connections that end, and what comes after.
+//! Reconnecting: broken connections, restarted servers, refused names and lines that were not sent.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -10,14 +10,14 @@ use crate::page::{Page, neighbour, page_of, server};
 use crate::proxy::Proxy;
 use crate::support::{DEADLINE, Server};
 
-/// The flags by which another server takes the place of this one.
+/// The flags with which another server takes over the addresses of this one.
 fn place_of(server: &Server) -> [String; 4] {
     let page = page_of(server);
     let web = page.strip_prefix("http://").expect("an address").trim_end_matches('/');
     ["--listen".into(), server.address().to_string(), "--web".into(), web.to_owned()]
 }
 
-/// Has the network come back, as far as the page knows. Returns where its connection stands then.
+/// Tells the page that the network is back. Returns the state of its connection right after that.
 fn hurry(page: &Page) -> String {
     let state = page.browser.run("dispatchEvent(new Event('online')); return state", ());
     state.as_str().expect("a word").to_owned()
@@ -37,7 +37,7 @@ fn the_page_comes_back_when_the_server_does() {
     page.until_state("The server stopped: trying again");
     page.until_shown("the server is shutting down");
     page.browser.until("/^in \\d+ s$/.test(document.getElementById('countdown').textContent)");
-    // What is sent meanwhile stays.
+    // Text that is sent while disconnected stays in the draft.
     page.browser.press(&[key::ENTER]);
     assert_eq!(page.browser.text("#trouble"), "Not connected: your text stays here.");
     page.browser.type_into("#draft", "ght");
@@ -56,7 +56,7 @@ fn the_page_comes_back_when_the_server_does() {
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn the_pauses_grow_and_one_may_cut_them_short() {
+fn the_pauses_grow_and_a_click_cuts_them_short() {
     let server = server().go();
     let proxy = Proxy::to(&page_of(&server));
     let page = Page::open(&proxy.page());
@@ -64,7 +64,7 @@ fn the_pauses_grow_and_one_may_cut_them_short() {
     proxy.close(true);
     proxy.cut();
     page.until_state("Connection lost: trying again");
-    let nominal = "pause";
+    let nominal = "backoff.pause";
     let mut pauses = Vec::new();
     for _ in 0..7 {
         let before = page.browser.eval(nominal);
@@ -94,24 +94,24 @@ fn a_name_that_the_old_connection_still_holds_is_had_back() {
     page.say("it is me");
     proxy.cut();
     page.until_state("Connected as ana");
-    assert!(!page.shows("is taken"), "nobody has to know");
+    assert!(!page.shows("is taken"), "the retries are not shown");
     page.until_said("it is me");
 
-    // It is the same for a page that is loaded again before the server knows that it went.
+    // A page that is reloaded before the server notices the dead connection gets its name back, too.
     proxy.cut_near();
     page.browser.reload();
     page.browser.until("document.getElementById('countdown').textContent === 'until ana is free'");
     proxy.cut();
     page.until_state("Connected as ana");
-    assert!(!page.shows("is taken"), "nobody has to know");
+    assert!(!page.shows("is taken"), "the retries are not shown");
 }
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn a_page_that_is_loaded_again_is_where_it_was() {
+fn a_reloaded_page_is_where_it_was() {
     let server = server().go();
     let here = page_of(&server);
-    // It need not be where it came from.
+    // The page may be connected to another server than its own.
     let elsewhere = self::server().flags(["--history", "20", "--web-origin", here.trim_end_matches('/')]).go();
     let mut bob = neighbour(&elsewhere, "bob");
     let page = Page::open(&here);
@@ -135,13 +135,13 @@ fn a_page_that_is_loaded_again_is_where_it_was() {
 
     page.browser.click("#disconnect");
     page.browser.reload();
-    assert_eq!(page.state(), "Not connected", "who has left is left alone");
+    assert_eq!(page.state(), "Not connected", "after a disconnect a reload does not reconnect");
     assert_eq!(page.browser.eval("state"), "off");
 }
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn what_is_here_already_is_not_shown_again_as_earlier() {
+fn lines_that_are_shown_already_are_not_replayed() {
     let server = server().flags(["--history", "20"]).go();
     let mut bob = neighbour(&server, "bob");
     let proxy = Proxy::to(&page_of(&server));
@@ -165,11 +165,11 @@ fn what_is_here_already_is_not_shown_again_as_earlier() {
     assert_eq!(page.texts(), ["one", "two", "three", "four"]);
     assert_eq!(page.until_said("three").at, "earlier");
     assert!(page.notices().contains(&"1 earlier line".to_owned()), "{:?}", page.notices());
-    // What was said just before the connection broke is known to have arrived.
+    // The replay proves that the line sent just before the break arrived.
     assert!(page.is_hidden("#again"));
     assert!(page.said().iter().all(|said| !said.at.contains("not sent")));
 
-    // Had nothing been said meanwhile, nothing would be said of it.
+    // After a break in which nothing was said, the replay adds nothing.
     proxy.cut();
     page.until_state("Connected as ana");
     bob.send_line("five");
@@ -179,7 +179,7 @@ fn what_is_here_already_is_not_shown_again_as_earlier() {
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn a_name_that_one_begins_to_type_is_not_taken_away_by_coming_back() {
+fn reconnecting_keeps_a_name_that_is_being_typed() {
     let server = server().go();
     let proxy = Proxy::to(&page_of(&server));
     let page = Page::open(&proxy.page());
@@ -196,7 +196,7 @@ fn a_name_that_one_begins_to_type_is_not_taken_away_by_coming_back() {
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn who_leaves_is_left_alone() {
+fn after_a_goodbye_the_page_does_not_reconnect() {
     let server = server().go();
     let page = Page::join(&server, "ana");
     for goodbye in ["/quit", "exit", "FIN"] {
@@ -219,12 +219,12 @@ fn who_leaves_is_left_alone() {
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn whom_the_operator_removes_stays_away() {
+fn a_removed_client_does_not_reconnect() {
     let (stdin, mut operator) = std::io::pipe().expect("a pipe");
     let server = server().flags(["--console"]).stdin(Stdio::from(stdin)).go();
     let page = Page::join(&server, "ana");
     operator.write_all(b"/kick ana\n").expect("the server reads");
-    page.until_state("Not connected: the server let you go");
+    page.until_state("Not connected: the server disconnected you");
     page.until_shown("you were removed by the operator");
     assert_eq!(hurry(&page), "off");
 }
@@ -236,13 +236,13 @@ fn a_full_server_is_asked_again_much_later() {
     let first = server.join();
     let page = Page::open(&page_of(&server));
     page.browser.click("#connect");
-    page.until_state("No place is free: trying again");
+    page.until_state("The server is full: trying again");
     page.until_shown("the server is full (1 client)");
     assert_eq!(hurry(&page), "waiting");
     let seconds = page.browser.eval("parseInt(document.getElementById('countdown').textContent.match(/\\d+/), 10)");
     assert!(seconds.as_u64() > Some(20), "{seconds} s");
     drop(first);
-    eventually("there is room", || {
+    eventually("the server has a free place", || {
         page.browser.click("#connect");
         page.browser.until("state === 'on' || state === 'waiting'");
         page.state().starts_with("Connected")
@@ -251,14 +251,14 @@ fn a_full_server_is_asked_again_much_later() {
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn what_could_not_be_sent_is_marked_and_offered_again() {
+fn lines_that_were_not_sent_are_marked_and_offered_again() {
     let mut first = server().go();
     let place = place_of(&first);
     let page = Page::join(&first, "ana");
     first.signal(Signal::STOP);
-    // However long this takes, the page is not to ask for a sign of life, nor to doubt that what left it arrived.
+    // The server is stopped for longer than the page would wait without a probe, or without doubts about sent lines.
     page.browser.run("heardAt = Infinity", ());
-    // Until the connection takes no more.
+    // Fill the buffers of the connection.
     let line = "x".repeat(4000);
     let mut sent = 0;
     eventually("the kernel's buffers are full", || {
@@ -289,7 +289,7 @@ fn what_could_not_be_sent_is_marked_and_offered_again() {
     let heard: Vec<&str> = heard.iter().filter_map(|line| line.strip_prefix("ana> ")).collect();
     assert!(heard.len() >= failed.len(), "{} of {}", heard.len(), failed.len());
     let again: Vec<&str> = failed.iter().map(|said| said.text.as_str()).collect();
-    assert!(heard.ends_with(&again), "all of it, and in order");
+    assert!(heard.ends_with(&again), "all lines, in order");
     assert!(page.is_hidden("#again"));
     eventually("nothing is marked any more", || {
         page.browser.eval("document.querySelector('.failed') === null") == true
@@ -298,7 +298,7 @@ fn what_could_not_be_sent_is_marked_and_offered_again() {
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn a_connection_that_died_without_a_word_is_noticed_when_something_is_said() {
+fn a_dead_connection_is_noticed_when_something_is_said() {
     let server = server().go();
     let proxy = Proxy::to(&page_of(&server));
     let page = Page::open(&proxy.page());
@@ -316,7 +316,7 @@ fn a_connection_that_died_without_a_word_is_noticed_when_something_is_said() {
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn an_address_that_is_none_or_where_nobody_is_is_told() {
+fn a_malformed_or_unreachable_address_is_reported() {
     let server = server().go();
     let page = Page::open(&page_of(&server));
     let connect_to = |address: &str| {
@@ -328,15 +328,15 @@ fn an_address_that_is_none_or_where_nobody_is_is_told() {
         assert_eq!(page.state(), format!("Not an address: {address}"));
         assert_eq!(page.focus(), "server");
     }
-    // A port that was free a moment ago.
+    // A port that nothing listens on.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
     connect_to(&closed.to_string());
     page.until_state(&format!("No answer from {closed}: trying again"));
     let there = page_of(&server);
     let origin = there.trim_end_matches('/');
-    // A browser does not tell a page that it was refused.
+    // A browser does not tell a page why its connection failed, so the page lists likely reasons.
     let hint = page.browser.text("#trouble");
-    assert!(hint.ends_with(&format!("that takes --web-origin {origin}")), "{hint}");
+    assert!(hint.ends_with(&format!("or it may need --web-origin {origin}")), "{hint}");
     page.browser.click("#disconnect");
     assert_eq!(page.state(), "Not connected: you left");
     assert_eq!(page.browser.text("#trouble"), "");
@@ -348,9 +348,9 @@ fn an_address_that_is_none_or_where_nobody_is_is_told() {
         page.until_state_begins("Connected as client-");
         page.browser.click("#disconnect");
     }
-    // Where it came from, it is no stranger.
+    // The page's own server accepts its origin.
     drop(server);
     connect_to(host);
     page.until_state(&format!("No answer from {host}: trying again"));
-    assert!(page.browser.text("#trouble").ends_with("a proxy before it may let no WebSockets through."));
+    assert!(page.browser.text("#trouble").ends_with("a proxy may block WebSockets."));
 }

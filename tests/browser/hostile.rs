@@ -1,4 +1,4 @@
-//! Peers that would be more than people who talk.
+//! Hostile peers: markup, scripts, control characters and marks in lines and names.
 
 use crate::browser::{DESK, PHONE};
 use crate::page::{Page, neighbour, server};
@@ -36,14 +36,18 @@ fn whatever_peers_say_is_text_and_stays_in_its_place() {
     eve.send_line("the last");
     page.until_said("the last");
 
-    // What a terminal would obey the relay has replaced, for everybody.
+    // The relay has replaced terminal control characters, for all clients alike.
     let heard = bob.lines_until(|line| line.ends_with("> the last"));
     let expected: Vec<&str> = heard.iter().filter_map(|line| line.strip_prefix("עדה_المتصل_abc> ")).collect();
     assert_eq!(expected.len(), texts.len() + 1);
     assert_eq!(page.texts(), expected);
     assert!(page.said().iter().all(|said| said.who == "עדה_المتصل_abc" && !said.is_right));
 
-    assert_eq!(page.browser.eval("window.ran"), serde_json::json!([]), "nothing of it ran, nor was tried");
+    assert_eq!(
+        page.browser.eval("window.ran"),
+        serde_json::json!([]),
+        "no script ran, and the policy had nothing to block"
+    );
     let strangers = "document.querySelectorAll('#log :not(p, b, bdi, span, time, a)').length";
     assert_eq!(page.browser.eval(strangers), 0);
     for screen in [DESK, PHONE] {
@@ -51,7 +55,7 @@ fn whatever_peers_say_is_text_and_stays_in_its_place() {
         page.assert_nothing_overflows();
         page.picture(screen, "hostile");
     }
-    // Marks that pile up stay within their own line.
+    // Stacked combining marks stay within their own line.
     let clipped = "Array.from(document.querySelectorAll('#log .said'))
         .every((line) => /paint|content/.test(getComputedStyle(line).contain))";
     assert_eq!(page.browser.eval(clipped), true);

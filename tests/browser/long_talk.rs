@@ -1,4 +1,4 @@
-//! Many lines: what stays in view, what is kept, and that one can go on meanwhile.
+//! Many lines: which of them stay in view, which are kept, and how the page reacts meanwhile.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
@@ -14,12 +14,12 @@ const IS_AT_END: &str = "log.scrollHeight - log.scrollTop - log.clientHeight < 2
 const FIRST_IN_VIEW: &str = "Array.from(log.children)
     .find((line) => line.getBoundingClientRect().bottom > log.getBoundingClientRect().top).textContent";
 
-/// How many lines the page keeps (`KEEP` in its script).
+/// The number of lines that the page keeps (`LINES_MAX` of its script).
 const KEPT: usize = 2000;
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn who_reads_further_up_is_left_there_and_told_what_is_new() {
+fn a_reader_further_up_keeps_its_place_and_sees_the_number_of_new_lines() {
     let server = server().go();
     let page = Page::join(&server, "ana");
     let mut bob = neighbour(&server, "bob");
@@ -46,7 +46,7 @@ fn who_reads_further_up_is_left_there_and_told_what_is_new() {
     assert!(page.is_hidden("#end"));
     assert_eq!(page.focus(), "draft");
 
-    // By the keyboard alone, and by saying something.
+    // Escape, and sending a line, go to the end.
     for keys in [&[key::ESCAPE][..], &['x'], &[key::ENTER]] {
         if keys != [key::ENTER] {
             page.browser.press(&[key::PAGE_UP]);
@@ -100,7 +100,7 @@ fn the_end_stays_in_view_when_a_phone_is_turned() {
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn ten_thousand_lines_at_once_do_not_stop_anybody() {
+fn ten_thousand_lines_at_once_do_not_block_the_page() {
     let server = server().go();
     let page = Page::join(&server, "ana");
     let mut bob = neighbour(&server, "bob");
@@ -119,13 +119,13 @@ fn ten_thousand_lines_at_once_do_not_stop_anybody() {
     assert!(page.browser.text("#cut").ends_with("older lines no longer shown"));
     page.browser.until(IS_AT_END);
 
-    // Those who read further up keep what they read, within bounds.
+    // A reader further up keeps more lines, within bounds.
     page.browser.press(&[key::PAGE_UP]);
     page.browser.until("!document.getElementById('end').hidden");
     bob.send((0..10_000).map(|index| format!("line {index} of more\n")).collect::<String>());
     page.until_shown("line 9999 of more");
     assert!(page.texts().len() <= 2 * KEPT);
-    // What came too fast to be shown is missing where that is told, and nowhere else.
+    // Lines that came too fast to be shown are missing where the page says so, and nowhere else.
     let rows = page
         .browser
         .eval("Array.from(document.querySelectorAll('#log > .said .text, #log > .rule'), (row) => row.textContent)");
@@ -149,7 +149,7 @@ fn ten_thousand_lines_at_once_do_not_stop_anybody() {
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn ten_thousand_lines_that_nobody_sees_are_kept_within_bounds() {
+fn a_hidden_page_keeps_ten_thousand_lines_within_bounds() {
     let server = server().go();
     let page = Page::join(&server, "ana");
     let mut bob = neighbour(&server, "bob");
@@ -176,19 +176,19 @@ fn index_of(text: &str) -> usize {
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn through_a_flood_one_can_talk() {
+fn the_page_can_be_used_during_a_flood() {
     let server = server().go();
     let page = Page::join(&server, "ana");
     let [mut flooder, mut reader] = server.join_many();
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
-        // However this ends, or the flood would never.
+        // The flood ends even if an assertion fails.
         let _stop = OnDrop(|| is_over.store(true, SeqCst));
         scope.spawn(|| {
             let lines = "all work and no play\n".repeat(1000);
             while !is_over.load(SeqCst) {
                 flooder.send(&lines);
-                // Not faster than the server takes it: whoever reads along here is to have a part of the processor.
+                // Waiting for the server's answer leaves processor time to the browser and the reader.
                 flooder.who();
             }
         });
@@ -201,7 +201,7 @@ fn through_a_flood_one_can_talk() {
             (),
         );
         for text in ["I can type", "and send"] {
-            // In private: who has not read for so long may miss what is said to all.
+            // Private messages arrive even if the reader lags.
             page.say(&format!("/msg {} {text}", reader.name()));
             reader.lines_until(|line| line == format!("* ana tells you: {text}"));
         }
@@ -223,7 +223,7 @@ impl<F: Fn()> Drop for OnDrop<F> {
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn what_one_missed_is_told_where_it_is_missing() {
+fn missed_lines_are_reported_where_they_are_missing() {
     const SAID: usize = 20_000;
     let server = server().flags(["--backlog", "64K"]).go();
     let proxy = Proxy::to(&page_of(&server));
@@ -245,5 +245,5 @@ fn what_one_missed_is_told_where_it_is_missing() {
     let missed: usize = told.iter().map(|notice| missed(&notice.replace("You", "* you")).expect("a number")).sum();
     let gaps: usize = page.texts().windows(2).map(|two| index_of(&two[1]) - index_of(&two[0]) - 1).sum();
     assert!(missed >= gaps && gaps > 0, "{missed} told, {gaps} missing in what is shown");
-    eventually("it has its own look", || !page.is_hidden(".missed"));
+    eventually("the notice is visible", || !page.is_hidden(".missed"));
 }

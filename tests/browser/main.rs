@@ -1,7 +1,7 @@
 //! The page in a real browser, against the real server.
 //!
-//! `tests/browser/run` installs what they need (Chromium, its driver, axe-core) and runs them. Without that they are
-//! left out, and `cargo test` says so.
+//! `tests/browser/run` installs Chromium, its driver and axe-core, and runs these tests. `cargo test` ignores them.
+//! `tests/browser/pure` tests the parts of the script that need no browser.
 
 #[path = "../support/browser.rs"]
 mod browser;

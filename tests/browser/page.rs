@@ -1,4 +1,4 @@
-//! The page as the tests see it: what a person would see of it, and do with it.
+//! The page as a person sees and uses it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -14,15 +14,15 @@ pub(crate) struct Page {
     pub(crate) browser: Browser,
 }
 
-/// A line that somebody said, as it is shown.
+/// A said line, as the page shows it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub(crate) struct Said {
-    /// What stands above it, whether one sees it or only a screen reader does.
+    /// The sender above the line, visible or for screen readers only.
     pub(crate) who: String,
     pub(crate) text: String,
-    /// The time, or what stands in its place.
+    /// The time, or the mark in its place.
     pub(crate) at: String,
-    /// Whether it stands on the right.
+    /// Whether it is aligned to the right.
     pub(crate) is_right: bool,
 }
 
@@ -36,16 +36,16 @@ const SAID: &str = "Array.from(document.querySelectorAll('#log .said'), (line) =
     };
 })";
 
-/// A server with a page.
+/// A builder of a server with a page.
 pub(crate) fn server() -> Start {
     Server::builder().flags(["--web", "127.0.0.1:0"])
 }
 
-/// Where the page of a server is.
+/// Returns the URL of a server's page.
 #[track_caller]
 pub(crate) fn page_of(server: &Server) -> String {
     let mut address = None;
-    eventually("the server tells where the page is", || {
+    eventually("the server prints the page's URL", || {
         let stdout = server.stdout();
         address = stdout.iter().find_map(|line| line.strip_prefix("the page is at ")).map(str::to_owned);
         address.is_some()
@@ -54,7 +54,7 @@ pub(crate) fn page_of(server: &Server) -> String {
 }
 
 impl Page {
-    /// Opens it, and leaves it at that.
+    /// Opens the page without connecting.
     #[track_caller]
     pub(crate) fn open(address: &str) -> Page {
         let page = Page { browser: Browser::start() };
@@ -62,7 +62,7 @@ impl Page {
         page
     }
 
-    /// Opens it, and connects under a name.
+    /// Opens the page and connects under a name.
     #[track_caller]
     pub(crate) fn join(server: &Server, name: &str) -> Page {
         let page = Page::open(&page_of(server));
@@ -78,13 +78,13 @@ impl Page {
         self.until_state(&format!("Connected as {name}"));
     }
 
-    /// Types a text into the field, and sends it.
+    /// Types a text into the draft and sends it.
     #[track_caller]
     pub(crate) fn say(&self, text: &str) {
         self.browser.type_into("#draft", &format!("{text}{}", key::ENTER));
     }
 
-    /// Puts a text into the field, which may be long and of many lines, and sends it.
+    /// Sets the draft, to a text of any length and number of lines, and sends it.
     #[track_caller]
     pub(crate) fn paste_and_send(&self, text: &str) {
         self.browser.run("document.getElementById('draft').value = arguments[0]", text);
@@ -109,17 +109,17 @@ impl Page {
         self.browser.eval("document.getElementById('draft').value").as_str().expect("a text").to_owned()
     }
 
-    /// All that was said, as far as it is shown.
+    /// Returns all said lines in the log.
     pub(crate) fn said(&self) -> Vec<Said> {
         serde_json::from_value(self.browser.eval(SAID)).expect("lines")
     }
 
-    /// The texts of what was said.
+    /// Returns the texts of all said lines in the log.
     pub(crate) fn texts(&self) -> Vec<String> {
         self.said().into_iter().map(|said| said.text).collect()
     }
 
-    /// Waits until a text was said, and returns the line; there must be one of it.
+    /// Waits until a text was said and returns its line. Panics if there are several.
     #[track_caller]
     pub(crate) fn until_said(&self, text: &str) -> Said {
         self.until_shown(text);
@@ -140,14 +140,14 @@ impl Page {
         self.browser.run(shows, text) == json!(true)
     }
 
-    /// What the log holds that nobody said: notices, and what stands between lines.
+    /// Returns the notices and dividers in the log.
     pub(crate) fn notices(&self) -> Vec<String> {
         let notices =
             "Array.from(document.querySelectorAll('#log > :not(.said, #cut)'), (line) => line.innerText.trim())";
         serde_json::from_value(self.browser.eval(notices)).expect("texts")
     }
 
-    /// Who is here, as the panel lists them.
+    /// Returns the rows of the panel of people.
     pub(crate) fn names(&self) -> Vec<String> {
         let names = "Array.from(document.querySelectorAll('#names li'), (row) => row.innerText)";
         serde_json::from_value(self.browser.eval(names)).expect("texts")
@@ -162,32 +162,32 @@ impl Page {
         self.browser.run("return !document.querySelector(arguments[0]).checkVisibility()", css) == json!(true)
     }
 
-    /// Where the focus is.
+    /// Returns the id, or else the text, of the focused element.
     pub(crate) fn focus(&self) -> Value {
         self.browser.eval("document.activeElement.id || document.activeElement.textContent")
     }
 
-    /// Has the page's clock go on all of a sudden.
+    /// Sets the page's clock forward.
     pub(crate) fn let_pass(&self, seconds: u32) {
         self.browser.run("const now = Date.now; Date.now = () => now() + 1000 * arguments[0];", seconds);
     }
 
-    /// Nothing may be wider than there is room for it.
+    /// Panics if an element is wider than its space.
     #[track_caller]
     pub(crate) fn assert_nothing_overflows(&self) {
         let wide = "Array.from(document.querySelectorAll('html, body, header, main, #log, #log > *, aside'))
             .filter((element) => element.scrollWidth > element.clientWidth + 1)
             .map((element) => element.textContent.slice(0, 40))";
-        assert_eq!(self.browser.eval(wide), json!([]), "these are wider than there is room for");
+        assert_eq!(self.browser.eval(wide), json!([]), "these are wider than their space");
     }
 
-    /// Neither an error nor a violation of the policy, since it was last asked.
+    /// Panics if the browser logged an error or a violation of the policy since the last call.
     #[track_caller]
     pub(crate) fn assert_no_complaints(&self) {
         assert_eq!(self.browser.complaints(), Vec::<String>::new());
     }
 
-    /// Keeps a picture of it in `target/browser`.
+    /// Writes a screenshot to `target/browser`.
     pub(crate) fn picture(&self, screen: Screen, name: &str) {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("browser");
         self.browser.screenshot(&folder.join(format!("{name}-{}.png", screen.name)));
@@ -195,10 +195,10 @@ impl Page {
 }
 
 impl Drop for Page {
-    /// Whatever a test is about, the page must not have been in trouble.
+    /// Holds every test to a clean console.
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // It may be the browser that is in trouble.
+            // The browser itself may have failed.
             let _ = catch_unwind(AssertUnwindSafe(|| {
                 eprintln!("the page was {:?}; the log ends with {:?}", self.state(), self.said().last());
                 eprintln!("the browser complained: {:?}", self.browser.complaints());
@@ -209,7 +209,7 @@ impl Drop for Page {
     }
 }
 
-/// A TCP client under a name.
+/// Connects a TCP client under a name.
 #[track_caller]
 pub(crate) fn neighbour(server: &Server, name: &str) -> Client {
     let mut client = server.join();

@@ -1,4 +1,4 @@
-//! A network between the page and the server that does what networks do.
+//! A proxy between the page and the server that fails as networks do.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// Passes bytes on between whoever connects and a server, until it is told otherwise. What it is told holds for all
-/// connections of that moment, not for later ones.
+/// Forwards bytes between its clients and a server. A fault applies to the connections of that moment, not to later
+/// ones.
 pub(crate) struct Proxy {
     address: SocketAddr,
     links: Arc<Mutex<Vec<Link>>>,
@@ -23,16 +23,16 @@ struct Link {
 
 #[derive(Default)]
 struct Mood {
-    /// What arrives is thrown away.
+    /// Discards what arrives, in both directions.
     swallows: AtomicBool,
-    /// What comes from the server is left where it is.
+    /// Reads nothing from the server.
     is_paused: AtomicBool,
-    /// The end of one side is kept from the other.
+    /// Does not forward EOF.
     holds: AtomicBool,
 }
 
 impl Proxy {
-    /// A way to the server whose page is at this address.
+    /// Starts a proxy to the server with this page URL.
     pub(crate) fn to(page: &str) -> Proxy {
         let server = page.strip_prefix("http://").expect("an address").trim_end_matches('/').to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -49,19 +49,19 @@ impl Proxy {
         Proxy { address, links, is_closed }
     }
 
-    /// Where the page is, seen through it.
+    /// Returns the page's URL through the proxy.
     pub(crate) fn page(&self) -> String {
         format!("http://{}/", self.address)
     }
 
-    /// Breaks what is connected, on both sides.
+    /// Closes all connections, on both sides.
     pub(crate) fn cut(&self) {
         for link in self.links.lock().expect("no panic").drain(..) {
             let _ = (link.near.shutdown(Shutdown::Both), link.far.shutdown(Shutdown::Both));
         }
     }
 
-    /// Breaks what is connected, but the server does not hear of it.
+    /// Closes all connections to browsers, and leaves those to the server open.
     pub(crate) fn cut_near(&self) {
         for link in &*self.links.lock().expect("no panic") {
             link.mood.holds.store(true, SeqCst);
@@ -69,17 +69,17 @@ impl Proxy {
         }
     }
 
-    /// Whoever comes is sent away.
+    /// Closes new connections at once, or no longer.
     pub(crate) fn close(&self, is_closed: bool) {
         self.is_closed.store(is_closed, SeqCst);
     }
 
-    /// Nothing arrives any more, on either side, and no side is told.
+    /// Discards all further bytes of all connections, which stay open.
     pub(crate) fn swallow(&self) {
         self.links.lock().expect("no panic").iter().for_each(|link| link.mood.swallows.store(true, SeqCst));
     }
 
-    /// Nothing is taken from the server for now.
+    /// Stops reading from the server, or resumes it.
     pub(crate) fn pause(&self, is_paused: bool) {
         self.links.lock().expect("no panic").iter().for_each(|link| link.mood.is_paused.store(is_paused, SeqCst));
     }

@@ -1,4 +1,4 @@
-//! People who talk: through the page, and through TCP beside it.
+//! Conversation: lines, commands, names and the panel of people, with TCP clients in the same room.
 
 use crate::browser::{eventually, key};
 use crate::page::{Page, neighbour, page_of, server};
@@ -25,19 +25,22 @@ fn the_page_and_a_tcp_client_talk_with_each_other() {
     assert_eq!((own.who.as_str(), own.is_right), ("you", true));
     assert!(own.at.contains(':'), "a time: {own:?}");
     assert_eq!(page.draft(), "");
-    assert!(!page.notices().iter().any(|notice| notice.contains("here: ")), "the page's own /who is not shown");
+    assert!(
+        !page.notices().iter().any(|notice| notice.contains("here: ")),
+        "the answer to the page's own /who is not shown"
+    );
 }
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn where_lines_come_back_an_own_line_shows_once() {
+fn an_echoed_own_line_shows_once() {
     for audience in ["everyone", "sender"] {
         let server = server().flags(["--audience", audience]).go();
         let page = Page::join(&server, "ana");
         for text in ["once", "twice", "twice"] {
             page.say(text);
         }
-        // What is told to ana alone comes after what came back.
+        // The private message arrives after the echoed lines.
         page.say("/msg ana now");
         page.until_shown("ana to you alone");
         let texts = page.texts();
@@ -52,7 +55,7 @@ fn enter_sends_and_with_shift_it_makes_a_new_line() {
     let page = Page::join(&server, "ana");
     let mut bob = neighbour(&server, "bob");
     let direction = "getComputedStyle(document.getElementById('draft')).unicodeBidi";
-    assert_eq!(page.browser.eval(direction), "plaintext", "each line runs as its text does");
+    assert_eq!(page.browser.eval(direction), "plaintext", "each line has the direction of its text");
     page.browser.type_into("#draft", "one");
     page.browser.press(&[key::SHIFT, key::ENTER]);
     page.browser.type_into("#draft", "two");
@@ -61,12 +64,12 @@ fn enter_sends_and_with_shift_it_makes_a_new_line() {
     bob.expect_all(["ana> one", "ana> two"]);
     assert_eq!(page.draft(), "");
     page.browser.press(&[key::UP]);
-    assert_eq!(page.draft(), "one\ntwo", "the arrow fetches it back");
+    assert_eq!(page.draft(), "one\ntwo", "the up arrow brings the last text back");
 }
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn of_several_lines_none_is_a_command() {
+fn pasted_lines_are_no_commands() {
     let server = server().go();
     let page = Page::join(&server, "ana");
     let mut bob = neighbour(&server, "bob");
@@ -81,7 +84,7 @@ fn of_several_lines_none_is_a_command() {
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn what_is_told_in_private_is_marked() {
+fn private_messages_are_marked() {
     let server = server().go();
     let page = Page::join(&server, "ana");
     let mut bob = neighbour(&server, "bob");
@@ -96,7 +99,7 @@ fn what_is_told_in_private_is_marked() {
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn what_was_said_before_one_came_is_marked() {
+fn earlier_lines_are_marked() {
     let server = server().flags(["--history", "3"]).go();
     let mut bob = neighbour(&server, "bob");
     let mut eve = neighbour(&server, "eve");
@@ -129,13 +132,13 @@ fn a_line_that_the_relay_refuses_is_marked() {
     let fates: Vec<bool> =
         page.said().iter().map(|said| said.at.contains(':') && said.at.contains("not sent")).collect();
     assert_eq!(fates, [false, true]);
-    assert_eq!(page.draft(), long, "it is there to be made shorter");
+    assert_eq!(page.draft(), long, "the line is back in the draft to be shortened");
     page.paste_and_send(&"x".repeat(65_536));
-    assert_eq!(page.browser.text("#trouble"), "That is too long to be sent.");
+    assert_eq!(page.browser.text("#trouble"), "That is too long to send.");
     assert_eq!(page.draft().len(), 65_536);
-    // With its end this is as much as one message may hold: the relay refuses it, and goes on.
+    // With its LF this line fills a whole WebSocket message: the relay refuses it and stays connected.
     page.paste_and_send(&"x".repeat(65_535));
-    eventually("it was refused", || page.texts().len() == 3 && page.said()[2].at == "too long: not sent");
+    eventually("the line was refused", || page.texts().len() == 3 && page.said()[2].at == "too long: not sent");
     page.paste_and_send("x\n".repeat(50_000).trim_end());
     bob.lines_until(|line| line == "ana> x");
     for _ in 1..50_000 {
@@ -167,14 +170,14 @@ fn the_panel_follows_who_is_here() {
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn a_page_that_nobody_uses_says_nothing_and_is_let_go_for_it() {
+fn an_unused_page_sends_nothing_and_times_out() {
     let server = server().flags(["--idle-timeout", "5"]).go();
     let page = Page::open(&page_of(&server));
     page.browser.click("#connect");
-    page.until_state("Not connected: the server let you go");
+    page.until_state("Not connected: the server disconnected you");
     page.until_shown("you have said nothing for 5 seconds: goodbye");
 
-    // Who has said something also knows who is here, and who asks has said something.
+    // Saying something also asks for the people in the room; asking counts as saying something.
     for says in [true, false] {
         page.browser.click("#connect");
         page.until_state_begins("Connected");
@@ -184,7 +187,7 @@ fn a_page_that_nobody_uses_says_nothing_and_is_let_go_for_it() {
         } else {
             page.browser.click("#who");
         }
-        eventually("they are counted", || page.browser.text("#who") == "1 here");
+        eventually("the clients are counted", || page.browser.text("#who") == "1 here");
         let mut silent = server.join();
         silent.lines_until(|line| line.starts_with("* you have said nothing"));
         page.until_state_begins("Connected");
@@ -194,7 +197,7 @@ fn a_page_that_nobody_uses_says_nothing_and_is_let_go_for_it() {
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn in_a_room_that_announces_nobody_the_panel_learns_by_asking_and_listening() {
+fn without_announcements_the_panel_learns_names_by_asking_and_listening() {
     let server = server().flags(["--announce-up-to", "0"]).go();
     let page = Page::join(&server, "ana");
     page.browser.click("#who");
@@ -204,8 +207,8 @@ fn in_a_room_that_announces_nobody_the_panel_learns_by_asking_and_listening() {
     page.until_names(&["ana (you)", "client-2"]);
     drop(joined);
     let _silent = server.join();
-    // It is asked whenever it is opened; until the server knows that one left, that may be too early.
-    eventually("only those who are here", || {
+    // Each opening of the panel asks anew. The first may come before the server notices the closed connection.
+    eventually("only the clients in the room", || {
         page.browser.click("#who");
         page.browser.click("#who");
         page.names() == ["ana (you)", "client-3"]
@@ -214,7 +217,7 @@ fn in_a_room_that_announces_nobody_the_panel_learns_by_asking_and_listening() {
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn who_asks_who_is_here_is_answered() {
+fn typed_commands_are_answered() {
     let server = server().go();
     let page = Page::join(&server, "ana");
     page.say("/who");
@@ -227,7 +230,7 @@ fn who_asks_who_is_here_is_answered() {
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn a_name_that_is_taken_is_told_and_another_can_be_chosen() {
+fn a_taken_name_is_reported_and_another_can_be_chosen() {
     let server = server().go();
     let _bob = neighbour(&server, "bob");
     let page = Page::open(&page_of(&server));
@@ -248,7 +251,11 @@ fn a_name_that_is_taken_is_told_and_another_can_be_chosen() {
     assert_eq!(page.browser.eval("document.getElementById('name').ariaInvalid"), "false");
 
     page.browser.reload();
-    assert_eq!(page.browser.eval("document.getElementById('name').value"), "bobby", "the name is kept for next time");
+    assert_eq!(
+        page.browser.eval("document.getElementById('name').value"),
+        "bobby",
+        "the name is kept for the next visit"
+    );
 }
 
 #[test]
@@ -268,7 +275,7 @@ fn another_day_is_marked() {
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn a_browser_that_keeps_nothing_is_good_enough() {
+fn the_page_works_without_storage() {
     let server = server().go();
     let page = Page::open(&page_of(&server));
     page.browser.before_every_page(
@@ -282,7 +289,7 @@ fn a_browser_that_keeps_nothing_is_good_enough() {
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn a_page_that_nobody_sees_counts_what_is_said() {
+fn a_hidden_page_counts_unread_lines() {
     let server = server().go();
     let mut bob = neighbour(&server, "bob");
     let page = Page::join(&server, "ana");

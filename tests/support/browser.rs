@@ -1,9 +1,8 @@
 //! A real browser for the tests of the page: Chromium, driven through ChromeDriver by the W3C WebDriver protocol.
 //!
-//! Needed are the programs `chromedriver` and `chromium` (Debian's packages are named alike); `tests/browser/run` sees
-//! to that.
+//! Requires the programs `chromedriver` and `chromium`, which `tests/browser/run` installs.
 
-// It is made to be shared, as its neighbours are.
+// Shared by test programs, as its neighbours are.
 #![allow(unreachable_pub)]
 
 use std::io::{BufRead, BufReader};
@@ -15,22 +14,22 @@ use std::time::{Duration, Instant};
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
-/// How long one command of the browser may take: an audit of a full page takes seconds on a busy machine.
+/// The timeout of one command of the browser. An audit of a full page takes seconds on a busy machine.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(60);
 
-/// How long anything may take that is sure to happen: as elsewhere, but a browser takes its time.
+/// The timeout of anything that is sure to happen; longer than elsewhere, as browsers are slow.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// What the driver says once it takes commands.
+/// Printed by the driver once it takes commands, before its port.
 const STARTED: &str = "started successfully on port ";
 
-/// By which name an element goes in the protocol.
+/// The key of an element's id in the WebDriver protocol.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// What the browser complains of when a server is away: the page cannot keep it from saying so.
+/// Begins the message that the browser logs for a failed connection, which a page cannot prevent.
 const AWAY: &str = "WebSocket connection to ";
 
-/// Tries `is_so` until it is; panics with `what` when it is not within the [`DEADLINE`].
+/// Calls `is_so` until it returns `true`. Panics with `what` after the [`DEADLINE`].
 #[track_caller]
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
@@ -40,15 +39,15 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// One browser with one window; it goes when dropped.
+/// A browser with one window, which is closed on drop.
 pub struct Browser {
     driver: Child,
     agent: ureq::Agent,
-    /// The address of the session, by which every command begins.
+    /// The URL of the session, with which every command's URL begins.
     session: String,
 }
 
-/// Keys that have no character.
+/// Keys without a character.
 pub mod key {
     pub const ENTER: char = '\u{e007}';
     pub const ESCAPE: char = '\u{e00c}';
@@ -58,7 +57,7 @@ pub mod key {
     pub const UP: char = '\u{e013}';
 }
 
-/// A window's size, and whether it is that of a phone: with touch, and laid out as phones do.
+/// The size of a window, and whether it is a phone's: with touch and a phone's layout.
 #[derive(Clone, Copy, Debug)]
 pub struct Screen {
     pub name: &'static str,
@@ -71,7 +70,7 @@ pub const DESK: Screen = Screen { name: "desk", width: 1000, height: 700, is_pho
 pub const PHONE: Screen = Screen { name: "phone", width: 360, height: 640, is_phone: true };
 
 impl Browser {
-    /// Starts one, with a light scheme and a desk's screen.
+    /// Starts a browser with a light scheme and the [`DESK`] screen.
     #[track_caller]
     pub fn start() -> Browser {
         let (driver, port) = start_driver();
@@ -82,7 +81,7 @@ impl Browser {
             .build();
         let mut browser =
             Browser { driver, agent: config.new_agent(), session: format!("http://127.0.0.1:{port}/session") };
-        // Root has no sandbox, and the shared memory of a container is small.
+        // Chromium has no sandbox for root, and a container's shared memory is small.
         let arguments = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--lang=en", "--disable-gpu"];
         let session = browser.post(
             "",
@@ -103,7 +102,7 @@ impl Browser {
         self.post("url", &json!({ "url": url }));
     }
 
-    /// Runs statements of JavaScript in every page that is opened from now on, before anything of its own.
+    /// Runs JavaScript in every page opened from now on, before the page's own scripts.
     pub fn before_every_page(&self, script: &str) {
         self.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": script }));
     }
@@ -112,39 +111,38 @@ impl Browser {
         self.post("refresh", &json!({}));
     }
 
-    /// The value of an expression of JavaScript.
+    /// Returns the value of a JavaScript expression.
     #[track_caller]
     pub fn eval(&self, expression: &str) -> Value {
         self.post("execute/sync", &json!({"script": format!("return ({expression});"), "args": []}))
     }
 
-    /// Runs statements of JavaScript, in which `arguments[0]` is `argument`, and returns what they return. A promise is
-    /// waited for.
+    /// Runs JavaScript statements with `argument` as `arguments[0]`. Returns their result; awaits a promise.
     #[track_caller]
     pub fn run(&self, script: &str, argument: impl Into<Value>) -> Value {
         self.post("execute/sync", &json!({"script": script, "args": [argument.into()]}))
     }
 
-    /// Waits until an expression of JavaScript is true.
+    /// Waits until a JavaScript expression is true.
     #[track_caller]
     pub fn until(&self, expression: &str) {
         eventually(expression, || self.eval(expression) == json!(true));
     }
 
-    /// The text that is seen of the first element that a selector finds.
+    /// Returns the visible text of the first element that a selector matches.
     #[track_caller]
     pub fn text(&self, css: &str) -> String {
         let text = self.run("return document.querySelector(arguments[0]).innerText", css);
         text.as_str().expect("an element has a text").to_owned()
     }
 
-    /// Clicks as a person would: it must be in view, and nothing may lie on it.
+    /// Clicks an element, which must be in view and not covered.
     #[track_caller]
     pub fn click(&self, css: &str) {
         self.post(&format!("element/{}/click", self.element(css)), &json!({}));
     }
 
-    /// Types into an element, from where its text ends.
+    /// Types at the end of an element's text.
     #[track_caller]
     pub fn type_into(&self, css: &str, text: &str) {
         self.post(&format!("element/{}/value", self.element(css)), &json!({ "text": text }));
@@ -155,7 +153,7 @@ impl Browser {
         self.post(&format!("element/{}/clear", self.element(css)), &json!({}));
     }
 
-    /// Presses keys one after another, wherever the focus is; those before the last are held down if they are shifts.
+    /// Presses keys one after another in the focused element, and releases them in reverse order.
     #[track_caller]
     pub fn press(&self, keys: &[char]) {
         let down = keys.iter().map(|key| json!({"type": "keyDown", "value": key}));
@@ -171,20 +169,20 @@ impl Browser {
         self.devtools("Emulation.setTouchEmulationEnabled", &json!({"enabled": is_phone, "maxTouchPoints": 5}));
     }
 
-    /// What the person prefers, in the words of media queries.
+    /// Sets the person's preferences, by names and values of media features.
     pub fn prefer(&self, features: &[(&str, &str)]) {
         let features: Vec<Value> = features.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
         self.devtools("Emulation.setEmulatedMedia", &json!({ "features": features }));
     }
 
-    /// Puts the window away, or back.
+    /// Minimises the window, or restores it.
     pub fn minimise(&self, is_away: bool) {
         let window = self.devtools("Browser.getWindowForTarget", &json!({}))["windowId"].take();
         let bounds = json!({"windowState": if is_away { "minimized" } else { "normal" }});
         self.devtools("Browser.setWindowBounds", &json!({"windowId": window, "bounds": bounds}));
     }
 
-    /// Writes what is seen to a PNG file.
+    /// Writes a screenshot to a PNG file.
     pub fn screenshot(&self, path: &Path) {
         let picture = self.get("screenshot");
         let picture = BASE64.decode(picture.as_str().expect("base64").as_bytes()).expect("base64");
@@ -192,8 +190,8 @@ impl Browser {
         std::fs::write(path, picture).expect("a picture can be written");
     }
 
-    /// What the browser has complained of since it was last asked: errors of scripts, violations of the policy and
-    /// whatever else goes to the console; but not that a server was away.
+    /// Returns the messages of the console since the last call, such as errors of scripts and violations of the policy,
+    /// without those of failed connections.
     pub fn complaints(&self) -> Vec<String> {
         let log = self.post("se/log", &json!({"type": "browser"}));
         let messages = log.as_array().expect("a list").iter();
@@ -229,16 +227,15 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The browser is the driver's child, and would outlive it.
+        // The browser is a child of the driver and would outlive it.
         let _ = self.agent.delete(&self.session).call();
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
 }
 
-/// Starts the driver on a port of its choice.
-///
-/// It looks for one that is free and takes it later, for IPv4 and for IPv6: when another was quicker, it ends.
+/// Starts the driver on a port of its choice. The driver finds a free port first and binds it later; it exits if another
+/// process was faster.
 #[track_caller]
 fn start_driver() -> (Child, u16) {
     let mut started = None;

@@ -1,33 +1,33 @@
-//! What the Tab key makes of a beginning: a name that was seen, or a command. Pure.
+//! Tab completion of names and commands. Pure.
 
 use super::names::Names;
 
 const COMMANDS: [&str; 5] = ["/help", "/msg", "/nick", "/quit", "/who"];
 
-/// A beginning, and all that it may become, gone through with one Tab after another.
+/// A prefix and its completions, one for each Tab.
 #[derive(Debug)]
-pub struct Completion {
-    /// What stands before the beginning.
+pub(super) struct Completion {
+    /// Text before the prefix.
     before: String,
-    /// What stands behind it.
+    /// Text behind the prefix.
     after: String,
-    /// What may take its place; the last one is the beginning itself.
+    /// The completions. The last one is the prefix itself.
     choices: Vec<String>,
     next: usize,
 }
 
-/// A text, and the place of the cursor in it, in bytes.
+/// A text, and the offset of the cursor in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Completed {
+pub(super) struct Completed {
     /// The text.
-    pub text: String,
-    /// The cursor's place.
-    pub cursor: usize,
+    pub(super) text: String,
+    /// The cursor's offset.
+    pub(super) cursor: usize,
 }
 
 impl Completion {
-    /// What the word that ends at `cursor` may become; `None` if there is nothing.
-    pub fn begin(text: &str, cursor: usize, names: &Names) -> Option<Completion> {
+    /// Begins to complete the word that ends at `cursor`; `None` without a completion.
+    pub(super) fn begin(text: &str, cursor: usize, names: &Names) -> Option<Completion> {
         let (head, after) = text.split_at(cursor);
         let start =
             head.rfind(char::is_whitespace).map_or(0, |at| at + head[at..].chars().next().map_or(1, char::len_utf8));
@@ -36,9 +36,9 @@ impl Completion {
             let commands = COMMANDS.iter().filter(|command| command.starts_with(&word.to_ascii_lowercase()));
             commands.map(|command| format!("{command} ")).collect()
         } else {
-            // `@ana` is ana as well.
+            // `@ana` completes like `ana`.
             let (at, beginning) = word.strip_prefix('@').map_or(("", word), |rest| ("@", rest));
-            // At the beginning of a line one speaks to somebody.
+            // At the start of a line, a name addresses its bearer.
             let behind = if start == 0 { ": " } else { " " };
             let named = names.beginning_with(beginning);
             if beginning.is_empty() {
@@ -54,8 +54,8 @@ impl Completion {
         Some(Completion { before: before.to_owned(), after: after.to_owned(), choices, next: 0 })
     }
 
-    /// The next one; behind the last one comes the beginning again.
-    pub fn step(&mut self) -> Completed {
+    /// Returns the next completion. After the last one, the prefix comes again.
+    pub(super) fn step(&mut self) -> Completed {
         let choice = &self.choices[self.next];
         self.next = (self.next + 1) % self.choices.len();
         let text = [self.before.as_str(), choice, &self.after].concat();
@@ -69,11 +69,11 @@ mod tests {
 
     fn names() -> Names {
         let mut names = Names::default();
-        ["ben", "Anton", "ana"].into_iter().for_each(|name| names.see(name));
+        ["ben", "Anton", "ana"].into_iter().for_each(|name| names.add(name));
         names
     }
 
-    /// The texts that one Tab after another makes, with `|` for the cursor.
+    /// Returns the text after each Tab, with `|` for the cursor.
     fn tabs(typed: &str, count: usize) -> Vec<String> {
         let cursor = typed.find('|').unwrap();
         let Some(mut completion) = Completion::begin(&typed.replace('|', ""), cursor, &names()) else {

@@ -1,7 +1,7 @@
-//! The typed line, and what the keys do to it. Pure: keys in, wishes out.
+//! The typed line and its key bindings. Pure: keys in, actions out.
 //!
-//! `tui-input` holds the text and moves in it by what a reader sees as one character; what is beside the text (the lines
-//! typed before, the completion of names, the question about a paste) is here.
+//! `tui-input` owns the text and moves by graphemes. This module adds the history, the completion of names, and the
+//! confirmation of pastes.
 
 use std::mem;
 
@@ -12,85 +12,85 @@ use super::completion::{Completed, Completion};
 use super::history::History;
 use super::names::Names;
 use super::paste::{Pasted, preview};
-use crate::client::config::TYPED_LINE_BYTES_MAX;
+use crate::client::limits::TYPED_LINE_BYTES_MAX;
 use crate::relay::line::is_obeyed;
 
 /// The input line.
 #[derive(Debug, Default)]
-pub struct Editor {
+pub(super) struct Editor {
     input: Input,
     history: History,
-    /// What the last key completed, if it was Tab.
+    /// The completion under way, if the last key was Tab.
     completion: Option<Completion>,
-    /// The lines of a paste that are asked about.
+    /// Pasted lines that wait for confirmation.
     question: Option<Vec<String>>,
 }
 
-/// What a key, or a paste, asks for.
+/// Consequence of a key or a paste.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// Nothing: the line is as it was.
+pub(super) enum Action {
+    /// Nothing changed.
     Nothing,
-    /// The line, or the question, has changed.
+    /// Redraw the line or the question.
     Redraw,
-    /// These lines are to be said.
+    /// Send these lines.
     Say(Vec<String>),
-    /// These are to be shown: a paste that is asked about.
+    /// Show these lines: a paste that needs confirmation.
     Show(Vec<String>),
-    /// The screen is to be cleared.
+    /// Clear the screen.
     Clear,
-    /// The process is to be stopped until it is resumed.
+    /// Suspend the process (Ctrl-Z).
     Suspend,
-    /// The conversation is to be ended.
+    /// Leave the room.
     Leave,
 }
 
 impl Editor {
     /// The text of the line.
-    pub fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         self.input.value()
     }
 
-    /// Where the cursor stands in the text, in bytes.
-    pub fn cursor(&self) -> usize {
+    /// The cursor's offset in the text, in bytes.
+    pub(super) fn cursor(&self) -> usize {
         let text = self.input.value();
         text.char_indices().nth(self.input.cursor()).map_or(text.len(), |(at, _)| at)
     }
 
-    /// How many lines are asked about, if there is a question.
-    pub fn question(&self) -> Option<usize> {
+    /// The number of lines to confirm.
+    pub(super) fn question(&self) -> Option<usize> {
         self.question.as_ref().map(Vec::len)
     }
 
-    /// Takes a line back that could not be said: the line is empty, or it would not have been said.
-    pub fn take_back(&mut self, line: String) {
+    /// Puts back a line that could not be queued. Enter has just emptied the input.
+    pub(super) fn take_back(&mut self, line: String) {
         self.replace(Completed { cursor: line.len(), text: line });
     }
 
     /// Takes a paste.
-    pub fn on_paste(&mut self, text: &str) -> Wish {
+    pub(super) fn on_paste(&mut self, text: &str) -> Action {
         if self.question.is_some() {
-            // A second paste is no answer to the question about the first one.
-            return Wish::Nothing;
+            // A second paste does not answer the question about the first one.
+            return Action::Nothing;
         }
         self.completion = None;
         match Pasted::new(text) {
             Pasted::Text(text) => {
                 self.insert(&text);
-                Wish::Redraw
+                Action::Redraw
             }
             Pasted::Lines(lines) => {
                 let shown = preview(&lines);
                 self.question = Some(lines);
-                Wish::Show(shown)
+                Action::Show(shown)
             }
         }
     }
 
-    /// Takes a key. `names` are those that can be completed.
-    pub fn on_key(&mut self, key: KeyEvent, names: &Names) -> Wish {
+    /// Takes a key. Tab completes from `names`.
+    pub(super) fn on_key(&mut self, key: KeyEvent, names: &Names) -> Action {
         if key.kind == KeyEventKind::Release {
-            return Wish::Nothing;
+            return Action::Nothing;
         }
         if let Some(lines) = self.question.take() {
             return self.answer(key, lines);
@@ -106,19 +106,19 @@ impl Editor {
             (KeyCode::Char(c), KeyModifiers::CTRL) => self.control(c),
             (code, modifiers) => match request(code, modifiers) {
                 Some(request) => self.edit(request),
-                None => Wish::Nothing,
+                None => Action::Nothing,
             },
         }
     }
 
-    fn control(&mut self, c: char) -> Wish {
+    fn control(&mut self, c: char) -> Action {
         match c {
-            'c' if self.text().is_empty() => Wish::Leave,
+            'c' if self.text().is_empty() => Action::Leave,
             'c' => {
                 self.input.reset();
-                Wish::Redraw
+                Action::Redraw
             }
-            'd' if self.text().is_empty() => Wish::Leave,
+            'd' if self.text().is_empty() => Action::Leave,
             'd' => self.edit(InputRequest::DeleteNextChar),
             'a' => self.edit(InputRequest::GoToStart),
             'e' => self.edit(InputRequest::GoToEnd),
@@ -132,100 +132,100 @@ impl Editor {
             'j' | 'm' => self.enter(),
             'p' => self.recall(|history, typed| history.up(typed).map(str::to_owned)),
             'n' => self.recall(|history, _| history.down().map(str::to_owned)),
-            'l' => Wish::Clear,
-            'z' => Wish::Suspend,
-            _ => Wish::Nothing,
+            'l' => Action::Clear,
+            'z' => Action::Suspend,
+            _ => Action::Nothing,
         }
     }
 
-    /// The answer to the question about a paste. Enter is none: it may be pressed for the line that was being typed.
-    fn answer(&mut self, key: KeyEvent, lines: Vec<String>) -> Wish {
+    /// Takes the answer about a paste. Enter is none: the user may press it for the line typed before.
+    fn answer(&mut self, key: KeyEvent, lines: Vec<String>) -> Action {
         match (key.code, key.modifiers - KeyModifiers::SHIFT) {
-            (KeyCode::Char('y' | 'Y'), KeyModifiers::NONE) => return Wish::Say(lines),
-            (KeyCode::Char('n' | 'N'), KeyModifiers::NONE) | (KeyCode::Esc, _) => return Wish::Redraw,
-            (KeyCode::Char('c' | 'd'), KeyModifiers::CTRL) => return Wish::Redraw,
+            (KeyCode::Char('y' | 'Y'), KeyModifiers::NONE) => return Action::Say(lines),
+            (KeyCode::Char('n' | 'N'), KeyModifiers::NONE) | (KeyCode::Esc, _) => return Action::Redraw,
+            (KeyCode::Char('c' | 'd'), KeyModifiers::CTRL) => return Action::Redraw,
             _ => {}
         }
         self.question = Some(lines);
         match (key.code, key.modifiers) {
-            (KeyCode::Char('z'), KeyModifiers::CTRL) => Wish::Suspend,
-            (KeyCode::Char('l'), KeyModifiers::CTRL) => Wish::Clear,
-            _ => Wish::Nothing,
+            (KeyCode::Char('z'), KeyModifiers::CTRL) => Action::Suspend,
+            (KeyCode::Char('l'), KeyModifiers::CTRL) => Action::Clear,
+            _ => Action::Nothing,
         }
     }
 
-    fn enter(&mut self) -> Wish {
+    fn enter(&mut self) -> Action {
         if self.text().is_empty() {
-            return Wish::Nothing;
+            return Action::Nothing;
         }
         let line = self.input.value_and_reset();
         self.history.add(&line);
-        Wish::Say(vec![line])
+        Action::Say(vec![line])
     }
 
-    fn recall(&mut self, step: impl FnOnce(&mut History, &str) -> Option<String>) -> Wish {
+    fn recall(&mut self, step: impl FnOnce(&mut History, &str) -> Option<String>) -> Action {
         match step(&mut self.history, self.input.value()) {
             Some(line) => {
                 self.replace(Completed { cursor: line.len(), text: line });
-                Wish::Redraw
+                Action::Redraw
             }
-            None => Wish::Nothing,
+            None => Action::Nothing,
         }
     }
 
-    fn complete(&mut self, completion: Option<Completion>, names: &Names) -> Wish {
+    fn complete(&mut self, completion: Option<Completion>, names: &Names) -> Action {
         let begun = completion.or_else(|| Completion::begin(self.text(), self.cursor(), names));
-        let Some(mut completion) = begun else { return Wish::Nothing };
+        let Some(mut completion) = begun else { return Action::Nothing };
         let completed = completion.step();
         if completed.text.len() > TYPED_LINE_BYTES_MAX {
-            return Wish::Nothing;
+            return Action::Nothing;
         }
         self.replace(completed);
         self.completion = Some(completion);
-        Wish::Redraw
+        Action::Redraw
     }
 
-    fn type_in(&mut self, c: char) -> Wish {
+    fn type_in(&mut self, c: char) -> Action {
         if is_obeyed(c) || self.text().len() + c.len_utf8() > TYPED_LINE_BYTES_MAX {
-            return Wish::Nothing;
+            return Action::Nothing;
         }
         self.edit(InputRequest::InsertChar(c))
     }
 
-    fn yank(&mut self) -> Wish {
+    fn yank(&mut self) -> Action {
         let before = (self.text().to_owned(), self.cursor());
-        let wish = self.edit(InputRequest::Yank);
+        let action = self.edit(InputRequest::Yank);
         if self.text().len() > TYPED_LINE_BYTES_MAX {
             let (text, cursor) = before;
             self.replace(Completed { text, cursor });
         }
-        wish
+        action
     }
 
-    /// Puts in as much of `text` as there is room for.
+    /// Inserts as much of `text` as fits.
     fn insert(&mut self, text: &str) {
-        let room = TYPED_LINE_BYTES_MAX.saturating_sub(self.text().len());
-        let text = &text[..text.floor_char_boundary(room)];
+        let free = TYPED_LINE_BYTES_MAX.saturating_sub(self.text().len());
+        let text = &text[..text.floor_char_boundary(free)];
         let (head, tail) = self.text().split_at(self.cursor());
         let replaced = Completed { text: [head, text, tail].concat(), cursor: head.len() + text.len() };
         self.replace(replaced);
     }
 
-    fn edit(&mut self, request: InputRequest) -> Wish {
+    fn edit(&mut self, request: InputRequest) -> Action {
         match self.input.handle(request) {
-            Some(_) => Wish::Redraw,
-            None => Wish::Nothing,
+            Some(_) => Action::Redraw,
+            None => Action::Nothing,
         }
     }
 
-    /// Puts another text in the place of the line's. What was cut can still be put back.
+    /// Replaces the text. A cut text can still be yanked.
     fn replace(&mut self, Completed { text, cursor }: Completed) {
         let cursor = text[..cursor].chars().count();
         self.input = mem::take(&mut self.input).with_value(text).with_cursor(cursor);
     }
 }
 
-/// What a key that is no character does to the text.
+/// Returns the edit that a non-character key requests.
 fn request(code: KeyCode, modifiers: KeyModifiers) -> Option<InputRequest> {
     let by_word = modifiers.intersects(KeyModifiers::CTRL | KeyModifiers::ALT);
     let by = |word, one| Some(if by_word { word } else { one });
@@ -246,26 +246,26 @@ fn request(code: KeyCode, modifiers: KeyModifiers) -> Option<InputRequest> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::terminal::keys::{Keys, Press};
+    use crate::client::terminal::keys::{Keys, TermEvent};
 
-    /// Types these bytes; returns the wishes other than to redraw.
-    fn press(editor: &mut Editor, bytes: &str) -> Vec<Wish> {
+    /// Types these bytes. Returns the actions except redraws.
+    fn press(editor: &mut Editor, bytes: &str) -> Vec<Action> {
         let mut names = Names::default();
-        names.see("ana");
-        let mut wishes = Vec::new();
+        names.add("ana");
+        let mut actions = Vec::new();
         let mut keys = Keys::default();
-        let mut hear = |press| match press {
-            Press::Key(key) => wishes.push(editor.on_key(key, &names)),
-            Press::Paste { text, .. } => wishes.push(editor.on_paste(&text)),
-            Press::CursorColumn(_) => {}
+        let mut handle = |event| match event {
+            TermEvent::Key(key) => actions.push(editor.on_key(key, &names)),
+            TermEvent::Paste { text, .. } => actions.push(editor.on_paste(&text)),
+            TermEvent::CursorColumn(_) => {}
         };
-        keys.take_in(bytes.as_bytes(), &mut hear);
-        keys.hear_silence(&mut hear);
-        wishes.retain(|wish| !matches!(wish, Wish::Redraw | Wish::Nothing));
-        wishes
+        keys.parse(bytes.as_bytes(), &mut handle);
+        keys.on_timeout(&mut handle);
+        actions.retain(|action| !matches!(action, Action::Redraw | Action::Nothing));
+        actions
     }
 
-    /// The line after these bytes, with `|` for the cursor.
+    /// Returns the line after these bytes, with `|` for the cursor.
     fn line(bytes: &str) -> String {
         let mut editor = Editor::default();
         press(&mut editor, bytes);
@@ -274,8 +274,8 @@ mod tests {
         text
     }
 
-    fn say(line: &str) -> Wish {
-        Wish::Say(vec![line.to_owned()])
+    fn say(line: &str) -> Action {
+        Action::Say(vec![line.to_owned()])
     }
 
     #[test]
@@ -336,9 +336,9 @@ mod tests {
         for key in ["\x03", "\x04"] {
             let mut editor = Editor::default();
             assert_eq!(press(&mut editor, &format!("x{key}")), []);
-            assert_eq!(press(&mut editor, &format!("\x15{key}")), [Wish::Leave]);
+            assert_eq!(press(&mut editor, &format!("\x15{key}")), [Action::Leave]);
         }
-        assert_eq!(press(&mut Editor::default(), "\x1a\x0c"), [Wish::Suspend, Wish::Clear]);
+        assert_eq!(press(&mut Editor::default(), "\x1a\x0c"), [Action::Suspend, Action::Clear]);
     }
 
     #[test]
@@ -350,12 +350,12 @@ mod tests {
     #[test]
     fn a_paste_of_several_lines_is_shown_and_asked_about() {
         let paste = "\x1b[200~one\rtwo\x1b[201~";
-        let shown = Wish::Show(vec!["| one".into(), "| two".into()]);
-        let both = Wish::Say(vec!["one".into(), "two".into()]);
-        for (answer, wishes) in [("y", vec![shown.clone(), both]), ("n", vec![shown.clone()]), ("\x03", vec![shown])] {
+        let shown = Action::Show(vec!["| one".into(), "| two".into()]);
+        let both = Action::Say(vec!["one".into(), "two".into()]);
+        for (answer, actions) in [("y", vec![shown.clone(), both]), ("n", vec![shown.clone()]), ("\x03", vec![shown])] {
             let mut editor = Editor::default();
-            // Neither Enter nor anything else answers, and another paste is not taken.
-            assert_eq!(press(&mut editor, &format!("ha{paste}\rx\x1b[A\x1b[200~y\x1b[201~{answer}")), wishes);
+            // Neither Enter nor another key answers, and a second paste is ignored.
+            assert_eq!(press(&mut editor, &format!("ha{paste}\rx\x1b[A\x1b[200~y\x1b[201~{answer}")), actions);
             assert_eq!((editor.text(), editor.question()), ("ha", None));
         }
         let mut editor = Editor::default();

@@ -1,20 +1,20 @@
-//! The lines that were typed before, for the Up and Down keys. In memory alone.
+//! Typed lines for the Up and Down keys, in memory only.
 
-use crate::client::config::HISTORY_LINES_MAX;
+use crate::client::limits::HISTORY_LINES_MAX;
 
-/// The typed lines, and where one stands among them.
+/// The typed lines, and a position among them.
 #[derive(Debug, Default)]
-pub struct History {
+pub(super) struct History {
     lines: Vec<String>,
-    /// Which line is shown, if it is an older one than what is being typed.
+    /// Index of the shown line; `None` at the draft.
     at: Option<usize>,
-    /// What was being typed when one went up.
+    /// The unfinished line, kept while an older one is shown.
     draft: String,
 }
 
 impl History {
-    /// Adds a line, unless it is the same as the last one, and stands behind it.
-    pub fn add(&mut self, line: &str) {
+    /// Appends a line, unless it repeats the last one, and moves behind it.
+    pub(super) fn add(&mut self, line: &str) {
         self.at = None;
         if self.lines.last().is_some_and(|last| last == line) {
             return;
@@ -25,8 +25,8 @@ impl History {
         self.lines.push(line.to_owned());
     }
 
-    /// The line before, if there is one. `typed` is what stands in the input line.
-    pub fn up(&mut self, typed: &str) -> Option<&str> {
+    /// Moves to the line before, if there is one. `typed` is the text of the input line.
+    pub(super) fn up(&mut self, typed: &str) -> Option<&str> {
         let at = match self.at {
             None => {
                 let last = self.lines.len().checked_sub(1)?;
@@ -39,8 +39,8 @@ impl History {
         Some(&self.lines[at])
     }
 
-    /// The line after, or what was being typed; `None` if one stands there already.
-    pub fn down(&mut self) -> Option<&str> {
+    /// Moves to the line after, or to the draft; `None` at the draft.
+    pub(super) fn down(&mut self) -> Option<&str> {
         let at = self.at? + 1;
         if let Some(line) = self.lines.get(at) {
             self.at = Some(at);
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_goes_up_and_down_and_finds_the_draft_again() {
+    fn up_and_down_move_through_the_lines_and_back_to_the_draft() {
         let mut history = History::default();
         assert_eq!(history.up("x"), None);
         assert_eq!(history.down(), None);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_line_stands_behind_all_and_the_oldest_is_forgotten() {
+    fn a_new_line_is_the_last_and_the_oldest_is_dropped() {
         let mut history = History::default();
         for number in 0..=HISTORY_LINES_MAX {
             history.add(&number.to_string());

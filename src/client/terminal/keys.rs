@@ -1,58 +1,58 @@
-//! What the terminal sends, taken apart: keys, pastes and reports. Pure: bytes in, events out.
+//! Parser of terminal input: keys, pastes and cursor reports. Pure: bytes in, events out.
 //!
-//! `terminput` knows what a whole sequence means; where one ends, when bytes come in whatever pieces, is found here.
+//! `terminput` knows the meaning of a whole sequence. This module finds its end, in any split of the bytes.
 
 use std::mem;
 
 use terminput::{Event, KeyEvent};
 
-use crate::client::config::{KEY_BYTES_MAX, PASTE_BYTES_MAX};
+use crate::client::limits::{KEY_BYTES_MAX, PASTE_BYTES_MAX};
 
 const ESCAPE: u8 = 0x1b;
 const PASTE_BEGIN: &[u8] = b"\x1b[200~";
 const PASTE_END: &[u8] = b"\x1b[201~";
 
-/// What was typed.
+/// An event of the terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Press {
+pub(super) enum TermEvent {
     /// A key.
     Key(KeyEvent),
-    /// A paste, bracketed by the terminal.
+    /// A bracketed paste.
     Paste {
         /// The text, as the terminal sent it.
         text: String,
-        /// How many bytes were over the limit, and left out.
+        /// Bytes beyond [`PASTE_BYTES_MAX`] that were dropped.
         dropped_bytes: usize,
     },
-    /// The answer to the question where the cursor is: its column, counted from 0.
+    /// A cursor report (CPR): the column, counted from 0.
     CursorColumn(usize),
 }
 
-/// Takes the terminal's bytes apart, however they arrive.
+/// Incremental parser of terminal input.
 ///
-/// Invariant: `sequence` holds what came of a sequence that has not ended yet, at most [`KEY_BYTES_MAX`]; a paste holds
-/// at most [`PASTE_BYTES_MAX`].
+/// Invariant: `sequence` holds the begun sequence, at most [`KEY_BYTES_MAX`]. A paste holds at most
+/// [`PASTE_BYTES_MAX`].
 #[derive(Debug, Default)]
-pub struct Keys {
-    course: Course,
+pub(super) struct Keys {
+    state: ParseState,
     sequence: Vec<u8>,
 }
 
-/// What the next byte belongs to.
+/// Context of the next byte.
 #[derive(Debug, Default)]
-enum Course {
-    /// Something new.
+enum ParseState {
+    /// Start of a key.
     #[default]
     Ground,
-    /// A sequence of which there is the escape byte alone.
+    /// After a lone escape byte.
     Escape,
-    /// `ESC [`: parameters, and a final byte.
+    /// In `ESC [`: parameters and a final byte follow.
     Csi,
-    /// `ESC O`, or the Linux console's `ESC [ [`: one more byte.
+    /// After `ESC O`, or the Linux console's `ESC [ [`: one byte follows.
     Last,
-    /// A character of several bytes, of which so many are still to come.
+    /// In a multi-byte character: so many bytes follow.
     Character(usize),
-    /// A paste.
+    /// In a paste.
     Paste(Paste),
 }
 
@@ -60,98 +60,98 @@ enum Course {
 struct Paste {
     bytes: Vec<u8>,
     dropped_bytes: usize,
-    /// How much of [`PASTE_END`] has just come.
+    /// Bytes of [`PASTE_END`] matched so far.
     matched: usize,
 }
 
 impl Keys {
-    /// Takes in what came, and hands what it meant to `heard`.
-    pub fn take_in(&mut self, bytes: &[u8], heard: &mut impl FnMut(Press)) {
+    /// Parses bytes and passes each event to `emit`.
+    pub(super) fn parse(&mut self, bytes: &[u8], emit: &mut impl FnMut(TermEvent)) {
         for &byte in bytes {
-            self.take(byte, heard);
+            self.take(byte, emit);
         }
     }
 
-    /// Whether an escape byte stands alone: if nothing follows it soon, it was the Escape key.
-    pub fn waits_for_more(&self) -> bool {
-        matches!(self.course, Course::Escape)
+    /// Whether the last byte is a lone escape: if nothing follows it soon, it is the Escape key.
+    pub(super) fn is_at_escape(&self) -> bool {
+        matches!(self.state, ParseState::Escape)
     }
 
-    /// Nothing followed soon.
-    pub fn hear_silence(&mut self, heard: &mut impl FnMut(Press)) {
-        if self.waits_for_more() {
-            self.finish(heard);
+    /// Takes a lone escape byte for the Escape key.
+    pub(super) fn on_timeout(&mut self, emit: &mut impl FnMut(TermEvent)) {
+        if self.is_at_escape() {
+            self.finish(emit);
         }
     }
 
-    fn take(&mut self, byte: u8, heard: &mut impl FnMut(Press)) {
-        match self.course {
-            Course::Ground => self.begin(byte, heard),
-            Course::Escape => self.follow_escape(byte, heard),
-            Course::Csi => self.follow_csi(byte, heard),
-            Course::Last if (0x20..0x7f).contains(&byte) => {
+    fn take(&mut self, byte: u8, emit: &mut impl FnMut(TermEvent)) {
+        match self.state {
+            ParseState::Ground => self.begin(byte, emit),
+            ParseState::Escape => self.follow_escape(byte, emit),
+            ParseState::Csi => self.follow_csi(byte, emit),
+            ParseState::Last if (0x20..0x7f).contains(&byte) => {
                 self.sequence.push(byte);
-                self.finish(heard);
+                self.finish(emit);
             }
-            Course::Character(missing) if byte & 0xc0 == 0x80 => {
+            ParseState::Character(missing) if byte & 0xc0 == 0x80 => {
                 self.sequence.push(byte);
-                self.course = Course::Character(missing - 1);
+                self.state = ParseState::Character(missing - 1);
                 if missing == 1 {
-                    self.finish(heard);
+                    self.finish(emit);
                 }
             }
-            Course::Last | Course::Character(_) => self.give_up(byte, heard),
-            Course::Paste(ref mut paste) => {
+            ParseState::Last | ParseState::Character(_) => self.restart_with(byte, emit),
+            ParseState::Paste(ref mut paste) => {
                 if paste.take(byte) {
                     let Paste { bytes, dropped_bytes, .. } = mem::take(paste);
-                    self.course = Course::Ground;
-                    heard(Press::Paste { text: String::from_utf8_lossy(&bytes).into_owned(), dropped_bytes });
+                    self.state = ParseState::Ground;
+                    emit(TermEvent::Paste { text: String::from_utf8_lossy(&bytes).into_owned(), dropped_bytes });
                 }
             }
         }
     }
 
-    fn begin(&mut self, byte: u8, heard: &mut impl FnMut(Press)) {
+    fn begin(&mut self, byte: u8, emit: &mut impl FnMut(TermEvent)) {
         self.sequence.push(byte);
         match byte {
-            ESCAPE => self.course = Course::Escape,
-            0x00..=0x7f => self.finish(heard),
+            ESCAPE => self.state = ParseState::Escape,
+            0x00..=0x7f => self.finish(emit),
             _ => self.begin_character(byte),
         }
     }
 
     fn begin_character(&mut self, lead: u8) {
         match lead {
-            0xc2..=0xdf => self.course = Course::Character(1),
-            0xe0..=0xef => self.course = Course::Character(2),
-            0xf0..=0xf4 => self.course = Course::Character(3),
-            // No character begins so.
+            0xc2..=0xdf => self.state = ParseState::Character(1),
+            0xe0..=0xef => self.state = ParseState::Character(2),
+            0xf0..=0xf4 => self.state = ParseState::Character(3),
+            // Not a lead byte of UTF-8.
             _ => self.reset(),
         }
     }
 
-    fn follow_escape(&mut self, byte: u8, heard: &mut impl FnMut(Press)) {
+    fn follow_escape(&mut self, byte: u8, emit: &mut impl FnMut(TermEvent)) {
         if byte == ESCAPE {
-            // The first one was the key; the second one may begin a sequence.
-            self.finish(heard);
-            return self.begin(byte, heard);
+            // The first byte was the Escape key. The second one may begin a sequence.
+            self.finish(emit);
+            return self.begin(byte, emit);
         }
         self.sequence.push(byte);
         match byte {
-            b'[' => self.course = Course::Csi,
-            b'O' => self.course = Course::Last,
-            0x00..=0x7f => self.finish(heard),
+            b'[' => self.state = ParseState::Csi,
+            b'O' => self.state = ParseState::Last,
+            0x00..=0x7f => self.finish(emit),
             _ => self.begin_character(byte),
         }
     }
 
-    fn follow_csi(&mut self, byte: u8, heard: &mut impl FnMut(Press)) {
+    fn follow_csi(&mut self, byte: u8, emit: &mut impl FnMut(TermEvent)) {
         match byte {
             b'[' if self.sequence.len() == 2 => {
                 self.sequence.push(byte);
-                self.course = Course::Last;
+                self.state = ParseState::Last;
             }
-            // One that is too long is still read to its end, and then means nothing.
+            // An overlong sequence is read to its end and ignored.
             0x20..=0x3f if self.sequence.len() >= KEY_BYTES_MAX => {}
             0x20..=0x3f => self.sequence.push(byte),
             0x40..=0x7e if self.sequence.len() >= KEY_BYTES_MAX => self.reset(),
@@ -159,45 +159,45 @@ impl Keys {
                 self.sequence.push(byte);
                 if self.sequence == PASTE_BEGIN {
                     self.reset();
-                    self.course = Course::Paste(Paste::default());
+                    self.state = ParseState::Paste(Paste::default());
                 } else {
-                    self.finish(heard);
+                    self.finish(emit);
                 }
             }
-            _ => self.give_up(byte, heard),
+            _ => self.restart_with(byte, emit),
         }
     }
 
-    /// The sequence is whole: says what it means, if it means anything.
-    fn finish(&mut self, heard: &mut impl FnMut(Press)) {
+    /// Emits the event of a whole sequence, if it has one.
+    fn finish(&mut self, emit: &mut impl FnMut(TermEvent)) {
         if let Some(column) = reported_column(&self.sequence) {
-            heard(Press::CursorColumn(column));
+            emit(TermEvent::CursorColumn(column));
         } else if let Ok(Some(Event::Key(key))) = Event::parse_from(&self.sequence) {
-            heard(Press::Key(key));
+            emit(TermEvent::Key(key));
         }
         self.reset();
     }
 
-    /// What came was no sequence, and `byte` is something new.
-    fn give_up(&mut self, byte: u8, heard: &mut impl FnMut(Press)) {
+    /// Drops an invalid sequence. `byte` begins a new key.
+    fn restart_with(&mut self, byte: u8, emit: &mut impl FnMut(TermEvent)) {
         self.reset();
-        self.begin(byte, heard);
+        self.begin(byte, emit);
     }
 
     fn reset(&mut self) {
-        self.course = Course::Ground;
+        self.state = ParseState::Ground;
         self.sequence.clear();
     }
 }
 
 impl Paste {
-    /// Takes a byte; whether it was the last one of the end.
+    /// Takes a byte. Returns whether it completed [`PASTE_END`].
     fn take(&mut self, byte: u8) -> bool {
         if byte == PASTE_END[self.matched] {
             self.matched += 1;
             return self.matched == PASTE_END.len();
         }
-        // The end has its first byte nowhere else, so no part of what matched can begin another match.
+        // The first byte of the end occurs in it only once, so no partial match can begin inside another.
         let matched = mem::take(&mut self.matched);
         for &byte in &PASTE_END[..matched] {
             self.keep(byte);
@@ -219,7 +219,7 @@ impl Paste {
     }
 }
 
-/// The column in `ESC [ ROW ; COLUMN R`. (F3 with a modifier looks the same, and has no meaning here.)
+/// Returns the column of `ESC [ ROW ; COLUMN R`. (F3 with a modifier looks the same and is not bound.)
 fn reported_column(sequence: &[u8]) -> Option<usize> {
     let text = str::from_utf8(sequence).ok()?.strip_prefix("\x1b[")?.strip_suffix('R')?;
     let (row, column) = text.split_once(';')?;
@@ -233,38 +233,38 @@ mod tests {
 
     use super::*;
 
-    /// What the bytes mean when they come in these pieces, with an end.
-    fn heard(pieces: &[&[u8]]) -> Vec<Press> {
+    /// Returns the events of these pieces, followed by a timeout.
+    fn parsed(pieces: &[&[u8]]) -> Vec<TermEvent> {
         let mut keys = Keys::default();
         let mut all = Vec::new();
         for piece in pieces {
-            keys.take_in(piece, &mut |press| all.push(press));
+            keys.parse(piece, &mut |event| all.push(event));
         }
-        keys.hear_silence(&mut |press| all.push(press));
+        keys.on_timeout(&mut |event| all.push(event));
         all
     }
 
-    fn key(code: KeyCode, modifiers: KeyModifiers) -> Press {
-        Press::Key(KeyEvent::new(code).modifiers(modifiers))
+    fn key(code: KeyCode, modifiers: KeyModifiers) -> TermEvent {
+        TermEvent::Key(KeyEvent::new(code).modifiers(modifiers))
     }
 
-    fn plain(code: KeyCode) -> Press {
+    fn plain(code: KeyCode) -> TermEvent {
         key(code, KeyModifiers::NONE)
     }
 
-    /// The whole, and every way to tear it into two and into three pieces.
-    fn every_split(bytes: &[u8], expected: &[Press]) {
-        assert_eq!(heard(&[bytes]), expected, "{bytes:?}");
+    /// Checks the whole, and every split into two and three pieces.
+    fn every_split(bytes: &[u8], expected: &[TermEvent]) {
+        assert_eq!(parsed(&[bytes]), expected, "{bytes:?}");
         for first in 0..=bytes.len() {
             for second in first..=bytes.len() {
                 let pieces = [&bytes[..first], &bytes[first..second], &bytes[second..]];
-                assert_eq!(heard(&pieces), expected, "{pieces:?}");
+                assert_eq!(parsed(&pieces), expected, "{pieces:?}");
             }
         }
     }
 
     #[test]
-    fn every_key_is_known_however_it_arrives() {
+    fn every_key_is_known_in_any_pieces() {
         let (ctrl, alt, none) = (KeyModifiers::CTRL, KeyModifiers::ALT, KeyModifiers::NONE);
         let keys: [(&[u8], KeyCode, KeyModifiers); 27] = [
             (b"a", KeyCode::Char('a'), none),
@@ -304,12 +304,12 @@ mod tests {
     }
 
     #[test]
-    fn a_paste_is_one_event_however_it_arrives() {
-        let paste = |text: &str| Press::Paste { text: text.to_owned(), dropped_bytes: 0 };
+    fn a_paste_is_one_event_in_any_pieces() {
+        let paste = |text: &str| TermEvent::Paste { text: text.to_owned(), dropped_bytes: 0 };
         let x = plain(KeyCode::Char('x'));
         every_split(b"x\x1b[200~a\rb\x1b[201~x", &[x.clone(), paste("a\rb"), x.clone()]);
         every_split(b"\x1b[200~\x1b[201~", &[paste("")]);
-        // What only looks like the end, or like a key, is part of it.
+        // A part of the end, or the bytes of a key, belong to the paste.
         every_split(b"\x1b[200~\x1b\x1b[20\x1b[A\x03\x1b[201~x", &[paste("\x1b\x1b[20\x1b[A\x03"), x]);
         every_split("\x1b[200~世\x1b[201~".as_bytes(), &[paste("世")]);
     }
@@ -318,19 +318,19 @@ mod tests {
     fn a_paste_over_the_limit_is_cut_and_the_rest_counted() {
         let bytes = [PASTE_BEGIN, &vec![b'a'; PASTE_BYTES_MAX + 7], PASTE_END].concat();
         let text = "a".repeat(PASTE_BYTES_MAX);
-        assert_eq!(heard(&[&bytes]), [Press::Paste { text, dropped_bytes: 7 }]);
+        assert_eq!(parsed(&[&bytes]), [TermEvent::Paste { text, dropped_bytes: 7 }]);
     }
 
     #[test]
     fn reports_are_told_from_keys() {
-        every_split(b"\x1b[24;1R", &[Press::CursorColumn(0)]);
-        every_split(b"\x1b[1;80Rx", &[Press::CursorColumn(79), plain(KeyCode::Char('x'))]);
-        // F3 in the Linux console's and in xterm's way.
+        every_split(b"\x1b[24;1R", &[TermEvent::CursorColumn(0)]);
+        every_split(b"\x1b[1;80Rx", &[TermEvent::CursorColumn(79), plain(KeyCode::Char('x'))]);
+        // F3 of the Linux console and of xterm.
         every_split(b"\x1b[[C\x1bOR", &[plain(KeyCode::F(3)), plain(KeyCode::F(3))]);
     }
 
     #[test]
-    fn what_means_nothing_is_passed_over_and_the_next_key_is_heard() {
+    fn unknown_sequences_are_skipped_and_the_next_key_is_parsed() {
         let x = plain(KeyCode::Char('x'));
         let long = [b"\x1b[", &[b'1'; 10_000][..], b"~x"].concat();
         let nothing: [&[u8]; 9] = [
@@ -347,27 +347,27 @@ mod tests {
         for bytes in nothing {
             every_split(bytes, std::slice::from_ref(&x));
         }
-        assert_eq!(heard(&[&long]), [x]);
-        // A control byte ends a sequence that it cannot be a part of, and is heard.
+        assert_eq!(parsed(&[&long]), [x]);
+        // A control byte that cannot be part of a sequence ends it, and is a key itself.
         every_split(b"\x1b[1\x03", &[key(KeyCode::Char('c'), KeyModifiers::CTRL)]);
     }
 
     #[test]
-    fn no_bytes_make_it_panic_or_hear_otherwise_in_pieces() {
-        // All short sequences of the bytes that steer it.
+    fn no_bytes_panic_or_parse_differently_in_pieces() {
+        // All short sequences of the bytes that change the state.
         let alphabet = b"\x1b[O~;0129ARMm<?u\x03a\xc3\xa9";
         for code in 0..alphabet.len().pow(4) {
             let bytes: Vec<u8> =
                 (0..4).map(|place| alphabet[code / alphabet.len().pow(place) % alphabet.len()]).collect();
-            let whole = heard(&[&bytes]);
+            let whole = parsed(&[&bytes]);
             let single: Vec<&[u8]> = bytes.chunks(1).collect();
-            assert_eq!(heard(&single), whole, "{bytes:?}");
+            assert_eq!(parsed(&single), whole, "{bytes:?}");
         }
     }
 
     proptest::proptest! {
         #[test]
-        fn bytes_at_random_are_heard_the_same_in_any_pieces(
+        fn random_bytes_parse_the_same_in_any_pieces(
             bytes in proptest::collection::vec(proptest::prop_oneof![
                 proptest::sample::select(b"\x1b[O~;012345678:9ABCRMmuPZ<?I\x03\x08 a\xc3\xa9\xe4\xb8\x96".to_vec()),
                 proptest::num::u8::ANY,
@@ -375,7 +375,7 @@ mod tests {
             len in 1_usize..8,
         ) {
             let pieces: Vec<&[u8]> = bytes.chunks(len).collect();
-            assert_eq!(heard(&pieces), heard(&[&bytes]));
+            assert_eq!(parsed(&pieces), parsed(&[&bytes]));
         }
     }
 }

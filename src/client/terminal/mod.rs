@@ -1,29 +1,32 @@
-//! The terminal form: what one types stays whole while others talk, in one line at the bottom.
+//! The terminal form of the client: an input line at the bottom stays whole while lines arrive above it.
 //!
 //! ```text
 //! terminal ─Keys→ Editor ─lines→ Uplink ⇄ server
-//!                   │              └─lines→ Scribe ─page─┐
-//!                   └──────── input line ────────────────┴─Screen→ terminal
+//!                   │              └─lines→ ChatView ─page─┐
+//!                   └──────── input line ──────────────────┴─Screen→ terminal
 //! ```
 //!
-//! One loop over the terminal, the socket and the signals. What is shown goes into the terminal's own scrollback; only
-//! the last row is drawn anew. A frame (a page of lines, and the input line below) is put together when the terminal has
-//! taken the one before, so a stuck terminal holds the server back, and a flood does not hide what is typed.
+//! A single loop serves the terminal, the socket and the signals. Shown lines go into the terminal's own scrollback;
+//! only the last row is redrawn. A frame is a page of lines with the input line below. The next frame is built when the
+//! terminal has taken the previous one. So a blocked terminal applies backpressure to the server, and a flood does not
+//! hide the input line.
 
-pub mod completion;
-pub mod editor;
-pub mod history;
-pub mod keys;
-pub mod mode;
-pub mod names;
-pub mod nick;
-pub mod paste;
-pub mod prompts;
-pub mod screen;
-pub mod scribe;
-pub mod style;
-pub mod unsent;
-pub mod uplink;
+mod chat_view;
+mod completion;
+mod editor;
+mod history;
+mod inbox;
+mod keys;
+mod line_kind;
+pub(super) mod mode;
+mod names;
+mod nick;
+mod paste;
+mod prompts;
+mod resize;
+mod screen;
+mod style;
+mod uplink;
 
 use std::io;
 use std::ops::ControlFlow;
@@ -33,85 +36,75 @@ use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 use signal_hook_mio::v1_0::Signals;
 
-use self::editor::{Editor, Wish};
-use self::keys::{Keys, Press};
-use self::mode::{Hold, RawMode, window_size};
-use self::prompts::prompts;
-use self::screen::{Prompt, Resized, Screen, View};
-use self::scribe::Scribe;
+use self::chat_view::ChatView;
+use self::editor::{Action, Editor};
+use self::keys::{Keys, TermEvent};
+use self::mode::{Foreground, RawMode, window_size};
+use self::prompts::PromptState;
+use self::resize::{CURSOR_REQUEST, ProbeStep, ResizeProbe};
+use self::screen::{InputLine, Prompt, Resized, Screen};
 use self::style::Style;
-use self::uplink::{End, Room, Uplink};
-use super::clock::Clock;
-use super::config::{
-    AWAY_LOOK, CURSOR_REPORT_WAIT, ESCAPE_WAIT, LAST_WORDS_WAIT, READ_BYTES, RESIZE_SETTLE, SCREEN_BYTES_MAX,
-    UNSENT_SHOWN_MAX,
-};
-use super::{ClientError, Ending, Options};
-use crate::net::stdio::stdin::{Input, Stdin};
+use self::uplink::{RunResult, ScreenSpace, Uplink};
+use super::limits::{AWAY_LOOK, ESCAPE_WAIT, LAST_WORDS_WAIT, READ_BYTES, SCREEN_BYTES_MAX, UNSENT_SHOWN_MAX};
+use super::progress::Progress;
+use super::timestamps::Timestamps;
+use super::{ClientError, Config, Ending};
+use crate::net::stdio::stdin::Stdin;
 use crate::net::stdio::stdout::{Stdout, StdoutError};
+use crate::net::stream::Received;
 
 const STDIN: Token = Token(0);
 const STDOUT: Token = Token(1);
 const SERVER: Token = Token(2);
 const SIGNALS: Token = Token(3);
 
-/// Where is the cursor, and where is it when it goes as far to the right as it can?
-const CURSOR_QUESTION: &str = "\x1b[6n\x1b[9999C\x1b[6n";
-
 /// A client at a terminal.
-pub struct TerminalClient {
+pub(super) struct TerminalClient {
     poll: Poll,
     signals: Signals,
     stdin: Stdin,
     stdout: Stdout,
     mode: RawMode,
     keys: Keys,
-    /// When a key was last heard.
+    /// Time of the last input from the terminal.
     keys_at: Instant,
     editor: Editor,
-    scribe: Scribe,
+    chat: ChatView,
     style: Style,
     screen: Screen,
-    frame: Frame,
-    /// How many columns the terminal has yet to tell, and the last one that it has told.
-    awaited_columns: usize,
-    cursor_column: usize,
+    input_row: InputRow,
+    probe: ResizeProbe,
     uplink: Uplink,
     scratch: Box<[u8; READ_BYTES]>,
 }
 
-/// What is to become of the input line.
+/// Whether the input line on the screen is up to date.
 #[derive(Debug, PartialEq, Eq)]
-enum Frame {
-    /// It is to be drawn.
-    Due,
-    /// It stands there, with these prompts.
+enum InputRow {
+    /// It must be redrawn.
+    Dirty,
+    /// It was drawn with these prompts.
     Drawn(Vec<Prompt>),
-    /// The window was resized, and may be again until then. Nothing is drawn meanwhile: what is on the terminal has been
-    /// laid out anew, and nobody knows how.
-    Settling(Instant),
-    /// It cannot be drawn before the terminal has said where the cursor is, or that time is over.
-    Asked(Instant),
 }
 
 impl TerminalClient {
-    /// Takes the terminal, and begins to connect. Blocks for as long as the resolver does.
+    /// Takes the terminal and begins to connect. Blocks while the resolver does.
     ///
     /// # Errors
-    /// When the server's name cannot be resolved, or the terminal or the poller cannot be had.
-    pub fn start(options: Options) -> Result<TerminalClient, ClientError> {
-        let candidates = match options.server.resolve().map(Iterator::collect) {
+    /// The server's name does not resolve, or the terminal or the poller fails.
+    pub(super) fn start(config: Config) -> Result<TerminalClient, ClientError> {
+        let candidates = match config.server.resolve().map(Iterator::collect) {
             Ok(candidates) => candidates,
-            Err(source) => return Err(ClientError::Connect { address: options.server, source }),
+            Err(source) => return Err(ClientError::Connect { address: config.server, source }),
         };
-        let uplink = Uplink::new(&options, candidates);
+        let uplink = Uplink::new(&config, candidates, SERVER);
         let poll = Poll::new().map_err(ClientError::Poll)?;
         let stdin = Stdin::register(poll.registry(), STDIN).map_err(ClientError::Poll)?;
         let stdout = Stdout::register(poll.registry(), STDOUT).map_err(ClientError::Poll)?;
         let mut signals = Signals::new([SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGWINCH]).map_err(ClientError::Poll)?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(ClientError::Poll)?;
         let mode = RawMode::enter().map_err(ClientError::Terminal)?;
-        let style = Style::new(options.colors);
+        let style = Style::new(config.colors);
         Ok(TerminalClient {
             poll,
             signals,
@@ -121,164 +114,169 @@ impl TerminalClient {
             keys: Keys::default(),
             keys_at: Instant::now(),
             editor: Editor::default(),
-            scribe: Scribe::new(style, Clock::new(options.timestamps)),
+            chat: ChatView::new(style, Timestamps::new(config.timestamps)),
             style,
             screen: Screen::new(window_size().0),
-            frame: Frame::Due,
-            awaited_columns: 0,
-            cursor_column: 0,
+            input_row: InputRow::Dirty,
+            probe: ResizeProbe::new(),
             uplink,
             scratch: Box::new([0; READ_BYTES]),
         })
     }
 
-    /// Talks until the conversation is ended, and gives the terminal back.
+    /// Runs until the session ends for good, then gives the terminal back.
     ///
     /// # Errors
-    /// When the server cannot be connected to, the connection is lost for good, or the terminal cannot be used.
-    pub fn run(mut self) -> Result<Ending, ClientError> {
+    /// The server cannot be connected to, the connection is lost for good, or the terminal fails.
+    pub(super) fn run(mut self) -> Result<Ending, ClientError> {
         let mut events = Events::with_capacity(8);
         loop {
-            if let ControlFlow::Break(end) = self.turn(&mut events) {
-                let unshown_bytes = self.say_last_words(&mut events);
-                end?;
+            if let ControlFlow::Break(result) = self.turn(&mut events) {
+                let unshown_bytes = self.show_last_words(&mut events);
+                result?;
                 return Ok(if unshown_bytes == 0 { Ending::Complete } else { Ending::Unshown(unshown_bytes) });
             }
         }
     }
 
-    fn turn(&mut self, events: &mut Events) -> ControlFlow<End> {
+    fn turn(&mut self, events: &mut Events) -> ControlFlow<RunResult> {
         let now = Instant::now();
-        self.take_keys(now)?;
-        let room = self.room();
-        let registry = (self.poll.registry(), SERVER);
-        self.uplink.advance(registry, &mut self.scratch, &mut self.scribe, room, now)?;
-        self.draw(now);
+        let mut progress = self.read_keys(now)?;
+        let space = self.space();
+        progress |= self.uplink.advance(self.poll.registry(), &mut self.chat, space, now)?;
+        progress |= self.draw(now);
         match self.stdout.flush() {
             Ok(0) => {}
-            Ok(_) => self.uplink.note_progress(now),
-            // The terminal has gone away, and with it whoever could be told.
+            Ok(_) => {
+                self.uplink.mark_progress(now);
+                progress = Progress::Made;
+            }
+            // The terminal has gone away: nobody reads an error message.
             Err(StdoutError::Closed) => return ControlFlow::Break(Ok(())),
             Err(StdoutError::Failed(err)) => return ControlFlow::Break(Err(ClientError::Stdout(err))),
         }
-        let now = Instant::now();
-        let is_busy = self.is_busy(now);
-        let timeout = if is_busy { Some(Duration::ZERO) } else { self.timeout(now) };
+        let timeout = match progress {
+            Progress::Made => Some(Duration::ZERO),
+            Progress::None => self.timeout(Instant::now()),
+        };
         match self.wait(events, timeout) {
             Err(err) if err.kind() == io::ErrorKind::Interrupted => return ControlFlow::Continue(()),
             Err(err) => return ControlFlow::Break(Err(ClientError::Poll(err))),
             Ok(()) => {}
         }
         self.on_signals()?;
-        if self.mode.hold() == Hold::Away {
-            let hold = self.mode.take();
-            self.on_resume(hold)?;
+        if self.mode.foreground() == Foreground::Lost {
+            let foreground = self.mode.take();
+            self.on_resume(foreground)?;
         }
         let now = Instant::now();
-        self.hear_silence(now)?;
-        if events.is_empty() && !is_busy {
-            self.uplink.lose_patience(&mut self.scribe, now)?;
+        self.on_timers(now)?;
+        if events.is_empty() && progress == Progress::None {
+            self.uplink.check_grace(&mut self.chat, now)?;
         }
         ControlFlow::Continue(())
     }
 
-    fn take_keys(&mut self, now: Instant) -> ControlFlow<End> {
-        if !self.may_take_keys() {
-            return ControlFlow::Continue(());
+    fn read_keys(&mut self, now: Instant) -> ControlFlow<RunResult, Progress> {
+        if self.mode.foreground() == Foreground::Lost || self.chat.page_bytes() >= SCREEN_BYTES_MAX {
+            return ControlFlow::Continue(Progress::None);
         }
-        let len = match self.stdin.read(&mut self.scratch[..]) {
-            Ok(Input::NotYet) => return ControlFlow::Continue(()),
-            Ok(Input::Bytes(len)) => len,
+        match self.stdin.read(&mut self.scratch[..]) {
+            Received::NotYet => return ControlFlow::Continue(Progress::None),
+            Received::Bytes(len) => {
+                self.keys_at = now;
+                let mut term_events = Vec::new();
+                self.keys.parse(&self.scratch[..len], &mut |event| term_events.push(event));
+                term_events.into_iter().try_for_each(|event| self.on_term_event(event, now))?;
+            }
             // The terminal has gone away.
-            Ok(Input::End) => return self.uplink.leave(now),
-            Err(err) => return ControlFlow::Break(Err(ClientError::Stdin(err))),
-        };
-        self.keys_at = now;
-        let mut pressed = Vec::new();
-        self.keys.take_in(&self.scratch[..len], &mut |press| pressed.push(press));
-        pressed.into_iter().try_for_each(|press| self.on_press(press, now))
+            Received::End => self.uplink.leave(now)?,
+            Received::Failed(err) => return ControlFlow::Break(Err(ClientError::Stdin(err))),
+        }
+        ControlFlow::Continue(Progress::Made)
     }
 
-    fn on_press(&mut self, press: Press, now: Instant) -> ControlFlow<End> {
-        let wish = match press {
-            Press::Key(key) => self.editor.on_key(key, self.scribe.names()),
-            Press::Paste { text, dropped_bytes } => {
+    fn on_term_event(&mut self, event: TermEvent, now: Instant) -> ControlFlow<RunResult> {
+        let action = match event {
+            TermEvent::Key(key) => self.editor.on_key(key, self.chat.names()),
+            TermEvent::Paste { text, dropped_bytes } => {
                 if dropped_bytes > 0 {
-                    self.scribe.note(&format!("the paste was too long: its last {dropped_bytes} bytes are left out"));
+                    self.chat.show_note(&format!("paste too long: dropped its last {dropped_bytes} bytes"));
                 }
                 self.editor.on_paste(&text)
             }
-            Press::CursorColumn(column) => {
-                self.on_cursor_column(column);
-                Wish::Nothing
+            TermEvent::CursorColumn(column) => {
+                self.on_cursor_report(column);
+                Action::Nothing
             }
         };
-        match wish {
-            Wish::Nothing => return ControlFlow::Continue(()),
-            Wish::Redraw => {}
-            Wish::Show(lines) => lines.iter().for_each(|line| self.scribe.quote(line)),
-            Wish::Say(lines) => self.say(lines),
-            Wish::Clear => self.screen.clear(window_size().1, self.stdout.queue()),
-            Wish::Suspend => self.suspend()?,
-            Wish::Leave => self.uplink.leave(now)?,
+        match action {
+            Action::Nothing => return ControlFlow::Continue(()),
+            Action::Redraw => {}
+            Action::Show(lines) => lines.iter().for_each(|line| self.chat.show_quoted(line)),
+            Action::Say(lines) => self.say(lines),
+            Action::Clear => self.screen.clear(window_size().1, self.stdout.queue()),
+            Action::Suspend => self.suspend()?,
+            Action::Leave => self.uplink.leave(now)?,
         }
-        self.make_due();
+        self.input_row = InputRow::Dirty;
         ControlFlow::Continue(())
     }
 
     fn say(&mut self, lines: Vec<String>) {
-        if let Err(mut lines) = self.uplink.say(lines) {
-            self.scribe.note("too much waits to be sent already");
-            // A line that was typed is not lost; a paste can be pasted again.
+        if let Err(mut lines) = self.uplink.queue(lines) {
+            self.chat.show_note("too many lines wait to be sent already");
+            // A typed line goes back into the editor. A paste can be pasted again.
             if let (Some(line), true) = (lines.pop(), lines.is_empty()) {
                 self.editor.take_back(line);
             }
         }
     }
 
-    fn suspend(&mut self) -> ControlFlow<End> {
+    fn suspend(&mut self) -> ControlFlow<RunResult> {
         let mut events = Events::with_capacity(8);
-        self.hear_answers(&mut events);
+        self.await_reports(&mut events);
         self.screen.put_page("", self.stdout.queue());
         self.flush_all(&mut events);
-        let hold = self.mode.suspend();
-        self.on_resume(hold)
+        let foreground = self.mode.suspend();
+        self.on_resume(foreground)
     }
 
-    /// Goes on after somebody else may have had the terminal.
-    fn on_resume(&mut self, hold: io::Result<Hold>) -> ControlFlow<End> {
-        match hold {
+    /// Starts over on the screen after another process may have had the terminal.
+    fn on_resume(&mut self, foreground: io::Result<Foreground>) -> ControlFlow<RunResult> {
+        match foreground {
             Err(err) => return ControlFlow::Break(Err(ClientError::Terminal(err))),
-            Ok(Hold::Away) => {}
-            Ok(Hold::Held) => {
-                // What was typed meanwhile may have been announced already. And the rest of what came in part, of a
-                // paste above all, somebody else may have read.
+            Ok(Foreground::Lost) => {}
+            Ok(Foreground::Held) => {
+                // Events of keys typed meanwhile may have passed. The other process may have read the rest of a partial
+                // sequence or paste.
                 self.stdin.on_event();
                 self.keys = Keys::default();
                 self.screen.forget();
                 self.screen.resize(window_size().0);
-                self.frame = Frame::Due;
+                self.probe.cancel();
+                self.input_row = InputRow::Dirty;
             }
         }
         ControlFlow::Continue(())
     }
 
-    fn on_signals(&mut self) -> ControlFlow<End> {
+    fn on_signals(&mut self) -> ControlFlow<RunResult> {
         let pending: Vec<i32> = self.signals.pending().collect();
         for signal in pending {
             match signal {
                 SIGWINCH => self.on_resize(Instant::now()),
                 SIGCONT => {
-                    let hold = self.mode.take();
-                    self.on_resume(hold)?;
+                    let foreground = self.mode.take();
+                    self.on_resume(foreground)?;
                 }
                 _ => {
                     self.uplink.leave(Instant::now())?;
-                    if self.mode.hold() == Hold::Away {
-                        // What the server still says could not be shown: nothing to wait for.
+                    if self.mode.foreground() == Foreground::Lost {
+                        // Lines of the server could not be shown, so there is nothing to wait for.
                         self.uplink.leave(Instant::now())?;
                     }
-                    self.make_due();
+                    self.input_row = InputRow::Dirty;
                 }
             }
         }
@@ -286,128 +284,110 @@ impl TerminalClient {
     }
 
     fn on_resize(&mut self, now: Instant) {
-        self.frame = match self.screen.resize(window_size().0) {
-            Resized::Draw => Frame::Due,
-            Resized::AskCursor => Frame::Settling(now + RESIZE_SETTLE),
-        };
+        match self.screen.resize(window_size().0) {
+            Resized::Draw => self.probe.cancel(),
+            Resized::AskCursor => self.probe.on_resize(now),
+        }
+        self.input_row = InputRow::Dirty;
     }
 
-    /// Asks where the cursor is, once the window has kept its size; and does without an answer that does not come.
-    fn settle(&mut self, now: Instant) {
-        match self.frame {
-            // Somebody else has the terminal, and would get the answer.
-            _ if self.mode.hold() == Hold::Away => {}
-            // A terminal that takes nothing answers nothing.
-            Frame::Settling(until) if until <= now && !self.stdout.holds(SCREEN_BYTES_MAX) => {
-                self.stdout.queue().extend(CURSOR_QUESTION.as_bytes());
-                self.awaited_columns += 2;
-                self.frame = Frame::Asked(now + CURSOR_REPORT_WAIT);
+    fn on_cursor_report(&mut self, column: usize) {
+        if let Some(report) = self.probe.on_report(column) {
+            self.screen.find_cursor(report.column, report.last_column);
+        }
+    }
+
+    /// Handles the timeouts that are due: a lone escape byte, a resized window, an unterminated line of the server.
+    fn on_timers(&mut self, now: Instant) -> ControlFlow<RunResult> {
+        if self.is_escape_pending() && now >= self.keys_at + ESCAPE_WAIT {
+            let mut term_events = Vec::new();
+            self.keys.on_timeout(&mut |event| term_events.push(event));
+            term_events.into_iter().try_for_each(|event| self.on_term_event(event, now))?;
+        }
+        // In the background, another process would get the reports.
+        if self.mode.foreground() == Foreground::Held {
+            let can_ask = !self.stdout.holds(SCREEN_BYTES_MAX);
+            if self.probe.step(now, can_ask) == ProbeStep::Ask {
+                self.stdout.queue().extend(CURSOR_REQUEST.as_bytes());
             }
-            Frame::Settling(until) | Frame::Asked(until) if until <= now => {
-                self.awaited_columns = 0;
-                self.frame = Frame::Due;
-            }
-            _ => {}
         }
-    }
-
-    /// The terminal's answers come in pairs, in the order of the questions, and the last pair tells how it is now.
-    fn on_cursor_column(&mut self, column: usize) {
-        self.awaited_columns = self.awaited_columns.saturating_sub(1);
-        if self.awaited_columns == 0 && matches!(self.frame, Frame::Asked(_)) {
-            self.screen.find_cursor(self.cursor_column, column);
-            self.frame = Frame::Due;
-        }
-        self.cursor_column = column;
-    }
-
-    /// Does what is to be done when nothing more came within some time.
-    fn hear_silence(&mut self, now: Instant) -> ControlFlow<End> {
-        if self.waits_for_escape() && now >= self.keys_at + ESCAPE_WAIT {
-            let mut pressed = Vec::new();
-            self.keys.hear_silence(&mut |press| pressed.push(press));
-            pressed.into_iter().try_for_each(|press| self.on_press(press, now))?;
-        }
-        self.settle(now);
-        let room = self.room();
-        self.uplink.hear_silence(&mut self.scribe, room, now);
+        let space = self.space();
+        self.uplink.flush_partial(&mut self.chat, space, now);
         ControlFlow::Continue(())
     }
 
-    /// Puts a frame together, if there is something new to be shown and the terminal has taken the one before.
-    fn draw(&mut self, now: Instant) {
-        if !self.may_draw() {
-            return;
+    /// Draws a frame if something changed and the terminal has taken the previous frame.
+    fn draw(&mut self, now: Instant) -> Progress {
+        let can_draw =
+            self.probe.is_idle() && self.mode.foreground() == Foreground::Held && self.stdout.waiting_bytes() == 0;
+        if !can_draw {
+            return Progress::None;
         }
-        let prompts = prompts(
-            self.style,
-            self.editor.question(),
-            self.uplink.standing(now),
-            self.uplink.waiting_lines(),
-            self.scribe.own_name(),
-        );
-        let is_drawn = matches!(&self.frame, Frame::Drawn(drawn) if *drawn == prompts);
-        if is_drawn && self.scribe.page_bytes() == 0 {
-            return;
-        }
-        let page = self.scribe.take_page();
-        let view = match self.editor.question() {
-            Some(_) => View { prompts: &prompts, text: "", cursor: 0 },
-            None => View { prompts: &prompts, text: self.editor.text(), cursor: self.editor.cursor() },
+        let state = PromptState {
+            question: self.editor.question(),
+            status: self.uplink.status(now),
+            waiting: self.uplink.waiting_lines(),
+            name: self.chat.own_name(),
         };
-        self.screen.draw(&page, view, self.stdout.queue());
-        self.frame = Frame::Drawn(prompts);
-    }
-
-    fn make_due(&mut self) {
-        if matches!(self.frame, Frame::Drawn(_)) {
-            self.frame = Frame::Due;
+        let prompts = state.prompts(self.style);
+        let is_drawn = matches!(&self.input_row, InputRow::Drawn(drawn) if *drawn == prompts);
+        if is_drawn && self.chat.page_bytes() == 0 {
+            return Progress::None;
         }
+        let page = self.chat.take_page();
+        let input = match self.editor.question() {
+            Some(_) => InputLine { prompts: &prompts, text: "", cursor: 0 },
+            None => InputLine { prompts: &prompts, text: self.editor.text(), cursor: self.editor.cursor() },
+        };
+        self.screen.draw(&page, input, self.stdout.queue());
+        self.input_row = InputRow::Drawn(prompts);
+        Progress::Made
     }
 
-    /// Shows what is left, without the input line: what it held was not sent, and should not be lost.
-    fn say_last_words(&mut self, events: &mut Events) -> usize {
+    /// Shows the last lines and the unsent ones, without the input line. Returns the bytes that the terminal did not
+    /// take.
+    fn show_last_words(&mut self, events: &mut Events) -> usize {
         let mut unsent: Vec<String> = self.uplink.drain_unsent().collect();
         if !self.editor.text().is_empty() {
             unsent.push(self.editor.text().to_owned());
         }
         for line in unsent.iter().take(UNSENT_SHOWN_MAX) {
-            self.scribe.note(&format!("not sent: {line}"));
+            self.chat.show_note(&format!("not sent: {line}"));
         }
         if let Some(more) = unsent.len().checked_sub(UNSENT_SHOWN_MAX).filter(|&more| more > 0) {
-            self.scribe.note(&format!("and {more} more"));
+            self.chat.show_note(&format!("and {more} more"));
         }
-        if self.mode.hold() == Hold::Held {
-            self.hear_answers(events);
-            let page = self.scribe.take_page();
+        if self.mode.foreground() == Foreground::Held {
+            self.await_reports(events);
+            let page = self.chat.take_page();
             self.screen.put_page(&page, self.stdout.queue());
             self.flush_all(events);
         }
         self.stdout.waiting_bytes()
     }
 
-    /// Waits for the answers to what the terminal was asked: whoever has the terminal next would take them for keys. (Keys
+    /// Waits for cursor reports that are under way: the next process at the terminal would take them for keys. (Keys
     /// that come in between are lost.)
-    fn hear_answers(&mut self, events: &mut Events) {
-        while let Frame::Asked(until) = self.frame {
+    fn await_reports(&mut self, events: &mut Events) {
+        while let Some(until) = self.probe.report_deadline() {
             let left = until.saturating_duration_since(Instant::now());
             let has_failed = self.stdout.flush().is_err() || left.is_zero();
             if has_failed || self.wait(events, Some(left)).is_err() {
                 return;
             }
-            while let Ok(Input::Bytes(len)) = self.stdin.read(&mut self.scratch[..]) {
-                let mut pressed = Vec::new();
-                self.keys.take_in(&self.scratch[..len], &mut |press| pressed.push(press));
-                for press in pressed {
-                    if let Press::CursorColumn(column) = press {
-                        self.on_cursor_column(column);
+            while let Received::Bytes(len) = self.stdin.read(&mut self.scratch[..]) {
+                let mut term_events = Vec::new();
+                self.keys.parse(&self.scratch[..len], &mut |event| term_events.push(event));
+                for event in term_events {
+                    if let TermEvent::CursorColumn(column) = event {
+                        self.on_cursor_report(column);
                     }
                 }
             }
         }
     }
 
-    /// Has the terminal take what waits for it, if it does so in time.
+    /// Flushes the queue of stdout, within [`LAST_WORDS_WAIT`].
     fn flush_all(&mut self, events: &mut Events) {
         let deadline = Instant::now() + LAST_WORDS_WAIT;
         while self.stdout.waiting_bytes() > 0 {
@@ -422,7 +402,7 @@ impl TerminalClient {
         }
     }
 
-    /// Waits for events, and takes note of them.
+    /// Waits for events and records them.
     fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         events.clear();
         self.poll.poll(events, timeout)?;
@@ -431,50 +411,33 @@ impl TerminalClient {
                 STDIN => self.stdin.on_event(),
                 STDOUT => self.stdout.on_event(),
                 SERVER => self.uplink.on_event(event),
-                // All that are pending are looked at after each wait.
+                // Signals: `on_signals` takes all that are pending after each wait.
                 _ => {}
             }
         }
         Ok(())
     }
 
-    /// How long to wait for events at most.
+    /// The longest time to wait for events; `None` without a deadline.
     fn timeout(&self, now: Instant) -> Option<Duration> {
-        let escape = self.waits_for_escape().then(|| self.keys_at + ESCAPE_WAIT);
-        let report = match self.frame {
-            // Nothing comes of it while somebody else has the terminal.
-            Frame::Settling(until) | Frame::Asked(until) if self.mode.hold() == Hold::Held => Some(until),
-            _ => None,
-        };
-        let look = (self.mode.hold() == Hold::Away).then(|| now + AWAY_LOOK);
-        let deadline = [escape, report, look, self.uplink.deadline(self.room(), now)].into_iter().flatten().min();
+        let is_held = self.mode.foreground() == Foreground::Held;
+        let escape = self.is_escape_pending().then(|| self.keys_at + ESCAPE_WAIT);
+        let probe = self.probe.deadline().filter(|_| is_held);
+        let look = (!is_held).then(|| now + AWAY_LOOK);
+        let deadline = [escape, probe, look, self.uplink.deadline(self.space(), now)].into_iter().flatten().min();
         deadline.map(|deadline| deadline.saturating_duration_since(now))
     }
 
-    fn is_busy(&self, now: Instant) -> bool {
-        let is_undrawn = self.may_draw() && (self.frame == Frame::Due || self.scribe.page_bytes() > 0);
-        self.may_take_keys() || self.stdout.is_due() || is_undrawn || self.uplink.is_busy(self.room(), now)
+    /// Whether only time can tell the Escape key from the start of a sequence.
+    fn is_escape_pending(&self) -> bool {
+        self.keys.is_at_escape() && !self.stdin.may_read()
     }
 
-    /// Whether nothing but time can tell what the last key was.
-    fn waits_for_escape(&self) -> bool {
-        self.keys.waits_for_more() && !self.stdin.may_read()
-    }
-
-    fn may_take_keys(&self) -> bool {
-        self.mode.hold() == Hold::Held && self.stdin.may_read() && self.scribe.page_bytes() < SCREEN_BYTES_MAX
-    }
-
-    fn may_draw(&self) -> bool {
-        let is_known = matches!(self.frame, Frame::Due | Frame::Drawn(_));
-        is_known && self.mode.hold() == Hold::Held && self.stdout.waiting_bytes() == 0
-    }
-
-    /// Whether what the server says can be shown: the terminal has taken what came before.
-    fn room(&self) -> Room {
-        let has_room = self.mode.hold() == Hold::Held
+    /// Space for lines of the server: there is none before the terminal has taken the previous frame.
+    fn space(&self) -> ScreenSpace {
+        let is_free = self.mode.foreground() == Foreground::Held
             && self.stdout.waiting_bytes() == 0
-            && self.scribe.page_bytes() < SCREEN_BYTES_MAX;
-        if has_room { Room::Enough } else { Room::None }
+            && self.chat.page_bytes() < SCREEN_BYTES_MAX;
+        if is_free { ScreenSpace::Free } else { ScreenSpace::Full }
     }
 }

@@ -1,4 +1,4 @@
-//! The terminal's mode: raw while we have the terminal, and as it was found whenever we have not.
+//! The terminal's mode: raw while this process is in the foreground, and restored otherwise.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -10,103 +10,101 @@ use rustix::stdio::{stdin, stdout};
 use rustix::termios::{InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 use rustix::termios::{tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr};
 
-use crate::client::config::TERMINAL_SIZE;
+use crate::client::limits::TERMINAL_SIZE;
 use crate::net::stdio;
 
-/// Have pastes bracketed.
+/// Enables bracketed paste.
 const ARRIVE: &str = "\x1b[?2004h";
 
-/// Undo that and whatever a frame that was cut short may have left: a sequence (CAN ends it), looks, no wrapping. What
-/// is left of the input line is erased.
+/// Ends a sequence that was cut short (CAN), resets attributes, enables wrapping, disables bracketed paste, and erases
+/// the input line.
 const DEPART: &str = "\x18\x1b[0m\x1b[?7h\x1b[?2004l\r\x1b[J";
 
-/// The terminal, in raw mode for as long as this holds it.
-///
-/// When it is dropped, in whatever way, the terminal is as it was found.
+/// The terminal in raw mode. Dropping it restores the previous mode, even in a panic.
 #[derive(Debug)]
 pub struct RawMode {
     found: Termios,
-    /// The terminal opened anew, so that the last words cannot block.
+    /// The terminal, opened anew so that the last writes cannot block.
     terminal: Option<File>,
-    hold: Hold,
+    foreground: Foreground,
 }
 
-/// Whether the terminal is ours now.
+/// Ownership of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hold {
-    /// It is, and raw.
+pub(crate) enum Foreground {
+    /// Our process group is in the foreground, and the mode is raw.
     Held,
-    /// It is not: the shell has it, and our group is in the background.
-    Away,
+    /// The shell or another job is in the foreground.
+    Lost,
 }
 
 impl RawMode {
-    /// Takes the terminal, if our group has it.
+    /// Sets raw mode, if our process group is in the foreground.
     ///
     /// # Errors
-    /// When its mode cannot be read or set.
+    /// The mode cannot be read or set.
     pub fn enter() -> io::Result<RawMode> {
         let found = tcgetattr(stdin())?;
         let terminal = stdio::reopen_terminal(&io::stdout());
-        let mut mode = RawMode { found, terminal, hold: Hold::Away };
+        let mut mode = RawMode { found, terminal, foreground: Foreground::Lost };
         mode.take()?;
         Ok(mode)
     }
 
-    /// Whether the terminal is ours now.
-    pub fn hold(&self) -> Hold {
-        self.hold
+    /// The ownership, as of the last change.
+    pub(super) fn foreground(&self) -> Foreground {
+        self.foreground
     }
 
-    /// Takes the terminal, if our group has it, whatever state somebody else has left it in.
+    /// Sets raw mode, if our process group is in the foreground, whatever the present mode is.
     ///
-    /// (A group in the background that sets a terminal's mode is stopped.)
+    /// (A background process that sets the mode is stopped by SIGTTOU.)
     ///
     /// # Errors
-    /// When the mode cannot be set.
-    pub fn take(&mut self) -> io::Result<Hold> {
+    /// The mode cannot be set.
+    pub(super) fn take(&mut self) -> io::Result<Foreground> {
         let is_ours = match tcgetpgrp(stdin()) {
             Ok(group) => group == getpgrp(),
-            // It has gone away.
+            // The terminal has gone away.
             Err(Errno::IO) => false,
-            // It does not control us (`setsid`, `su -c`, a rescue shell), or its group cannot be seen from here (a
-            // container): there is no job control, and nobody whom it could be left to.
+            // It is not our controlling terminal (`setsid`, `su -c`, a rescue shell), or its group is invisible (a
+            // container). There is no job control then.
             Err(_) => true,
         };
-        self.hold = Hold::Away;
+        self.foreground = Foreground::Lost;
         if is_ours {
             set_mode(&raw(&self.found))?;
-            self.hold = Hold::Held;
+            self.foreground = Foreground::Held;
             self.write(ARRIVE);
         }
-        Ok(self.hold)
+        Ok(self.foreground)
     }
 
-    /// Gives the terminal back as it was found.
-    pub fn give_back(&mut self) {
-        if self.hold == Hold::Held {
-            self.hold = Hold::Away;
+    /// Restores the previous mode.
+    pub(super) fn give_back(&mut self) {
+        if self.foreground == Foreground::Held {
+            self.foreground = Foreground::Lost;
             self.write(DEPART);
-            // If it fails, the terminal has gone away.
+            // It fails if the terminal has gone away.
             let _ = set_mode(&self.found);
         }
     }
 
-    /// Gives the terminal back and stops our group, as the terminal itself does when Ctrl-Z is typed; and takes it again
-    /// once somebody has resumed us.
+    /// Restores the previous mode and stops our process group, as the terminal itself does for Ctrl-Z. Sets raw mode
+    /// again after SIGCONT.
     ///
-    /// (If there is no shell that could, the kernel does not stop us.)
+    /// (An orphaned process group is not stopped by the kernel.)
     ///
     /// # Errors
-    /// When the mode cannot be set again.
-    pub fn suspend(&mut self) -> io::Result<Hold> {
+    /// The mode cannot be set again.
+    pub(super) fn suspend(&mut self) -> io::Result<Foreground> {
         self.give_back();
         kill_current_process_group(Signal::TSTP)?;
         self.take()
     }
 
     fn write(&self, text: &str) {
-        // If it fails, the terminal is stuck or has gone away, and cannot be helped.
+        // It fails if the terminal is blocked or has gone away.
         if let Some(mut terminal) = self.terminal.as_ref() {
             let _ = terminal.write(text.as_bytes());
         } else if stdio::ready(stdout(), PollFlags::OUT).is_ok_and(|flags| flags == PollFlags::OUT) {
@@ -121,8 +119,8 @@ impl Drop for RawMode {
     }
 }
 
-/// The window's columns and rows.
-pub fn window_size() -> (usize, usize) {
+/// Returns the columns and rows of the window.
+pub(super) fn window_size() -> (usize, usize) {
     let (columns, rows) = TERMINAL_SIZE;
     let known = |size: u16, otherwise: usize| if size == 0 { otherwise } else { size.into() };
     tcgetwinsize(stdout()).map_or(TERMINAL_SIZE, |size| (known(size.ws_col, columns), known(size.ws_row, rows)))
@@ -137,8 +135,8 @@ fn set_mode(mode: &Termios) -> io::Result<()> {
     }
 }
 
-/// Each key as it is pressed, with no echo, and none that is a signal. What is written is not touched: a line that
-/// somebody else writes to the terminal still begins at its left.
+/// Raw input: each key at once, without echo and without signals. Output keeps its processing, so lines of other
+/// processes still begin at the left edge.
 fn raw(found: &Termios) -> Termios {
     let mut mode = found.clone();
     mode.local_modes -= LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG | LocalModes::IEXTEN;

@@ -1,112 +1,112 @@
-//! The name that we want, over all connections. Pure: what the server says in, what to ask for out.
+//! The nick across all connections. Pure: answers of the server in, requests out.
 
 use std::time::Instant;
 
-use crate::client::backoff::Pauses;
-use crate::client::config::{NICK_PAUSE_FIRST, NICK_PAUSE_MAX};
+use crate::client::backoff::Backoff;
+use crate::client::limits::{NICK_PAUSE_FIRST, NICK_PAUSE_MAX};
 use crate::relay::command::Command;
 use crate::relay::name::{Name, fold};
 
-/// The name that we want, and how we get it back.
+/// The wanted nick, and the way to get it back.
 ///
-/// One that was ours is asked for again until it is free: the server may still hold the lost connection, with the name.
-/// One that never was ours is somebody else's, and is asked for once a connection.
+/// A nick that was ours is asked for until it is free: the server may still hold the lost connection, and the nick with
+/// it. A nick that was never ours is asked for once per connection.
 #[derive(Debug)]
-pub struct Nick {
+pub(super) struct Nick {
     wanted: Option<Wanted>,
-    quest: Quest,
-    pauses: Pauses,
+    state: NickState,
+    backoff: Backoff,
 }
 
 #[derive(Debug)]
 enum Wanted {
-    /// Chosen, and not had yet.
+    /// Chosen, but never ours.
     New(String),
-    /// Had on a connection before, or on this one.
+    /// Ours now, or on an earlier connection.
     Ours(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Quest {
-    /// Nothing is asked for.
-    Rest,
-    /// It was asked for, and the answer is awaited.
+enum NickState {
+    /// No request is open.
+    Idle,
+    /// The request was sent. The answer is awaited.
     Asked,
-    /// It was taken, and will be asked for again.
+    /// The nick was taken. The next request is due then.
     AskAt(Instant),
 }
 
-/// Whether one is told that a name is taken.
+/// Note about a taken nick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tell {
-    /// That it is.
+pub(super) enum TakenReport {
+    /// Tell that it is taken.
     Taken,
-    /// That it is, and will be asked for again.
-    TakenForNow,
-    /// Nothing: it was told before.
-    Nothing,
+    /// Tell that it is taken and will be asked for again.
+    WillRetry,
+    /// Tell nothing: the first note was enough.
+    Silent,
 }
 
 impl Nick {
-    /// Begins with the name that was chosen, if any.
-    pub fn new(chosen: Option<&Name>) -> Nick {
+    /// Starts with the chosen nick, if any.
+    pub(super) fn new(chosen: Option<&Name>) -> Nick {
         let wanted = chosen.map(|name| Wanted::New(name.to_string()));
-        Nick { wanted, quest: Quest::Rest, pauses: Pauses::new(NICK_PAUSE_FIRST, NICK_PAUSE_MAX) }
+        Nick { wanted, state: NickState::Idle, backoff: Backoff::new(NICK_PAUSE_FIRST, NICK_PAUSE_MAX) }
     }
 
-    /// What to ask for first on a new connection.
-    pub fn on_connection(&mut self) -> Option<&str> {
-        self.pauses.reset();
-        self.quest = if self.wanted.is_some() { Quest::Asked } else { Quest::Rest };
+    /// Returns the nick to ask for on a new connection.
+    pub(super) fn on_connected(&mut self) -> Option<&str> {
+        self.backoff.reset();
+        self.state = if self.wanted.is_some() { NickState::Asked } else { NickState::Idle };
         self.wanted()
     }
 
-    /// The server says what we are called.
-    pub fn on_called(&mut self, name: &str) {
-        // A number is nothing that one can ask for.
+    /// Records our present name.
+    pub(super) fn on_called(&mut self, name: &str) {
+        // `client-N` cannot be asked for.
         if Name::parse(name).is_ok() {
             self.wanted = Some(Wanted::Ours(name.to_owned()));
-            self.quest = Quest::Rest;
+            self.state = NickState::Idle;
         }
     }
 
-    /// The server says that this name is taken.
-    pub fn on_taken(&mut self, name: &str, now: Instant, chance: u64) -> Tell {
-        if self.quest != Quest::Asked || self.wanted().is_none_or(|wanted| fold(wanted) != fold(name)) {
-            return Tell::Taken;
+    /// Records that a nick is taken, and schedules the next request.
+    pub(super) fn on_taken(&mut self, name: &str, now: Instant, jitter: u64) -> TakenReport {
+        if self.state != NickState::Asked || self.wanted().is_none_or(|wanted| fold(wanted) != fold(name)) {
+            return TakenReport::Taken;
         }
         if matches!(self.wanted, Some(Wanted::New(_))) {
-            self.quest = Quest::Rest;
-            return Tell::Taken;
+            self.state = NickState::Idle;
+            return TakenReport::Taken;
         }
-        let is_first = self.pauses.is_first();
-        self.quest = Quest::AskAt(now + self.pauses.next(chance));
-        if is_first { Tell::TakenForNow } else { Tell::Nothing }
+        let is_first = self.backoff.is_first();
+        self.state = NickState::AskAt(now + self.backoff.next_delay(jitter));
+        if is_first { TakenReport::WillRetry } else { TakenReport::Silent }
     }
 
-    /// A line was typed: who asks for a name by hand no longer wants the other one.
-    pub fn on_typed(&mut self, line: &str) {
+    /// Watches the typed lines: a typed `/nick` ends the requests for the previous nick.
+    pub(super) fn on_typed(&mut self, line: &str) {
         if matches!(Command::parse(line), Command::Nick(_)) {
-            self.quest = Quest::Rest;
+            self.state = NickState::Idle;
         }
     }
 
-    /// Whether the server has yet to answer whether the name is ours.
-    pub fn is_awaited(&self) -> bool {
-        self.quest == Quest::Asked
+    /// Whether the answer to a request is awaited.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.state == NickState::Asked
     }
 
-    /// When to call [`Nick::ask_again`].
-    pub fn deadline(&self) -> Option<Instant> {
-        if let Quest::AskAt(at) = self.quest { Some(at) } else { None }
+    /// The time of the next [`Nick::ask_again`].
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        if let NickState::AskAt(at) = self.state { Some(at) } else { None }
     }
 
-    /// What to ask for now.
-    pub fn ask_again(&mut self, now: Instant) -> Option<&str> {
+    /// Returns the nick to ask for now, if a request is due.
+    pub(super) fn ask_again(&mut self, now: Instant) -> Option<&str> {
         if self.deadline().is_none_or(|at| now < at) {
             return None;
         }
-        self.quest = Quest::Asked;
+        self.state = NickState::Asked;
         self.wanted()
     }
 
@@ -127,15 +127,15 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_was_ours_is_asked_for_until_it_is_free() {
+    fn a_nick_that_was_ours_is_asked_for_until_it_is_free() {
         let (mut nick, now) = (nick("ana"), Instant::now());
-        assert_eq!(nick.on_connection(), Some("ana"));
+        assert_eq!(nick.on_connected(), Some("ana"));
         nick.on_called("client-7");
         nick.on_called("ana");
-        assert_eq!(nick.on_connection(), Some("ana"));
+        assert_eq!(nick.on_connected(), Some("ana"));
         nick.on_called("client-9");
-        for tell in [Tell::TakenForNow, Tell::Nothing, Tell::Nothing] {
-            assert_eq!(nick.on_taken("Ana", now, 0), tell);
+        for report in [TakenReport::WillRetry, TakenReport::Silent, TakenReport::Silent] {
+            assert_eq!(nick.on_taken("Ana", now, 0), report);
             let at = nick.deadline().unwrap();
             assert!(at > now);
             assert_eq!(nick.ask_again(now), None);
@@ -147,30 +147,30 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_somebody_elses_is_asked_for_once() {
+    fn a_nick_that_was_never_ours_is_asked_for_once_per_connection() {
         let mut nick = nick("ana");
         for _ in 0..2 {
-            assert_eq!(nick.on_connection(), Some("ana"));
+            assert_eq!(nick.on_connected(), Some("ana"));
             assert!(nick.is_awaited());
-            assert_eq!(nick.on_taken("ana", Instant::now(), 0), Tell::Taken);
+            assert_eq!(nick.on_taken("ana", Instant::now(), 0), TakenReport::Taken);
             assert!(!nick.is_awaited());
             assert_eq!(nick.deadline(), None);
         }
     }
 
     #[test]
-    fn who_asks_by_hand_no_longer_wants_the_other_name() {
+    fn a_typed_nick_replaces_the_wanted_one() {
         let (mut nick, now) = (Nick::new(None), Instant::now());
-        assert_eq!(nick.on_connection(), None);
+        assert_eq!(nick.on_connected(), None);
         nick.on_called("ana");
-        nick.on_connection();
+        nick.on_connected();
         nick.on_taken("ana", now, 0);
         nick.on_typed("hello /nick");
         assert!(nick.deadline().is_some());
         nick.on_typed("/nick ben");
         assert_eq!(nick.deadline(), None);
-        assert_eq!(nick.on_taken("ana", now, 0), Tell::Taken, "it is the answer to what was typed");
+        assert_eq!(nick.on_taken("ana", now, 0), TakenReport::Taken, "it is the answer to what was typed");
         nick.on_called("ben");
-        assert_eq!(nick.on_connection(), Some("ben"));
+        assert_eq!(nick.on_connected(), Some("ben"));
     }
 }

@@ -1,20 +1,20 @@
-//! A paste: whether it is text to go on with, or lines to ask about. Pure.
+//! Pasted text: one line for the editor, or several lines to confirm. Pure.
 
-use crate::client::config::{OUTBOX_BYTES_MAX, PASTE_LINES_SHOWN_MAX};
+use crate::client::limits::{OUTBOX_BYTES_MAX, PASTE_LINES_SHOWN_MAX};
 use crate::relay::line::clean;
 
-/// What was pasted, made fit to be shown and sent.
+/// A paste without terminal control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pasted {
-    /// One line or a part of one: it goes into the input line.
+pub(super) enum Pasted {
+    /// At most one line: text for the input line.
     Text(String),
-    /// Several lines. Empty ones are left out: a server would ignore them.
+    /// Several lines, without the empty ones, which a server ignores.
     Lines(Vec<String>),
 }
 
 impl Pasted {
-    /// Reads what the terminal sent: its lines end with CR, with LF, or with both.
-    pub fn new(text: &str) -> Pasted {
+    /// Splits a paste at CR, LF or CRLF.
+    pub(super) fn new(text: &str) -> Pasted {
         let text = text.replace("\r\n", "\n").replace('\r', "\n");
         let mut buffer = String::new();
         let lines = text.split('\n').filter(|line| !line.is_empty());
@@ -26,14 +26,14 @@ impl Pasted {
     }
 }
 
-/// As much of a line as an outbox has room for: a longer one would wait for ever, and all others behind it. (Only what
-/// was no text can be longer: each byte of it became three.)
+/// Cuts a line to the size of the send buffer. A longer one would block itself and all lines behind it forever. (Only
+/// invalid UTF-8 gets that long: each byte became the three of U+FFFD.)
 fn cut(line: &str) -> &str {
     &line[..line.floor_char_boundary(OUTBOX_BYTES_MAX - "\n".len())]
 }
 
-/// What is shown of `lines` before it is asked about them.
-pub fn preview(lines: &[String]) -> Vec<String> {
+/// Returns the lines to show before the confirmation.
+pub(super) fn preview(lines: &[String]) -> Vec<String> {
     let mut shown: Vec<String> = lines.iter().take(PASTE_LINES_SHOWN_MAX).map(|line| format!("| {line}")).collect();
     if let Some(more) = lines.len().checked_sub(PASTE_LINES_SHOWN_MAX).filter(|&more| more > 0) {
         shown.push(format!("| … and {more} more"));
@@ -44,7 +44,7 @@ pub fn preview(lines: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::terminal::unsent::Unsent;
+    use crate::client::outbox::line_queue::LineQueue;
 
     #[test]
     fn one_line_is_text_and_more_are_lines() {
@@ -68,10 +68,10 @@ mod tests {
             panic!("they are three");
         };
         assert_eq!((lines.len(), lines[1].len()), (3, (OUTBOX_BYTES_MAX - 1) / 3 * 3));
-        let mut unsent = Unsent::default();
-        unsent.push(lines).unwrap();
-        while unsent.waiting() > 0 {
-            assert!(unsent.hand_over(OUTBOX_BYTES_MAX).is_some());
+        let mut queue = LineQueue::default();
+        queue.push(lines).unwrap();
+        while queue.waiting() > 0 {
+            assert!(queue.next_line(OUTBOX_BYTES_MAX).is_some());
         }
     }
 

@@ -1,51 +1,59 @@
-//! What goes before the typed text: who we are, or how the connection stands. Pure.
+//! The prompt before the typed text: our name, or the state of the link. Pure.
 
 use super::screen::Prompt;
 use super::style::Style;
-use super::uplink::Standing;
+use super::uplink::LinkStatus;
 
-/// The prompts for this moment, from the most telling one to that of a narrow window. `question` is how many lines of a
-/// paste are asked about, `waiting` how many typed lines wait to be sent, `name` what we are called.
-pub fn prompts(
-    style: Style,
-    question: Option<usize>,
-    standing: Standing,
-    waiting: usize,
-    name: Option<&str>,
-) -> Vec<Prompt> {
-    let bold = |plain: String| Prompt { styled: style.bold(&plain), plain };
-    if let Some(lines) = question {
-        return vec![
-            bold(format!("send these {lines} lines? [y/n] ")),
-            bold("send? ".to_owned()),
-            bold("? ".to_owned()),
-        ];
-    }
-    let waits = match waiting {
-        0 => None,
-        1 => Some("1 line waits".to_owned()),
-        lines => Some(format!("{lines} lines wait")),
-    };
-    let state = |text: &str| match &waits {
-        Some(waits) => bold(format!("({waits}; {text}) ")),
-        None => bold(format!("({text}) ")),
-    };
-    match standing {
-        Standing::Connecting => vec![state("connecting"), bold("~ ".to_owned())],
-        Standing::Leaving => vec![state("leaving"), bold("~ ".to_owned())],
-        Standing::Waiting(seconds) => vec![
-            state(&format!("no connection, again in {seconds} s")),
-            bold(format!("({seconds} s) ")),
-            bold("! ".to_owned()),
-        ],
-        Standing::Talking => {
-            let waits = waits.map_or_else(String::new, |waits| format!("({waits}) "));
-            let name = name.unwrap_or_default();
-            let own = |shown: &str| {
-                let styled = format!("{waits}{} ", style.own_name(name, format_args!("{shown}>")));
-                Prompt { styled, plain: format!("{waits}{shown}> ") }
-            };
-            vec![own(name), own(""), bold("> ".to_owned())]
+/// Everything that the prompt tells.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PromptState<'a> {
+    /// The number of pasted lines to confirm.
+    pub(super) question: Option<usize>,
+    /// The state of the link.
+    pub(super) status: LinkStatus,
+    /// The number of typed lines that wait to be sent.
+    pub(super) waiting: usize,
+    /// Our name in the room.
+    pub(super) name: Option<&'a str>,
+}
+
+impl PromptState<'_> {
+    /// Returns the prompts, from the longest to the one for a narrow window.
+    pub(super) fn prompts(&self, style: Style) -> Vec<Prompt> {
+        let bold = |plain: String| Prompt { styled: style.bold(&plain), plain };
+        if let Some(lines) = self.question {
+            return vec![
+                bold(format!("send these {lines} lines? [y/n] ")),
+                bold("send? ".to_owned()),
+                bold("? ".to_owned()),
+            ];
+        }
+        let waits = match self.waiting {
+            0 => None,
+            1 => Some("1 line waits".to_owned()),
+            lines => Some(format!("{lines} lines wait")),
+        };
+        let state = |text: &str| match &waits {
+            Some(waits) => bold(format!("({waits}; {text}) ")),
+            None => bold(format!("({text}) ")),
+        };
+        match self.status {
+            LinkStatus::Connecting => vec![state("connecting"), bold("~ ".to_owned())],
+            LinkStatus::Leaving => vec![state("leaving"), bold("~ ".to_owned())],
+            LinkStatus::Waiting(seconds) => vec![
+                state(&format!("no connection, again in {seconds} s")),
+                bold(format!("({seconds} s) ")),
+                bold("! ".to_owned()),
+            ],
+            LinkStatus::Connected => {
+                let waits = waits.map_or_else(String::new, |waits| format!("({waits}) "));
+                let name = self.name.unwrap_or_default();
+                let own = |shown: &str| {
+                    let styled = format!("{waits}{} ", style.own_name(name, format_args!("{shown}>")));
+                    Prompt { styled, plain: format!("{waits}{shown}> ") }
+                };
+                vec![own(name), own(""), bold("> ".to_owned())]
+            }
         }
     }
 }
@@ -56,21 +64,24 @@ mod tests {
     use crate::client::Colors;
 
     #[test]
-    fn the_prompt_always_tells_how_it_stands() {
-        let told = |question, standing, waiting, name| -> Vec<String> {
-            let prompts = prompts(Style::new(Colors::Left), question, standing, waiting, name);
+    fn the_prompt_tells_the_state_of_the_link() {
+        let told = |question, status, waiting, name| -> Vec<String> {
+            let prompts = PromptState { question, status, waiting, name }.prompts(Style::new(Colors::Off));
             for Prompt { plain, styled } in &prompts {
                 assert_eq!(styled.replace("\x1b[1m", "").replace("\x1b[0m", ""), *plain, "what is measured is drawn");
             }
             prompts.into_iter().map(|prompt| prompt.plain).collect()
         };
-        assert_eq!(told(None, Standing::Talking, 0, Some("ana")), ["ana> ", "> ", "> "]);
-        assert_eq!(told(None, Standing::Talking, 0, None), ["> ", "> ", "> "]);
-        assert_eq!(told(None, Standing::Talking, 2, Some("ana")), ["(2 lines wait) ana> ", "(2 lines wait) > ", "> "]);
-        assert_eq!(told(None, Standing::Connecting, 0, None), ["(connecting) ", "~ "]);
-        assert_eq!(told(None, Standing::Connecting, 1, None), ["(1 line waits; connecting) ", "~ "]);
-        assert_eq!(told(None, Standing::Leaving, 0, Some("ana")), ["(leaving) ", "~ "]);
-        assert_eq!(told(None, Standing::Waiting(3), 0, None), ["(no connection, again in 3 s) ", "(3 s) ", "! "]);
-        assert_eq!(told(Some(3), Standing::Talking, 0, Some("ana"))[0], "send these 3 lines? [y/n] ");
+        assert_eq!(told(None, LinkStatus::Connected, 0, Some("ana")), ["ana> ", "> ", "> "]);
+        assert_eq!(told(None, LinkStatus::Connected, 0, None), ["> ", "> ", "> "]);
+        assert_eq!(
+            told(None, LinkStatus::Connected, 2, Some("ana")),
+            ["(2 lines wait) ana> ", "(2 lines wait) > ", "> "]
+        );
+        assert_eq!(told(None, LinkStatus::Connecting, 0, None), ["(connecting) ", "~ "]);
+        assert_eq!(told(None, LinkStatus::Connecting, 1, None), ["(1 line waits; connecting) ", "~ "]);
+        assert_eq!(told(None, LinkStatus::Leaving, 0, Some("ana")), ["(leaving) ", "~ "]);
+        assert_eq!(told(None, LinkStatus::Waiting(3), 0, None), ["(no connection, again in 3 s) ", "(3 s) ", "! "]);
+        assert_eq!(told(Some(3), LinkStatus::Connected, 0, Some("ana"))[0], "send these 3 lines? [y/n] ");
     }
 }

@@ -1,152 +1,152 @@
-//! The one line at the bottom: how it is laid out in a window of any width, drawn, erased, and found again after the
-//! window was resized. Pure: text in, bytes for the terminal out.
+//! The input line on the screen: layout in a window of any width, drawing, erasing, and recovery after a resize. Pure:
+//! text in, bytes for the terminal out.
 
 use std::collections::VecDeque;
 
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
-/// From here to the end of the screen, erase. The input line is the last thing on the screen.
+/// Erases from the cursor's row to the end of the screen. Nothing is below the input line.
 const ERASE: &str = "\r\x1b[J";
 
-/// While it is drawn, the input line must not be wrapped: a terminal may take a character for wider than we do.
+/// Disables wrapping while the input line is drawn: a terminal may take a character for wider than we do.
 const NO_WRAP: &str = "\x1b[?7l";
 const WRAP: &str = "\x1b[?7h";
 
-/// The cursor comes back to where the terminal itself says that the text before it ends. So the two can disagree about
-/// the width of a character, and the cursor still stands behind it.
+/// The terminal saves the cursor where it ends the text before it. So the cursor is right even if terminal and client
+/// disagree about the width of a character.
 const SAVE_CURSOR: &str = "\x1b7";
 const RESTORE_CURSOR: &str = "\x1b8";
 
-/// What the input line is to show.
+/// Content of the input line.
 #[derive(Clone, Copy, Debug)]
-pub struct View<'a> {
-    /// What goes before the text, from the most telling to the shortest: the first that leaves room is taken.
-    pub prompts: &'a [Prompt],
+pub(super) struct InputLine<'a> {
+    /// Prompts, from the longest to the shortest. The first that leaves enough columns is drawn.
+    pub(super) prompts: &'a [Prompt],
     /// The text.
-    pub text: &'a str,
-    /// Where the cursor stands in it, in bytes.
-    pub cursor: usize,
+    pub(super) text: &'a str,
+    /// The cursor's offset in the text, in bytes.
+    pub(super) cursor: usize,
 }
 
-/// What goes before the text.
+/// Text before the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prompt {
-    /// As it is measured.
-    pub plain: String,
-    /// As it is drawn: the same, with its looks.
-    pub styled: String,
+pub(super) struct Prompt {
+    /// Without attributes, to measure its width.
+    pub(super) plain: String,
+    /// The same text with attributes, to draw it.
+    pub(super) styled: String,
 }
 
 /// The input line on the terminal.
 ///
-/// Invariant: when it is drawn, it takes exactly one row, the cursor is in that row, and nothing is below it.
+/// Invariant: when drawn, it takes exactly one row, the cursor is in that row, and nothing is below it.
 #[derive(Debug)]
-pub struct Screen {
+pub(super) struct Screen {
     columns: usize,
-    /// The column that the visible part of the text begins with.
+    /// The first visible column of the text.
     scroll: usize,
     drawn: Drawn,
 }
 
-/// What there is of the input line on the terminal.
+/// Content of the last row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Drawn {
-    /// Nothing.
+    /// No input line.
     No,
-    /// The line. It was drawn with the cursor in this column; if the terminal has wrapped it anew since, the cursor is
-    /// so many rows below its beginning.
+    /// The input line, drawn with the cursor in this column. If the terminal has wrapped its rows since, the cursor is
+    /// this many rows below the start of the line.
     Line { cursor: usize, rows_up: usize },
 }
 
-/// What has to be done after the window was resized.
+/// Next step after a resize.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resized {
+pub(super) enum Resized {
     /// Draw.
     Draw,
-    /// Ask the terminal for the cursor's column and the last one, before anything is drawn.
+    /// Ask the terminal for the cursor's column and the last column before drawing.
     AskCursor,
 }
 
-/// The input line, laid out.
+/// The layout of an input line.
 #[derive(Debug, PartialEq, Eq)]
 struct Layout<'a> {
     prompt: Option<&'a Prompt>,
-    /// What is visible of the text before the cursor.
+    /// The visible text before the cursor.
     head: String,
-    /// What is visible of it behind the cursor.
+    /// The visible text behind the cursor.
     tail: String,
     cursor: usize,
 }
 
 impl Screen {
-    /// A terminal of so many columns, with nothing drawn.
-    pub fn new(columns: usize) -> Screen {
+    /// A terminal of this many columns, with nothing drawn.
+    pub(super) fn new(columns: usize) -> Screen {
         Screen { columns, scroll: 0, drawn: Drawn::No }
     }
 
-    /// Whether there may be something of the input line on the terminal.
-    pub fn is_drawn(&self) -> bool {
+    /// Whether the last row may hold an input line.
+    pub(super) fn is_drawn(&self) -> bool {
         self.drawn != Drawn::No
     }
 
-    /// Takes note of the width that the window has now.
+    /// Sets the width of the window.
     ///
-    /// A terminal that became narrower either wraps what it shows anew, and then the line may have become several rows,
-    /// or it cuts it off. By the cursor one can tell.
-    pub fn resize(&mut self, columns: usize) -> Resized {
+    /// A terminal that became narrower either wraps its rows, so that the line may take several, or cuts them off. The
+    /// cursor's column tells which.
+    pub(super) fn resize(&mut self, columns: usize) -> Resized {
         self.columns = columns;
         if self.is_drawn() { Resized::AskCursor } else { Resized::Draw }
     }
 
-    /// Takes note of the column that the cursor is in after the window was resized, and of the last column that there is.
+    /// Takes the cursor's column after a resize, and the window's last column.
     ///
-    /// The terminal's own answer counts, not the width that we know of: while a window is dragged, a terminal in between
-    /// (tmux) tells us of its new width long after it has wrapped its rows.
-    pub fn find_cursor(&mut self, column: usize, last_column: usize) {
+    /// Both come from the terminal itself. While a window is dragged, tmux reports the new width long after it has
+    /// wrapped its rows.
+    pub(super) fn find_cursor(&mut self, column: usize, last_column: usize) {
         if let Drawn::Line { cursor, rows_up } = &mut self.drawn {
             let columns = last_column + 1;
             *rows_up = if *cursor < columns || column >= last_column {
-                // It has room, or is at the edge: cut off. (It may stand there by chance as well; then rather a trace
-                // of the old line is left than a row of what was said erased.)
+                // The line fits, or was cut off at the edge. (The cursor may be there by coincidence. A trace of the
+                // old line is better than an erased row of chat.)
                 0
             } else {
-                // The cursor's place is as many rows and columns as it says. That the terminal may see some characters
-                // wider or narrower than we do changes nothing: the number of rows that comes nearest is the right one.
+                // The cursor is at the same offset, in rows and columns. Terminal and client may disagree about widths,
+                // so the nearest number of rows counts.
                 (*cursor + columns / 2).saturating_sub(column) / columns
             };
         }
     }
 
-    /// Erases the line, puts `page` (whole lines) in its place and, below it, the line as it is now.
-    pub fn draw(&mut self, page: &str, view: View<'_>, out: &mut VecDeque<u8>) {
+    /// Erases the line, and puts `page` (whole lines) and the new line in its place.
+    pub(super) fn draw(&mut self, page: &str, input: InputLine<'_>, out: &mut VecDeque<u8>) {
         self.put_page(page, out);
-        let layout = lay_out(self.columns, view, &mut self.scroll);
+        let layout = lay_out(self.columns, input, &mut self.scroll);
         let prompt = layout.prompt.map_or("", |prompt| &prompt.styled);
         put(out, &[NO_WRAP, prompt, &layout.head, SAVE_CURSOR, &layout.tail, RESTORE_CURSOR, WRAP]);
         self.drawn = Drawn::Line { cursor: layout.cursor, rows_up: 0 };
     }
 
     /// Erases the line, and puts `page` (whole lines) in its place.
-    pub fn put_page(&mut self, page: &str, out: &mut VecDeque<u8>) {
+    pub(super) fn put_page(&mut self, page: &str, out: &mut VecDeque<u8>) {
         if let Drawn::Line { rows_up: rows @ 1.., .. } = self.drawn {
             put(out, &[&format!("\x1b[{rows}A")]);
         }
         if self.is_drawn() {
             put(out, &[ERASE]);
         }
-        // The terminal itself puts a CR before each LF.
+        // The terminal adds a CR to each LF.
         put(out, &[page]);
         self.drawn = Drawn::No;
     }
 
-    /// Scrolls all that is on the screen out of it, without losing it.
-    pub fn clear(&mut self, rows: usize, out: &mut VecDeque<u8>) {
+    /// Scrolls the screen into the scrollback.
+    pub(super) fn clear(&mut self, rows: usize, out: &mut VecDeque<u8>) {
         self.put_page(&"\n".repeat(rows), out);
     }
 
-    /// The terminal was in other hands, which have left the cursor in an empty row or in that of the line.
-    pub fn forget(&mut self) {
+    /// Starts over after another process had the terminal: the cursor is in an empty row or in the row of the line.
+    pub(super) fn forget(&mut self) {
         self.drawn = Drawn::Line { cursor: 0, rows_up: 0 };
     }
 }
@@ -157,18 +157,18 @@ fn put(out: &mut VecDeque<u8>, parts: &[&str]) {
     }
 }
 
-/// Lays the line out so that the last column stays free of text, and the cursor is visible.
-fn lay_out<'a>(columns: usize, view: View<'a>, scroll: &mut usize) -> Layout<'a> {
-    let room = columns.saturating_sub(1);
-    let prompt = view.prompts.iter().find(|prompt| prompt.plain.width() <= room / 2);
+/// Lays the line out. The last column stays free, and the cursor is visible.
+fn lay_out<'a>(columns: usize, input: InputLine<'a>, scroll: &mut usize) -> Layout<'a> {
+    let free = columns.saturating_sub(1);
+    let prompt = input.prompts.iter().find(|prompt| prompt.plain.width() <= free / 2);
     let prompt_columns = prompt.map_or(0, |prompt| prompt.plain.width());
-    let room = room - prompt_columns;
+    let free = free - prompt_columns;
 
     let mut graphemes = Vec::new();
     let (mut column, mut cursor) = (0, None);
-    for (at, grapheme) in view.text.grapheme_indices(true) {
-        // The cursor may stand inside of one that was typed mark by mark; then it is shown before it.
-        if cursor.is_none() && at + grapheme.len() > view.cursor {
+    for (at, grapheme) in input.text.grapheme_indices(true) {
+        // The cursor may be inside a grapheme that was typed mark by mark. It is shown before it.
+        if cursor.is_none() && at + grapheme.len() > input.cursor {
             cursor = Some((graphemes.len(), column));
         }
         let shown = if grapheme == "\t" { " " } else { grapheme };
@@ -177,10 +177,10 @@ fn lay_out<'a>(columns: usize, view: View<'a>, scroll: &mut usize) -> Layout<'a>
     }
     let (cursor_index, cursor_column) = cursor.unwrap_or((graphemes.len(), column));
 
-    *scroll = scroll_to(*scroll, cursor_column, column, room);
+    *scroll = scroll_to(*scroll, cursor_column, column, free);
     let start = graphemes.partition_point(|&(column, _)| column < *scroll).min(cursor_index);
     let start_column = graphemes.get(start).map_or(column, |&(column, _)| column);
-    let visible = |&&(column, shown): &&(usize, &str)| column + shown.width() <= start_column + room;
+    let visible = |&&(column, shown): &&(usize, &str)| column + shown.width() <= start_column + free;
     let text = |range: &[(usize, &str)]| range.iter().take_while(visible).map(|&(_, shown)| shown).collect();
     Layout {
         prompt,
@@ -190,14 +190,14 @@ fn lay_out<'a>(columns: usize, view: View<'a>, scroll: &mut usize) -> Layout<'a>
     }
 }
 
-/// Where the visible part begins so that the cursor is in it. It moves by leaps, so that one sees where one goes.
-fn scroll_to(scroll: usize, cursor: usize, width: usize, room: usize) -> usize {
-    if width <= room {
+/// Returns the first visible column for this cursor. It jumps by a third of the window, to show text on both sides.
+fn scroll_to(scroll: usize, cursor: usize, width: usize, free: usize) -> usize {
+    if width <= free {
         0
     } else if cursor < scroll {
-        cursor.saturating_sub(room / 3)
-    } else if cursor > scroll + room {
-        cursor - room * 2 / 3
+        cursor.saturating_sub(free / 3)
+    } else if cursor > scroll + free {
+        cursor - free * 2 / 3
     } else {
         scroll
     }
@@ -216,7 +216,7 @@ mod tests {
 
     fn laid_out(columns: usize, text: &str, cursor: usize, scroll: &mut usize) -> (String, usize) {
         let prompts = prompts(&["ana> ", "> "]);
-        let layout = lay_out(columns, View { prompts: &prompts, text, cursor }, scroll);
+        let layout = lay_out(columns, InputLine { prompts: &prompts, text, cursor }, scroll);
         let prompt = layout.prompt.map_or("", |prompt| &prompt.plain);
         (format!("{prompt}{}|{}", layout.head, layout.tail), layout.cursor)
     }
@@ -274,11 +274,11 @@ mod tests {
         vt100::Parser::new(NonZeroU16::new(6).unwrap(), NonZeroU16::new(columns).unwrap(), 100)
     }
 
-    /// Shows a page and the line on a terminal, which puts a CR before each LF.
+    /// Draws a page and the line on a terminal that adds a CR to each LF.
     fn show(screen: &mut Screen, terminal: &mut vt100::Parser, page: &str, text: &str, cursor: usize) {
         let prompts = prompts(&["ana> ", "> "]);
         let mut out = VecDeque::new();
-        screen.draw(page, View { prompts: &prompts, text, cursor }, &mut out);
+        screen.draw(page, InputLine { prompts: &prompts, text, cursor }, &mut out);
         for &byte in out.make_contiguous().iter() {
             if byte == b'\n' {
                 terminal.process(b"\r");
@@ -316,9 +316,9 @@ mod tests {
     fn a_terminal_that_wraps_anew_is_left_with_nothing_of_the_old_line() {
         let (mut screen, mut terminal) = (Screen::new(30), terminal(10));
         let mut out = VecDeque::new();
-        let view = View { prompts: &prompts(&["ana> "]), text: "a sentence of some", cursor: 18 };
-        screen.draw("", view, &mut out);
-        // What such a terminal shows then, of 10 columns: the line in three rows, the cursor behind it.
+        let input = InputLine { prompts: &prompts(&["ana> "]), text: "a sentence of some", cursor: 18 };
+        screen.draw("", input, &mut out);
+        // A terminal of 10 columns that wraps shows the line in three rows, with the cursor behind it.
         terminal.process(b"one\r\ntwo\r\nana> a sentence of some");
         assert_eq!(screen.resize(10), Resized::AskCursor);
         screen.find_cursor(terminal.screen().cursor_position().1.into(), 9);
@@ -328,14 +328,14 @@ mod tests {
 
     #[test]
     fn the_rows_above_the_cursor_are_those_that_the_terminal_made() {
-        // Drawn with the cursor in column 75; where it is now, the last column, and how many rows the line begins above.
+        // Drawn with the cursor in column 75. Its new column, the last column, and the rows above it.
         for (column, last_column, rows) in [
             (15, 29, 2),
-            (14, 29, 2), // A character that the terminal sees narrower than we do,
-            (17, 29, 2), // or wider.
+            (14, 29, 2), // The terminal takes a character for narrower
+            (17, 29, 2), // or wider than we do.
             (28, 46, 1),
-            (1, 1, 0),   // At the edge: cut off.
-            (75, 79, 0), // There is room.
+            (1, 1, 0),   // Cut off at the edge.
+            (75, 79, 0), // It fits.
             (2, 79, 0),
             (3, 4, 15),
         ] {
@@ -344,7 +344,7 @@ mod tests {
             assert_eq!(screen.resize(20), Resized::AskCursor);
             screen.find_cursor(column, last_column);
             let Drawn::Line { rows_up, .. } = screen.drawn else { panic!("it is drawn") };
-            // In five columns the nearest may be one off: there the widths weigh most.
+            // With five columns, the result may be off by one: disagreements about widths weigh most there.
             assert!(rows_up.abs_diff(rows) <= usize::from(last_column < 5), "{column} of {last_column}: {rows_up}");
         }
         assert_eq!(Screen::new(80).resize(20), Resized::Draw);

@@ -1,68 +1,68 @@
-//! How things look: a steady colour for each name, bold, dim, reverse. Pure: text in, text with SGR sequences out.
+//! Colours and attributes: a fixed colour for each name, bold, dim, reverse. Pure: text in, text with SGR sequences
+//! out.
 
 use std::fmt::Display;
 
 use crate::client::Colors;
 use crate::relay::name::fold;
 
-/// Puts the looks on a text. The text itself is clean already: nothing in it can end a look.
+/// Adds attributes to clean text, which cannot end them itself.
 #[derive(Clone, Copy, Debug)]
-pub struct Style {
+pub(super) struct Style {
     colors: Colors,
 }
 
-/// The colours of names, as SGR parameters: those of the terminal's own palette that are neither black, white nor grey,
-/// so that they can be read on a light and on a dark ground.
+/// SGR parameters for names: the palette without black, white and grey, legible on light and on dark backgrounds.
 const NAME_COLORS: [u8; 12] = [31, 32, 33, 34, 35, 36, 91, 92, 93, 94, 95, 96];
 
 impl Style {
-    /// With colours, or without.
-    pub fn new(colors: Colors) -> Style {
+    /// A style with or without colours.
+    pub(super) fn new(colors: Colors) -> Style {
         Style { colors }
     }
 
-    /// A name, in the colour that is always its own.
-    pub fn name(self, name: &str, shown: impl Display) -> String {
+    /// A name in its own colour.
+    pub(super) fn name(self, name: &str, shown: impl Display) -> String {
         match self.colors {
-            Colors::Shown => format!("\x1b[{}m{shown}\x1b[0m", color_of(name)),
-            Colors::Left => shown.to_string(),
+            Colors::On => format!("\x1b[{}m{shown}\x1b[0m", color_of(name)),
+            Colors::Off => shown.to_string(),
         }
     }
 
-    /// Our own name: bold as well.
-    pub fn own_name(self, name: &str, shown: impl Display) -> String {
+    /// Our own name: in bold, too.
+    pub(super) fn own_name(self, name: &str, shown: impl Display) -> String {
         match self.colors {
-            Colors::Shown if !name.is_empty() => format!("\x1b[1;{}m{shown}\x1b[0m", color_of(name)),
+            Colors::On if !name.is_empty() => format!("\x1b[1;{}m{shown}\x1b[0m", color_of(name)),
             _ => self.bold(shown),
         }
     }
 
-    /// What is said beside the talk.
-    pub fn dim(self, text: impl Display) -> String {
+    /// Notices and notes.
+    pub(super) fn dim(self, text: impl Display) -> String {
         format!("\x1b[2m{text}\x1b[0m")
     }
 
-    /// What is told to us alone, or asked of us.
-    pub fn bold(self, text: impl Display) -> String {
+    /// Private messages and questions.
+    pub(super) fn bold(self, text: impl Display) -> String {
         format!("\x1b[1m{text}\x1b[0m")
     }
 
-    /// Our name in what others say.
-    pub fn mention(self, text: impl Display) -> String {
+    /// Our name in a line of another client.
+    pub(super) fn mention(self, text: impl Display) -> String {
         format!("\x1b[1;7m{text}\x1b[0m")
     }
 }
 
-/// The same for a name in any case.
+/// Returns the colour of a name, the same in any case.
 fn color_of(name: &str) -> u8 {
     // FNV-1a: short, and the same in every run.
     let hash = fold(name)
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    // The lowest bits alone are too much alike for names that differ in their last letter.
+    // The lowest bits alone are too similar for names that differ in the last letter.
     let folded = hash ^ (hash >> 32);
     let colors = NAME_COLORS.len() as u64;
-    NAME_COLORS[usize::try_from(folded % colors).expect("a place among a few")]
+    NAME_COLORS[usize::try_from(folded % colors).expect("an index below 12")]
 }
 
 #[cfg(test)]
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_name_keeps_its_colour_in_any_case() {
-        let style = Style::new(Colors::Shown);
+        let style = Style::new(Colors::On);
         assert_eq!(style.name("Ana", "x"), style.name("aNA", "x"));
         assert!(NAME_COLORS.iter().any(|color| style.name("ana", "x") == format!("\x1b[{color}mx\x1b[0m")));
     }
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn without_colours_there_are_none() {
-        let style = Style::new(Colors::Left);
+        let style = Style::new(Colors::Off);
         assert_eq!(style.name("ana", "ana> "), "ana> ");
         assert_eq!(style.own_name("ana", "ana> "), "\x1b[1mana> \x1b[0m");
     }

@@ -1,6 +1,7 @@
-//! The way to the server, over all the connections that it takes: connecting, talking, lost and tried again; and what
-//! outlives a connection, which is what was typed and not sent, and the name.
+//! The link to the server across reconnects, and the typed lines that outlive a connection.
 
+use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -8,438 +9,345 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 use mio::{Registry, Token};
 
-use super::names::{Notice, Reading};
-use super::nick::{Nick, Tell};
-use super::scribe::{News, Scribe};
-use super::unsent::Unsent;
+use super::chat_view::ChatView;
+use super::inbox::Inbox;
 use crate::client::address::ServerAddress;
-use crate::client::backoff::{Pauses, chance};
-use crate::client::config::{
+use crate::client::backoff::{Backoff, jitter};
+use crate::client::connect::{Attempt, AttemptStatus, Connected};
+use crate::client::decoder::ServerKind;
+use crate::client::limits::{
     GRACE, READ_BYTES, RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX, RECONNECT_STABLE, WELCOME_WAIT,
 };
-use crate::client::connect::{Attempt, Connected, Progress};
-use crate::client::decoder::{Peer, Said};
-use crate::client::session::{Conversation, Outcome};
-use crate::client::{ClientError, Options};
+use crate::client::outbox::line_queue::LineQueue;
+use crate::client::progress::Progress;
+use crate::client::session::{CloseReason, Session};
+use crate::client::{ClientError, Config};
 
-/// What a run of the client ends with.
-pub type End = Result<(), ClientError>;
+/// Result of a run of the client.
+pub(super) type RunResult = Result<(), ClientError>;
 
-/// The way to the server.
+/// The link to the server: at most one session or connection attempt at a time.
 #[derive(Debug)]
-pub struct Uplink {
+pub(super) struct Uplink {
     address: ServerAddress,
     /// Resolved once: the resolver blocks, and the input line must not.
     candidates: Vec<SocketAddr>,
+    token: Token,
     flush_after: Option<Duration>,
     reconnects: bool,
-    state: State,
+    state: LinkState,
     intent: Intent,
-    past: Past,
-    /// The last thing of consequence that the server said on this connection.
-    farewell: News,
-    unsent: Unsent,
-    nick: Nick,
-    pauses: Pauses,
-    /// Why there is no connection, or was none before this one.
+    inbox: Inbox,
+    unsent: LineQueue,
+    backoff: Backoff,
+    /// Reason for having no connection now, or none before this one.
     failure: Option<ClientError>,
+    scratch: Box<[u8; READ_BYTES]>,
 }
 
 #[derive(Debug)]
-enum State {
+enum LinkState {
     Connecting(Attempt),
-    /// Since then.
-    Talking(Box<Conversation>, Instant),
-    /// There is no connection; the next attempt begins then.
+    /// A session, and the time of its connect.
+    Connected(Box<Session>, Instant),
+    /// No connection. The next attempt begins then.
     Waiting(Instant),
 }
 
-/// What the user wants.
+/// Intent of the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Intent {
     Stay,
-    /// To end it, once what was typed is sent, or at the latest then.
+    /// Leave as soon as the typed lines are sent, at this time at the latest.
     LeaveBy(Instant),
 }
 
-/// What went before the present connection, or the attempt to have one.
+/// State of the link, for the prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Past {
-    /// None was ever made.
-    Nothing,
-    /// Since then something may have been said that we did not hear.
-    GapFrom(Instant),
-    /// Nothing is missing.
-    Continuous,
-}
-
-/// How the way to the server stands, to be shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// A connection is being made.
+pub(super) enum LinkStatus {
+    /// A connection attempt is under way.
     Connecting,
-    /// There is one.
-    Talking,
-    /// There is one, and it is being ended.
+    /// The session is open.
+    Connected,
+    /// The session is half closed.
     Leaving,
-    /// There is none, and it is tried again after so many seconds.
+    /// No connection. The next attempt begins in so many seconds.
     Waiting(u64),
 }
 
+/// Space on the screen for lines of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ScreenSpace {
+    /// Lines can be shown.
+    Free,
+    /// The terminal has not taken the previous lines yet.
+    Full,
+}
+
 impl Uplink {
-    /// Will connect to the first of `candidates` that answers.
-    pub fn new(options: &Options, candidates: Vec<SocketAddr>) -> Uplink {
+    /// Begins to connect to the first of `candidates` that answers. `token` is the socket's.
+    pub(super) fn new(config: &Config, candidates: Vec<SocketAddr>, token: Token) -> Uplink {
         Uplink {
-            address: options.server.clone(),
-            state: State::Connecting(Attempt::new(&candidates)),
+            address: config.server.clone(),
+            state: LinkState::Connecting(Attempt::new(candidates.iter().copied())),
             candidates,
-            flush_after: options.flush_after,
-            reconnects: options.reconnect,
+            token,
+            flush_after: config.flush_after,
+            reconnects: config.reconnect,
             intent: Intent::Stay,
-            past: Past::Nothing,
-            farewell: News::None,
-            unsent: Unsent::default(),
-            nick: Nick::new(options.nick.as_ref()),
-            pauses: Pauses::new(RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX),
+            inbox: Inbox::new(config.nick.as_ref()),
+            unsent: LineQueue::default(),
+            backoff: Backoff::new(RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX),
             failure: None,
+            scratch: Box::new([0; READ_BYTES]),
         }
     }
 
-    /// How it stands.
-    pub fn standing(&self, now: Instant) -> Standing {
+    /// The state of the link.
+    pub(super) fn status(&self, now: Instant) -> LinkStatus {
         match (&self.state, self.intent) {
-            (State::Connecting(_), _) => Standing::Connecting,
-            (State::Talking(..), Intent::LeaveBy(_)) => Standing::Leaving,
-            (State::Talking(conversation, _), _) if !conversation.is_two_sided() => Standing::Leaving,
-            (State::Talking(..), Intent::Stay) => Standing::Talking,
-            (State::Waiting(until), _) => Standing::Waiting(seconds_until(*until, now)),
+            (LinkState::Connecting(_), _) => LinkStatus::Connecting,
+            (LinkState::Connected(..), Intent::LeaveBy(_)) => LinkStatus::Leaving,
+            (LinkState::Connected(session, _), _) if !session.is_open() => LinkStatus::Leaving,
+            (LinkState::Connected(..), Intent::Stay) => LinkStatus::Connected,
+            (LinkState::Waiting(until), _) => LinkStatus::Waiting(seconds_until(*until, now)),
         }
     }
 
-    /// How many typed lines wait to be sent.
-    pub fn waiting_lines(&self) -> usize {
+    /// The number of typed lines that wait for a connection or for space in it.
+    pub(super) fn waiting_lines(&self) -> usize {
         self.unsent.waiting()
     }
 
-    /// The typed lines that will never be sent.
-    pub fn drain_unsent(&mut self) -> impl Iterator<Item = String> {
+    /// Removes the typed lines that were not sent.
+    pub(super) fn drain_unsent(&mut self) -> impl Iterator<Item = String> {
         self.unsent.take_back();
         self.unsent.drain()
     }
 
-    /// Has these lines sent as soon as they can be.
+    /// Queues typed lines.
     ///
     /// # Errors
-    /// The lines, when too much waits already.
-    pub fn say(&mut self, lines: Vec<String>) -> Result<(), Vec<String>> {
+    /// The lines, if the queue is full.
+    pub(super) fn queue(&mut self, lines: Vec<String>) -> Result<(), Vec<String>> {
         self.unsent.push(lines)
     }
 
-    /// Ends it: what was typed is still sent, and the server's farewell awaited. Asked for twice, it ends at once.
-    pub fn leave(&mut self, now: Instant) -> ControlFlow<End> {
+    /// Leaves: sends the typed lines, then waits for the server's FIN, both within [`GRACE`]. A second call ends the
+    /// run at once.
+    pub(super) fn leave(&mut self, now: Instant) -> ControlFlow<RunResult> {
         match (&self.state, self.intent) {
-            (State::Talking(conversation, _), Intent::Stay) if conversation.is_two_sided() => {
+            (LinkState::Connected(session, _), Intent::Stay) if session.is_open() => {
                 self.intent = Intent::LeaveBy(now + GRACE);
                 ControlFlow::Continue(())
             }
-            (State::Talking(..), _) => ControlFlow::Break(Ok(())),
+            (LinkState::Connected(..), _) => ControlFlow::Break(Ok(())),
             _ => ControlFlow::Break(Err(self.failure.take().unwrap_or_else(|| ClientError::Connect {
                 address: self.address.clone(),
-                source: std::io::Error::new(std::io::ErrorKind::Interrupted, "given up"),
+                source: io::Error::new(io::ErrorKind::Interrupted, "given up"),
             }))),
         }
     }
 
-    /// Takes note of an event of the socket.
-    pub fn on_event(&mut self, event: &Event) {
-        if let State::Talking(conversation, _) = &mut self.state {
-            conversation.on_event(event);
+    /// Records an event of the socket.
+    pub(super) fn on_event(&mut self, event: &Event) {
+        if let LinkState::Connected(session, _) = &mut self.state {
+            session.on_event(event);
         }
     }
 
-    /// Takes note that something was shown.
-    pub fn note_progress(&mut self, now: Instant) {
-        if let State::Talking(conversation, _) = &mut self.state {
-            conversation.note_progress(now);
+    /// Restarts the grace: the terminal has taken something.
+    pub(super) fn mark_progress(&mut self, now: Instant) {
+        if let LinkState::Connected(session, _) = &mut self.state {
+            session.mark_progress(now);
         }
     }
 
-    /// Goes on a step: connects, sends once, and, if there is `room` to show it, receives once.
-    pub fn advance(
+    /// Advances by one step: connects, or sends once and, with space on the screen, receives once. Breaks at the end of
+    /// the run.
+    pub(super) fn advance(
         &mut self,
-        (registry, token): (&Registry, Token),
-        scratch: &mut [u8; READ_BYTES],
-        scribe: &mut Scribe,
-        room: Room,
+        registry: &Registry,
+        chat: &mut ChatView,
+        space: ScreenSpace,
         now: Instant,
-    ) -> ControlFlow<End> {
+    ) -> ControlFlow<RunResult, Progress> {
         match &mut self.state {
-            State::Waiting(until) if *until > now => {}
-            State::Waiting(_) => self.state = State::Connecting(Attempt::new(&self.candidates)),
-            State::Connecting(attempt) => match attempt.advance(registry, token, now) {
-                Progress::Pending => {}
-                Progress::Connected(connected) => self.begin(connected, scribe, now),
-                Progress::Failed(source) => {
+            LinkState::Waiting(until) if *until > now => return ControlFlow::Continue(Progress::None),
+            LinkState::Waiting(_) => {
+                self.state = LinkState::Connecting(Attempt::new(self.candidates.iter().copied()));
+            }
+            LinkState::Connecting(attempt) => match attempt.advance(registry, self.token, now) {
+                AttemptStatus::Pending => return ControlFlow::Continue(Progress::None),
+                AttemptStatus::Connected(connected) => self.on_connected(connected, chat, now),
+                AttemptStatus::Failed(source) => {
                     let address = self.address.clone();
                     self.failure = Some(ClientError::Connect { address, source });
-                    self.pause(now)?;
+                    self.wait_to_reconnect(now)?;
                 }
             },
-            State::Talking(..) => {
-                self.hand_over(scribe, now);
-                self.talk(scratch, scribe, room, now);
-                return self.look_for_the_end(scribe, now);
-            }
+            LinkState::Connected(..) => return self.exchange(chat, space, now),
         }
-        ControlFlow::Continue(())
+        ControlFlow::Continue(Progress::Made)
     }
 
-    /// Takes what lacks its end as a line, if the server has been silent for long enough.
-    pub fn hear_silence(&mut self, scribe: &mut Scribe, room: Room, now: Instant) {
-        if let State::Talking(conversation, _) = &mut self.state
-            && room == Room::Enough
+    /// Shows an unterminated line if a foreign server has been silent for long enough.
+    pub(super) fn flush_partial(&mut self, chat: &mut ChatView, space: ScreenSpace, now: Instant) {
+        if let LinkState::Connected(session, _) = &mut self.state
+            && space == ScreenSpace::Free
         {
-            let mut news = Vec::new();
-            conversation.hear_silence(now, &mut |said| hear(said, scribe, &mut self.past, &mut news, now));
-            self.digest(news, scribe, now);
+            session.flush_partial(now, &mut |line| self.inbox.on_line(line, chat, now));
         }
     }
 
-    /// Ends a connection that has stood still for too long, if its time is over.
-    pub fn lose_patience(&mut self, scribe: &mut Scribe, now: Instant) -> ControlFlow<End> {
+    /// Closes a half-closed session that has made no progress within its grace.
+    pub(super) fn check_grace(&mut self, chat: &mut ChatView, now: Instant) -> ControlFlow<RunResult> {
         match &self.state {
-            State::Talking(conversation, _) if conversation.patience() == Some(Duration::ZERO) => {
-                self.conclude(scribe, now)
+            LinkState::Connected(session, _) if session.grace_left() == Some(Duration::ZERO) => {
+                self.on_closed(chat, now)
             }
             _ => ControlFlow::Continue(()),
         }
     }
 
-    /// Whether [`Uplink::advance`] can do something without waiting.
-    pub fn is_busy(&self, room: Room, now: Instant) -> bool {
+    /// The time of the next step that no event announces.
+    pub(super) fn deadline(&self, space: ScreenSpace, now: Instant) -> Option<Instant> {
         match &self.state {
-            State::Talking(conversation, _) => {
-                conversation.may_send()
-                    || (room == Room::Enough && conversation.may_receive())
-                    || self.may_hand_over(now)
-            }
-            _ => self.deadline(room, now).is_some_and(|deadline| deadline <= now),
-        }
-    }
-
-    /// When to come back, if no event does before.
-    pub fn deadline(&self, room: Room, now: Instant) -> Option<Instant> {
-        match &self.state {
-            State::Connecting(attempt) => attempt.deadline().or(Some(now)),
-            // What is shown of it changes every second.
-            State::Waiting(until) => {
+            LinkState::Connecting(attempt) => attempt.deadline().or(Some(now)),
+            // The prompt counts the seconds.
+            LinkState::Waiting(until) => {
                 let later = Duration::from_secs(seconds_until(*until, now).saturating_sub(1));
                 Some(until.checked_sub(later).unwrap_or(*until))
             }
-            State::Talking(conversation, since) => {
-                let patience = conversation.patience().map(|patience| now + patience);
+            LinkState::Connected(session, since) => {
+                let grace = session.grace_left().map(|left| now + left);
                 let welcome = (self.unsent.waiting() > 0).then(|| *since + WELCOME_WAIT).filter(|&at| at > now);
                 let leave = match self.intent {
-                    Intent::LeaveBy(at) if conversation.is_two_sided() => Some(at),
+                    Intent::LeaveBy(at) if session.is_open() => Some(at),
                     _ => None,
                 };
-                // What cannot be shown, or read first, is not waited for.
-                let silence = conversation.silence_at().filter(|_| room == Room::Enough && !conversation.may_receive());
-                [patience, welcome, leave, silence, self.nick.deadline()].into_iter().flatten().min()
+                let flush = session.flush_deadline().filter(|_| space == ScreenSpace::Free);
+                [grace, welcome, leave, flush, self.inbox.nick.deadline()].into_iter().flatten().min()
             }
         }
     }
 
-    fn begin(&mut self, connected: Connected, scribe: &mut Scribe, now: Instant) {
-        let mut conversation = Conversation::new(connected, self.flush_after, now);
-        scribe.on_connection();
-        self.farewell = News::None;
-        if let Some(name) = self.nick.on_connection() {
-            ask_for(name, &mut conversation, &mut self.unsent, now);
+    fn on_connected(&mut self, connected: Connected, chat: &mut ChatView, now: Instant) {
+        let mut session = Session::new(connected, self.flush_after, now);
+        if let Some(name) = self.inbox.on_connected(chat) {
+            ask_for(name, &mut session, &mut self.unsent, now);
         }
-        self.state = State::Talking(Box::new(conversation), now);
+        self.state = LinkState::Connected(Box::new(session), now);
     }
 
-    /// Whether typed lines may be sent: a server that is full would throw them away, so it is given the time to say so;
-    /// and the name should be ours before.
+    fn exchange(&mut self, chat: &mut ChatView, space: ScreenSpace, now: Instant) -> ControlFlow<RunResult, Progress> {
+        let mut progress = Progress::None;
+        self.send_lines(chat, now);
+        let LinkState::Connected(session, _) = &mut self.state else { return ControlFlow::Continue(progress) };
+        if let Some(name) = self.inbox.nick.ask_again(now)
+            && session.is_open()
+        {
+            ask_for(name, session, &mut self.unsent, now);
+        }
+        progress |= session.send(now);
+        self.unsent.on_unsent(session.unsent_bytes());
+        if space == ScreenSpace::Free {
+            let inbox = &mut self.inbox;
+            progress |= session.receive(&mut self.scratch, now, &mut |line| inbox.on_line(line, chat, now));
+        }
+        if session.is_finished() {
+            self.on_closed(chat, now)?;
+            progress = Progress::Made;
+        }
+        ControlFlow::Continue(progress)
+    }
+
+    /// Moves typed lines to the session, as many as fit. Closes our direction behind them if the user leaves.
+    fn send_lines(&mut self, chat: &mut ChatView, now: Instant) {
+        let is_welcome = self.is_welcome(now);
+        let LinkState::Connected(session, _) = &mut self.state else { return };
+        while is_welcome && session.is_open() {
+            let Some(line) = self.unsent.next_line(session.free_bytes()) else { break };
+            self.inbox.on_own_line(&line, chat, now);
+            session.queue(format!("{line}\n").as_bytes(), now);
+        }
+        if let Intent::LeaveBy(at) = self.intent
+            && (self.unsent.waiting() == 0 || at <= now)
+        {
+            session.finish_sending(now);
+        }
+    }
+
+    /// Whether typed lines may be sent. A full server would drop them, so it gets [`WELCOME_WAIT`] to say that it is
+    /// full or to answer about the nick.
     fn is_welcome(&self, now: Instant) -> bool {
         match &self.state {
-            State::Talking(conversation, since) => {
-                let is_known = conversation.peer() == Peer::Pollchat && !self.nick.is_awaited();
+            LinkState::Connected(session, since) => {
+                let is_known = session.server_kind() == ServerKind::Pollchat && !self.inbox.nick.is_awaited();
                 is_known || now.saturating_duration_since(*since) >= WELCOME_WAIT
             }
             _ => false,
         }
     }
 
-    fn may_hand_over(&self, now: Instant) -> bool {
-        let State::Talking(conversation, _) = &self.state else { return false };
-        let is_open = conversation.is_two_sided() && self.is_welcome(now);
-        let has_line = self.unsent.next_bytes().is_some_and(|bytes| bytes <= conversation.room_bytes());
-        let leaves = matches!(self.intent, Intent::LeaveBy(at) if self.unsent.waiting() == 0 || at <= now);
-        conversation.is_two_sided() && (leaves || (is_open && has_line))
-    }
-
-    /// Hands typed lines to the connection, as many as it takes; and ends our half behind them, if that is wanted.
-    fn hand_over(&mut self, scribe: &mut Scribe, now: Instant) {
-        let is_welcome = self.is_welcome(now);
-        let State::Talking(conversation, _) = &mut self.state else { return };
-        while is_welcome && conversation.is_two_sided() {
-            let Some(line) = self.unsent.hand_over(conversation.room_bytes()) else { break };
-            note_gap(scribe, &mut self.past, now);
-            scribe.say(&line);
-            self.nick.on_typed(&line);
-            conversation.say(format!("{line}\n").as_bytes(), now);
-        }
-        if let Intent::LeaveBy(at) = self.intent
-            && (self.unsent.waiting() == 0 || at <= now)
-        {
-            conversation.end_ours(now);
-        }
-    }
-
-    fn talk(&mut self, scratch: &mut [u8; READ_BYTES], scribe: &mut Scribe, room: Room, now: Instant) {
-        let State::Talking(conversation, _) = &mut self.state else { return };
-        if let Some(name) = self.nick.ask_again(now)
-            && conversation.is_two_sided()
-        {
-            ask_for(name, conversation, &mut self.unsent, now);
-        }
-        conversation.send(now);
-        self.unsent.note_left(conversation.waiting_bytes());
-        if room == Room::Enough {
-            let mut news = Vec::new();
-            conversation.receive(scratch, now, &mut |said| hear(said, scribe, &mut self.past, &mut news, now));
-            self.digest(news, scribe, now);
-        }
-    }
-
-    fn digest(&mut self, news: Vec<News>, scribe: &mut Scribe, now: Instant) {
-        for news in news {
-            match news {
-                News::Called(name) => self.nick.on_called(&name),
-                News::Taken(name) => match self.nick.on_taken(&name, now, chance()) {
-                    Tell::Nothing => {}
-                    Tell::Taken => scribe.note_taken(&name),
-                    Tell::TakenForNow => {
-                        scribe.note_taken(&name);
-                        scribe.note("it is asked for again until it is free");
-                    }
-                },
-                News::ShuttingDown | News::Full => self.farewell = news,
-                News::None | News::Fin => {}
-            }
-        }
-    }
-
-    fn look_for_the_end(&mut self, scribe: &mut Scribe, now: Instant) -> ControlFlow<End> {
-        match &self.state {
-            State::Talking(conversation, _) if conversation.is_over() => self.conclude(scribe, now),
-            _ => ControlFlow::Continue(()),
-        }
-    }
-
-    /// The connection is over: that is the end, or there will be another one.
-    fn conclude(&mut self, scribe: &mut Scribe, now: Instant) -> ControlFlow<End> {
-        let State::Talking(conversation, since) = std::mem::replace(&mut self.state, State::Waiting(now)) else {
+    /// Ends the session: breaks at the end of the run, or waits for the next attempt.
+    fn on_closed(&mut self, chat: &mut ChatView, now: Instant) -> ControlFlow<RunResult> {
+        let LinkState::Connected(session, since) = mem::replace(&mut self.state, LinkState::Waiting(now)) else {
             return ControlFlow::Continue(());
         };
-        let is_wanted = !conversation.is_ours_open() || self.intent != Intent::Stay;
-        let outcome = conversation.outcome();
-        let comes_back = match (&outcome, &self.farewell) {
-            _ if is_wanted || !self.reconnects => false,
-            // A server that ends the conversation ends it, but for one that is started anew, and one that has no place
-            // for us after it had one.
-            (Outcome::Complete, News::ShuttingDown) => true,
-            (Outcome::Complete, News::Full) => matches!(self.past, Past::GapFrom(_)),
-            (Outcome::Complete, _) => false,
-            _ => true,
-        };
-        if !comes_back {
-            return ControlFlow::Break(outcome.into_result(self.address.clone()));
+        let is_leaving = !session.is_send_half_open() || self.intent != Intent::Stay;
+        let reason = session.into_reason();
+        if is_leaving || !self.reconnects || !self.inbox.should_reconnect(&reason) {
+            return ControlFlow::Break(reason.into_result(self.address.clone()));
         }
-        if self.past == Past::Continuous || self.past == Past::Nothing {
-            scribe.note(&format!("{}; trying again (Ctrl-C ends it)", told(&outcome)));
-            self.past = Past::GapFrom(now);
+        if self.inbox.on_lost(now) {
+            chat.show_note(&format!("{}; trying again (Ctrl-C ends it)", close_text(&reason)));
         }
         match self.unsent.take_back() {
             0 => {}
-            1 => scribe.note("the last line was not taken and will be sent again"),
-            lines => scribe.note(&format!("the last {lines} lines were not taken and will be sent again")),
+            1 => chat.show_note("the last line was not taken and will be sent again"),
+            lines => chat.show_note(&format!("the last {lines} lines were not taken and will be sent again")),
         }
-        self.failure = Some(match outcome.into_result(self.address.clone()) {
+        self.failure = Some(match reason.into_result(self.address.clone()) {
             Ok(()) => ClientError::Closed { address: self.address.clone() },
             Err(err) => err,
         });
         if now.saturating_duration_since(since) >= RECONNECT_STABLE {
-            self.pauses.reset();
+            self.backoff.reset();
         }
-        self.pause(now)
+        self.wait_to_reconnect(now)
     }
 
-    /// There is no connection: has the next attempt wait, unless there is to be none.
-    fn pause(&mut self, now: Instant) -> ControlFlow<End> {
-        if self.past == Past::Nothing
+    /// Schedules the next attempt. Breaks instead if no server has ever let us in.
+    fn wait_to_reconnect(&mut self, now: Instant) -> ControlFlow<RunResult> {
+        if !self.inbox.was_connected()
             && let Some(failure) = self.failure.take()
         {
             return ControlFlow::Break(Err(failure));
         }
-        self.state = State::Waiting(now + self.pauses.next(chance()));
+        self.state = LinkState::Waiting(now + self.backoff.next_delay(jitter()));
         ControlFlow::Continue(())
     }
 }
 
-/// Whether what the server says can be shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Room {
-    /// It can.
-    Enough,
-    /// Not now: the terminal has yet to take what came before.
-    None,
-}
-
-/// Writes one line of the server's; before the first one after a gap, that there was one.
-fn hear(said: Said<'_>, scribe: &mut Scribe, past: &mut Past, news: &mut Vec<News>, now: Instant) {
-    if !is_refusal(said) {
-        note_gap(scribe, past, now);
-    }
-    let heard = scribe.hear(said);
-    if heard != News::None {
-        news.push(heard);
-    }
-}
-
-/// Whether it is what one hears who is not let in.
-fn is_refusal(said: Said<'_>) -> bool {
-    matches!(Reading::of(said.text), Reading::Notice(Notice::Full) | Reading::Fin)
-}
-
-fn note_gap(scribe: &mut Scribe, past: &mut Past, now: Instant) {
-    if let Past::GapFrom(from) = *past {
-        let seconds = now.saturating_duration_since(from).as_secs_f64().ceil();
-        scribe.note(&format!("connected again; what was said in these {seconds} s is missing here"));
-    }
-    *past = Past::Continuous;
-}
-
-fn ask_for(name: &str, conversation: &mut Conversation, unsent: &mut Unsent, now: Instant) {
+fn ask_for(name: &str, session: &mut Session, unsent: &mut LineQueue, now: Instant) {
     let line = format!("/nick {name}\n");
-    if line.len() <= conversation.room_bytes() {
-        unsent.note_handed(line.len());
-        conversation.say(line.as_bytes(), now);
+    if line.len() <= session.free_bytes() {
+        unsent.count_handed(line.len());
+        session.queue(line.as_bytes(), now);
     }
 }
 
-fn told(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Complete => "the server has stopped".to_owned(),
-        Outcome::Closed => "the server closed the connection".to_owned(),
-        Outcome::Lost(err) => format!("the connection was lost: {err}"),
-        Outcome::Unsent(_) => "the server stopped reading".to_owned(),
+fn close_text(reason: &CloseReason) -> String {
+    match reason {
+        CloseReason::Complete => "the server has stopped".to_owned(),
+        CloseReason::Closed => "the server closed the connection".to_owned(),
+        CloseReason::Lost(err) => format!("the connection was lost: {err}"),
+        CloseReason::Unsent(_) => "the server stopped reading".to_owned(),
     }
 }
 
-/// So many seconds are left, the last one included.
+/// Seconds until `until`, rounded up.
 fn seconds_until(until: Instant, now: Instant) -> u64 {
     let left = until.saturating_duration_since(now);
     left.as_secs() + u64::from(left.subsec_nanos() > 0)

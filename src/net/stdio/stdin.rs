@@ -1,8 +1,8 @@
-//! Any stdin as an event source: a terminal, a pipe, a file, `/dev/null`, or none at all.
+//! Any stdin as an event source: a terminal, a pipe, a file, `/dev/null`, or a closed one.
 //!
-//! (The standard library opens `/dev/null` in the place of a closed stdin, so "none at all" reads as an end.)
+//! (The standard library opens `/dev/null` for a closed stdin, so it reads as EOF.)
 
-use std::io;
+use std::io::{self, Read};
 
 use mio::{Interest, Registry, Token};
 use rustix::event::PollFlags;
@@ -10,35 +10,24 @@ use rustix::io::Errno;
 use rustix::stdio::stdin;
 
 use crate::net::stdio;
+use crate::net::stream::{Received, receive};
 
-/// The process's stdin, read past the standard library's buffer: what that had read ahead, no event would announce.
+/// The process's stdin, without the buffer of the standard library: no event announces bytes in that buffer.
 ///
-/// The descriptor stays as blocking as it was inherited. Each read is preceded by the question whether it would
-/// block, and that "not now" is to the edge-triggered poller what `WouldBlock` is on a socket: only from then on will
-/// an event come.
+/// The descriptor stays as blocking as it was inherited. A poll precedes each read. If it finds nothing, the
+/// edge-triggered poller announces the next bytes, as after `WouldBlock` on a socket.
 #[derive(Debug)]
-pub struct Stdin {
-    readiness: Readiness,
-}
-
-/// What one [`Stdin::read`] brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// So many bytes, at the front of the buffer.
-    Bytes(usize),
-    /// Nothing now. An event will tell when to try again.
-    NotYet,
-    /// The end, and no event will come any more.
-    End,
+pub(crate) struct Stdin {
+    state: StdinState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Readiness {
-    /// There may be something: an event came, or a read did not show that there is nothing left.
+enum StdinState {
+    /// There may be input: an event came, or the last read did not exhaust it.
     MayRead,
-    /// There was nothing. The next event tells when there is.
+    /// No input. An event announces the next.
     Waiting,
-    /// The end was read.
+    /// EOF was read.
     Ended,
 }
 
@@ -46,62 +35,62 @@ impl Stdin {
     /// Registers stdin under `token`.
     ///
     /// # Errors
-    /// When the poller cannot take it.
-    pub fn register(registry: &Registry, token: Token) -> io::Result<Stdin> {
+    /// The poller fails.
+    pub(crate) fn register(registry: &Registry, token: Token) -> io::Result<Stdin> {
         stdio::watch(registry, stdin(), token, Interest::READABLE)?;
-        Ok(Stdin { readiness: Readiness::MayRead })
+        Ok(Stdin { state: StdinState::MayRead })
     }
 
-    /// Takes note of an event, whatever it said: a pipe that ends without data raises a hang-up alone.
-    pub fn on_event(&mut self) {
-        if self.readiness == Readiness::Waiting {
-            self.readiness = Readiness::MayRead;
+    /// Records an event of any kind: a pipe that ends without data raises only a hang-up.
+    pub(crate) fn on_event(&mut self) {
+        if self.state == StdinState::Waiting {
+            self.state = StdinState::MayRead;
         }
     }
 
-    /// Whether a read should be tried without waiting for an event.
-    pub fn may_read(&self) -> bool {
-        self.readiness == Readiness::MayRead
+    /// Whether a read may succeed without waiting for an event.
+    pub(crate) fn may_read(&self) -> bool {
+        self.state == StdinState::MayRead
     }
 
-    /// Reads once, never waiting.
-    ///
-    /// # Errors
-    /// When stdin cannot be read at all (it is a directory, say). A terminal that has gone away is an end.
-    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Input> {
-        match self.readiness {
-            Readiness::Waiting => return Ok(Input::NotYet),
-            Readiness::Ended => return Ok(Input::End),
-            Readiness::MayRead => {}
+    /// Reads once, without waiting. Fails if stdin cannot be read at all (a directory, for example). A terminal that
+    /// has gone away is an EOF.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Received {
+        match self.state {
+            StdinState::Waiting => return Received::NotYet,
+            StdinState::Ended => return Received::End,
+            StdinState::MayRead => {}
         }
-        match read_now(buffer) {
-            Ok(0) => {
-                self.readiness = Readiness::Ended;
-                Ok(Input::End)
-            }
-            Ok(len) => Ok(Input::Bytes(len)),
-            Err(err) if err.kind() == io::ErrorKind::Interrupted => Ok(Input::NotYet),
-            Err(err) if err.kind() == io::ErrorKind::WouldBlock => {
-                self.readiness = Readiness::Waiting;
-                Ok(Input::NotYet)
-            }
-            Err(err) => Err(err),
+        let received = receive(&mut Descriptor, buffer);
+        match received {
+            Received::End => self.state = StdinState::Ended,
+            Received::NotYet => self.state = StdinState::Waiting,
+            Received::Bytes(_) | Received::Failed(_) => {}
         }
+        received
     }
 }
 
-/// Reads stdin once, as if it were a non-blocking socket: never waiting, and 0 bytes are the end. A terminal that has gone
-/// away is an end, too.
+/// Stdin as a non-blocking source.
+struct Descriptor;
+
+impl Read for Descriptor {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        read_now(buffer)
+    }
+}
+
+/// Reads stdin once, without waiting, as from a non-blocking socket. A terminal that has gone away is an EOF.
 ///
 /// # Errors
-/// `WouldBlock` when there is nothing now: only from then on will an event come. Others when stdin cannot be read at all.
-pub fn read_now(buffer: &mut [u8]) -> io::Result<usize> {
+/// `WouldBlock` without input; an event announces the next. Other errors if stdin cannot be read at all.
+pub(crate) fn read_now(buffer: &mut [u8]) -> io::Result<usize> {
     if stdio::ready(stdin(), PollFlags::IN)?.is_empty() {
         return Err(io::ErrorKind::WouldBlock.into());
     }
     match rustix::io::read(stdin(), buffer) {
         Err(Errno::IO) => Ok(0),
-        // `WouldBlock` only if another holder of the descriptor made it non-blocking, and was faster.
+        // `WouldBlock` only if another process set `O_NONBLOCK` and took the input first.
         result => Ok(result?),
     }
 }

@@ -11,44 +11,44 @@ use rustix::io::Errno;
 
 use crate::net::stdio;
 
-/// Bytes written at once: `PIPE_BUF`, which a pipe that is ready takes without blocking.
-pub const WRITE_BYTES_MAX: usize = 4096;
+/// Bytes of one write: `PIPE_BUF`, which a ready pipe takes without blocking.
+pub(crate) const WRITE_BYTES_MAX: usize = 4096;
 
-/// The process's stdout and what waits for it.
+/// The process's stdout and its queue.
 ///
-/// Like stdin it stays as blocking as it was inherited, so each write is preceded by the question whether it would
-/// block, and is small enough that the answer holds.
+/// The descriptor stays as blocking as it was inherited. A poll precedes each write, and the write is small enough not
+/// to block then.
 #[derive(Debug)]
-pub struct Stdout {
+pub(crate) struct Stdout {
     sink: Sink,
-    readiness: Readiness,
+    state: StdoutState,
     queue: VecDeque<u8>,
 }
 
-/// Why nothing more can be shown.
+/// Reason for which stdout takes no more bytes.
 #[derive(Debug)]
-pub enum StdoutError {
-    /// Whoever read it has gone. That is how a pipe ends, and no failure.
+pub(crate) enum StdoutError {
+    /// The reader closed it. For a pipe, that is no failure.
     Closed,
-    /// It could not be written to: the disk is full, say.
+    /// A write failed: the disk is full, for example.
     Failed(io::Error),
 }
 
 #[derive(Debug)]
 enum Sink {
-    /// The descriptor that we were given.
+    /// The inherited descriptor.
     Inherited,
-    /// The same terminal, opened anew.
+    /// The same terminal, opened again.
     Terminal(File),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Readiness {
-    /// An event came: it may take something, or be closed.
+enum StdoutState {
+    /// An event came: stdout may take bytes, or be closed.
     Unknown,
-    /// It took all that we had.
+    /// It took the last write.
     Idle,
-    /// It took nothing more. The next event tells when it does.
+    /// It takes nothing now. An event announces a change.
     Blocked,
 }
 
@@ -56,77 +56,80 @@ impl Stdout {
     /// Registers stdout under `token`.
     ///
     /// # Errors
-    /// When the poller cannot take it.
-    pub fn register(registry: &Registry, token: Token) -> io::Result<Stdout> {
+    /// The poller fails.
+    pub(crate) fn register(registry: &Registry, token: Token) -> io::Result<Stdout> {
         let sink = Sink::open();
         stdio::watch(registry, sink.as_fd(), token, Interest::WRITABLE)?;
-        Ok(Stdout { sink, readiness: Readiness::Unknown, queue: VecDeque::new() })
+        Ok(Stdout { sink, state: StdoutState::Unknown, queue: VecDeque::new() })
     }
 
-    /// What waits to be shown; more may be put behind it.
-    pub fn queue(&mut self) -> &mut VecDeque<u8> {
+    /// The queue, to append to.
+    pub(crate) fn queue(&mut self) -> &mut VecDeque<u8> {
         &mut self.queue
     }
 
-    /// Bytes that wait to be shown.
-    pub fn waiting_bytes(&self) -> usize {
+    /// Bytes in the queue.
+    pub(crate) fn waiting_bytes(&self) -> usize {
         self.queue.len()
     }
 
-    /// Whether at least so many bytes wait.
-    pub fn holds(&self, bytes: usize) -> bool {
+    /// Whether the queue holds at least `bytes`.
+    pub(crate) fn holds(&self, bytes: usize) -> bool {
         self.queue.len() >= bytes
     }
 
-    /// Takes note of an event, whatever it said.
-    pub fn on_event(&mut self) {
-        self.readiness = Readiness::Unknown;
+    /// Records an event of any kind.
+    pub(crate) fn on_event(&mut self) {
+        self.state = StdoutState::Unknown;
     }
 
-    /// Whether [`Stdout::flush`] should be called without waiting for an event.
-    pub fn is_due(&self) -> bool {
-        match self.readiness {
-            Readiness::Unknown => true,
-            Readiness::Idle => !self.queue.is_empty(),
-            Readiness::Blocked => false,
+    /// Whether to call [`Stdout::flush`] without waiting for an event.
+    pub(crate) fn is_due(&self) -> bool {
+        match self.state {
+            StdoutState::Unknown => true,
+            StdoutState::Idle => !self.queue.is_empty(),
+            StdoutState::Blocked => false,
         }
     }
 
-    /// Writes once, never waiting, and returns how many bytes went. Finds out as well whether stdout was closed, even
-    /// with nothing to write.
+    /// Writes once, without waiting. Returns the number of bytes written. Detects a closed stdout even with an empty
+    /// queue.
     ///
     /// # Errors
-    /// When it is closed, or cannot be written to.
-    pub fn flush(&mut self) -> Result<usize, StdoutError> {
+    /// Stdout is closed, or a write failed.
+    pub(crate) fn flush(&mut self) -> Result<usize, StdoutError> {
         if !self.is_due() {
             return Ok(0);
         }
-        self.readiness = Readiness::Idle;
+        self.state = StdoutState::Idle;
         let (front, _) = self.queue.as_slices();
         match write_now(self.sink.as_fd(), front) {
             Ok(len) => {
                 self.queue.consume(len);
                 Ok(len)
             }
-            Err(err) if err.kind() == io::ErrorKind::Interrupted => Ok(0),
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {
+                self.state = StdoutState::Unknown;
+                self.flush()
+            }
             Err(err) if err.kind() == io::ErrorKind::WouldBlock => {
-                self.readiness = Readiness::Blocked;
+                self.state = StdoutState::Blocked;
                 Ok(0)
             }
             Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Err(StdoutError::Closed),
-            // The terminal has gone away. (Of a file, the same error means a broken disk.)
+            // The terminal has gone away. (For a file, EIO means a broken disk.)
             Err(err) if is_io(&err) && matches!(self.sink, Sink::Terminal(_)) => Err(StdoutError::Closed),
             Err(err) => Err(StdoutError::Failed(err)),
         }
     }
 }
 
-/// Writes to `fd` once, as if it were a non-blocking socket: never waiting, and perhaps not all of it.
+/// Writes to `fd` once, without waiting, as to a non-blocking socket. Writes at most [`WRITE_BYTES_MAX`].
 ///
 /// # Errors
-/// `WouldBlock` when it takes nothing now: only from then on will an event come. `BrokenPipe` when nobody can read it any
-/// more, which shows even with nothing to write. Others when it cannot be written to.
-pub fn write_now(fd: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+/// `WouldBlock` if it takes nothing now; an event announces a change. `BrokenPipe` without a reader, even if `bytes` is
+/// empty. Other errors if a write failed.
+pub(crate) fn write_now(fd: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     let flags = stdio::ready(&fd, PollFlags::OUT)?;
     if flags.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL) {
         return Err(io::ErrorKind::BrokenPipe.into());

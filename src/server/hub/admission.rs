@@ -6,6 +6,7 @@
 //! connection becomes a member.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::time::Instant;
 
 use log::{debug, info};
@@ -93,26 +94,17 @@ impl<S: Socket> Hub<S> {
 
     /// Admits a new connection on this endpoint, or refuses it. Nothing is written yet.
     pub fn admit(&mut self, stream: S, endpoint: Endpoint, now: Instant) {
-        let refusal = match (self.check_address(&stream), endpoint) {
-            (Err(reason), _) => Some(reason),
-            (Ok(()), Endpoint::Lines) if !self.has_place_to_enter() => Some(self.full()),
-            (Ok(()), Endpoint::Web) => {
-                let visitors_max = self.admission.capacity.visitors_max;
-                let is_full = self.connections.count(Role::Visitor) >= visitors_max;
-                is_full.then_some(Reason::VisitorsFull(visitors_max))
+        let address = match self.check_stream(&stream, endpoint) {
+            Ok(address) => address,
+            Err(reason) => {
+                if self.can_tell_refusal(&stream, &reason) {
+                    let key = self.insert(stream, endpoint, now);
+                    self.tell_refusal(key, &reason, now);
+                }
+                return;
             }
-            (Ok(()), Endpoint::Lines) => None,
         };
-        let key = match endpoint {
-            Endpoint::Lines => self.connections.insert(stream, Role::Entering),
-            Endpoint::Web => self.connections.insert_http(stream, Role::Visitor, Exchange::new(now + REQUEST_TIME)),
-        };
-        let refusal =
-            refusal.or_else(|| if endpoint == Endpoint::Web { self.count_address(key, endpoint) } else { None });
-        if let Some(reason) = refusal {
-            self.refuse(key, &reason, now);
-            return;
-        }
+        let key = self.insert(stream, endpoint, now);
         let connection = &self.connections[key];
         let handle = connection.handle(key);
         match endpoint {
@@ -120,7 +112,17 @@ impl<S: Socket> Hub<S> {
             Endpoint::Web => {
                 debug!("a visitor came from {}", Peer::of(connection));
                 self.timers.set(now + REQUEST_TIME, Timer::Request, handle);
+                if let (Some(access), Some(address)) = (&mut self.admission.access, address) {
+                    access.admit(key, address, endpoint);
+                }
             }
+        }
+    }
+
+    fn insert(&mut self, stream: S, endpoint: Endpoint, now: Instant) -> usize {
+        match endpoint {
+            Endpoint::Lines => self.connections.insert(stream, Role::Entering),
+            Endpoint::Web => self.connections.insert_http(stream, Role::Visitor, Exchange::new(now + REQUEST_TIME)),
         }
     }
 
@@ -128,10 +130,7 @@ impl<S: Socket> Hub<S> {
     /// it, and returns `None`.
     pub(super) fn enter(&mut self, key: usize, now: Instant) -> Option<MemberId> {
         let is_visitor = self.connections[key].role() == Role::Visitor;
-        let is_full =
-            self.roster.clients() >= self.admission.capacity.clients_max || (is_visitor && !self.has_place_to_enter());
-        let refusal = if is_full { Some(self.full()) } else { self.count_address(key, Endpoint::Lines) };
-        if let Some(reason) = refusal {
+        if let Err(reason) = self.check_seat(is_visitor).and_then(|()| self.count_address(key)) {
             if is_visitor {
                 self.refuse_browser(key, &reason, now);
             } else {
@@ -189,8 +188,17 @@ impl<S: Socket> Hub<S> {
                 self.enter(handle.key, now);
             }
         }
-        if self.admission.entering.is_empty() && self.admission.entering.capacity() > 0 {
-            self.admission.entering = VecDeque::new();
+    }
+
+    /// Forgets delays of connections that have entered already, as far as they come first: they must not wake the loop.
+    pub(super) fn forget_enter_delays(&mut self) {
+        let Hub { admission, connections, .. } = self;
+        let is_over = |&(_, handle): &(Instant, Handle)| {
+            connections.known(handle).is_none_or(|connection| connection.phase != Phase::Entering)
+        };
+        while admission.entering.pop_front_if(|entry| is_over(entry)).is_some() {}
+        if admission.entering.is_empty() && admission.entering.capacity() > 0 {
+            admission.entering = VecDeque::new();
         }
     }
 
@@ -238,24 +246,35 @@ impl<S: Socket> Hub<S> {
         self.leave(key, &Reason::Foreign(protocol), now);
     }
 
-    /// Tells a connection why it cannot come in, and closes it. At most `refusals_max` are open at a time: beyond that
-    /// the oldest that was told everything is dropped, or, if there is none, this one without a word.
+    /// Refuses an entering connection on the line port.
     fn refuse(&mut self, key: usize, reason: &Reason, now: Instant) {
-        if let Reason::Reset(error) = reason {
-            debug!("gone before it came in: {error}");
-            self.schedule.close(key, &mut self.connections[key]);
-            return;
-        }
-        self.stats.reasons.count(reason);
         let can_tell = self.makes_room_for_refusal();
+        self.note_refusal(self.connections[key].stream(), reason, can_tell);
+        self.stats.reasons.count(reason);
+        if can_tell {
+            self.tell_refusal(key, reason, now);
+        } else {
+            self.schedule.close(key, &mut self.connections[key]);
+        }
+    }
+
+    /// Whether a new connection can be told why it is refused. If not, it is to be closed without a word.
+    fn can_tell_refusal(&mut self, stream: &S, reason: &Reason) -> bool {
+        let can_tell = !matches!(reason, Reason::Reset(_)) && self.makes_room_for_refusal();
+        self.note_refusal(stream, reason, can_tell);
+        self.stats.reasons.count(reason);
+        can_tell
+    }
+
+    fn note_refusal(&self, stream: &S, reason: &Reason, can_tell: bool) {
         let silently = if can_tell { "" } else { " without a word" };
-        info!("refused {}{silently}: {reason}", Peer::of(&self.connections[key]));
+        info!("refused {}{silently}: {reason}", Peer::of_stream(stream));
+    }
+
+    /// Tells a connection why it cannot come in, and closes it.
+    fn tell_refusal(&mut self, key: usize, reason: &Reason, now: Instant) {
         self.connections.set_role(key, Role::Refused);
         self.admission.refused.push_back(self.connections[key].handle(key));
-        if !can_tell {
-            self.schedule.close(key, &mut self.connections[key]);
-            return;
-        }
         if self.connections[key].is_http() {
             let answer = self.refusal_answer(reason.status());
             self.connections[key].push_bytes(&answer.bytes);
@@ -294,29 +313,47 @@ impl<S: Socket> Hub<S> {
         Reason::Full(self.admission.capacity.clients_max)
     }
 
-    /// Checks `--allow` and `--deny`. The address is asked for only if they are set.
-    fn check_address(&self, stream: &S) -> Result<(), Reason> {
-        let Some(access) = &self.admission.access else { return Ok(()) };
-        let address = stream.peer_address().map_err(Reason::Reset)?;
-        access.check_address(address.ip()).map_err(Reason::from)
+    /// Checks whether a new connection may be open. Returns its address, which is asked of the kernel only if access is
+    /// controlled. `--max-per-address` is checked here for visitors alone.
+    fn check_stream(&self, stream: &S, endpoint: Endpoint) -> Result<Option<IpAddr>, Reason> {
+        let address = match &self.admission.access {
+            None => None,
+            Some(access) => {
+                let address = stream.peer_address().map_err(Reason::Reset)?.ip();
+                match endpoint {
+                    Endpoint::Lines => access.check_address(address)?,
+                    Endpoint::Web => access.check(address, endpoint)?,
+                }
+                Some(address)
+            }
+        };
+        let visitors_max = self.admission.capacity.visitors_max;
+        match endpoint {
+            Endpoint::Lines if !self.has_place_to_enter() => Err(self.full()),
+            Endpoint::Web if self.connections.count(Role::Visitor) >= visitors_max => {
+                Err(Reason::VisitorsFull(visitors_max))
+            }
+            Endpoint::Lines | Endpoint::Web => Ok(address),
+        }
     }
 
-    /// Counts one more connection from its address, for `--max-per-address`. Returns the reason if there may not be one more.
-    fn count_address(&mut self, key: usize, endpoint: Endpoint) -> Option<Reason> {
-        let access = self.admission.access.as_mut()?;
+    /// Counts a connection that enters as a client from its address.
+    fn count_address(&mut self, key: usize) -> Result<(), Reason> {
+        let Some(access) = &mut self.admission.access else { return Ok(()) };
         let connection = &self.connections[key];
-        if endpoint == Endpoint::Lines && connection.role() == Role::Visitor {
-            return access.promote(key).err().map(Reason::from);
+        if connection.role() == Role::Visitor {
+            return Ok(access.promote(key)?);
         }
-        let address = match connection.stream().peer_address() {
-            Ok(address) => address.ip(),
-            Err(error) => return Some(Reason::Reset(error)),
-        };
-        let refusal = access.check(address, endpoint).err();
-        if refusal.is_none() {
-            access.admit(key, address, endpoint);
-        }
-        refusal.map(Reason::from)
+        let address = connection.stream().peer_address().map_err(Reason::Reset)?.ip();
+        access.check(address, Endpoint::Lines)?;
+        access.admit(key, address, Endpoint::Lines);
+        Ok(())
+    }
+
+    /// Whether there is a free seat for a connection that enters.
+    fn check_seat(&self, is_visitor: bool) -> Result<(), Reason> {
+        let is_full = self.roster.clients() >= self.admission.capacity.clients_max;
+        if is_full || (is_visitor && !self.has_place_to_enter()) { Err(self.full()) } else { Ok(()) }
     }
 
     /// Whether one more connection can be told why it is refused, if need be instead of the oldest that was told everything.

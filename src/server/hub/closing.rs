@@ -68,8 +68,8 @@ impl<S: Socket> Hub<S> {
         self.channel.room.apply(&mut self.roster, Event::Left { member });
         self.channel.announce_departed();
         let level = if let Reason::Foreign(_) = reason { Level::Debug } else { Level::Info };
-        let peer = Peer::of(&self.connections[key]);
-        log!(level, "{name} left ({reason}; {peer}); {} present", self.roster.clients());
+        let connection = &self.connections[key];
+        log!(level, "{name} left ({reason}; {}); {} present", Peer::of(connection), self.roster.clients());
         stop
     }
 
@@ -164,8 +164,12 @@ impl Peer {
     pub(super) fn of<S: Socket>(connection: &Connection<S>) -> Peer {
         match connection.role() {
             Role::Console => Peer::Console,
-            _ => Peer::Client(connection.stream().peer_address().ok()),
+            _ => Peer::of_stream(connection.stream()),
         }
+    }
+
+    pub(super) fn of_stream<S: Socket>(stream: &S) -> Peer {
+        Peer::Client(stream.peer_address().ok())
     }
 }
 

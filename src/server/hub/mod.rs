@@ -201,6 +201,7 @@ impl<S: Socket> Hub<S> {
         self.fire_timers(Stage::AfterWriting, now);
         self.drop_told_refusals();
         let removed = self.remove_closed();
+        self.forget_enter_delays();
         self.prune_timers();
         // Only now: the room waits for no reader that is gone, and no event may come that would tell.
         self.channel.brake.set_slowest(self.channel.slowest_bytes_behind(&self.connections));

@@ -9,6 +9,7 @@
 pub mod exchange;
 pub mod frame;
 pub mod origin;
+mod page;
 pub mod request;
 pub mod response;
 pub mod site;

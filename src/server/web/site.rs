@@ -8,11 +8,9 @@ use sha2::{Digest, Sha256};
 use tungstenite::handshake::derive_accept_key;
 
 use super::origin::OriginPolicy;
+use super::page::PAGE;
 use super::request::Request;
 use super::response::{self, Head, Status, in_words};
-
-/// The page: one file, with its style and its script.
-const PAGE: &str = include_str!("page.html");
 
 /// The longest answer, in bytes: the page, and what is said of it.
 pub const ANSWER_BYTES_MAX: usize = 48 * 1024;
@@ -176,17 +174,4 @@ fn where_the_page_is(addresses: &[SocketAddr]) -> String {
 /// The address of the page on a listener.
 pub fn url(address: SocketAddr) -> String {
     format!("http://{address}/")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_page_has_one_style_and_one_script() {
-        for element in ["script", "style"] {
-            assert_eq!(PAGE.matches(&format!("<{element}")).count(), 1, "{element}");
-            assert!(text_of(PAGE, element).is_some_and(|text| !text.is_empty()), "{element}");
-        }
-    }
 }

@@ -1,0 +1,105 @@
+//! Every limit of the client, with its unit and its reason.
+
+use std::time::Duration;
+
+/// Timeout of a connect to one address: time for three lost SYNs (1 + 2 + 4 s).
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Timeout of a half-closed session without progress in any direction.
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
+
+/// Unsent bytes before the socket: the server's own read size. Without space for a whole read ([`READ_BYTES`]), stdin
+/// is not read.
+pub(crate) const OUTBOX_BYTES_MAX: usize = 64 << 10;
+
+/// Unwritten bytes before stdout. At this mark the server is not read.
+///
+/// Bytes that were already read still go in. So the queue may exceed the mark by one read and one line, at worst with
+/// each byte shown as U+FFFD: 3 × ([`READ_BYTES`] + [`SHOWN_LINE_BYTES_MAX`]), plus the marks of continued lines.
+pub(crate) const SCREEN_BYTES_MAX: usize = 64 << 10;
+
+/// The longest line shown in one piece, in bytes as received. It is sixteen times the server's own limit, so only a
+/// hostile server exceeds it.
+pub(crate) const SHOWN_LINE_BYTES_MAX: usize = 64 << 10;
+
+/// The longest typed line, in bytes, that the client itself checks for leaving. `/quit` may have a text behind it. In a
+/// longer line, only the server recognises it.
+pub(crate) const LEAVE_LINE_BYTES_MAX: usize = 64;
+
+/// Bytes of one read from stdin or the server: a quarter of each buffer.
+pub(crate) const READ_BYTES: usize = 16 << 10;
+
+/// Default of `--flush-after`, in milliseconds. A person does not notice it, and the parts of one write arrive in less,
+/// unless a packet is lost.
+pub const FLUSH_AFTER_MS: u64 = 100;
+
+/// First delay before a reconnect, before jitter: a restarted server is back by then.
+pub(crate) const RECONNECT_PAUSE_FIRST: Duration = Duration::from_millis(500);
+
+/// Maximum delay before a reconnect, before jitter: a person is watching.
+pub(crate) const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// Lifetime of a connection that resets the reconnect backoff. A server that accepts and disconnects at once must not
+/// be flooded.
+pub(crate) const RECONNECT_STABLE: Duration = Duration::from_secs(10);
+
+/// First delay before asking again for a taken nick, before jitter. The server may still hold the lost connection, and
+/// the nick with it: for its own grace, or until it detects the dead peer.
+pub(crate) const NICK_PAUSE_FIRST: Duration = Duration::from_secs(1);
+
+/// Maximum delay before asking again for a taken nick, before jitter.
+pub(crate) const NICK_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// Wait for the greeting of a new connection before typed lines are sent regardless.
+///
+/// A pollchat server greets within 100 ms, answers about the nick, or says that it is full and drops its input. A
+/// foreign server may stay silent until it has input.
+pub(crate) const WELCOME_WAIT: Duration = Duration::from_millis(500);
+
+/// Time after which a lone escape byte is the Escape key. A slow link may split the sequence of another key, and Escape
+/// is never urgent.
+pub(crate) const ESCAPE_WAIT: Duration = Duration::from_millis(200);
+
+/// The longest sequence of a key, in bytes. The longest known has about twenty.
+pub(crate) const KEY_BYTES_MAX: usize = 64;
+
+/// The longest paste, in bytes. The rest is dropped, and a note tells how much.
+pub(crate) const PASTE_BYTES_MAX: usize = 64 << 10;
+
+/// Lines of a paste shown before its confirmation.
+pub(crate) const PASTE_LINES_SHOWN_MAX: usize = 10;
+
+/// The longest typed line, in bytes: twice the default limit of a server.
+pub(crate) const TYPED_LINE_BYTES_MAX: usize = 8 << 10;
+
+/// Lines in the history of the Up key.
+pub(crate) const HISTORY_LINES_MAX: usize = 500;
+
+/// Names remembered for the Tab key: more than take part in a conversation that a person can follow.
+pub(crate) const NAMES_MAX: usize = 1000;
+
+/// Bytes of typed lines that wait for a connection or for space in it: a whole paste and some more.
+pub(crate) const UNSENT_BYTES_MAX: usize = 128 << 10;
+
+/// Own lines remembered to recognise their echoes. A server echoes at once or not at all.
+pub(crate) const ECHOES_MAX: usize = 64;
+
+/// Time for which a window must keep its size before it is redrawn. While a window is dragged, tmux reports a size
+/// every 250 ms, but has already wrapped its rows for another one.
+pub(crate) const RESIZE_SETTLE: Duration = Duration::from_millis(300);
+
+/// Wait for a cursor report, enough for a terminal on the other side of the earth. Some terminals never report.
+pub(crate) const CURSOR_REPORT_WAIT: Duration = Duration::from_millis(500);
+
+/// Interval at which a client in the background checks for the foreground. A shell sends no signal when it brings a
+/// running job to the foreground.
+pub(crate) const AWAY_LOOK: Duration = Duration::from_millis(200);
+
+/// Time for the terminal to take the last lines.
+pub(crate) const LAST_WORDS_WAIT: Duration = Duration::from_secs(1);
+
+/// Columns and rows of a terminal that does not know its size.
+pub(crate) const TERMINAL_SIZE: (usize, usize) = (80, 24);
+
+/// Unsent lines shown at the end of a run.
+pub(crate) const UNSENT_SHOWN_MAX: usize = 10;

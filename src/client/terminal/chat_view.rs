@@ -1,0 +1,350 @@
+//! The lines above the input line: those of the server, our own, and the client's notes. Pure, except for the time of
+//! day.
+
+use std::collections::VecDeque;
+
+use unicode_normalization::char::is_combining_mark;
+
+use super::line_kind::{LineKind, Notice};
+use super::names::Names;
+use super::style::Style;
+use crate::client::decoder::ServerLine;
+use crate::client::limits::ECHOES_MAX;
+use crate::client::timestamps::Timestamps;
+use crate::relay::command::Command;
+use crate::relay::line::clean;
+use crate::relay::name::{TYPED_BYTES_MAX, fold};
+
+/// Formats lines into a page, and learns names from them.
+#[derive(Debug)]
+pub(super) struct ChatView {
+    style: Style,
+    timestamps: Timestamps,
+    names: Names,
+    /// Our name on this connection, once the server has told it.
+    own: Option<Own>,
+    /// Own lines that the server may echo, the oldest first.
+    echoes: VecDeque<String>,
+    page: String,
+}
+
+#[derive(Debug)]
+struct Own {
+    shown: String,
+    folded: Box<str>,
+}
+
+/// Consequence of a server's line, besides being shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ServerEvent {
+    /// Our name is this one from now on.
+    Called(String),
+    /// The nick that we asked for is taken.
+    Taken(String),
+    /// The server is shutting down, perhaps to restart.
+    ShuttingDown,
+    /// The server has no free seat.
+    Full,
+}
+
+impl ChatView {
+    /// An empty view.
+    pub(super) fn new(style: Style, timestamps: Timestamps) -> ChatView {
+        ChatView { style, timestamps, names: Names::default(), own: None, echoes: VecDeque::new(), page: String::new() }
+    }
+
+    /// The names seen.
+    pub(super) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Our name, once the server has told it.
+    pub(super) fn own_name(&self) -> Option<&str> {
+        self.own.as_ref().map(|own| own.shown.as_str())
+    }
+
+    /// Bytes of the page.
+    pub(super) fn page_bytes(&self) -> usize {
+        self.page.len()
+    }
+
+    /// Takes the page: the whole lines since the last call.
+    pub(super) fn take_page(&mut self) -> String {
+        std::mem::take(&mut self.page)
+    }
+
+    /// Forgets our name and the echoes of the previous connection.
+    pub(super) fn on_connected(&mut self) {
+        self.own = None;
+        self.echoes.clear();
+    }
+
+    /// Shows a line of the server.
+    pub(super) fn show(&mut self, said: ServerLine<'_>) -> Option<ServerEvent> {
+        if said.is_continued {
+            let text = format!("{}{}", self.style.dim(said.mark().trim_end()), [" ", said.text].concat());
+            self.write(&text);
+            return None;
+        }
+        match LineKind::parse(said.text) {
+            LineKind::Talk { by, text } => {
+                if !self.is_echo(by, text) {
+                    self.show_talk(by, text);
+                }
+                None
+            }
+            LineKind::Notice(notice) => self.show_notice(notice, said.text),
+            LineKind::Fin => {
+                self.write_dim(said.text);
+                None
+            }
+            LineKind::Other => {
+                self.write(said.text);
+                None
+            }
+        }
+    }
+
+    /// Shows a line of ours. If the server echoes it (`--audience everyone`), the echo is not shown.
+    pub(super) fn show_own(&mut self, line: &str) {
+        let mut buffer = String::new();
+        let line = clean(line.as_bytes(), &mut buffer);
+        let own = self.own_name().unwrap_or_default().to_owned();
+        let prompt = self.style.own_name(&own, format_args!("{own}>"));
+        if let Command::Say(text) = Command::parse(line) {
+            if self.echoes.len() == ECHOES_MAX {
+                self.echoes.pop_front();
+            }
+            self.echoes.push_back(text.to_owned());
+            self.write(&format!("{prompt} {text}"));
+        } else {
+            let asked = self.style.dim(line);
+            self.write(&format!("{prompt} {asked}"));
+        }
+    }
+
+    /// Shows that a name is taken, in the server's words.
+    pub(super) fn show_taken(&mut self, name: &str) {
+        self.write_dim(&format!("* the name {name} is taken"));
+    }
+
+    /// Shows a line of a paste before its confirmation.
+    pub(super) fn show_quoted(&mut self, line: &str) {
+        self.write_dim(line);
+    }
+
+    /// Shows a note of the client. Its prefix differs from all lines of a pollchat server.
+    pub(super) fn show_note(&mut self, text: &str) {
+        self.write_dim(&format!("-- {text}"));
+    }
+
+    fn show_talk(&mut self, by: &str, text: &str) {
+        let is_own = self.own.as_ref().is_some_and(|own| own.shown == by);
+        let (name, text) = if is_own {
+            // A line from before a lost connection, for example, in the server's history.
+            (self.style.own_name(by, format_args!("{by}>")), text.to_owned())
+        } else {
+            self.names.add(by);
+            (self.style.name(by, format_args!("{by}>")), self.mark_mentions(text))
+        };
+        self.write(&format!("{name} {text}"));
+    }
+
+    fn show_notice(&mut self, notice: Notice<'_>, line: &str) -> Option<ServerEvent> {
+        let mut event = None;
+        match notice {
+            Notice::You(name) => event = self.set_own_name(name),
+            Notice::Renamed { from, to } if self.own_name() == Some(from) => event = self.set_own_name(to),
+            Notice::Renamed { from, to } => {
+                self.names.remove(from);
+                self.names.add(to);
+            }
+            Notice::Here(name) if self.own_name() != Some(name) => self.names.add(name),
+            Notice::Left(name) => self.names.remove(name),
+            Notice::Told(name) => {
+                self.names.add(name);
+                let told = self.style.bold(line);
+                self.write(&told);
+                return None;
+            }
+            // `Inbox` decides whether to show it.
+            Notice::Taken(name) => return Some(ServerEvent::Taken(name.to_owned())),
+            Notice::ShuttingDown => event = Some(ServerEvent::ShuttingDown),
+            Notice::Full => event = Some(ServerEvent::Full),
+            Notice::Here(_) | Notice::Other => {}
+        }
+        self.write_dim(line);
+        event
+    }
+
+    fn set_own_name(&mut self, name: &str) -> Option<ServerEvent> {
+        self.own = Some(Own { shown: name.to_owned(), folded: fold(name) });
+        Some(ServerEvent::Called(name.to_owned()))
+    }
+
+    /// Whether a line is an echo of ours. Names are unique, and echoes come in order: earlier lines that were not
+    /// echoed never will be.
+    fn is_echo(&mut self, by: &str, text: &str) -> bool {
+        if self.own_name() != Some(by) {
+            return false;
+        }
+        let Some(at) = self.echoes.iter().position(|said| said == text) else { return false };
+        self.echoes.drain(..=at);
+        true
+    }
+
+    fn mark_mentions(&self, text: &str) -> String {
+        let Some(own) = &self.own else { return text.to_owned() };
+        let mut marked = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(start) = rest.find(is_word_char) {
+            let (before, from) = rest.split_at(start);
+            let (word, behind) = from.split_at(from.find(|c| !is_word_char(c)).unwrap_or(from.len()));
+            marked.push_str(before);
+            if own.is(word) {
+                marked.push_str(&self.style.mention(word));
+            } else {
+                marked.push_str(word);
+            }
+            rest = behind;
+        }
+        marked.push_str(rest);
+        marked
+    }
+
+    fn write_dim(&mut self, text: &str) {
+        let dim = self.style.dim(text);
+        self.write(&dim);
+    }
+
+    fn write(&mut self, line: &str) {
+        let stamp = self.timestamps.prefix();
+        if !stamp.is_empty() {
+            self.page.push_str(&self.style.dim(stamp));
+        }
+        self.page.push_str(line);
+        self.page.push('\n');
+    }
+}
+
+impl Own {
+    /// Whether `word` is our name, by the rules of the room.
+    fn is(&self, word: &str) -> bool {
+        // A name may end with a dash, and so may a word: ana--
+        let names = |word: &str| word.len() <= TYPED_BYTES_MAX && fold(word) == self.folded;
+        names(word) || names(word.trim_matches(['-', '_']))
+    }
+}
+
+/// Whether `c` can be part of a name.
+fn is_word_char(c: char) -> bool {
+    c.is_alphanumeric() || is_combining_mark(c) || c == '_' || c == '-'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Colors;
+
+    fn chat_view() -> ChatView {
+        let mut chat = ChatView::new(Style::new(Colors::Off), Timestamps::new(false));
+        assert_eq!(show(&mut chat, "* you are client-7; /help lists what you can do").1, called("client-7"));
+        chat
+    }
+
+    fn called(name: &str) -> Option<ServerEvent> {
+        Some(ServerEvent::Called(name.to_owned()))
+    }
+
+    /// Returns the text shown for a line, and its consequence.
+    fn show(chat: &mut ChatView, text: &str) -> (String, Option<ServerEvent>) {
+        let event = chat.show(ServerLine { text, is_continued: false });
+        (chat.take_page(), event)
+    }
+
+    #[test]
+    fn names_notices_private_lines_and_mentions_look_different() {
+        let mut chat = chat_view();
+        let lines = [
+            ("ana> hi there", "ana> hi there\n"),
+            ("ana> Client-7: look, client-77", "ana> \x1b[1;7mClient-7\x1b[0m: look, client-77\n"),
+            ("* ana joined", "\x1b[2m* ana joined\x1b[0m\n"),
+            ("* ana tells you: psst", "\x1b[1m* ana tells you: psst\x1b[0m\n"),
+            ("no name here", "no name here\n"),
+        ];
+        for (line, written) in lines {
+            assert_eq!(show(&mut chat, line), (written.to_owned(), None), "{line}");
+        }
+    }
+
+    #[test]
+    fn only_our_own_renames_change_our_name() {
+        let mut chat = chat_view();
+        for (line, event) in [
+            ("* client-7 is now ana", called("ana")),
+            ("* client-7 is now ben", None),
+            ("ben> ana is now eve", None),
+            ("* ben tells you: ana is now eve", None),
+            ("* you are ana already", called("ana")),
+            ("* the name eve is taken", Some(ServerEvent::Taken("eve".into()))),
+        ] {
+            assert_eq!(show(&mut chat, line).1, event, "{line}");
+        }
+        assert_eq!(chat.own_name(), Some("ana"));
+        chat.on_connected();
+        assert_eq!(chat.own_name(), None);
+    }
+
+    #[test]
+    fn mentions_are_whole_words_by_the_rooms_rules() {
+        let mut chat = chat_view();
+        show(&mut chat, "* client-7 is now Zoë");
+        let mark = |text: &str| chat.mark_mentions(text).replace("\x1b[1;7m", "<").replace("\x1b[0m", ">");
+        for (text, marked) in [
+            ("zoë", "<zoë>"),
+            ("ZOË, zoe\u{308}'s and Zoë--", "<ZOË>, <zoe\u{308}>'s and <Zoë-->"),
+            ("Zoëy zoe", "Zoëy zoe"),
+            ("@Zoë: 世界", "@<Zoë>: 世界"),
+            ("", ""),
+        ] {
+            assert_eq!(mark(text), marked);
+        }
+    }
+
+    #[test]
+    fn own_lines_are_shown_once_echoed_or_not() {
+        let mut chat = chat_view();
+        show(&mut chat, "* client-7 is now ana");
+        for line in ["one", "//two", "/who", "three"] {
+            chat.show_own(line);
+        }
+        let written = chat.take_page().replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[2m", "");
+        assert_eq!(written, "ana> one\nana> /two\nana> /who\nana> three\n");
+        // The first line was not echoed.
+        for (line, is_written) in [
+            ("ana> /two", false),
+            ("ben> three", true),
+            ("ana> three", false),
+            ("ana> three", true),
+            ("ana> one", true),
+        ] {
+            assert_eq!(!show(&mut chat, line).0.is_empty(), is_written, "{line}");
+        }
+    }
+
+    #[test]
+    fn names_seen_can_be_completed() {
+        let mut chat = chat_view();
+        for line in ["ana> hi", "* ben joined", "* here: eve, 1 line, 0 min", "* ana is now Anna", "* ben left"] {
+            show(&mut chat, line);
+        }
+        assert_eq!(chat.names().beginning_with(""), ["Anna", "eve"]);
+    }
+
+    #[test]
+    fn a_continued_line_is_marked_and_means_nothing() {
+        let mut chat = chat_view();
+        assert_eq!(chat.show(ServerLine { text: "* client-7 is now x", is_continued: true }), None);
+        assert_eq!(chat.take_page(), "\x1b[2m…\x1b[0m * client-7 is now x\n");
+    }
+}

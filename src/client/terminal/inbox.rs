@@ -1,0 +1,112 @@
+//! The server's lines across all connections: the gaps between connections, the answers about our nick, and the
+//! server's last notice.
+
+use std::time::Instant;
+
+use super::chat_view::{ChatView, ServerEvent};
+use super::line_kind::{LineKind, Notice};
+use super::nick::{Nick, TakenReport};
+use crate::client::backoff::jitter;
+use crate::client::decoder::ServerLine;
+use crate::client::session::CloseReason;
+use crate::relay::name::Name;
+
+/// Passes each line of the server to the [`ChatView`] and acts on what it tells.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    pub(super) nick: Nick,
+    continuity: Continuity,
+    /// The last notice about the end of the present connection.
+    farewell: Option<ServerEvent>,
+}
+
+/// The relation of the next line to the lines before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Continuity {
+    /// No server has let us in yet.
+    NeverConnected,
+    /// The connection was lost then. The next line comes after a gap.
+    GapSince(Instant),
+    /// Nothing is missing.
+    Unbroken,
+}
+
+impl Inbox {
+    /// An inbox before the first connection.
+    pub(super) fn new(nick: Option<&Name>) -> Inbox {
+        Inbox { nick: Nick::new(nick), continuity: Continuity::NeverConnected, farewell: None }
+    }
+
+    /// Begins a connection. Returns the nick to ask for.
+    pub(super) fn on_connected(&mut self, chat: &mut ChatView) -> Option<&str> {
+        chat.on_connected();
+        self.farewell = None;
+        self.nick.on_connected()
+    }
+
+    /// Shows a line of the server. The first one after a gap comes behind a note about the gap.
+    pub(super) fn on_line(&mut self, line: ServerLine<'_>, chat: &mut ChatView, now: Instant) {
+        if !is_refusal(line) {
+            self.close_gap(chat, now);
+        }
+        match chat.show(line) {
+            None => {}
+            Some(ServerEvent::Called(name)) => self.nick.on_called(&name),
+            Some(ServerEvent::Taken(name)) => match self.nick.on_taken(&name, now, jitter()) {
+                TakenReport::Silent => {}
+                TakenReport::Taken => chat.show_taken(&name),
+                TakenReport::WillRetry => {
+                    chat.show_taken(&name);
+                    chat.show_note("asking for it again until it is free");
+                }
+            },
+            Some(event @ (ServerEvent::ShuttingDown | ServerEvent::Full)) => self.farewell = Some(event),
+        }
+    }
+
+    /// Shows a typed line that is sent now.
+    pub(super) fn on_own_line(&mut self, line: &str, chat: &mut ChatView, now: Instant) {
+        self.close_gap(chat, now);
+        chat.show_own(line);
+        self.nick.on_typed(line);
+    }
+
+    /// Whether a server has ever let us in.
+    pub(super) fn was_connected(&self) -> bool {
+        self.continuity != Continuity::NeverConnected
+    }
+
+    /// Whether a client that wants to stay reconnects after a session ended for `reason`.
+    ///
+    /// A server that says FIN ends the chat, unless it announced a restart, or is full after it once had a place.
+    pub(super) fn should_reconnect(&self, reason: &CloseReason) -> bool {
+        match (reason, &self.farewell) {
+            (CloseReason::Complete, Some(ServerEvent::ShuttingDown)) => true,
+            (CloseReason::Complete, Some(ServerEvent::Full)) => matches!(self.continuity, Continuity::GapSince(_)),
+            (CloseReason::Complete, _) => false,
+            _ => true,
+        }
+    }
+
+    /// Begins a gap. Returns whether it is a new one.
+    pub(super) fn on_lost(&mut self, now: Instant) -> bool {
+        let is_new = !matches!(self.continuity, Continuity::GapSince(_));
+        if is_new {
+            self.continuity = Continuity::GapSince(now);
+        }
+        is_new
+    }
+
+    fn close_gap(&mut self, chat: &mut ChatView, now: Instant) {
+        if let Continuity::GapSince(from) = self.continuity {
+            let seconds = now.saturating_duration_since(from).as_secs_f64().ceil();
+            chat.show_note(&format!("connected again; what was said in these {seconds} s is missing here"));
+        }
+        self.continuity = Continuity::Unbroken;
+    }
+}
+
+/// Whether `line` refuses this connection, so that it does not end a gap.
+fn is_refusal(line: ServerLine<'_>) -> bool {
+    matches!(LineKind::parse(line.text), LineKind::Notice(Notice::Full) | LineKind::Fin)
+}

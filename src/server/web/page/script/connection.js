@@ -1,0 +1,161 @@
+// The connection: one WebSocket at a time, opened again after a pause when it breaks.
+
+let state = 'off';             // 'off', 'connecting', 'on', or 'waiting' to connect again
+let why = '';                  // the reason why it is not 'on'
+let loss = '';                 // the reason of the last break or failed attempt
+let socket = null;
+let address = null;            // the URL of the server
+let timer = 0;                 // of the state: the timeout of an attempt, or the next attempt
+let retryAt = 0;
+let openedAt = 0;
+let heardAt = 0;               // when the server last sent something
+let probe = 0;                 // the timeout of an answer that is due
+let hasLeft = false;           // whether the person said goodbye
+let wasOn = false;             // whether it was 'on' since the person chose to connect
+const backoff = new Backoff();
+
+const isOn = () => state === 'on' && socket.readyState === WebSocket.OPEN;
+const isSilent = () => Date.now() - heardAt > PROBE_AFTER;
+
+function become(next, reason = '') {
+  state = next;
+  why = reason;
+  showState();
+}
+
+/** Connects to where the form says, as the person asked for it. */
+function connect() {
+  try {
+    address = parseAddress($('server').value, location);
+  } catch {
+    $('server').ariaInvalid = true;
+    $('server').focus();
+    return become('off', `Not an address: ${$('server').value}`);
+  }
+  $('server').ariaInvalid = false;
+  want($('name').value.trim());
+  store(wanted);
+  loss = `No answer from ${address.host}`;
+  openedAt = 0;
+  wasOn = false;
+  backoff.reset();
+  openSocket();
+}
+
+/** Connects again after the page was reloaded. As after a break, its name may still be held. */
+function resume() {
+  connect();
+  wasOn = true;
+  mine.add(wanted);
+}
+
+function openSocket() {
+  abandon();
+  dropReplay();
+  resetOutbox();
+  hasLeft = false;
+  try {
+    socket = new WebSocket(address);
+  } catch (error) {
+    return become('off', `Cannot connect to ${address.host}: ${error.message}`);
+  }
+  const ours = socket;
+  const ifOurs = (act) => (event) => { if (ours === socket) act(event) };
+  socket.onopen = ifOurs(onOpen);
+  socket.onmessage = ifOurs(onMessage);
+  socket.onclose = ifOurs(({ code }) => onClose(code));
+  timer = setTimeout(() => onClose(1006), CONNECT_TIMEOUT);
+  become('connecting');
+}
+
+function onOpen() {
+  clearTimeout(timer);
+  openedAt = heardAt = Date.now();
+  become('on');
+  requestName(wasOn ? Date.now() + RECLAIM_TIMEOUT : 0);
+  if (!$('people').hidden) askWho();
+  if (!wasOn) $('draft').focus();
+  showProblem('');
+  wasOn = true;
+}
+
+function onMessage({ data }) {
+  heardAt = Date.now();
+  clearTimeout(probe);
+  probe = 0;
+  const lines = data.split('\n');
+  if (lines.at(-1) === '') lines.pop();
+  lines.forEach(hear);
+}
+
+/** Ends the connection. The code of the Close frame decides whether the page connects again; 1006 means none came. */
+function onClose(code) {
+  endReplay();
+  if (state === 'on') {
+    loss = code === 1001 ? 'The server stopped' : 'Connection lost';
+    failUnsent(doubtfulSince(code));
+    if (Date.now() - openedAt > STABLE_AFTER) backoff.reset();
+  }
+  abandon();
+  if (hasLeft || code === 1000) return leave('Not connected: you left');
+  if (code === 1008) return leave('Not connected: the server disconnected you');
+  if (!openedAt) showProblem(hint());
+  backoff.setFull(code === 1013);
+  wait(backoff.isFull ? 'The server is full' : loss);
+}
+
+/** The time after which lines may not have arrived. A probe that timed out leaves the socket open. */
+function doubtfulSince(code) {
+  if (code !== 1006) return Infinity;
+  if (socket.readyState === WebSocket.OPEN) return heardAt;
+  return Math.max(heardAt, Date.now() - UNSURE_WITHIN);
+}
+
+/** Drops the socket, its timers, and what is known of the room. */
+function abandon() {
+  clearTimeout(timer);
+  clearTimeout(probe);
+  probe = 0;
+  const old = socket;
+  socket = null;
+  old?.close();
+  forgetName();
+  roster.clear();
+}
+
+function sayGoodbye() {
+  hasLeft = true;
+}
+
+function leave(reason) {
+  abandon();
+  wasOn = false;
+  become('off', reason);
+  showProblem('');
+}
+
+function wait(reason) {
+  retryAt = Date.now() + backoff.next(Math.random());
+  become('waiting', reason);
+  tick();
+}
+
+function tick() {
+  const left = Math.ceil((retryAt - Date.now()) / SECOND);
+  if (left <= 0) return openSocket();
+  $('countdown').textContent = `in ${left} s`;
+  timer = setTimeout(tick, Math.min(SECOND, retryAt - Date.now()));
+}
+
+/** Retries or probes early: the network is back, or the page is visible again. */
+function lookAgain() {
+  if (state === 'waiting' && !backoff.isFull) openSocket();
+  if (isOn() && isSilent()) probeConnection();
+}
+
+/** Asks the server for an answer. A browser reports a dead connection only late, and only if something was sent. */
+function probeConnection() {
+  if (probe) return;
+  askWho();
+  probe = setTimeout(() => onClose(1006), PROBE_TIMEOUT);
+}

@@ -1,0 +1,27 @@
+'use strict';
+// Limits and times of the page. Times are in milliseconds.
+
+const SECOND = 1000;
+
+const LINES_MAX = 2000;               // lines in the log; twice as many while a reader is scrolled up
+const LINES_PER_FRAME = 400;          // more lines in one frame would block input for too long
+const ANNOUNCED_MAX = 20;             // a screen reader is not given more lines than this at once
+const GROUP_WITHIN = 300 * SECOND;    // lines of one sender that are closer than this form a group
+const NAMES_MAX = 1000;               // names in the panel; the others are only counted
+const RECENT_MAX = 500;               // lines compared with a replayed history, to show none of them twice
+const REPLAY_TIMEOUT = 2 * SECOND;    // a history that is still incomplete is shown as it is
+
+const PAUSE_FIRST = 1 * SECOND;       // before the first attempt to reconnect; doubled for each further one...
+const PAUSE_MAX = 30 * SECOND;        // ...up to this
+const PAUSE_FIRST_FULL = 60 * SECOND; // the same for a server that is full
+const PAUSE_MAX_FULL = 600 * SECOND;
+const STABLE_AFTER = 10 * SECOND;     // a connection that lasted longer resets the pauses
+const CONNECT_TIMEOUT = 15 * SECOND;
+const PROBE_AFTER = 20 * SECOND;      // a connection silent for longer is probed before the page relies on it
+const PROBE_TIMEOUT = 10 * SECOND;
+const RECLAIM_TIMEOUT = 180 * SECOND; // the server notices a dead connection, and frees its name, within two minutes
+const RECLAIM_PAUSE_MAX = 15 * SECOND;
+const UNSURE_WITHIN = 2 * SECOND;     // lines sent this shortly before a connection broke may not have arrived
+
+const MESSAGE_BYTES_MAX = 65536;      // the server closes the connection on a longer WebSocket message
+const BUFFERED_BYTES_MAX = 1 << 18;   // the page queues no more than this on a connection that does not drain

@@ -1,0 +1,44 @@
+// The lines of the server, as the page reads them. Pure.
+
+/** The notices that the page acts on, without their `* `. The first pattern that matches decides. */
+const NOTICES = {
+  welcome: /^you are (?<name>\S+); /,
+  earlier: /^(?<lines>[\d,]+) earlier lines?:$/,
+  missed: /^you missed (?<lines>[\d,]+) lines?$/,
+  renamed: /^(?<from>\S+) is now (?<to>\S+)$/,
+  joined: /^(?<name>\S+) joined$/,
+  left: /^(?<name>\S+) left$/,
+  here: /^here: (?<name>\S+), .*$/,
+  hereMore: /^and (?<clients>[\d,]+) more$/,
+  hereTotal: /^(?<clients>[\d,]+) here$/,
+  nameTaken: /^the name (?<name>\S+) is taken$/,
+  nameMalformed: /^a name is 1 to .*/,
+  nameUnchanged: /^you are (?<name>\S+) already$/,
+  tellsYou: /^(?<from>\S+) tells you: (?<text>.*)$/s,
+  youTold: /^you told (?<to>\S+): (?<text>.*)$/s,
+  tooLong: /^line too long \(over (?<bytes>[\d,]+) bytes\).*/,
+};
+
+/** The fields that are numbers, which the server may group with commas. */
+const NUMBERS = ['lines', 'clients', 'bytes'];
+
+/** Reads a line: `{ kind: 'said', from, text }`, `{ kind: 'farewell' }` or a notice. */
+function readLine(line) {
+  if (line === 'FIN') return { kind: 'farewell' };
+  if (line.startsWith('* ')) return readNotice(line.slice(2));
+  const mark = line.indexOf('> ');
+  if (mark < 0) return { kind: 'other', notice: line };
+  return { kind: 'said', from: line.slice(0, mark), text: line.slice(mark + 2) };
+}
+
+/** Reads a notice: its kind, its whole text and its fields. A notice without a pattern is of the kind `other`. */
+function readNotice(notice) {
+  for (const [kind, pattern] of Object.entries(NOTICES)) {
+    const match = pattern.exec(notice);
+    if (!match) continue;
+    const fields = { ...match.groups };
+    for (const field of NUMBERS) if (field in fields) fields[field] = Number(fields[field].replaceAll(',', ''));
+    return { kind, notice, ...fields };
+  }
+  return { kind: 'other', notice };
+}

@@ -1,0 +1,23 @@
+// What the page shows of its connection, all of it derived from the state.
+
+function showState() {
+  const isRenaming = state === 'on' && $('name').value.trim() !== '' && $('name').value.trim() !== me;
+  document.body.dataset.state = state;
+  put('state', {
+    off: why || 'Not connected',
+    connecting: `Connecting to ${address?.host}…`,
+    on: me ? `Connected as ${me}` : 'Connected',
+    waiting: `${why}: trying again`,
+  }[state]);
+  $('countdown').textContent = state === 'on' && isReclaiming() ? `until ${wanted} is free` : '';
+  $('server').readOnly = state !== 'off';
+  $('connect').textContent = { off: 'Connect', on: 'Rename', waiting: 'Try now' }[state] ?? '';
+  $('connect').hidden = state === 'connecting' || (state === 'on' && !isRenaming);
+  $('disconnect').hidden = state === 'off';
+}
+
+/** A likely reason why the server does not answer. A browser does not tell a page why its connection was refused. */
+function hint() {
+  if (address.host === location.host) return 'The server may be down, or a proxy may block WebSockets.';
+  return `The server may be down, or listen on another port; or it may need --web-origin ${location.origin}`;
+}

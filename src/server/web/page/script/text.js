@@ -1,0 +1,23 @@
+// Text: sizes, plurals, links and the colours of names. Pure.
+
+function bytesOf(text) {
+  return new TextEncoder().encode(text).length;
+}
+
+/** A number with its noun: `1 line`, `1,234 lines`. */
+function count(n, noun) {
+  return `${n.toLocaleString('en')} ${noun}${n === 1 ? '' : 's'}`;
+}
+
+/** Splits a text at its web addresses, which have the odd indices. */
+function splitAtLinks(text) {
+  if (!text.includes('://')) return [text];
+  return text.split(/(\bhttps?:\/\/[^\s<>"]*[^\s<>"'.,:;!?)\]}])/);
+}
+
+/** The hue of a name, in degrees: one of 24, the same on every page. The style sheet adds lightness, for contrast. */
+function hueOf(name) {
+  let hash = 2166136261;
+  for (const character of name) hash = Math.imul(hash ^ character.codePointAt(0), 16777619);
+  return ((hash >>> 8) % 24) * 15;
+}

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { scriptFiles, sourceOf } from './load.mjs';
+
+/** The variables that a file declares at its outermost level. */
+const variablesOf = (source) => Array.from(source.matchAll(/^let (\w+)/gm), ([, name]) => name);
+
+/** A source without its comments. */
+const code = (source) => source.replace(/^ *\/\*[^]*?\*\/$/gm, '').replace(/(^| )\/\/ .*$/gm, '');
+
+test('only the file that declares a variable assigns to it', () => {
+  const files = scriptFiles();
+  const owners = files.flatMap((file) => variablesOf(sourceOf(file)).map((name) => [name, file]));
+  assert.ok(owners.length > 30, 'the variables are found');
+  for (const [name, owner] of owners) {
+    for (const file of files.filter((file) => file !== owner)) {
+      const assigns = new RegExp(`(?<![.\\w]|const |let )${name} (?:[-+*/?]{0,2})=(?![=>])`);
+      assert.doesNotMatch(code(sourceOf(file)), assigns, `${file} assigns ${name} of ${owner}`);
+    }
+  }
+});
+
+test('every name of the shared scope is declared once', () => {
+  const declared = new Map();
+  for (const file of scriptFiles()) {
+    for (const [, name] of sourceOf(file).matchAll(/^(?:let|const|class|function) (\w+|\$)/gm)) {
+      assert.equal(declared.get(name), undefined, `${name} of ${file}`);
+      declared.set(name, file);
+    }
+  }
+});
+
+test('the files say what they own, and can be read at a sitting', () => {
+  for (const file of scriptFiles()) {
+    const source = sourceOf(file);
+    assert.match(source, /^('use strict';\n)?\/\/ [A-Z]/, file);
+    assert.ok(source.split('\n').length < 250, file);
+  }
+});
+
+test('no text becomes HTML or code', () => {
+  const unsafe = /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function/;
+  for (const file of scriptFiles()) {
+    assert.doesNotMatch(code(sourceOf(file)), unsafe, file);
+  }
+});

@@ -1,0 +1,14 @@
+//! `pollchat-client` in a terminal: what a person sees, read back through a terminal emulator, and what the server hears.
+//!
+//! Nothing here sleeps to let something happen: each wait is for something to be seen, and has a deadline.
+
+// Each file uses a part of what the others offer.
+#![allow(unreachable_pub)]
+
+mod chunks;
+mod connection;
+mod looks;
+mod server;
+mod typing;
+mod ways_out;
+mod window;

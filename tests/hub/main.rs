@@ -1,0 +1,13 @@
+//! The hub in memory: no socket and no clock is real, so each test chooses every byte, error, event and time.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod access;
+mod flush_after;
+mod http;
+mod lag_wait;
+mod limits;
+mod tape;
+mod turns;
+mod websocket;

@@ -1,0 +1,550 @@
+//! The operator's console (`pollchat-server --console`): what is typed into the server, and what it shows.
+
+use std::fs::File;
+use std::io::{self, PipeWriter, Write};
+use std::net::Shutdown;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::support::terminal::pseudo_terminal;
+use crate::support::{Client, DEADLINE, Screen, Server, converse, eventually, missed, numbered, say_numbered};
+
+const FIRST_LINE: &str = "* you are server; /help lists what you can do";
+
+/// What an operator sits before.
+struct Desk {
+    keyboard: PipeWriter,
+    screen: Screen,
+}
+
+impl Desk {
+    #[track_caller]
+    fn types(&mut self, text: impl AsRef<str>) {
+        self.keyboard.write_all(text.as_ref().as_bytes()).expect("the server reads");
+    }
+}
+
+/// A server with a console on pipes.
+#[track_caller]
+fn operated(flags: &[&str]) -> (Server, Desk) {
+    let (stdin, keyboard) = io::pipe().expect("a pipe");
+    let (source, stdout) = io::pipe().expect("a pipe");
+    let mut screen = Screen::new(source);
+    let server = Server::builder().flags(["--console"]).flags(flags).stdin(stdin).go_before(&mut screen, stdout);
+    screen.expect(FIRST_LINE);
+    (server, Desk { keyboard, screen })
+}
+
+/// The same, where neither joins nor leaves are announced.
+#[track_caller]
+fn quiet(flags: &[&str]) -> (Server, Desk) {
+    operated(&[&["--announce-up-to", "0"], flags].concat())
+}
+
+/// It does not use the processor, and is not woken.
+#[track_caller]
+fn expect_rest(server: &Server) {
+    let is_at_rest = || {
+        let before = (server.cpu_ticks(), server.voluntary_switches());
+        thread::sleep(Duration::from_secs(1));
+        before == (server.cpu_ticks(), server.voluntary_switches())
+    };
+    assert!((0..10).any(|_| is_at_rest()), "it does not come to rest");
+}
+
+mod talk {
+    use super::*;
+
+    #[test]
+    fn the_operator_and_one_client_have_a_dialogue() {
+        let (server, mut desk) = operated(&["--max-clients", "1"]);
+        let mut ana = server.join();
+        desk.screen.expect("* client-1 joined");
+        for round in 0..10 {
+            desk.types(format!("question {round}\n"));
+            ana.expect(format!("server> question {round}"));
+            ana.send_line(format!("answer {round}"));
+            desk.screen.expect(format!("client-1> answer {round}"));
+        }
+        let mut refused = server.connect();
+        refused.expect("* the server is full (1 client)");
+        refused.expect_farewell();
+        ana.send_line("FIN");
+        ana.expect_farewell();
+        desk.screen.expect("* client-1 left");
+        drop(ana);
+        let mut bob = server.join();
+        desk.screen.expect("* client-2 joined");
+        assert_eq!(bob.who(), ["* here: server, 10 lines, 0 min", "* here: client-2, 0 lines, 0 min", "* 2 here"]);
+    }
+
+    #[test]
+    fn lines_are_clean_and_within_the_limit() {
+        let (server, mut desk) = quiet(&["--max-line", "20"]);
+        let mut ana = server.join();
+        desk.keyboard.write_all(b"\x1b[2Jred\xff\r\n").unwrap();
+        ana.expect("server> \u{fffd}[2Jred\u{fffd}");
+        desk.types("x".repeat(21) + "\n");
+        desk.screen.expect("* line too long (over 20 bytes): not relayed");
+        ana.send("\x1b]0;mine\x07\n");
+        desk.screen.expect("client-1> \u{fffd}]0;mine\u{fffd}");
+    }
+
+    #[test]
+    fn what_is_told_in_private_reaches_the_one_it_is_told_to() {
+        let (server, mut desk) = quiet(&[]);
+        let [mut ana, mut bob]: [Client; 2] = server.join_many();
+        ana.send_line("/msg SERVER help me");
+        ana.expect("* you told server: help me");
+        desk.screen.expect("* client-1 tells you: help me");
+        desk.types("/msg client-1 at once\n");
+        ana.expect("* server tells you: at once");
+        desk.screen.expect("* you told client-1: at once");
+        converse(&mut ana, &mut bob, 1);
+    }
+
+    #[test]
+    fn commands_are_answered_on_the_screen_alone() {
+        let (server, mut desk) = quiet(&[]);
+        let mut ana = server.join();
+        desk.types("/nick ana\n/who\n/nope\n/help\n");
+        desk.screen.expect("* you are server, and nobody else");
+        desk.screen.expect_all(["* here: server, 0 lines, 0 min", "* here: client-1, 0 lines, 0 min", "* 2 here"]);
+        desk.screen.expect("* there is no command /nope; /help lists what you can do");
+        let help = desk.screen.lines_until(|line| line.starts_with("* FIN"));
+        assert!(help.iter().any(|line| line.starts_with("* /kick NAME: ")));
+        assert!(!help.iter().any(|line| line.contains("/nick")));
+        desk.types("//who\n");
+        ana.expect("server> /who");
+        ana.send_line("/help");
+        assert!(!ana.lines_until(|line| line.starts_with("* FIN")).iter().any(|line| line.contains("/kick")));
+    }
+
+    #[test]
+    fn what_is_pasted_comes_whole_to_all_and_the_slow_hold_it_back() {
+        let (server, mut desk) = quiet(&[]);
+        let mut ana = server.join();
+        let mut slow = server.join_narrow();
+        let lines = 100_000;
+        let mut keyboard = desk.keyboard.try_clone().unwrap();
+        let paste = thread::spawn(move || {
+            (0..lines)
+                .try_for_each(|index| writeln!(keyboard, "{}", numbered(index % 1_000)))
+                .expect("the server reads");
+        });
+        for index in 0..lines {
+            let line = format!("server> {}", numbered(index % 1_000));
+            ana.expect(&line);
+            slow.expect(&line);
+        }
+        paste.join().unwrap();
+        desk.types("done\n");
+        ana.expect("server> done");
+    }
+}
+
+mod removal {
+    use super::*;
+
+    #[test]
+    fn one_who_is_removed_is_told_so_and_ends_in_good_order() {
+        let (server, mut desk) = operated(&[]);
+        let [mut ana, mut bob]: [Client; 2] = server.join_many();
+        ana.lines_until(|line| line == "* client-2 joined");
+        ana.rename("ana");
+        desk.screen.lines_until(|line| line == "* client-1 is now ana");
+        desk.types("/kick Ana\n");
+        ana.expect("* you were removed by the operator");
+        ana.expect_farewell();
+        desk.screen.expect_all(["* ana was removed", "* ana left"]);
+        bob.expect_all(["* client-1 is now ana", "* ana left"]);
+        server.expect_log(&["ana left (removed by the operator; 127.0.0.1:", "; 1 present"]);
+        bob.rename("ana");
+    }
+
+    #[test]
+    fn one_who_goes_on_sending_is_removed_in_good_order_too() {
+        let (server, mut desk) = quiet(&[]);
+        let mut bob = server.join();
+        let flood = server.connect();
+        let stream = flood.stream().try_clone().unwrap();
+        let sending = thread::spawn(move || {
+            let chunk = "and another thing\n".repeat(1_000);
+            while (&stream).write_all(chunk.as_bytes()).is_ok() {}
+        });
+        bob.lines_until(|line| line == "client-2> and another thing");
+        desk.types("/kick client-2\n");
+        let mut flood = flood;
+        let told = flood.lines_until(|line| line == "FIN");
+        assert!(told.contains(&"* you were removed by the operator".to_owned()), "{told:?}");
+        flood.expect_end();
+        // It sends until it notices, or is cut off.
+        flood.stream().shutdown(Shutdown::Both).expect("not cut off before it could read all");
+        sending.join().unwrap();
+        eventually("it is gone", || bob.present() == 2);
+    }
+
+    #[test]
+    fn nobody_but_the_operator_removes_anybody() {
+        let (server, mut desk) = quiet(&[]);
+        let [mut ana, mut bob]: [Client; 2] = server.join_many();
+        ana.send_line("/kick client-2");
+        ana.expect("* there is no command /kick; /help lists what you can do");
+        desk.types("/kick\n/kick server\n/kick carol\n");
+        desk.screen.expect("* /kick NAME removes NAME");
+        desk.screen.expect("* that is you; FIN stops the server");
+        desk.screen.expect("* nobody here is called carol");
+        converse(&mut ana, &mut bob, 1);
+    }
+}
+
+mod end {
+    use super::*;
+
+    #[test]
+    fn the_end_of_its_input_ends_the_console_and_not_the_server() {
+        let (mut server, Desk { mut keyboard, mut screen }) = operated(&[]);
+        let [mut ana, mut bob]: [Client; 2] = server.join_many();
+        ana.lines_until(|line| line == "* client-2 joined");
+        screen.lines_until(|line| line == "* client-2 joined");
+        write!(keyboard, "last words").unwrap();
+        drop(keyboard);
+        for client in [&mut ana, &mut bob] {
+            client.expect_all(["server> last words", "* server left"]);
+        }
+        screen.expect("FIN");
+        server.expect_log(&["server left (end of input; the console); 2 present"]);
+        converse(&mut ana, &mut bob, 10);
+        ana.send_line("/msg server hello?");
+        ana.expect("* nobody here is called server");
+        ana.send_line("/nick server");
+        ana.expect("* the name server is taken");
+        expect_rest(&server);
+        server.signal(Signal::TERM);
+        ana.lines_until(|line| line == "FIN");
+        assert_eq!(server.wait(DEADLINE).code(), Some(0));
+        assert_eq!(screen.try_line(), None, "nothing is shown after FIN");
+    }
+
+    #[test]
+    fn the_operators_farewell_stops_the_server_in_good_order() {
+        for word in ["FIN", "fin", "exit", "/quit"] {
+            let (mut server, mut desk) = quiet(&[]);
+            let mut ana = server.join();
+            desk.types(format!("goodbye\n{word}\nnot said\n"));
+            ana.expect_all(["server> goodbye", "* the server is shutting down"]);
+            ana.expect_farewell();
+            drop(ana);
+            desk.screen.expect_all(["* the server is shutting down", "FIN"]);
+            assert_eq!(server.wait(DEADLINE).code(), Some(0), "{word}");
+            server.expect_log(&["shutting down"]);
+        }
+    }
+
+    #[test]
+    fn a_signal_ends_it_without_waiting_for_the_console() {
+        // A slow machine has three tries.
+        let is_quick = || {
+            let (mut server, mut desk) = quiet(&[]);
+            let start = std::time::Instant::now();
+            server.signal(Signal::TERM);
+            desk.screen.expect_all(["* the server is shutting down", "FIN"]);
+            assert_eq!(server.wait(DEADLINE).code(), Some(0));
+            start.elapsed() < Duration::from_secs(1)
+        };
+        assert!((0..3).any(|_| is_quick()), "it waited");
+    }
+}
+
+mod descriptors {
+    use super::*;
+
+    /// Talk between two clients and the console's end, whatever stdin is.
+    #[track_caller]
+    fn serves_on(server: &mut Server) {
+        let [mut ana, mut bob]: [Client; 2] = server.join_many();
+        converse(&mut ana, &mut bob, 10);
+        server.expect_log(&["server left ("]);
+        expect_rest(server);
+        server.assert_running();
+    }
+
+    fn started(stdin: impl Into<Stdio>) -> (Server, Screen) {
+        let (source, stdout) = io::pipe().expect("a pipe");
+        let mut screen = Screen::new(source);
+        let flags = ["--console", "--announce-up-to", "0", "--history", "1000000"];
+        let server = Server::builder().flags(flags).stdin(stdin).go_before(&mut screen, stdout);
+        (server, screen)
+    }
+
+    #[test]
+    fn without_a_stdin_the_console_ends_and_the_server_serves() {
+        for stdin in [Stdio::null(), File::open("/").unwrap().into(), File::create("/dev/null").unwrap().into()] {
+            let (mut server, _screen) = started(stdin);
+            serves_on(&mut server);
+        }
+    }
+
+    #[test]
+    fn a_closed_stdin_and_a_closed_stdout_do_not_stop_it() {
+        for (redirection, ends) in [("<&-", true), (">&-", false), ("<&- >&-", true)] {
+            let address = std::net::TcpListener::bind("127.0.0.78:0").unwrap().local_addr().unwrap();
+            let command = Server::builder().listen(&address.to_string()).flags(["--console"]).command();
+            let program = command.get_program().to_owned();
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &format!(r#"exec "$0" "$@" {redirection}"#)]).arg(program).args(command.get_args());
+            let (stdin, mut keyboard) = io::pipe().unwrap();
+            let mut child = shell.stdin(stdin).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            let talk = thread::spawn(move || {
+                eventually("it listens", || std::net::TcpStream::connect(address).is_ok());
+                let mut ana = Client::connect(address);
+                ana.greeted();
+                if !ends {
+                    writeln!(keyboard, "can you hear me").unwrap();
+                    ana.lines_until(|line| line == "server> can you hear me");
+                }
+                ana.send_line("/msg server hello");
+                let answer = if ends { "* nobody here is called server" } else { "* you told server: hello" };
+                ana.lines_until(|line| line == answer);
+            });
+            let result = talk.join();
+            let ended = child.try_wait().unwrap();
+            let _ = child.kill();
+            let _ = child.wait();
+            assert!(result.is_ok() && ended.is_none(), "{redirection}: {ended:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_said_whole_and_starves_nobody() {
+        let path = std::env::temp_dir().join(format!("pollchat-console-{}", std::process::id()));
+        let lines: String = (0..20_000).map(|index| format!("{}\n", numbered(index))).collect();
+        std::fs::write(&path, &lines).unwrap();
+        let (mut server, mut screen) = started(File::open(&path).unwrap());
+        std::fs::remove_file(&path).unwrap();
+        screen.expect_all([FIRST_LINE, "FIN"]);
+        // Who comes now is shown what the newer half of the tape holds of it.
+        let mut ana = server.connect();
+        ana.greeted();
+        let earlier: usize = ana.line().split(' ').nth(1).unwrap().parse().unwrap();
+        assert!(earlier > 10_000, "{earlier}");
+        (20_000 - earlier..20_000).for_each(|index| ana.expect(format!("server> {}", numbered(index))));
+        drop(ana);
+        server.expect_log(&["server left (end of input; the console)"]);
+        serves_on_after_history(&mut server);
+    }
+
+    #[track_caller]
+    fn serves_on_after_history(server: &mut Server) {
+        let [mut ana, mut bob]: [Client; 2] = server.join_many();
+        for client in [&mut ana, &mut bob] {
+            client.lines_until(|line| line == format!("server> {}", numbered(19_999)));
+        }
+        converse(&mut ana, &mut bob, 10);
+        expect_rest(server);
+    }
+
+    #[test]
+    fn a_stuck_stdout_falls_behind_and_holds_up_nobody() {
+        let (server, mut desk) = quiet(&["--backlog", "256K"]);
+        let [mut ana, mut bob]: [Client; 2] = server.join_many();
+        // Nobody looks at the screen.
+        say_numbered(&mut ana, &mut bob, 0, 20_000);
+        desk.types("I see nothing\n");
+        ana.expect("server> I see nothing");
+        expect_rest(&server);
+        let (mut due, mut gaps) = (0, 0);
+        while due < 20_000 {
+            let line = desk.screen.line();
+            if let Some(missed) = missed(&line) {
+                (due, gaps) = (due + missed, gaps + 1);
+            } else {
+                assert_eq!(line, ana.says(numbered(due)));
+                due += 1;
+            }
+        }
+        assert_eq!((due, gaps), (20_000, 1));
+        ana.send_line("again");
+        desk.screen.expect(ana.says("again"));
+    }
+
+    #[test]
+    fn a_dead_stdout_ends_the_showing_and_nothing_else() {
+        let (mut server, Desk { mut keyboard, screen }) = quiet(&[]);
+        let [mut ana, mut bob]: [Client; 2] = server.join_many();
+        drop(screen);
+        converse(&mut ana, &mut bob, 10);
+        writeln!(keyboard, "I am still here").unwrap();
+        for client in [&mut ana, &mut bob] {
+            client.lines_until(|line| line == "server> I am still here");
+        }
+        writeln!(keyboard, "/kick client-2").unwrap();
+        bob.expect("* you were removed by the operator");
+        server.expect_log(&["cannot write to stdout"]);
+        assert_eq!(server.log().iter().filter(|line| line.contains("cannot write to stdout")).count(), 1);
+        expect_rest(&server);
+        writeln!(keyboard, "FIN").unwrap();
+        ana.lines_until(|line| line == "FIN");
+        drop((ana, bob));
+        assert_eq!(server.wait(DEADLINE).code(), Some(0));
+    }
+
+    #[test]
+    fn a_stdout_that_was_stuck_may_die_as_well() {
+        let (mut server, Desk { mut keyboard, screen }) = quiet(&["--backlog", "256K"]);
+        let [mut ana, mut bob]: [Client; 2] = server.join_many();
+        say_numbered(&mut ana, &mut bob, 0, 5_000);
+        drop(screen);
+        server.expect_log(&["cannot write to stdout"]);
+        writeln!(keyboard, "still here").unwrap();
+        ana.expect("server> still here");
+        expect_rest(&server);
+        writeln!(keyboard, "FIN").unwrap();
+        ana.expect("* the server is shutting down");
+        ana.expect_farewell();
+        drop((ana, bob));
+        assert_eq!(server.wait(DEADLINE).code(), Some(0));
+    }
+
+    #[test]
+    fn a_full_disk_ends_the_showing_and_nothing_else() {
+        let Ok(full) = File::options().write(true).open("/dev/full") else { return };
+        let (stdin, mut keyboard) = io::pipe().unwrap();
+        let address = std::net::TcpListener::bind("127.0.0.79:0").unwrap().local_addr().unwrap();
+        let start = Server::builder().listen(&address.to_string()).flags(["--console"]);
+        let mut child = start.command().stdin(stdin).stdout(full).stderr(Stdio::null()).spawn().unwrap();
+        let talk = thread::spawn(move || {
+            eventually("it listens", || std::net::TcpStream::connect(address).is_ok());
+            let mut ana = Client::connect(address);
+            ana.greeted();
+            ana.send_line("hello");
+            writeln!(keyboard, "hello").unwrap();
+            ana.lines_until(|line| line == "server> hello");
+        });
+        let result = talk.join();
+        let ended = child.try_wait().unwrap();
+        let _ = child.kill();
+        let _ = child.wait();
+        assert!(result.is_ok() && ended.is_none(), "{ended:?}");
+    }
+
+    #[test]
+    fn what_was_inherited_stays_as_blocking_as_it_was() {
+        let (stdin, _keyboard) = io::pipe().unwrap();
+        let (source, stdout) = io::pipe().unwrap();
+        let (_terminal, line) = pseudo_terminal();
+        let ends: [(std::os::fd::OwnedFd, std::os::fd::OwnedFd); 2] =
+            [(stdin.into(), stdout.into()), (line.try_clone().unwrap().into(), line.into())];
+        drop(source);
+        for (stdin, stdout) in ends {
+            let shared = [stdin.try_clone().unwrap(), stdout.try_clone().unwrap()];
+            let address = std::net::TcpListener::bind("127.0.0.80:0").unwrap().local_addr().unwrap();
+            let start = Server::builder().listen(&address.to_string()).flags(["--console"]);
+            let mut child = start.command().stdin(stdin).stdout(stdout).stderr(Stdio::null()).spawn().unwrap();
+            eventually("it listens", || std::net::TcpStream::connect(address).is_ok());
+            let flags = shared.map(|fd| rustix::fs::fcntl_getfl(fd).unwrap().contains(rustix::fs::OFlags::NONBLOCK));
+            let _ = child.kill();
+            let _ = child.wait();
+            assert_eq!(flags, [false, false]);
+        }
+    }
+
+    #[test]
+    fn it_rests_with_a_console_whatever_that_is() {
+        let (server, mut desk) = quiet(&[]);
+        let mut ana = server.join();
+        desk.types("hello\n");
+        ana.expect("server> hello");
+        expect_rest(&server);
+        let (_keyboard_side, line) = pseudo_terminal();
+        let server = Server::builder().flags(["--console"]).stdin(line).go();
+        eventually("the console is open", || server.stdout().len() == 2);
+        expect_rest(&server);
+    }
+}
+
+mod terminals {
+    use super::*;
+
+    /// A server before a terminal.
+    fn at_a_terminal(flags: &[&str]) -> (Server, File, Screen) {
+        let (terminal, line) = pseudo_terminal();
+        let mut screen = Screen::new(terminal.try_clone().unwrap());
+        let start = Server::builder().flags(["--console", "--announce-up-to", "0"]).flags(flags);
+        let server = start.stdin(line.try_clone().unwrap()).go_before(&mut screen, line);
+        screen.expect(FIRST_LINE);
+        (server, terminal, screen)
+    }
+
+    #[test]
+    fn lines_are_typed_and_shown() {
+        let (server, mut keyboard, mut screen) = at_a_terminal(&[]);
+        let mut ana = server.join();
+        write!(keyboard, "hel").unwrap();
+        // A backspace is the terminal's.
+        writeln!(keyboard, "x\x7flo").unwrap();
+        ana.expect("server> hello");
+        ana.send_line("hi");
+        screen.lines_until(|line| line == "client-1> hi");
+        // Ctrl-D at the start of a line.
+        write!(keyboard, "\x04").unwrap();
+        screen.lines_until(|line| line.ends_with("FIN"));
+        ana.send_line("/msg server hello?");
+        ana.expect("* nobody here is called server");
+    }
+
+    #[test]
+    fn a_terminal_that_takes_nothing_does_not_stop_the_relay() {
+        let (server, mut keyboard, screen) = at_a_terminal(&["--backlog", "256K"]);
+        let [mut ana, mut bob]: [Client; 2] = server.join_many();
+        say_numbered(&mut ana, &mut bob, 0, 20_000);
+        writeln!(keyboard, "hello").unwrap();
+        ana.expect("server> hello");
+        expect_rest(&server);
+        drop(screen);
+    }
+
+    #[test]
+    fn a_terminal_that_goes_away_ends_the_console_and_not_the_relay() {
+        let (server, keyboard, screen) = at_a_terminal(&[]);
+        let [mut ana, mut bob]: [Client; 2] = server.join_many();
+        drop((keyboard, screen));
+        converse(&mut ana, &mut bob, 10);
+        server.expect_log(&["server left ("]);
+        expect_rest(&server);
+    }
+
+    #[test]
+    fn in_the_background_it_is_not_stopped_by_what_is_typed_there() {
+        let (terminal, line) = pseudo_terminal();
+        let address = std::net::TcpListener::bind("127.0.0.81:0").unwrap().local_addr().unwrap();
+        let command = Server::builder().listen(&address.to_string()).flags(["--console"]).command();
+        // A shell with job control, whose terminal this is: `&` puts a job of its own in the background.
+        let script = r#"set -m; "$0" "$@" 2>/dev/null & echo "job $!"; wait"#;
+        let mut shell = Command::new("setsid");
+        shell.args(["--ctty", "bash", "-c", script]).arg(command.get_program()).args(command.get_args());
+        shell.stdin(line.try_clone().unwrap()).stdout(line.try_clone().unwrap()).stderr(line);
+        let mut shell = shell.spawn().unwrap();
+        let mut screen = Screen::new(terminal.try_clone().unwrap());
+        let job = screen.lines_until(|line| line.starts_with("job "));
+        let job = job[job.len() - 1]["job ".len()..].to_owned();
+        eventually("it listens", || std::net::TcpStream::connect(address).is_ok());
+        let mut ana = Client::connect(address);
+        ana.greeted();
+        writeln!(&terminal, "for the shell").unwrap();
+        screen.lines_until(|line| line == "for the shell");
+        let mut bob = Client::connect(address);
+        bob.greeted();
+        ana.lines_until(|line| line.ends_with(" joined"));
+        converse(&mut bob, &mut ana, 10);
+        let stat = std::fs::read_to_string(format!("/proc/{job}/stat")).unwrap();
+        let _ =
+            rustix::process::kill_process(rustix::process::Pid::from_raw(job.parse().unwrap()).unwrap(), Signal::KILL);
+        let _ = shell.kill();
+        let _ = shell.wait();
+        assert!(stat.contains(") S ") || stat.contains(") R "), "{stat}");
+    }
+}

@@ -1,0 +1,19 @@
+//! `pollchat-server` as a child process, seen from outside: over TCP, by its output, its exit status and `/proc`.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod access;
+mod activation;
+mod autobahn;
+mod closing;
+mod console;
+mod flush_after;
+mod hostile;
+mod limits;
+mod process;
+mod protocol;
+mod readme;
+mod stats;
+mod web;
+mod websocket;
