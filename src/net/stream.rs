@@ -1,4 +1,4 @@
-//! What the server talks over: the sockets of its clients, and its own stdin and stdout, which are the operator's.
+//! Byte streams of the server: TCP sockets of clients, and stdin and stdout as the operator's console.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -11,22 +11,22 @@ use rustix::stdio::{stdin, stdout};
 
 use super::stdio::{self, stdin::read_now, stdout::write_now};
 
-/// A non-blocking stream socket, as far as a connection needs one.
+/// Non-blocking stream socket, as far as a connection needs one. Tests implement it in memory.
 pub trait Socket: Read + Write {
-    /// Ends writing: the peer reads an end of file after what was written.
+    /// Ends writing (FIN): the peer reads EOF after the bytes that were written.
     ///
     /// # Errors
-    /// When the connection is gone.
+    /// If the connection is gone.
     fn shutdown_write(&self) -> io::Result<()>;
 
-    /// The address of the other side.
+    /// Returns the address of the peer.
     ///
     /// # Errors
-    /// When the connection is gone.
+    /// If the connection is gone.
     fn peer_address(&self) -> io::Result<SocketAddr>;
 
-    /// Why the connection is gone, if it is and nobody was told yet: asked of one that is not read and may have nothing to
-    /// be written. `None` if that cannot be known.
+    /// Takes the pending error of the connection (`SO_ERROR`). It is the only report of a reset while the connection is
+    /// neither read nor written. `None` if there is none, or if the stream cannot tell.
     fn take_error(&self) -> Option<io::Error> {
         None
     }
@@ -58,7 +58,7 @@ pub fn receive(source: &mut impl Read, buffer: &mut [u8]) -> Received {
     }
 }
 
-/// One stream of bytes in each direction. As large as a socket alone: a console is no bytes at all.
+/// Stream of bytes in both directions, no larger than a socket.
 #[derive(Debug)]
 pub enum Stream {
     /// A client.
@@ -67,17 +67,17 @@ pub enum Stream {
     Console(Console),
 }
 
-/// The operator's console: the process's stdin and stdout, taken together as one stream.
+/// The operator's console: stdin and stdout of the process as one stream.
 ///
-/// There is one of each in a process, and what is known of their readiness the hub knows. So nothing is kept here.
+/// A process has one of each, and the hub keeps their readiness, so this holds no state.
 #[derive(Debug)]
 pub struct Console(());
 
 impl Console {
-    /// Has both sides watched, under the same `token`.
+    /// Registers both sides at the poller, under the same `token`.
     ///
     /// # Errors
-    /// When the poller cannot take one of them.
+    /// If the poller rejects one of them.
     pub fn open(registry: &Registry, token: Token) -> io::Result<Console> {
         stdio::unblock_stdout_terminal();
         stdio::watch(registry, stdin(), token, Interest::READABLE)?;
@@ -88,8 +88,8 @@ impl Console {
 
 impl Read for Console {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // Whoever reads a terminal from the background is stopped, and the relay with it. What is typed there now is
-        // meant for the shell; and what is typed in the foreground later is announced by events of its own.
+        // The kernel stops a process that reads its terminal from the background (SIGTTIN), and the relay with it.
+        // Input typed now is meant for the shell. Input in the foreground later has events of its own.
         if stdio::is_in_background(stdin()) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -98,14 +98,14 @@ impl Read for Console {
 }
 
 impl Write for Console {
-    /// Writes a little, and never waits. What nobody can be shown is dropped: a dead screen ends the showing, and neither the
-    /// relay nor what the operator says.
+    /// Writes without blocking. If stdout fails, drops the bytes: without a screen the relay goes on, and so does the
+    /// input of the operator. Logs the first failure.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         use io::ErrorKind::{Interrupted, WouldBlock};
         match write_now(stdout(), bytes) {
             Err(error) if !matches!(error.kind(), Interrupted | WouldBlock) => {
                 static TOLD: Once = Once::new();
-                TOLD.call_once(|| warn!("cannot write to stdout, and drop what it does not take: {error}"));
+                TOLD.call_once(|| warn!("cannot write to stdout, will drop output of the console: {error}"));
                 Ok(bytes.len())
             }
             result => result,
@@ -147,7 +147,7 @@ impl Write for Stream {
 }
 
 impl Socket for Stream {
-    /// Ends writing. It fails for a console: its stdout is not ours to end, and there is nobody whose end could be awaited.
+    /// Fails for a console: the server does not own its stdout, and no peer would close in return.
     fn shutdown_write(&self) -> io::Result<()> {
         match self {
             Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),

@@ -1,6 +1,8 @@
-//! Who may come in: by the address that one comes from, and by how many are in from there. No socket, no clock.
+//! Access control: `--allow`, `--deny` and `--max-per-address`. Pure: no socket, no clock.
 //!
-//! A door that is open to all is none at all ([`AccessControl::new`]): nobody is asked where they come from, and nothing is kept.
+//! Without any of these flags there is no [`AccessControl`]: the server neither asks for addresses nor keeps them.
+//!
+//! Tests are here and in `tests/door.rs`.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,27 +13,30 @@ use ipnet::{IpNet, Ipv4Net};
 use super::endpoint::Endpoint;
 use super::limits::VISITORS_PER_ADDRESS;
 
-/// Who may come in.
+/// Rules by address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccessRules {
-    /// If there are any, nobody else may come in.
+    /// If not empty, only these addresses may connect.
     pub allow: Vec<IpNet>,
-    /// Those may not come in, whoever is allowed.
+    /// These addresses may not connect, even if `allow` has them.
     pub deny: Vec<IpNet>,
-    /// How many connections there may be from one address at a time, those who leave included; 0 for no limit.
+    /// Connections from one address that may be open at a time, closing ones included; 0 for no limit.
     pub per_address_max: usize,
 }
 
-/// Why somebody may not come in.
+/// Reason to refuse a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Nobody may from there.
+    /// The rules exclude the address.
     NotAllowed,
-    /// As many are in from there as there may be: so many.
+    /// The address has as many connections as it may: this many.
     TooMany(usize),
 }
 
-/// The rules, and who is in from where; visitors of the page are counted apart from clients.
+/// Rules, and the open connections by address. Connections that ask for the page are counted apart from clients.
+///
+/// Invariants: a key counts as a client, as a visitor or not at all, and only if `per_address_max > 0`. The caller
+/// releases a key before its slab hands it out again.
 #[derive(Debug)]
 pub struct AccessControl {
     rules: AccessRules,
@@ -39,26 +44,25 @@ pub struct AccessControl {
     visitors: PerAddress,
 }
 
-/// Who is in from where.
+/// Number of connections per subscriber. Costs 8 bytes a place in the slab, and 20 to 40 bytes a subscriber.
 ///
-/// The count of a subscriber is the number of keys in `subscribers` that have it; one that is 0 is not kept. While connections
-/// are counted, this costs 8 bytes a place in the slab, and 17 bytes a subscriber with what the map keeps free: 20 to 40.
+/// Invariant: the count of a subscriber is the number of keys in `subscribers` that have it; a count of 0 is not kept.
 #[derive(Debug, Default)]
 struct PerAddress {
     counts: HashMap<Subscriber, u32>,
-    /// By the key of the connection: at its removal the kernel may not know any more who it was.
+    /// By the key of the connection: when it is removed, the kernel may no longer know its address.
     subscribers: Vec<Option<Subscriber>>,
 }
 
-/// What counts as one address: an IPv4 address, or the /64 of an IPv6 one, which is what one subscriber is given at least.
+/// Unit of counting: an IPv4 address, or the /64 of an IPv6 address, the least that a provider assigns to a subscriber.
 ///
-/// The complement of the /64; and an IPv4 address is in the place of ffff:ffff::/32. That is multicast, from where nobody
-/// comes, so that no two are the same; and all ones are no address that anybody has.
+/// It holds the complement of the 64 bits. An IPv4 address stands for a /64 within ffff:ffff::/32. That is multicast,
+/// which is no source address, so no two subscribers are equal. All ones are no address either, so 0 is free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Subscriber(NonZeroU64);
 
 impl AccessControl {
-    /// A door with these rules; `None` if they let everybody in.
+    /// Creates access control with these rules; `None` if they admit every connection.
     pub fn new(rules: &AccessRules) -> Option<AccessControl> {
         let has_rules = !rules.allow.is_empty() || !rules.deny.is_empty() || rules.per_address_max > 0;
         let rules = AccessRules {
@@ -69,10 +73,10 @@ impl AccessControl {
         has_rules.then(|| AccessControl { rules, clients: PerAddress::default(), visitors: PerAddress::default() })
     }
 
-    /// Checks an address against `--deny` and `--allow`. Looks at each prefix once at most.
+    /// Checks an address against `--deny` and `--allow`. Costs at most one comparison a prefix.
     ///
     /// # Errors
-    /// When connections from this address are not allowed.
+    /// [`Refusal::NotAllowed`].
     pub fn check_address(&self, address: IpAddr) -> Result<(), Refusal> {
         let address = address.to_canonical();
         let is_in = |prefixes: &[IpNet]| prefixes.iter().any(|prefix| prefix.contains(&address));
@@ -80,10 +84,10 @@ impl AccessControl {
         if is_in(&self.rules.deny) || !is_allowed { Err(Refusal::NotAllowed) } else { Ok(()) }
     }
 
-    /// Checks an address, and whether one more connection from it may be open on this endpoint.
+    /// Checks an address, and whether it may have one more connection on this endpoint.
     ///
     /// # Errors
-    /// When it is not allowed, or as many are open as there may be.
+    /// [`Refusal::NotAllowed`], or [`Refusal::TooMany`] if as many are open as may be.
     pub fn check(&self, address: IpAddr, endpoint: Endpoint) -> Result<(), Refusal> {
         self.check_address(address)?;
         let clients_max = self.rules.per_address_max;
@@ -95,7 +99,7 @@ impl AccessControl {
         if is_limited && counted.count(Subscriber::of(address)) >= most { Err(Refusal::TooMany(most)) } else { Ok(()) }
     }
 
-    /// Learns that the connection with this key has come in from there, to this port.
+    /// Counts the connection with this key, which [`check`](AccessControl::check) has passed.
     pub fn admit(&mut self, key: usize, address: IpAddr, endpoint: Endpoint) {
         if self.rules.per_address_max > 0 {
             let counted = match endpoint {
@@ -106,11 +110,10 @@ impl AccessControl {
         }
     }
 
-    /// Makes the visitor with this key a client, if there is a place for it. If not, it goes on being counted as a
-    /// visitor.
+    /// Counts a visitor as a client from now on. If its address has too many clients, it stays a visitor.
     ///
     /// # Errors
-    /// Why there is none.
+    /// [`Refusal::TooMany`].
     pub fn promote(&mut self, key: usize) -> Result<(), Refusal> {
         let Some(subscriber) = self.visitors.subscriber(key) else { return Ok(()) };
         let most = self.rules.per_address_max;
@@ -122,7 +125,7 @@ impl AccessControl {
         Ok(())
     }
 
-    /// Learns that the connection with this key is gone, whether it was let in or not.
+    /// Stops counting the connection with this key, whether it was admitted or not.
     pub fn release(&mut self, key: usize) {
         self.clients.remove(key);
         self.visitors.remove(key);
@@ -171,16 +174,18 @@ impl Subscriber {
     }
 }
 
-/// Takes an address, or a prefix as `10.0.0.0/8`; an address is a prefix of full length.
+/// Parses an address or a prefix such as `10.0.0.0/8`. An address is a prefix of full length.
 ///
 /// # Errors
-/// When it is neither.
+/// A text for the command line, if `text` is neither.
 pub fn parse_prefix(text: &str) -> Result<IpNet, String> {
     let address = || text.parse::<IpAddr>().map(IpNet::from);
-    text.parse::<IpNet>().or_else(|_| address()).map_err(|_| "an address, or a prefix as 10.0.0.0/8".to_owned())
+    text.parse::<IpNet>()
+        .or_else(|_| address())
+        .map_err(|_| "write an address, or a prefix such as 10.0.0.0/8".to_owned())
 }
 
-/// A prefix of IPv4-mapped IPv6 addresses is one of IPv4 addresses: these are what peers are known by.
+/// Turns a prefix of IPv4-mapped IPv6 addresses into one of IPv4 addresses: peers are compared in that form.
 fn canonical(prefix: IpNet) -> IpNet {
     const MAPPED_BITS: u8 = 96;
     let as_v4 = |net: ipnet::Ipv6Net| {
@@ -221,26 +226,26 @@ mod tests {
     }
 
     #[test]
-    fn rules_that_let_everybody_in_are_no_door() {
+    fn rules_that_admit_every_connection_are_no_access_control() {
         assert!(AccessControl::new(&AccessRules::default()).is_none());
     }
 
     #[test]
-    fn who_is_denied_stays_out_and_all_others_come_in() {
+    fn denied_addresses_are_refused_and_all_others_admitted() {
         let access = access(&[], &["192.0.2.0/24", "2001:db8::/32", "198.51.100.7"], 0);
         assert_refuses(&access, &["192.0.2.0", "192.0.2.255", "2001:db8:ffff::1", "198.51.100.7"]);
         assert_admits(&access, &["192.0.3.0", "192.0.1.255", "2001:db9::", "198.51.100.6", "198.51.100.8", "::1"]);
     }
 
     #[test]
-    fn with_an_allowance_nobody_else_comes_in() {
+    fn with_allowed_addresses_all_others_are_refused() {
         let access = access(&["10.0.0.0/8", "fd00::/8"], &[], 0);
         assert_admits(&access, &["10.0.0.0", "10.255.255.255", "fd12::1"]);
         assert_refuses(&access, &["9.255.255.255", "11.0.0.0", "fe80::1", "::1", "127.0.0.1"]);
     }
 
     #[test]
-    fn of_prefixes_that_overlap_the_denial_holds_whichever_is_longer() {
+    fn of_overlapping_prefixes_the_denied_one_wins_whichever_is_longer() {
         let within = access(&["10.0.0.0/8"], &["10.1.0.0/16"], 0);
         assert_admits(&within, &["10.0.255.255", "10.2.0.0"]);
         assert_refuses(&within, &["10.1.0.0", "10.1.255.255", "11.0.0.1"]);
@@ -251,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_of_one_family_can_be_meant() {
+    fn a_prefix_of_length_0_means_all_of_its_family() {
         let only_v4 = access(&["0.0.0.0/0"], &[], 0);
         assert_admits(&only_v4, &["127.0.0.1", "::ffff:127.0.0.1"]);
         assert_refuses(&only_v4, &["::1", "2001:db8::1"]);
@@ -261,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mapped_address_matches_as_ipv4_on_either_side() {
+    fn an_ipv4_mapped_address_matches_as_ipv4_on_either_side() {
         let by_v4 = access(&[], &["192.0.2.0/24"], 0);
         assert_refuses(&by_v4, &["::ffff:192.0.2.1"]);
         assert_admits(&by_v4, &["::ffff:192.0.3.1"]);
@@ -276,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_an_address_or_one_with_a_length() {
+    fn a_prefix_is_an_address_with_or_without_a_length() {
         assert_eq!(parse_prefix("192.0.2.1"), parse_prefix("192.0.2.1/32"));
         assert_eq!(parse_prefix("2001:db8::1"), parse_prefix("2001:db8::1/128"));
         for text in
@@ -287,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_come_in_from_an_address_as_may_and_one_more_for_each_who_is_gone() {
+    fn an_address_has_as_many_connections_as_it_may_and_one_more_for_each_released() {
         let mut access = access(&[], &[], 2);
         let (here, there) = (ip("192.0.2.1"), ip("192.0.2.2"));
         for key in [0, 7] {
@@ -296,7 +301,7 @@ mod tests {
         }
         assert_eq!(access.check(here, Endpoint::Lines), Err(Refusal::TooMany(2)));
         assert_eq!(access.check(there, Endpoint::Lines), Ok(()));
-        // Those were never let in, or are gone already.
+        // Keys that were never admitted, or are released already.
         [1, 6, 8, 1_000].into_iter().for_each(|key| access.release(key));
         assert_eq!(access.check(here, Endpoint::Lines), Err(Refusal::TooMany(2)));
         access.release(7);
@@ -305,11 +310,11 @@ mod tests {
         access.admit(7, here, Endpoint::Lines);
         assert_eq!(access.check(here, Endpoint::Lines), Err(Refusal::TooMany(2)));
         [0, 7].into_iter().for_each(|key| access.release(key));
-        assert!(access.clients.counts.is_empty(), "of those who are gone nothing is kept");
+        assert!(access.clients.counts.is_empty(), "released keys cost nothing");
     }
 
     #[test]
-    fn visitors_of_the_page_are_counted_apart_until_they_move_in() {
+    fn visitors_are_counted_apart_until_they_are_promoted() {
         for (clients_max, visitors_max) in [(1, VISITORS_PER_ADDRESS), (20, 20)] {
             let mut access = access(&[], &[], clients_max);
             let here = ip("192.0.2.1");
@@ -319,7 +324,7 @@ mod tests {
             }
             assert_eq!(access.check(here, Endpoint::Web), Err(Refusal::TooMany(visitors_max)));
             (0..clients_max).for_each(|key| assert_eq!(access.promote(key), Ok(())));
-            // Where all have moved in, there is no such visitor.
+            // If all were promoted, no visitor has this key.
             let one_more = access.promote(clients_max);
             assert_eq!(one_more.is_err(), clients_max < visitors_max);
             assert_eq!(access.check(here, Endpoint::Lines), Err(Refusal::TooMany(clients_max)));
@@ -344,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_origins_are_the_same() {
+    fn no_two_subscribers_are_equal() {
         let texts = ["::1", "0.0.0.0", "0.0.0.1", "255.255.255.254", "0:0:0:1::", "0:0:c000:201::", "192.0.2.1"];
         let subscribers = texts.map(|text| Subscriber::of(ip(text)));
         for (index, subscriber) in subscribers.iter().enumerate() {
@@ -354,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_not_counted_is_not_kept() {
+    fn uncounted_connections_cost_nothing() {
         let mut access = access(&[], &["192.0.2.1"], 0);
         access.admit(1_000, ip("192.0.2.2"), Endpoint::Lines);
         assert!(access.clients.counts.is_empty() && access.clients.subscribers.capacity() == 0);

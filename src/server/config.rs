@@ -1,4 +1,4 @@
-//! The configuration of a server: every setting, with its default.
+//! Configuration of a server: all settings with their defaults, and what follows from them.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,55 +12,56 @@ use super::web::origin::OriginPolicy;
 use crate::relay::line::{Framing, Overlong};
 use crate::relay::room::{Audience, Options};
 
-/// What happens to one who falls off the tail of the tape, or is about to.
+/// Action if a client lags: if it falls off the tail of the tape, or is about to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Lag {
-    /// It goes on where the tape begins, and is told how many lines it missed.
+    /// Skip to the tail of the tape, and tell the client how many lines it missed.
     #[default]
     Skip,
-    /// It is let go.
+    /// Disconnect the client.
     Disconnect,
-    /// It is waited for: nobody may say what it could not get any more. One who stalls is let go.
+    /// Wait: accept no line that the client would miss. Disconnect it if it stalls.
     Wait,
 }
 
-/// What can be set of a server.
+/// Settings of a server.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen, beside the sockets that are handed over; if there are none of either, at [`LISTEN`]. Endpoint 0 lets
-    /// the kernel pick one.
+    /// Addresses of line ports, in addition to inherited sockets. Without both it is [`LISTEN`](super::limits::LISTEN).
+    /// Port 0 lets the kernel choose.
     pub listen: Vec<SocketAddr>,
-    /// Where the page is handed out to browsers.
+    /// Addresses that serve the page to browsers.
     pub web: Vec<SocketAddr>,
-    /// Which requests for it are answered.
+    /// Hosts and origins that the page answers to.
     pub origin_policy: OriginPolicy,
-    /// What newcomers are told besides; a notice a line.
+    /// Greeting of a new client, one notice a line; empty for none.
     pub greeting: String,
-    /// How many of the lines said before a newcomer is shown.
+    /// Earlier lines that a new client is shown.
     pub history_lines: u64,
-    /// Who gets a line.
+    /// Recipients of a line.
     pub audience: Audience,
-    /// Joins and leaves are told to all while at most this many clients are present.
+    /// Joins and leaves are announced while at most this many clients are present.
     pub announce_up_to: usize,
-    /// The size of the tape, in bytes.
+    /// Size of the tape, in bytes.
     pub backlog_bytes: usize,
-    /// What happens to one who falls off its tail.
+    /// Action if a client lags.
     pub lag: Lag,
-    /// With [`Lag::Wait`], how long one may take for [`STALL_BYTES`], or for all it is owed, before it is let go.
+    /// With [`Lag::Wait`], the time in which a slow reader has to take [`STALL_BYTES`](super::limits::STALL_BYTES), or
+    /// all that is pending; then it is disconnected.
     pub stall_timeout: Duration,
-    /// How much each client may say; `None` for as much as it likes.
+    /// Rate limit of each client; `None` for no limit.
     pub rate: Option<Rate>,
-    /// How long one may be here without ever saying anything; `None` for ever.
+    /// Time after which a client that has never sent a line is disconnected; `None` for never.
     pub idle_timeout: Option<Duration>,
-    /// How many clients there may be; `None` for as many as there are descriptors.
+    /// Clients at a time; `None` for as many as the open-file limit allows.
     pub clients_max: Option<usize>,
-    /// Who may come in, by address.
+    /// Rules of access by address.
     pub access: AccessRules,
-    /// The longest line as received, in bytes, its end not counted.
+    /// Longest line as received, in bytes without its end.
     pub line_bytes_max: usize,
     /// Whether stdin and stdout are the operator's console.
     pub console: bool,
-    /// After how much silence what one has sent of a line is taken for one; `None` for never.
+    /// Silence after which a partial line is relayed as a whole one; `None` for never.
     pub flush_after: Option<Duration>,
 }
 
@@ -89,23 +90,23 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The longest line that may leave the server, in bytes: each byte received may become three (U+FFFD). A tape holds
-    /// one of them at least.
+    /// Returns the length of the longest relayed line, in bytes: each received byte may become three (U+FFFD). A tape
+    /// has to hold at least one such line.
     pub fn longest_line_bytes(&self) -> usize {
         3 * self.line_bytes_max + LINE_OVERHEAD_BYTES
     }
 
-    /// Private bytes after which a connection is not read until it takes some of them.
+    /// Returns how many bytes of private replies a client may leave unread before the server stops reading it.
     pub fn private_bytes_max(&self) -> usize {
         PRIVATE_BYTES_MAX.max(4 * self.longest_line_bytes())
     }
 
-    /// How the input of a client is cut into lines.
+    /// Returns how input is cut into lines.
     pub fn framing(&self) -> Framing {
         Framing { line_bytes_max: self.line_bytes_max, overlong: Overlong::Drop }
     }
 
-    /// What of this concerns the room.
+    /// Returns the settings of the room.
     pub fn room_options(&self) -> Options {
         Options {
             greeting: self.greeting.clone(),
@@ -118,23 +119,24 @@ impl Config {
     }
 }
 
-/// How many connections there may be at a time, of each kind.
+/// Limits on the number of open connections, by role.
 #[derive(Clone, Copy, Debug)]
 pub struct Capacity {
     /// Clients in the room.
     pub clients_max: usize,
-    /// Connections, beyond those, that ask for the page.
+    /// HTTP connections, in addition.
     pub visitors_max: usize,
-    /// Connections, beyond those, that have left the room and are still being given what they are owed.
+    /// Connections that have left the room and are still being flushed, in addition. While the server is full,
+    /// newcomers use these places, too, until they are told so.
     pub leavers_max: usize,
-    /// Connections, beyond those, that are being told that they cannot come in; for the rest of a turn in which old ones had
-    /// to make room, twice as many.
+    /// Connections that are being told why they are refused, in addition. Twice as many may be open until the end of a
+    /// turn in which older ones made room.
     pub refusals_max: usize,
 }
 
 impl Capacity {
-    /// What an open-file limit allows. Some descriptors are kept back for the listeners, the poller, the signals, the
-    /// log, for those who are refused or leaving, and where there is a page for its visitors.
+    /// Returns what an open-file limit allows. It reserves descriptors for listeners, poller, signals and log, for
+    /// refused and closing connections, and with a page for HTTP connections. At least one client is always allowed.
     pub fn within(open_files: usize, config: &Config) -> Capacity {
         let reserve = if open_files < 128 { 16 } else { 32 };
         let visitors_max = if config.web.is_empty() { 0 } else { (open_files / 8).clamp(1, VISITORS_MAX) };

@@ -1,10 +1,10 @@
-//! The protocol that a listening socket speaks.
+//! Protocols of listening sockets.
 
-/// What is spoken on a listening socket.
+/// Protocol of a listening socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// Lines.
+    /// Line protocol: the *line port*.
     Lines,
-    /// HTTP, and from the page lines in frames.
+    /// HTTP, and WebSocket after an upgrade.
     Web,
 }

@@ -1,4 +1,6 @@
-//! A listening socket: how it is made, and what its errors mean.
+//! Listening sockets: socket options, the accept queue and its errors.
+//!
+//! Tests are here, in `tests/activation.rs` (inherited sockets) and in the simulator (`tests/simulator/listener.rs`).
 
 use std::io;
 use std::net::{self, SocketAddr};
@@ -12,7 +14,10 @@ use super::endpoint::Endpoint;
 use super::limits::{ACCEPT_ERRORS_MAX, ACCEPT_RETRY, LISTEN_BACKLOG, RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES};
 use crate::net::keepalive::{self, DeadPeerDetection};
 
-/// A listening socket, and whether it still owes us connections.
+/// Listening socket, and what is known of its accept queue.
+///
+/// Invariant: `state` is `Drained` only if the last `accept` returned `WouldBlock` and no edge came since. So no edge
+/// of the poller is lost.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
@@ -20,57 +25,63 @@ pub struct Listener {
     address: SocketAddr,
     state: State,
     dead_peer_detection: DeadPeerDetection,
-    /// Whether those who waited before the socket was ours may not all be accepted yet: they have inherited other options.
-    has_strangers: bool,
+    /// Whether connections may be queued that came before our options were set: they inherited others.
+    has_early_connections: bool,
 }
 
-/// What is known of the queue of waiting connections. The poller announces an edge once: one that was not used up must
-/// be remembered.
+/// State of the accept queue. The poller reports an edge once, so an edge that was not used up has to be remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Nobody waited when last looked.
+    /// The queue was empty.
     Drained,
-    /// Somebody may be waiting, since then.
+    /// Connections may be queued, since this time.
     Owed(Instant),
-    /// Somebody waits who could not be taken in, for want of a descriptor or of memory, or because accepting fails again
-    /// and again: to be tried again at this time.
+    /// A connection is queued, but `accept` failed: for want of a descriptor or of memory, or again and again. The next
+    /// try is at this time.
     Postponed(Instant),
 }
 
 impl Listener {
-    /// Listens on `address`, for those who speak what is spoken on this `port`. An IPv6 address takes IPv6 only.
+    /// Listens on `address` for the protocol of `endpoint`. An IPv6 address accepts IPv6 only.
     ///
     /// # Errors
-    /// When the address is taken, not ours or not allowed.
+    /// If the address is in use, not an address of this host or not permitted.
     pub fn bind(address: SocketAddr, endpoint: Endpoint) -> io::Result<Listener> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
         }
-        // A restarted server must not wait for the old one's connections to be forgotten.
+        // A restarted server must not wait until the connections of the old one leave TIME-WAIT.
         socket.set_reuse_address(true)?;
         let dead_peer_detection = set_options(&socket)?;
         socket.bind(&address.into())?;
         socket.listen(LISTEN_BACKLOG)?;
         let socket = TcpListener::from_std(socket.into());
         let address = socket.local_addr()?;
-        Ok(Listener { socket, endpoint, address, state: State::Drained, dead_peer_detection, has_strangers: false })
+        Ok(Listener {
+            socket,
+            endpoint,
+            address,
+            state: State::Drained,
+            dead_peer_detection,
+            has_early_connections: false,
+        })
     }
 
-    /// Listens on a socket that was handed over to us, as on our own: for lines.
+    /// Adopts an inherited listening socket as a line port, with the options of our own.
     ///
     /// # Errors
-    /// When it does not listen already, or cannot be made one of ours.
+    /// If the socket does not listen, or an option cannot be set.
     pub fn adopt(socket: net::TcpListener) -> io::Result<Listener> {
         let options = SockRef::from(&socket);
         if !options.is_listener()? {
-            let text = "it does not listen (a socket unit needs Accept=no)";
+            let text = "not a listening socket (a socket unit needs Accept=no)";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         options.set_nonblocking(true)?;
         let dead_peer_detection = set_options(&options)?;
-        // Again, for the length of the queue.
+        // Sets the length of the queue.
         options.listen(LISTEN_BACKLOG)?;
         let address = socket.local_addr()?;
         let socket = TcpListener::from_std(socket);
@@ -80,45 +91,46 @@ impl Listener {
             address,
             state: State::Drained,
             dead_peer_detection,
-            has_strangers: true,
+            has_early_connections: true,
         })
     }
 
-    /// The address that it listens on; with the port that the kernel picked.
+    /// Returns the address, with the port that the kernel chose for port 0.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What is spoken on it.
+    /// Returns the protocol of this socket.
     pub fn endpoint(&self) -> Endpoint {
         self.endpoint
     }
 
-    /// How soon the kernel gives up those of its connections that do not answer.
+    /// Returns how soon the kernel detects dead peers of its connections.
     pub fn dead_peer_detection(&self) -> DeadPeerDetection {
         self.dead_peer_detection
     }
 
-    /// The socket, to be registered for reading.
+    /// Returns the socket, to register it for reading.
     pub fn socket_mut(&mut self) -> &mut TcpListener {
         &mut self.socket
     }
 
-    /// Learns that somebody waits.
+    /// Notes an edge of the poller: connections may be queued.
     pub fn on_readable(&mut self, now: Instant) {
         if self.state == State::Drained {
             self.state = State::Owed(now);
         }
     }
 
-    /// Learns that a descriptor became free: accepting is worth a try at once.
+    /// Notes that a descriptor was closed: a postponed `accept` is due at once.
     pub fn on_descriptor_freed(&mut self, now: Instant) {
         if let State::Postponed(until) = &mut self.state {
             *until = now;
         }
     }
 
-    /// When accepting may find somebody; `None` if nobody waits. A time that is past means now.
+    /// Returns when to call [`accept`](Listener::accept); `None` while the queue is empty. A time in the past means
+    /// now.
     pub fn accept_at(&self) -> Option<Instant> {
         match self.state {
             State::Drained => None,
@@ -127,7 +139,7 @@ impl Listener {
         }
     }
 
-    /// Accepts one connection; `None` when nobody waits any more, or nobody can be taken in now.
+    /// Accepts one connection. Returns `None` if the queue is empty, or if `accept` fails or is postponed.
     pub fn accept(&mut self, now: Instant) -> Option<TcpStream> {
         if self.accept_at().is_none_or(|time| time > now) {
             return None;
@@ -145,7 +157,7 @@ impl Listener {
             match accept(&self.socket) {
                 Ok((stream, _)) => {
                     self.state = State::Owed(now);
-                    if self.has_strangers
+                    if self.has_early_connections
                         && let Err(error) = set_options(&SockRef::from(&stream))
                     {
                         debug!("accepting on {}: {error}", self.address);
@@ -154,11 +166,11 @@ impl Listener {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.state = State::Drained;
-                    self.has_strangers = false;
+                    self.has_early_connections = false;
                     return None;
                 }
-                // That one is gone; the next one may be well. But not all of them can be ill: a security module, say,
-                // refuses before the connection is taken off the queue, so that the same one is met for ever.
+                // This connection failed; the next one may not. The tries are limited: a security module can refuse a
+                // connection before the kernel removes it from the queue, so `accept` finds it for ever.
                 Err(error) if is_of_one_connection(&error) && errors < ACCEPT_ERRORS_MAX => {
                     errors += 1;
                     debug!("accepting on {}: {error}", self.address);
@@ -173,14 +185,14 @@ impl Listener {
 
     fn postpone(&mut self, now: Instant, error: &io::Error) {
         if !matches!(self.state, State::Postponed(_)) {
-            warn!("cannot accept on {} for now: {error}", self.address);
+            warn!("cannot accept on {}, will retry: {error}", self.address);
         }
         self.state = State::Postponed(now + ACCEPT_RETRY);
     }
 }
 
-/// Sets what holds for each connection: on the listener, of which accepted sockets inherit it, so that it takes no system
-/// calls for each; or on those who came before that.
+/// Sets the options of connections on a listening socket, whose accepted sockets inherit them at no cost. Connections
+/// that were queued before need a call of their own.
 fn set_options(socket: &Socket) -> io::Result<DeadPeerDetection> {
     let dead_peer_detection = keepalive::find_dead_peers(socket)?;
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
@@ -189,7 +201,7 @@ fn set_options(socket: &Socket) -> io::Result<DeadPeerDetection> {
     Ok(dead_peer_detection)
 }
 
-/// Whether an error of `accept` concerns only the connection that was to be accepted (accept(2), "Error handling").
+/// Whether an error of `accept` concerns one connection only (accept(2), "Error handling").
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(
@@ -217,7 +229,7 @@ mod tests {
     use super::*;
     use crate::net::keepalive::tests::assert_watched;
 
-    /// Which of its buffers the kernel leaves at the size that was set.
+    /// `SO_BUF_LOCK`: the buffers whose size the kernel does not change.
     #[derive(Clone, Copy, Debug)]
     struct BufferLock;
 
@@ -232,7 +244,7 @@ mod tests {
             if let Some(stream) = listener.accept(Instant::now()) {
                 return stream;
             }
-            assert!(Instant::now() < deadline, "nobody came");
+            assert!(Instant::now() < deadline, "no connection within 10 s");
         }
     }
 
@@ -248,21 +260,21 @@ mod tests {
             let _peer = Peer::connect(listener.address()).unwrap();
             let stream = accept_one(&mut listener);
             assert!(stream.nodelay().unwrap());
-            // The kernel doubles them (socket(7)).
+            // The kernel doubles both (socket(7)).
             let socket = socket2::SockRef::from(&stream);
             assert_eq!(socket.send_buffer_size().unwrap(), 2 * SEND_BUFFER_BYTES);
             assert_eq!(socket.recv_buffer_size().unwrap(), 2 * RECEIVE_BUFFER_BYTES);
-            // One that was not set begins with that size, too, and grows.
+            // A buffer whose size was not set may start with the same size, but it grows.
             match getsockopt(&stream, BufferLock) {
                 Ok(lock) => assert_eq!(lock, SEND_AND_RECEIVE),
-                Err(error) => assert_eq!(error, Errno::ENOPROTOOPT, "before Linux 5.14 it does not tell"),
+                Err(error) => assert_eq!(error, Errno::ENOPROTOOPT, "unknown before Linux 5.14"),
             }
             assert_watched(&stream);
         }
     }
 
     #[test]
-    fn who_waited_before_the_socket_was_ours_is_given_the_same_options() {
+    fn connections_queued_before_the_adoption_get_the_same_options() {
         let mut listener = Listener::adopt(net::TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
         let early = net::TcpListener::bind("127.0.0.1:0").unwrap();
         let _peer = Peer::connect(early.local_addr().unwrap()).unwrap();
@@ -274,12 +286,12 @@ mod tests {
             assert!(stream.nodelay().unwrap());
             assert_eq!(SockRef::from(&stream).send_buffer_size().unwrap(), 2 * SEND_BUFFER_BYTES);
             assert!(listener.accept(Instant::now()).is_none());
-            assert!(!listener.has_strangers, "from now on they inherit them");
+            assert!(!listener.has_early_connections, "later ones inherit them");
         }
     }
 
     #[test]
-    fn an_edge_is_remembered_until_nobody_waits() {
+    fn an_edge_is_remembered_until_the_queue_is_empty() {
         let now = Instant::now();
         let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Endpoint::Lines).unwrap();
         assert_eq!(listener.accept_at(), None);
@@ -292,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_stays_is_not_tried_for_ever() {
+    fn a_persistent_error_is_not_retried_at_once() {
         let now = Instant::now();
         let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Endpoint::Lines).unwrap();
         listener.on_readable(now);
@@ -305,7 +317,7 @@ mod tests {
             let now = now + retry * ACCEPT_RETRY;
             assert!(listener.accept_with(now, fail).is_none());
             assert_eq!(tries, 1 + ACCEPT_ERRORS_MAX);
-            assert_eq!(listener.accept_at(), Some(now + ACCEPT_RETRY), "the edge is still owed");
+            assert_eq!(listener.accept_at(), Some(now + ACCEPT_RETRY), "the edge is not lost");
         }
         let _peer = Peer::connect(listener.address()).unwrap();
         assert!(listener.accept(now).is_none(), "not before its time");
@@ -313,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_fails_does_not_keep_the_next_one_waiting() {
+    fn a_failed_connection_does_not_delay_the_next_one() {
         let now = Instant::now();
         let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Endpoint::Lines).unwrap();
         let _peer = Peer::connect(listener.address()).unwrap();

@@ -1,25 +1,26 @@
-//! Who speaks another protocol: told by the first words of a peer, so that a page in somebody's browser, which can send
-//! what it likes to any port behind a request line of its own, does not speak in the room.
+//! Detection of foreign protocols on the line port, from the first bytes of a connection.
+//!
+//! Any web page can make a browser send almost arbitrary bytes to the line port, behind a request line. Such a browser
+//! must not talk in the room.
 
 use std::fmt;
 
-/// A protocol that is not ours.
+/// Protocol other than the line protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForeignProtocol {
-    /// HTTP, of whatever version: a browser, a crawler, a proxy.
+    /// HTTP of any version: a browser, a crawler or a proxy.
     Http,
-    /// TLS: the same, of an `https` address.
+    /// TLS: the same with an `https` URL.
     Tls,
-    /// STUN, which begins a WebRTC connection (ICE over TCP, or TURN): a page in a browser chooses with whom, and a user
-    /// name in it.
+    /// STUN: a WebRTC connection (ICE over TCP, or TURN). A web page chooses its peer, and a user name within it.
     Stun,
 }
 
-/// What each STUN message has behind its type and its length (RFC 8489, 5). No text in UTF-8 has that.
+/// Magic cookie of a STUN message, behind its type and its length (RFC 8489, 5). It is not valid UTF-8.
 const STUN_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 
 impl ForeignProtocol {
-    /// The name of the protocol.
+    /// Returns the name of the protocol.
     pub fn name(self) -> &'static str {
         match self {
             ForeignProtocol::Http => "HTTP",
@@ -28,11 +29,10 @@ impl ForeignProtocol {
         }
     }
 
-    /// Recognises one by the beginning of what it sends, in pieces as they came, whether or not a line has ended: as soon
-    /// as it can be nothing else.
+    /// Detects TLS or STUN in the first bytes of a connection, given as two consecutive pieces. It needs no whole line.
     ///
-    /// A TLS record has a kind, 22 for a handshake, and a version, of which the first byte is always 3 (RFC 8446, 5.1). A
-    /// STUN message over TCP may have its length before it, in two bytes (RFC 4571).
+    /// A TLS record begins with its type, 22 for a handshake, and a version whose first byte is 3 (RFC 8446, 5.1). Over
+    /// TCP, two bytes of length may precede a STUN message (RFC 4571).
     pub fn in_prefix(pieces: [&[u8]; 2]) -> Option<ForeignProtocol> {
         let mut beginning = [0; 10];
         for (to, from) in beginning.iter_mut().zip(pieces.into_iter().flatten()) {
@@ -45,29 +45,29 @@ impl ForeignProtocol {
         }
     }
 
-    /// Recognises one by its first line: a request line, with any method (RFC 9112, 3).
+    /// Detects HTTP in a whole first line: a request line with any method (RFC 9112, 3).
     pub fn in_line(line: &[u8]) -> Option<ForeignProtocol> {
         let mut words = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
         let [method, target, version] = [words.next()?, words.next()?, words.next()?];
-        // Of the forms of a target (RFC 9112, 3.2) each begins so, or has a colon behind its scheme or host.
+        // Each form of a target (RFC 9112, 3.2) begins like this, or has a colon behind its scheme or host.
         let is_target = matches!(target, [b'/' | b'*', ..]) || target.contains(&b':');
         let is_request = is_method(method) && is_target && version.starts_with(b"HTTP/") && words.next().is_none();
         is_request.then_some(ForeignProtocol::Http)
     }
 
-    /// Recognises one by the beginning of a first line that was too long. People hardly say so much in two words of which
-    /// the second begins like the target of a request.
+    /// Detects HTTP in the beginning of a first line that exceeds the limit. Text of this length hardly has a second
+    /// word that looks like the target of a request.
     pub fn in_overlong(beginning: &[u8]) -> Option<ForeignProtocol> {
         let [method, target, version] = words_of(beginning)?;
         let is_target = matches!(target, [b'/' | b'*', ..]) || target.starts_with(b"http");
-        // However little there is of it: what comes behind the target does not matter.
+        // With a known method, the text behind the target does not matter.
         let is_in_use = METHODS.contains(&method) && is_target;
         let is_request = is_method(method) && target.starts_with(b"/") && is_version_begun(version);
         ForeignProtocol::in_line(beginning).or((is_in_use || is_request).then_some(ForeignProtocol::Http))
     }
 
-    /// Recognises one by a first line of which the end did not come. It may be as short as what people say: so its method
-    /// has to be one that is in use.
+    /// Detects HTTP in a first line without its end. It may be as short as ordinary text, so the method has to be a
+    /// known one.
     pub fn in_partial(line: &[u8]) -> Option<ForeignProtocol> {
         let [method, target, version] = words_of(line)?;
         let has_scheme = target.starts_with(b"http://") || target.starts_with(b"https://");
@@ -76,16 +76,16 @@ impl ForeignProtocol {
     }
 }
 
-/// The methods that are in use (RFC 9110, 9.3; RFC 5789).
+/// Known methods (RFC 9110, 9.3; RFC 5789).
 const METHODS: [&[u8]; 9] = [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"];
 
-/// The two words of a beginning, and what there is of a third one.
+/// Splits off the first two words; the third is the rest, which may be empty.
 fn words_of(line: &[u8]) -> Option<[&[u8]; 3]> {
     let mut words = line.splitn(3, |&byte| byte == b' ');
     Some([words.next()?, words.next()?, words.next().unwrap_or_default()])
 }
 
-/// Whether this may become the version of a request line.
+/// Whether `word` is the version of a request line, or a part of it from the start.
 fn is_version_begun(word: &[u8]) -> bool {
     const VERSION: &[u8] = b"HTTP/";
     word.starts_with(VERSION) || VERSION.starts_with(word)
@@ -97,7 +97,7 @@ impl fmt::Display for ForeignProtocol {
     }
 }
 
-/// Whether this may be a method: a token (RFC 9110, 5.6.2).
+/// Whether `word` is a valid method: a token (RFC 9110, 5.6.2).
 fn is_method(word: &[u8]) -> bool {
     let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     !word.is_empty() && word.iter().all(is_token)
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_line_is_recognised_whatever_its_method() {
+    fn a_request_line_is_detected_whatever_its_method() {
         for line in [
             "GET / HTTP/1.1",
             "POST /chat?x=1 HTTP/1.0",
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_say_is_no_request() {
+    fn ordinary_text_is_not_a_request() {
         for line in [
             "hello",
             "GET /",
@@ -158,19 +158,19 @@ mod tests {
     }
 
     #[test]
-    fn a_request_line_without_its_end_is_recognised_by_its_target() {
+    fn a_partial_request_line_is_detected_by_its_target() {
         for line in ["GET /aaaa", "POST http://example.org/aaaa", "OPTIONS *", "GET / HTT"] {
             assert_eq!(ForeignProtocol::in_partial(line.as_bytes()), Some(ForeignProtocol::Http), "{line}");
             assert_eq!(ForeignProtocol::in_overlong(line.as_bytes()), Some(ForeignProtocol::Http), "{line}");
         }
-        // A page that seems to come from our own address can have any method.
+        // A page that appears to be of our own origin can use any method.
         for line in ["patch /aaaa", "x-y /aaaa HTTP", "CONNECT example.org:443 HTTP/1.1"] {
             assert_eq!(ForeignProtocol::in_overlong(line.as_bytes()), Some(ForeignProtocol::Http), "{line}");
         }
     }
 
     #[test]
-    fn a_tls_hello_is_recognised_by_its_first_bytes_however_they_come() {
+    fn tls_and_stun_are_detected_however_the_bytes_are_split() {
         let hello = [0x16, 0x03, 0x01, 0x02, 0x00, 0x01];
         assert_eq!(ForeignProtocol::in_prefix([&[], &hello]), Some(ForeignProtocol::Tls));
         assert_eq!(ForeignProtocol::in_prefix([&hello[..1], &hello[1..2]]), Some(ForeignProtocol::Tls));

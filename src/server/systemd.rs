@@ -1,7 +1,7 @@
-//! The service manager: listening sockets that it hands over (socket activation), and what it is told (`sd_notify`).
+//! The service manager: socket activation (`LISTEN_FDS`) and notifications (`sd_notify`).
 //!
-//! Notifications are one datagram each and use no crate: the existing crates block if the manager does not read, and
-//! cannot send to an abstract address.
+//! A notification is one datagram, sent without a crate. The existing crates block while the manager does not read, and
+//! cannot send to an abstract address. Tests: `tests/activation.rs`, and `tests/systemd/` with a real systemd.
 
 use std::env;
 use std::ffi::OsStr;
@@ -19,11 +19,11 @@ use log::warn;
 use super::limits::INHERITED_LISTENERS_MAX;
 use super::listener::Listener;
 
-/// Takes over the listening sockets that the environment announces for this process (`LISTEN_FDS`, `LISTEN_PID`), and
-/// removes these variables. To be called while there are no other threads.
+/// Takes the listening sockets that the environment announces for this process (`LISTEN_FDS` and `LISTEN_PID`; see
+/// sd_listen_fds(3)), and removes these variables. Call it while the process has no other threads.
 ///
 /// # Errors
-/// When what is announced is no number of descriptors, or one of these is no TCP socket that listens.
+/// If a variable is invalid, or a descriptor is not a listening TCP socket.
 pub fn inherited_listeners() -> io::Result<Vec<Listener>> {
     check_announcement()?;
     let mut inherited = ListenFd::from_env();
@@ -38,8 +38,9 @@ pub fn inherited_listeners() -> io::Result<Vec<Listener>> {
     Ok(listeners)
 }
 
-/// Whoever reads the announcement next passes nonsense over like what is announced to another, reserves memory for any
-/// number, and lets the first descriptor be another one, stdin even, by a variable that is no part of the protocol.
+/// Checks the variables before `listenfd` reads them. That crate ignores invalid values, and reserves memory for any
+/// number of descriptors. It also lets `LISTEN_FDS_FIRST_FD`, which is not part of the protocol, name stdin as the
+/// first one.
 fn check_announcement() -> io::Result<()> {
     let Some(count) = env::var_os("LISTEN_FDS") else { return Ok(()) };
     if env::var_os("LISTEN_PID").is_some_and(|pid| !pid.is_empty() && *pid != *process::id().to_string()) {
@@ -47,35 +48,33 @@ fn check_announcement() -> io::Result<()> {
     }
     let parsed = count.to_str().and_then(|count| count.parse::<usize>().ok());
     if parsed.is_none_or(|count| count > INHERITED_LISTENERS_MAX) {
-        return Err(wrong(&format!(
-            "LISTEN_FDS={}: not a number from 0 to {INHERITED_LISTENERS_MAX}",
+        return Err(invalid(&format!(
+            "LISTEN_FDS={}: must be a number from 0 to {INHERITED_LISTENERS_MAX}",
             count.display()
         )));
     }
     match env::var_os("LISTEN_FDS_FIRST_FD") {
-        Some(first) if first != "3" => {
-            Err(wrong(&format!("LISTEN_FDS_FIRST_FD={}: it can only be 3", first.display())))
-        }
+        Some(first) if first != "3" => Err(invalid(&format!("LISTEN_FDS_FIRST_FD={}: must be 3", first.display()))),
         _ => Ok(()),
     }
 }
 
-/// Tells that all listeners are bound, and where.
+/// Notifies the manager that all listeners are bound, and to which addresses.
 pub fn notify_ready(addresses: impl Iterator<Item = net::SocketAddr>) {
     let addresses: Vec<String> = addresses.map(|address| address.to_string()).collect();
     notify(&format!("READY=1\nSTATUS=listening on {}\n", addresses.join(", ")));
 }
 
-/// Tells that the server is shutting down.
+/// Notifies the manager that the server is shutting down.
 pub fn notify_stopping() {
     notify("STOPPING=1\nSTATUS=shutting down\n");
 }
 
-/// Sends `state` where `NOTIFY_SOCKET` says, if it says anything. Never waits; a failure is a warning in the log.
+/// Sends `state` to the socket in `NOTIFY_SOCKET`, if it is set. Never blocks; logs a failure as a warning.
 fn notify(state: &str) {
     let Some(socket) = env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty()) else { return };
     if let Err(error) = send(&socket, state.as_bytes()) {
-        warn!("cannot tell the service manager at {}: {error}", socket.display());
+        warn!("cannot notify the service manager at {}: {error}", socket.display());
     }
 }
 
@@ -83,13 +82,18 @@ fn send(to: &OsStr, datagram: &[u8]) -> io::Result<()> {
     let address = match to.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
         [b'/', ..] => SocketAddr::from_pathname(to)?,
-        _ => return Err(io::Error::new(io::ErrorKind::Unsupported, "neither a path nor an abstract name")),
+        _ => {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "NOTIFY_SOCKET is neither a path nor an abstract name",
+            ));
+        }
     };
     let socket = UnixDatagram::unbound()?;
     socket.set_nonblocking(true)?;
     socket.send_to_addr(datagram, &address).map(|_| ())
 }
 
-fn wrong(text: &str) -> io::Error {
+fn invalid(text: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, text)
 }

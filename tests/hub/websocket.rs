@@ -325,7 +325,7 @@ fn a_browser_on_the_port_for_lines_is_told_in_http_where_the_page_is_and_nothing
     let answer = lost.received();
     assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert_eq!(body, "this is the port for clients that speak in lines; the page is at http://192.0.2.1:80/\n");
+    assert_eq!(body, "this port is for line clients, not for browsers; the page is at http://192.0.2.1:80/\n");
     assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())));
     assert!(lost.is_ended());
 }

@@ -138,8 +138,8 @@ mod sockets {
         let unfit: [(&str, OwnedFd); 5] = [
             ("fd 3 is not a valid tcp socket", UdpSocket::bind("127.0.0.1:0").unwrap().into()),
             ("fd 3 is not a valid tcp socket", UnixListener::bind_addr(&name).unwrap().into()),
-            ("fd 3: it does not listen (a socket unit needs Accept=no)", connected.into()),
-            ("fd 3: it does not listen (a socket unit needs Accept=no)", unbound.into()),
+            ("fd 3: not a listening socket (a socket unit needs Accept=no)", connected.into()),
+            ("fd 3: not a listening socket (a socket unit needs Accept=no)", unbound.into()),
             ("fd 3 is not a socket", File::open("/dev/null").unwrap().into()),
         ];
         for (why, socket) in unfit {
@@ -166,7 +166,7 @@ mod sockets {
             // Whether the process is named or not.
             for script in [r#"LISTEN_PID=$$ exec "$0" "$@""#, r#"exec "$0" "$@""#] {
                 let error = failure(&Server::builder().env("LISTEN_FDS", count).shell(script), None);
-                assert!(error.contains(&format!("LISTEN_FDS={count}: not a number from 0 to 1024")), "{error}");
+                assert!(error.contains(&format!("LISTEN_FDS={count}: must be a number from 0 to 1024")), "{error}");
             }
         }
     }
@@ -182,7 +182,7 @@ mod sockets {
         for first in ["0", "4", "-1", "2147483647", "many"] {
             let start = with_socket_at_3().env("LISTEN_FDS_FIRST_FD", first);
             let error = failure(&start, Some(listening().into()));
-            assert!(error.contains(&format!("LISTEN_FDS_FIRST_FD={first}: it can only be 3")), "{error}");
+            assert!(error.contains(&format!("LISTEN_FDS_FIRST_FD={first}: must be 3")), "{error}");
         }
     }
 
@@ -284,7 +284,7 @@ mod notices {
         let mut server = Server::builder().env("NOTIFY_SOCKET", name).flags(["--announce-up-to", "0"]).go();
         let [mut a, mut b] = server.join_many();
         converse(&mut a, &mut b, 2);
-        server.expect_log(&["WARN", &format!("cannot tell the service manager at {name}: ")]);
+        server.expect_log(&["WARN", &format!("cannot notify the service manager at {name}: ")]);
         drop((a, b));
         server.signal(Signal::TERM);
         assert!(server.wait(DEADLINE).success());

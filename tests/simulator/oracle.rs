@@ -31,7 +31,7 @@ pub(crate) type Verdict = Result<(), String>;
 pub(crate) const PAGE_ADDRESS: &str = "192.0.2.9:8080";
 
 /// What one is told of it who asks for it on the port for lines.
-const PAGE_HINT: &str = "this is the port for clients that speak in lines; the page is at http://192.0.2.9:8080/\n";
+const PAGE_HINT: &str = "this port is for line clients, not for browsers; the page is at http://192.0.2.9:8080/\n";
 
 /// Own stretches that a reader may have ahead of it.
 const HOLES_MAX: usize = 1_024;

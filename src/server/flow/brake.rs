@@ -1,8 +1,8 @@
 //! Backpressure on the tape: budgets for the bytes that clients append to it.
 //!
-//! The brake rations bytes appended to the tape, neither reads nor the rate of a single client. Each turn of the loop has
-//! a budget. While the slowest healthy reader is far behind, each period of 10 ms has one as well, dealt out in slices.
-//! So a flood slows down to what the readers take, and people, who need little, are not held up.
+//! The brake rations bytes appended to the tape, neither reads nor the rate of a single client. Each turn of the loop
+//! has a budget. While the slowest healthy reader is far behind, each period of 10 ms has one as well, dealt out in
+//! slices. So a flood slows down to what the readers take, and people, who need little, are not held up.
 //!
 //! With [`Lag::Wait`](crate::server::config::Lag::Wait) the brake has a *wall* besides: no append overwrites bytes that
 //! the slowest reader has not been sent.
@@ -42,9 +42,9 @@ const FLOOD_BYTES: u16 = 8 * 1024;
 /// people in between. A busy client that appends anything within this time stays busy for as long again.
 const CLASS_PERIODS: u16 = 100;
 
-/// How much a client talks, which decides its part of a period's budget: quiet clients may use all of it, busy ones
-/// seven eighths, flooding ones five eighths. So an eighth is always left for people, and two more for programs that
-/// ask little and often.
+/// Traffic of a client, which decides its part of a period's budget. Quiet clients may use all of it, busy ones seven
+/// eighths, flooding ones five eighths. So an eighth is always left for people, and two more for programs that ask
+/// little and often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum TrafficClass {
     Quiet,
@@ -54,7 +54,7 @@ enum TrafficClass {
 
 /// Bytes that one client appended in one period; kept with the client, 4 bytes each.
 ///
-/// It is the client's last period, or an earlier one within [`CLASS_PERIODS`] that puts the client in a higher class.
+/// It is the client's last period, or an earlier one within the last second that puts the client in a higher class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecentTraffic {
     period: u16,
@@ -63,8 +63,8 @@ pub struct RecentTraffic {
 
 /// Budgets of the bytes that may be appended to one tape.
 ///
-/// Invariants: `1 <= turn_bytes`, `turn_left <= turn_bytes`, and `left <= bytes` in the wall. `spent` counts the current
-/// period alone. A budget never goes below 0: the line that exceeds it is appended whole.
+/// Invariants: `1 <= turn_bytes`, `turn_left <= turn_bytes`, and `left <= bytes` in the wall. `spent` counts the
+/// current period alone. A budget never goes below 0: the line that exceeds it is appended whole.
 #[derive(Debug)]
 pub struct Brake {
     turn_bytes: usize,
@@ -120,7 +120,8 @@ impl Brake {
         Brake { wall: Some(Wall { bytes, left: bytes }), ..self }
     }
 
-    /// Begins a turn of the loop, whose appended bytes go to `readers` readers, and a new period if the last one is over.
+    /// Begins a turn of the loop, whose appended bytes go to `readers` readers, and a new period if the last one is
+    /// over.
     pub fn begin_turn(&mut self, readers: usize, now: Instant) {
         self.turn_left = self.turn_bytes.min(bytes_per_reader(readers));
         if now >= self.next_period() {
@@ -198,8 +199,9 @@ impl Brake {
         if self.class(recent) > self.class(now) { recent } else { now }
     }
 
-    /// Accounts for a client that has more input pending after it appended `bytes` at once. If that was most of a slice,
-    /// the client floods, even if others leave it only one slice a period. Returns what the caller has to keep with it.
+    /// Accounts for a client that has more input pending after it appended `bytes` at once. If that was most of a
+    /// slice, the client floods, even if others leave it only one slice a period. Returns what the caller has to keep
+    /// with it.
     pub fn on_more_pending(&self, recent: RecentTraffic, bytes: u64) -> RecentTraffic {
         if bytes < SLICE_BYTES as u64 / 2 { recent } else { RecentTraffic { period: self.period, bytes: FLOOD_BYTES } }
     }

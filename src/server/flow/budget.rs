@@ -11,15 +11,15 @@ const READ_BYTES: usize = 128 * 1024;
 /// Bytes of private replies in one turn: some 70 answers to `/who`.
 const REPLY_BYTES: usize = 256 * 1024;
 
-/// Bytes of private replies in one turn per client, if that is more than [`REPLY_BYTES`] in all. They cost about as much
-/// as writing one said line to each client. So replies double the length of a turn at most, and a large room, whose
-/// turns are long anyway, does not get fewer of them.
+/// Bytes of private replies in one turn per client, if that is more than [`REPLY_BYTES`] in all. They cost about as
+/// much as writing one said line to each client. So replies double the length of a turn at most, and a large room,
+/// whose turns are long anyway, does not get fewer of them.
 const REPLY_BYTES_PER_CLIENT: usize = 512;
 
 /// Bytes that one `read` takes at least, however many clients wait.
 pub const READ_SHARE_BYTES_MIN: usize = 512;
 
-/// What is left of the budgets of one turn, all in bytes.
+/// Remaining budgets of one turn, in bytes.
 ///
 /// Invariants: a budget never goes below 0, and the shares are at least 1 and do not change within the turn.
 #[derive(Debug)]
@@ -104,6 +104,6 @@ mod tests {
         turn.spend_reply(REPLY_BYTES);
         assert!(!turn.is_reply_spent());
         assert_eq!(TurnBudget::new(0, 10).reply_share(), REPLY_BYTES);
-        assert_eq!(TurnBudget::new(usize::MAX / 2, 0).reply_share(), 1, "nobody is left without an answer");
+        assert_eq!(TurnBudget::new(usize::MAX / 2, 0).reply_share(), 1, "each client gets an answer");
     }
 }

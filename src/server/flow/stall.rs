@@ -1,7 +1,7 @@
 //! Stall detection: whether a reader that the room waits for makes progress.
 //!
-//! Under [`Lag::Wait`](crate::server::config::Lag::Wait) the room waits for its slowest reader, so no reader may stall for
-//! ever. Within the stall timeout a reader has to take 64 KiB of the tape, or all of it up to the end at the time the
+//! Under [`Lag::Wait`](crate::server::config::Lag::Wait) the room waits for its slowest reader, so no reader may stall
+//! for ever. Within the stall timeout a reader has to take 64 KiB of the tape, or everything that was pending when the
 //! timeout began. Then the timeout begins anew. Private replies do not count: a client can ask for any number of them.
 
 use std::time::{Duration, Instant};

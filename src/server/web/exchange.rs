@@ -1,62 +1,63 @@
-//! One who has come to the page's door: what there is of its request.
+//! Input side of an HTTP connection: received bytes, cut into the heads of requests.
 
 use std::mem;
 use std::time::Instant;
 
 use crate::server::sniff::ForeignProtocol;
 
-/// The longest head of a request, in bytes: its line, its fields, and the empty line.
+/// Longest head of a request, in bytes: its line, its fields and the empty line.
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// A visitor's request, as far as it came; with what came behind it.
+/// Requests of one connection: the head that is arriving, and pipelined bytes behind it.
+///
+/// Invariants: `empty_bytes + received.len() <= HEAD_BYTES_MAX` if no more than [`free_bytes`](Exchange::free_bytes)
+/// are received at a time. No head ends within the first `searched` bytes of `received`.
 #[derive(Debug)]
 pub struct Exchange {
     received: Vec<u8>,
-    /// How many bytes of empty lines before it were passed over: of these there may not be any number either.
+    /// Bytes of empty lines that were skipped before the head. They count against its limit.
     empty_bytes: usize,
-    /// So many bytes of it are not the end of a head, nor is what they begin.
     searched: usize,
-    /// When the head must have come, or what was answered been taken.
+    /// Time by which the head has to arrive, or the client has to take the answer.
     deadline: Instant,
-    /// Whether a request was answered already.
     is_answered: bool,
 }
 
-/// What there is of a request.
+/// Part of a request that has arrived.
 #[derive(Debug, PartialEq, Eq)]
 pub enum RequestProgress {
-    /// Its head.
+    /// A whole head, with its empty line.
     Head(Vec<u8>),
-    /// Not yet a head.
+    /// Less than a head.
     Partial,
-    /// More than a head may have, and no end of it.
+    /// [`HEAD_BYTES_MAX`] bytes without the end of a head.
     TooLong,
-    /// The beginning of TLS.
+    /// The first bytes of TLS.
     Tls,
 }
 
 impl Exchange {
-    /// One that begins, and has until `deadline`.
+    /// Creates an exchange whose first head has to arrive by `deadline`. Takes no heap memory.
     pub fn new(deadline: Instant) -> Exchange {
         Exchange { received: Vec::new(), empty_bytes: 0, searched: 0, deadline, is_answered: false }
     }
 
-    /// How many more bytes it takes in.
+    /// Returns how many more bytes it may receive.
     pub fn free_bytes(&self) -> usize {
         HEAD_BYTES_MAX.saturating_sub(self.empty_bytes + self.received.len())
     }
 
-    /// Takes in what came. The longest head is reserved at once: were it doubled step by step, the buffers that it grew out
-    /// of would lie between those of others, and all together could take twice as much.
+    /// Receives `bytes`. It reserves the longest head at once. Buffers that grow by doubling would leave holes in the
+    /// heap, and many connections together could take twice the memory.
     pub fn receive(&mut self, bytes: &[u8]) {
         self.received.reserve_exact(HEAD_BYTES_MAX.saturating_sub(self.received.len()));
         self.received.extend_from_slice(bytes);
     }
 
-    /// Takes out the head of the next request, if it is there. Each byte is looked at once, however they come.
+    /// Takes the head of the next request, if it has arrived. Searches each byte once, however the bytes are split.
     pub fn next_head(&mut self) -> RequestProgress {
         if self.searched == 0 {
-            // Some send an empty line behind a body, which is to be passed over (RFC 9112, 2.2).
+            // Some clients send an empty line after a body; a server should skip it (RFC 9112, 2.2).
             let empty = self.received.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             self.received.drain(..empty);
             self.empty_bytes += empty;
@@ -87,27 +88,27 @@ impl Exchange {
         self.progress()
     }
 
-    /// Takes out what came behind the last head.
+    /// Takes the bytes behind the last head.
     pub fn take_pipelined(&mut self) -> Vec<u8> {
         mem::take(&mut self.received)
     }
 
-    /// When the head must have come, or what was answered been taken.
+    /// Returns the time by which the head has to arrive, or the client has to take the answer.
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// Gives it time again.
+    /// Sets the deadline of the next step.
     pub fn set_deadline(&mut self, deadline: Instant) {
         self.deadline = deadline;
     }
 
-    /// Learns that a request was answered.
+    /// Notes that a request was answered.
     pub fn on_answered(&mut self) {
         self.is_answered = true;
     }
 
-    /// Whether it was answered, and has not begun to ask again: it only kept the connection.
+    /// Whether the client has been answered and only keeps the connection open.
     pub fn is_idle(&self) -> bool {
         self.is_answered && self.received.is_empty()
     }
@@ -125,56 +126,79 @@ mod tests {
     const SECOND: &[u8] = b"GET /b HTTP/1.1\nHost: x\n\n";
 
     #[test]
-    fn heads_are_found_however_the_bytes_come() {
+    fn heads_are_found_however_the_bytes_are_split() {
         let bytes = [b"\r\n\r\n", FIRST, b"\r\n", SECOND, b"GET"].concat();
         for size in 1..bytes.len() {
-            let mut visit = Exchange::new(Instant::now());
+            let mut exchange = Exchange::new(Instant::now());
             let mut heads = Vec::new();
             for piece in bytes.chunks(size) {
-                visit.receive(piece);
-                while let RequestProgress::Head(head) = visit.next_head() {
+                exchange.receive(piece);
+                while let RequestProgress::Head(head) = exchange.next_head() {
                     heads.push(head);
                 }
             }
             assert_eq!(heads, [FIRST, SECOND], "{size}");
-            assert_eq!(visit.take_pipelined(), b"GET");
+            assert_eq!(exchange.take_pipelined(), b"GET");
         }
     }
 
     #[test]
-    fn a_head_without_end_is_given_up_at_the_limit() {
-        let mut visit = Exchange::new(Instant::now());
-        visit.receive(b"GET / HTTP/1.1\r\n");
-        while visit.free_bytes() > 0 {
-            assert_eq!(visit.next_head(), RequestProgress::Partial);
-            visit.receive(b"x");
+    fn a_head_without_an_end_is_too_long_at_the_limit() {
+        let mut exchange = Exchange::new(Instant::now());
+        exchange.receive(b"GET / HTTP/1.1\r\n");
+        while exchange.free_bytes() > 0 {
+            assert_eq!(exchange.next_head(), RequestProgress::Partial);
+            exchange.receive(b"x");
         }
-        assert_eq!(visit.next_head(), RequestProgress::TooLong);
+        assert_eq!(exchange.next_head(), RequestProgress::TooLong);
     }
 
     #[test]
-    fn a_head_may_have_exactly_so_many_bytes() {
+    fn a_head_may_have_exactly_the_longest_length() {
         for (excess, size) in [(0, 1_000), (0, HEAD_BYTES_MAX), (1, 1_000), (1, HEAD_BYTES_MAX)] {
             let mut head = [b"GET / HTTP/1.1\r\nX: ", &vec![b'x'; HEAD_BYTES_MAX + excess][..]].concat();
             head.truncate(HEAD_BYTES_MAX + excess - 4);
             head.extend(b"\r\n\r\n");
-            let (mut visit, mut rest) = (Exchange::new(Instant::now()), &head[..]);
-            while visit.free_bytes() > 0 && !rest.is_empty() {
-                let (piece, behind) = rest.split_at(visit.free_bytes().min(rest.len()).min(size));
-                visit.receive(piece);
+            let (mut exchange, mut rest) = (Exchange::new(Instant::now()), &head[..]);
+            while exchange.free_bytes() > 0 && !rest.is_empty() {
+                let (piece, behind) = rest.split_at(exchange.free_bytes().min(rest.len()).min(size));
+                exchange.receive(piece);
                 rest = behind;
             }
             let expected = if excess == 0 { RequestProgress::Head(head) } else { RequestProgress::TooLong };
-            assert_eq!(visit.next_head(), expected);
+            assert_eq!(exchange.next_head(), expected);
         }
     }
 
     #[test]
-    fn tls_is_recognised() {
-        let mut visit = Exchange::new(Instant::now());
-        visit.receive(&[0x16]);
-        assert_eq!(visit.next_head(), RequestProgress::Partial);
-        visit.receive(&[0x03, 0x01]);
-        assert_eq!(visit.next_head(), RequestProgress::Tls);
+    fn tls_is_recognized() {
+        let mut exchange = Exchange::new(Instant::now());
+        exchange.receive(&[0x16]);
+        assert_eq!(exchange.next_head(), RequestProgress::Partial);
+        exchange.receive(&[0x03, 0x01]);
+        assert_eq!(exchange.next_head(), RequestProgress::Tls);
+    }
+
+    #[test]
+    fn empty_lines_before_a_head_count_against_its_limit() {
+        let mut exchange = Exchange::new(Instant::now());
+        while exchange.free_bytes() > 0 {
+            assert_eq!(exchange.next_head(), RequestProgress::Partial);
+            exchange.receive(b"\r\n");
+            exchange.next_head();
+        }
+        assert_eq!(exchange.next_head(), RequestProgress::TooLong);
+    }
+
+    #[test]
+    fn an_answered_connection_is_idle_until_another_request_begins() {
+        let mut exchange = Exchange::new(Instant::now());
+        assert!(!exchange.is_idle());
+        exchange.receive(FIRST);
+        assert!(matches!(exchange.next_head(), RequestProgress::Head(_)));
+        exchange.on_answered();
+        assert!(exchange.is_idle());
+        exchange.receive(b"G");
+        assert!(!exchange.is_idle());
     }
 }

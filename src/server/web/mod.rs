@@ -1,10 +1,10 @@
-//! The page in the browser: HTTP as far as it takes to hand it out and to turn a connection into a WebSocket, and the
-//! framing of what is said over one. Pure: bytes in, bytes out; no socket, and of clocks the one alone that the [`site`]
-//! is handed, for the date of its answers.
+//! The page in the browser: enough HTTP/1.1 to serve it and to open a WebSocket, and the frames of that WebSocket.
 //!
-//! A browser comes as a [visitor](visit), asks for the page, and asks once more, on a connection of its own, for the
-//! conversation ([`site`] answers both, by the rules of the [`gate`]). From then on it is a client like any other,
-//! whose lines come and go in [frames](frame) ([`socket`]).
+//! Pure: bytes in, bytes out. No socket, and the only clock is the one that the [`site`] is given for its `Date`.
+//!
+//! A browser connects and asks for the page. The page asks for a WebSocket on a connection of its own. Both are an
+//! [`exchange`], both are answered by the [`site`], and the [`origin`] policy applies to both. After the upgrade the
+//! browser is a client like any other: its input goes through a [`websocket`], its output is cut into [frames](frame).
 
 pub mod exchange;
 pub mod frame;

@@ -1,31 +1,33 @@
-//! Who belongs to the page: by the host that a request was sent to, and by the page that it comes from.
+//! Origin policy: checks of the `Host` and the `Origin` of a request (RFC 9110, 7.2; RFC 6454).
 //!
-//! A browser sends requests for any page that is open in it. So a page of somebody else's must not be able to join the
-//! room: the `Origin` of what opens a WebSocket has to be our own (RFC 6455, 10.2). And a name of somebody else's may
-//! come to mean our address after its page was loaded (DNS rebinding), so that its origin seems to be our own: the
-//! `Host` has to be an address, or a name that is known.
+//! A browser sends requests on behalf of any open page. So that a foreign page cannot join the room, a WebSocket opens
+//! only if the `Origin` is our own (RFC 6455, 10.2). A foreign name can also resolve to our address after its page was
+//! loaded (DNS rebinding), which makes its origin look like our own. So the `Host` has to be an address or a known
+//! name.
+//!
+//! Tests are here and in `tests/web/hosts.rs`.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// Who belongs.
+/// Hosts and origins that the site answers to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OriginPolicy {
-    /// Names that the server is known by, beside its addresses and `localhost`.
+    /// Names of the server (`--web-host`), in addition to its addresses and `localhost`.
     pub hosts: Vec<HostName>,
-    /// Pages from elsewhere that may open the conversation.
+    /// Origins of other pages that may open a WebSocket (`--web-origin`).
     pub origins: Vec<Origin>,
 }
 
 impl OriginPolicy {
-    /// Whether a request may be sent to us under this name.
+    /// Whether a request to this host is answered.
     pub fn allows_host(&self, authority: &Authority) -> bool {
         let host = authority.host.as_str();
         authority.is_address() || host == "localhost" || self.hosts.iter().any(|known| known.0 == host)
     }
 
-    /// Whether a page of this origin may open the conversation, in a request that was sent to this host.
+    /// Whether a page of this origin may open a WebSocket, in a request to this host.
     pub fn allows_origin(&self, origin: &Origin, authority: &Authority) -> bool {
         let port = authority.port.unwrap_or(origin.scheme.port());
         let is_own = origin.authority.host == authority.host && origin.port() == port;
@@ -33,17 +35,17 @@ impl OriginPolicy {
     }
 }
 
-/// A host, and a port if one is named.
+/// Host, and a port if it is given (RFC 3986, 3.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
-    /// In lower case; an IPv6 address without its brackets.
+    /// Lower case; an IPv6 address is in canonical form, without brackets.
     host: String,
     is_ipv6: bool,
     port: Option<u16>,
 }
 
 impl Authority {
-    /// Takes what stands in a `Host` field; `None` if that is no host.
+    /// Parses the value of a `Host` field; `None` if it is invalid.
     pub fn parse(text: &str) -> Option<Authority> {
         if let Some(rest) = text.strip_prefix('[') {
             let (host, behind) = rest.split_once(']')?;
@@ -72,7 +74,7 @@ impl fmt::Display for Authority {
     }
 }
 
-/// A name that the server is known by.
+/// Name of the server, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostName(String);
 
@@ -83,7 +85,7 @@ impl FromStr for HostName {
         if is_name(text) {
             Ok(HostName(text.to_ascii_lowercase()))
         } else {
-            Err("a host name, without a port, such as chat.example.org".to_owned())
+            Err("not a host name: write a name without a port, such as chat.example.org".to_owned())
         }
     }
 }
@@ -94,7 +96,7 @@ impl fmt::Display for HostName {
     }
 }
 
-/// Where a page comes from (RFC 6454).
+/// Origin of a page: scheme, host and port (RFC 6454, 4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     scheme: Scheme,
@@ -108,7 +110,7 @@ enum Scheme {
 }
 
 impl Scheme {
-    /// The port that is meant where none is named.
+    /// Returns the default port.
     fn port(self) -> u16 {
         match self {
             Scheme::Http => 80,
@@ -152,25 +154,25 @@ impl fmt::Display for Origin {
     }
 }
 
-/// What is no origin of a page.
+/// Error of parsing an [`Origin`]: the text is not one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoOrigin;
 
 impl fmt::Display for NoOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an origin, such as https://chat.example.org or http://10.0.0.1:8080, without a path")
+        f.write_str("not an origin: write scheme and host without a path, such as https://chat.example.org")
     }
 }
 
 impl std::error::Error for NoOrigin {}
 
-/// Whether this may be the name of a host, or an IPv4 address. Names as they are used: RFC 3986 allows more.
+/// Whether `text` may be a host name or an IPv4 address. Names as they are in use: RFC 3986 allows more.
 fn is_name(text: &str) -> bool {
     let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     !text.is_empty() && text.bytes().all(is_of_name)
 }
 
-/// A port; there may be none behind the colon.
+/// Parses what follows the colon: `Some(None)` if nothing does, which RFC 3986 (3.2.3) allows; `None` if it is invalid.
 fn parse_port(text: &str) -> Option<Option<u16>> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     match text {
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn only_addresses_and_known_names_are_hosts_of_ours() {
+    fn only_addresses_and_known_names_are_allowed_hosts() {
         for known in [
             "127.0.0.1",
             "127.0.0.1:8080",
@@ -222,13 +224,13 @@ mod tests {
     }
 
     #[test]
-    fn only_our_own_page_and_known_ones_are_let_in() {
+    fn only_our_own_and_known_origins_are_allowed() {
         for (origin, host) in [
             ("http://127.0.0.1:8080", "127.0.0.1:8080"),
             ("http://localhost", "localhost"),
             ("http://localhost", "localhost:80"),
             ("http://LOCALHOST:80", "localhost"),
-            // Behind what ends TLS for us.
+            // Behind a proxy that terminates TLS.
             ("https://chat.example.org", "chat.example.org"),
             ("https://chat.example.org", "chat.example.org:443"),
             ("https://chat.example.org:8443", "chat.example.org:8443"),
@@ -245,7 +247,7 @@ mod tests {
             ("http://127.0.0.1:8081", "127.0.0.1:8080"),
             ("http://localhost:8080", "127.0.0.1:8080"),
             ("https://localhost", "localhost:80"),
-            // A proxy has kept the port to itself.
+            // The proxy did not pass the port on.
             ("https://chat.example.org:8443", "chat.example.org"),
             ("http://pages.example.org", "127.0.0.1:8080"),
             ("https://a.example:8080", "127.0.0.1:8080"),

@@ -1,51 +1,72 @@
-//! What a visitor is answered: a status, and a short text or the page.
+//! HTTP responses: status lines, header fields and short plain-text bodies.
+//!
+//! Tests: `tests/web/` over TCP, and `tests/fuzz/bodies/site.rs` with a second parser.
 
 use std::fmt::{self, Write as _};
 use std::time::SystemTime;
 
 use httpdate::HttpDate;
 
-/// What becomes of a request.
+/// Outcome of a request. Each variant is one status line with one text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// What follows is a WebSocket.
+    /// 101: a WebSocket follows.
     SwitchingProtocols,
-    /// Here it is.
+    /// 200: the page follows.
     Ok,
-    /// It is no request.
+    /// 400: not a valid HTTP/1.x request.
     BadRequest,
-    /// TLS was spoken.
+    /// 400: the bytes are TLS.
     TlsSpoken,
-    /// The page's port is another one.
+    /// 400: an HTTP request on the line port.
     LinePort,
-    /// Nobody may come from that address.
+    /// 403: `--allow` or `--deny` excludes the address.
     AddressNotAllowed,
-    /// The page that asks is not of those that may.
+    /// 403: the `Origin` is neither our own nor named by `--web-origin`.
     OriginNotAllowed,
-    /// There is no such thing.
+    /// 404: neither the page nor the WebSocket has this path.
     NotFound,
-    /// The page cannot be asked for in that way.
+    /// 405: the page is asked for with another method than GET or HEAD.
     MethodNotAllowed,
-    /// Nor can a WebSocket.
+    /// 405: the WebSocket is asked for with another method than GET.
     SocketMethodNotAllowed,
-    /// It did not come in time.
+    /// 408: the request did not arrive in time.
     RequestTimeout,
-    /// It was sent to somebody else.
+    /// 421: the `Host` is neither an address, `localhost` nor named by `--web-host`.
     MisdirectedRequest,
-    /// Over a WebSocket alone.
+    /// 426: the WebSocket's path without a valid opening handshake.
     UpgradeRequired,
-    /// As many as may be are in from that address.
+    /// 429: the address has as many connections as it may.
     TooManyRequests,
-    /// It is longer than a request has to be.
+    /// 431: more than [`HEAD_BYTES_MAX`](super::exchange::HEAD_BYTES_MAX) bytes or
+    /// [`FIELDS_MAX`](super::request::FIELDS_MAX) fields.
     HeadTooLong,
-    /// The house is full.
+    /// 503: the server is full.
     ServiceUnavailable,
-    /// It is in a version of HTTP that is not spoken here.
+    /// 505: neither HTTP/1.0 nor HTTP/1.1.
     VersionNotSupported,
 }
 
+/// State of the connection after a response (RFC 9112, 9.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Persistence {
+    /// Another request may follow.
+    KeepAlive,
+    /// The server closes the connection.
+    Close,
+}
+
+/// Part of a response that is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// The head and the body.
+    Full,
+    /// The head alone, as an answer to HEAD (RFC 9110, 9.3.2).
+    HeadOnly,
+}
+
 impl Status {
-    /// Its number, and what it is called (RFC 9110, 15; RFC 6585).
+    /// Returns status code and reason phrase (RFC 9110, 15; RFC 6585).
     fn line(self) -> &'static str {
         match self {
             Status::SwitchingProtocols => "101 Switching Protocols",
@@ -64,28 +85,29 @@ impl Status {
         }
     }
 
-    /// What it is told in words.
+    /// Returns the text of the body, without its newline.
     fn text(self) -> &'static str {
         match self {
             Status::SwitchingProtocols | Status::Ok => "",
-            Status::BadRequest => "this is not a request as HTTP/1.1 has it",
-            Status::TlsSpoken => "this port speaks http, not https",
-            Status::LinePort => "this is the port for clients that speak in lines",
+            Status::BadRequest => "this is not a valid HTTP/1.1 request",
+            Status::TlsSpoken => "this port speaks HTTP, not HTTPS: use http://",
+            Status::LinePort => "this port is for line clients, not for browsers",
             Status::AddressNotAllowed => "connections from your address are not allowed here",
-            Status::OriginNotAllowed => "this page may not open the chat (see --web-origin)",
-            Status::NotFound => "there is nothing here; the page is at /",
-            Status::MethodNotAllowed | Status::SocketMethodNotAllowed => "this can only be fetched",
-            Status::RequestTimeout => "the request took too long",
-            Status::MisdirectedRequest => "this server is not known by that name (see --web-host)",
-            Status::UpgradeRequired => "this is where the page's WebSocket is opened; the page is at /",
+            Status::OriginNotAllowed => "pages of this origin may not open the chat (allow them with --web-origin)",
+            Status::NotFound => "not found; the page is at /",
+            Status::MethodNotAllowed => "use GET or HEAD",
+            Status::SocketMethodNotAllowed => "use GET",
+            Status::RequestTimeout => "the request did not arrive in time",
+            Status::MisdirectedRequest => "this server has no such host name (add it with --web-host)",
+            Status::UpgradeRequired => "this path is for WebSockets only; the page is at /",
             Status::TooManyRequests => "too many connections from your address",
-            Status::HeadTooLong => "the request is too long",
+            Status::HeadTooLong => "the head of the request is too large",
             Status::ServiceUnavailable => "the server is full",
-            Status::VersionNotSupported => "this port speaks HTTP/1.1",
+            Status::VersionNotSupported => "this port speaks HTTP/1.1 and HTTP/1.0 only",
         }
     }
 
-    /// Fields that belong to it.
+    /// Returns the header fields that this status requires (RFC 9110, 15.5.6 and 15.5.22).
     fn fields(self) -> &'static str {
         match self {
             Status::MethodNotAllowed => "Allow: GET, HEAD\r\n",
@@ -96,26 +118,25 @@ impl Status {
     }
 }
 
-/// The head of an answer, up to its last field.
+/// Head of a response under construction: the status line, and complete header fields.
 #[derive(Debug)]
 pub struct Head {
     text: String,
 }
 
 impl Head {
-    /// One that begins with this status.
+    /// Begins a head with its status line.
     pub fn new(status: Status) -> Head {
         Head { text: format!("HTTP/1.1 {}\r\n", status.line()) }
     }
 
-    /// With the time at which it is made, which every answer tells that is not about the connection alone (RFC 9110,
-    /// 6.6.1).
+    /// Adds the `Date`, which every response needs but those of 1xx and 5xx (RFC 9110, 6.6.1).
     #[must_use]
     pub fn made_at(self, time: SystemTime) -> Head {
         self.field("Date", HttpDate::from(time))
     }
 
-    /// With one more field.
+    /// Adds one field.
     #[must_use]
     pub fn field(mut self, name: &str, value: impl fmt::Display) -> Head {
         // Writing to a String does not fail.
@@ -123,36 +144,44 @@ impl Head {
         self
     }
 
-    /// With what becomes of the connection. That it is kept goes without saying in HTTP/1.1, but not in HTTP/1.0.
+    /// Adds the `Connection` field. HTTP/1.0 needs it to keep a connection, HTTP/1.1 to close one.
     #[must_use]
-    pub fn ending(self, is_last: bool) -> Head {
-        self.field("Connection", if is_last { "close" } else { "keep-alive" })
+    pub fn persistence(self, persistence: Persistence) -> Head {
+        let option = match persistence {
+            Persistence::KeepAlive => "keep-alive",
+            Persistence::Close => "close",
+        };
+        self.field("Connection", option)
     }
 
-    /// With the fields that belong to this status.
+    /// Adds the fields that this status requires.
     fn fields_of(mut self, status: Status) -> Head {
         self.text.push_str(status.fields());
         self
     }
 
-    /// As it is sent, with `body` behind it.
-    pub fn with_body(self, body: &[u8]) -> Vec<u8> {
+    /// Ends the head and appends `body`, unless the response is a head alone.
+    pub fn with_body(self, body: &[u8], extent: Extent) -> Vec<u8> {
+        let body = match extent {
+            Extent::Full => body,
+            Extent::HeadOnly => &[],
+        };
         [self.text.as_bytes(), b"\r\n", body].concat()
     }
 }
 
-/// A short answer in words, after which the connection is kept or not.
-pub fn in_words(status: Status, time: SystemTime, is_last: bool, has_body: bool) -> Vec<u8> {
-    say(status, status.text(), time, is_last, has_body)
+/// Returns a plain-text response with the text of `status`.
+pub fn plain_text(status: Status, time: SystemTime, persistence: Persistence, extent: Extent) -> Vec<u8> {
+    say(status, status.text(), time, persistence, extent)
 }
 
-/// The answer to a browser that has opened the port for lines.
-pub fn from_line_port(where_the_page_is: &str, time: SystemTime) -> Vec<u8> {
-    let text = format!("{}; {where_the_page_is}", Status::LinePort.text());
-    say(Status::LinePort, &text, time, true, true)
+/// Returns the response to a browser that has opened the line port: `page_hint` says where the page is.
+pub fn from_line_port(page_hint: &str, time: SystemTime) -> Vec<u8> {
+    let text = format!("{}; {page_hint}", Status::LinePort.text());
+    say(Status::LinePort, &text, time, Persistence::Close, Extent::Full)
 }
 
-fn say(status: Status, text: &str, time: SystemTime, is_last: bool, has_body: bool) -> Vec<u8> {
+fn say(status: Status, text: &str, time: SystemTime, persistence: Persistence, extent: Extent) -> Vec<u8> {
     let body = format!("{text}\n");
     let head = Head::new(status)
         .made_at(time)
@@ -161,6 +190,6 @@ fn say(status: Status, text: &str, time: SystemTime, is_last: bool, has_body: bo
         .field("X-Content-Type-Options", "nosniff")
         .field("Cache-Control", "no-store")
         .fields_of(status)
-        .ending(is_last);
-    head.with_body(if has_body { body.as_bytes() } else { &[] })
+        .persistence(persistence);
+    head.with_body(body.as_bytes(), extent)
 }

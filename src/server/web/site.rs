@@ -1,4 +1,7 @@
-//! The page itself, and what every request is answered.
+//! The web site: routing of requests to the page and to the WebSocket, and the headers of both.
+//!
+//! Pure, but for the clock that it is given. Tests: `tests/web/`, `tests/websocket/handshakes.rs` and
+//! `tests/fuzz/bodies/site.rs`.
 
 use std::net::SocketAddr;
 use std::time::SystemTime;
@@ -10,85 +13,96 @@ use tungstenite::handshake::derive_accept_key;
 use super::origin::OriginPolicy;
 use super::page::PAGE;
 use super::request::Request;
-use super::response::{self, Head, Status, in_words};
+use super::response::{self, Extent, Head, Persistence, Status, plain_text};
 
-/// The longest answer, in bytes: the page, and what is said of it.
+/// Longest answer, in bytes: the page and its head. The build fails if the page is longer.
 pub const ANSWER_BYTES_MAX: usize = 48 * 1024;
 
-/// What the page's head may take of that, in bytes.
+/// Part of it that is kept for the page's head, in bytes.
 const HEAD_BYTES: usize = 2 * 1024;
 
-const _: () = assert!(PAGE.len() + HEAD_BYTES <= ANSWER_BYTES_MAX, "the page is too long for what is reckoned with");
+const _: () = assert!(PAGE.len() + HEAD_BYTES <= ANSWER_BYTES_MAX, "the page is too long: raise ANSWER_BYTES_MAX");
 
-/// Where its WebSocket is opened.
+/// Path of the WebSocket.
 const SOCKET_PATH: &str = "/ws";
 
-/// Where it is.
+/// Path of the page.
 const PAGE_PATH: &str = "/";
 
-/// All that is answered.
+/// Site of one server: who may ask, and the texts that do not change between requests.
 #[derive(Debug)]
 pub struct Site {
     origin_policy: OriginPolicy,
-    policy: String,
-    where_the_page_is: String,
+    /// `Content-Security-Policy` of the page.
+    content_policy: String,
+    page_hint: String,
     clock: Clock,
 }
 
-/// What tells the time of day, which is said in every answer.
+/// Clock that dates the answers.
 pub type Clock = fn() -> SystemTime;
 
-/// What becomes of a request.
+/// Response to one request. Costs a copy of the page, if it is the page.
 #[derive(Debug)]
 pub struct Answer {
-    /// What is written.
+    /// Bytes to write, at most [`ANSWER_BYTES_MAX`].
     pub bytes: Vec<u8>,
-    /// What follows it.
+    /// State of the connection after them.
     pub next: AfterAnswer,
 }
 
-/// What follows an answer.
+/// State of a connection after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterAnswer {
-    /// Another request.
+    /// It waits for another request.
     Request,
-    /// The end.
+    /// The server closes it.
     End,
-    /// A WebSocket.
+    /// It is a WebSocket.
     WebSocket,
 }
 
+impl From<Persistence> for AfterAnswer {
+    fn from(persistence: Persistence) -> AfterAnswer {
+        match persistence {
+            Persistence::KeepAlive => AfterAnswer::Request,
+            Persistence::Close => AfterAnswer::End,
+        }
+    }
+}
+
 impl Answer {
-    /// What one is answered where there is no page.
+    /// Returns the answer of a server without a page: none, and the connection is closed.
     pub fn empty() -> Answer {
         Answer { bytes: Vec::new(), next: AfterAnswer::End }
     }
 }
 
 impl Site {
-    /// One whose page is at these addresses.
+    /// Creates the site of a server whose page is at `addresses`.
     pub fn new(origin_policy: OriginPolicy, addresses: &[SocketAddr], clock: Clock) -> Site {
-        let policy = format!(
+        let content_policy = format!(
             "default-src 'none'; script-src '{}'; style-src '{}'; img-src data:; connect-src 'self' ws: wss:; \
              base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
              require-trusted-types-for 'script'; trusted-types 'none'",
             hash_of(PAGE, "script"),
             hash_of(PAGE, "style"),
         );
-        Site { origin_policy, policy, where_the_page_is: where_the_page_is(addresses), clock }
+        Site { origin_policy, content_policy, page_hint: page_hint(addresses), clock }
     }
 
-    /// What a browser is answered that has opened the port for lines.
+    /// Returns the response to a browser that has opened the line port. The connection has to be closed after it.
     pub fn answer_at_line_port(&self) -> Vec<u8> {
-        response::from_line_port(&self.where_the_page_is, (self.clock)())
+        response::from_line_port(&self.page_hint, (self.clock)())
     }
 
-    /// What somebody is answered whose request there is no more to say about.
+    /// Returns an answer that refuses a connection, whether it sent a request or not.
     pub fn refuse(&self, status: Status) -> Answer {
-        Answer { bytes: in_words(status, (self.clock)(), true, true), next: AfterAnswer::End }
+        let bytes = plain_text(status, (self.clock)(), Persistence::Close, Extent::Full);
+        Answer { bytes, next: AfterAnswer::End }
     }
 
-    /// What a request with this head is answered.
+    /// Returns the answer to a request with this head.
     pub fn answer(&self, head: &[u8]) -> Answer {
         match Request::parse(head) {
             Ok(request) => self.answer_request(&request),
@@ -97,28 +111,26 @@ impl Site {
     }
 
     fn answer_request(&self, request: &Request<'_>) -> Answer {
-        let is_head = request.method == "HEAD";
-        let words = |status| {
-            let is_last = request.is_last || status == Status::BadRequest;
-            let next = if is_last { AfterAnswer::End } else { AfterAnswer::Request };
-            Answer { bytes: in_words(status, (self.clock)(), is_last, !is_head), next }
+        let extent = if request.method == "HEAD" { Extent::HeadOnly } else { Extent::Full };
+        let text = |status| {
+            let persistence = if status == Status::BadRequest { Persistence::Close } else { request.persistence };
+            Answer { bytes: plain_text(status, (self.clock)(), persistence, extent), next: persistence.into() }
         };
         if request.authority.as_ref().is_some_and(|authority| !self.origin_policy.allows_host(authority)) {
-            return words(Status::MisdirectedRequest);
+            return text(Status::MisdirectedRequest);
         }
         match (request.path, request.method) {
             (PAGE_PATH, "GET" | "HEAD") => {
-                let bytes = self.page(request.is_last, !is_head);
-                Answer { bytes, next: if request.is_last { AfterAnswer::End } else { AfterAnswer::Request } }
+                Answer { bytes: self.page(request.persistence, extent), next: request.persistence.into() }
             }
-            (SOCKET_PATH, "GET") => self.open(request).unwrap_or_else(words),
-            (PAGE_PATH, _) => words(Status::MethodNotAllowed),
-            (SOCKET_PATH, _) => words(Status::SocketMethodNotAllowed),
-            _ => words(Status::NotFound),
+            (SOCKET_PATH, "GET") => self.open(request).unwrap_or_else(text),
+            (PAGE_PATH, _) => text(Status::MethodNotAllowed),
+            (SOCKET_PATH, _) => text(Status::SocketMethodNotAllowed),
+            _ => text(Status::NotFound),
         }
     }
 
-    /// Turns the connection into a WebSocket.
+    /// Answers the opening handshake of a WebSocket (RFC 6455, 4.2.2), or returns the status that refuses it.
     fn open(&self, request: &Request<'_>) -> Result<Answer, Status> {
         let opening = request.opening()?;
         if let (Some(origin), Some(authority)) = (&opening.origin, &request.authority)
@@ -130,28 +142,29 @@ impl Site {
             .field("Upgrade", "websocket")
             .field("Connection", "Upgrade")
             .field("Sec-WebSocket-Accept", derive_accept_key(opening.key))
-            .with_body(&[]);
+            .with_body(&[], Extent::HeadOnly);
         Ok(Answer { bytes, next: AfterAnswer::WebSocket })
     }
 
-    fn page(&self, is_last: bool, has_body: bool) -> Vec<u8> {
+    fn page(&self, persistence: Persistence, extent: Extent) -> Vec<u8> {
         let head = Head::new(Status::Ok)
             .made_at((self.clock)())
             .field("Content-Type", "text/html; charset=utf-8")
             .field("Content-Length", PAGE.len())
-            .field("Content-Security-Policy", &self.policy)
+            .field("Content-Security-Policy", &self.content_policy)
             .field("X-Content-Type-Options", "nosniff")
             .field("X-Frame-Options", "DENY")
             .field("Referrer-Policy", "no-referrer")
             .field("Cross-Origin-Opener-Policy", "same-origin")
             .field("Cross-Origin-Resource-Policy", "same-origin")
             .field("Cache-Control", "no-cache")
-            .ending(is_last);
-        head.with_body(if has_body { PAGE.as_bytes() } else { &[] })
+            .persistence(persistence);
+        head.with_body(PAGE.as_bytes(), extent)
     }
 }
 
-/// What a Content-Security-Policy knows the text of the page's one element of this name by (CSP 3, 2.3.1).
+/// Returns the source expression by which a Content-Security-Policy allows the page's one element of this name (CSP 3,
+/// 2.3.1).
 fn hash_of(page: &str, element: &str) -> String {
     let text = text_of(page, element).expect("the page is ours");
     format!("sha256-{}", BASE64.encode(&Sha256::digest(text)))
@@ -162,16 +175,16 @@ fn text_of<'a>(page: &'a str, element: &str) -> Option<&'a str> {
     rest.split_once(&format!("</{element}>")).map(|(text, _)| text)
 }
 
-/// In words, for one who is not there. Of a server that listens on all its addresses the port alone is known.
-fn where_the_page_is(addresses: &[SocketAddr]) -> String {
+/// Returns a text that says where the page is. If the server listens on all its addresses, it names the port alone.
+fn page_hint(addresses: &[SocketAddr]) -> String {
     match addresses.iter().find(|address| !address.ip().is_unspecified()).or(addresses.first()) {
-        None => "there is no page".to_owned(),
+        None => "this server has no page".to_owned(),
         Some(address) if address.ip().is_unspecified() => format!("the page is on port {}", address.port()),
         Some(address) => format!("the page is at {}", url(*address)),
     }
 }
 
-/// The address of the page on a listener.
+/// Returns the URL of the page on a listener.
 pub fn url(address: SocketAddr) -> String {
     format!("http://{address}/")
 }

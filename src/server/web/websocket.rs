@@ -1,8 +1,10 @@
-//! What comes of a browser: the bytes of a WebSocket in, lines and what is to be answered out.
+//! Input side of a WebSocket: received bytes in, lines and replies to control frames out (RFC 6455).
 //!
-//! The protocol is `tungstenite`'s, which takes what was read as a stream of its own. Its memory for one browser is
-//! some hundred bytes and a read buffer; so there is only one while the browser has begun something and not ended it. A
-//! browser that says nothing has none.
+//! `tungstenite` implements the protocol and reads the bytes as a stream of its own. Its state for one browser takes
+//! some hundred bytes and a read buffer, so it exists only while a frame or message is incomplete. A silent browser has
+//! none.
+//!
+//! Tests are here, in `tests/websocket/`, `tests/autobahn/` and `tests/fuzz/bodies/socket.rs`.
 
 use std::io::{self, Cursor, Read, Write};
 use std::time::Instant;
@@ -12,44 +14,44 @@ use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::{Message, Role, WebSocketConfig, WebSocketContext};
 
-/// The longest message, in bytes, in as many frames as it likes; and so the longest frame.
+/// Longest message in bytes, over any number of frames, and so the longest frame. A longer one is closed with 1009.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
-/// What is read at a time into the buffer that there is while a browser speaks, in bytes: most messages are shorter.
+/// Read buffer of an incomplete message, in bytes. Most messages are shorter.
 pub const READ_BUFFER_BYTES: usize = 1_024;
 
-/// The longest header of a frame, with its mask (RFC 6455, 5.2).
+/// Longest header of a masked frame, in bytes (RFC 6455, 5.2).
 const MASKED_HEADER_BYTES_MAX: usize = 14;
 
-/// The longest payload of a frame that is about the connection itself, in bytes (RFC 6455, 5.5).
+/// Longest payload of a control frame, in bytes (RFC 6455, 5.5).
 const CONTROL_BYTES_MAX: u64 = 125;
 
-/// Codes of a close (RFC 6455, 7.4.1, and the registry there).
+/// Status codes of a close frame (RFC 6455, 7.4.1, and the IANA registry).
 pub mod code {
-    /// All was said.
+    /// The connection has done what it was for.
     pub const NORMAL: u16 = 1000;
-    /// The server stops.
+    /// The server is shutting down.
     pub const GOING_AWAY: u16 = 1001;
-    /// Not as the protocol has it.
+    /// Protocol error.
     pub const PROTOCOL: u16 = 1002;
-    /// Something that is no text.
+    /// Binary data, which the server does not accept.
     pub const UNSUPPORTED: u16 = 1003;
     /// Text that is not UTF-8.
     pub const INVALID: u16 = 1007;
-    /// Against the rules of the house.
+    /// Policy violation, such as a lag or an idle timeout.
     pub const POLICY: u16 = 1008;
-    /// A longer message than is taken.
+    /// Message longer than the limit.
     pub const TOO_BIG: u16 = 1009;
-    /// There is no place now.
+    /// The server is full, or the address has too many connections.
     pub const TRY_AGAIN_LATER: u16 = 1013;
 }
 
-/// How a WebSocket came to its end.
+/// End of a WebSocket, as its input shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WebSocketEnd {
-    /// The other side closed it, with this code.
+    /// The browser sent a close frame, with this code.
     Closed(Option<u16>),
-    /// The other side broke a rule, for which this is the code.
+    /// The browser violated the protocol or a limit; the server closes with this code.
     Broken(u16),
 }
 
@@ -62,43 +64,44 @@ pub enum PingState {
     AwaitingPong(Instant),
 }
 
-/// One browser's side of a WebSocket.
+/// State of one browser's input; at most 56 bytes while nothing is incomplete.
+///
+/// Invariant: `context` is `Some` exactly if a frame or message is incomplete and the WebSocket has not ended.
 #[derive(Debug)]
 pub struct WebSocket {
-    /// While something was begun.
     context: Option<Box<WebSocketContext>>,
-    walk: Walk,
+    walk: FrameWalk,
     end: Option<WebSocketEnd>,
-    /// Whether it was asked to show that it is there, and nothing came since then.
+    /// Whether a ping was sent and nothing came since.
     is_pinged: bool,
-    /// When it was asked, or else when anything came last.
+    /// Time of that ping, or else of the last input.
     since: Instant,
 }
 
 impl WebSocket {
-    /// One that was opened now.
+    /// Creates the state of a WebSocket that opens now.
     pub fn new(now: Instant) -> WebSocket {
-        WebSocket { context: None, walk: Walk::default(), end: None, is_pinged: false, since: now }
+        WebSocket { context: None, walk: FrameWalk::default(), end: None, is_pinged: false, since: now }
     }
 
-    /// Takes `bytes` in. Whole messages are added to `lines`, each ended by LF; what the protocol wants to be answered,
-    /// to `answers`. What comes after the end is dropped.
-    pub fn receive(&mut self, bytes: &[u8], lines: &mut Vec<u8>, answers: &mut Vec<u8>, now: Instant) {
+    /// Receives `bytes`. Appends whole messages to `lines`, each ended by LF, and replies to control frames to
+    /// `replies`. Drops bytes after the end. Any input counts as a pong.
+    pub fn receive(&mut self, bytes: &[u8], lines: &mut Vec<u8>, replies: &mut Vec<u8>, now: Instant) {
         self.is_pinged = false;
         self.since = now;
         if self.end.is_some() {
             return;
         }
-        let (passed, breach) = self.walk.pass(bytes);
+        let Walked { valid_bytes, breach } = self.walk.pass(bytes);
         let mut context = self.context.take().unwrap_or_else(|| Box::new(new_context()));
-        let end = read(&mut context, &mut Feed { bytes: &bytes[..passed], answers }, lines);
+        let end = read(&mut context, &mut Feed { bytes: &bytes[..valid_bytes], replies }, lines);
         self.end = end.or(breach.map(WebSocketEnd::Broken));
         if self.end.is_none() && !self.walk.is_at_rest() {
             self.context = Some(context);
         }
     }
 
-    /// How it came to its end, if it did.
+    /// Returns the end of the WebSocket, if it has ended.
     pub fn end(&self) -> Option<WebSocketEnd> {
         self.end
     }
@@ -108,13 +111,13 @@ impl WebSocket {
         if self.is_pinged { PingState::AwaitingPong(self.since) } else { PingState::Idle(self.since) }
     }
 
-    /// Learns that it was asked to show that it is there.
+    /// Notes that a ping was sent.
     pub fn on_ping_sent(&mut self, now: Instant) {
         self.is_pinged = true;
         self.since = now;
     }
 
-    /// Drops what it holds: nothing more will be taken in.
+    /// Ends the input: frees the memory, and drops all bytes that follow.
     pub fn close(&mut self) {
         self.context = None;
         self.end.get_or_insert(WebSocketEnd::Closed(None));
@@ -124,14 +127,14 @@ impl WebSocket {
 fn new_context() -> WebSocketContext {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
-        // What it answers goes to our own buffer, which takes all of it at once.
+        // Replies go to our own buffer, which takes all of them at once.
         .write_buffer_size(0)
         .max_message_size(Some(MESSAGE_BYTES_MAX))
         .max_frame_size(Some(MESSAGE_BYTES_MAX));
     WebSocketContext::new(Role::Server, Some(config))
 }
 
-/// Reads until nothing is left, or the end.
+/// Reads messages until the input is used up, or to the end of the WebSocket.
 fn read(context: &mut WebSocketContext, feed: &mut Feed<'_>, lines: &mut Vec<u8>) -> Option<WebSocketEnd> {
     loop {
         match context.read(feed) {
@@ -142,7 +145,7 @@ fn read(context: &mut WebSocketContext, feed: &mut Feed<'_>, lines: &mut Vec<u8>
                 }
             }
             Ok(Message::Binary(_)) => return Some(WebSocketEnd::Broken(code::UNSUPPORTED)),
-            // The answer is not made here: what was said before may be answered first.
+            // The hub replies to it, after the replies to earlier lines.
             Ok(Message::Close(close)) => return Some(WebSocketEnd::Closed(close.map(|close| close.code.into()))),
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
             Err(Error::Io(_)) => return None,
@@ -153,10 +156,10 @@ fn read(context: &mut WebSocketContext, feed: &mut Feed<'_>, lines: &mut Vec<u8>
     }
 }
 
-/// What was read, as a stream; its other direction is what is to be answered.
+/// In-memory stream for `tungstenite`: reads come from `bytes`, writes go to `replies`.
 struct Feed<'a> {
     bytes: &'a [u8],
-    answers: &'a mut Vec<u8>,
+    replies: &'a mut Vec<u8>,
 }
 
 impl Read for Feed<'_> {
@@ -167,7 +170,7 @@ impl Read for Feed<'_> {
 
 impl Write for Feed<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.answers.write(bytes)
+        self.replies.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -175,20 +178,30 @@ impl Write for Feed<'_> {
     }
 }
 
-/// Passes from frame to frame, to know whether something was begun and has not ended; and whether it should never have
-/// begun, of which `tungstenite` says nothing before all of a frame is there.
+/// Position in the frames: finds out whether a frame or message is incomplete. It also rejects an invalid frame at its
+/// header; `tungstenite` would buffer the whole frame first.
+///
+/// Invariant: `header_len == 0` or `payload_left == 0`.
 #[derive(Debug, Default)]
-struct Walk {
+struct FrameWalk {
+    /// The first `header_len` bytes are those of an incomplete header.
     header: [u8; MASKED_HEADER_BYTES_MAX],
     header_len: u8,
     payload_left: u64,
-    is_amid_message: bool,
+    is_mid_message: bool,
 }
 
-impl Walk {
-    /// Returns how many of the bytes count: those behind the header of a frame that can only be wrong do not; and the code for
-    /// such a frame.
-    fn pass(&mut self, all: &[u8]) -> (usize, Option<u16>) {
+/// Outcome of [`FrameWalk::pass`].
+struct Walked {
+    /// Bytes up to and including the header of the first invalid frame, or all.
+    valid_bytes: usize,
+    /// Close code of that frame.
+    breach: Option<u16>,
+}
+
+impl FrameWalk {
+    /// Moves past `all`, up to the first invalid header. Costs a step per header byte and per payload.
+    fn pass(&mut self, all: &[u8]) -> Walked {
         let mut bytes = all;
         while let [first, rest @ ..] = bytes {
             if self.payload_left > 0 {
@@ -207,31 +220,30 @@ impl Walk {
                     self.header_len = 0;
                     self.payload_left = payload_left;
                     if let Some(breach) = breach_of(&header, payload_left) {
-                        return (all.len() - bytes.len(), Some(breach));
+                        return Walked { valid_bytes: all.len() - bytes.len(), breach: Some(breach) };
                     }
                     if let OpCode::Data(_) = header.opcode {
-                        self.is_amid_message = !header.is_final;
+                        self.is_mid_message = !header.is_final;
                     }
                 }
-                // It is the end, as will be found out.
+                // An invalid opcode or length: `tungstenite` fails at it, too, and ends the WebSocket.
                 Ok(None) | Err(_) => {
                     self.header_len = 0;
-                    self.is_amid_message = true;
-                    return (all.len(), None);
+                    self.is_mid_message = true;
+                    break;
                 }
             }
         }
-        (all.len(), None)
+        Walked { valid_bytes: all.len(), breach: None }
     }
 
     fn is_at_rest(&self) -> bool {
-        self.header_len == 0 && self.payload_left == 0 && !self.is_amid_message
+        self.header_len == 0 && self.payload_left == 0 && !self.is_mid_message
     }
 }
 
-/// What a frame is closed for that begins like this. A browser's frames are masked, have no reserved bits where no
-/// extension was agreed upon, and are text; those that are about the connection are short and whole (RFC 6455, 5.2 and
-/// 5.5).
+/// Returns the close code for a frame with this header, if it is invalid. Frames of a browser are masked text without
+/// reserved bits, as no extension is negotiated. Control frames are short and unfragmented (RFC 6455, 5.2 and 5.5).
 fn breach_of(header: &FrameHeader, payload_bytes: u64) -> Option<u16> {
     let is_reserved = header.rsv1 || header.rsv2 || header.rsv3;
     let is_control = matches!(header.opcode, OpCode::Control(_));
@@ -266,41 +278,48 @@ mod tests {
         frame
     }
 
-    /// Takes it in, in pieces of this size; returns the lines, the answers and the end.
-    fn receive(bytes: &[u8], size: usize) -> (String, Vec<u8>, Option<WebSocketEnd>) {
+    /// Output of a WebSocket.
+    struct Output {
+        lines: String,
+        replies: Vec<u8>,
+        end: Option<WebSocketEnd>,
+    }
+
+    /// Receives `bytes` in pieces of this size.
+    fn receive(bytes: &[u8], size: usize) -> Output {
         let now = Instant::now();
-        let (mut socket, mut lines, mut answers) = (WebSocket::new(now), Vec::new(), Vec::new());
+        let (mut socket, mut lines, mut replies) = (WebSocket::new(now), Vec::new(), Vec::new());
         for piece in bytes.chunks(size) {
-            socket.receive(piece, &mut lines, &mut answers, now);
+            socket.receive(piece, &mut lines, &mut replies, now);
         }
         assert!(socket.end.is_some() || socket.walk.is_at_rest() == socket.context.is_none());
-        (String::from_utf8(lines).unwrap(), answers, socket.end)
+        Output { lines: String::from_utf8(lines).unwrap(), replies, end: socket.end }
     }
 
     #[test]
-    fn messages_are_lines_however_the_bytes_come() {
+    fn messages_are_lines_however_the_bytes_are_split() {
         let bytes = [
             frame(0x81, b"hello"),
             frame(0x01, b"two "),
             frame(0x89, b"there?"),
             frame(0x80, b"parts\nand two lines\n"),
             frame(0x81, b""),
-            frame(0x8a, b"a pong that nobody asked for"),
+            frame(0x8a, b"an unsolicited pong"),
             frame(0x81, &[b'x'; 300]),
             frame(0x88, &[0x03, 0xe8]),
         ]
         .concat();
         let lines = format!("hello\ntwo parts\nand two lines\n{}\n", "x".repeat(300));
         for size in 1..bytes.len() {
-            let (heard, answers, end) = receive(&bytes, size);
-            assert_eq!(heard, lines, "{size}");
-            assert_eq!(answers, [&[0x8a, 6][..], b"there?"].concat(), "{size}");
-            assert_eq!(end, Some(WebSocketEnd::Closed(Some(1000))), "{size}");
+            let output = receive(&bytes, size);
+            assert_eq!(output.lines, lines, "{size}");
+            assert_eq!(output.replies, [&[0x8a, 6][..], b"there?"].concat(), "{size}");
+            assert_eq!(output.end, Some(WebSocketEnd::Closed(Some(1000))), "{size}");
         }
     }
 
     #[test]
-    fn a_frame_that_can_only_be_wrong_is_refused_before_all_of_it_is_there() {
+    fn an_invalid_frame_is_rejected_at_its_header() {
         for (header, code) in [
             (&[0x81, 100][..], code::PROTOCOL),
             (&[0xc1, 0x80 | 100], code::PROTOCOL),
@@ -316,29 +335,29 @@ mod tests {
         ] {
             let bytes = [&frame(0x81, b"hello")[..], header, &MASK].concat();
             for size in [1, 7, bytes.len()] {
-                let (heard, _, end) = receive(&bytes, size);
-                assert_eq!((heard.as_str(), end), ("hello\n", Some(WebSocketEnd::Broken(code))), "{header:x?}");
+                let Output { lines, end, .. } = receive(&bytes, size);
+                assert_eq!((lines.as_str(), end), ("hello\n", Some(WebSocketEnd::Broken(code))), "{header:x?}");
             }
         }
     }
 
     #[test]
-    fn who_has_ended_what_was_begun_holds_nothing() {
+    fn memory_is_held_only_while_a_message_is_incomplete() {
         let now = Instant::now();
         let mut socket = WebSocket::new(now);
         let bytes = frame(0x81, &[b'x'; 60_000]);
         let (begun, rest) = bytes.split_at(30_000);
-        let (mut lines, mut answers) = (Vec::new(), Vec::new());
-        socket.receive(begun, &mut lines, &mut answers, now);
+        let (mut lines, mut replies) = (Vec::new(), Vec::new());
+        socket.receive(begun, &mut lines, &mut replies, now);
         assert!(socket.context.is_some() && lines.is_empty());
-        socket.receive(rest, &mut lines, &mut answers, now);
+        socket.receive(rest, &mut lines, &mut replies, now);
         assert!(socket.context.is_none());
         assert_eq!(lines.len(), 60_001);
         assert!(size_of::<WebSocket>() <= 56, "{}", size_of::<WebSocket>());
     }
 
     #[test]
-    fn each_breach_has_its_code_and_what_was_said_before_is_heard() {
+    fn each_breach_has_its_code_and_earlier_messages_count() {
         for (bytes, code) in [
             (frame(0x82, b"binary"), code::UNSUPPORTED),
             (frame(0x81, b"\xff"), code::INVALID),
@@ -354,16 +373,41 @@ mod tests {
             (frame(0x88, b"x"), code::PROTOCOL),
             (frame(0x88, &[0x03, 0xe8, 0xff]), code::INVALID),
         ] {
-            let bytes = [frame(0x81, b"hello"), bytes, frame(0x81, b"not heard")].concat();
+            let bytes = [frame(0x81, b"hello"), bytes, frame(0x81, b"too late")].concat();
             for size in [1, 7, bytes.len()] {
-                let (heard, _, end) = receive(&bytes, size);
-                assert_eq!((heard.as_str(), end), ("hello\n", Some(WebSocketEnd::Broken(code))), "{:?}", &bytes[..20]);
+                let Output { lines, end, .. } = receive(&bytes, size);
+                assert_eq!((lines.as_str(), end), ("hello\n", Some(WebSocketEnd::Broken(code))), "{:?}", &bytes[..20]);
             }
         }
-        let (heard, _, end) = receive(&frame(0x81, &[b'x'; MESSAGE_BYTES_MAX]), 4_096);
-        assert_eq!((heard.len(), end), (MESSAGE_BYTES_MAX + 1, None));
-        // Codes that nobody may send are answered as a breach.
-        let (_, _, end) = receive(&frame(0x88, &[0x03, 0xed]), 4_096);
-        assert_eq!(end, Some(WebSocketEnd::Closed(Some(code::PROTOCOL))));
+        let longest = receive(&frame(0x81, &[b'x'; MESSAGE_BYTES_MAX]), 4_096);
+        assert_eq!((longest.lines.len(), longest.end), (MESSAGE_BYTES_MAX + 1, None));
+        // Codes that must not be sent are a protocol error (RFC 6455, 7.4.1).
+        let reserved = receive(&frame(0x88, &[0x03, 0xed]), 4_096);
+        assert_eq!(reserved.end, Some(WebSocketEnd::Closed(Some(code::PROTOCOL))));
+    }
+
+    #[test]
+    fn any_input_answers_a_ping() {
+        let start = Instant::now();
+        let mut socket = WebSocket::new(start);
+        assert_eq!(socket.ping_state(), PingState::Idle(start));
+        let pinged = start + std::time::Duration::from_secs(30);
+        socket.on_ping_sent(pinged);
+        assert_eq!(socket.ping_state(), PingState::AwaitingPong(pinged));
+        let answered = pinged + std::time::Duration::from_secs(1);
+        socket.receive(&frame(0x81, b"hello")[..1], &mut Vec::new(), &mut Vec::new(), answered);
+        assert_eq!(socket.ping_state(), PingState::Idle(answered));
+    }
+
+    #[test]
+    fn bytes_after_a_close_are_dropped() {
+        let now = Instant::now();
+        let (mut socket, mut lines) = (WebSocket::new(now), Vec::new());
+        socket.receive(&frame(0x81, b"begun")[..3], &mut lines, &mut Vec::new(), now);
+        socket.close();
+        assert!(socket.context.is_none());
+        socket.receive(&frame(0x81, b"hello"), &mut lines, &mut Vec::new(), now);
+        assert!(lines.is_empty());
+        assert_eq!(socket.end(), Some(WebSocketEnd::Closed(None)));
     }
 }
