@@ -1,9 +1,9 @@
 //! A TCP chat relay that serves twenty thousand clients from one thread.
 //!
-//! `pollchat-server` accepts TCP clients and browsers, and relays each complete line of a client to all other clients, marked
-//! with its sender's name. `pollchat-client` is the companion. The server is one readiness-driven loop over a slab of
-//! connections, without a queue per recipient. The [manual] tells operators and users what both programs do; this page is for
-//! readers of the code.
+//! `pollchat-server` accepts TCP clients and browsers, and relays each complete line of a client to all other clients,
+//! marked with its sender's name. `pollchat-client` is the companion. The server is one readiness-driven loop over a
+//! slab of connections, without a queue per recipient. The [manual] tells operators and users what both programs do;
+//! this page is for readers of the code.
 //!
 //! # The way of a line
 //!
@@ -13,14 +13,14 @@
 //! tape ─cursor of each reader→ one write per connection and turn → socket
 //! ```
 //!
-//! 1. A socket is readable. `server/hub/input.rs` reads it into a scratch buffer that all connections share, within the budgets of
-//!    the turn.
+//! 1. A socket is readable. `server/hub/input.rs` reads it into a scratch buffer that all connections share, within
+//!    the budgets of the turn.
 //! 2. [`LineDecoder`](relay::line::LineDecoder) finds complete lines, in whatever pieces they arrive, and
 //!    [`clean`](relay::line::clean) removes what a terminal would obey.
-//! 3. [`Room::decide`](relay::room::Room::decide) reads the line and changes nothing. The result is a reply to the sender, or an
-//!    [`Event`](relay::event::Event).
-//! 4. [`Room::apply`](relay::room::Room::apply) turns the event into one append to the [tape](relay::tape::Tape), whatever the
-//!    number of readers. No other code changes a room.
+//! 3. [`Room::decide`](relay::room::Room::decide) reads the line and changes nothing. The result is a reply to the
+//!    sender, or an [`Event`](relay::event::Event).
+//! 4. [`Room::apply`](relay::room::Room::apply) turns the event into one append to the [tape](relay::tape::Tape),
+//!    whatever the number of readers. No other code changes a room.
 //! 5. In the flush pass, `server/hub/output.rs` gives each connection one `write` of the tape between its
 //!    [cursor](relay::cursor::Cursor) and the end.
 //!
@@ -28,11 +28,11 @@
 //!
 //! # The turn
 //!
-//! The outer loop ([`Server::run`](server::Server::run)) *waits* for events or the next timer. Then the [hub](server::hub::Hub)
-//! *reacts*: it reads and handles lines, and writes nothing. Then it *flushes*: it writes to dirty connections, finds out which
-//! readers lag, and removes closed connections. Keys of connections die only there, so no event of a batch can reach a newcomer
-//! with a reused key. The hub takes events, streams and the time as values. So the simulator in `tests/simulator` drives it as well
-//! as the kernel does.
+//! The outer loop ([`Server::run`](server::Server::run)) *waits* for events or the next timer. Then the
+//! [hub](server::hub::Hub) *reacts*: it reads and handles lines, and writes nothing. Then it *flushes*: it writes to
+//! dirty connections, finds out which readers lag, and removes closed connections. Keys of connections die only there,
+//! so no event of a batch can reach a newcomer with a reused key. The hub takes events, streams and the time as
+//! values. So the simulator in `tests/simulator` drives it as well as the kernel does.
 //!
 //! # Glossary
 //!
@@ -81,8 +81,8 @@
 //! | [`logging`] | | the log on stderr, which neither blocks nor panics |
 //! | [`manual`] | `operating` `protocol` `client` `memory` | prose for operators and users, `--generate` |
 //!
-//! A new timer is a variant of `Timer` in `server/hub/timers.rs`. A new command begins in `relay/command.rs`, a new notice in
-//! `relay/notice.rs`, a new limit in `server/limits.rs`.
+//! A new timer is a variant of `Timer` in `server/hub/timers.rs`. A new command begins in `relay/command.rs`, a new
+//! notice in `relay/notice.rs`, a new limit in `server/limits.rs`.
 
 pub mod client;
 pub mod logging;

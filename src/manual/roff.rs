@@ -1,7 +1,8 @@
 //! Markdown as roff: the pages of the manual as sections of a man page.
 //!
-//! The parser is the one of rustdoc, so both see the same document. The manual keeps to headings, paragraphs, lists, code
-//! and tables; everything else is shown as its text. A row of a table becomes a tagged paragraph, which fits any width.
+//! The parser is the one of rustdoc, so both see the same document. The manual keeps to headings, paragraphs, lists,
+//! code and tables; everything else is shown as its text. A row of a table becomes a tagged paragraph, which fits any
+//! width.
 
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 use roff::{Inline, Roff, bold, italic, roman};
