@@ -16,8 +16,10 @@ use socket2::SockRef;
 
 use crate::support::http::{WebServer, Wire, handshake};
 use crate::support::ws::Frame;
-use crate::support::ws::browser::Browser;
-use crate::support::{Client, Server, converse, crowd, eventually, raise_descriptor_limit, say_numbered};
+use crate::support::ws_client::Browser;
+use crate::support::{
+    Client, Lines, Member, Server, converse, crowd, eventually, raise_descriptor_limit, say_numbered,
+};
 
 /// So many are driven to a limit together.
 const PEERS: usize = 100;
