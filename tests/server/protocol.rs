@@ -963,12 +963,12 @@ mod leaving {
     }
 
     #[test]
-    fn one_who_leaves_without_a_word_gets_its_farewell() {
+    fn a_client_that_leaves_before_it_entered_gets_its_farewell_and_no_number() {
         let server = Server::quiet(&[]);
         let mut leaver = server.connect();
         leaver.half_close();
-        leaver.greeted();
         leaver.expect_farewell();
+        assert_eq!(server.join().number(), 1);
     }
 
     #[test]
