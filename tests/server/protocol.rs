@@ -230,7 +230,8 @@ mod history {
     #[track_caller]
     fn come_and_go(server: &Server, witness: &mut Client) {
         let mut client = server.join();
-        client.rename("eva");
+        client.send_line("/nick eva");
+        client.lines_until(|line| line.ends_with(" is now eva"));
         witness.expect("* eva joined");
         drop(client);
         witness.expect("* eva left");
