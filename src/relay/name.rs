@@ -12,8 +12,8 @@ pub const NAME_CHARS_MAX: usize = 24;
 /// each. A longer one is not even looked at, so that nobody can make others wait by asking for it.
 pub const TYPED_BYTES_MAX: usize = NAME_CHARS_MAX * 4 * 4;
 
-/// What the operator is called, in lower case.
-const OPERATOR: &str = "server";
+/// Prefix of the names that the server gives, which no client can choose; its number follows.
+pub(super) const GIVEN_PREFIX: &str = "client-";
 
 /// A name that a client chose: letters, digits, `_` and `-` of any script, normalised (NFC).
 ///
@@ -36,6 +36,9 @@ pub enum NameError {
 }
 
 impl Name {
+    /// The name of the operator, which no client can take. It is its own folded form.
+    pub const OPERATOR: &str = "server";
+
     /// Takes `text` as a name.
     ///
     /// # Errors
@@ -51,7 +54,7 @@ impl Name {
             return Err(NameError::Form);
         }
         let folded = fold(&shown);
-        if &*folded == OPERATOR || folded.starts_with("client-") {
+        if &*folded == Name::OPERATOR || folded.starts_with(GIVEN_PREFIX) {
             return Err(NameError::Reserved);
         }
         Ok(Name { shown: shown.into(), folded })
@@ -59,7 +62,7 @@ impl Name {
 
     /// The operator's, which nobody can choose.
     pub fn of_operator() -> Name {
-        Name { shown: OPERATOR.into(), folded: OPERATOR.into() }
+        Name { shown: Name::OPERATOR.into(), folded: Name::OPERATOR.into() }
     }
 
     /// The name as it is shown.
@@ -77,6 +80,12 @@ impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)
     }
+}
+
+/// Whether the server may show `text` as a member's name: a chosen name, `client-N` or `server`.
+pub fn is_shown_name(text: &str) -> bool {
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    text == Name::OPERATOR || text.strip_prefix(GIVEN_PREFIX).is_some_and(is_number) || Name::parse(text).is_ok()
 }
 
 /// Folds case away: upper case before lower case, so that ß and SS, ς and σ, ſ and s meet; and lower case before that,

@@ -5,6 +5,9 @@
 //! counted, and notices, which begin with `*` and are not.
 
 use std::collections::{TryReserveError, VecDeque};
+use std::fmt::{self, Write as _};
+
+use super::notice;
 
 /// How far apart checkpoints are at most, in bytes: what a line number costs to find out, against 16 bytes of memory
 /// each. On a small tape they are a sixteenth of it apart, so that whoever is overtaken loses little more than it must.
@@ -79,12 +82,17 @@ impl Tape {
     /// Appends a said line, given in parts, without its LF.
     pub fn say(&mut self, parts: &[&str]) -> Span {
         debug_assert!(!parts.concat().starts_with('*'), "a said line begins with a name");
-        self.append("", parts, 1)
+        let start = self.begin_line();
+        parts.iter().for_each(|part| self.put(part.as_bytes()));
+        self.end_line(start, 1)
     }
 
-    /// Appends a notice, given in parts, without its leading `* ` and its LF.
-    pub fn announce(&mut self, parts: &[&str]) -> Span {
-        self.append("* ", parts, 0)
+    /// Appends a notice, given without its prefix `* ` and its LF.
+    pub fn announce(&mut self, notice: impl fmt::Display) -> Span {
+        let start = self.begin_line();
+        // Writing to the tape does not fail.
+        let _ = write!(Writer(self), "{}{notice}", notice::PREFIX);
+        self.end_line(start, 0)
     }
 
     /// The bytes between two offsets, both on the tape: two slices, because the ring turns round.
@@ -161,15 +169,15 @@ impl Tape {
         at
     }
 
-    fn append(&mut self, prefix: &str, parts: &[&str], lines: u64) -> Span {
+    fn begin_line(&mut self) -> Position {
         let start = self.end;
         if self.checkpoints.back().is_none_or(|last| start.offset - last.offset >= self.checkpoint_bytes) {
             self.checkpoints.push_back(start);
         }
-        self.put(prefix.as_bytes());
-        for part in parts {
-            self.put(part.as_bytes());
-        }
+        start
+    }
+
+    fn end_line(&mut self, start: Position, lines: u64) -> Span {
         self.put(b"\n");
         self.end.line += lines;
         let tail = self.tail();
@@ -212,5 +220,15 @@ impl Tape {
     #[expect(clippy::cast_possible_truncation, reason = "at most the capacity, which is a usize")]
     fn length(&self, from: u64, to: u64) -> usize {
         (to - from) as usize
+    }
+}
+
+/// The end of a tape, as what text can be formatted into.
+struct Writer<'a>(&'a mut Tape);
+
+impl fmt::Write for Writer<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.put(text.as_bytes());
+        Ok(())
     }
 }
