@@ -43,8 +43,8 @@ const HELP_OF_OPERATOR: [&str; 6] = [
 
 /// Something that the server says in its own name.
 ///
-/// Names are shown names: chosen ones, `client-N` or `server`. Counts of lines stand on the wire as plain digits, counts
-/// of clients and connections in groups of three (`1,234`).
+/// Names are shown names: chosen ones, `client-N` or `server`. Counts of lines stand on the wire as plain digits,
+/// counts of clients and connections in groups of three (`1,234`).
 ///
 /// ```
 /// use pollchat::relay::notice::Notice;
@@ -120,12 +120,12 @@ pub enum Notice<'a> {
     },
     /// A row of `/who`: members that are not shown, if there are any.
     HereMore {
-        /// How many.
+        /// Their number.
         clients: usize,
     },
     /// The last row of `/who`: all members.
     HereTotal {
-        /// How many.
+        /// Their number.
         clients: usize,
     },
 

@@ -24,8 +24,8 @@ impl<'a> Notice<'a> {
     /// Reads the text of a notice, which is its line without [`PREFIX`] and LF.
     ///
     /// Text that this version of the server would not write exactly so is [`Other`](Notice::Other), so that
-    /// `Notice::parse(text).to_string() == text` for every text. The operator's greeting is free text, which may look like
-    /// any notice.
+    /// `Notice::parse(text).to_string() == text` for every text. The operator's greeting is free text, which may look
+    /// like any notice.
     pub fn parse(text: &'a str) -> Notice<'a> {
         let fixed = FIXED.into_iter().find(|notice| notice.is_written(text));
         let read = fixed.or_else(|| read_news(text)).or_else(|| read_answer(text)).or_else(|| read_refusal(text));

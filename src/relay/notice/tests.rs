@@ -163,7 +163,9 @@ proptest! {
     }
 
     #[test]
-    fn what_is_read_is_what_was_written(text in "(you |the |here|ana |left|joined|: |, |is now |[0-9]|,| lines?){0,8}") {
+    fn what_is_read_is_what_was_written(
+        text in "(you |the |here|ana |left|joined|: |, |is now |[0-9]|,| lines?){0,8}",
+    ) {
         prop_assert_eq!(Notice::parse(&text).to_string(), text);
     }
 }
