@@ -310,3 +310,172 @@ impl Default for Slices<'_> {
         Slices::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn say(tape: &mut Tape, name: &str, number: usize) -> Span {
+        tape.say(&[&format!("{name}> {number}")])
+    }
+
+    /// Sends all that is pending in writes of `write_bytes`, of which `run` make a run. Returns what was sent.
+    fn send(cursor: &mut Cursor, tape: &Tape, write_bytes: usize, run: usize) -> String {
+        let mut sent = Vec::new();
+        loop {
+            let before = sent.len();
+            for _ in 0..run {
+                let mut slices = Slices::new();
+                cursor.pending(tape, tape.end().offset, &mut slices);
+                let bytes = write_bytes.min(slices.bytes());
+                let pending = slices.after(0);
+                assert_eq!(slices.after(bytes), pending[bytes..]);
+                sent.extend_from_slice(&pending[..bytes]);
+                cursor.advance(bytes as u64);
+            }
+            cursor.align_to_line(tape, &mut sent);
+            if sent.len() == before {
+                return String::from_utf8(sent).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_reader_gets_the_lines_of_others_whatever_its_socket_takes_at_once() {
+        let lines = ["bob", "ana", "ana", "bob", "bob", "ana", "cia", "ana"];
+        // A tape so small that it wraps within the lines, at any place.
+        for before in 0..12 {
+            for (write_bytes, run) in (1..60).flat_map(|bytes| [(bytes, 1), (bytes, 2), (bytes, 100)]) {
+                let mut tape = Tape::new(64).unwrap();
+                for _ in 0..before {
+                    tape.announce("x");
+                }
+                let mut cursor = Cursor::at(tape.end());
+                let mut expected = String::new();
+                for (number, name) in lines.into_iter().enumerate() {
+                    let span = say(&mut tape, name, number);
+                    if name == "ana" {
+                        assert_eq!(cursor.skip_own(span), Pace::Keeping);
+                    } else {
+                        expected += &format!("{name}> {number}\n");
+                    }
+                }
+                assert_eq!(send(&mut cursor, &tape, write_bytes, run), expected, "{write_bytes} bytes a write");
+                assert!(cursor.is_plain() && cursor.position() == tape.end());
+            }
+        }
+    }
+
+    #[test]
+    fn own_lines_of_a_reader_that_is_up_to_date_cost_no_memory() {
+        let mut tape = Tape::new(1_000).unwrap();
+        let mut cursor = Cursor::at(tape.end());
+        for number in 0..10 {
+            let own = say(&mut tape, "ana", number);
+            assert_eq!(cursor.skip_own(own), Pace::Keeping);
+            assert!(cursor.is_plain() && cursor.position() == tape.end());
+        }
+        assert_eq!(size_of::<Cursor>(), 24);
+    }
+
+    #[test]
+    fn own_lines_in_a_row_make_one_hole() {
+        let mut tape = Tape::new(1_000).unwrap();
+        let mut cursor = Cursor::at(tape.end());
+        say(&mut tape, "bob", 0);
+        for number in 0..10 {
+            let own = say(&mut tape, "ana", number);
+            assert_eq!(cursor.skip_own(own), Pace::Keeping);
+        }
+        assert_eq!(cursor.holes_ahead(), 1);
+        assert_eq!(cursor.pending_in_one(&tape, tape.end().offset), None);
+        let before_the_hole = Cursor::at(Position::default());
+        assert_eq!(before_the_hole.pending_in_one(&tape, 7), Some(&b"bob> 0\n"[..]));
+    }
+
+    #[test]
+    fn an_overtaken_reader_misses_the_lines_of_others_and_goes_on_at_a_line() {
+        let mut tape = Tape::new(100).unwrap();
+        let mut cursor = Cursor::at(tape.end());
+        let mut others = 0;
+        for number in 100..160 {
+            let span = say(&mut tape, ["bob", "ana"][number % 2], number);
+            if number % 2 == 1 {
+                let _ = cursor.skip_own(span);
+            } else {
+                others += 1;
+            }
+            tape.announce("x");
+        }
+        assert_eq!(cursor.catch_up(&tape, tape.end()), Pace::Overtaken);
+        assert_eq!(cursor.catch_up(&tape, tape.end()), Pace::Keeping);
+        assert!(cursor.is_lagging() && cursor.has_missed());
+        let missed = cursor.take_missed();
+        let got = send(&mut cursor, &tape, 1_000, 1);
+        assert!(!got.contains("ana"), "{got}");
+        assert_eq!(missed + got.lines().filter(|line| line.starts_with("bob> ")).count() as u64, others);
+        assert!(cursor.is_plain(), "at the end, the lag and its memory are gone");
+    }
+
+    #[test]
+    fn a_reader_is_not_moved_beyond_its_stop() {
+        let mut tape = Tape::new(50).unwrap();
+        let mut cursor = Cursor::at(tape.end());
+        let stop = say(&mut tape, "bob", 1).end;
+        for number in 0..20 {
+            say(&mut tape, "bob", number);
+        }
+        assert_eq!(cursor.catch_up(&tape, stop), Pace::Overtaken);
+        assert_eq!((cursor.position(), cursor.missed()), (stop, 1));
+        assert_eq!(cursor.catch_up(&tape, stop), Pace::Keeping, "it is owed nothing more");
+    }
+
+    #[test]
+    fn skipped_lines_are_missed_and_discarded_ones_are_not() {
+        let mut tape = Tape::new(1_000).unwrap();
+        let mut cursor = Cursor::at(tape.end());
+        say(&mut tape, "bob", 1);
+        let own = say(&mut tape, "ana", 2);
+        assert_eq!(cursor.skip_own(own), Pace::Keeping);
+        say(&mut tape, "bob", 3);
+        cursor.skip_missed(tape.end());
+        assert_eq!((cursor.missed(), cursor.holes_ahead()), (2, 0), "own lines are not missed");
+        cursor.skip_missed(own.end);
+        assert_eq!(cursor.position(), tape.end(), "a cursor never goes back");
+        say(&mut tape, "bob", 4);
+        cursor.discard(tape.end());
+        assert_eq!((cursor.missed(), cursor.position()), (0, tape.end()));
+        cursor.tidy(&tape);
+        assert!(cursor.is_plain());
+    }
+
+    #[test]
+    fn a_hole_that_is_passed_in_part_stays_a_hole() {
+        let mut tape = Tape::new(1_000).unwrap();
+        let mut cursor = Cursor::at(tape.end());
+        say(&mut tape, "bob", 1);
+        let own = [2, 3, 4].map(|number| say(&mut tape, "ana", number));
+        own.into_iter().for_each(|own| assert_eq!(cursor.skip_own(own), Pace::Keeping));
+        say(&mut tape, "bob", 5);
+        cursor.skip_missed(own[0].end);
+        assert_eq!((cursor.missed(), cursor.position()), (1, own[2].end), "the rest of the hole is passed as well");
+        assert_eq!(send(&mut cursor, &tape, 3, 1), "bob> 5\n");
+    }
+
+    #[test]
+    fn more_slices_than_one_write_takes_come_in_several() {
+        let mut tape = Tape::new(100_000).unwrap();
+        let mut cursor = Cursor::at(tape.end());
+        for number in 0..200 {
+            say(&mut tape, "bob", number);
+            let own = say(&mut tape, "ana", number);
+            assert_eq!(cursor.skip_own(own), Pace::Keeping);
+        }
+        let mut slices = Slices::with_two_reserved();
+        slices.fill_reserved(b"* x", b"\n");
+        cursor.pending(&tape, tape.end().offset, &mut slices);
+        assert!((Slices::MAX - 1..=Slices::MAX).contains(&slices.as_slice().len()));
+        assert!(slices.after(0).starts_with(b"* x\nbob> 0\nbob> 1\n"));
+        assert_eq!(send(&mut cursor, &tape, usize::MAX, 1).lines().count(), 200);
+    }
+}

@@ -235,3 +235,83 @@ impl fmt::Write for Writer<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(tape: &Tape, from: u64, to: u64) -> String {
+        String::from_utf8(tape.slices(from, to).concat()).unwrap()
+    }
+
+    #[test]
+    fn the_end_of_all_that_was_appended_is_kept_wherever_the_ring_wraps() {
+        for capacity in 12..60 {
+            let mut tape = Tape::new(capacity).unwrap();
+            let mut all = String::new();
+            for number in 0..40_u64 {
+                if number % 3 == 0 {
+                    tape.announce(format_args!("no {number}"));
+                    all += &format!("* no {number}\n");
+                } else {
+                    tape.say(&["ana> ", &number.to_string()]);
+                    all += &format!("ana> {number}\n");
+                }
+                let end = all.len() as u64;
+                assert_eq!((tape.end().offset, tape.tail()), (end, end.saturating_sub(capacity as u64)));
+                for from in tape.tail()..=end {
+                    assert_eq!(text(&tape, from, end), all[usize::try_from(from).unwrap()..]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_line_has_a_place_and_notices_count_for_nothing() {
+        let mut tape = Tape::new(10_000).unwrap();
+        let mut spans = Vec::new();
+        for number in 0..300 {
+            let is_said = number % 3 > 0;
+            spans.push(if is_said { tape.say(&["ana> hello"]) } else { tape.announce("ana joined") });
+            let span = spans[number];
+            assert_eq!((span.lines(), span.bytes()), (u64::from(is_said), if is_said { 11 } else { 13 }));
+        }
+        for span in spans {
+            assert_eq!(tape.position(span.start.offset), span.start);
+            for at in span.start.offset..span.end.offset {
+                assert_eq!(tape.line_end(at), span.end.offset);
+                assert_eq!(tape.is_between_lines(at), at == span.start.offset);
+                assert_eq!(tape.last_line_end(span.start.offset, at), None);
+            }
+            assert_eq!(tape.last_line_end(span.start.offset, span.end.offset), Some(span.end.offset));
+        }
+    }
+
+    #[test]
+    fn going_back_counts_said_lines_and_stops_at_half_of_the_tape() {
+        let mut tape = Tape::new(1_000).unwrap();
+        assert_eq!(tape.back(5), tape.end());
+        let first = tape.say(&["ana> one"]);
+        tape.announce("bob joined");
+        let second = tape.say(&["ana> two"]);
+        tape.announce("bob left");
+        assert_eq!(tape.back(0), tape.end());
+        assert_eq!((tape.back(1), tape.back(2), tape.back(9)), (second.start, first.start, first.start));
+        for _ in 0..100 {
+            tape.say(&["ana> and so on"]);
+        }
+        let place = tape.back(1_000);
+        assert!((400..=500).contains(&(tape.end().offset - place.offset)), "{place:?}");
+        assert!(tape.is_between_lines(place.offset));
+    }
+
+    #[test]
+    fn an_overtaken_reader_goes_on_at_a_line_near_the_tail() {
+        let mut tape = Tape::new(1_000).unwrap();
+        for _ in 0..200 {
+            tape.say(&["ana> 0123456789"]);
+            let lost = tape.resume().offset - tape.tail();
+            assert!(tape.is_between_lines(tape.resume().offset) && lost < 1_000 / 16 + 16, "{lost} bytes are lost");
+        }
+    }
+}
