@@ -221,7 +221,7 @@ mod tests {
     #[track_caller]
     fn assert_refuses(access: &AccessControl, addresses: &[&str]) {
         addresses.iter().for_each(|address| {
-            assert_eq!(access.check(ip(address), Endpoint::Lines), Err(Refusal::NotAllowed), "{address}")
+            assert_eq!(access.check(ip(address), Endpoint::Lines), Err(Refusal::NotAllowed), "{address}");
         });
     }
 
