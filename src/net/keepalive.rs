@@ -16,7 +16,7 @@
 //! system call, no memory and no timer. The client sets them as well: a server that disconnected it while its network
 //! was down, or its host asleep, cannot tell it.
 //!
-//! Tests are here, and in `tests/links` with real packet loss.
+//! Tests are here, and in `tests/system/links` with real packet loss.
 
 use std::fs;
 use std::io;

@@ -2,7 +2,7 @@
 //!
 //! Without any of these flags there is no [`AccessControl`]: the server neither asks for addresses nor keeps them.
 //!
-//! Tests are here and in `tests/door.rs`.
+//! Tests are here, in `tests/hub/access.rs` and in `tests/server/access.rs`.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -213,16 +213,16 @@ mod tests {
 
     #[track_caller]
     fn assert_admits(access: &AccessControl, addresses: &[&str]) {
-        addresses
-            .iter()
-            .for_each(|address| assert_eq!(access.check(ip(address), Endpoint::Lines), Ok(()), "{address}"));
+        for address in addresses {
+            assert_eq!(access.check(ip(address), Endpoint::Lines), Ok(()), "{address}");
+        }
     }
 
     #[track_caller]
     fn assert_refuses(access: &AccessControl, addresses: &[&str]) {
-        addresses.iter().for_each(|address| {
-            assert_eq!(access.check(ip(address), Endpoint::Lines), Err(Refusal::NotAllowed), "{address}")
-        });
+        for address in addresses {
+            assert_eq!(access.check(ip(address), Endpoint::Lines), Err(Refusal::NotAllowed), "{address}");
+        }
     }
 
     #[test]

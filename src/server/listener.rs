@@ -1,6 +1,7 @@
 //! Listening sockets: socket options, the accept queue and its errors.
 //!
-//! Tests are here, in `tests/activation.rs` (inherited sockets) and in the simulator (`tests/simulator/listener.rs`).
+//! Tests are here, in `tests/server/activation.rs` (inherited sockets) and in
+//! `tests/simulator/listener.rs`.
 
 use std::io;
 use std::net::{self, SocketAddr};

@@ -1,7 +1,8 @@
 //! The service manager: socket activation (`LISTEN_FDS`) and notifications (`sd_notify`).
 //!
 //! A notification is one datagram, sent without a crate. The existing crates block while the manager does not read, and
-//! cannot send to an abstract address. Tests: `tests/activation.rs`, and `tests/systemd/` with a real systemd.
+//! cannot send to an abstract address. Tests: `tests/server/activation.rs`, and `tests/system/systemd/` with a real
+//! systemd.
 
 use std::env;
 use std::ffi::OsStr;

@@ -5,7 +5,7 @@
 //! loaded (DNS rebinding), which makes its origin look like our own. So the `Host` has to be an address or a known
 //! name.
 //!
-//! Tests are here and in `tests/web/hosts.rs`.
+//! Tests are here and in `tests/server/web/hosts.rs`.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};

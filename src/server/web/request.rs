@@ -1,7 +1,7 @@
 //! HTTP requests: the head of one, parsed and checked as far as the page and the WebSocket need it (RFC 9110, RFC
 //! 9112).
 //!
-//! Tests are here, in `tests/web/requests.rs` and in `tests/fuzz/bodies/site.rs`.
+//! Tests are here, in `tests/server/web/requests.rs` and in `tests/fuzz/bodies/site.rs`.
 
 use data_encoding::BASE64;
 use httparse::{EMPTY_HEADER, Error, Header, Status as Parsed};

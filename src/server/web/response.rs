@@ -1,6 +1,6 @@
 //! HTTP responses: status lines, header fields and short plain-text bodies.
 //!
-//! Tests: `tests/web/` over TCP, and `tests/fuzz/bodies/site.rs` with a second parser.
+//! Tests: `tests/server/web/` over TCP, and `tests/fuzz/bodies/site.rs` with a second parser.
 
 use std::fmt::{self, Write as _};
 use std::time::SystemTime;

@@ -1,6 +1,6 @@
 //! The web site: routing of requests to the page and to the WebSocket, and the headers of both.
 //!
-//! Pure, but for the clock that it is given. Tests: `tests/web/`, `tests/websocket/handshakes.rs` and
+//! Pure, but for the clock that it is given. Tests: `tests/server/web/`, `tests/server/websocket/handshakes.rs` and
 //! `tests/fuzz/bodies/site.rs`.
 
 use std::net::SocketAddr;

@@ -4,7 +4,7 @@
 //! some hundred bytes and a read buffer, so it exists only while a frame or message is incomplete. A silent browser has
 //! none.
 //!
-//! Tests are here, in `tests/websocket/`, `tests/autobahn/` and `tests/fuzz/bodies/socket.rs`.
+//! Tests are here, in `tests/server/websocket/`, `tests/server/autobahn/` and `tests/fuzz/bodies/socket.rs`.
 
 use std::io::{self, Cursor, Read, Write};
 use std::time::Instant;
