@@ -25,7 +25,7 @@ use super::listener::Listener;
 ///
 /// # Errors
 /// If a variable is invalid, or a descriptor is not a listening TCP socket.
-pub fn inherited_listeners() -> io::Result<Vec<Listener>> {
+pub(crate) fn inherited_listeners() -> io::Result<Vec<Listener>> {
     check_announcement()?;
     let mut inherited = ListenFd::from_env();
     let mut listeners = Vec::with_capacity(inherited.len());
@@ -67,7 +67,7 @@ pub fn notify_ready(addresses: impl Iterator<Item = net::SocketAddr>) {
 }
 
 /// Notifies the manager that the server is shutting down.
-pub fn notify_stopping() {
+pub(crate) fn notify_stopping() {
     notify("STOPPING=1\nSTATUS=shutting down\n");
 }
 
