@@ -19,7 +19,7 @@ use super::tape::{Span, Tape};
 pub const WHO_ROWS_MAX: usize = 100;
 
 /// The recipients of a line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Audience {
     /// All but its author: a relay.
     #[default]

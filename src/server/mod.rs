@@ -1,6 +1,7 @@
 //! The relay on mio: the outer loop, which waits and hands events to the [hub](hub::Hub).
 
 pub mod access;
+pub mod cli;
 pub mod config;
 pub mod connection;
 pub mod endpoint;

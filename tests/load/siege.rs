@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::support::{Client, DEADLINE, Server, ask, converse, crowd, eventually, raise_descriptor_limit};
+use crate::support::{
+    Client, DEADLINE, Lines, Member, Server, ask, converse, crowd, eventually, raise_descriptor_limit,
+};
 
 /// So many come.
 const CROWD: usize = 10_000;

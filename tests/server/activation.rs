@@ -13,7 +13,7 @@ use std::process::{self, Output};
 use rustix::process::Signal;
 use socket2::{Domain, Socket, Type};
 
-use crate::support::{Client, DEADLINE, Server, Start, converse, eventually};
+use crate::support::{Client, DEADLINE, Lines, Member, Server, Start, converse, eventually};
 
 fn listening() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").unwrap()

@@ -10,7 +10,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::support::terminal::pseudo_terminal;
-use crate::support::{Client, DEADLINE, Screen, Server, converse, eventually, missed, numbered, say_numbered};
+use crate::support::{
+    Client, DEADLINE, Lines, Member, Screen, Server, converse, eventually, missed, numbered, say_numbered,
+};
 
 const FIRST_LINE: &str = "* you are server; /help lists what you can do";
 

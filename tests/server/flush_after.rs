@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::support::{Client, DEADLINE, Screen, Server, converse, eventually};
+use crate::support::{Client, DEADLINE, Lines, Member, Screen, Server, converse, eventually};
 
 /// A peer as textbooks write them: it sends what was typed as it is, and takes each `recv` for a message.
 struct ChunkPeer {

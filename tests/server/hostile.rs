@@ -8,8 +8,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Client, DEADLINE, Follower, Server, ask, converse, eventually, missed, numbered, raise_descriptor_limit,
-    say_numbered,
+    Client, DEADLINE, Follower, Lines, Member, Server, ask, converse, eventually, missed, numbered,
+    raise_descriptor_limit, say_numbered,
 };
 
 /// So many numbered lines, some 6 MB, are more than the kernel holds for a peer that does not read (4 MB) and a small

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::support::{Client, Server, numbered};
+use crate::support::{Client, Lines, Member, Server, numbered};
 
 /// A line that fills a tape soon.
 fn long(number: usize) -> String {

@@ -5,7 +5,9 @@ use std::net::Shutdown;
 
 use rustix::process::Signal;
 
-use crate::support::{Client, DEADLINE, Server, ask, eventually, numbered, raise_descriptor_limit, say_numbered};
+use crate::support::{
+    Client, DEADLINE, Lines, Member, Server, ask, eventually, numbered, raise_descriptor_limit, say_numbered,
+};
 
 const TOO_LONG: &str = "* line too long (over 4096 bytes): not relayed";
 

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use rustix::process::Signal;
 
-use crate::support::{Client, Server, eventually, missed};
+use crate::support::{Client, Lines, Member, Server, eventually, missed};
 
 /// The figures that the server logs when it is asked now.
 fn ask(server: &Server) -> String {

@@ -39,7 +39,6 @@ pub enum Status {
     /// 429: the address has as many connections as it may.
     TooManyRequests,
     /// 431: more than [`HEAD_BYTES_MAX`](super::exchange::HEAD_BYTES_MAX) bytes, or more than 100 fields.
-
     HeadTooLong,
     /// 503: the server is full.
     ServiceUnavailable,

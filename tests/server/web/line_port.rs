@@ -2,7 +2,7 @@
 //! nothing.
 
 use crate::support::http::{Response, WebServer, Wire, head};
-use crate::support::{Client, Server};
+use crate::support::{Client, Lines, Member, Server};
 
 #[track_caller]
 fn answer_on_the_line_port(server: &WebServer, request: impl AsRef<[u8]>) -> (Response, Wire) {

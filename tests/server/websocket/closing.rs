@@ -6,8 +6,8 @@ use rustix::process::Signal;
 
 use crate::support::http::WebServer;
 use crate::support::ws::Frame;
-use crate::support::ws::browser::{Browser, Event};
-use crate::support::{Client, DEADLINE};
+use crate::support::ws_client::{Browser, Event};
+use crate::support::{Client, DEADLINE, Lines, Member};
 
 fn pair(server: &WebServer) -> (Client, Browser) {
     (server.join(), server.browser())

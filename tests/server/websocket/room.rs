@@ -1,9 +1,9 @@
 //! Browsers and TCP clients in one room.
 
 use crate::support::http::WebServer;
-use crate::support::ws::browser::Browser;
 use crate::support::ws::{Frame, opcode};
-use crate::support::{Client, numbered};
+use crate::support::ws_client::Browser;
+use crate::support::{Client, Lines, Member, numbered};
 
 #[test]
 fn browsers_and_clients_hear_each_other_and_nobody_hears_themselves() {
