@@ -1,4 +1,7 @@
-//! What is said, and who hears it. Pure: no socket, no clock, no mio.
+//! The chat itself: lines, names, commands, notices, the rules of a room and its tape.
+//!
+//! All of it is pure: no socket, no clock, no mio. The server feeds it bytes and times, and the client shares the parts
+//! that both sides must agree on ([`line`], [`sanitize`], [`name`], [`command`], [`notice`]).
 
 pub mod command;
 pub mod cursor;
