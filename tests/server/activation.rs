@@ -174,7 +174,7 @@ mod sockets {
     #[test]
     fn what_is_no_text_is_no_number_either() {
         let error = failure(&Server::builder().shell(r#"LISTEN_FDS=$(printf '\377') exec "$0" "$@""#), None);
-        assert!(error.contains("LISTEN_FDS=\u{fffd}: not a number"), "{error}");
+        assert!(error.contains("LISTEN_FDS=\u{fffd}: must be a number"), "{error}");
     }
 
     #[test]
