@@ -182,11 +182,11 @@ mod tests {
     #[test]
     fn empty_lines_before_a_head_count_against_its_limit() {
         let mut exchange = Exchange::new(Instant::now());
-        while exchange.free_bytes() > 0 {
+        for _ in 0..HEAD_BYTES_MAX / 2 {
             assert_eq!(exchange.next_head(), RequestProgress::Partial);
             exchange.receive(b"\r\n");
-            exchange.next_head();
         }
+        exchange.next_head();
         assert_eq!(exchange.next_head(), RequestProgress::TooLong);
     }
 
