@@ -16,7 +16,7 @@
 //! 1. A socket is readable. `server/hub/input.rs` reads it into a scratch buffer that all connections share, within
 //!    the budgets of the turn.
 //! 2. [`LineDecoder`](relay::line::LineDecoder) finds complete lines, in whatever pieces they arrive, and
-//!    [`clean`](relay::line::clean) removes what a terminal would obey.
+//!    [`sanitize`](relay::sanitize::sanitize) removes what a terminal would obey.
 //! 3. [`Room::decide`](relay::room::Room::decide) reads the line and changes nothing. The result is a reply to the
 //!    sender, or an [`Event`](relay::event::Event).
 //! 4. [`Room::apply`](relay::room::Room::apply) turns the event into one append to the [tape](relay::tape::Tape),

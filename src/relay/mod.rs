@@ -1,7 +1,7 @@
 //! The chat itself: lines, names, commands, notices, the rules of a room and its tape.
 //!
 //! All of it is pure: no socket, no clock, no mio. The server feeds it bytes and times, and the client shares the parts
-//! that both sides must agree on ([`line`], [`sanitize`], [`name`], [`command`], [`notice`]).
+//! that both sides must agree on ([`line`](mod@line), [`sanitize`](mod@sanitize), [`name`], [`command`], [`notice`]).
 
 pub mod command;
 pub mod cursor;
@@ -11,4 +11,5 @@ pub mod name;
 pub mod notice;
 pub mod room;
 pub mod roster;
+pub mod sanitize;
 pub mod tape;

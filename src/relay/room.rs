@@ -9,10 +9,10 @@ use std::fmt::Write as _;
 use super::command::Command;
 use super::cursor::Cursor;
 use super::event::{Applied, Event};
-use super::line::clean;
 use super::name::{Name, NameError};
-use super::notice::{Grouped, help, help_of_operator, notice, plural, reply, taken};
+use super::notice::{Notice, help, help_of_operator};
 use super::roster::{Introduction, MemberId, Roster};
+use super::sanitize::sanitize;
 use super::tape::{Span, Tape};
 
 /// How many rows `/who` shows at most.
@@ -124,17 +124,18 @@ impl Room {
     /// The greeting of `member`, and its place on the tape: at the history, or at the end. The operator gets no history.
     pub fn welcome(&self, roster: &Roster, member: MemberId) -> Welcome {
         let mut private = String::new();
-        notice(&mut private, format_args!("you are {}; /help lists what you can do", roster.shown(member)));
+        Notice::Welcome { name: &roster.shown(member).to_string() }.push_line(&mut private);
         if roster.is_operator(member) {
             return Welcome { cursor: Cursor::at(self.tape.end()), private };
         }
+        let mut buffer = String::new();
         for line in self.options.greeting.lines() {
-            notice(&mut private, format_args!("{}", clean(line.as_bytes(), &mut String::new())));
+            Notice::Other(sanitize(line.as_bytes(), &mut buffer)).push_line(&mut private);
         }
         let place = self.tape.back(self.options.history_lines);
         match self.tape.end().line - place.line {
             0 => {}
-            earlier => notice(&mut private, format_args!("{earlier} {}:", plural(earlier, "earlier line"))),
+            lines => Notice::Earlier { lines }.push_line(&mut private),
         }
         Welcome { cursor: Cursor::at(place), private }
     }
@@ -147,17 +148,13 @@ impl Room {
             Command::Leave if is_operator => Decision::Stop,
             Command::Leave => Decision::Leave,
             Command::Say(text) => Decision::Apply(Event::Said { member, text }),
-            Command::Nick(_) if is_operator => {
-                Decision::Reply(reply(format_args!("you are {}, and nobody else", roster.shown(member))))
-            }
+            Command::Nick(_) if is_operator => reply(Notice::NameFixed),
             Command::Nick(name) => decide_name(roster, member, name),
             Command::Who => Decision::Reply(who(roster, now)),
             Command::Tell { to, text } => decide_message(roster, member, to, text),
             Command::Help => Decision::Reply(if is_operator { help_of_operator() } else { help() }),
             Command::Kick { name, .. } if is_operator => decide_removal(roster, member, name),
-            Command::Kick { word, .. } | Command::Unknown(word) => {
-                Decision::Reply(reply(format_args!("there is no command {word}; /help lists what you can do")))
-            }
+            Command::Kick { word, .. } | Command::Unknown(word) => reply(Notice::UnknownCommand { word }),
         }
     }
 
@@ -176,7 +173,7 @@ impl Room {
                 Applied::default()
             }
             Event::ShuttingDown => {
-                let span = self.tape.announce(&["the server is shutting down"]);
+                let span = self.tape.announce(Notice::ShuttingDown);
                 roster.clear();
                 Applied { bytes: span.bytes(), ..Applied::default() }
             }
@@ -186,7 +183,7 @@ impl Room {
     /// Announces the next member that left and was introduced. Returns how many bytes that put on the tape.
     pub fn announce_next_departed(&mut self) -> Option<u64> {
         let name = self.departed.pop_front()?;
-        Some(self.tape.announce(&[&name, " left"]).bytes())
+        Some(self.tape.announce(Notice::Left { name: &name }).bytes())
     }
 
     /// Whether the leaving of a member is still to be announced.
@@ -196,7 +193,7 @@ impl Room {
 
     /// The answer to a line over the limit.
     pub fn overlong_reply(&self) -> String {
-        reply(format_args!("line too long (over {} bytes): not relayed", self.options.line_bytes_max))
+        Notice::TooLong { bytes: self.options.line_bytes_max }.to_line()
     }
 
     fn say(&mut self, roster: &mut Roster, member: MemberId, text: &str) -> Applied {
@@ -222,11 +219,11 @@ impl Room {
     fn rename(&mut self, roster: &mut Roster, member: MemberId, name: Name) -> Applied {
         let before = roster.shown(member).to_string();
         if roster.introduction(member) == Introduction::Pending {
-            let reply = reply(format_args!("{before} is now {name}"));
+            let reply = Notice::Renamed { from: &before, to: name.as_str() }.to_line();
             roster.rename(member, name);
             return Applied { reply: Some(reply), ..applied(self.introduce(roster, member)) };
         }
-        let span = self.tape.announce(&[&before, " is now ", name.as_str()]);
+        let span = self.tape.announce(Notice::Renamed { from: &before, to: name.as_str() });
         roster.rename(member, name);
         Applied { bytes: span.bytes(), ..Applied::default() }
     }
@@ -241,7 +238,7 @@ impl Room {
             return None;
         }
         roster.set_introduction(member, Introduction::Told);
-        Some(self.tape.announce(&[&roster.shown(member).to_string(), " joined"]))
+        Some(self.tape.announce(Notice::Joined { name: &roster.shown(member).to_string() }))
     }
 }
 
@@ -250,62 +247,67 @@ fn applied(own: Option<Span>) -> Applied {
     Applied { bytes: own.map_or(0, |span| span.bytes()), own, reply: None }
 }
 
+/// The answer to the author of a line.
+fn reply(notice: Notice<'_>) -> Decision<'static> {
+    Decision::Reply(notice.to_line())
+}
+
 fn decide_name(roster: &Roster, member: MemberId, typed: &str) -> Decision<'static> {
     if typed.is_empty() {
-        return Decision::Reply(reply(format_args!("/nick NAME: {}", NameError::Form)));
+        return reply(Notice::NickUsage);
     }
     let name = match Name::parse(typed) {
         Ok(name) => name,
-        Err(NameError::Reserved) => return Decision::Reply(taken(typed)),
-        Err(NameError::Form) => return Decision::Reply(reply(format_args!("{}", NameError::Form))),
+        Err(NameError::Reserved) => return reply(Notice::NameTaken { name: typed }),
+        Err(NameError::Form) => return reply(Notice::NameMalformed),
     };
     match roster.holder(&name) {
-        Some(holder) if holder != member => Decision::Reply(taken(name.as_str())),
-        Some(_) if roster.is_called(member, &name) => Decision::Reply(reply(format_args!("you are {name} already"))),
+        Some(holder) if holder != member => reply(Notice::NameTaken { name: name.as_str() }),
+        Some(_) if roster.is_called(member, &name) => reply(Notice::NameUnchanged { name: name.as_str() }),
         _ => Decision::Apply(Event::Renamed { member, name }),
     }
 }
 
 fn who(roster: &Roster, now: u32) -> String {
-    let mut rows = String::new();
+    let (mut rows, mut name) = (String::new(), String::new());
     for row in roster.rows(now).take(WHO_ROWS_MAX) {
-        let lines = row.lines;
-        let unit = plural(u64::from(lines), "line");
-        notice(&mut rows, format_args!("here: {}, {lines} {unit}, {} min", row.shown, row.minutes));
+        name.clear();
+        let _ = write!(name, "{}", row.shown);
+        Notice::Here { name: &name, lines: row.lines, minutes: row.minutes }.push_line(&mut rows);
     }
-    if let Some(more) = roster.len().checked_sub(WHO_ROWS_MAX).filter(|&more| more > 0) {
-        notice(&mut rows, format_args!("and {} more", Grouped(more)));
+    if let Some(clients) = roster.len().checked_sub(WHO_ROWS_MAX).filter(|&more| more > 0) {
+        Notice::HereMore { clients }.push_line(&mut rows);
     }
-    notice(&mut rows, format_args!("{} here", Grouped(roster.len())));
+    Notice::HereTotal { clients: roster.len() }.push_line(&mut rows);
     rows
 }
 
 fn decide_message(roster: &Roster, sender: MemberId, to: &str, text: &str) -> Decision<'static> {
     if to.is_empty() || text.is_empty() {
-        return Decision::Reply(reply(format_args!("/msg NAME TEXT tells TEXT to NAME alone")));
+        return reply(Notice::TellUsage);
     }
     let Some(target) = roster.find(to) else {
-        return Decision::Reply(reply(format_args!("nobody here is called {to}")));
+        return reply(Notice::NobodyCalled { name: to });
     };
-    let (sender, shown) = (roster.shown(sender), roster.shown(target));
+    let (from, to) = (&roster.shown(sender).to_string(), &roster.shown(target).to_string());
     Decision::Tell {
         to: roster.key(target),
-        message: reply(format_args!("{sender} tells you: {text}")),
-        told: reply(format_args!("you told {shown}: {text}")),
-        untold: reply(format_args!("{shown} is not reading: not told")),
+        message: Notice::TellsYou { from, text }.to_line(),
+        told: Notice::YouTold { to, text }.to_line(),
+        untold: Notice::NotReading { name: to }.to_line(),
     }
 }
 
 fn decide_removal(roster: &Roster, operator: MemberId, typed: &str) -> Decision<'static> {
     if typed.is_empty() {
-        return Decision::Reply(reply(format_args!("/kick NAME removes NAME")));
+        return reply(Notice::KickUsage);
     }
     match roster.find(typed) {
-        None => Decision::Reply(reply(format_args!("nobody here is called {typed}"))),
-        Some(member) if member == operator => Decision::Reply(reply(format_args!("that is you; FIN stops the server"))),
+        None => reply(Notice::NobodyCalled { name: typed }),
+        Some(member) if member == operator => reply(Notice::KickSelf),
         Some(member) => Decision::Remove {
             key: roster.key(member),
-            done: reply(format_args!("{} was removed", roster.shown(member))),
+            done: Notice::Removed { name: &roster.shown(member).to_string() }.to_line(),
         },
     }
 }

@@ -8,7 +8,7 @@ use std::num::NonZeroU64;
 
 use slab::Slab;
 
-use super::name::{Name, TYPED_BYTES_MAX, fold};
+use super::name::{GIVEN_PREFIX, Name, TYPED_BYTES_MAX, fold};
 
 /// The number of a member, never reused: it identifies the author of a line, whatever is reused elsewhere.
 ///
@@ -214,7 +214,7 @@ impl Roster {
         if let Some(&member) = self.chosen.get(&folded) {
             return Some(member);
         }
-        let number = ClientNumber::of_client(folded.strip_prefix("client-")?.parse().ok()?)?;
+        let number = ClientNumber::of_client(folded.strip_prefix(GIVEN_PREFIX)?.parse().ok()?)?;
         let member = self.order[self.place_in_order(number).ok()?];
         // Not a member that has chosen a name by now, and not `client-007`.
         (self.shown(member).to_string() == *folded).then_some(member)
@@ -308,7 +308,7 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Shown::Chosen(name) => write!(f, "{name}"),
-            Shown::Given(number) => write!(f, "client-{number}"),
+            Shown::Given(number) => write!(f, "{GIVEN_PREFIX}{number}"),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use super::sniff::ForeignProtocol;
 use super::web::response::Status;
 use super::web::websocket::{WebSocketEnd, code};
-use crate::relay::notice;
+use crate::relay::notice::Notice;
 
 /// Why a connection was refused, or why a client left.
 #[derive(Debug)]
@@ -92,15 +92,15 @@ impl Reason {
     }
 
     /// The notice for the client, if it gets one.
-    pub fn notice(&self) -> Option<String> {
+    pub fn notice(&self) -> Option<Notice<'static>> {
         match self {
-            Reason::Full(most) | Reason::VisitorsFull(most) => Some(notice::full_house(*most)),
-            Reason::AddressDenied => Some(notice::not_allowed()),
-            Reason::AddressCrowded(most) => Some(notice::too_many_from_address(*most)),
-            Reason::Foreign(protocol) => Some(notice::foreign_protocol(protocol.name())),
-            Reason::Silent(seconds) => Some(notice::never_said_anything(*seconds)),
-            Reason::TooSlow => Some(notice::too_slow()),
-            Reason::Removed => Some(notice::removed()),
+            Reason::Full(most) | Reason::VisitorsFull(most) => Some(Notice::ServerFull { clients: *most }),
+            Reason::AddressDenied => Some(Notice::AddressDenied),
+            Reason::AddressCrowded(most) => Some(Notice::AddressCrowded { most: *most }),
+            Reason::Foreign(protocol) => Some(Notice::ForeignProtocol { protocol: protocol.name() }),
+            Reason::Silent(seconds) => Some(Notice::Silent { seconds: *seconds }),
+            Reason::TooSlow => Some(Notice::TooSlow),
+            Reason::Removed => Some(Notice::RemovedByOperator),
             Reason::Goodbye | Reason::EndOfInput | Reason::Reset(_) | Reason::Unwritable => None,
             Reason::PageClosed(_) | Reason::ProtocolError(_) => None,
         }

@@ -119,7 +119,6 @@ fn commands_need_no_newline() {
     let (mut ana, mut bob) = (ChunkPeer::join(&server), ChunkPeer::join(&server));
     ana.sends("/nick ana");
     ana.hears("* client-1 is now ana\n");
-    bob.hears("* ana joined\n");
     bob.sends("/msg ana psst");
     ana.hears("* client-2 tells you: psst\n");
     ana.sends("/who");

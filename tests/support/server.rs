@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal};
 
 use super::client::Client;
 use super::eventually;
-use super::lines::{Lines as _, Screen};
+use super::lines::{Lines as _, Member as _, Screen};
 
 /// The flags and surroundings of a server that is about to start.
 pub struct Start {
@@ -197,6 +197,21 @@ impl Server {
     #[track_caller]
     pub fn join_many<const N: usize>(&self) -> [Client; N] {
         std::array::from_fn(|_| self.join())
+    }
+
+    /// Members that the room was told of, each by its first line; and who all have read that.
+    #[track_caller]
+    pub fn join_introduced<const N: usize>(&self) -> [Client; N] {
+        let mut clients = self.join_many();
+        for at in 0..N {
+            clients[at].send_line("hello");
+            clients[at].who();
+            let said = clients[at].says("hello");
+            for (_, other) in clients.iter_mut().enumerate().filter(|(other, _)| *other != at) {
+                other.lines_until(|line| line == said);
+            }
+        }
+        clients
     }
 
     pub fn pid(&self) -> Pid {

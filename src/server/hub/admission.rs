@@ -279,7 +279,7 @@ impl<S: Socket> Hub<S> {
             let answer = self.refusal_answer(reason.status());
             self.connections[key].push_bytes(&answer.bytes);
         } else if let Some(notice) = reason.notice() {
-            self.connections[key].tell(&notice);
+            self.connections[key].tell(&notice.to_line());
         }
         self.close_entering(key, Farewell::Fin(code::NORMAL), now);
     }
@@ -290,7 +290,7 @@ impl<S: Socket> Hub<S> {
         let connection = &mut self.connections[key];
         info!("refused {}: {reason}", Peer::of(connection));
         if let Some(notice) = reason.notice() {
-            connection.tell(&notice);
+            connection.tell(&notice.to_line());
         }
         self.close_entering(key, Farewell::Fin(reason.close_code()), now);
     }

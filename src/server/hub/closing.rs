@@ -53,7 +53,7 @@ impl<S: Socket> Hub<S> {
                     connection.cursor.skip_missed(stop);
                 }
                 if let Some(notice) = reason.notice() {
-                    connection.tell(&notice);
+                    connection.tell(&notice.to_line());
                 }
                 Farewell::Fin(reason.close_code())
             }
@@ -82,7 +82,7 @@ impl<S: Socket> Hub<S> {
             return Farewell::Close(None);
         }
         if let Some(notice) = Reason::Foreign(protocol).notice() {
-            connection.tell(&notice);
+            connection.tell(&notice.to_line());
         }
         Farewell::Fin(code::NORMAL)
     }
