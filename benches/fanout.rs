@@ -1,7 +1,8 @@
 //! Fan-out: what a relay pays to give each line of one to all the others, and how long that takes.
 //!
 //! One talker with so many lines under way at a time, and so many who hear it, also in browsers; and a crowd of 200 who
-//! all talk and all hear all the others. The load is a closed loop: a line is followed by the next one when all have heard it.
+//! all talk and all hear all the others. The load is a closed loop: a line is followed by the next one when all have
+//! heard it.
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! A browser, as far as a server can tell: it asks for the conversation in HTTP, and from then on its lines come and go in
-//! frames (RFC 6455). Made by hand, so that it costs the load no more than it must.
+//! A browser, as far as a server can tell: it asks for the conversation in HTTP, and from then on its lines come and go
+//! in frames (RFC 6455). Made by hand, so that it costs the load no more than it must.
 
 use std::net::SocketAddr;
 
@@ -97,7 +97,8 @@ fn put_frame(to: &mut Vec<u8>, first: u8, payload: &[u8]) {
     to.extend_from_slice(payload);
 }
 
-/// Takes what is whole off the beginning of `received`: hands the lines on, and adds what is to be answered to `answers`.
+/// Takes what is whole off the beginning of `received`: hands the lines on, and adds what is to be answered to
+/// `answers`.
 pub(crate) fn take(
     speech: &mut Speech,
     received: &[u8],
