@@ -91,7 +91,7 @@ fn measure(ledger: &mut Ledger, clients: usize, subject: &Subject) -> Result<(),
     // One who talks, and one of those who listen, if they are others: so that what the first one alone costs is not
     // counted.
     let firsts = if *subject == Subject::Browsers { 2 } else { 1 };
-    load.connect(relay.address, 1, subject.greets())?;
+    load.connect(relay.lines, 1, subject.greets())?;
     load.connect(relay.entrance, firsts - 1, subject.greets())?;
     let others = clients - firsts;
     let before = Cost::of(&relay)?;
