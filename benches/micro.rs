@@ -11,7 +11,8 @@ use std::time::{Instant, SystemTime};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use pollchat::net::stream::Socket;
 use pollchat::relay::cursor::{Cursor, Slices};
-use pollchat::relay::line::{Framing, LineDecoder, Overlong, clean};
+use pollchat::relay::line::{Framing, LineDecoder, Overlong};
+use pollchat::relay::sanitize::sanitize;
 use pollchat::relay::tape::Tape;
 use pollchat::server::config::{Capacity, Config};
 use pollchat::server::endpoint::Endpoint;
@@ -60,7 +61,7 @@ fn decode(criterion: &mut Criterion) {
 }
 
 fn cleaning(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("clean");
+    let mut group = criterion.benchmark_group("sanitize");
     let texts = [
         ("ASCII", "the quick brown fox jumps over the lazy dog ".repeat(20).into_bytes()),
         ("UTF-8", "съешь ещё этих мягких французских булок, да выпей чаю ".repeat(10).into_bytes()),
@@ -72,7 +73,7 @@ fn cleaning(criterion: &mut Criterion) {
         group.throughput(Throughput::Bytes(text.len() as u64));
         group.bench_with_input(BenchmarkId::from_parameter(name), text, |bencher, text| {
             bencher.iter(|| {
-                black_box(clean(black_box(text), &mut buffer));
+                black_box(sanitize(black_box(text), &mut buffer));
             });
         });
     }

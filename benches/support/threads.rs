@@ -9,7 +9,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use pollchat::relay::line::{Framing, Line, LineDecoder, Overlong, clean};
+use pollchat::relay::line::{Framing, Line, LineDecoder, Overlong};
+use pollchat::relay::sanitize::sanitize;
 
 const FRAMING: Framing = Framing { line_bytes_max: 4_096, overlong: Overlong::Drop };
 
@@ -51,7 +52,7 @@ fn talk(number: u64, stream: &Arc<TcpStream>, clients: &Clients) -> io::Result<(
         let mut rest = &buffer[..bytes];
         while let Some(line) = decoder.next(&mut rest, FRAMING) {
             if let Line::Text(raw) = line {
-                let said = format!("client-{number}> {}\n", clean(raw, &mut cleaned));
+                let said = format!("client-{number}> {}\n", sanitize(raw, &mut cleaned));
                 for (_, other) in lock(clients).iter().filter(|(other, _)| *other != number) {
                     // One who cannot be written to will find that out in its own thread.
                     let _ = (&**other).write_all(said.as_bytes());

@@ -1,7 +1,8 @@
 //! The server's bytes as clean lines. Pure: bytes in, lines out.
 
 use super::limits::SHOWN_LINE_BYTES_MAX;
-use crate::relay::line::{Framing, Line, LineDecoder, Overlong, clean};
+use crate::relay::line::{Framing, Line, LineDecoder, Overlong};
+use crate::relay::sanitize::sanitize;
 
 const FRAMING: Framing = Framing { line_bytes_max: SHOWN_LINE_BYTES_MAX, overlong: Overlong::Cut };
 
@@ -127,7 +128,7 @@ fn show_line(line: &Line<'_>, end: LineEnd, buffer: &mut String, show: &mut impl
         // `Overlong::Cut` makes none.
         Line::TooLong(_) => return Decoded::More,
     };
-    let text = clean(raw, buffer);
+    let text = sanitize(raw, buffer);
     show(ServerLine { text, is_continued });
     let is_fin = match end {
         LineEnd::Newline => text == FIN,

@@ -1,7 +1,7 @@
-//! Bytes in, complete clean lines out.
+//! Bytes in, complete lines out.
 //!
-//! [`LineDecoder`] finds the lines in whatever pieces a stream arrives in; [`clean`] takes out of a line what a
-//! terminal would obey. Neither knows a socket: a chunk goes in, and "no whole line yet" is `None`, not an error.
+//! [`LineDecoder`] finds the lines in whatever pieces a stream arrives in. It knows no socket: a chunk goes in, and "no
+//! whole line yet" is `None`, not an error.
 
 use std::mem;
 
@@ -46,13 +46,13 @@ const BEGINNING_BYTES: usize = 64;
 pub struct LineDecoder {
     fragment: Vec<u8>,
     /// How much of the front of `fragment` was handed out by the last call, to be let go by the next one.
-    handed_out: usize,
-    course: Course,
+    returned: usize,
+    incoming: Incoming,
 }
 
 /// What is to become of the bytes up to the next LF.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Course {
+enum Incoming {
     /// They are a line.
     #[default]
     Line,
@@ -67,7 +67,7 @@ impl LineDecoder {
     ///
     /// A line that lies whole in `input` is borrowed from it and not copied.
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8], framing: Framing) -> Option<Line<'a>> {
-        self.let_go();
+        self.discard_returned();
         loop {
             let bytes: &'i [u8] = input;
             let newline = memchr::memchr(b'\n', bytes);
@@ -75,10 +75,10 @@ impl LineDecoder {
                 Some(end) => (&bytes[..end], &bytes[end + 1..]),
                 None => (bytes, &bytes[bytes.len()..]),
             };
-            if self.course == Course::Dropped {
+            if self.incoming == Incoming::Dropped {
                 *input = rest;
                 newline?;
-                self.course = Course::Line;
+                self.incoming = Incoming::Line;
                 continue;
             }
             if self.is_over(arrived, framing.line_bytes_max) {
@@ -95,42 +95,42 @@ impl LineDecoder {
                 self.fragment.extend_from_slice(arrived);
                 return None;
             }
-            let course = mem::take(&mut self.course);
+            let incoming = mem::take(&mut self.incoming);
             let whole = if self.fragment.is_empty() {
                 arrived
             } else {
                 self.fragment.extend_from_slice(arrived);
-                self.handed_out = self.fragment.len();
+                self.returned = self.fragment.len();
                 &self.fragment
             };
-            return Some(as_line(course, whole.strip_suffix(b"\r").unwrap_or(whole)));
+            return Some(as_line(incoming, whole.strip_suffix(b"\r").unwrap_or(whole)));
         }
     }
 
     /// Ends the stream in good order: what it left without a newline is its last line.
     pub fn finish(&mut self, framing: Framing) -> Option<Line<'_>> {
-        self.let_go();
-        let course = mem::take(&mut self.course);
+        self.discard_returned();
+        let incoming = mem::take(&mut self.incoming);
         let over = self.fragment.len() > framing.line_bytes_max;
-        match course {
-            Course::Dropped => None,
+        match incoming {
+            Incoming::Dropped => None,
             _ if self.fragment.is_empty() => None,
             _ if over && framing.overlong == Overlong::Drop => {
-                self.handed_out = self.fragment.len();
+                self.returned = self.fragment.len();
                 Some(Line::TooLong(&self.fragment))
             }
             _ => {
                 // At most one byte over, and that one a CR: it stands at the end, where a cut shows it as well.
-                self.handed_out = self.fragment.len();
-                Some(as_line(course, &self.fragment))
+                self.returned = self.fragment.len();
+                Some(as_line(incoming, &self.fragment))
             }
         }
     }
 
     /// Ends the line that is arriving although its newline did not come, and the stream goes on. What there is of it is a
     /// line; one that is being dropped is over.
-    pub fn break_off(&mut self, framing: Framing) -> Option<Line<'_>> {
-        self.let_go();
+    pub fn flush_partial(&mut self, framing: Framing) -> Option<Line<'_>> {
+        self.discard_returned();
         // It may be half of a CRLF, of which the LF will be an empty line.
         if self.fragment.last() == Some(&b'\r') {
             self.fragment.pop();
@@ -139,7 +139,7 @@ impl LineDecoder {
     }
 
     /// Whether what there is of a line stops in the middle of a character, if it is UTF-8 at all.
-    pub fn is_amid_character(&self) -> bool {
+    pub fn ends_mid_char(&self) -> bool {
         let fragment = self.fragment();
         let end = &fragment[fragment.len().saturating_sub(3)..];
         let lead = end.iter().rposition(|byte| byte & 0xc0 != 0x80);
@@ -148,12 +148,12 @@ impl LineDecoder {
 
     /// What there is of a line that has not ended, as far as it is kept.
     pub fn fragment(&self) -> &[u8] {
-        &self.fragment[self.handed_out..]
+        &self.fragment[self.returned..]
     }
 
     /// Whether nothing is kept: the stream stands between two lines.
     pub fn is_empty(&self) -> bool {
-        self.fragment.len() == self.handed_out && self.course == Course::Line
+        self.fragment.len() == self.returned && self.incoming == Incoming::Line
     }
 
     /// Bytes of heap this holds.
@@ -161,9 +161,9 @@ impl LineDecoder {
         self.fragment.capacity()
     }
 
-    fn let_go(&mut self) {
-        self.fragment.drain(..self.handed_out);
-        self.handed_out = 0;
+    fn discard_returned(&mut self) {
+        self.fragment.drain(..self.returned);
+        self.returned = 0;
         if self.fragment.is_empty() {
             // A fragment is rare and short-lived: who sends whole lines afterwards should not pay for it.
             self.fragment = Vec::new();
@@ -179,13 +179,13 @@ impl LineDecoder {
     }
 
     fn drop_line<'a, 'i: 'a>(&'a mut self, arrived: &'i [u8], ended: bool) -> Line<'a> {
-        self.course = if ended { Course::Line } else { Course::Dropped };
+        self.incoming = if ended { Incoming::Line } else { Incoming::Dropped };
         if self.fragment.is_empty() {
             return Line::TooLong(arrived);
         }
         let missing = BEGINNING_BYTES.saturating_sub(self.fragment.len()).min(arrived.len());
         self.fragment.extend_from_slice(&arrived[..missing]);
-        self.handed_out = self.fragment.len();
+        self.returned = self.fragment.len();
         Line::TooLong(&self.fragment)
     }
 
@@ -193,52 +193,14 @@ impl LineDecoder {
         let (taken, rest) = input.split_at((limit + 1).saturating_sub(self.fragment.len()));
         self.fragment.extend_from_slice(taken);
         *input = rest;
-        self.handed_out = cut_between_characters(&self.fragment, limit);
-        let course = mem::replace(&mut self.course, Course::Rest);
-        as_line(course, &self.fragment[..self.handed_out])
+        self.returned = cut_between_characters(&self.fragment, limit);
+        let incoming = mem::replace(&mut self.incoming, Incoming::Rest);
+        as_line(incoming, &self.fragment[..self.returned])
     }
 }
 
-/// Whether `c` is one that a terminal would obey, or that would show a line other than it is: C0 but tab, DEL, C1,
-/// the bidirectional controls, the line and paragraph separators and the byte order mark.
-pub fn is_obeyed(c: char) -> bool {
-    match c {
-        '\t' => false,
-        '\0'..='\x1f' | '\x7f'..='\u{9f}' => true,
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
-        '\u{2028}' | '\u{2029}' | '\u{feff}' => true,
-        _ => false,
-    }
-}
-
-/// Makes a line fit for a terminal: every character that [`is_obeyed`] and every invalid sequence of bytes becomes
-/// U+FFFD, so that an attempt stays visible. At most three bytes for one.
-///
-/// A line that is clean already is returned as it is; only another one is copied, into `buffer`.
-pub fn clean<'a>(raw: &'a [u8], buffer: &'a mut String) -> &'a str {
-    if let Ok(text) = str::from_utf8(raw)
-        && is_clean(text)
-    {
-        return text;
-    }
-    buffer.clear();
-    for chunk in raw.utf8_chunks() {
-        buffer.extend(chunk.valid().chars().map(|c| if is_obeyed(c) { char::REPLACEMENT_CHARACTER } else { c }));
-        if !chunk.invalid().is_empty() {
-            buffer.push(char::REPLACEMENT_CHARACTER);
-        }
-    }
-    buffer
-}
-
-fn is_clean(text: &str) -> bool {
-    // No early exit in the first pass, so that it runs over many bytes at a time.
-    let plain = text.bytes().fold(true, |plain, byte| plain & (matches!(byte, 0x20..=0x7e) | (byte == b'\t')));
-    plain || !text.chars().any(is_obeyed)
-}
-
-fn as_line(course: Course, bytes: &[u8]) -> Line<'_> {
-    if course == Course::Rest { Line::More(bytes) } else { Line::Text(bytes) }
+fn as_line(incoming: Incoming, bytes: &[u8]) -> Line<'_> {
+    if incoming == Incoming::Rest { Line::More(bytes) } else { Line::Text(bytes) }
 }
 
 /// The last place at or before `limit` that does not split a character; `limit` itself if there is none near.
@@ -416,7 +378,7 @@ mod tests {
             while let Some(line) = decoder.next(&mut input, framing) {
                 all.push(said(&line));
             }
-            all.extend(decoder.break_off(framing).map(|line| said(&line)));
+            all.extend(decoder.flush_partial(framing).map(|line| said(&line)));
             assert!(decoder.is_empty());
             let mut next: &[u8] = b"\nnext\n";
             while let Some(line) = decoder.next(&mut next, framing) {
@@ -441,7 +403,7 @@ mod tests {
         let is_amid = |mut input: &[u8]| {
             let mut decoder = LineDecoder::default();
             assert_eq!(decoder.next(&mut input, framing), None);
-            decoder.is_amid_character()
+            decoder.ends_mid_char()
         };
         for text in ["", "a", "é", "a€", "😀", "aé😀"] {
             assert!(!is_amid(text.as_bytes()), "{text}");
@@ -456,36 +418,6 @@ mod tests {
         }
         for never in [&b"\x80"[..], b"\xff", b"a\x80\x80\x80", b"\xc0", b"\xe0\x80", b"\xf0\x9f\x98\x80\x80"] {
             assert!(!is_amid(never), "{never:?}");
-        }
-    }
-
-    #[test]
-    fn a_clean_line_is_not_copied() {
-        let mut buffer = String::new();
-        for line in ["", "hello", "tab\there", "Grüße, 世界 👩\u{200d}👩\u{200d}👧"] {
-            let raw = line.as_bytes();
-            assert_eq!(clean(raw, &mut buffer).as_ptr(), raw.as_ptr());
-            assert_eq!(clean(raw, &mut buffer), line);
-        }
-    }
-
-    #[test]
-    fn what_a_terminal_would_obey_is_replaced_and_stays_visible() {
-        let mut buffer = String::new();
-        for c in '\0'..='\u{ffff}' {
-            let line = format!("a{c}b");
-            let is_bad = matches!(u32::from(c),
-                0..=8 | 0xa..=0x1f | 0x7f..=0x9f | 0x61c | 0x200e | 0x200f | 0x2028..=0x202e | 0x2066..=0x2069 | 0xfeff);
-            let expected = if is_bad { "a\u{fffd}b" } else { &line };
-            assert_eq!(clean(line.as_bytes(), &mut buffer), expected, "{c:?}");
-        }
-    }
-
-    #[test]
-    fn invalid_bytes_are_replaced_as_the_standard_library_does() {
-        let mut buffer = String::new();
-        for raw in [&b"\xff"[..], b"a\xc3", b"\xc3(", b"\xe2\x82", b"\xf0\x9f\x98 x", b"\xed\xa0\x80", b"\xc0\x80"] {
-            assert_eq!(clean(raw, &mut buffer), String::from_utf8_lossy(raw));
         }
     }
 }

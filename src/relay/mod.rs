@@ -8,4 +8,5 @@ pub mod name;
 pub mod notice;
 pub mod room;
 pub mod roster;
+pub mod sanitize;
 pub mod tape;

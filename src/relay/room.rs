@@ -9,10 +9,10 @@ use std::fmt::Write as _;
 use super::command::Command;
 use super::cursor::Cursor;
 use super::event::{Applied, Event};
-use super::line::clean;
 use super::name::{Name, NameError};
 use super::notice::{Grouped, help, help_of_operator, notice, plural, reply, taken};
 use super::roster::{Introduction, MemberId, Roster};
+use super::sanitize::sanitize;
 use super::tape::{Span, Tape};
 
 /// How many rows `/who` shows at most.
@@ -129,7 +129,7 @@ impl Room {
             return Welcome { cursor: Cursor::at(self.tape.end()), private };
         }
         for line in self.options.greeting.lines() {
-            notice(&mut private, format_args!("{}", clean(line.as_bytes(), &mut String::new())));
+            notice(&mut private, format_args!("{}", sanitize(line.as_bytes(), &mut String::new())));
         }
         let place = self.tape.back(self.options.history_lines);
         match self.tape.end().line - place.line {

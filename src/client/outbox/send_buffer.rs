@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use crate::client::limits::{LEAVE_LINE_BYTES_MAX, OUTBOX_BYTES_MAX};
 use crate::net::outbox::Outbox;
 use crate::relay::command::Command;
-use crate::relay::line::{Framing, Line, LineDecoder, Overlong, clean};
+use crate::relay::line::{Framing, Line, LineDecoder, Overlong};
+use crate::relay::sanitize::sanitize;
 
 const FRAMING: Framing = Framing { line_bytes_max: LEAVE_LINE_BYTES_MAX, overlong: Overlong::Drop };
 
@@ -38,7 +39,7 @@ impl SendBuffer {
         while let Some(line) = self.lines.next(&mut rest, FRAMING) {
             // The server parses the line in the same way, so both see the same line as the last.
             if let Line::Text(raw) = line
-                && Command::parse(clean(raw, &mut buffer)) == Command::Leave
+                && Command::parse(sanitize(raw, &mut buffer)) == Command::Leave
             {
                 self.bytes.push(&typed[..typed.len() - rest.len()]);
                 return Typed::Leave;

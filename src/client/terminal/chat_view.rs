@@ -12,8 +12,8 @@ use crate::client::decoder::ServerLine;
 use crate::client::limits::ECHOES_MAX;
 use crate::client::timestamps::Timestamps;
 use crate::relay::command::Command;
-use crate::relay::line::clean;
 use crate::relay::name::{TYPED_BYTES_MAX, fold};
+use crate::relay::sanitize::sanitize;
 
 /// Formats lines into a page, and learns names from them.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl ChatView {
     /// Shows a line of ours. If the server echoes it (`--audience everyone`), the echo is not shown.
     pub(super) fn show_own(&mut self, line: &str) {
         let mut buffer = String::new();
-        let line = clean(line.as_bytes(), &mut buffer);
+        let line = sanitize(line.as_bytes(), &mut buffer);
         let own = self.own_name().unwrap_or_default().to_owned();
         let prompt = self.style.own_name(&own, format_args!("{own}>"));
         if let Command::Say(text) = Command::parse(line) {

@@ -13,7 +13,7 @@ use super::history::History;
 use super::names::Names;
 use super::paste::{Pasted, preview};
 use crate::client::limits::TYPED_LINE_BYTES_MAX;
-use crate::relay::line::is_obeyed;
+use crate::relay::sanitize::is_terminal_unsafe;
 
 /// The input line.
 #[derive(Debug, Default)]
@@ -186,7 +186,7 @@ impl Editor {
     }
 
     fn type_in(&mut self, c: char) -> Action {
-        if is_obeyed(c) || self.text().len() + c.len_utf8() > TYPED_LINE_BYTES_MAX {
+        if is_terminal_unsafe(c) || self.text().len() + c.len_utf8() > TYPED_LINE_BYTES_MAX {
             return Action::Nothing;
         }
         self.edit(InputRequest::InsertChar(c))

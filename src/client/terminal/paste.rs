@@ -1,7 +1,7 @@
 //! Pasted text: one line for the editor, or several lines to confirm. Pure.
 
 use crate::client::limits::{OUTBOX_BYTES_MAX, PASTE_LINES_SHOWN_MAX};
-use crate::relay::line::clean;
+use crate::relay::sanitize::sanitize;
 
 /// A paste without terminal control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ impl Pasted {
         let text = text.replace("\r\n", "\n").replace('\r', "\n");
         let mut buffer = String::new();
         let lines = text.split('\n').filter(|line| !line.is_empty());
-        let mut lines: Vec<String> = lines.map(|line| cut(clean(line.as_bytes(), &mut buffer)).to_owned()).collect();
+        let mut lines: Vec<String> = lines.map(|line| cut(sanitize(line.as_bytes(), &mut buffer)).to_owned()).collect();
         match lines.len() {
             0 | 1 => Pasted::Text(lines.pop().unwrap_or_default()),
             _ => Pasted::Lines(lines),

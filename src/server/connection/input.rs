@@ -27,7 +27,7 @@ impl Input {
             return None;
         }
         // Half a character would be shown as U+FFFD, and so would its other half: that is given the same time again.
-        let times = if self.decoder.is_amid_character() { 2 } else { 1 };
+        let times = if self.decoder.ends_mid_char() { 2 } else { 1 };
         self.received.map(|received| received + times * flush_after)
     }
 

@@ -12,9 +12,10 @@ use super::admission::FirstLine;
 use super::timers::Timer;
 use crate::net::stream::{Received, Socket};
 use crate::relay::command::COMMAND_BYTE;
-use crate::relay::line::{Line, LineDecoder, clean};
+use crate::relay::line::{Line, LineDecoder};
 use crate::relay::room::Decision;
 use crate::relay::roster::MemberId;
+use crate::relay::sanitize::sanitize;
 use crate::relay::tape::Span;
 use crate::server::connection::input::{Input, Pending};
 use crate::server::connection::{Connection, Handle, Output, Phase, ReadState, Role};
@@ -349,7 +350,7 @@ impl<S: Socket> Hub<S> {
         if let Err(state) = self.may_end_line(turn, input, now) {
             return state;
         }
-        if let Some(line) = input.decoder.break_off(self.limits.framing) {
+        if let Some(line) = input.decoder.flush_partial(self.limits.framing) {
             if let Some(rate) = turn.rate {
                 input.bucket.charge(rate, now);
             }
@@ -427,7 +428,7 @@ impl<S: Socket> Hub<S> {
             }
             Line::Text(raw) | Line::More(raw) => {
                 let mut sanitized = mem::take(&mut self.buffers.sanitized);
-                self.handle_text(turn, member, clean(raw, &mut sanitized), now);
+                self.handle_text(turn, member, sanitize(raw, &mut sanitized), now);
                 self.buffers.sanitized = sanitized;
             }
         }

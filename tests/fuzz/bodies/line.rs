@@ -5,7 +5,8 @@
 
 use std::iter;
 
-use pollchat::relay::line::{Framing, Line, LineDecoder, Overlong, clean, is_obeyed};
+use pollchat::relay::line::{Framing, Line, LineDecoder, Overlong};
+use pollchat::relay::sanitize::{is_terminal_unsafe, sanitize};
 
 /// What a decoder said, owned.
 #[derive(Debug, PartialEq, Eq)]
@@ -122,12 +123,12 @@ fn without_cr(line: &[u8]) -> &[u8] {
 
 fn check_cleaning(line: &Said, buffer: &mut String) {
     let (Said::Text(raw) | Said::More(raw)) = line else { return };
-    let text = clean(raw, buffer);
+    let text = sanitize(raw, buffer);
     let expected: String = String::from_utf8_lossy(raw).chars().map(shown).collect();
     assert_eq!(text, expected, "{raw:?}");
     assert!(text.len() <= 3 * raw.len());
-    assert!(!text.chars().any(is_obeyed));
-    assert_eq!(clean(text.as_bytes(), &mut String::new()), text, "what is clean stays as it is");
+    assert!(!text.chars().any(is_terminal_unsafe));
+    assert_eq!(sanitize(text.as_bytes(), &mut String::new()), text, "what is clean stays as it is");
 }
 
 /// What is shown of a character: itself, unless a terminal would do something else with it.

@@ -8,10 +8,10 @@ use std::collections::VecDeque;
 use std::mem;
 
 use pollchat::relay::event::{Applied, Event};
-use pollchat::relay::line::{clean, is_obeyed};
 use pollchat::relay::name::{NAME_CHARS_MAX, Name, NameError, fold};
 use pollchat::relay::room::{Audience, Decision, Room};
 use pollchat::relay::roster::{ClientNumber, MemberId, Roster};
+use pollchat::relay::sanitize::{is_terminal_unsafe, sanitize};
 use pollchat::server::config::Config;
 
 /// How many can be present.
@@ -90,7 +90,7 @@ impl Party {
         self.now += u32::from(who / MEMBERS_MAX);
         let at = self.members.iter().position(|member| member.key == key).unwrap_or_else(|| self.join(key));
         let mut buffer = String::new();
-        let line = clean(&raw[..raw.len().min(self.config.line_bytes_max)], &mut buffer);
+        let line = sanitize(&raw[..raw.len().min(self.config.line_bytes_max)], &mut buffer);
         self.hear(at, line);
         if line.is_empty() {
             self.leave(at);
@@ -289,7 +289,10 @@ impl Party {
         let added = text(self.room.tape().slices(self.seen_bytes, end));
         self.seen_bytes = end;
         assert!(added.is_empty() || added.ends_with('\n'), "whole lines: {added:?}");
-        assert!(added.lines().count() <= 2 && !added.replace('\n', "").chars().any(is_obeyed), "clean: {added:?}");
+        assert!(
+            added.lines().count() <= 2 && !added.replace('\n', "").chars().any(is_terminal_unsafe),
+            "clean: {added:?}"
+        );
         added
     }
 }
@@ -332,7 +335,7 @@ fn is_spoken(line: &str) -> bool {
 fn notices(private: &str) -> Vec<&str> {
     let lines = private.strip_suffix('\n').expect("whole lines").split('\n');
     let notices: Vec<&str> = lines.map(|line| line.strip_prefix("* ").expect("notices")).collect();
-    assert!(!notices.iter().any(|notice| notice.chars().any(is_obeyed)), "clean: {notices:?}");
+    assert!(!notices.iter().any(|notice| notice.chars().any(is_terminal_unsafe)), "clean: {notices:?}");
     notices
 }
 

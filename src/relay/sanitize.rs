@@ -1,0 +1,77 @@
+//! The rules of safe text: which characters a terminal may show, and the replacement of all others. No state.
+
+/// Whether a terminal would interpret `c`, or show the line as another one.
+///
+/// These are C0 except tab, DEL, C1, the bidirectional controls, the line and paragraph separators and the byte order
+/// mark.
+pub fn is_terminal_unsafe(c: char) -> bool {
+    match c {
+        '\t' => false,
+        '\0'..='\x1f' | '\x7f'..='\u{9f}' => true,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        '\u{2028}' | '\u{2029}' | '\u{feff}' => true,
+        _ => false,
+    }
+}
+
+/// Replaces every character that [`is_terminal_unsafe`] and every invalid UTF-8 sequence with U+FFFD, so that an attempt
+/// stays visible. A line grows to at most three times its bytes.
+///
+/// Returns a safe line as it is. Copies any other into `buffer`.
+pub fn sanitize<'a>(raw: &'a [u8], buffer: &'a mut String) -> &'a str {
+    if let Ok(text) = str::from_utf8(raw)
+        && is_clean(text)
+    {
+        return text;
+    }
+    buffer.clear();
+    for chunk in raw.utf8_chunks() {
+        buffer
+            .extend(chunk.valid().chars().map(|c| if is_terminal_unsafe(c) { char::REPLACEMENT_CHARACTER } else { c }));
+        if !chunk.invalid().is_empty() {
+            buffer.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    buffer
+}
+
+fn is_clean(text: &str) -> bool {
+    // No early exit in the first pass, so that it runs over many bytes at a time.
+    let plain = text.bytes().fold(true, |plain, byte| plain & (matches!(byte, 0x20..=0x7e) | (byte == b'\t')));
+    plain || !text.chars().any(is_terminal_unsafe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clean_line_is_not_copied() {
+        let mut buffer = String::new();
+        for line in ["", "hello", "tab\there", "Grüße, 世界 👩\u{200d}👩\u{200d}👧"] {
+            let raw = line.as_bytes();
+            assert_eq!(sanitize(raw, &mut buffer).as_ptr(), raw.as_ptr());
+            assert_eq!(sanitize(raw, &mut buffer), line);
+        }
+    }
+
+    #[test]
+    fn characters_unsafe_for_a_terminal_are_replaced_and_stay_visible() {
+        let mut buffer = String::new();
+        for c in '\0'..='\u{ffff}' {
+            let line = format!("a{c}b");
+            let is_bad = matches!(u32::from(c),
+                0..=8 | 0xa..=0x1f | 0x7f..=0x9f | 0x61c | 0x200e | 0x200f | 0x2028..=0x202e | 0x2066..=0x2069 | 0xfeff);
+            let expected = if is_bad { "a\u{fffd}b" } else { &line };
+            assert_eq!(sanitize(line.as_bytes(), &mut buffer), expected, "{c:?}");
+        }
+    }
+
+    #[test]
+    fn invalid_bytes_are_replaced_as_the_standard_library_does() {
+        let mut buffer = String::new();
+        for raw in [&b"\xff"[..], b"a\xc3", b"\xc3(", b"\xe2\x82", b"\xf0\x9f\x98 x", b"\xed\xa0\x80", b"\xc0\x80"] {
+            assert_eq!(sanitize(raw, &mut buffer), String::from_utf8_lossy(raw));
+        }
+    }
+}
