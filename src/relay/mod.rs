@@ -3,6 +3,7 @@
 pub mod command;
 pub mod cursor;
 pub mod event;
+mod help;
 pub mod line;
 pub mod name;
 pub mod notice;

@@ -9,8 +9,9 @@ use std::fmt::Write as _;
 use super::command::Command;
 use super::cursor::Cursor;
 use super::event::{Applied, Event};
+use super::help;
 use super::name::{Name, NameError};
-use super::notice::{Grouped, help, help_of_operator, notice, plural, reply, taken};
+use super::notice::Notice;
 use super::roster::{Introduction, MemberId, Roster};
 use super::sanitize::sanitize;
 use super::tape::{Span, Tape};
@@ -55,8 +56,8 @@ pub struct Room {
     /// Names of members that left and were introduced, and whose leaving is not on the tape yet: nothing may be appended
     /// while the tape is full of what the slowest reader has not taken (`--lag wait`).
     departed: VecDeque<String>,
-    /// The `NAME> ` of the line that is appended; kept for its memory.
-    prefix: String,
+    /// The `NAME> ` or the notice that is being appended; kept for its memory.
+    scratch: String,
 }
 
 /// What a newcomer is given.
@@ -108,7 +109,7 @@ impl Room {
     /// When there is no memory for the tape.
     pub fn new(options: Options) -> Result<Room, TryReserveError> {
         let tape = Tape::new(options.backlog_bytes)?;
-        Ok(Room { options, tape, departed: VecDeque::new(), prefix: String::new() })
+        Ok(Room { options, tape, departed: VecDeque::new(), scratch: String::new() })
     }
 
     /// The tape.
@@ -124,17 +125,17 @@ impl Room {
     /// The greeting of `member`, and its place on the tape: at the history, or at the end. The operator gets no history.
     pub fn welcome(&self, roster: &Roster, member: MemberId) -> Welcome {
         let mut private = String::new();
-        notice(&mut private, format_args!("you are {}; /help lists what you can do", roster.shown(member)));
+        Notice::Welcome { name: &roster.shown(member).to_string() }.push_line(&mut private);
         if roster.is_operator(member) {
             return Welcome { cursor: Cursor::at(self.tape.end()), private };
         }
         for line in self.options.greeting.lines() {
-            notice(&mut private, format_args!("{}", sanitize(line.as_bytes(), &mut String::new())));
+            Notice::Other(sanitize(line.as_bytes(), &mut String::new())).push_line(&mut private);
         }
         let place = self.tape.back(self.options.history_lines);
         match self.tape.end().line - place.line {
             0 => {}
-            earlier => notice(&mut private, format_args!("{earlier} {}:", plural(earlier, "earlier line"))),
+            lines => Notice::Earlier { lines }.push_line(&mut private),
         }
         Welcome { cursor: Cursor::at(place), private }
     }
@@ -147,17 +148,13 @@ impl Room {
             Command::Leave if is_operator => Decision::Stop,
             Command::Leave => Decision::Leave,
             Command::Say(text) => Decision::Apply(Event::Said { member, text }),
-            Command::Nick(_) if is_operator => {
-                Decision::Reply(reply(format_args!("you are {}, and nobody else", roster.shown(member))))
-            }
+            Command::Nick(_) if is_operator => reply(Notice::NameFixed { name: &roster.shown(member).to_string() }),
             Command::Nick(name) => decide_name(roster, member, name),
             Command::Who => Decision::Reply(who(roster, now)),
             Command::Tell { to, text } => decide_message(roster, member, to, text),
-            Command::Help => Decision::Reply(if is_operator { help_of_operator() } else { help() }),
+            Command::Help => Decision::Reply(if is_operator { help::for_operator() } else { help::for_client() }),
             Command::Kick { name, .. } if is_operator => decide_removal(roster, member, name),
-            Command::Kick { word, .. } | Command::Unknown(word) => {
-                Decision::Reply(reply(format_args!("there is no command {word}; /help lists what you can do")))
-            }
+            Command::Kick { word, .. } | Command::Unknown(word) => reply(Notice::NoCommand { word }),
         }
     }
 
@@ -176,7 +173,7 @@ impl Room {
                 Applied::default()
             }
             Event::ShuttingDown => {
-                let span = self.tape.announce(&["the server is shutting down"]);
+                let span = self.announce(Notice::ShuttingDown);
                 roster.clear();
                 Applied { bytes: span.bytes(), ..Applied::default() }
             }
@@ -186,7 +183,7 @@ impl Room {
     /// Announces the next member that left and was introduced. Returns how many bytes that put on the tape.
     pub fn announce_next_departed(&mut self) -> Option<u64> {
         let name = self.departed.pop_front()?;
-        Some(self.tape.announce(&[&name, " left"]).bytes())
+        Some(self.announce(Notice::Left { name: &name }).bytes())
     }
 
     /// Whether the leaving of a member is still to be announced.
@@ -196,25 +193,25 @@ impl Room {
 
     /// The answer to a line over the limit.
     pub fn overlong_reply(&self) -> String {
-        reply(format_args!("line too long (over {} bytes): not relayed", self.options.line_bytes_max))
+        Notice::TooLong { bytes: self.options.line_bytes_max as u64 }.to_line()
     }
 
     fn say(&mut self, roster: &mut Roster, member: MemberId, text: &str) -> Applied {
         let introduced = self.introduce(roster, member);
         roster.count_line(member);
-        self.prefix.clear();
-        let _ = write!(self.prefix, "{}> ", roster.shown(member));
+        self.scratch.clear();
+        let _ = write!(self.scratch, "{}> ", roster.shown(member));
         match self.options.audience {
             Audience::Others => {
-                let said = self.tape.say(&[&self.prefix, text]);
+                let said = self.tape.say(&[&self.scratch, text]);
                 applied(Some(Span { start: introduced.map_or(said.start, |span| span.start), end: said.end }))
             }
             Audience::Everyone => {
                 let mut applied = applied(introduced);
-                applied.bytes += self.tape.say(&[&self.prefix, text]).bytes();
+                applied.bytes += self.tape.say(&[&self.scratch, text]).bytes();
                 applied
             }
-            Audience::Sender => Applied { reply: Some(format!("{}{text}\n", self.prefix)), ..applied(introduced) },
+            Audience::Sender => Applied { reply: Some(format!("{}{text}\n", self.scratch)), ..applied(introduced) },
         }
     }
 
@@ -222,11 +219,11 @@ impl Room {
     fn rename(&mut self, roster: &mut Roster, member: MemberId, name: Name) -> Applied {
         let before = roster.shown(member).to_string();
         if roster.introduction(member) == Introduction::Pending {
-            let reply = reply(format_args!("{before} is now {name}"));
+            let reply = Notice::Renamed { from: &before, to: name.as_str() }.to_line();
             roster.rename(member, name);
             return Applied { reply: Some(reply), ..applied(self.introduce(roster, member)) };
         }
-        let span = self.tape.announce(&[&before, " is now ", name.as_str()]);
+        let span = self.announce(Notice::Renamed { from: &before, to: name.as_str() });
         roster.rename(member, name);
         Applied { bytes: span.bytes(), ..Applied::default() }
     }
@@ -241,7 +238,14 @@ impl Room {
             return None;
         }
         roster.set_introduction(member, Introduction::Told);
-        Some(self.tape.announce(&[&roster.shown(member).to_string(), " joined"]))
+        Some(self.announce(Notice::Joined { name: &roster.shown(member).to_string() }))
+    }
+
+    /// Appends a notice to the tape.
+    fn announce(&mut self, notice: Notice<'_>) -> Span {
+        self.scratch.clear();
+        let _ = write!(self.scratch, "{notice}");
+        self.tape.announce(&[&self.scratch])
     }
 }
 
@@ -250,62 +254,69 @@ fn applied(own: Option<Span>) -> Applied {
     Applied { bytes: own.map_or(0, |span| span.bytes()), own, reply: None }
 }
 
-fn decide_name(roster: &Roster, member: MemberId, typed: &str) -> Decision<'static> {
+fn reply<'a>(notice: Notice<'_>) -> Decision<'a> {
+    Decision::Reply(notice.to_line())
+}
+
+fn decide_name<'a>(roster: &Roster, member: MemberId, typed: &str) -> Decision<'a> {
     if typed.is_empty() {
-        return Decision::Reply(reply(format_args!("/nick NAME: {}", NameError::Form)));
+        return reply(Notice::NickUsage);
     }
     let name = match Name::parse(typed) {
         Ok(name) => name,
-        Err(NameError::Reserved) => return Decision::Reply(taken(typed)),
-        Err(NameError::Form) => return Decision::Reply(reply(format_args!("{}", NameError::Form))),
+        Err(NameError::Reserved) => return reply(Notice::NameTaken { name: typed }),
+        Err(NameError::Form) => return reply(Notice::NameMalformed),
     };
     match roster.holder(&name) {
-        Some(holder) if holder != member => Decision::Reply(taken(name.as_str())),
-        Some(_) if roster.is_called(member, &name) => Decision::Reply(reply(format_args!("you are {name} already"))),
+        Some(holder) if holder != member => reply(Notice::NameTaken { name: name.as_str() }),
+        Some(_) if roster.is_called(member, &name) => reply(Notice::NameUnchanged { name: name.as_str() }),
         _ => Decision::Apply(Event::Renamed { member, name }),
     }
 }
 
 fn who(roster: &Roster, now: u32) -> String {
-    let mut rows = String::new();
+    let mut answer = String::new();
+    let mut name = String::new();
     for row in roster.rows(now).take(WHO_ROWS_MAX) {
-        let lines = row.lines;
-        let unit = plural(u64::from(lines), "line");
-        notice(&mut rows, format_args!("here: {}, {lines} {unit}, {} min", row.shown, row.minutes));
+        name.clear();
+        let _ = write!(name, "{}", row.shown);
+        let (lines, minutes) = (row.lines.into(), row.minutes.into());
+        Notice::Here { name: &name, lines, minutes }.push_line(&mut answer);
     }
     if let Some(more) = roster.len().checked_sub(WHO_ROWS_MAX).filter(|&more| more > 0) {
-        notice(&mut rows, format_args!("and {} more", Grouped(more)));
+        Notice::HereMore { clients: more as u64 }.push_line(&mut answer);
     }
-    notice(&mut rows, format_args!("{} here", Grouped(roster.len())));
-    rows
+    Notice::HereTotal { clients: roster.len() as u64 }.push_line(&mut answer);
+    answer
 }
 
-fn decide_message(roster: &Roster, sender: MemberId, to: &str, text: &str) -> Decision<'static> {
+fn decide_message<'a>(roster: &Roster, sender: MemberId, to: &str, text: &str) -> Decision<'a> {
     if to.is_empty() || text.is_empty() {
-        return Decision::Reply(reply(format_args!("/msg NAME TEXT tells TEXT to NAME alone")));
+        return reply(Notice::MsgUsage);
     }
-    let Some(target) = roster.find(to) else {
-        return Decision::Reply(reply(format_args!("nobody here is called {to}")));
-    };
-    let (sender, shown) = (roster.shown(sender), roster.shown(target));
+    let Some(target) = roster.find(to) else { return reply(Notice::NotHere { name: to }) };
+    let (sender, shown) = (roster.shown(sender).to_string(), roster.shown(target).to_string());
     Decision::Tell {
         to: roster.key(target),
-        message: reply(format_args!("{sender} tells you: {text}")),
-        told: reply(format_args!("you told {shown}: {text}")),
-        untold: reply(format_args!("{shown} is not reading: not told")),
+        message: Notice::TellsYou { from: &sender, text }.to_line(),
+        told: Notice::YouTold { to: &shown, text }.to_line(),
+        untold: Notice::NotReading { name: &shown }.to_line(),
     }
 }
 
-fn decide_removal(roster: &Roster, operator: MemberId, typed: &str) -> Decision<'static> {
+fn decide_removal<'a>(roster: &Roster, operator: MemberId, typed: &str) -> Decision<'a> {
     if typed.is_empty() {
-        return Decision::Reply(reply(format_args!("/kick NAME removes NAME")));
+        return reply(Notice::KickUsage);
     }
     match roster.find(typed) {
-        None => Decision::Reply(reply(format_args!("nobody here is called {typed}"))),
-        Some(member) if member == operator => Decision::Reply(reply(format_args!("that is you; FIN stops the server"))),
+        None => reply(Notice::NotHere { name: typed }),
+        Some(member) if member == operator => reply(Notice::KickSelf),
         Some(member) => Decision::Remove {
             key: roster.key(member),
-            done: reply(format_args!("{} was removed", roster.shown(member))),
+            done: Notice::WasRemoved { name: &roster.shown(member).to_string() }.to_line(),
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

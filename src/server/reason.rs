@@ -6,7 +6,7 @@ use std::io;
 use super::sniff::ForeignProtocol;
 use super::web::response::Status;
 use super::web::websocket::{WebSocketEnd, code};
-use crate::relay::notice;
+use crate::relay::notice::Notice;
 
 /// Why a connection was refused, or why a client left.
 #[derive(Debug)]
@@ -93,17 +93,18 @@ impl Reason {
 
     /// The notice for the client, if it gets one.
     pub fn notice(&self) -> Option<String> {
-        match self {
-            Reason::Full(most) | Reason::VisitorsFull(most) => Some(notice::full_house(*most)),
-            Reason::AddressDenied => Some(notice::not_allowed()),
-            Reason::AddressCrowded(most) => Some(notice::too_many_from_address(*most)),
-            Reason::Foreign(protocol) => Some(notice::foreign_protocol(protocol.name())),
-            Reason::Silent(seconds) => Some(notice::never_said_anything(*seconds)),
-            Reason::TooSlow => Some(notice::too_slow()),
-            Reason::Removed => Some(notice::removed()),
-            Reason::Goodbye | Reason::EndOfInput | Reason::Reset(_) | Reason::Unwritable => None,
-            Reason::PageClosed(_) | Reason::ProtocolError(_) => None,
-        }
+        let notice = match *self {
+            Reason::Full(most) | Reason::VisitorsFull(most) => Notice::Full { clients: most as u64 },
+            Reason::AddressDenied => Notice::AddressDenied,
+            Reason::AddressCrowded(most) => Notice::AddressCrowded { connections: most as u64 },
+            Reason::Foreign(protocol) => Notice::Foreign { protocol: protocol.name() },
+            Reason::Silent(seconds) => Notice::Silent { seconds },
+            Reason::TooSlow => Notice::TooSlow,
+            Reason::Removed => Notice::Removed,
+            Reason::Goodbye | Reason::EndOfInput | Reason::Reset(_) | Reason::Unwritable => return None,
+            Reason::PageClosed(_) | Reason::ProtocolError(_) => return None,
+        };
+        Some(notice.to_line())
     }
 
     /// The answer in HTTP, for a refused visitor.

@@ -17,7 +17,6 @@ mod editor;
 mod history;
 mod inbox;
 mod keys;
-mod line_kind;
 pub(super) mod mode;
 mod names;
 mod nick;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::{ClosingStep, Connection, NextStep, Output, Phase, ReadState};
 use crate::net::stream::Socket;
 use crate::relay::cursor::Slices;
-use crate::relay::notice;
+use crate::relay::notice::Notice;
 use crate::relay::tape::Tape;
 use crate::server::limits::{GRACE, REQUEST_TIME};
 
@@ -142,7 +142,7 @@ impl<S: Socket> Connection<S> {
         // lines are only counted.
         if self.cursor.has_missed() && self.outbox_bytes() == 0 {
             let missed = self.cursor.take_missed();
-            self.tell(&notice::missed(missed));
+            self.tell(&Notice::Missed { lines: missed }.to_line());
         }
         if self.is_browser() {
             // A frame ends between two lines, so the cursor is aligned already.

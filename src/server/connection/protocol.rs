@@ -151,9 +151,9 @@ impl<S: Socket> Connection<S> {
         let protocol = self.busy.as_ref().map_or(&Protocol::Lines, |busy| &busy.protocol);
         match (protocol, farewell) {
             (Protocol::Http(_), _) | (Protocol::Lines, Farewell::Close(_)) => {}
-            (Protocol::Lines, Farewell::Fin(_)) => self.tell(notice::FAREWELL),
+            (Protocol::Lines, Farewell::Fin(_)) => self.tell(notice::FIN_LINE),
             (Protocol::WebSocket(_), Farewell::Fin(code)) => {
-                self.tell(notice::FAREWELL);
+                self.tell(notice::FIN_LINE);
                 self.push_close_frame(Some(code));
             }
             (Protocol::WebSocket(_), Farewell::Close(code)) => self.push_close_frame(code),
