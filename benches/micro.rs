@@ -61,7 +61,7 @@ fn decode(criterion: &mut Criterion) {
 }
 
 fn cleaning(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("sanitize");
+    let mut group = criterion.benchmark_group("clean");
     let texts = [
         ("ASCII", "the quick brown fox jumps over the lazy dog ".repeat(20).into_bytes()),
         ("UTF-8", "съешь ещё этих мягких французских булок, да выпей чаю ".repeat(10).into_bytes()),

@@ -1,38 +1,95 @@
-//! pollchat: a TCP chat relay that one thread runs for twenty thousand people.
+//! A TCP chat relay that serves twenty thousand clients from one thread.
 //!
-//! `pollchat-server` accepts TCP clients and relays each complete line of one to all the others, marked with who said
-//! it; with `--web` it hands out a page as well, with which browsers are clients like any other. The whole server is one
-//! readiness-driven loop over a slab of connections. `pollchat-client` is the companion: one loop over stdin, stdout and
-//! the socket.
+//! `pollchat-server` accepts TCP clients and browsers, and relays each complete line of a client to all other clients,
+//! marked with its sender's name. `pollchat-client` is the companion. The server is one readiness-driven loop over a
+//! slab of connections, without a queue per recipient. The [manual] tells operators and users what both programs do;
+//! this page is for readers of the code.
 //!
 //! # The way of a line
 //!
 //! ```text
-//! socket ─read→ scratch buffer ─LineDecoder→ clean line ─Room→ tape (appended once: "ana> hello\n")
-//!                                                        └────→ private reply, for commands
-//! tape ─place of each reader→ one write a connection a turn → socket
+//! socket ─read→ LineDecoder ─line→ Room::decide ─event→ Room::apply → tape (one append: "ana> hello\n")
+//!                                      └─reply→ outbox of the sender
+//! tape ─cursor of each reader→ one write per connection and turn → socket
 //! ```
 //!
-//! There are no queues per recipient. A room keeps one shared, bounded, append-only [tape](relay::tape::Tape) of
-//! outgoing bytes; a connection keeps a [place](relay::cursor::Cursor) on it. To say something is one append, whatever
-//! the audience; to flush a connection is one `write` of all that it has not seen.
+//! 1. A socket is readable. `server/hub/input.rs` reads it into a scratch buffer that all connections share, within
+//!    the budgets of the turn.
+//! 2. [`LineDecoder`](relay::line::LineDecoder) finds complete lines, in whatever pieces they arrive, and
+//!    [`sanitize`](relay::sanitize::sanitize) removes what a terminal would obey.
+//! 3. [`Room::decide`](relay::room::Room::decide) reads the line and changes nothing. The result is a reply to the
+//!    sender, or an [`Event`](relay::event::Event).
+//! 4. [`Room::apply`](relay::room::Room::apply) turns the event into one append to the [tape](relay::tape::Tape),
+//!    whatever the number of readers. No other code changes a room.
+//! 5. In the flush pass, `server/hub/output.rs` gives each connection one `write` of the tape between its
+//!    [cursor](relay::cursor::Cursor) and the end.
+//!
+//! A line is cleaned once, appended once, and never copied again. Nothing runs backwards along this path.
+//!
+//! # The turn
+//!
+//! The outer loop ([`Server::run`](server::Server::run)) *waits* for events or the next timer. Then the
+//! [hub](server::hub::Hub) *reacts*: it reads and handles lines, and writes nothing. Then it *flushes*: it writes to
+//! dirty connections, finds out which readers lag, and removes closed connections. Keys of connections die only there,
+//! so no event of a batch can reach a newcomer with a reused key. The hub takes events, streams and the time as
+//! values. So the simulator in `tests/simulator` drives it as well as the kernel does.
+//!
+//! # Glossary
+//!
+//! | term | meaning |
+//! |---|---|
+//! | tape | the shared, bounded, append-only ring of a room's outgoing bytes |
+//! | cursor | the place of one reader on the tape |
+//! | hole | a span of the tape that a cursor steps over: the reader's own lines |
+//! | lag | the state of a reader that the tail of the tape overtook; it is told how many lines it missed |
+//! | outbox | bytes for one connection alone: private replies, and the rest of a line that a write tore |
+//! | room | one tape and the rules for what is put on it |
+//! | roster | the members of the whole server, with their numbers and names |
+//! | event | a change of a room: said, renamed, joined, left, shutting down |
+//! | entering | connected, bounded and on a deadline, but not yet a member of a room |
+//! | turn | one pass of the loop: wait, react, flush |
+//! | dirty | owed bytes since the last flush of this connection |
+//! | brake | the budget for bytes put on the tape while a healthy reader is far behind |
 //!
 //! # The map
 //!
-//! | module | owns |
-//! |---|---|
-//! | [`relay`] | what is said, and who hears it: [lines](relay::line), [names](relay::name), [commands](relay::command), [what the server says](relay::notice), the [room](relay::room), the [tape](relay::tape) and its [readers](relay::cursor). Pure: no socket, no clock, no mio |
-//! | [`server`] | the relay on mio: the [outer loop](server::Server), the [hub](server::hub) (one turn over all connections), a [connection](server::connection) and what it [talks over](net::stream), the budgets ([brake](server::flow::brake), [turn](server::flow::budget)), the [listeners](server::listener), the [page in the browser](server::web) and [every limit](server::config) |
-//! | [`client`] | the companion: one loop over stdin, stdout and the socket, in a pipe form or a terminal form; a connection is a session |
-//! | [`inherited`] | descriptors that are not ours: stdin, stdout, stderr, used without blocking |
-//! | [`pulse`] | how the kernel is to find out that a peer is dead |
-//! | [`logging`] | the log on stderr, which neither blocks nor panics |
+//! Arrows run one way: programs → server, client → relay, net. A file owns state, and its first paragraph says which.
+//!
+//! | module | files | owns |
+//! |---|---|---|
+//! | [`relay`] | | what is said and who gets it. Pure: no socket, no clock, no mio |
+//! | | `line` `name` `command` `notice` | framing and cleaning, names, commands, the texts of the server |
+//! | | `room` `roster` `event` | rules of a room, its members, its changes |
+//! | | `tape` `cursor` | the tape and a reader's place on it |
+//! | [`server`] | `mod` | the outer loop on mio |
+//! | | `cli` `config` `limits` `memory` | flags, settings, every limit, their sum |
+//! | | `listener` `endpoint` `systemd` | accepting, the protocol of a port, sockets handed over |
+//! | | `access` `sniff` | allowed addresses, foreign protocols |
+//! | | `stats` `reason` | counters, reasons of refusals and leaves |
+//! | `server/hub` | `mod` | the order of the phases of a turn |
+//! | | `admission` `closing` | the way in, the way out |
+//! | | `input` `output` `http` | reading lines, the flush pass, visitors of the page |
+//! | | `channel` `connections` `schedule` `timers` | one room at work, the slab, the queues of a turn, all timers |
+//! | `server/connection` | `mod` `input` `output` `protocol` | one connection: phase, unprocessed bytes, write paths, encoding |
+//! | `server/flow` | `brake` `budget` `rate` `stall` | backpressure: the tape, a turn, one client, a slow reader |
+//! | `server/web` | `site` `request` `response` `exchange` `origin` | HTTP: what is answered to which request |
+//! | | `websocket` `frame` `page` | frames in, frames out, the page itself |
+//! | [`client`] | `session` `connect` `backoff` | one connection, making it, making it again |
+//! | | `decoder` `outbox` `pipe` | lines from the server, lines to it, the form for pipes |
+//! | | `terminal` | the form for terminals: keys, editor, screen, chat view |
+//! | [`net`] | `stream` `outbox` `keepalive` `stdio` | the kernel: sockets, unsent bytes, dead peers, inherited stdio |
+//! | [`logging`] | | the log on stderr, which neither blocks nor panics |
+//! | [`manual`] | `operating` `protocol` `client` `memory` | prose for operators and users, `--generate` |
+//!
+//! A new timer is a variant of `Timer` in `server/hub/timers.rs`. A new command begins in `relay/command.rs`, a new
+//! notice in `relay/notice.rs`, a new limit in `server/limits.rs`.
 
 pub mod client;
 pub mod logging;
+pub mod manual;
 pub mod net;
 pub mod relay;
 pub mod server;
 
-/// The port that a server listens on, and a client connects to, unless another one is named.
+/// The default TCP port of server and client.
 pub const PORT: u16 = 46_000;

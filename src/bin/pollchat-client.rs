@@ -4,8 +4,9 @@ use std::env;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory, Parser, ValueEnum};
 use pollchat::client::{Colors, Config, Ending, FLUSH_AFTER_MS, ServerAddress, run};
+use pollchat::manual::{self, Generate};
 use pollchat::net::stdio::eprint_line;
 use pollchat::relay::name::Name;
 
@@ -44,6 +45,10 @@ struct Flags {
     /// Show text without a newline after this much silence of a server other than pollchat-server; 0: never
     #[arg(long, value_name = "MS", default_value_t = FLUSH_AFTER_MS)]
     flush_after: u64,
+
+    /// Print a manual page (`man`, `man-protocol`) or completions (`bash`, `zsh`, `fish`), and exit
+    #[arg(long, value_name = "WHAT", value_enum, hide_possible_values = true)]
+    generate: Option<Generate>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -64,7 +69,11 @@ Exit codes:
   2  wrong usage";
 
 fn main() -> ExitCode {
-    match run(Flags::parse().into()) {
+    let flags = Flags::parse();
+    if let Some(what) = flags.generate {
+        return manual::generate(what, Flags::command());
+    }
+    match run(flags.into()) {
         Ok(Ending::Complete) => ExitCode::SUCCESS,
         Ok(Ending::Unshown(bytes)) => {
             eprint_line(&format!("pollchat-client: stdout did not take the last {bytes} bytes"));

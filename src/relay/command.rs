@@ -1,16 +1,16 @@
-//! What a line asks for.
+//! The meaning of a line that a client or the operator sends: text for the room, or a command.
 
-/// What a line begins with that asks for something; twice, it is said.
+/// First byte of a command. A line that begins with two of them is said with one.
 pub const COMMAND_BYTE: u8 = b'/';
 
-/// A clean line, read as what it asks for.
+/// A sanitized line, parsed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Command<'a> {
-    /// An empty line: nothing.
+    /// Nothing: an empty line.
     Nothing,
-    /// Say this to the room.
+    /// Text for the room.
     Say(&'a str),
-    /// `FIN`, `exit` (any case) or `/quit`: the conversation is over.
+    /// `FIN` or `exit` in any case, or `/quit`: the end of the session.
     Leave,
     /// `/nick NAME`; the name as typed, perhaps empty.
     Nick(&'a str),
@@ -20,24 +20,24 @@ pub enum Command<'a> {
     Tell {
         /// The name as typed.
         to: &'a str,
-        /// What to tell.
+        /// The message.
         text: &'a str,
     },
     /// `/help`
     Help,
     /// `/kick NAME`
     Kick {
-        /// The command as typed: what one is told it is not who may not use it.
+        /// The command as typed. To a client it is as unknown as any other word.
         word: &'a str,
         /// The name as typed, perhaps empty.
         name: &'a str,
     },
-    /// Anything else that begins with a slash: its first word.
+    /// Any other line that begins with a slash: its first word.
     Unknown(&'a str),
 }
 
 impl Command<'_> {
-    /// Reads a clean line.
+    /// Parses a sanitized line. Borrows from it and allocates only for the verb.
     pub fn parse(line: &str) -> Command<'_> {
         if line.is_empty() {
             return Command::Nothing;
@@ -67,7 +67,7 @@ impl Command<'_> {
     }
 }
 
-/// The first word, and what follows it with white space trimmed off.
+/// Returns the first word, and the rest without the white space around it.
 fn split_word(text: &str) -> (&str, &str) {
     let (word, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
     (word, rest.trim_matches([' ', '\t']))

@@ -1,103 +1,109 @@
-//! One reader's place on the tape, and what it is not to be given: its own lines, and those that it fell too far
-//! behind for.
+//! A reader's place on the tape: what it is still owed, without its own lines and the lines that it missed.
+//!
+//! To flush a reader, take [`pending`](Cursor::pending), write, [`advance`](Cursor::advance) by the bytes written, and,
+//! once the socket takes no more, [`align_to_line`](Cursor::align_to_line). The model in `tests/support/tape_model.rs`
+//! checks any order of these steps against a list of lines.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use super::tape::{Position, Span, Tape};
 
-/// How many own stretches a reader may have ahead of it. Who has more talks without ever reading: 32 KiB of memory.
+/// Maximum of holes (own stretches ahead) of a reader: 32 KiB of memory. A client with more talks and never reads; it
+/// then misses lines.
 pub const HOLES_MAX: usize = 1_024;
 
-/// A place on the tape.
+/// A place on the tape, with the holes ahead of it and the count of missed lines.
 ///
-/// Between two calls to [`advance`](Cursor::advance) and [`land`](Cursor::align_to_line) the cursor stands between two lines,
-/// and never at the start of a hole. A reader that is not behind costs 24 bytes.
+/// Invariants: the cursor stands between two lines, and never at the start of a hole; only between
+/// [`advance`](Cursor::advance) and [`align_to_line`](Cursor::align_to_line) may it stand within a line. A reader that
+/// is up to date costs 24 bytes and no heap.
 #[derive(Debug)]
 pub struct Cursor {
-    cursor: Position,
+    position: Position,
     trail: Option<Box<Trail>>,
 }
 
-/// What only a reader has that is behind.
+/// The state that only a reader has that is behind.
 #[derive(Debug, Default)]
 struct Trail {
-    /// Own stretches that the cursor has not passed yet: apart, in order, all at or after the cursor.
+    /// Own stretches ahead of the cursor: in order, apart from each other, at most [`HOLES_MAX`].
     holes: VecDeque<Span>,
-    /// Lines of others that it passed unseen and was not told about yet.
+    /// Lines of others that it missed and was not told of yet.
     missed: u64,
-    /// Whether it was overtaken, and has not caught up with the end since.
+    /// Whether it was overtaken and has not caught up with the end since.
     is_lagging: bool,
 }
 
-/// Whether a reader has fallen so far behind that it passed lines unseen.
+/// Whether a reader fell so far behind that it missed lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Pace {
-    /// It has not.
+    /// It did not.
     Keeping,
-    /// It just did: its cursor was moved, and the lines are counted as missed.
+    /// It did just now: its cursor was moved, and the lines count as missed.
     Overtaken,
 }
 
 impl Cursor {
-    /// A reader at `place`.
+    /// Creates a reader at `place`.
     pub fn at(place: Position) -> Cursor {
-        Cursor { cursor: place, trail: None }
+        Cursor { position: place, trail: None }
     }
 
-    /// Where it stands.
+    /// The place it stands at.
     pub fn position(&self) -> Position {
-        self.cursor
+        self.position
     }
 
-    /// Whether it is where it is with nothing behind it or before it: no lines of its own to pass, none missed.
+    /// Whether it has no holes ahead, no missed lines and no lag: a single write may send it all.
     pub fn is_plain(&self) -> bool {
         self.trail.is_none()
     }
 
-    /// Moves a plain reader on to `place`, where all before it was written.
+    /// Moves a plain reader to `place`, once everything before it was written.
     pub fn set_position(&mut self, place: Position) {
-        debug_assert!(self.is_plain() && self.cursor.offset <= place.offset);
-        self.cursor = place;
+        debug_assert!(self.is_plain() && self.position.offset <= place.offset);
+        self.position = place;
     }
 
-    /// Whether it was overtaken and has not caught up since.
+    /// Whether it was overtaken and has not caught up with the end since.
     pub fn is_lagging(&self) -> bool {
         self.trail.as_ref().is_some_and(|trail| trail.is_lagging)
     }
 
-    /// Whether it missed lines and is not told of them yet.
+    /// Whether it missed lines that it was not told of yet.
     pub fn has_missed(&self) -> bool {
         self.missed() > 0
     }
 
-    /// How many lines it missed and is not told of yet.
+    /// Said lines of others that it missed and was not told of yet.
     pub fn missed(&self) -> u64 {
         self.trail.as_ref().map_or(0, |trail| trail.missed)
     }
 
-    /// How many own stretches it has ahead of it: at [`HOLES_MAX`], one more costs it lines.
+    /// Own stretches ahead of it. At [`HOLES_MAX`], one more makes it miss lines.
     pub fn holes_ahead(&self) -> usize {
         self.trail.as_ref().map_or(0, |trail| trail.holes.len())
     }
 
-    /// How many lines it missed and is not told of yet; they count as told now.
+    /// Returns [`missed`](Cursor::missed) and counts those lines as told.
     pub fn take_missed(&mut self) -> u64 {
         self.trail.as_mut().map_or(0, |trail| std::mem::take(&mut trail.missed))
     }
 
-    /// Passes everything up to `stop` unseen: it will not be given any of it.
+    /// Moves to `stop` without sending what is before it. Lines of others count as missed.
     pub fn skip_missed(&mut self, stop: Position) {
-        if self.cursor.offset < stop.offset {
+        if self.position.offset < stop.offset {
             self.skip_to(stop);
         }
     }
 
-    /// Keeps the reader from being given `span`, which it just put at the end of the tape itself.
+    /// Excludes `span`, which the reader itself just appended to the tape. Cost: constant, but for every
+    /// [`HOLES_MAX`]`/2`th call on a full list.
     pub fn skip_own(&mut self, span: Span) -> Pace {
-        if self.cursor.offset == span.start.offset {
-            self.cursor = span.end;
+        if self.position.offset == span.start.offset {
+            self.position = span.end;
             return Pace::Keeping;
         }
         let holes = &mut self.trail.get_or_insert_default().holes;
@@ -109,16 +115,16 @@ impl Cursor {
             holes.push_back(span);
             return Pace::Keeping;
         }
-        // Half of the list at a time: it loses little, and is not moved at every further line.
+        // Half of the list at once, so that the cursor is not moved for each further line.
         let place = holes[HOLES_MAX / 2].end;
         self.skip_to(place);
         self.trail.get_or_insert_default().holes.push_back(span);
         Pace::Overtaken
     }
 
-    /// Moves the reader on if the tail has overtaken it, but not beyond `stop`.
+    /// Moves the reader to the oldest bytes that are left if the tail has overtaken it, but not beyond `stop`.
     pub fn catch_up(&mut self, tape: &Tape, stop: Position) -> Pace {
-        if self.cursor.offset >= tape.tail() || self.cursor.offset >= stop.offset {
+        if self.position.offset >= tape.tail() || self.position.offset >= stop.offset {
             return Pace::Keeping;
         }
         let resume = tape.resume();
@@ -126,21 +132,21 @@ impl Cursor {
         Pace::Overtaken
     }
 
-    /// Passes everything up to `stop` unseen, and untold: nothing of it is owed any more.
+    /// Moves to `stop` without sending what is before it, and forgets missed lines: nothing is owed any more.
     pub fn discard(&mut self, stop: Position) {
         self.skip_missed(stop);
         self.take_missed();
     }
 
-    /// What is to be written up to `stop`, if it is one slice, as it mostly is.
+    /// The bytes owed up to `stop` if they are one slice, which is the common case; `None` otherwise.
     pub fn pending_in_one<'a>(&self, tape: &'a Tape, stop: u64) -> Option<&'a [u8]> {
-        let [slice, beyond] = tape.slices(self.cursor.offset, stop.max(self.cursor.offset));
+        let [slice, beyond] = tape.slices(self.position.offset, stop.max(self.position.offset));
         (beyond.is_empty() && self.holes().next().is_none()).then_some(slice)
     }
 
-    /// Adds what is to be written up to `stop` to `slices`, as far as these have room: whole lines.
+    /// Appends the bytes owed up to `stop` to `slices`, as far as there is room.
     pub fn pending<'a>(&self, tape: &'a Tape, stop: u64, slices: &mut Slices<'a>) {
-        let mut from = self.cursor.offset;
+        let mut from = self.position.offset;
         for hole in self.holes() {
             if !slices.has_room_for_two() {
                 return;
@@ -153,50 +159,53 @@ impl Cursor {
         }
     }
 
-    /// Moves the cursor past `bytes` that were written, and past the holes among and after them. It may then stand in
-    /// the middle of a line, until it has [landed](Cursor::align_to_line).
+    /// Moves past `bytes` that were written, and past the holes among and after them. The cursor may then stand within
+    /// a line, until [`align_to_line`](Cursor::align_to_line).
     pub fn advance(&mut self, mut bytes: u64) {
         while let Some(hole) = self.trail.as_mut().and_then(|trail| trail.holes.front()) {
-            let gap = hole.start.offset - self.cursor.offset;
+            let gap = hole.start.offset - self.position.offset;
             if bytes < gap {
                 break;
             }
             bytes -= gap;
-            self.cursor = hole.end;
+            self.position = hole.end;
             self.pop_hole();
         }
-        self.cursor.offset += bytes;
+        self.position.offset += bytes;
     }
 
-    /// Ends a run of writes: where it stopped in the middle of a line, the rest of that one line is copied to `rest`
-    /// and the cursor moves on to the next, so that it stands between two lines again.
+    /// Ends a run of writes. If it stopped within a line, appends the rest of that line to `rest` and moves to its end.
+    ///
+    /// So a reader can be overtaken at any time without receiving half a line. Cost: at most a copy of one line, and a
+    /// scan of the tape up to the next checkpoint.
     pub fn align_to_line(&mut self, tape: &Tape, rest: &mut Vec<u8>) {
-        let at = self.cursor.offset;
+        let at = self.position.offset;
         if at == tape.end().offset {
-            self.cursor = tape.end();
+            self.position = tape.end();
         } else if tape.is_between_lines(at) {
-            self.cursor = tape.position(at);
+            self.position = tape.position(at);
         } else {
             let line_end = tape.line_end(at);
             tape.slices(at, line_end).iter().for_each(|slice| rest.extend_from_slice(slice));
-            self.cursor = tape.position(line_end);
-            // The next line may be its own.
+            self.position = tape.position(line_end);
+            // The next line may be its own: then pass that hole.
             self.advance(0);
         }
         self.tidy(tape);
     }
 
-    /// Sees whether the reader has caught up, and gives the memory back that only one behind needs.
+    /// Ends the lag of a reader at the end of the tape, and frees memory that only a reader behind needs.
     pub fn tidy(&mut self, tape: &Tape) {
         if let Some(trail) = &mut self.trail {
-            trail.is_lagging &= self.cursor.offset < tape.end().offset;
+            trail.is_lagging &= self.position.offset < tape.end().offset;
             if trail.holes.is_empty() && trail.missed == 0 && !trail.is_lagging {
                 self.trail = None;
             }
         }
     }
 
-    /// Passes everything up to `place` unseen. A hole that reaches beyond it is clipped, never forgotten.
+    /// Moves to `place` and counts what was passed as missed. A hole that reaches beyond `place` is clipped, not
+    /// dropped.
     fn skip_to(&mut self, place: Position) {
         let trail = self.trail.get_or_insert_default();
         trail.is_lagging = true;
@@ -210,9 +219,9 @@ impl Cursor {
             own_lines += hole.lines();
             trail.holes.pop_front();
         }
-        trail.missed += place.line - self.cursor.line - own_lines;
-        self.cursor = place;
-        // It may stand at the start of a hole now.
+        trail.missed += place.line - self.position.line - own_lines;
+        self.position = place;
+        // The place may be the start of a hole.
         self.advance(0);
     }
 
@@ -227,38 +236,38 @@ impl Cursor {
     }
 }
 
-/// What one `writev` is given: at most 64 slices.
+/// The slices for one `writev`: at most 64.
 pub struct Slices<'a> {
     slices: [IoSlice<'a>; Slices::MAX],
     len: usize,
 }
 
 impl<'a> Slices<'a> {
-    /// How many slices there may be: a run of gaps longer than this is written in several calls.
+    /// Maximum of slices. A tape with more holes takes several calls. 64 slices take 1 KiB of stack.
     pub const MAX: usize = 64;
 
-    /// No slices.
+    /// Creates an empty list.
     pub fn new() -> Slices<'a> {
         Slices { slices: [IoSlice::new(&[]); Slices::MAX], len: 0 }
     }
 
-    /// No slices, behind two that are [put](Slices::fill_reserved) there later.
+    /// Creates a list whose first two slices are empty until [`fill_reserved`](Slices::fill_reserved).
     pub fn with_two_reserved() -> Slices<'a> {
         Slices { len: 2, ..Slices::new() }
     }
 
-    /// Sets the first two slices.
+    /// Sets the first two slices of a list made by [`with_two_reserved`](Slices::with_two_reserved).
     pub fn fill_reserved(&mut self, first: &'a [u8], second: &'a [u8]) {
         self.slices[0] = IoSlice::new(first);
         self.slices[1] = IoSlice::new(second);
     }
 
-    /// How many bytes there are in all.
+    /// The sum of all slices, in bytes.
     pub fn bytes(&self) -> usize {
         self.as_slice().iter().map(|slice| slice.len()).sum()
     }
 
-    /// A copy of what comes after so many bytes.
+    /// Returns a copy of everything after the first `bytes` bytes.
     pub fn after(&self, mut bytes: usize) -> Vec<u8> {
         let mut rest = Vec::new();
         for slice in self.as_slice() {
@@ -269,7 +278,7 @@ impl<'a> Slices<'a> {
         rest
     }
 
-    /// Adds a slice, unless it is empty or there is no room.
+    /// Appends a slice, unless it is empty or there is no room.
     pub fn push(&mut self, slice: &'a [u8]) {
         if !slice.is_empty() && !self.is_full() {
             self.slices[self.len] = IoSlice::new(slice);
@@ -282,7 +291,7 @@ impl<'a> Slices<'a> {
         &self.slices[..self.len]
     }
 
-    /// Whether there is room for a stretch of the tape, even where it turns round.
+    /// Whether there is room for a stretch of the tape, which takes two slices where the ring wraps.
     fn has_room_for_two(&self) -> bool {
         self.len + 2 <= Slices::MAX
     }
@@ -299,5 +308,174 @@ impl<'a> Slices<'a> {
 impl Default for Slices<'_> {
     fn default() -> Self {
         Slices::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn say(tape: &mut Tape, name: &str, number: usize) -> Span {
+        tape.say(&[&format!("{name}> {number}")])
+    }
+
+    /// Sends all that is pending in writes of `write_bytes`, of which `run` make a run. Returns what was sent.
+    fn send(cursor: &mut Cursor, tape: &Tape, write_bytes: usize, run: usize) -> String {
+        let mut sent = Vec::new();
+        loop {
+            let before = sent.len();
+            for _ in 0..run {
+                let mut slices = Slices::new();
+                cursor.pending(tape, tape.end().offset, &mut slices);
+                let bytes = write_bytes.min(slices.bytes());
+                let pending = slices.after(0);
+                assert_eq!(slices.after(bytes), pending[bytes..]);
+                sent.extend_from_slice(&pending[..bytes]);
+                cursor.advance(bytes as u64);
+            }
+            cursor.align_to_line(tape, &mut sent);
+            if sent.len() == before {
+                return String::from_utf8(sent).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_reader_gets_the_lines_of_others_whatever_its_socket_takes_at_once() {
+        let lines = ["bob", "ana", "ana", "bob", "bob", "ana", "cia", "ana"];
+        // A tape so small that it wraps within the lines, at any place.
+        for before in 0..12 {
+            for (write_bytes, run) in (1..60).flat_map(|bytes| [(bytes, 1), (bytes, 2), (bytes, 100)]) {
+                let mut tape = Tape::new(64).unwrap();
+                for _ in 0..before {
+                    tape.announce("x");
+                }
+                let mut cursor = Cursor::at(tape.end());
+                let mut expected = String::new();
+                for (number, name) in lines.into_iter().enumerate() {
+                    let span = say(&mut tape, name, number);
+                    if name == "ana" {
+                        assert_eq!(cursor.skip_own(span), Pace::Keeping);
+                    } else {
+                        expected += &format!("{name}> {number}\n");
+                    }
+                }
+                assert_eq!(send(&mut cursor, &tape, write_bytes, run), expected, "{write_bytes} bytes a write");
+                assert!(cursor.is_plain() && cursor.position() == tape.end());
+            }
+        }
+    }
+
+    #[test]
+    fn own_lines_of_a_reader_that_is_up_to_date_cost_no_memory() {
+        let mut tape = Tape::new(1_000).unwrap();
+        let mut cursor = Cursor::at(tape.end());
+        for number in 0..10 {
+            let own = say(&mut tape, "ana", number);
+            assert_eq!(cursor.skip_own(own), Pace::Keeping);
+            assert!(cursor.is_plain() && cursor.position() == tape.end());
+        }
+        assert_eq!(size_of::<Cursor>(), 24);
+    }
+
+    #[test]
+    fn own_lines_in_a_row_make_one_hole() {
+        let mut tape = Tape::new(1_000).unwrap();
+        let mut cursor = Cursor::at(tape.end());
+        say(&mut tape, "bob", 0);
+        for number in 0..10 {
+            let own = say(&mut tape, "ana", number);
+            assert_eq!(cursor.skip_own(own), Pace::Keeping);
+        }
+        assert_eq!(cursor.holes_ahead(), 1);
+        assert_eq!(cursor.pending_in_one(&tape, tape.end().offset), None);
+        let before_the_hole = Cursor::at(Position::default());
+        assert_eq!(before_the_hole.pending_in_one(&tape, 7), Some(&b"bob> 0\n"[..]));
+    }
+
+    #[test]
+    fn an_overtaken_reader_misses_the_lines_of_others_and_goes_on_at_a_line() {
+        let mut tape = Tape::new(100).unwrap();
+        let mut cursor = Cursor::at(tape.end());
+        let mut others = 0;
+        for number in 100..160 {
+            let span = say(&mut tape, ["bob", "ana"][number % 2], number);
+            if number % 2 == 1 {
+                let _ = cursor.skip_own(span);
+            } else {
+                others += 1;
+            }
+            tape.announce("x");
+        }
+        assert_eq!(cursor.catch_up(&tape, tape.end()), Pace::Overtaken);
+        assert_eq!(cursor.catch_up(&tape, tape.end()), Pace::Keeping);
+        assert!(cursor.is_lagging() && cursor.has_missed());
+        let missed = cursor.take_missed();
+        let got = send(&mut cursor, &tape, 1_000, 1);
+        assert!(!got.contains("ana"), "{got}");
+        assert_eq!(missed + got.lines().filter(|line| line.starts_with("bob> ")).count() as u64, others);
+        assert!(cursor.is_plain(), "at the end, the lag and its memory are gone");
+    }
+
+    #[test]
+    fn a_reader_is_not_moved_beyond_its_stop() {
+        let mut tape = Tape::new(50).unwrap();
+        let mut cursor = Cursor::at(tape.end());
+        let stop = say(&mut tape, "bob", 1).end;
+        for number in 0..20 {
+            say(&mut tape, "bob", number);
+        }
+        assert_eq!(cursor.catch_up(&tape, stop), Pace::Overtaken);
+        assert_eq!((cursor.position(), cursor.missed()), (stop, 1));
+        assert_eq!(cursor.catch_up(&tape, stop), Pace::Keeping, "it is owed nothing more");
+    }
+
+    #[test]
+    fn skipped_lines_are_missed_and_discarded_ones_are_not() {
+        let mut tape = Tape::new(1_000).unwrap();
+        let mut cursor = Cursor::at(tape.end());
+        say(&mut tape, "bob", 1);
+        let own = say(&mut tape, "ana", 2);
+        assert_eq!(cursor.skip_own(own), Pace::Keeping);
+        say(&mut tape, "bob", 3);
+        cursor.skip_missed(tape.end());
+        assert_eq!((cursor.missed(), cursor.holes_ahead()), (2, 0), "own lines are not missed");
+        cursor.skip_missed(own.end);
+        assert_eq!(cursor.position(), tape.end(), "a cursor never goes back");
+        say(&mut tape, "bob", 4);
+        cursor.discard(tape.end());
+        assert_eq!((cursor.missed(), cursor.position()), (0, tape.end()));
+        cursor.tidy(&tape);
+        assert!(cursor.is_plain());
+    }
+
+    #[test]
+    fn a_hole_that_is_passed_in_part_stays_a_hole() {
+        let mut tape = Tape::new(1_000).unwrap();
+        let mut cursor = Cursor::at(tape.end());
+        say(&mut tape, "bob", 1);
+        let own = [2, 3, 4].map(|number| say(&mut tape, "ana", number));
+        own.into_iter().for_each(|own| assert_eq!(cursor.skip_own(own), Pace::Keeping));
+        say(&mut tape, "bob", 5);
+        cursor.skip_missed(own[0].end);
+        assert_eq!((cursor.missed(), cursor.position()), (1, own[2].end), "the rest of the hole is passed as well");
+        assert_eq!(send(&mut cursor, &tape, 3, 1), "bob> 5\n");
+    }
+
+    #[test]
+    fn more_slices_than_one_write_takes_come_in_several() {
+        let mut tape = Tape::new(100_000).unwrap();
+        let mut cursor = Cursor::at(tape.end());
+        for number in 0..200 {
+            say(&mut tape, "bob", number);
+            let own = say(&mut tape, "ana", number);
+            assert_eq!(cursor.skip_own(own), Pace::Keeping);
+        }
+        let mut slices = Slices::with_two_reserved();
+        slices.fill_reserved(b"* x", b"\n");
+        cursor.pending(&tape, tape.end().offset, &mut slices);
+        assert!((Slices::MAX - 1..=Slices::MAX).contains(&slices.as_slice().len()));
+        assert!(slices.after(0).starts_with(b"* x\nbob> 0\nbob> 1\n"));
+        assert_eq!(send(&mut cursor, &tape, usize::MAX, 1).lines().count(), 200);
     }
 }

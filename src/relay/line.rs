@@ -1,71 +1,71 @@
-//! Bytes in, complete lines out.
+//! Line framing: owns the part of a line that a stream has sent without its end.
 //!
-//! [`LineDecoder`] finds the lines in whatever pieces a stream arrives in. It knows no socket: a chunk goes in, and "no
-//! whole line yet" is `None`, not an error.
+//! A chunk of any size goes into [`LineDecoder::next`], lines come out, and "no whole line yet" is `None`. A line ends
+//! with LF or CRLF. Memory is bounded by the limit on a line, whatever arrives.
 
 use std::mem;
 
-/// What [`LineDecoder::next`] found.
+/// A line, or a part of one.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line<'a> {
-    /// A line as it was received, without its end (LF or CRLF).
+    /// A line as received, without its end (LF or CRLF).
     Text(&'a [u8]),
-    /// A further piece of a line that was cut ([`Overlong::Cut`]).
+    /// A further piece of a line over the limit ([`Overlong::Cut`]).
     More(&'a [u8]),
-    /// The line that is arriving is over the limit ([`Overlong::Drop`]): said once, and all of the line is dropped. This
-    /// is its beginning, 64 bytes of it at least (or as many as it has).
+    /// The beginning of a line over the limit ([`Overlong::Drop`]), of at least 64 bytes or as many as have arrived.
+    /// Returned once per line; the whole line is dropped.
     TooLong(&'a [u8]),
 }
 
-/// What happens to a line over the limit.
+/// The treatment of a line over the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overlong {
     /// It is dropped up to its newline, and reported once as [`Line::TooLong`].
     Drop,
-    /// It is handed out in pieces within the limit, cut between characters.
+    /// It is returned in pieces within the limit, cut between characters.
     Cut,
 }
 
-/// How one stream is cut into lines.
+/// The rules by which a stream is cut into lines.
 #[derive(Clone, Copy, Debug)]
 pub struct Framing {
-    /// The longest line as received, in bytes, its end not counted.
+    /// The longest line as received, in bytes, without its end.
     pub line_bytes_max: usize,
-    /// What happens to a longer one.
+    /// The treatment of a longer line.
     pub overlong: Overlong,
 }
 
-/// How much of a line that is dropped is handed out at least, in bytes: enough to see what its sender was about.
+/// Minimum that [`Line::TooLong`] shows of a dropped line, in bytes: enough to recognize an HTTP request.
 const BEGINNING_BYTES: usize = 64;
 
-/// What one stream has sent of a line that has not ended yet.
+/// Splits one stream into lines.
 ///
-/// Invariant: `fragment` holds no LF, and at most `line_bytes_max + 1` bytes (the one more may be the CR of a CRLF).
-/// So memory is bounded whatever arrives, and every byte is looked at once.
+/// Invariant: between calls, `fragment` holds no LF and at most `line_bytes_max + 1` bytes; the last of them may be the
+/// CR of a CRLF. Each byte is searched for LF once. An idle decoder holds no heap memory.
 #[derive(Debug, Default)]
 pub struct LineDecoder {
     fragment: Vec<u8>,
-    /// How much of the front of `fragment` was handed out by the last call, to be let go by the next one.
+    /// Bytes at the front of `fragment` that the last call returned. The next call discards them.
     returned: usize,
-    incoming: Incoming,
+    fate: Fate,
 }
 
-/// What is to become of the bytes up to the next LF.
+/// The fate of the bytes up to the next LF.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Incoming {
+enum Fate {
     /// They are a line.
     #[default]
     Line,
-    /// They are the rest of a line of which pieces were handed out.
+    /// They are the rest of a line whose first pieces were returned.
     Rest,
     /// They are the rest of a line that is dropped.
     Dropped,
 }
 
 impl LineDecoder {
-    /// Takes the next line off the front of `input`; `None` once all of it is taken in.
+    /// Takes the next line off the front of `input`; `None` once `input` is used up.
     ///
-    /// A line that lies whole in `input` is borrowed from it and not copied.
+    /// A line that lies whole in `input` is borrowed, not copied.
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8], framing: Framing) -> Option<Line<'a>> {
         self.discard_returned();
         loop {
@@ -75,10 +75,10 @@ impl LineDecoder {
                 Some(end) => (&bytes[..end], &bytes[end + 1..]),
                 None => (bytes, &bytes[bytes.len()..]),
             };
-            if self.incoming == Incoming::Dropped {
+            if self.fate == Fate::Dropped {
                 *input = rest;
                 newline?;
-                self.incoming = Incoming::Line;
+                self.fate = Fate::Line;
                 continue;
             }
             if self.is_over(arrived, framing.line_bytes_max) {
@@ -95,7 +95,7 @@ impl LineDecoder {
                 self.fragment.extend_from_slice(arrived);
                 return None;
             }
-            let incoming = mem::take(&mut self.incoming);
+            let fate = mem::take(&mut self.fate);
             let whole = if self.fragment.is_empty() {
                 arrived
             } else {
@@ -103,42 +103,42 @@ impl LineDecoder {
                 self.returned = self.fragment.len();
                 &self.fragment
             };
-            return Some(as_line(incoming, whole.strip_suffix(b"\r").unwrap_or(whole)));
+            return Some(as_line(fate, whole.strip_suffix(b"\r").unwrap_or(whole)));
         }
     }
 
-    /// Ends the stream in good order: what it left without a newline is its last line.
+    /// Ends the stream at EOF. An unterminated line is its last one.
     pub fn finish(&mut self, framing: Framing) -> Option<Line<'_>> {
         self.discard_returned();
-        let incoming = mem::take(&mut self.incoming);
+        let fate = mem::take(&mut self.fate);
         let over = self.fragment.len() > framing.line_bytes_max;
-        match incoming {
-            Incoming::Dropped => None,
+        match fate {
+            Fate::Dropped => None,
             _ if self.fragment.is_empty() => None,
             _ if over && framing.overlong == Overlong::Drop => {
                 self.returned = self.fragment.len();
                 Some(Line::TooLong(&self.fragment))
             }
             _ => {
-                // At most one byte over, and that one a CR: it stands at the end, where a cut shows it as well.
+                // At most one byte over the limit, and that is a CR at the end.
                 self.returned = self.fragment.len();
-                Some(as_line(incoming, &self.fragment))
+                Some(as_line(fate, &self.fragment))
             }
         }
     }
 
-    /// Ends the line that is arriving although its newline did not come, and the stream goes on. What there is of it is a
-    /// line; one that is being dropped is over.
+    /// Returns an unterminated line as a line, although the stream goes on. If the line was being dropped, it ends
+    /// here.
     pub fn flush_partial(&mut self, framing: Framing) -> Option<Line<'_>> {
         self.discard_returned();
-        // It may be half of a CRLF, of which the LF will be an empty line.
+        // It may be half of a CRLF. Its LF will then be an empty line.
         if self.fragment.last() == Some(&b'\r') {
             self.fragment.pop();
         }
         self.finish(framing)
     }
 
-    /// Whether what there is of a line stops in the middle of a character, if it is UTF-8 at all.
+    /// Whether the unterminated line stops in the middle of a UTF-8 character.
     pub fn ends_mid_char(&self) -> bool {
         let fragment = self.fragment();
         let end = &fragment[fragment.len().saturating_sub(3)..];
@@ -146,17 +146,17 @@ impl LineDecoder {
         lead.is_some_and(|lead| str::from_utf8(&end[lead..]).is_err_and(|error| error.error_len().is_none()))
     }
 
-    /// What there is of a line that has not ended, as far as it is kept.
+    /// The unterminated line, as far as it is kept.
     pub fn fragment(&self) -> &[u8] {
         &self.fragment[self.returned..]
     }
 
-    /// Whether nothing is kept: the stream stands between two lines.
+    /// Whether the stream stands between two lines.
     pub fn is_empty(&self) -> bool {
-        self.fragment.len() == self.returned && self.incoming == Incoming::Line
+        self.fragment.len() == self.returned && self.fate == Fate::Line
     }
 
-    /// Bytes of heap this holds.
+    /// Heap memory, in bytes.
     pub fn heap_bytes(&self) -> usize {
         self.fragment.capacity()
     }
@@ -165,21 +165,21 @@ impl LineDecoder {
         self.fragment.drain(..self.returned);
         self.returned = 0;
         if self.fragment.is_empty() {
-            // A fragment is rare and short-lived: who sends whole lines afterwards should not pay for it.
+            // Fragments are rare and short-lived. A client that sends whole lines should not pay for an old one.
             self.fragment = Vec::new();
         }
     }
 
-    /// Whether the fragment and `arrived` are over the limit, whatever may follow.
+    /// Whether the fragment and `arrived` exceed the limit, whatever follows.
     pub(crate) fn is_over(&self, arrived: &[u8], limit: usize) -> bool {
         let len = self.fragment.len() + arrived.len();
-        // One byte more than the limit may be the CR of the line's end.
+        // The byte after the limit may be the CR of the line's end.
         let last = arrived.last().or(self.fragment.last());
         len > limit + 1 || (len == limit + 1 && last != Some(&b'\r'))
     }
 
     fn drop_line<'a, 'i: 'a>(&'a mut self, arrived: &'i [u8], ended: bool) -> Line<'a> {
-        self.incoming = if ended { Incoming::Line } else { Incoming::Dropped };
+        self.fate = if ended { Fate::Line } else { Fate::Dropped };
         if self.fragment.is_empty() {
             return Line::TooLong(arrived);
         }
@@ -194,16 +194,16 @@ impl LineDecoder {
         self.fragment.extend_from_slice(taken);
         *input = rest;
         self.returned = cut_between_characters(&self.fragment, limit);
-        let incoming = mem::replace(&mut self.incoming, Incoming::Rest);
-        as_line(incoming, &self.fragment[..self.returned])
+        let fate = mem::replace(&mut self.fate, Fate::Rest);
+        as_line(fate, &self.fragment[..self.returned])
     }
 }
 
-fn as_line(incoming: Incoming, bytes: &[u8]) -> Line<'_> {
-    if incoming == Incoming::Rest { Line::More(bytes) } else { Line::Text(bytes) }
+fn as_line(fate: Fate, bytes: &[u8]) -> Line<'_> {
+    if fate == Fate::Rest { Line::More(bytes) } else { Line::Text(bytes) }
 }
 
-/// The last place at or before `limit` that does not split a character; `limit` itself if there is none near.
+/// Returns the last place at or before `limit` that splits no character, or `limit` if none is near.
 fn cut_between_characters(bytes: &[u8], limit: usize) -> usize {
     let is_continuation = |at: usize| bytes.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
     (limit.saturating_sub(3).max(1)..=limit).rev().find(|&at| !is_continuation(at)).unwrap_or(limit)
@@ -213,7 +213,7 @@ fn cut_between_characters(bytes: &[u8], limit: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// What a decoder said, owned.
+    /// An owned [`Line`].
     #[derive(Clone, Debug, PartialEq, Eq)]
     enum Said {
         Text(Vec<u8>),

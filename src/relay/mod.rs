@@ -1,9 +1,11 @@
-//! What is said, and who hears it. Pure: no socket, no clock, no mio.
+//! The chat itself: lines, names, commands, notices, the rules of a room and its tape.
+//!
+//! All of it is pure: no socket, no clock, no mio. The server feeds it bytes and times, and the client shares the parts
+//! that both sides must agree on ([`line`](mod@line), [`sanitize`](mod@sanitize), [`name`], [`command`], [`notice`]).
 
 pub mod command;
 pub mod cursor;
 pub mod event;
-mod help;
 pub mod line;
 pub mod name;
 pub mod notice;

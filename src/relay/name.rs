@@ -1,30 +1,31 @@
-//! What a client may be called, and when two names are the same.
+//! Names of members: their form, the names that the server keeps to itself, and caseless comparison.
 
 use std::fmt;
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-/// The longest name, in characters.
+/// The longest name, in characters (Unicode scalar values) after normalization.
 pub const NAME_CHARS_MAX: usize = 24;
 
-/// The longest text that may become a name, in bytes: a character is composed of at most four (UAX #15), of four bytes
-/// each. A longer one is not even looked at, so that nobody can make others wait by asking for it.
+/// The longest text that can become a name, in bytes: NFC composes a character of at most four (UAX #15), of four bytes
+/// each. Longer text is refused unread, so that normalizing it cannot delay other clients.
 pub const TYPED_BYTES_MAX: usize = NAME_CHARS_MAX * 4 * 4;
 
-/// What the operator is called, in lower case.
-const OPERATOR: &str = "server";
+/// Prefix of the names that the server gives, which no client can choose; its number follows.
+pub(super) const GIVEN_PREFIX: &str = "client-";
 
-/// A name that a client chose: letters, digits, `_` and `-` of any script, normalised (NFC).
+/// A name that a client chose: letters and digits of any script, `_` and `-`, normalized to NFC.
 ///
-/// It can hold neither white space nor punctuation, so that no name can make a line look like another one.
+/// Invariants: `shown` holds neither white space nor other punctuation, so no name makes a line look like another line
+/// or like a notice; `folded` is [`fold`] of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
     shown: Box<str>,
     folded: Box<str>,
 }
 
-/// Why a text is no name. Its `Display` is a full sentence without its stop.
+/// The reason that a text is no name. Its `Display` is a sentence without its full stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// Empty, too long, or with a character that names do not have.
@@ -36,10 +37,13 @@ pub enum NameError {
 }
 
 impl Name {
-    /// Takes `text` as a name.
+    /// The name of the operator, which no client can take. It is its own folded form.
+    pub const OPERATOR: &str = "server";
+
+    /// Parses a name that a client asks for.
     ///
     /// # Errors
-    /// When the text is not of a name's form, or is one of the relay's own names.
+    /// [`NameError::Form`] if `text` does not have a name's form, [`NameError::Reserved`] if only the server gives it.
     pub fn parse(text: &str) -> Result<Name, NameError> {
         if text.len() > TYPED_BYTES_MAX {
             return Err(NameError::Form);
@@ -47,27 +51,27 @@ impl Name {
         let shown: String = text.nfc().collect();
         let chars = shown.chars().count();
         let begins_with_mark = shown.starts_with(is_combining_mark);
-        if !(1..=NAME_CHARS_MAX).contains(&chars) || begins_with_mark || !shown.chars().all(is_of_names) {
+        if !(1..=NAME_CHARS_MAX).contains(&chars) || begins_with_mark || !shown.chars().all(is_name_char) {
             return Err(NameError::Form);
         }
         let folded = fold(&shown);
-        if &*folded == OPERATOR || folded.starts_with("client-") {
+        if &*folded == Name::OPERATOR || folded.starts_with(GIVEN_PREFIX) {
             return Err(NameError::Reserved);
         }
         Ok(Name { shown: shown.into(), folded })
     }
 
-    /// The operator's, which nobody can choose.
+    /// Returns the operator's name, which no client can take.
     pub fn of_operator() -> Name {
-        Name { shown: OPERATOR.into(), folded: OPERATOR.into() }
+        Name { shown: Name::OPERATOR.into(), folded: Name::OPERATOR.into() }
     }
 
-    /// The name as it is shown.
+    /// The name as shown.
     pub fn as_str(&self) -> &str {
         &self.shown
     }
 
-    /// What is the same for all names that differ in case alone.
+    /// The form that all names share that differ only in case.
     pub fn folded(&self) -> &str {
         &self.folded
     }
@@ -79,33 +83,39 @@ impl fmt::Display for Name {
     }
 }
 
-/// Folds case away: upper case before lower case, so that ß and SS, ς and σ, ſ and s meet; and lower case before that,
-/// because ẞ has no other upper case.
+/// Whether the server may show `text` as a member's name: a chosen name, `client-N` or `server`.
+pub fn is_shown_name(text: &str) -> bool {
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    text == Name::OPERATOR || text.strip_prefix(GIVEN_PREFIX).is_some_and(is_number) || Name::parse(text).is_ok()
+}
+
+/// Returns `name` without differences of case: two names are the same if their folded forms are equal.
 ///
-/// This is the simple way of the standard library; it joins at least what Unicode's default caseless matching joins
-/// for letters, and NFC again after it, because case mapping may denormalise.
+/// Upper case comes before the final lower case, so that ß and SS, ς and σ, ſ and s meet. Lower case comes before that,
+/// because ẞ has no other upper case. NFC comes last, because case mapping may denormalize. For letters, this joins at
+/// least what Unicode's default caseless matching joins.
 pub fn fold(name: &str) -> Box<str> {
     let lower = name.nfc().flat_map(char::to_lowercase);
     lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfc().collect::<String>().into()
 }
 
-fn is_of_names(c: char) -> bool {
-    // Letters that show as nothing at all (Hangul fillers, Egyptian blanks) would make a name that nobody sees.
+fn is_name_char(c: char) -> bool {
+    // Letters without a glyph (Hangul fillers, Egyptian blanks) would make an invisible name.
     let is_blank = matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{13441}'..='\u{13446}');
-    (c.is_alphanumeric() && !is_blank) || is_mark_of_a_script(c) || c == '_' || c == '-'
+    (c.is_alphanumeric() && !is_blank) || is_script_mark(c) || c == '_' || c == '-'
 }
 
-/// Whether `c` is a mark that words of some script are written with, such as a virama or a tone mark.
+/// Whether `c` is a mark that some script needs to write words, such as a virama or a tone mark.
 ///
-/// Not the marks that go with any letter: those that make a letter are composed with it (NFC), and the others only
-/// make names that are hard to read. Nor those that show as nothing, or two names could look the same.
-fn is_mark_of_a_script(c: char) -> bool {
-    let goes_with_any = matches!(c,
+/// Marks that combine with any letter are left out: NFC composes the useful ones, and the others make names hard to
+/// read. Invisible marks are left out too, because two names could look the same.
+fn is_script_mark(c: char) -> bool {
+    let combines_with_any = matches!(c,
         '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}'
         | '\u{fe20}'..='\u{fe2f}');
-    let shows_as_nothing = matches!(c,
+    let is_invisible = matches!(c,
         '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}');
-    is_combining_mark(c) && !goes_with_any && !shows_as_nothing
+    is_combining_mark(c) && !combines_with_any && !is_invisible
 }
 
 #[cfg(test)]
@@ -122,19 +132,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_told_so() {
+    fn text_of_another_form_is_no_name() {
         let long = "a".repeat(NAME_CHARS_MAX + 1);
         for text in ["", " ", "a b", "a>", "*", "a\tb", "a\u{202e}b", "a.b", "\u{3164}", "\u{200d}", "\u{13441}"] {
             assert_eq!(Name::parse(text), Err(NameError::Form), "{text:?}");
         }
-        // A mark with nothing to stand on, one that goes with any letter, one that shows as nothing.
+        // A mark without a letter, one that combines with any letter, an invisible one.
         for text in ["\u{5b0}", "x\u{301}", "ana\u{fe0f}", &long, &"é".repeat(10_000)] {
             assert_eq!(Name::parse(text), Err(NameError::Form), "{text:?}");
         }
     }
 
     #[test]
-    fn the_relay_keeps_its_own_names() {
+    fn the_servers_own_names_are_reserved() {
         for text in ["server", "SERVER", "Server", "client-7", "CLIENT-x", "client-"] {
             assert_eq!(Name::parse(text), Err(NameError::Reserved), "{text:?}");
         }
@@ -145,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_counts_characters_after_normalising() {
+    fn the_limit_counts_characters_after_normalizing() {
         let decomposed = "e\u{301}".repeat(NAME_CHARS_MAX);
         let name = Name::parse(&decomposed).unwrap();
         assert_eq!(name.as_str(), "é".repeat(NAME_CHARS_MAX));

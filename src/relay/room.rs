@@ -1,4 +1,4 @@
-//! One room: its rules, and the tape that they write.
+//! The rules of a room, and the tape that they write.
 //!
 //! A line takes two steps. [`Room::decide`] reads it and changes nothing: the result is a reply, or an [`Event`].
 //! [`Room::apply`] turns an event into bytes of tape and is the only place that changes a room.
@@ -9,18 +9,17 @@ use std::fmt::Write as _;
 use super::command::Command;
 use super::cursor::Cursor;
 use super::event::{Applied, Event};
-use super::help;
 use super::name::{Name, NameError};
-use super::notice::Notice;
+use super::notice::{Notice, help, help_of_operator};
 use super::roster::{Introduction, MemberId, Roster};
 use super::sanitize::sanitize;
 use super::tape::{Span, Tape};
 
-/// How many rows `/who` shows at most.
+/// Most rows that `/who` shows.
 pub const WHO_ROWS_MAX: usize = 100;
 
 /// The recipients of a line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Audience {
     /// All but its author: a relay.
     #[default]
@@ -36,7 +35,7 @@ pub enum Audience {
 pub struct Options {
     /// Further notices for newcomers: one a line.
     pub greeting: String,
-    /// How many of the lines said before a newcomer is sent.
+    /// Lines said earlier that a newcomer is sent, at most.
     pub history_lines: u64,
     /// The recipients of a line.
     pub audience: Audience,
@@ -48,19 +47,19 @@ pub struct Options {
     pub line_bytes_max: usize,
 }
 
-/// One room.
+/// A room.
 #[derive(Debug)]
 pub struct Room {
     options: Options,
     tape: Tape,
-    /// Names of members that left and were introduced, and whose leaving is not on the tape yet: nothing may be appended
-    /// while the tape is full of what the slowest reader has not taken (`--lag wait`).
+    /// Names of members that left and were introduced, and whose leaving is not on the tape yet: nothing may be
+    /// appended while the tape is full of what the slowest reader has not taken (`--lag wait`).
     departed: VecDeque<String>,
-    /// The `NAME> ` or the notice that is being appended; kept for its memory.
-    scratch: String,
+    /// The `NAME> ` of the line that is appended; kept for its memory.
+    prefix: String,
 }
 
-/// What a newcomer is given.
+/// Greeting of a newcomer.
 #[derive(Debug)]
 pub struct Welcome {
     /// Where it begins to read.
@@ -109,7 +108,7 @@ impl Room {
     /// When there is no memory for the tape.
     pub fn new(options: Options) -> Result<Room, TryReserveError> {
         let tape = Tape::new(options.backlog_bytes)?;
-        Ok(Room { options, tape, departed: VecDeque::new(), scratch: String::new() })
+        Ok(Room { options, tape, departed: VecDeque::new(), prefix: String::new() })
     }
 
     /// The tape.
@@ -122,15 +121,17 @@ impl Room {
         clients <= self.options.announce_up_to
     }
 
-    /// The greeting of `member`, and its place on the tape: at the history, or at the end. The operator gets no history.
+    /// The greeting of `member`, and its place on the tape: at the history, or at the end. The operator gets no
+    /// history.
     pub fn welcome(&self, roster: &Roster, member: MemberId) -> Welcome {
         let mut private = String::new();
         Notice::Welcome { name: &roster.shown(member).to_string() }.push_line(&mut private);
         if roster.is_operator(member) {
             return Welcome { cursor: Cursor::at(self.tape.end()), private };
         }
+        let mut buffer = String::new();
         for line in self.options.greeting.lines() {
-            Notice::Other(sanitize(line.as_bytes(), &mut String::new())).push_line(&mut private);
+            Notice::Other(sanitize(line.as_bytes(), &mut buffer)).push_line(&mut private);
         }
         let place = self.tape.back(self.options.history_lines);
         match self.tape.end().line - place.line {
@@ -148,13 +149,13 @@ impl Room {
             Command::Leave if is_operator => Decision::Stop,
             Command::Leave => Decision::Leave,
             Command::Say(text) => Decision::Apply(Event::Said { member, text }),
-            Command::Nick(_) if is_operator => reply(Notice::NameFixed { name: &roster.shown(member).to_string() }),
+            Command::Nick(_) if is_operator => reply(Notice::NameFixed),
             Command::Nick(name) => decide_name(roster, member, name),
             Command::Who => Decision::Reply(who(roster, now)),
             Command::Tell { to, text } => decide_message(roster, member, to, text),
-            Command::Help => Decision::Reply(if is_operator { help::for_operator() } else { help::for_client() }),
+            Command::Help => Decision::Reply(if is_operator { help_of_operator() } else { help() }),
             Command::Kick { name, .. } if is_operator => decide_removal(roster, member, name),
-            Command::Kick { word, .. } | Command::Unknown(word) => reply(Notice::NoCommand { word }),
+            Command::Kick { word, .. } | Command::Unknown(word) => reply(Notice::UnknownCommand { word }),
         }
     }
 
@@ -173,7 +174,7 @@ impl Room {
                 Applied::default()
             }
             Event::ShuttingDown => {
-                let span = self.announce(Notice::ShuttingDown);
+                let span = self.tape.announce(Notice::ShuttingDown);
                 roster.clear();
                 Applied { bytes: span.bytes(), ..Applied::default() }
             }
@@ -183,7 +184,7 @@ impl Room {
     /// Announces the next member that left and was introduced. Returns how many bytes that put on the tape.
     pub fn announce_next_departed(&mut self) -> Option<u64> {
         let name = self.departed.pop_front()?;
-        Some(self.announce(Notice::Left { name: &name }).bytes())
+        Some(self.tape.announce(Notice::Left { name: &name }).bytes())
     }
 
     /// Whether the leaving of a member is still to be announced.
@@ -193,25 +194,25 @@ impl Room {
 
     /// The answer to a line over the limit.
     pub fn overlong_reply(&self) -> String {
-        Notice::TooLong { bytes: self.options.line_bytes_max as u64 }.to_line()
+        Notice::TooLong { bytes: self.options.line_bytes_max }.to_line()
     }
 
     fn say(&mut self, roster: &mut Roster, member: MemberId, text: &str) -> Applied {
         let introduced = self.introduce(roster, member);
         roster.count_line(member);
-        self.scratch.clear();
-        let _ = write!(self.scratch, "{}> ", roster.shown(member));
+        self.prefix.clear();
+        let _ = write!(self.prefix, "{}> ", roster.shown(member));
         match self.options.audience {
             Audience::Others => {
-                let said = self.tape.say(&[&self.scratch, text]);
+                let said = self.tape.say(&[&self.prefix, text]);
                 applied(Some(Span { start: introduced.map_or(said.start, |span| span.start), end: said.end }))
             }
             Audience::Everyone => {
                 let mut applied = applied(introduced);
-                applied.bytes += self.tape.say(&[&self.scratch, text]).bytes();
+                applied.bytes += self.tape.say(&[&self.prefix, text]).bytes();
                 applied
             }
-            Audience::Sender => Applied { reply: Some(format!("{}{text}\n", self.scratch)), ..applied(introduced) },
+            Audience::Sender => Applied { reply: Some(format!("{}{text}\n", self.prefix)), ..applied(introduced) },
         }
     }
 
@@ -223,7 +224,7 @@ impl Room {
             roster.rename(member, name);
             return Applied { reply: Some(reply), ..applied(self.introduce(roster, member)) };
         }
-        let span = self.announce(Notice::Renamed { from: &before, to: name.as_str() });
+        let span = self.tape.announce(Notice::Renamed { from: &before, to: name.as_str() });
         roster.rename(member, name);
         Applied { bytes: span.bytes(), ..Applied::default() }
     }
@@ -238,14 +239,7 @@ impl Room {
             return None;
         }
         roster.set_introduction(member, Introduction::Told);
-        Some(self.announce(Notice::Joined { name: &roster.shown(member).to_string() }))
-    }
-
-    /// Appends a notice to the tape.
-    fn announce(&mut self, notice: Notice<'_>) -> Span {
-        self.scratch.clear();
-        let _ = write!(self.scratch, "{notice}");
-        self.tape.announce(&[&self.scratch])
+        Some(self.tape.announce(Notice::Joined { name: &roster.shown(member).to_string() }))
     }
 }
 
@@ -254,11 +248,12 @@ fn applied(own: Option<Span>) -> Applied {
     Applied { bytes: own.map_or(0, |span| span.bytes()), own, reply: None }
 }
 
-fn reply<'a>(notice: Notice<'_>) -> Decision<'a> {
+/// The answer to the author of a line.
+fn reply(notice: Notice<'_>) -> Decision<'static> {
     Decision::Reply(notice.to_line())
 }
 
-fn decide_name<'a>(roster: &Roster, member: MemberId, typed: &str) -> Decision<'a> {
+fn decide_name(roster: &Roster, member: MemberId, typed: &str) -> Decision<'static> {
     if typed.is_empty() {
         return reply(Notice::NickUsage);
     }
@@ -275,48 +270,45 @@ fn decide_name<'a>(roster: &Roster, member: MemberId, typed: &str) -> Decision<'
 }
 
 fn who(roster: &Roster, now: u32) -> String {
-    let mut answer = String::new();
-    let mut name = String::new();
+    let (mut rows, mut name) = (String::new(), String::new());
     for row in roster.rows(now).take(WHO_ROWS_MAX) {
         name.clear();
         let _ = write!(name, "{}", row.shown);
-        let (lines, minutes) = (row.lines.into(), row.minutes.into());
-        Notice::Here { name: &name, lines, minutes }.push_line(&mut answer);
+        Notice::Here { name: &name, lines: row.lines, minutes: row.minutes }.push_line(&mut rows);
     }
-    if let Some(more) = roster.len().checked_sub(WHO_ROWS_MAX).filter(|&more| more > 0) {
-        Notice::HereMore { clients: more as u64 }.push_line(&mut answer);
+    if let Some(clients) = roster.len().checked_sub(WHO_ROWS_MAX).filter(|&more| more > 0) {
+        Notice::HereMore { clients }.push_line(&mut rows);
     }
-    Notice::HereTotal { clients: roster.len() as u64 }.push_line(&mut answer);
-    answer
+    Notice::HereTotal { clients: roster.len() }.push_line(&mut rows);
+    rows
 }
 
-fn decide_message<'a>(roster: &Roster, sender: MemberId, to: &str, text: &str) -> Decision<'a> {
+fn decide_message(roster: &Roster, sender: MemberId, to: &str, text: &str) -> Decision<'static> {
     if to.is_empty() || text.is_empty() {
-        return reply(Notice::MsgUsage);
+        return reply(Notice::TellUsage);
     }
-    let Some(target) = roster.find(to) else { return reply(Notice::NotHere { name: to }) };
-    let (sender, shown) = (roster.shown(sender).to_string(), roster.shown(target).to_string());
+    let Some(target) = roster.find(to) else {
+        return reply(Notice::NobodyCalled { name: to });
+    };
+    let (from, to) = (&roster.shown(sender).to_string(), &roster.shown(target).to_string());
     Decision::Tell {
         to: roster.key(target),
-        message: Notice::TellsYou { from: &sender, text }.to_line(),
-        told: Notice::YouTold { to: &shown, text }.to_line(),
-        untold: Notice::NotReading { name: &shown }.to_line(),
+        message: Notice::TellsYou { from, text }.to_line(),
+        told: Notice::YouTold { to, text }.to_line(),
+        untold: Notice::NotReading { name: to }.to_line(),
     }
 }
 
-fn decide_removal<'a>(roster: &Roster, operator: MemberId, typed: &str) -> Decision<'a> {
+fn decide_removal(roster: &Roster, operator: MemberId, typed: &str) -> Decision<'static> {
     if typed.is_empty() {
         return reply(Notice::KickUsage);
     }
     match roster.find(typed) {
-        None => reply(Notice::NotHere { name: typed }),
+        None => reply(Notice::NobodyCalled { name: typed }),
         Some(member) if member == operator => reply(Notice::KickSelf),
         Some(member) => Decision::Remove {
             key: roster.key(member),
-            done: Notice::WasRemoved { name: &roster.shown(member).to_string() }.to_line(),
+            done: Notice::Removed { name: &roster.shown(member).to_string() }.to_line(),
         },
     }
 }
-
-#[cfg(test)]
-mod tests;

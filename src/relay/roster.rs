@@ -8,7 +8,7 @@ use std::num::NonZeroU64;
 
 use slab::Slab;
 
-use super::name::{Name, TYPED_BYTES_MAX, fold};
+use super::name::{GIVEN_PREFIX, Name, TYPED_BYTES_MAX, fold};
 
 /// The number of a member, never reused: it identifies the author of a line, whatever is reused elsewhere.
 ///
@@ -24,8 +24,8 @@ pub struct MemberId([u8; 4]);
 
 /// All members.
 ///
-/// Invariants: `order` holds each member once, by ascending number; `chosen` holds exactly the members with a chosen name,
-/// under its folded form. Both are checked by [`check_invariants`](Roster::check_invariants).
+/// Invariants: `order` holds each member once, by ascending number; `chosen` holds exactly the members with a chosen
+/// name, under its folded form. Both are checked by [`check_invariants`](Roster::check_invariants).
 #[derive(Debug)]
 pub struct Roster {
     members: Slab<Member>,
@@ -35,7 +35,7 @@ pub struct Roster {
     next_number: u64,
 }
 
-/// One member. 32 bytes, and no second entry anywhere for a member without a chosen name.
+/// A member. 32 bytes, and no second entry anywhere for a member without a chosen name.
 #[derive(Debug)]
 struct Member {
     number: ClientNumber,
@@ -61,7 +61,7 @@ pub enum Introduction {
     Untold,
 }
 
-/// What is shown of a member by `/who`.
+/// Row of `/who`.
 #[derive(Debug)]
 pub struct Row<'a> {
     /// The name as shown.
@@ -79,7 +79,7 @@ impl Default for Roster {
 }
 
 impl Roster {
-    /// How many members there are, the operator included.
+    /// Number of members, the operator included.
     pub fn len(&self) -> usize {
         self.members.len()
     }
@@ -89,7 +89,7 @@ impl Roster {
         self.members.is_empty()
     }
 
-    /// How many clients there are.
+    /// Number of clients.
     pub fn clients(&self) -> usize {
         let has_operator = self.order.first().is_some_and(|&member| self.is_operator(member));
         self.len() - usize::from(has_operator)
@@ -214,7 +214,7 @@ impl Roster {
         if let Some(&member) = self.chosen.get(&folded) {
             return Some(member);
         }
-        let number = ClientNumber::of_client(folded.strip_prefix("client-")?.parse().ok()?)?;
+        let number = ClientNumber::of_client(folded.strip_prefix(GIVEN_PREFIX)?.parse().ok()?)?;
         let member = self.order[self.place_in_order(number).ok()?];
         // Not a member that has chosen a name by now, and not `client-007`.
         (self.shown(member).to_string() == *folded).then_some(member)
@@ -308,7 +308,7 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Shown::Chosen(name) => write!(f, "{name}"),
-            Shown::Given(number) => write!(f, "client-{number}"),
+            Shown::Given(number) => write!(f, "{GIVEN_PREFIX}{number}"),
         }
     }
 }

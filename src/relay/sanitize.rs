@@ -1,8 +1,10 @@
-//! The rules of safe text: which characters a terminal may show, and the replacement of all others. No state.
+//! The rule for text that is passed on: valid UTF-8 without characters that a terminal would obey.
+//!
+//! The server applies it to each line of a client, the client to each line of the server: neither trusts the other.
 
-/// Whether a terminal would interpret `c`, or show the line as another one.
+/// Whether a terminal would obey `c`, or would show its line other than it is.
 ///
-/// These are C0 except tab, DEL, C1, the bidirectional controls, the line and paragraph separators and the byte order
+/// These are C0 but tab, DEL, C1, the bidirectional controls, the line and paragraph separators and the byte order
 /// mark.
 pub fn is_terminal_unsafe(c: char) -> bool {
     match c {
@@ -14,13 +16,14 @@ pub fn is_terminal_unsafe(c: char) -> bool {
     }
 }
 
-/// Replaces every character that [`is_terminal_unsafe`] and every invalid UTF-8 sequence with U+FFFD, so that an attempt
-/// stays visible. A line grows to at most three times its bytes.
+/// Returns `raw` as text that is safe to show: each [unsafe](is_terminal_unsafe) character and each invalid sequence of
+/// bytes becomes U+FFFD, so that an attempt stays visible.
 ///
-/// Returns a safe line as it is. Copies any other into `buffer`.
+/// A line that is safe already is returned without a copy. Any other is copied to `buffer`, at up to three times its
+/// bytes.
 pub fn sanitize<'a>(raw: &'a [u8], buffer: &'a mut String) -> &'a str {
     if let Ok(text) = str::from_utf8(raw)
-        && is_clean(text)
+        && is_safe(text)
     {
         return text;
     }
@@ -35,7 +38,7 @@ pub fn sanitize<'a>(raw: &'a [u8], buffer: &'a mut String) -> &'a str {
     buffer
 }
 
-fn is_clean(text: &str) -> bool {
+fn is_safe(text: &str) -> bool {
     // No early exit in the first pass, so that it runs over many bytes at a time.
     let plain = text.bytes().fold(true, |plain, byte| plain & (matches!(byte, 0x20..=0x7e) | (byte == b'\t')));
     plain || !text.chars().any(is_terminal_unsafe)
@@ -46,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clean_line_is_not_copied() {
+    fn a_safe_line_is_not_copied() {
         let mut buffer = String::new();
         for line in ["", "hello", "tab\there", "Grüße, 世界 👩\u{200d}👩\u{200d}👧"] {
             let raw = line.as_bytes();
@@ -56,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_unsafe_for_a_terminal_are_replaced_and_stay_visible() {
+    fn characters_that_a_terminal_would_obey_are_replaced_and_stay_visible() {
         let mut buffer = String::new();
         for c in '\0'..='\u{ffff}' {
             let line = format!("a{c}b");

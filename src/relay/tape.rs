@@ -1,40 +1,44 @@
-//! The tape: the one shared, bounded, append-only log of what a room was told.
+//! The tape of a room: a shared, bounded, append-only log of everything that all members are sent.
 //!
-//! There is no queue per recipient. To say something is one append, whatever the audience; whoever reads keeps a place
-//! on the tape ([`Cursor`](super::cursor::Cursor)). A tape holds whole lines, each ended by LF: said lines, which are
-//! counted, and notices, which begin with `*` and are not.
+//! There is no queue per recipient. A said line is one append, however many clients read it, and each reader keeps a
+//! place on the tape ([`Cursor`](super::cursor::Cursor)). The tape holds whole lines, each ended by LF: said lines,
+//! which are counted, and notices, which begin with `*` and are not.
 
 use std::collections::{TryReserveError, VecDeque};
+use std::fmt::{self, Write as _};
 
-/// How far apart checkpoints are at most, in bytes: what a line number costs to find out, against 16 bytes of memory
-/// each. On a small tape they are a sixteenth of it apart, so that whoever is overtaken loses little more than it must.
+use super::notice;
+
+/// Maximum distance of two checkpoints, in bytes. It bounds the scan that finds a line number, at 16 bytes of memory
+/// for each checkpoint. On a small tape the distance is a sixteenth of it, so that an overtaken reader loses little
+/// more than it must.
 const CHECKPOINT_BYTES_MAX: usize = 4 * 1024;
 
 /// A place between two lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
-    /// Bytes of tape before it, since the beginning.
+    /// Bytes appended before it. Never wraps.
     pub offset: u64,
-    /// Said lines before it, since the beginning; notices are not counted.
+    /// Said lines appended before it. Notices are not counted.
     pub line: u64,
 }
 
-/// The stretch of tape from one place to another.
+/// A stretch of tape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// Where it begins.
+    /// Its start.
     pub start: Position,
-    /// Where it ends.
+    /// Its end.
     pub end: Position,
 }
 
 impl Span {
-    /// Its length in bytes.
+    /// Length, in bytes.
     pub fn bytes(&self) -> u64 {
         self.end.offset - self.start.offset
     }
 
-    /// How many said lines it holds.
+    /// Said lines in it.
     pub fn lines(&self) -> u64 {
         self.end.line - self.start.line
     }
@@ -42,11 +46,11 @@ impl Span {
 
 /// The shared log of outgoing bytes.
 ///
-/// Invariants: the tape holds the bytes from [`tail`](Tape::tail) to [`end`](Tape::end), never more than its capacity;
-/// `checkpoints` are places between two lines, none before the tail, in order.
+/// Invariants: the tape holds the bytes from [`tail`](Tape::tail) to [`end`](Tape::end), at most its capacity;
+/// `checkpoints` are places between two lines, in order, none before the tail.
 #[derive(Debug)]
 pub struct Tape {
-    /// A ring: the byte at offset `o` lies at `o % capacity`. It grows up to the capacity before it turns round.
+    /// A ring: the byte at offset `o` is at index `o % capacity`. It grows up to the capacity before it wraps.
     ring: Vec<u8>,
     capacity: usize,
     end: Position,
@@ -55,10 +59,10 @@ pub struct Tape {
 }
 
 impl Tape {
-    /// An empty tape that will hold at most `capacity` bytes. Its memory is touched only as it fills.
+    /// Creates an empty tape of at most `capacity` bytes. The memory is reserved now, but touched only as it fills.
     ///
     /// # Errors
-    /// When the address space for it is not to be had.
+    /// If the memory cannot be reserved.
     pub fn new(capacity: usize) -> Result<Tape, TryReserveError> {
         let mut ring = Vec::new();
         ring.try_reserve_exact(capacity)?;
@@ -66,31 +70,36 @@ impl Tape {
         Ok(Tape { ring, capacity, end: Position::default(), checkpoints: VecDeque::new(), checkpoint_bytes })
     }
 
-    /// The place after the last line.
+    /// The end: the place after the last line.
     pub fn end(&self) -> Position {
         self.end
     }
 
-    /// The offset of the oldest byte that is still there; it may stand in the middle of a line.
+    /// The offset of the oldest byte that is left. It may stand within a line.
     pub fn tail(&self) -> u64 {
         self.end.offset.saturating_sub(self.capacity as u64)
     }
 
-    /// Appends a said line, given in parts, without its LF.
+    /// Appends a said line, given in parts without LF. Cost: one copy of it, whatever the audience.
     pub fn say(&mut self, parts: &[&str]) -> Span {
         debug_assert!(!parts.concat().starts_with('*'), "a said line begins with a name");
-        self.append("", parts, 1)
+        let start = self.begin_line();
+        parts.iter().for_each(|part| self.put(part.as_bytes()));
+        self.end_line(start, 1)
     }
 
-    /// Appends a notice, given in parts, without its leading `* ` and its LF.
-    pub fn announce(&mut self, parts: &[&str]) -> Span {
-        self.append("* ", parts, 0)
+    /// Appends a notice, given without its prefix `* ` and its LF.
+    pub fn announce(&mut self, notice: impl fmt::Display) -> Span {
+        let start = self.begin_line();
+        // Writing to the tape does not fail.
+        let _ = write!(Writer(self), "{}{notice}", notice::PREFIX);
+        self.end_line(start, 0)
     }
 
-    /// The bytes between two offsets, both on the tape: two slices, because the ring turns round.
+    /// The bytes between two offsets on the tape. The second slice is empty unless the ring wraps between them.
     pub fn slices(&self, from: u64, to: u64) -> [&[u8]; 2] {
         if from == to {
-            // Nothing is owed to one who leaves and has it all, though the tail may have passed its place.
+            // A leaving reader that has everything may stand before the tail.
             return [&[], &[]];
         }
         debug_assert!(self.tail() <= from && from <= to && to <= self.end.offset);
@@ -99,7 +108,7 @@ impl Tape {
         [&self.ring[start..start + first], &self.ring[..len - first]]
     }
 
-    /// The end of the line that the byte at `offset` belongs to.
+    /// The end of the line that holds the byte at `offset`. Cost: a scan of that line.
     pub fn line_end(&self, offset: u64) -> u64 {
         let mut passed = offset;
         for slice in self.slices(offset, self.end.offset) {
@@ -111,7 +120,7 @@ impl Tape {
         passed
     }
 
-    /// The end of the last line that ends after `from` and not after `to`, if one does.
+    /// The end of the last line that ends after `from` and at or before `to`.
     pub fn last_line_end(&self, from: u64, to: u64) -> Option<u64> {
         let [first, second] = self.slices(from, to);
         let in_second = memchr::memrchr(b'\n', second).map(|newline| first.len() + newline);
@@ -119,12 +128,12 @@ impl Tape {
         Some(from + newline as u64 + 1)
     }
 
-    /// Whether `offset` stands between two lines. Costs one look at the byte before it, which must be on the tape.
+    /// Whether `offset` stands between two lines. Reads the byte before it, which must be on the tape.
     pub fn is_between_lines(&self, offset: u64) -> bool {
         offset == 0 || self.byte(offset - 1) == b'\n'
     }
 
-    /// The place at `offset`, which stands between two lines. Costs a look at the lines up to the next checkpoint.
+    /// The place at `offset`, which must stand between two lines. Cost: a scan up to the next checkpoint.
     pub fn position(&self, offset: u64) -> Position {
         let next = self.checkpoints.partition_point(|checkpoint| checkpoint.offset < offset);
         let ceiling = self.checkpoints.get(next).copied().unwrap_or(self.end);
@@ -137,13 +146,15 @@ impl Tape {
         Position { offset, line }
     }
 
-    /// Where one goes on whom the tail has overtaken: the first checkpoint that is still there.
+    /// The place at which a reader goes on that the tail has overtaken: the oldest checkpoint.
     pub fn resume(&self) -> Position {
         self.checkpoints.front().copied().unwrap_or(self.end)
     }
 
-    /// The place `lines` said lines before the end, or as many as the newer half of the tape holds (who begins at the
-    /// tail itself is overtaken by the next line); no notice stands right after it.
+    /// The place `lines` said lines before the end, or as many as the newer half of the tape holds. A said line follows
+    /// it, unless it is the end.
+    ///
+    /// A reader that began at the tail would be overtaken by the next line. Cost: a scan between two checkpoints.
     pub fn back(&self, lines: u64) -> Position {
         if lines == 0 {
             return self.end;
@@ -161,15 +172,15 @@ impl Tape {
         at
     }
 
-    fn append(&mut self, prefix: &str, parts: &[&str], lines: u64) -> Span {
+    fn begin_line(&mut self) -> Position {
         let start = self.end;
         if self.checkpoints.back().is_none_or(|last| start.offset - last.offset >= self.checkpoint_bytes) {
             self.checkpoints.push_back(start);
         }
-        self.put(prefix.as_bytes());
-        for part in parts {
-            self.put(part.as_bytes());
-        }
+        start
+    }
+
+    fn end_line(&mut self, start: Position, lines: u64) -> Span {
         self.put(b"\n");
         self.end.line += lines;
         let tail = self.tail();
@@ -212,5 +223,95 @@ impl Tape {
     #[expect(clippy::cast_possible_truncation, reason = "at most the capacity, which is a usize")]
     fn length(&self, from: u64, to: u64) -> usize {
         (to - from) as usize
+    }
+}
+
+/// The end of a tape, as what text can be formatted into.
+struct Writer<'a>(&'a mut Tape);
+
+impl fmt::Write for Writer<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.put(text.as_bytes());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(tape: &Tape, from: u64, to: u64) -> String {
+        String::from_utf8(tape.slices(from, to).concat()).unwrap()
+    }
+
+    #[test]
+    fn the_end_of_all_that_was_appended_is_kept_wherever_the_ring_wraps() {
+        for capacity in 12..60 {
+            let mut tape = Tape::new(capacity).unwrap();
+            let mut all = String::new();
+            for number in 0..40_u64 {
+                if number % 3 == 0 {
+                    tape.announce(format_args!("no {number}"));
+                    all += &format!("* no {number}\n");
+                } else {
+                    tape.say(&["ana> ", &number.to_string()]);
+                    all += &format!("ana> {number}\n");
+                }
+                let end = all.len() as u64;
+                assert_eq!((tape.end().offset, tape.tail()), (end, end.saturating_sub(capacity as u64)));
+                for from in tape.tail()..=end {
+                    assert_eq!(text(&tape, from, end), all[usize::try_from(from).unwrap()..]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_line_has_a_place_and_notices_count_for_nothing() {
+        let mut tape = Tape::new(10_000).unwrap();
+        let mut spans = Vec::new();
+        for number in 0..300 {
+            let is_said = number % 3 > 0;
+            spans.push(if is_said { tape.say(&["ana> hello"]) } else { tape.announce("ana joined") });
+            let span = spans[number];
+            assert_eq!((span.lines(), span.bytes()), (u64::from(is_said), if is_said { 11 } else { 13 }));
+        }
+        for span in spans {
+            assert_eq!(tape.position(span.start.offset), span.start);
+            for at in span.start.offset..span.end.offset {
+                assert_eq!(tape.line_end(at), span.end.offset);
+                assert_eq!(tape.is_between_lines(at), at == span.start.offset);
+                assert_eq!(tape.last_line_end(span.start.offset, at), None);
+            }
+            assert_eq!(tape.last_line_end(span.start.offset, span.end.offset), Some(span.end.offset));
+        }
+    }
+
+    #[test]
+    fn going_back_counts_said_lines_and_stops_at_half_of_the_tape() {
+        let mut tape = Tape::new(1_000).unwrap();
+        assert_eq!(tape.back(5), tape.end());
+        let first = tape.say(&["ana> one"]);
+        tape.announce("bob joined");
+        let second = tape.say(&["ana> two"]);
+        tape.announce("bob left");
+        assert_eq!(tape.back(0), tape.end());
+        assert_eq!((tape.back(1), tape.back(2), tape.back(9)), (second.start, first.start, first.start));
+        for _ in 0..100 {
+            tape.say(&["ana> and so on"]);
+        }
+        let place = tape.back(1_000);
+        assert!((400..=500).contains(&(tape.end().offset - place.offset)), "{place:?}");
+        assert!(tape.is_between_lines(place.offset));
+    }
+
+    #[test]
+    fn an_overtaken_reader_goes_on_at_a_line_near_the_tail() {
+        let mut tape = Tape::new(1_000).unwrap();
+        for _ in 0..200 {
+            tape.say(&["ana> 0123456789"]);
+            let lost = tape.resume().offset - tape.tail();
+            assert!(tape.is_between_lines(tape.resume().offset) && lost < 1_000 / 16 + 16, "{lost} bytes are lost");
+        }
     }
 }

@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::access::AccessRules;
 use super::flow::rate::Rate;
 use super::limits::{
-    BACKLOG_BYTES, LINE_BYTES_MAX, LINE_OVERHEAD_BYTES, PRIVATE_BYTES_MAX, STALL_TIMEOUT, VISITORS_MAX,
+    ANNOUNCE_UP_TO, BACKLOG_BYTES, LINE_BYTES_MAX, LINE_OVERHEAD_BYTES, PRIVATE_BYTES_MAX, STALL_TIMEOUT, VISITORS_MAX,
 };
 use super::web::origin::OriginPolicy;
 use crate::relay::line::{Framing, Overlong};
 use crate::relay::room::{Audience, Options};
 
 /// Action if a client lags: if it falls off the tail of the tape, or is about to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Lag {
     /// Skip to the tail of the tape, and tell the client how many lines it missed.
     #[default]
@@ -74,7 +74,7 @@ impl Default for Config {
             greeting: String::new(),
             history_lines: 0,
             audience: Audience::default(),
-            announce_up_to: 50,
+            announce_up_to: ANNOUNCE_UP_TO,
             backlog_bytes: BACKLOG_BYTES,
             lag: Lag::default(),
             stall_timeout: STALL_TIMEOUT,
@@ -102,7 +102,7 @@ impl Config {
     }
 
     /// Returns how input is cut into lines.
-    pub fn framing(&self) -> Framing {
+    pub(crate) fn framing(&self) -> Framing {
         Framing { line_bytes_max: self.line_bytes_max, overlong: Overlong::Drop }
     }
 

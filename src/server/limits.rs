@@ -21,6 +21,9 @@ pub const BACKLOG_BYTES: usize = 8 * 1024 * 1024;
 /// Largest size of the tape, in bytes.
 pub const BACKLOG_BYTES_MAX: usize = 1 << 40;
 
+/// Default of `--announce-up-to`. In a larger room, joins and leaves would be most of what clients read.
+pub const ANNOUNCE_UP_TO: usize = 50;
+
 /// Default limit of a received line, in bytes without its end. A longer line is dropped.
 pub const LINE_BYTES_MAX: usize = 4_096;
 

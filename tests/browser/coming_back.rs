@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use crate::browser::{eventually, key};
 use crate::page::{Page, neighbour, page_of, server};
 use crate::proxy::Proxy;
-use crate::support::{DEADLINE, Server};
+use crate::support::{DEADLINE, Lines, Member, Server};
 
 /// The flags with which another server takes over the addresses of this one.
 fn place_of(server: &Server) -> [String; 4] {

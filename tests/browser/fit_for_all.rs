@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::browser::{Browser, DESK, PHONE, Screen, key};
 use crate::page::{Page, neighbour, page_of, server};
-use crate::support::{Client, Server};
+use crate::support::{Client, Lines, Member, Server};
 
 const SCHEMES: [&str; 2] = ["light", "dark"];
 const SCREENS: [Screen; 2] = [DESK, PHONE];

@@ -2,6 +2,7 @@
 
 use crate::browser::{DESK, PHONE};
 use crate::page::{Page, neighbour, server};
+use crate::support::{Lines, Member};
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]

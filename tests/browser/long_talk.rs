@@ -6,7 +6,7 @@ use std::thread;
 use crate::browser::{PHONE, Screen, eventually, key};
 use crate::page::{Page, neighbour, page_of, server};
 use crate::proxy::Proxy;
-use crate::support::missed;
+use crate::support::{Lines, Member, missed};
 
 const IS_AT_END: &str = "log.scrollHeight - log.scrollTop - log.clientHeight < 2";
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::browser::{Browser, Screen, eventually, key};
-use crate::support::{Client, Server, Start};
+use crate::support::{Client, Lines, Member, Server, Start};
 
 /// The page, open in a browser of its own.
 pub(crate) struct Page {

@@ -2,6 +2,7 @@
 
 use crate::browser::{eventually, key};
 use crate::page::{Page, neighbour, page_of, server};
+use crate::support::{Lines, Member};
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]

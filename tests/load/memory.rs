@@ -1,5 +1,6 @@
 //! Memory at its limits: a real server is driven to each of them by a hundred peers, and what it takes then, in its own
-//! memory and in the kernel's, is within the bounds that the limits add up to. And the README's table is that of the bounds.
+//! memory and in the kernel's, is within the bounds that the limits add up to. And the manual's table is that of the
+//! bounds.
 
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
@@ -16,8 +17,10 @@ use socket2::SockRef;
 
 use crate::support::http::{WebServer, Wire, handshake};
 use crate::support::ws::Frame;
-use crate::support::ws::browser::Browser;
-use crate::support::{Client, Server, converse, crowd, eventually, raise_descriptor_limit, say_numbered};
+use crate::support::ws_client::Browser;
+use crate::support::{
+    Client, Lines, Member, Server, converse, crowd, eventually, raise_descriptor_limit, say_numbered,
+};
 
 /// So many are driven to a limit together.
 const PEERS: usize = 100;
@@ -368,7 +371,7 @@ fn a_visitor_that_takes_no_answers_is_not_read_beyond_a_bound() {
     siege.expect_within(ANSWER_BYTES_MAX / 2, page.request + page.answers);
 }
 
-/// The rows of the README's table, from the bounds.
+/// The rows of the manual's table, from the bounds.
 fn table(bounds: Bounds) -> String {
     let kib = |bytes: usize| format!("{} KiB", bytes.div_ceil(1024));
     let rows = [
@@ -390,7 +393,7 @@ fn table(bounds: Bounds) -> String {
     rows.map(|(what, limit, bytes)| format!("| {what} | {limit} | {bytes} |\n")).concat()
 }
 
-/// The rows of the README's other table, of a server with a page.
+/// The rows of the manual's other table, of a server with a page.
 fn table_with_page(bounds: Bounds, page: PageBounds) -> String {
     let kib = |bytes: usize| format!("{} KiB", bytes.div_ceil(1024));
     let rows = [
@@ -411,24 +414,24 @@ fn table_with_page(bounds: Bounds, page: PageBounds) -> String {
 }
 
 #[test]
-fn the_readmes_tables_are_those_of_the_limits() {
-    let readme = include_str!("../../README.md");
+fn the_manuals_tables_are_those_of_the_limits() {
+    let manual = concat!(include_str!("../../src/manual/memory.md"), include_str!("../../src/manual/operating.md"));
     let (with_page, page) = bounds_with_page();
     let bounds = bounds();
     for table in [table(bounds), table_with_page(with_page, page)] {
-        assert!(readme.contains(&table), "the README does not hold these rows:\n{table}");
+        assert!(manual.contains(&table), "the manual does not hold these rows:\n{table}");
     }
     let kib = |bytes: usize| bytes.div_ceil(1024);
     let more = format!("N × {} KiB and V × {} KiB", kib(with_page.client()), kib(with_page.visitor()));
-    assert!(readme.contains(&more), "the README does not hold {more:?}");
+    assert!(manual.contains(&more), "the manual does not hold {more:?}");
     let formula = format!(
         "{} MiB + 129/128 × `--backlog` + N × {} KiB",
         (bounds.shared - BACKLOG_BYTES - BACKLOG_BYTES / 128) >> 20,
         bounds.client().div_ceil(1024)
     );
-    assert!(readme.contains(&formula), "the README does not hold {formula:?}");
+    assert!(manual.contains(&formula), "the manual does not hold {formula:?}");
     for clients in [100, 1_000] {
         let example = format!("{} MiB for `--max-clients {clients}`", bounds.all(clients, 0).div_ceil(1 << 20));
-        assert!(readme.contains(&example), "the README does not hold {example:?}");
+        assert!(manual.contains(&example), "the manual does not hold {example:?}");
     }
 }

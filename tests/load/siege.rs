@@ -1,5 +1,5 @@
-//! What the open internet does to a server: thousands who come to break it, and lines without an end; beside a pair that
-//! talks, and loses nothing.
+//! What the open internet does to a server: thousands who come to break it, and lines without an end; beside a pair
+//! that talks, and loses nothing.
 //!
 //! Nothing here takes an absolute time for a result. What is compared is memory before and after, and times of the same
 //! server with each other.
@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::support::{Client, DEADLINE, Server, ask, converse, crowd, eventually, raise_descriptor_limit};
+use crate::support::{
+    Client, DEADLINE, Lines, Member, Server, ask, converse, crowd, eventually, raise_descriptor_limit,
+};
 
 /// So many come.
 const CROWD: usize = 10_000;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use crate::support::{Client, Server, ask, converse, eventually};
+use crate::support::{Client, Lines, Member, Server, ask, converse, eventually};
 
 const NOT_ALLOWED: &str = "* connections from your address are not allowed here";
 

@@ -13,7 +13,7 @@ use std::process::{self, Output};
 use rustix::process::Signal;
 use socket2::{Domain, Socket, Type};
 
-use crate::support::{Client, DEADLINE, Server, Start, converse, eventually};
+use crate::support::{Client, DEADLINE, Lines, Member, Server, Start, ask, converse, eventually};
 
 fn listening() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").unwrap()
@@ -104,8 +104,8 @@ mod sockets {
         let server = Server::builder().hand_over(socket, 1).flags(["--deny", "127.0.0.2"]).go();
         let port = server.address().port();
         let mut v4 = join(SocketAddr::from(([127, 0, 0, 1], port)));
-        join(format!("[::1]:{port}").parse().unwrap());
-        v4.expect("* client-2 joined");
+        let mut v6 = join(format!("[::1]:{port}").parse().unwrap());
+        ask(&mut v6, &mut v4, "hello");
         let denied: IpAddr = "127.0.0.2".parse().unwrap();
         let mut denied = Client::connect_from(denied, SocketAddr::from(([127, 0, 0, 1], port)));
         denied.expect("* connections from your address are not allowed here");
@@ -174,7 +174,7 @@ mod sockets {
     #[test]
     fn what_is_no_text_is_no_number_either() {
         let error = failure(&Server::builder().shell(r#"LISTEN_FDS=$(printf '\377') exec "$0" "$@""#), None);
-        assert!(error.contains("LISTEN_FDS=\u{fffd}: not a number"), "{error}");
+        assert!(error.contains("LISTEN_FDS=\u{fffd}: must be a number"), "{error}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::{Client, DEADLINE, Follower, Screen, Server, converse, eventually, say_numbered};
+use crate::support::{Client, DEADLINE, Follower, Lines, Member, Screen, Server, converse, eventually, say_numbered};
 
 /// So many numbered lines, some 2 MB, are much more than the kernel holds for a peer that does not read.
 const MANY: usize = 10_000;

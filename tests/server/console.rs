@@ -10,7 +10,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::support::terminal::pseudo_terminal;
-use crate::support::{Client, DEADLINE, Screen, Server, converse, eventually, missed, numbered, say_numbered};
+use crate::support::{
+    Client, DEADLINE, Lines, Member, Screen, Server, converse, eventually, missed, numbered, say_numbered,
+};
 
 const FIRST_LINE: &str = "* you are server; /help lists what you can do";
 
@@ -152,8 +154,7 @@ mod removal {
     #[test]
     fn one_who_is_removed_is_told_so_and_ends_in_good_order() {
         let (server, mut desk) = operated(&[]);
-        let [mut ana, mut bob]: [Client; 2] = server.join_many();
-        ana.lines_until(|line| line == "* client-2 joined");
+        let [mut ana, mut bob]: [Client; 2] = server.join_introduced();
         ana.rename("ana");
         desk.screen.lines_until(|line| line == "* client-1 is now ana");
         desk.types("/kick Ana\n");
@@ -207,9 +208,8 @@ mod end {
     #[test]
     fn the_end_of_its_input_ends_the_console_and_not_the_server() {
         let (mut server, Desk { mut keyboard, mut screen }) = operated(&[]);
-        let [mut ana, mut bob]: [Client; 2] = server.join_many();
-        ana.lines_until(|line| line == "* client-2 joined");
-        screen.lines_until(|line| line == "* client-2 joined");
+        let [mut ana, mut bob]: [Client; 2] = server.join_introduced();
+        screen.lines_until(|line| line == "client-2> hello");
         write!(keyboard, "last words").unwrap();
         drop(keyboard);
         for client in [&mut ana, &mut bob] {
@@ -492,6 +492,7 @@ mod terminals {
         // Ctrl-D at the start of a line.
         write!(keyboard, "\x04").unwrap();
         screen.lines_until(|line| line.ends_with("FIN"));
+        ana.expect("* server left");
         ana.send_line("/msg server hello?");
         ana.expect("* nobody here is called server");
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::support::terminal::pseudo_terminal;
-use crate::support::{Client, DEADLINE, Server, Start, ask, converse, eventually, say_numbered};
+use crate::support::{Client, DEADLINE, Lines, Member, Server, Start, ask, converse, eventually, say_numbered};
 
 /// What the shutdown may take, by the specification.
 const SHUTDOWN: Duration = Duration::from_secs(2);

@@ -5,7 +5,9 @@ use std::net::Shutdown;
 
 use rustix::process::Signal;
 
-use crate::support::{Client, DEADLINE, Server, ask, eventually, numbered, raise_descriptor_limit, say_numbered};
+use crate::support::{
+    Client, DEADLINE, Lines, Member, Server, ask, eventually, numbered, raise_descriptor_limit, say_numbered,
+};
 
 const TOO_LONG: &str = "* line too long (over 4096 bytes): not relayed";
 
@@ -60,14 +62,25 @@ mod newcomers {
     }
 
     #[test]
-    fn all_in_a_small_room_are_told_who_joins() {
+    fn a_small_room_is_told_who_joined_with_its_first_line_or_after_two_seconds() {
         let server = Server::start(&[]);
         let mut a = server.join();
         let mut b = server.join();
-        a.expect(format!("* {} joined", b.name()));
-        let c = server.join();
-        a.expect(format!("* {} joined", c.name()));
-        b.expect(format!("* {} joined", c.name()));
+        b.send_line("hello");
+        a.expect_all([format!("* {} joined", b.name()), b.says("hello")]);
+        let silent = server.join();
+        a.expect(format!("* {} joined", silent.name()));
+    }
+
+    #[test]
+    fn a_newcomer_with_a_name_is_introduced_under_it_and_alone_told_of_the_renaming() {
+        let server = Server::start(&[]);
+        let [mut a] = server.join_introduced();
+        let mut b = server.join();
+        b.rename("bob");
+        a.expect("* bob joined");
+        b.send_line("hello");
+        a.expect("bob> hello");
     }
 
     #[test]
@@ -75,16 +88,16 @@ mod newcomers {
         let server = Server::start(&[]);
         let mut a = server.join();
         let mut b = server.join();
+        b.send_line("first");
+        a.expect_all([format!("* {} joined", b.name()), b.says("first")]);
         a.send_line("hello");
-        b.expect(a.says("hello"));
+        b.expect_all([format!("* {} joined", a.name()), a.says("hello")]);
     }
 
     #[test]
-    fn all_in_a_small_room_are_told_who_leaves() {
+    fn a_small_room_is_told_who_left() {
         let server = Server::start(&[]);
-        let [mut a, mut b, mut c] = server.join_many();
-        a.expect_all([format!("* {} joined", b.name()), format!("* {} joined", c.name())]);
-        b.expect(format!("* {} joined", c.name()));
+        let [mut a, mut b, mut c] = server.join_introduced();
         c.send_line("/nick carla");
         let renamed = format!("* {} is now carla", c.name());
         a.expect(&renamed);
@@ -98,11 +111,25 @@ mod newcomers {
     }
 
     #[test]
+    fn a_client_that_was_not_introduced_leaves_unannounced() {
+        let server = Server::start(&[]);
+        let [mut a, mut b] = server.join_introduced();
+        for resets in [true, false] {
+            server.join().vanish(resets);
+        }
+        eventually("they are gone", || b.present() == 2);
+        ask(&mut b, &mut a, "marker");
+        let mut leaver = server.join();
+        leaver.send_line("FIN");
+        leaver.expect_farewell();
+        b.send_line("another");
+        a.expect(b.says("another"));
+    }
+
+    #[test]
     fn a_larger_room_is_told_neither() {
         let server = Server::start(&["--announce-up-to", "2"]);
-        let mut a = server.join();
-        let b = server.join();
-        a.expect(format!("* {} joined", b.name()));
+        let [mut a, _b] = server.join_introduced();
         let [mut c, _d]: [Client; 2] = server.join_many();
         let mut leaver = server.join();
         leaver.send_line("exit");
@@ -173,12 +200,9 @@ mod history {
         let server = Server::start(&["--history", "5"]);
         let mut a = server.join();
         a.rename("ana");
-        let gone = server.join();
-        a.expect(format!("* {} joined", gone.name()));
-        a.expect_notices_of_leaving(gone);
+        come_and_go(&server, &mut a);
         // Whatever notices the room holds, nothing was said: no header.
         let mut late = server.join();
-        a.expect(format!("* {} joined", late.name()));
         a.send_line("marker");
         let lines = late.lines_until(|line| line == "ana> marker");
         assert!(!lines.iter().any(|line| line.contains("earlier line")), "{lines:?}");
@@ -192,11 +216,7 @@ mod history {
         for text in ["one", "two", "three"] {
             a.send_line(text);
             said.push(a.says(text));
-            for _ in 0..3 {
-                let gone = server.join();
-                a.expect(format!("* {} joined", gone.name()));
-                a.expect_notices_of_leaving(gone);
-            }
+            (0..3).for_each(|_| come_and_go(&server, &mut a));
         }
         let mut late = server.join();
         late.expect("* 2 earlier lines:");
@@ -206,12 +226,22 @@ mod history {
         assert_eq!(shown, said[1..]);
     }
 
+    /// Puts notices on the tape: a client takes a name and leaves, and the witness reads both.
+    #[track_caller]
+    fn come_and_go(server: &Server, witness: &mut Client) {
+        let mut client = server.join();
+        client.send_line("/nick eva");
+        client.lines_until(|line| line.ends_with(" is now eva"));
+        witness.expect("* eva joined");
+        drop(client);
+        witness.expect("* eva left");
+    }
+
     #[test]
     fn the_lines_of_those_who_left_are_shown_under_their_names() {
         let server = Server::quiet(&["--history", "5"]);
         let [mut a, mut b] = server.join_many();
         a.rename("ana");
-        b.expect(format!("* {} is now ana", a.name()));
         a.send_line("bye");
         b.expect("ana> bye");
         a.send_line("FIN");
@@ -246,16 +276,6 @@ mod history {
         let mut late = server.join();
         a.send_line("after");
         late.expect(a.says("after"));
-    }
-
-    impl Client {
-        /// `gone` leaves, and this client, which is told so, knows it.
-        #[track_caller]
-        fn expect_notices_of_leaving(&mut self, gone: Client) {
-            let notice = format!("* {} left", gone.name());
-            drop(gone);
-            self.expect(notice);
-        }
     }
 }
 
@@ -392,10 +412,10 @@ mod names {
     #[test]
     fn all_are_told_of_a_new_name_the_renamed_too() {
         let server = Server::quiet(&[]);
-        let [mut a, mut b, mut c] = server.join_many();
-        a.rename("ana");
-        for other in [&mut b, &mut c] {
-            other.expect(format!("* {} is now ana", a.name()));
+        let [mut a, mut b, mut c] = server.join_introduced();
+        a.send_line("/nick ana");
+        for client in [&mut a, &mut b, &mut c] {
+            client.expect("* client-1 is now ana");
         }
         a.send_line("hello");
         b.expect("ana> hello");
@@ -406,6 +426,17 @@ mod names {
         }
         a.send_line("again");
         b.expect("eva> again");
+    }
+
+    #[test]
+    fn a_first_name_that_is_taken_before_anything_was_said_is_told_to_nobody_else() {
+        let server = Server::quiet(&[]);
+        let [mut a, mut b] = server.join_many();
+        a.rename("ana");
+        a.send_line("hello");
+        b.expect("ana> hello");
+        a.send_line("/nick eva");
+        b.expect("* ana is now eva");
     }
 
     #[test]
@@ -439,7 +470,6 @@ mod names {
         let server = Server::quiet(&[]);
         let [mut a, mut b] = server.join_many();
         a.rename("Straße");
-        b.expect(format!("* {} is now Straße", a.name()));
         for text in ["Straße", "straße", "STRASSE", "strasse"] {
             b.send_line(format!("/nick {text}"));
             assert!(!b.expect_notice().contains(" is now "), "{text}");
@@ -463,7 +493,6 @@ mod names {
         let [mut a, mut b] = server.join_many();
         a.send_line("/nick Zoe\u{308}");
         a.expect(format!("* {} is now Zo\u{eb}", a.name()));
-        b.expect(format!("* {} is now Zo\u{eb}", a.name()));
         for text in ["Zo\u{eb}", "Zoe\u{308}", "ZOE\u{308}"] {
             b.send_line(format!("/nick {text}"));
             assert!(!b.expect_notice().contains(" is now "), "{text}");
@@ -488,9 +517,7 @@ mod names {
     #[test]
     fn a_name_is_free_again_after_leaving() {
         let server = Server::start(&[]);
-        let [mut a, mut b, c] = server.join_many();
-        a.expect_all([format!("* {} joined", b.name()), format!("* {} joined", c.name())]);
-        b.expect(format!("* {} joined", c.name()));
+        let [mut a, b, c] = server.join_introduced();
         for (leaver, resets) in [(b, true), (c, false)] {
             let mut leaver = leaver;
             leaver.send_line("/nick Eva");
@@ -507,7 +534,6 @@ mod names {
         let server = Server::quiet(&[]);
         let [mut a, mut b] = server.join_many();
         a.rename("ana");
-        b.expect(format!("* {} is now ana", a.name()));
         a.send_line("/nick eva");
         b.expect("* ana is now eva");
         b.rename("ana");
@@ -529,9 +555,6 @@ mod commands {
         let server = Server::quiet(&[]);
         let [mut a, mut b, mut c] = server.join_many();
         a.rename("ana");
-        let renamed = format!("* {} is now ana", a.name());
-        b.expect(&renamed);
-        c.expect(&renamed);
         b.send("one\ntwo\n");
         c.expect_all([b.says("one"), b.says("two")]);
         c.send_line("three");
@@ -595,9 +618,6 @@ mod commands {
         let server = Server::quiet(&[]);
         let [mut a, mut b, mut c] = server.join_many();
         b.rename("ana");
-        let renamed = format!("* {} is now ana", b.name());
-        a.expect(&renamed);
-        c.expect(&renamed);
         a.send_line("/msg ana for your eyes  only");
         b.expect(format!("* {} tells you: for your eyes  only", a.name()));
         a.expect("* you told ana: for your eyes  only");
@@ -614,7 +634,6 @@ mod commands {
         let server = Server::quiet(&[]);
         let [mut a, mut b] = server.join_many();
         b.rename("Zo\u{eb}");
-        a.expect(format!("* {} is now Zo\u{eb}", b.name()));
         for name in ["zo\u{eb}", "ZOE\u{308}"] {
             a.send_line(format!("/msg {name} hi"));
             a.expect("* you told Zo\u{eb}: hi");
@@ -644,7 +663,6 @@ mod commands {
         let server = Server::quiet(&[]);
         let [mut a, mut b] = server.join_many();
         b.rename("ana");
-        a.expect(format!("* {} is now ana", b.name()));
         let line = format!("/msg {} hi", b.name());
         let notice = expect_refusal(&mut a, &mut b, line);
         assert!(!notice.starts_with("* you told"), "{notice}");
@@ -753,9 +771,7 @@ mod limits {
     #[test]
     fn a_full_house_says_so_and_has_room_again_after_somebody_leaves() {
         let server = Server::start(&["--max-clients", "3"]);
-        let [mut a, mut b, c] = server.join_many();
-        a.expect_all([format!("* {} joined", b.name()), format!("* {} joined", c.name())]);
-        b.expect(format!("* {} joined", c.name()));
+        let [mut a, mut b, c] = server.join_introduced();
         for _ in 0..5 {
             let mut refused = server.connect();
             refused.expect("* the server is full (3 clients)");
@@ -767,8 +783,9 @@ mod limits {
         drop(c);
         a.expect(&left);
         b.expect(&left);
-        let newcomer = server.join();
-        a.expect(format!("* {} joined", newcomer.name()));
+        let mut newcomer = server.join();
+        newcomer.send_line("hello");
+        a.expect_all([format!("* {} joined", newcomer.name()), newcomer.says("hello")]);
         let mut refused = server.connect();
         refused.expect("* the server is full (3 clients)");
         refused.expect_farewell();
@@ -904,14 +921,21 @@ mod cleaning {
 mod leaving {
     use super::*;
 
+    /// A newcomer that the witness was told of.
+    #[track_caller]
+    fn join_before(server: &Server, witness: &mut Client) -> Client {
+        let mut client = server.join();
+        ask(&mut client, witness, "hello");
+        client
+    }
+
     #[test]
     fn there_are_several_words_to_leave_by() {
         let server = Server::start(&[]);
-        let mut a = server.join();
+        let [mut a] = server.join_introduced();
         for word in ["FIN", "fin", "Fin", "fIN", "exit", "EXIT", "Exit", "/quit"] {
             for end in ["\n", "\r\n"] {
-                let mut leaver = server.join();
-                a.expect(format!("* {} joined", leaver.name()));
+                let mut leaver = join_before(&server, &mut a);
                 leaver.send(format!("{word}{end}"));
                 leaver.expect_farewell();
                 a.expect(format!("* {} left", leaver.name()));
@@ -932,9 +956,7 @@ mod leaving {
     #[test]
     fn an_end_of_its_input_is_a_way_to_leave() {
         let server = Server::start(&[]);
-        let mut a = server.join();
-        let mut leaver = server.join();
-        a.expect(format!("* {} joined", leaver.name()));
+        let [mut a, mut leaver] = server.join_introduced();
         leaver.send_line("last words");
         leaver.half_close();
         leaver.expect_farewell();
@@ -942,28 +964,26 @@ mod leaving {
     }
 
     #[test]
-    fn one_who_leaves_without_a_word_gets_its_farewell() {
+    fn a_client_that_leaves_before_it_entered_gets_its_farewell_and_no_number() {
         let server = Server::quiet(&[]);
         let mut leaver = server.connect();
         leaver.half_close();
-        leaver.greeted();
         leaver.expect_farewell();
+        assert_eq!(server.join().number(), 1);
     }
 
     #[test]
     fn nothing_after_the_farewell_is_relayed() {
         for word in ["FIN", "exit", "/quit"] {
             let server = Server::start(&[]);
-            let mut a = server.join();
-            let mut leaver = server.join();
-            a.expect(format!("* {} joined", leaver.name()));
+            let [mut a] = server.join_introduced();
+            let mut leaver = join_before(&server, &mut a);
             leaver.send(format!("before\n{word}\nafter\n/nick x\nFIN\nafter\nfragment"));
             leaver.expect_farewell();
             a.expect_all([leaver.says("before"), format!("* {} left", leaver.name())]);
             let name = leaver.name();
             drop(leaver);
-            let mut marker = server.join();
-            a.expect(format!("* {} joined", marker.name()));
+            let mut marker = join_before(&server, &mut a);
             marker.send_line(format!("{name} said no more"));
             a.expect(marker.says(format!("{name} said no more")));
         }
@@ -972,22 +992,19 @@ mod leaving {
     #[test]
     fn nothing_sent_after_the_farewell_was_read_is_relayed() {
         let server = Server::start(&[]);
-        let [mut a, mut leaver] = server.join_many();
-        a.expect(format!("* {} joined", leaver.name()));
+        let [mut a, mut leaver] = server.join_introduced();
         leaver.send_line("FIN");
         leaver.expect_farewell();
         let _ = leaver.stream().write_all(b"after\n");
         a.expect(format!("* {} left", leaver.name()));
         let mut marker = server.join();
-        a.expect(format!("* {} joined", marker.name()));
         ask(&mut marker, &mut a, "marker");
     }
 
     #[test]
     fn a_fragment_that_an_end_in_good_order_closes_is_a_line() {
         let server = Server::start(&[]);
-        let [mut a, mut leaver] = server.join_many();
-        a.expect(format!("* {} joined", leaver.name()));
+        let [mut a, mut leaver] = server.join_introduced();
         leaver.send("whole\nno newline");
         leaver.half_close();
         leaver.expect_farewell();
@@ -997,8 +1014,7 @@ mod leaving {
     #[test]
     fn a_fragment_may_be_a_word_to_leave_by() {
         let server = Server::start(&[]);
-        let [mut a, mut leaver] = server.join_many();
-        a.expect(format!("* {} joined", leaver.name()));
+        let [mut a, mut leaver] = server.join_introduced();
         leaver.send("FIN");
         leaver.half_close();
         leaver.expect_farewell();
@@ -1008,8 +1024,7 @@ mod leaving {
     #[test]
     fn a_fragment_over_the_limit_is_told_and_not_relayed() {
         let server = Server::start(&[]);
-        let [mut a, mut leaver] = server.join_many();
-        a.expect(format!("* {} joined", leaver.name()));
+        let [mut a, mut leaver] = server.join_introduced();
         leaver.send("x".repeat(4097));
         leaver.half_close();
         leaver.expect_all([TOO_LONG]);
@@ -1020,11 +1035,10 @@ mod leaving {
     #[test]
     fn a_fragment_that_a_reset_cuts_is_dropped() {
         let server = Server::start(&[]);
-        let mut a = server.join();
+        let [mut a] = server.join_introduced();
         for round in 0..10 {
-            let mut leaver = server.join();
+            let mut leaver = join_before(&server, &mut a);
             let name = leaver.name();
-            a.expect(format!("* {name} joined"));
             leaver.send("whole\nhalf of a li");
             a.expect(leaver.says("whole"));
             if round % 2 == 0 {
@@ -1073,8 +1087,7 @@ mod leaving {
     #[test]
     fn nothing_said_after_it_is_delivered_to_the_leaver() {
         let server = Server::start(&[]);
-        let [mut a, mut leaver] = server.join_many();
-        a.expect(format!("* {} joined", leaver.name()));
+        let [mut a, mut leaver] = server.join_introduced();
         leaver.send_line("exit");
         a.expect(format!("* {} left", leaver.name()));
         a.send_line("after");

@@ -8,9 +8,10 @@ use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
-use super::server::{self, DEADLINE, Server, Start, eventually};
+use super::server::{Server, Start};
 use super::ws::Frame;
-use super::ws::browser::Browser;
+use super::ws_client::Browser;
+use super::{DEADLINE, eventually, socket};
 
 /// What browsers send, and what has to be answered (RFC 6455, 1.3 and 4.2.2); the first pair is the one of the RFC.
 pub const KEYS: [(&str, &str); 4] = [
@@ -149,19 +150,19 @@ pub struct Wire {
 impl Wire {
     #[track_caller]
     pub fn connect(address: SocketAddr) -> Wire {
-        Wire::new(server::connect(address))
+        Wire::new(socket::connect(address))
     }
 
     /// One that comes from this address of ours.
     #[track_caller]
     pub fn connect_from(source: IpAddr, address: SocketAddr) -> Wire {
-        Wire::new(server::connect_from(source, address))
+        Wire::new(socket::connect_from(source, address))
     }
 
     /// One whose kernel takes little for it.
     #[track_caller]
     pub fn connect_narrow(address: SocketAddr) -> Wire {
-        Wire::new(server::connect_narrow(address))
+        Wire::new(socket::connect_narrow(address))
     }
 
     fn new(stream: TcpStream) -> Wire {
@@ -205,7 +206,7 @@ impl Wire {
 
     /// Leaves by a reset, as a host that crashed would.
     pub fn reset(self) {
-        server::reset(&self.stream);
+        socket::reset(&self.stream);
     }
 
     /// The answer to a request that was sent.
@@ -296,7 +297,7 @@ impl Wire {
 
     /// Waits for something to read, the end too, or for the time to pass; tells whether there is something.
     pub fn is_readable_within(&self, time: Duration) -> bool {
-        self.taken < self.received.len() || server::is_readable_within(&self.stream, time)
+        self.taken < self.received.len() || socket::is_readable_within(&self.stream, time)
     }
 
     /// Reads once; tells how many bytes came, 0 at the end.
@@ -313,7 +314,7 @@ impl Wire {
         }
         let held = self.received.len();
         self.received.resize(held + AT_ONCE, 0);
-        let result = server::read(&mut self.stream, &mut self.received[held..]);
+        let result = socket::read(&mut self.stream, &mut self.received[held..]);
         self.received.truncate(held + result.as_ref().map_or(0, |&count| count));
         result
     }

@@ -1,5 +1,4 @@
-//! A hub with a page, for tests with sockets that are not real: who visits it, who browses, who joins on the port for lines, and
-//! the frames in both directions.
+//! A hub in memory that serves the page: its visitors, its browsers with their frames, and clients on the line port.
 
 use std::net::SocketAddr;
 use std::time::SystemTime;
@@ -10,6 +9,7 @@ use pollchat::server::web::origin::OriginPolicy;
 use pollchat::server::web::site::Site;
 
 use super::hub::{Client, World};
+use super::ws::Frame;
 
 pub(crate) const OPENING: &str = "GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -27,7 +27,7 @@ pub(crate) fn visit(world: &mut World) -> Client {
     world.connect_to(Endpoint::Web, Some(SocketAddr::from(([127, 0, 0, 1], 1))))
 }
 
-/// Opens a WebSocket, and lets the greeting be taken.
+/// Opens a WebSocket, and takes the greeting.
 pub(crate) fn browse(world: &mut World) -> Client {
     let browser = visit(world);
     world.says(&browser, OPENING);
@@ -39,7 +39,7 @@ pub(crate) fn browse(world: &mut World) -> Client {
     browser
 }
 
-/// Connects to the port for lines, and lets the greeting be taken.
+/// Connects to the line port, and takes the greeting.
 pub(crate) fn join(world: &mut World) -> Client {
     let client = world.connect_silently();
     world.says(&client, "\n");
@@ -47,36 +47,28 @@ pub(crate) fn join(world: &mut World) -> Client {
     client
 }
 
-/// A masked frame of up to 125 bytes.
+/// A masked frame with this first byte.
 pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mask = [7, 77, 177, 207];
-    let mut frame = vec![first, 0x80 | u8::try_from(payload.len()).unwrap()];
-    frame.extend(mask);
-    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-    frame
+    Frame { fin: first & 0x80 != 0, rsv: first >> 4 & 7, ..Frame::new(first & 0xf, payload) }.encode()
 }
 
 pub(crate) fn text(line: &str) -> Vec<u8> {
-    frame(0x81, line.as_bytes())
+    Frame::text(line).encode()
 }
 
-/// The frames that these bytes are, each with its first byte.
+/// The frames that these bytes are, each as its first byte and its payload.
 #[track_caller]
 pub(crate) fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let mut frames = Vec::new();
     while !bytes.is_empty() {
-        let (header, payload_bytes) = match bytes[1] {
-            len @ 0..126 => (2, usize::from(len)),
-            126 => (4, usize::from(u16::from_be_bytes([bytes[2], bytes[3]]))),
-            _ => (10, usize::try_from(u64::from_be_bytes(bytes[2..10].try_into().unwrap())).unwrap()),
-        };
-        frames.push((bytes[0], bytes[header..header + payload_bytes].to_vec()));
-        bytes = &bytes[header + payload_bytes..];
+        let (frame, taken) = Frame::decode(bytes).expect("whole frames");
+        frames.push((u8::from(frame.fin) << 7 | frame.opcode, frame.payload));
+        bytes = &bytes[taken..];
     }
     frames
 }
 
-/// What was said in the text frames that these bytes are: each holds whole lines.
+/// The lines in the text frames that these bytes are: each frame holds whole lines.
 #[track_caller]
 pub(crate) fn said(bytes: &[u8]) -> String {
     let mut said = String::new();

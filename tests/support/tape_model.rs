@@ -165,7 +165,7 @@ impl World {
     fn announce(&mut self, who: Option<usize>, padding: usize) {
         let who = who.filter(|&who| self.listeners[who].stop.is_none());
         let text = format!("{} notice {}", self.entries.len(), "y".repeat(padding));
-        let span = self.tape.announce(&[&text]);
+        let span = self.tape.announce(&text);
         assert_eq!(span.lines(), 0);
         self.enter(span, who.map(|who| self.listeners[who].number), format!("* {text}"));
         if let Some(who) = who {

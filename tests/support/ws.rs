@@ -1,8 +1,6 @@
 //! WebSocket frames (RFC 6455, 5.2), made and read by hand: a client's as malformed as a test wants them, a server's
 //! judged strictly.
 
-pub mod browser;
-
 /// What a frame is.
 pub mod opcode {
     pub const CONTINUATION: u8 = 0;

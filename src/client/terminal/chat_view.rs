@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use unicode_normalization::char::is_combining_mark;
 
+use super::line_kind::{LineKind, Notice};
 use super::names::Names;
 use super::style::Style;
 use crate::client::decoder::ServerLine;
@@ -12,7 +13,6 @@ use crate::client::limits::ECHOES_MAX;
 use crate::client::timestamps::Timestamps;
 use crate::relay::command::Command;
 use crate::relay::name::{TYPED_BYTES_MAX, fold};
-use crate::relay::notice::{LineKind, Notice};
 use crate::relay::sanitize::sanitize;
 
 /// Formats lines into a page, and learns names from them.
@@ -87,7 +87,7 @@ impl ChatView {
             return None;
         }
         match LineKind::parse(said.text) {
-            LineKind::Said { from: by, text } => {
+            LineKind::Talk { by, text } => {
                 if !self.is_echo(by, text) {
                     self.show_talk(by, text);
                 }
@@ -98,7 +98,7 @@ impl ChatView {
                 self.write_dim(said.text);
                 None
             }
-            LineKind::Other(_) => {
+            LineKind::Other => {
                 self.write(said.text);
                 None
             }
@@ -125,7 +125,7 @@ impl ChatView {
 
     /// Shows that a name is taken, in the server's words.
     pub(super) fn show_taken(&mut self, name: &str) {
-        self.write_dim(Notice::NameTaken { name }.to_line().trim_end_matches('\n'));
+        self.write_dim(&format!("* the name {name} is taken"));
     }
 
     /// Shows a line of a paste before its confirmation.
@@ -153,27 +153,25 @@ impl ChatView {
     fn show_notice(&mut self, notice: Notice<'_>, line: &str) -> Option<ServerEvent> {
         let mut event = None;
         match notice {
-            Notice::Welcome { name } | Notice::NameUnchanged { name } => event = self.set_own_name(name),
+            Notice::You(name) => event = self.set_own_name(name),
             Notice::Renamed { from, to } if self.own_name() == Some(from) => event = self.set_own_name(to),
             Notice::Renamed { from, to } => {
                 self.names.remove(from);
                 self.names.add(to);
             }
-            Notice::Here { name, .. } | Notice::Joined { name } if self.own_name() != Some(name) => {
-                self.names.add(name)
-            }
-            Notice::Left { name } => self.names.remove(name),
-            Notice::TellsYou { from: name, .. } => {
+            Notice::Here(name) if self.own_name() != Some(name) => self.names.add(name),
+            Notice::Left(name) => self.names.remove(name),
+            Notice::Told(name) => {
                 self.names.add(name);
                 let told = self.style.bold(line);
                 self.write(&told);
                 return None;
             }
             // `Inbox` decides whether to show it.
-            Notice::NameTaken { name } => return Some(ServerEvent::Taken(name.to_owned())),
+            Notice::Taken(name) => return Some(ServerEvent::Taken(name.to_owned())),
             Notice::ShuttingDown => event = Some(ServerEvent::ShuttingDown),
-            Notice::Full { .. } => event = Some(ServerEvent::Full),
-            _ => {}
+            Notice::Full => event = Some(ServerEvent::Full),
+            Notice::Here(_) | Notice::Other => {}
         }
         self.write_dim(line);
         event

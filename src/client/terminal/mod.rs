@@ -17,6 +17,7 @@ mod editor;
 mod history;
 mod inbox;
 mod keys;
+mod line_kind;
 pub(super) mod mode;
 mod names;
 mod nick;

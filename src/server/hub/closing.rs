@@ -18,8 +18,8 @@ use crate::server::sniff::ForeignProtocol;
 use crate::server::web::websocket::code;
 
 impl<S: Socket> Hub<S> {
-    /// Takes a connection out of the room, or out of entering, and closes it. It is still sent what was said before; one that
-    /// nothing can reach any more is removed at the end of the turn.
+    /// Takes a connection out of the room, or out of entering, and closes it. It is still sent what was said before;
+    /// one that nothing can reach any more is removed at the end of the turn.
     pub(super) fn leave(&mut self, key: usize, reason: &Reason, now: Instant) {
         let connection = &self.connections[key];
         let stop = match connection.phase {
@@ -53,7 +53,7 @@ impl<S: Socket> Hub<S> {
                     connection.cursor.skip_missed(stop);
                 }
                 if let Some(notice) = reason.notice() {
-                    connection.tell(&notice);
+                    connection.tell(&notice.to_line());
                 }
                 Farewell::Fin(reason.close_code())
             }
@@ -82,7 +82,7 @@ impl<S: Socket> Hub<S> {
             return Farewell::Close(None);
         }
         if let Some(notice) = Reason::Foreign(protocol).notice() {
-            connection.tell(&notice);
+            connection.tell(&notice.to_line());
         }
         Farewell::Fin(code::NORMAL)
     }

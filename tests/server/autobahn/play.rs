@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use super::cases::{Case, End, Heard, Step};
-use crate::support::Client;
 use crate::support::http::WebServer;
 use crate::support::ws::Frame;
-use crate::support::ws::browser::{Browser, Event};
+use crate::support::ws_client::{Browser, Event};
+use crate::support::{Client, Member};
 
 /// What the suite calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

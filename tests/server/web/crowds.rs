@@ -1,7 +1,7 @@
 //! Crowds on the page's port: whatever they do, the room goes on, and what they held is given back.
 
 use crate::support::http::{WebServer, Wire, head};
-use crate::support::{Client, Server, converse, crowd, eventually};
+use crate::support::{Client, Member, Server, converse, crowd, eventually};
 
 #[test]
 fn a_crowd_that_never_finishes_its_requests_is_in_nobodys_way() {

@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 use std::process::Output;
 
-use crate::support::Server;
 use crate::support::http::{WebServer, handshake};
+use crate::support::{Member, Server};
 
 fn run(flags: &[&str], env: &[(&str, &str)]) -> Output {
     let start = Server::builder().flags(["--listen", "127.0.0.1:0"]).flags(flags);

@@ -2,8 +2,8 @@
 //! else, and `Origin`, against pages that are not ours.
 
 use super::{assert_goes_on, assert_is_short_text, status};
-use crate::support::Server;
 use crate::support::http::{Response, WebServer, Wire, handshake, head};
+use crate::support::{Member, Server};
 
 #[test]
 fn a_host_is_an_address_or_localhost() {

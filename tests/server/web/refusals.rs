@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::assert_is_short_text;
 use crate::support::http::{Response, WebServer, Wire, handshake, head};
-use crate::support::ws::browser::Browser;
-use crate::support::{Server, eventually};
+use crate::support::ws_client::Browser;
+use crate::support::{Lines, Member, Server, eventually};
 
 /// The answer that comes whether or not a request does; then it is over.
 #[track_caller]

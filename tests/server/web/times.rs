@@ -5,8 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::{answer, assert_ends, assert_is_short_text};
-use crate::support::DEADLINE;
 use crate::support::http::{Response, WebServer, Wire, handshake, head};
+use crate::support::{DEADLINE, Member};
 
 /// The longest head, in bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;

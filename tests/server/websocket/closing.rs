@@ -6,8 +6,8 @@ use rustix::process::Signal;
 
 use crate::support::http::WebServer;
 use crate::support::ws::Frame;
-use crate::support::ws::browser::{Browser, Event};
-use crate::support::{Client, DEADLINE};
+use crate::support::ws_client::{Browser, Event};
+use crate::support::{Client, DEADLINE, Lines, Member, ask};
 
 fn pair(server: &WebServer) -> (Client, Browser) {
     (server.join(), server.browser())
@@ -58,10 +58,10 @@ fn nothing_comes_and_nothing_is_heard_behind_a_close() {
 #[test]
 fn a_word_of_farewell_is_answered_with_one_and_a_close() {
     let server = WebServer::start(&[]);
-    let mut ana = server.join();
+    let [mut ana] = server.join_introduced();
     for word in ["FIN", "exit", "/quit", "fin\n", "/quit\nnot heard"] {
         let mut browser = server.browser();
-        ana.expect(format!("* {} joined", browser.name()));
+        ask(&mut browser, &mut ana, "hello");
         browser.say(word);
         browser.expect_farewell(1000);
         ana.expect(format!("* {} left", browser.name()));

@@ -2,7 +2,8 @@
 
 use crate::support::http::{KEYS, Response, WebServer, Wire, handshake, head};
 use crate::support::ws::Frame;
-use crate::support::ws::browser::Browser;
+use crate::support::ws_client::Browser;
+use crate::support::{Lines, Member};
 
 /// The fields of a handshake, with their lines changed.
 struct Handshake(Vec<String>);

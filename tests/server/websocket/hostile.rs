@@ -5,9 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::http::WebServer;
-use crate::support::ws::browser::Event;
 use crate::support::ws::{Frame, Length, opcode};
-use crate::support::{Client, converse, eventually};
+use crate::support::ws_client::Event;
+use crate::support::{Client, Lines, Member, converse, eventually};
 
 /// A close of a browser with this code, for what it has sent; and nobody else notices.
 #[track_caller]

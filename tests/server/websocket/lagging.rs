@@ -3,8 +3,8 @@
 
 use crate::support::http::{WebServer, Wire, handshake, head};
 use crate::support::ws::Frame;
-use crate::support::ws::browser::{Browser, Event};
-use crate::support::{Client, Follower, ask, converse, eventually, missed, numbered, say_numbered};
+use crate::support::ws_client::{Browser, Event};
+use crate::support::{Client, Follower, Lines, Member, ask, converse, eventually, missed, numbered, say_numbered};
 
 /// So many numbered lines are much more than the kernel and a small tape hold together.
 const MANY: usize = 10_000;

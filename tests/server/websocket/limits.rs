@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::support::http::WebServer;
-use crate::support::numbered;
 use crate::support::ws::Frame;
+use crate::support::{Lines, Member, numbered};
 
 #[test]
 fn over_its_rate_a_browser_is_held_back_and_loses_nothing() {

@@ -1,9 +1,9 @@
 //! Browsers and TCP clients in one room.
 
 use crate::support::http::WebServer;
-use crate::support::ws::browser::Browser;
 use crate::support::ws::{Frame, opcode};
-use crate::support::{Client, numbered};
+use crate::support::ws_client::Browser;
+use crate::support::{Client, Lines, Member, numbered};
 
 #[test]
 fn browsers_and_clients_hear_each_other_and_nobody_hears_themselves() {
@@ -81,13 +81,12 @@ fn a_newcomer_is_greeted_and_shown_what_was_said() {
 #[test]
 fn a_browser_has_all_the_commands() {
     let server = WebServer::start(&[]);
-    let mut ana = server.join();
+    let [mut ana] = server.join_introduced();
     let mut cia = server.browser();
-    ana.expect("* client-2 joined");
     ana.rename("ana");
     cia.expect("* client-1 is now ana");
     cia.rename("cia");
-    ana.expect("* client-2 is now cia");
+    ana.expect("* cia joined");
     cia.say("/nick ana");
     cia.expect("* the name ana is taken");
     cia.say("/msg ana between us");

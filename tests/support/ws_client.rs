@@ -1,17 +1,15 @@
-//! A browser in the room: what the page's script is to the server, and nothing of what it shows.
+//! A browser in the room, as the server sees it: the WebSocket of the page's script, and nothing of the page.
 
 use std::collections::VecDeque;
-use std::fmt::Display;
-use std::time::Instant;
 
-use super::{Frame, opcode};
-use crate::support::http::{KEYS, Wire, head};
-use crate::support::server::{DEADLINE, is_total};
+use super::http::{KEYS, Wire, head};
+use super::lines::{Lines, Member};
+use super::ws::{Frame, opcode};
 
-/// How long a frame may be that holds more than one line, in bytes of payload.
+/// The longest payload of a frame that holds more than one line, in bytes.
 pub const FRAME_BYTES_MAX: usize = 16 * 1024;
 
-/// What can come of a server.
+/// An event that the server causes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A line, without its end.
@@ -23,7 +21,7 @@ pub enum Event {
     End,
 }
 
-/// One that waits for each line, but not for ever. It answers pings, as browsers do.
+/// A browser that waits for each line until a deadline. It answers pings, as browsers do.
 pub struct Browser {
     pub wire: Wire,
     lines: VecDeque<String>,
@@ -35,11 +33,11 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Has the wire upgraded, as a page does that came from there; what comes then was not looked at.
+    /// Upgrades the wire, as a page does that came from there. Takes nothing after the answer.
     #[track_caller]
     pub fn upgrade(mut wire: Wire) -> Browser {
         let page = wire.stream().peer_addr().expect("connected");
-        // Whoever it is, each gets another key.
+        // Different browsers use different keys.
         let key = usize::from(wire.stream().local_addr().expect("connected").port()) % KEYS.len();
         wire.send(head(&[
             "GET /ws HTTP/1.1",
@@ -56,36 +54,17 @@ impl Browser {
         Browser::over(wire)
     }
 
-    /// One on a wire that was upgraded.
+    /// A browser on a wire that was upgraded.
     pub fn over(wire: Wire) -> Browser {
         Browser { wire, lines: VecDeque::new(), number: 0, frames: 0, closed: false }
     }
 
-    /// Has the wire upgraded, and learns its name.
+    /// Upgrades the wire, and learns its name.
     #[track_caller]
     pub fn join(wire: Wire) -> Browser {
         let mut browser = Browser::upgrade(wire);
         browser.greeted();
         browser
-    }
-
-    /// Takes the first line, which tells a newcomer its name.
-    #[track_caller]
-    pub fn greeted(&mut self) {
-        let line = self.line();
-        let number = line.strip_prefix("* you are client-");
-        let number = number.and_then(|rest| rest.strip_suffix("; /help lists what you can do"));
-        self.number = number.and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("not the first line: {line:?}"));
-    }
-
-    /// The name it was given.
-    pub fn name(&self) -> String {
-        format!("client-{}", self.number)
-    }
-
-    /// The line by which others get `text` of it, while it has the name that it was given.
-    pub fn says(&self, text: impl Display) -> String {
-        format!("client-{}> {text}", self.number)
     }
 
     #[track_caller]
@@ -110,7 +89,7 @@ impl Browser {
             assert!(!self.closed, "after a close came {frame:?}");
             match frame.opcode {
                 opcode::TEXT => self.take_lines(frame),
-                // It asks who is silent; a test on a slow machine may be.
+                // The server pings silent browsers; on a slow machine a test may be silent.
                 opcode::PING => drop(self.wire.push(Frame::pong(frame.payload).encode())),
                 opcode::PONG => return Event::Pong(frame.payload),
                 opcode::CLOSE => {
@@ -133,25 +112,6 @@ impl Browser {
         assert!(self.lines.iter().all(|line| !line.is_empty()), "an empty line: {text:?}");
         assert!(text.len() <= FRAME_BYTES_MAX || self.lines.len() == 1, "a frame of {} bytes", text.len());
         self.frames += 1;
-    }
-
-    /// The next line; nothing else may come before it.
-    #[track_caller]
-    pub fn line(&mut self) -> String {
-        match self.next() {
-            Event::Line(line) => line,
-            event => panic!("{}: {event:?} came instead of a line", self.name()),
-        }
-    }
-
-    #[track_caller]
-    pub fn expect(&mut self, line: impl AsRef<str>) {
-        assert_eq!(self.line(), line.as_ref(), "({} got the first)", self.name());
-    }
-
-    #[track_caller]
-    pub fn expect_all<T: AsRef<str>>(&mut self, lines: impl IntoIterator<Item = T>) {
-        lines.into_iter().for_each(|line| self.expect(line));
     }
 
     #[track_caller]
@@ -193,36 +153,34 @@ impl Browser {
             }
         }
     }
+}
 
-    /// Takes the name, and waits until it has it.
+impl Lines for Browser {
+    /// The next line; nothing else may come before it.
     #[track_caller]
-    pub fn rename(&mut self, name: &str) {
-        self.say(format!("/nick {name}"));
-        self.expect(format!("* {} is now {name}", self.name()));
-    }
-
-    /// Asks who is here; the rows, the total last. What came before them comes along.
-    ///
-    /// Afterwards the server has acted on everything that it sent before.
-    #[track_caller]
-    pub fn who(&mut self) -> Vec<String> {
-        self.say("/who");
-        self.lines_until(is_total)
-    }
-
-    /// Takes lines up to the first that `is_last`; returns them, that one too.
-    #[track_caller]
-    pub fn lines_until(&mut self, mut is_last: impl FnMut(&str) -> bool) -> Vec<String> {
-        let start = Instant::now();
-        let mut lines = Vec::new();
-        loop {
-            let line = self.line();
-            let is_last = is_last(&line);
-            lines.push(line);
-            if is_last {
-                return lines;
-            }
-            assert!(start.elapsed() < DEADLINE, "not among {} lines, the last {:?}", lines.len(), lines.last());
+    fn line(&mut self) -> String {
+        match self.next() {
+            Event::Line(line) => line,
+            event => panic!("{}: {event:?} came instead of a line", self.name()),
         }
+    }
+
+    fn reader(&self) -> String {
+        self.name()
+    }
+}
+
+impl Member for Browser {
+    fn number(&self) -> u64 {
+        self.number
+    }
+
+    fn set_number(&mut self, number: u64) {
+        self.number = number;
+    }
+
+    #[track_caller]
+    fn send_line(&mut self, text: impl AsRef<[u8]>) {
+        self.send(&Frame::text(text.as_ref()));
     }
 }

@@ -1,0 +1,360 @@
+//! The wire grammar of notices: every line that the server says in its own name, to be written and read.
+//!
+//! A notice is a line `* TEXT`. [`Notice`] has one variant per text: its `Display` writes the text, and
+//! [`Notice::parse`] reads it back. Server and client share the type, and a test holds the page's table of patterns
+//! against it. A said line never looks like a notice, because it begins with a name, and no name has a `*`.
+
+use std::fmt::{self, Write as _};
+
+use super::name::{Name, NameError};
+
+mod read;
+#[cfg(test)]
+mod tests;
+
+/// Prefix of a notice on the wire. A LF ends it.
+pub const PREFIX: &str = "* ";
+
+/// The last line of the server in a session that ends in good order, with its LF.
+pub const FAREWELL: &str = "FIN\n";
+
+/// First bytes of every session with a pollchat server that lets a client in: the start of [`Notice::Welcome`].
+pub const FIRST_BYTES: &str = "* you are ";
+
+/// `/help` for a client.
+const HELP: [&str; 6] = [
+    "a line is relayed to the others as NAME> line",
+    "/nick NAME: be called NAME (1 to 24 letters, digits, _ or -)",
+    "/who: who is here",
+    "/msg NAME TEXT: tell TEXT to NAME alone",
+    "//x: say /x",
+    "FIN, exit or /quit: leave",
+];
+
+/// `/help` for the operator.
+const HELP_OF_OPERATOR: [&str; 6] = [
+    "a line is relayed to all as server> line",
+    "/who: who is here",
+    "/msg NAME TEXT: tell TEXT to NAME alone",
+    "/kick NAME: remove NAME",
+    "//x: say /x",
+    "FIN, exit or /quit: stop the server; the end of input: leave it running",
+];
+
+/// Something that the server says in its own name.
+///
+/// Names are shown names: chosen ones, `client-N` or `server`. Counts of lines stand on the wire as plain digits,
+/// counts of clients and connections in groups of three (`1,234`).
+///
+/// ```
+/// use pollchat::relay::notice::Notice;
+///
+/// let notice = Notice::Renamed { from: "client-7", to: "ana" };
+/// assert_eq!(notice.to_string(), "client-7 is now ana");
+/// assert_eq!(notice.to_line(), "* client-7 is now ana\n");
+/// assert_eq!(Notice::parse("client-7 is now ana"), notice);
+/// assert_eq!(Notice::parse("ask bob about lunch"), Notice::Other("ask bob about lunch"));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice<'a> {
+    /// The first line of a session: the recipient's name.
+    Welcome {
+        /// The recipient.
+        name: &'a str,
+    },
+    /// So many lines of the history follow.
+    Earlier {
+        /// Said lines, at least one.
+        lines: u64,
+    },
+    /// The recipient read so slowly that it missed lines.
+    Missed {
+        /// Said lines, at least one.
+        lines: u64,
+    },
+    /// A client joined.
+    Joined {
+        /// The client.
+        name: &'a str,
+    },
+    /// A client that was told of by [`Joined`](Notice::Joined) left.
+    Left {
+        /// The client.
+        name: &'a str,
+    },
+    /// A client took a name.
+    Renamed {
+        /// Its name until now.
+        from: &'a str,
+        /// Its new name.
+        to: &'a str,
+    },
+    /// The server shuts down. No further line follows but [`FAREWELL`].
+    ShuttingDown,
+
+    /// The name that the recipient asked for belongs to another member, or to the relay itself.
+    NameTaken {
+        /// The name as typed.
+        name: &'a str,
+    },
+    /// The text that the recipient asked for is no name.
+    NameMalformed,
+    /// The recipient has this name already.
+    NameUnchanged {
+        /// The recipient.
+        name: &'a str,
+    },
+    /// The operator asked for another name, which it cannot have.
+    NameFixed,
+    /// The usage of `/nick`.
+    NickUsage,
+
+    /// A row of `/who`: a member.
+    Here {
+        /// The member.
+        name: &'a str,
+        /// Lines it has said.
+        lines: u32,
+        /// Whole minutes since it entered.
+        minutes: u32,
+    },
+    /// A row of `/who`: members that are not shown, if there are any.
+    HereMore {
+        /// Their number.
+        clients: usize,
+    },
+    /// The last row of `/who`: all members.
+    HereTotal {
+        /// Their number.
+        clients: usize,
+    },
+
+    /// A private message for the recipient.
+    TellsYou {
+        /// Its author.
+        from: &'a str,
+        /// The message.
+        text: &'a str,
+    },
+    /// The recipient's private message was delivered.
+    YouTold {
+        /// The member that it was for.
+        to: &'a str,
+        /// The message.
+        text: &'a str,
+    },
+    /// The recipient's private message was dropped, because the other member does not read.
+    NotReading {
+        /// The member that it was for.
+        name: &'a str,
+    },
+    /// A command named a member that is not here.
+    NobodyCalled {
+        /// The name as typed.
+        name: &'a str,
+    },
+    /// The usage of `/msg`.
+    TellUsage,
+
+    /// The operator removed a member: the answer to the operator.
+    Removed {
+        /// The member.
+        name: &'a str,
+    },
+    /// The operator named itself in a `/kick`.
+    KickSelf,
+    /// The usage of `/kick`.
+    KickUsage,
+
+    /// A line began with `/`, but is no command.
+    UnknownCommand {
+        /// Its first word.
+        word: &'a str,
+    },
+    /// A line was over the limit, and was dropped.
+    TooLong {
+        /// The limit, `--max-line`, in bytes.
+        bytes: usize,
+    },
+
+    /// The connection is refused: all seats are taken.
+    ServerFull {
+        /// The limit, `--max-clients`.
+        clients: usize,
+    },
+    /// The connection is refused by `--allow` or `--deny`.
+    AddressDenied,
+    /// The connection is refused, because too many are open from its address.
+    AddressCrowded {
+        /// The limit, `--max-per-address`.
+        most: usize,
+    },
+    /// The recipient is disconnected: its first bytes are those of another protocol.
+    ForeignProtocol {
+        /// The name of the protocol, such as `HTTP`.
+        protocol: &'a str,
+    },
+    /// The recipient is disconnected: it has sent nothing since it connected.
+    Silent {
+        /// The limit, `--idle-timeout`, in seconds.
+        seconds: u64,
+    },
+    /// The recipient is disconnected: it read too slowly.
+    TooSlow,
+    /// The recipient is disconnected by the operator.
+    RemovedByOperator,
+
+    /// Free text: the operator's greeting, `/help`, or a notice of another version.
+    Other(&'a str),
+}
+
+impl Notice<'_> {
+    /// Each kind of notice beside its exact text: the protocol's reference, which tests hold the readers of notices to.
+    pub const EXAMPLES: &'static [(Notice<'static>, &'static str)] = &[
+        (Notice::Welcome { name: "client-7" }, "you are client-7; /help lists what you can do"),
+        (Notice::Earlier { lines: 1 }, "1 earlier line:"),
+        (Notice::Earlier { lines: 1_234 }, "1234 earlier lines:"),
+        (Notice::Missed { lines: 1 }, "you missed 1 line"),
+        (Notice::Missed { lines: 123_456 }, "you missed 123456 lines"),
+        (Notice::Joined { name: "client-7" }, "client-7 joined"),
+        (Notice::Left { name: "ana" }, "ana left"),
+        (Notice::Renamed { from: "ana", to: "Zoë" }, "ana is now Zoë"),
+        (Notice::ShuttingDown, "the server is shutting down"),
+        (Notice::NameTaken { name: "ana" }, "the name ana is taken"),
+        (Notice::NameMalformed, "a name is 1 to 24 letters, digits, _ or -"),
+        (Notice::NameUnchanged { name: "ana" }, "you are ana already"),
+        (Notice::NameFixed, "you are server, and nobody else"),
+        (Notice::NickUsage, "/nick NAME: a name is 1 to 24 letters, digits, _ or -"),
+        (Notice::Here { name: "ana", lines: 0, minutes: 0 }, "here: ana, 0 lines, 0 min"),
+        (Notice::Here { name: "client-12", lines: 1, minutes: 61 }, "here: client-12, 1 line, 61 min"),
+        (Notice::HereMore { clients: 1_234 }, "and 1,234 more"),
+        (Notice::HereTotal { clients: 12_345 }, "12,345 here"),
+        (Notice::TellsYou { from: "ana", text: "lunch?" }, "ana tells you: lunch?"),
+        (Notice::YouTold { to: "bob", text: "x is now y" }, "you told bob: x is now y"),
+        (Notice::NotReading { name: "bob" }, "bob is not reading: not told"),
+        (Notice::NobodyCalled { name: "bob" }, "nobody here is called bob"),
+        (Notice::TellUsage, "/msg NAME TEXT tells TEXT to NAME alone"),
+        (Notice::Removed { name: "ana" }, "ana was removed"),
+        (Notice::KickSelf, "that is you; FIN stops the server"),
+        (Notice::KickUsage, "/kick NAME removes NAME"),
+        (Notice::UnknownCommand { word: "/x" }, "there is no command /x; /help lists what you can do"),
+        (Notice::TooLong { bytes: 4_096 }, "line too long (over 4096 bytes): not relayed"),
+        (Notice::ServerFull { clients: 1_000 }, "the server is full (1,000 clients)"),
+        (Notice::AddressDenied, "connections from your address are not allowed here"),
+        (Notice::AddressCrowded { most: 3 }, "too many connections from your address (at most 3)"),
+        (Notice::ForeignProtocol { protocol: "HTTP" }, "this is a chat relay and speaks no HTTP: goodbye"),
+        (Notice::Silent { seconds: 1 }, "you have said nothing for 1 second: goodbye"),
+        (Notice::Silent { seconds: 5 }, "you have said nothing for 5 seconds: goodbye"),
+        (Notice::TooSlow, "you read too slowly: goodbye"),
+        (Notice::RemovedByOperator, "you were removed by the operator"),
+        (Notice::Other("we joined forces and left"), "we joined forces and left"),
+    ];
+
+    /// Returns the notice as a line, with [`PREFIX`] and LF.
+    pub fn to_line(&self) -> String {
+        let mut line = String::new();
+        self.push_line(&mut line);
+        line
+    }
+
+    /// Appends the notice as a line, with [`PREFIX`] and LF.
+    pub fn push_line(&self, to: &mut String) {
+        // Writing to a String does not fail.
+        let _ = writeln!(to, "{PREFIX}{self}");
+    }
+}
+
+/// The text, without [`PREFIX`] and LF.
+impl fmt::Display for Notice<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Notice::Welcome { name } => write!(f, "you are {name}; /help lists what you can do"),
+            Notice::Earlier { lines } => write!(f, "{lines} {}:", Plural(lines, "earlier line")),
+            Notice::Missed { lines } => write!(f, "you missed {lines} {}", Plural(lines, "line")),
+            Notice::Joined { name } => write!(f, "{name} joined"),
+            Notice::Left { name } => write!(f, "{name} left"),
+            Notice::Renamed { from, to } => write!(f, "{from} is now {to}"),
+            Notice::ShuttingDown => f.write_str("the server is shutting down"),
+
+            Notice::NameTaken { name } => write!(f, "the name {name} is taken"),
+            Notice::NameMalformed => write!(f, "{}", NameError::Form),
+            Notice::NameUnchanged { name } => write!(f, "you are {name} already"),
+            Notice::NameFixed => write!(f, "you are {}, and nobody else", Name::OPERATOR),
+            Notice::NickUsage => write!(f, "/nick NAME: {}", NameError::Form),
+
+            Notice::Here { name, lines, minutes } => {
+                write!(f, "here: {name}, {lines} {}, {minutes} min", Plural(lines.into(), "line"))
+            }
+            Notice::HereMore { clients } => write!(f, "and {} more", Grouped(clients)),
+            Notice::HereTotal { clients } => write!(f, "{} here", Grouped(clients)),
+
+            Notice::TellsYou { from, text } => write!(f, "{from} tells you: {text}"),
+            Notice::YouTold { to, text } => write!(f, "you told {to}: {text}"),
+            Notice::NotReading { name } => write!(f, "{name} is not reading: not told"),
+            Notice::NobodyCalled { name } => write!(f, "nobody here is called {name}"),
+            Notice::TellUsage => f.write_str("/msg NAME TEXT tells TEXT to NAME alone"),
+
+            Notice::Removed { name } => write!(f, "{name} was removed"),
+            Notice::KickSelf => f.write_str("that is you; FIN stops the server"),
+            Notice::KickUsage => f.write_str("/kick NAME removes NAME"),
+
+            Notice::UnknownCommand { word } => write!(f, "there is no command {word}; /help lists what you can do"),
+            Notice::TooLong { bytes } => write!(f, "line too long (over {bytes} bytes): not relayed"),
+
+            Notice::ServerFull { clients } => {
+                write!(f, "the server is full ({} {})", Grouped(clients), Plural(clients as u64, "client"))
+            }
+            Notice::AddressDenied => f.write_str("connections from your address are not allowed here"),
+            Notice::AddressCrowded { most } => {
+                write!(f, "too many connections from your address (at most {})", Grouped(most))
+            }
+            Notice::ForeignProtocol { protocol } => {
+                write!(f, "this is a chat relay and speaks no {protocol}: goodbye")
+            }
+            Notice::Silent { seconds } => {
+                write!(f, "you have said nothing for {seconds} {}: goodbye", Plural(seconds, "second"))
+            }
+            Notice::TooSlow => f.write_str("you read too slowly: goodbye"),
+            Notice::RemovedByOperator => f.write_str("you were removed by the operator"),
+            Notice::Other(text) => f.write_str(text),
+        }
+    }
+}
+
+/// Returns the answer to `/help`, as lines.
+pub(super) fn help() -> String {
+    lines(&HELP)
+}
+
+/// Returns the answer to the operator's `/help`, as lines.
+pub(super) fn help_of_operator() -> String {
+    lines(&HELP_OF_OPERATOR)
+}
+
+fn lines(texts: &[&str]) -> String {
+    let mut lines = String::new();
+    texts.iter().for_each(|text| Notice::Other(text).push_line(&mut lines));
+    lines
+}
+
+/// The singular, with an `s` unless the count is 1.
+struct Plural(u64, &'static str);
+
+impl fmt::Display for Plural {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.1)?;
+        if self.0 == 1 { Ok(()) } else { f.write_char('s') }
+    }
+}
+
+/// A count with commas between groups of three digits.
+struct Grouped(usize);
+
+impl fmt::Display for Grouped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0..1_000 => write!(f, "{}", self.0),
+            _ => write!(f, "{},{:03}", Grouped(self.0 / 1_000), self.0 % 1_000),
+        }
+    }
+}

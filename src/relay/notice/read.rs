@@ -1,0 +1,152 @@
+//! The reading side of the grammar: text into [`Notice`]. Used by clients, so it may allocate.
+
+use std::fmt::{self, Write as _};
+use std::str::FromStr;
+
+use super::{Notice, PREFIX};
+use crate::relay::name::is_shown_name;
+
+/// Notices without a field.
+pub(super) const FIXED: [Notice<'static>; 10] = [
+    Notice::ShuttingDown,
+    Notice::NameMalformed,
+    Notice::NameFixed,
+    Notice::NickUsage,
+    Notice::TellUsage,
+    Notice::KickSelf,
+    Notice::KickUsage,
+    Notice::AddressDenied,
+    Notice::TooSlow,
+    Notice::RemovedByOperator,
+];
+
+impl<'a> Notice<'a> {
+    /// Reads the text of a notice, which is its line without [`PREFIX`] and LF.
+    ///
+    /// Text that this version of the server would not write exactly so is [`Other`](Notice::Other), so that
+    /// `Notice::parse(text).to_string() == text` for every text. The operator's greeting is free text, which may look
+    /// like any notice.
+    pub fn parse(text: &'a str) -> Notice<'a> {
+        let fixed = FIXED.into_iter().find(|notice| notice.is_written(text));
+        let read = fixed.or_else(|| read_news(text)).or_else(|| read_answer(text)).or_else(|| read_refusal(text));
+        read.filter(|notice| notice.is_written(text)).unwrap_or(Notice::Other(text))
+    }
+
+    /// Reads a line of the server without its LF; `None` if it is no notice.
+    pub fn in_line(line: &'a str) -> Option<Notice<'a>> {
+        line.strip_prefix(PREFIX).map(Notice::parse)
+    }
+
+    /// Whether `Display` writes exactly `text`. Allocates nothing.
+    fn is_written(&self, text: &str) -> bool {
+        let mut rest = Rest(text);
+        write!(rest, "{self}").is_ok() && rest.0.is_empty()
+    }
+}
+
+/// Reads what is told without being asked for. A name has no blank, so no client chooses the text after the first one.
+fn read_news(text: &str) -> Option<Notice<'_>> {
+    if let Some(rest) = text.strip_prefix("you missed ") {
+        return Some(Notice::Missed { lines: number(first_word(rest))? });
+    }
+    if let Some(rest) = text.strip_prefix("you are ")
+        && let Some((name, _)) = rest.split_once(';')
+    {
+        return is_shown_name(name).then_some(Notice::Welcome { name });
+    }
+    let (first, rest) = text.split_once(' ')?;
+    if rest.starts_with("earlier line") {
+        return Some(Notice::Earlier { lines: number(first)? });
+    }
+    let name = first;
+    let notice = match rest {
+        "joined" => Notice::Joined { name },
+        "left" => Notice::Left { name },
+        "was removed" => Notice::Removed { name },
+        "is not reading: not told" => Notice::NotReading { name },
+        _ => {
+            if let Some(text) = rest.strip_prefix("tells you: ") {
+                Notice::TellsYou { from: name, text }
+            } else {
+                let to = rest.strip_prefix("is now ").filter(|to| is_shown_name(to))?;
+                Notice::Renamed { from: name, to }
+            }
+        }
+    };
+    is_shown_name(name).then_some(notice)
+}
+
+/// Reads the answer to a command, or to a line over the limit.
+fn read_answer(text: &str) -> Option<Notice<'_>> {
+    if let Some(rest) = text.strip_prefix("here: ") {
+        let mut parts = rest.split(", ");
+        let [name, lines, minutes] = [parts.next()?, parts.next()?, parts.next()?];
+        let (lines, minutes) = (number(first_word(lines))?, number(first_word(minutes))?);
+        return is_shown_name(name).then_some(Notice::Here { name, lines, minutes });
+    }
+    if let Some(more) = between(text, "and ", " more") {
+        return Some(Notice::HereMore { clients: grouped(more)? });
+    }
+    if let Some(clients) = text.strip_suffix(" here").and_then(grouped) {
+        return Some(Notice::HereTotal { clients });
+    }
+    if let Some(name) = between(text, "the name ", " is taken") {
+        return Some(Notice::NameTaken { name });
+    }
+    if let Some(name) = between(text, "you are ", " already") {
+        return is_shown_name(name).then_some(Notice::NameUnchanged { name });
+    }
+    if let Some(rest) = text.strip_prefix("you told ") {
+        let (to, text) = rest.split_once(": ")?;
+        return is_shown_name(to).then_some(Notice::YouTold { to, text });
+    }
+    if let Some(name) = text.strip_prefix("nobody here is called ") {
+        return Some(Notice::NobodyCalled { name });
+    }
+    if let Some(word) = between(text, "there is no command ", "; /help lists what you can do") {
+        return Some(Notice::UnknownCommand { word });
+    }
+    let rest = text.strip_prefix("line too long (over ")?;
+    Some(Notice::TooLong { bytes: number(first_word(rest))? })
+}
+
+/// Reads what a client is told before it is disconnected.
+fn read_refusal(text: &str) -> Option<Notice<'_>> {
+    if let Some(rest) = text.strip_prefix("the server is full (") {
+        return Some(Notice::ServerFull { clients: grouped(first_word(rest))? });
+    }
+    if let Some(most) = between(text, "too many connections from your address (at most ", ")") {
+        return Some(Notice::AddressCrowded { most: grouped(most)? });
+    }
+    if let Some(protocol) = between(text, "this is a chat relay and speaks no ", ": goodbye") {
+        return Some(Notice::ForeignProtocol { protocol });
+    }
+    let rest = text.strip_prefix("you have said nothing for ")?;
+    Some(Notice::Silent { seconds: number(first_word(rest))? })
+}
+
+fn between<'a>(text: &'a str, prefix: &str, suffix: &str) -> Option<&'a str> {
+    text.strip_prefix(prefix)?.strip_suffix(suffix)
+}
+
+fn first_word(text: &str) -> &str {
+    text.split(' ').next().unwrap_or(text)
+}
+
+fn number<N: FromStr>(digits: &str) -> Option<N> {
+    digits.parse().ok()
+}
+
+fn grouped(digits: &str) -> Option<usize> {
+    number(&digits.replace(',', ""))
+}
+
+/// A text that is compared with what is written to it: the rest of it that has not been written yet.
+struct Rest<'a>(&'a str);
+
+impl fmt::Write for Rest<'_> {
+    fn write_str(&mut self, written: &str) -> fmt::Result {
+        self.0 = self.0.strip_prefix(written).ok_or(fmt::Error)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,288 @@
+//! The flags of `pollchat-server`, each also an environment variable, and the [`Config`] made of them.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Error, Parser};
+use ipnet::IpNet;
+use log::LevelFilter;
+
+use super::access::{AccessRules, parse_prefix};
+use super::config::{Config, Lag};
+use super::flow::rate::Rate;
+use super::limits::{
+    ANNOUNCE_UP_TO, BACKLOG_BYTES, BACKLOG_BYTES_MAX, FLUSH_AFTER_MS_MAX, LINE_BYTES_CEILING, LINE_BYTES_MAX, RATE_MAX,
+    SECONDS_MAX, STALL_TIMEOUT,
+};
+use super::web::origin::{HostName, Origin, OriginPolicy};
+use crate::manual::Generate;
+use crate::relay::room::Audience;
+
+/// Relays each line of a client to all other clients, marked with its sender's name
+#[derive(Debug, Parser)]
+#[command(name = "pollchat-server", version, term_width = 100)]
+#[command(
+    after_help = "Clients are pollchat-client, a browser (--web), nc or telnet. SIGINT and SIGTERM stop the server;\n\
+                  SIGUSR1 logs its statistics. The manual is `pollchat-server --generate man`.\n\
+                  Exit codes: 0 stopped by a signal or the operator, 1 could not start or go on, 2 usage."
+)]
+pub struct Flags {
+    /// Listen on this address. Port 0 lets the kernel choose one; an IPv6 address accepts IPv6 only. Repeatable
+    /// [default: the sockets systemd hands over, otherwise 127.0.0.1:46000]
+    #[arg(long, value_name = "IP:PORT", env = "POLLCHAT_LISTEN", value_delimiter = ',', hide_env_values = true)]
+    listen: Vec<SocketAddr>,
+
+    /// Serve the page for browsers on this address. Repeatable [default: no page]
+    #[arg(long, value_name = "IP:PORT", env = "POLLCHAT_WEB", value_delimiter = ',', hide_env_values = true)]
+    web: Vec<SocketAddr>,
+
+    /// Answer browsers that reach the page by this host name, besides its addresses and localhost. Requires --web.
+    /// Repeatable
+    #[arg(long, value_name = "NAME", env = "POLLCHAT_WEB_HOST", value_delimiter = ',', hide_env_values = true)]
+    #[arg(requires = "web")]
+    web_host: Vec<HostName>,
+
+    /// Admit a page of another site by its origin, such as `https://chat.example.org`. Requires --web. Repeatable
+    #[arg(long, value_name = "ORIGIN", env = "POLLCHAT_WEB_ORIGIN", value_delimiter = ',', hide_env_values = true)]
+    #[arg(requires = "web")]
+    web_origin: Vec<Origin>,
+
+    /// Send this notice to each new client
+    #[arg(long, value_name = "TEXT", env = "POLLCHAT_GREETING", hide_env_values = true, default_value = "")]
+    #[arg(hide_default_value = true)]
+    greeting: String,
+
+    /// Send each new client this many of the newest lines
+    #[arg(long, value_name = "LINES", env = "POLLCHAT_HISTORY", hide_env_values = true, default_value_t = 0)]
+    history: u64,
+
+    /// Send a line to `others` (relay), `everyone` (relay with echo) or its `sender` (echo server)
+    #[arg(long, value_name = "WHO", env = "POLLCHAT_AUDIENCE", hide_env_values = true)]
+    #[arg(value_enum, default_value_t, hide_possible_values = true)]
+    audience: Audience,
+
+    /// Announce joins and leaves while at most N clients are present (0: never)
+    #[arg(long, value_name = "N", env = "POLLCHAT_ANNOUNCE_UP_TO", hide_env_values = true)]
+    #[arg(default_value_t = ANNOUNCE_UP_TO)]
+    announce_up_to: usize,
+
+    /// Keep this much of the newest text: a client that falls further behind lags
+    #[arg(long, value_name = "BYTES", env = "POLLCHAT_BACKLOG", hide_env_values = true)]
+    #[arg(default_value_t = Bytes(BACKLOG_BYTES))]
+    backlog: Bytes,
+
+    /// If a client lags, `skip` ahead and tell it how many lines it missed; or `disconnect` it; or `wait` for it, so
+    /// that no client misses a line
+    #[arg(long, value_name = "ACTION", env = "POLLCHAT_LAG", hide_env_values = true)]
+    #[arg(value_enum, default_value_t, hide_possible_values = true)]
+    lag: Lag,
+
+    /// Disconnect a slow client that takes less than 64 KiB (or all that is pending) in this time. Requires --lag wait
+    /// [default: 30]
+    #[arg(long, value_name = "SECONDS", env = "POLLCHAT_STALL_TIMEOUT", hide_env_values = true)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=SECONDS_MAX))]
+    stall_timeout: Option<u64>,
+
+    /// Read at most this many lines a second from a client, commands included (0: no limit)
+    #[arg(long, value_name = "LINES/S", env = "POLLCHAT_RATE", hide_env_values = true, default_value_t = 0)]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=i64::from(RATE_MAX)))]
+    rate: u32,
+
+    /// Read this many lines at once from a client that was silent before. Requires --rate [default: a second's worth]
+    #[arg(long, value_name = "LINES", env = "POLLCHAT_BURST", hide_env_values = true)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(RATE_MAX)))]
+    burst: Option<u32>,
+
+    /// Disconnect clients that have sent nothing this long after connecting (0: never)
+    #[arg(long, value_name = "SECONDS", env = "POLLCHAT_IDLE_TIMEOUT", hide_env_values = true, default_value_t = 0)]
+    #[arg(value_parser = clap::value_parser!(u64).range(0..=SECONDS_MAX))]
+    idle_timeout: u64,
+
+    /// Refuse clients beyond this number [default: the open-file limit less 32; with --web, less a further eighth (at
+    /// most 1024) for HTTP]
+    #[arg(long, value_name = "N", env = "POLLCHAT_MAX_CLIENTS", hide_env_values = true)]
+    #[arg(value_parser = parse_clients)]
+    max_clients: Option<usize>,
+
+    /// Refuse clients beyond this number from the same IPv4 address or IPv6 /64 (0: no limit)
+    #[arg(long, value_name = "N", env = "POLLCHAT_MAX_PER_ADDRESS", hide_env_values = true, default_value_t = 0)]
+    max_per_address: usize,
+
+    /// Accept connections from these addresses only. Repeatable [default: all]
+    #[arg(long, value_name = "CIDR", env = "POLLCHAT_ALLOW", value_delimiter = ',', hide_env_values = true)]
+    #[arg(value_parser = parse_prefix)]
+    allow: Vec<IpNet>,
+
+    /// Refuse connections from these addresses, even if --allow names them. Repeatable [default: none]
+    #[arg(long, value_name = "CIDR", env = "POLLCHAT_DENY", value_delimiter = ',', hide_env_values = true)]
+    #[arg(value_parser = parse_prefix)]
+    deny: Vec<IpNet>,
+
+    /// Drop lines longer than this, their newline not counted
+    #[arg(long, value_name = "BYTES", env = "POLLCHAT_MAX_LINE", hide_env_values = true)]
+    #[arg(default_value_t = Bytes(LINE_BYTES_MAX))]
+    max_line: Bytes,
+
+    /// Chat from this terminal as `server`: stdin is read, and stdout shows the room
+    #[arg(long, env = "POLLCHAT_CONSOLE", hide_env_values = true, value_parser = BoolishValueParser::new())]
+    console: bool,
+
+    /// Take text without a newline as a line after this much silence, for clients that never send a newline
+    /// [default: never]
+    #[arg(long, value_name = "MS", env = "POLLCHAT_FLUSH_AFTER", hide_env_values = true)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=FLUSH_AFTER_MS_MAX))]
+    flush_after: Option<u64>,
+
+    /// Log this and worse on stderr: off, error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", env = "POLLCHAT_LOG_LEVEL", hide_env_values = true)]
+    #[arg(default_value = "info")]
+    log_level: LevelFilter,
+
+    /// Print a manual page (`man`, `man-protocol`) or completions (`bash`, `zsh`, `fish`), and exit
+    #[arg(long, value_name = "WHAT", value_enum, hide_possible_values = true)]
+    generate: Option<Generate>,
+}
+
+impl Flags {
+    /// Returns the value of `--log-level`.
+    pub fn log_level(&self) -> LevelFilter {
+        self.log_level
+    }
+
+    /// Returns the value of `--generate`.
+    pub fn generate(&self) -> Option<Generate> {
+        self.generate
+    }
+
+    /// Turns the flags into a configuration.
+    ///
+    /// # Errors
+    ///
+    /// A usage error, if flags contradict each other.
+    pub fn into_config(self) -> Result<Config, Error> {
+        let usage = |text| Err(Flags::command().error(ErrorKind::ValueValidation, text));
+        if self.burst.is_some() && self.rate == 0 {
+            return usage("--burst requires --rate".to_owned());
+        }
+        if self.stall_timeout.is_some() && self.lag != Lag::Wait {
+            return usage("--stall-timeout requires --lag wait".to_owned());
+        }
+        let config = Config {
+            listen: self.listen,
+            web: self.web,
+            origin_policy: OriginPolicy { hosts: self.web_host, origins: self.web_origin },
+            greeting: self.greeting,
+            history_lines: self.history,
+            audience: self.audience,
+            announce_up_to: self.announce_up_to,
+            backlog_bytes: self.backlog.0,
+            lag: self.lag,
+            stall_timeout: self.stall_timeout.map_or(STALL_TIMEOUT, Duration::from_secs),
+            rate: (self.rate > 0).then(|| Rate::new(self.rate, self.burst.unwrap_or(self.rate))),
+            idle_timeout: (self.idle_timeout > 0).then(|| Duration::from_secs(self.idle_timeout)),
+            clients_max: self.max_clients,
+            access: AccessRules { allow: self.allow, deny: self.deny, per_address_max: self.max_per_address },
+            line_bytes_max: self.max_line.0,
+            console: self.console,
+            flush_after: self.flush_after.map(Duration::from_millis),
+        };
+        if !(1..=LINE_BYTES_CEILING).contains(&config.line_bytes_max) {
+            return usage(format!("--max-line must be from 1 to {LINE_BYTES_CEILING}, not {}", config.line_bytes_max));
+        }
+        // The tape has to hold at least one line of the longest kind.
+        let backlog_bytes_min = config.longest_line_bytes();
+        if !(backlog_bytes_min..=BACKLOG_BYTES_MAX).contains(&config.backlog_bytes) {
+            return usage(format!(
+                "--backlog must be from {backlog_bytes_min} to {BACKLOG_BYTES_MAX} with --max-line {}, not {}",
+                config.line_bytes_max, config.backlog_bytes
+            ));
+        }
+        Ok(config)
+    }
+}
+
+/// A number of bytes, written with K, M or G behind it if it is a multiple of such a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Bytes(usize);
+
+const UNITS: [(char, usize); 3] = [('G', 1 << 30), ('M', 1 << 20), ('K', 1 << 10)];
+
+impl FromStr for Bytes {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Bytes, &'static str> {
+        let unit = UNITS.iter().find(|(letter, _)| text.ends_with([*letter, letter.to_ascii_lowercase()]));
+        let digits = if unit.is_some() { &text[..text.len() - 1] } else { text };
+        let number: usize = digits.parse().map_err(|_| "must be a number of bytes, or one with K, M or G behind it")?;
+        number.checked_mul(unit.map_or(1, |(_, bytes)| *bytes)).map(Bytes).ok_or("must fit in memory")
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match UNITS.iter().find(|(_, bytes)| self.0 > 0 && self.0.is_multiple_of(*bytes)) {
+            Some((letter, bytes)) => write!(f, "{}{letter}", self.0 / bytes),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+fn parse_clients(text: &str) -> Result<usize, &'static str> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1"),
+        Ok(clients) => Ok(clients),
+        Err(_) => Err("must be a number of clients"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(flags: &[&str]) -> Result<Config, String> {
+        let flags = Flags::try_parse_from([&["pollchat-server"], flags].concat());
+        flags.and_then(Flags::into_config).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_of_the_flags_are_those_of_the_configuration() {
+        assert_eq!(format!("{:?}", config(&[]).unwrap()), format!("{:?}", Config::default()));
+    }
+
+    #[test]
+    fn an_error_names_the_flag_and_says_what_to_do() {
+        for (flags, expected) in [
+            (&["--burst", "5"][..], "--burst requires --rate"),
+            (&["--burst", "5", "--rate", "0"], "--burst requires --rate"),
+            (&["--stall-timeout", "5"], "--stall-timeout requires --lag wait"),
+            (&["--web-host", "chat.lan"], "--web <IP:PORT>"),
+            (&["--max-clients", "0"], "'--max-clients <N>': must be at least 1"),
+            (&["--max-line", "0"], "--max-line must be from 1 to 1048576, not 0"),
+            (&["--backlog", "100"], "--backlog must be from 12544 to"),
+        ] {
+            let error = config(flags).unwrap_err();
+            assert!(error.contains(expected), "{flags:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_written_as_they_are_read() {
+        for (text, bytes) in [("0", 0), ("1000", 1000), ("4K", 4096), ("8M", 8 << 20), ("3G", 3 << 30)] {
+            assert_eq!(text.parse(), Ok(Bytes(bytes)));
+            assert_eq!(Bytes(bytes).to_string(), text);
+        }
+        assert_eq!("8m".parse(), Ok(Bytes(8 << 20)));
+        for text in ["", "K", "-1", "1.5M", "3X", "5é", "99999999999999999999", "99999999999G"] {
+            assert!(text.parse::<Bytes>().is_err(), "{text}");
+        }
+    }
+}
