@@ -181,7 +181,7 @@ impl<S: Socket> Hub<S> {
                 continue;
             }
             if connection.read_state != ReadState::Idle {
-                self.timers.set(now + ENTER_DELAY, Timer::Enter, handle);
+                self.admission.entering.push_back((now + ENTER_DELAY, handle));
             } else if connection.input().is_some() {
                 self.timers.set(time + (ENTER_TIMEOUT - ENTER_DELAY), Timer::Enter, handle);
             } else {
