@@ -111,7 +111,7 @@ impl Chat {
         self.roster.check_invariants();
     }
 
-    /// What a member has to read since the last call: private lines first.
+    /// Text that a member has to read since the last call: private lines first.
     fn reads(&mut self, member: usize) -> String {
         let reader = self.members[member].as_mut().expect("it is present");
         let mut lines = std::mem::take(&mut reader.private);
