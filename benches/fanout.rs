@@ -1,7 +1,8 @@
 //! Fan-out: what a relay pays to give each line of one to all the others, and how long that takes.
 //!
 //! One talker with so many lines under way at a time, and so many who hear it, also in browsers; and a crowd of 200 who
-//! all talk and all hear all the others. The load is a closed loop: a line is followed by the next one when all have heard it.
+//! all talk and all hear all the others. The load is a closed loop: a line is followed by the next one when all have
+//! heard it.
 
 mod support;
 
@@ -166,13 +167,13 @@ fn measure(ledger: &mut Ledger, case: &Case, subject: &Subject, duration: Durati
 fn gather(load: &mut Load, case: &Case, subject: &Subject, relay: &Running) -> Result<Vec<u8>, Error> {
     let Subject::External(external) = subject else {
         // Who talks alone does so in lines, whatever those are who hear it.
-        let talkers = if case.is_crowd() { relay.entrance } else { relay.address.into() };
+        let talkers = if case.is_crowd() { relay.entrance } else { relay.lines };
         load.connect(talkers, case.talkers, subject.greets())?;
         load.connect(relay.entrance, case.receivers, subject.greets())?;
         return Ok(Vec::new());
     };
-    load.connect(relay.address, case.talkers, false)?;
-    let receivers = load.connect(relay.address, case.receivers, false)?;
+    load.connect(relay.lines, case.talkers, false)?;
+    let receivers = load.connect(relay.lines, case.receivers, false)?;
     if external.join.is_empty() {
         // Nothing tells when a relay that does not greet has taken note of everyone.
         std::thread::sleep(Duration::from_millis(500));

@@ -1,7 +1,7 @@
 //! One who talks as fast as the relay lets him, one who does not read, and the others who just want to talk.
 //!
-//! A pair plays ping-pong, others read, newcomers come and go: undisturbed; beside a reader who stopped half a tape ago;
-//! under a flood; and under both. Then what the size of the tape does to a reader who stops for a while.
+//! A pair plays ping-pong, others read, newcomers come and go: undisturbed; beside a reader who stopped half a tape
+//! ago; under a flood; and under both. Then what the size of the tape does to a reader who stops for a while.
 
 mod support;
 
@@ -12,6 +12,7 @@ use clap::Parser;
 use hdrhistogram::Histogram;
 
 use support::Error;
+use support::browser::Entrance;
 use support::flags::{self, Flags};
 use support::ledger::{Figure, Ledger, Unit};
 use support::load::{Ear, Greeted, Load};
@@ -190,9 +191,9 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(subject: &Subject, address: std::net::SocketAddr) -> Result<Stage, Error> {
+    fn new(subject: &Subject, to: Entrance) -> Result<Stage, Error> {
         let mut stage = Stage { load: Load::new()?, play: Play::new(), say: Vec::new(), flooded: 0 };
-        stage.load.connect(address, PRESENT, subject.greets())?;
+        stage.load.connect(to, PRESENT, subject.greets())?;
         if let Subject::External(external) = subject {
             stage.say = external.say.clone().into_bytes();
             if !external.join.is_empty() {
@@ -249,7 +250,7 @@ impl Stage {
 /// Plays for so long with one subject, and adds what was found to the ledger.
 fn measure(ledger: &mut Ledger, case: Case, subject: &Subject, duration: Duration) -> Result<(), Error> {
     let relay = subject.start(PRESENT, &[])?;
-    let mut stage = Stage::new(subject, relay.address)?;
+    let mut stage = Stage::new(subject, relay.lines)?;
     if case.has_stopped {
         stage.leave_half_a_tape_behind()?;
     }
@@ -261,7 +262,7 @@ fn measure(ledger: &mut Ledger, case: Case, subject: &Subject, duration: Duratio
             stage.flood(FLOOD_BYTES);
         }
         if subject.greets() && comes_at <= Instant::now() {
-            let newcomer = stage.load.begin_to_connect(relay.address, 1)?.start;
+            let newcomer = stage.load.begin_to_connect(relay.lines, 1)?.start;
             stage.play.coming.push(Some(Instant::now()));
             debug_assert_eq!(newcomer, PRESENT + stage.play.coming.len() - 1);
             comes_at += NEWCOMER_EVERY;
@@ -295,7 +296,7 @@ fn measure(ledger: &mut Ledger, case: Case, subject: &Subject, duration: Duratio
 /// A reader stops while so much is said, and then goes on: what does it miss, and when has it caught up?
 fn measure_tape(ledger: &mut Ledger, tape: &str, said_bytes: usize) -> Result<(), Error> {
     let relay = Subject::Pollchat.start(PRESENT, &["--backlog", tape])?;
-    let mut stage = Stage::new(&Subject::Pollchat, relay.address)?;
+    let mut stage = Stage::new(&Subject::Pollchat, relay.lines)?;
     stage.load.stop(STOPPED);
     stage.flood(said_bytes);
     let said = stage.flooded;

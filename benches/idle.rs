@@ -1,5 +1,5 @@
-//! Thousands of clients who say nothing, and a thousand browsers: what it takes to accept them all, what they cost while
-//! they are idle, and how one line gets to all of them.
+//! Thousands of clients who say nothing, and a thousand browsers: what it takes to accept them all, what they cost
+//! while they are idle, and how one line gets to all of them.
 
 mod support;
 
@@ -88,9 +88,10 @@ fn measure(ledger: &mut Ledger, clients: usize, subject: &Subject) -> Result<(),
     let relay = subject.start(clients, &[])?;
     let mut load = Load::new()?;
     let mut add = |figure, value: f64| ledger.add(&case(clients), subject.name(), figure, value);
-    // One who talks, and one of those who listen, if they are others: so that what the first one alone costs is not counted.
+    // One who talks, and one of those who listen, if they are others: so that what the first one alone costs is not
+    // counted.
     let firsts = if *subject == Subject::Browsers { 2 } else { 1 };
-    load.connect(relay.address, 1, subject.greets())?;
+    load.connect(relay.lines, 1, subject.greets())?;
     load.connect(relay.entrance, firsts - 1, subject.greets())?;
     let others = clients - firsts;
     let before = Cost::of(&relay)?;

@@ -220,7 +220,7 @@ struct Stage {
 impl Stage {
     fn new(relay: Running) -> Result<Stage, Error> {
         let mut load = Load::new()?;
-        load.connect(relay.address, STAYERS, true)?;
+        load.connect(relay.lines, STAYERS, true)?;
         Ok(Stage { relay, load, play: Play::new() })
     }
 

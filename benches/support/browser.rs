@@ -1,5 +1,5 @@
-//! A browser, as far as a server can tell: it asks for the conversation in HTTP, and from then on its lines come and go in
-//! frames (RFC 6455). Made by hand, so that it costs the load no more than it must.
+//! A browser, as far as a server can tell: it asks for the conversation in HTTP, and from then on its lines come and go
+//! in frames (RFC 6455). Made by hand, so that it costs the load no more than it must.
 
 use std::net::SocketAddr;
 
@@ -19,6 +19,8 @@ pub(crate) enum Speech {
 pub(crate) struct Entrance {
     pub(crate) address: SocketAddr,
     pub(crate) speech: Speech,
+    /// Whether an empty line lets a client enter at once.
+    pub(crate) enters: bool,
 }
 
 /// What became of received bytes.
@@ -44,19 +46,20 @@ const MASK: [u8; 4] = [0; 4];
 
 impl From<SocketAddr> for Entrance {
     fn from(address: SocketAddr) -> Entrance {
-        Entrance { address, speech: Speech::Lines }
+        Entrance { address, speech: Speech::Lines, enters: false }
     }
 }
 
 impl Entrance {
     /// That of browsers, where the page is.
     pub(crate) fn of_page(address: SocketAddr) -> Entrance {
-        Entrance { address, speech: Speech::Asking }
+        Entrance { address, speech: Speech::Asking, enters: false }
     }
 
     /// What one says first, before it hears anything.
     pub(crate) fn first_words(self) -> Vec<u8> {
         match self.speech {
+            Speech::Lines if self.enters => b"\n".to_vec(),
             Speech::Lines => Vec::new(),
             Speech::Asking | Speech::Frames => opening(self.address),
         }
@@ -97,7 +100,8 @@ fn put_frame(to: &mut Vec<u8>, first: u8, payload: &[u8]) {
     to.extend_from_slice(payload);
 }
 
-/// Takes what is whole off the beginning of `received`: hands the lines on, and adds what is to be answered to `answers`.
+/// Takes what is whole off the beginning of `received`: hands the lines on, and adds what is to be answered to
+/// `answers`.
 pub(crate) fn take(
     speech: &mut Speech,
     received: &[u8],

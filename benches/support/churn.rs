@@ -16,8 +16,8 @@ use super::browser::{Speech, opening, put_close, put_message, take};
 use super::load::PATIENCE;
 use super::relayed::{LINE_BYTES, write_line};
 
-/// The numbers of those who come, say lines and go: of four digits, apart from those who stay and from each other. Of one
-/// kind there is one at a time, so that two numbers are enough to tell it from the one before.
+/// The numbers of those who come, say lines and go: of four digits, apart from those who stay and from each other. Of
+/// one kind there is one at a time, so that two numbers are enough to tell it from the one before.
 const FILLER: usize = 1_000;
 const PASSERS: usize = 2_000;
 const FLOODERS: usize = 3_000;

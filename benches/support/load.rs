@@ -1,7 +1,7 @@
 //! The load generator: one mio loop over all the clients of a benchmark.
 //!
-//! It must cost less than what it measures: a read that does not fill the buffer is taken for the last one (a short read
-//! has emptied the socket, epoll(7)), and lines are handed on in the buffer that they were read into.
+//! It must cost less than what it measures: a read that does not fill the buffer is taken for the last one (a short
+//! read has emptied the socket, epoll(7)), and lines are handed on in the buffer that they were read into.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};

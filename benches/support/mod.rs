@@ -1,7 +1,7 @@
 //! What the benchmarks share: the subjects, the load generator, the measuring, the reports.
 //!
-//! A subject runs in a process of its own and is measured from outside, through `/proc`; the load comes from one mio loop
-//! in the process of the benchmark. Nothing in here is told what to find: every figure is a median of interleaved
+//! A subject runs in a process of its own and is measured from outside, through `/proc`; the load comes from one mio
+//! loop in the process of the benchmark. Nothing in here is told what to find: every figure is a median of interleaved
 //! rounds, kept with its spread.
 
 // Every benchmark uses a part of this.

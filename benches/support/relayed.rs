@@ -1,5 +1,5 @@
-//! Lines that can be followed through a relay: who said each of them, which one it is, when it was said; and what became
-//! of them on their way.
+//! Lines that can be followed through a relay: who said each of them, which one it is, when it was said; and what
+//! became of them on their way.
 
 use std::time::Instant;
 
@@ -80,8 +80,8 @@ struct Talker {
 }
 
 impl Follower {
-    /// Follows lines of clients `0..talkers` to all of `clients` but the talker itself; and of these only to those who do
-    /// not talk, if `talkers_listen` is false.
+    /// Follows lines of clients `0..talkers` to all of `clients` but the talker itself; and of these only to those who
+    /// do not talk, if `talkers_listen` is false.
     pub(crate) fn new(clients: usize, talkers: usize, window: u64, talkers_listen: bool) -> Follower {
         let audience = if talkers_listen { clients - 1 } else { clients - talkers };
         let slots = usize::try_from(window).unwrap_or(usize::MAX);
@@ -98,7 +98,8 @@ impl Follower {
         }
     }
 
-    /// Fills `bytes` with as many lines as a talker may say now, each with `say` before it, and tells how many they are.
+    /// Fills `bytes` with as many lines as a talker may say now, each with `say` before it, and tells how many they
+    /// are.
     pub(crate) fn fill(&mut self, talker: usize, say: &[u8], bytes: &mut Vec<u8>) -> u64 {
         bytes.clear();
         let now = Instant::now();

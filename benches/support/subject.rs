@@ -46,7 +46,9 @@ pub(crate) struct External {
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
-    /// Where those come in who hear others.
+    /// The entrance of clients that speak in lines.
+    pub(crate) lines: Entrance,
+    /// The entrance of clients that hear others.
     pub(crate) entrance: Entrance,
     pub(crate) pid: u32,
     child: Option<Child>,
@@ -102,7 +104,13 @@ impl Subject {
             Subject::Bare => serving("bare", clients)?,
             Subject::External(external) => {
                 let address = external.address;
-                return Ok(Running { address, entrance: address.into(), pid: external.pid, child: None });
+                return Ok(Running {
+                    address,
+                    lines: address.into(),
+                    entrance: address.into(),
+                    pid: external.pid,
+                    child: None,
+                });
             }
         };
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
@@ -117,11 +125,20 @@ impl Subject {
         let address = address_in(&said, "listening on ", "");
         let entrance = match self {
             Subject::Browsers => address_in(&said, "the page is at http://", "/").map(Entrance::of_page),
-            _ => address.map(Entrance::from),
+            _ => address.map(|address| self.lines(address)),
         };
-        let running = |(address, entrance)| Running { address, entrance, pid, child: Some(child) };
+        let lines = |address| self.lines(address);
+        let running =
+            |(address, entrance)| Running { address, lines: lines(address), entrance, pid, child: Some(child) };
         let said = || format!("{} did not start: it said {said:?}", self.name()).into();
         address.zip(entrance).map(running).ok_or_else(said)
+    }
+}
+
+impl Subject {
+    /// The entrance of clients that speak in lines. A client of pollchat enters with an empty line.
+    fn lines(&self, address: SocketAddr) -> Entrance {
+        Entrance { enters: matches!(self, Subject::Pollchat | Subject::Browsers), ..address.into() }
     }
 }
 

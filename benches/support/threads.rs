@@ -1,8 +1,8 @@
 //! The relay of the textbooks: a thread for each client, blocking sockets, a lock around the list of clients.
 //!
-//! It is as good as its design lets it be, so that the I/O model is all that differs: the same decoder and cleaning, the
-//! same greeting and names, no second descriptor for a client (the sockets are shared by `Arc`), no buffer that an idle
-//! client would have to pay for beyond its thread's stack, the same backlog of the listener.
+//! It is as good as its design lets it be, so that the I/O model is all that differs: the same decoder and cleaning,
+//! the same greeting and names, no second descriptor for a client (the sockets are shared by `Arc`), no buffer that an
+//! idle client would have to pay for beyond its thread's stack, the same backlog of the listener.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -36,7 +36,7 @@ pub mod protocol {
     #![doc = include_str!("protocol.md")]
 }
 
-/// What `--generate` prints.
+/// Output of `--generate`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Generate {
     /// The man page of the program, in section 1.

@@ -16,7 +16,7 @@
 //! system call, no memory and no timer. The client sets them as well: a server that disconnected it while its network
 //! was down, or its host asleep, cannot tell it.
 //!
-//! Tests are here, and in `tests/links` with real packet loss.
+//! Tests are here, and in `tests/system/links` with real packet loss.
 
 use std::fs;
 use std::io;
@@ -33,21 +33,21 @@ use socket2::{SockRef, TcpKeepalive};
 
 /// Silence of an idle peer after which the kernel sends a keepalive probe. A shorter time would keep the radio of a
 /// phone awake.
-pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+pub(crate) const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 
 /// Time between two keepalive probes.
-pub const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
+pub(crate) const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
 
 /// Unanswered keepalive probes after which the kernel resets the connection: 110 s after the last sign of life. The
 /// connection survives an outage of 50 s.
-pub const KEEPALIVE_PROBES: u32 = 5;
+pub(crate) const KEEPALIVE_PROBES: u32 = 5;
 
 /// Longest time of all retransmissions or window probes together. With the default of 15 retries it makes the longest
 /// pause 6.5 s; a peer whose window is open is given up after 80 s.
-pub const RETRY_TIME: Duration = Duration::from_secs(104);
+pub(crate) const RETRY_TIME: Duration = Duration::from_secs(104);
 
 /// Default of the kernel for its number of retries.
-pub const RETRIES: u32 = 15;
+pub(crate) const RETRIES: u32 = 15;
 
 /// Setting of the kernel for its number of retries.
 const RETRIES_FILE: &str = "/proc/sys/net/ipv4/tcp_retries2";
@@ -66,7 +66,7 @@ setsockopt_impl!(RetryPauseMax, libc::IPPROTO_TCP, TCP_RTO_MAX_MS, u32, SetStruc
 
 /// Speed at which the kernel detects a dead peer while data is in flight. An idle peer is detected in 110 s either way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeadPeerDetection {
+pub(crate) enum DeadPeerDetection {
     /// Within two minutes.
     Fast,
     /// In a quarter of an hour and more: before Linux 6.15 the kernel has no option for it.
@@ -77,7 +77,7 @@ pub enum DeadPeerDetection {
 ///
 /// # Errors
 /// If the kernel refuses an option for another reason than its age.
-pub fn find_dead_peers(socket: impl AsFd) -> io::Result<DeadPeerDetection> {
+pub(crate) fn find_dead_peers(socket: impl AsFd) -> io::Result<DeadPeerDetection> {
     let keepalive =
         TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY).with_retries(KEEPALIVE_PROBES);
     SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;

@@ -2,12 +2,12 @@
 
 /// A byte buffer that is filled at the end and written from the front.
 ///
-/// Invariant: `sent < bytes.len()`, or both are 0 and no heap is owned. Bytes that were written are dropped once they are
-/// more than half of the buffer, so it never holds more than twice of what is unsent, plus the last push.
+/// Invariant: `sent < bytes.len()`, or both are 0 and no heap is owned. Bytes that were written are dropped once they
+/// are more than half of the buffer, so it never holds more than twice of what is unsent, plus the last push.
 #[derive(Debug, Default)]
 pub struct Outbox {
     bytes: Vec<u8>,
-    /// How many bytes of the front are written.
+    /// Bytes at the front that are written.
     sent: usize,
 }
 
@@ -31,7 +31,7 @@ impl Outbox {
         &self.bytes[self.sent..]
     }
 
-    /// How many bytes are not written yet.
+    /// Number of bytes that are not written yet.
     pub fn len(&self) -> usize {
         self.bytes.len() - self.sent
     }

@@ -32,7 +32,7 @@ pub trait Socket: Read + Write {
     }
 }
 
-/// Outcome of one [`receive`].
+/// Outcome of one `receive`.
 #[derive(Debug)]
 pub enum Received {
     /// So many bytes, at the front of the buffer; at least one.
@@ -46,7 +46,7 @@ pub enum Received {
 }
 
 /// Reads once from a non-blocking `source` into `buffer`, which must not be empty. Retries after a signal (EINTR).
-pub fn receive(source: &mut impl Read, buffer: &mut [u8]) -> Received {
+pub(crate) fn receive(source: &mut impl Read, buffer: &mut [u8]) -> Received {
     loop {
         return match source.read(buffer) {
             Ok(0) => Received::End,
@@ -60,7 +60,7 @@ pub fn receive(source: &mut impl Read, buffer: &mut [u8]) -> Received {
 
 /// Stream of bytes in both directions, no larger than a socket.
 #[derive(Debug)]
-pub enum Stream {
+pub(crate) enum Stream {
     /// A client.
     Tcp(TcpStream),
     /// The operator.
@@ -71,14 +71,14 @@ pub enum Stream {
 ///
 /// A process has one of each, and the hub keeps their readiness, so this holds no state.
 #[derive(Debug)]
-pub struct Console(());
+pub(crate) struct Console(());
 
 impl Console {
     /// Registers both sides at the poller, under the same `token`.
     ///
     /// # Errors
     /// If the poller rejects one of them.
-    pub fn open(registry: &Registry, token: Token) -> io::Result<Console> {
+    pub(crate) fn open(registry: &Registry, token: Token) -> io::Result<Console> {
         stdio::unblock_stdout_terminal();
         stdio::watch(registry, stdin(), token, Interest::READABLE)?;
         stdio::watch(registry, stdout(), token, Interest::WRITABLE)?;

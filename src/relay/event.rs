@@ -1,8 +1,8 @@
 //! The events of a room: everything that changes a room or its tape.
 //!
 //! [`Room::decide`](super::room::Room::decide) makes an event of a line and changes nothing;
-//! [`Room::apply`](super::room::Room::apply) is the only place that changes a room. Today the one follows the other at once.
-//! Between the two is the seam at which a log that several servers share can order events.
+//! [`Room::apply`](super::room::Room::apply) is the only place that changes a room. Today the one follows the other at
+//! once. Between the two is the seam at which a log that several servers share can order events.
 
 use super::name::Name;
 use super::roster::MemberId;
@@ -44,7 +44,8 @@ pub enum Event<'a> {
 pub struct Applied {
     /// Bytes appended to the tape.
     pub bytes: u64,
-    /// The stretch of tape that is not sent to the author: its own words. At the end of the tape, when they were appended.
+    /// The stretch of tape that is not sent to the author: its own words. At the end of the tape, when they were
+    /// appended.
     pub own: Option<Span>,
     /// Lines for the author alone.
     pub reply: Option<String>,

@@ -1,4 +1,4 @@
-//! One room: its rules, and the tape that they write.
+//! The rules of a room, and the tape that they write.
 //!
 //! A line takes two steps. [`Room::decide`] reads it and changes nothing: the result is a reply, or an [`Event`].
 //! [`Room::apply`] turns an event into bytes of tape and is the only place that changes a room.
@@ -15,7 +15,7 @@ use super::roster::{Introduction, MemberId, Roster};
 use super::sanitize::sanitize;
 use super::tape::{Span, Tape};
 
-/// How many rows `/who` shows at most.
+/// Most rows that `/who` shows.
 pub const WHO_ROWS_MAX: usize = 100;
 
 /// The recipients of a line.
@@ -35,7 +35,7 @@ pub enum Audience {
 pub struct Options {
     /// Further notices for newcomers: one a line.
     pub greeting: String,
-    /// How many of the lines said before a newcomer is sent.
+    /// Lines said earlier that a newcomer is sent, at most.
     pub history_lines: u64,
     /// The recipients of a line.
     pub audience: Audience,
@@ -47,19 +47,19 @@ pub struct Options {
     pub line_bytes_max: usize,
 }
 
-/// One room.
+/// A room.
 #[derive(Debug)]
 pub struct Room {
     options: Options,
     tape: Tape,
-    /// Names of members that left and were introduced, and whose leaving is not on the tape yet: nothing may be appended
-    /// while the tape is full of what the slowest reader has not taken (`--lag wait`).
+    /// Names of members that left and were introduced, and whose leaving is not on the tape yet: nothing may be
+    /// appended while the tape is full of what the slowest reader has not taken (`--lag wait`).
     departed: VecDeque<String>,
     /// The `NAME> ` of the line that is appended; kept for its memory.
     prefix: String,
 }
 
-/// What a newcomer is given.
+/// Greeting of a newcomer.
 #[derive(Debug)]
 pub struct Welcome {
     /// Where it begins to read.
@@ -121,7 +121,8 @@ impl Room {
         clients <= self.options.announce_up_to
     }
 
-    /// The greeting of `member`, and its place on the tape: at the history, or at the end. The operator gets no history.
+    /// The greeting of `member`, and its place on the tape: at the history, or at the end. The operator gets no
+    /// history.
     pub fn welcome(&self, roster: &Roster, member: MemberId) -> Welcome {
         let mut private = String::new();
         Notice::Welcome { name: &roster.shown(member).to_string() }.push_line(&mut private);

@@ -24,8 +24,8 @@ pub struct MemberId([u8; 4]);
 
 /// All members.
 ///
-/// Invariants: `order` holds each member once, by ascending number; `chosen` holds exactly the members with a chosen name,
-/// under its folded form. Both are checked by [`check_invariants`](Roster::check_invariants).
+/// Invariants: `order` holds each member once, by ascending number; `chosen` holds exactly the members with a chosen
+/// name, under its folded form. Both are checked by [`check_invariants`](Roster::check_invariants).
 #[derive(Debug)]
 pub struct Roster {
     members: Slab<Member>,
@@ -35,7 +35,7 @@ pub struct Roster {
     next_number: u64,
 }
 
-/// One member. 32 bytes, and no second entry anywhere for a member without a chosen name.
+/// A member. 32 bytes, and no second entry anywhere for a member without a chosen name.
 #[derive(Debug)]
 struct Member {
     number: ClientNumber,
@@ -61,7 +61,7 @@ pub enum Introduction {
     Untold,
 }
 
-/// What is shown of a member by `/who`.
+/// Row of `/who`.
 #[derive(Debug)]
 pub struct Row<'a> {
     /// The name as shown.
@@ -79,7 +79,7 @@ impl Default for Roster {
 }
 
 impl Roster {
-    /// How many members there are, the operator included.
+    /// Number of members, the operator included.
     pub fn len(&self) -> usize {
         self.members.len()
     }
@@ -89,7 +89,7 @@ impl Roster {
         self.members.is_empty()
     }
 
-    /// How many clients there are.
+    /// Number of clients.
     pub fn clients(&self) -> usize {
         let has_operator = self.order.first().is_some_and(|&member| self.is_operator(member));
         self.len() - usize::from(has_operator)

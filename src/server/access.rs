@@ -1,8 +1,8 @@
 //! Access control: `--allow`, `--deny` and `--max-per-address`. Pure: no socket, no clock.
 //!
-//! Without any of these flags there is no [`AccessControl`]: the server neither asks for addresses nor keeps them.
+//! Without any of these flags there is no `AccessControl`: the server neither asks for addresses nor keeps them.
 //!
-//! Tests are here and in `tests/door.rs`.
+//! Tests are here, in `tests/hub/access.rs` and in `tests/server/access.rs`.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -26,7 +26,7 @@ pub struct AccessRules {
 
 /// Reason to refuse a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// The rules exclude the address.
     NotAllowed,
     /// The address has as many connections as it may: this many.
@@ -38,7 +38,7 @@ pub enum Refusal {
 /// Invariants: a key counts as a client, as a visitor or not at all, and only if `per_address_max > 0`. The caller
 /// releases a key before its slab hands it out again.
 #[derive(Debug)]
-pub struct AccessControl {
+pub(crate) struct AccessControl {
     rules: AccessRules,
     clients: PerAddress,
     visitors: PerAddress,
@@ -63,7 +63,7 @@ struct Subscriber(NonZeroU64);
 
 impl AccessControl {
     /// Creates access control with these rules; `None` if they admit every connection.
-    pub fn new(rules: &AccessRules) -> Option<AccessControl> {
+    pub(crate) fn new(rules: &AccessRules) -> Option<AccessControl> {
         let has_rules = !rules.allow.is_empty() || !rules.deny.is_empty() || rules.per_address_max > 0;
         let rules = AccessRules {
             allow: rules.allow.iter().copied().map(canonical).collect(),
@@ -77,7 +77,7 @@ impl AccessControl {
     ///
     /// # Errors
     /// [`Refusal::NotAllowed`].
-    pub fn check_address(&self, address: IpAddr) -> Result<(), Refusal> {
+    pub(crate) fn check_address(&self, address: IpAddr) -> Result<(), Refusal> {
         let address = address.to_canonical();
         let is_in = |prefixes: &[IpNet]| prefixes.iter().any(|prefix| prefix.contains(&address));
         let is_allowed = self.rules.allow.is_empty() || is_in(&self.rules.allow);
@@ -88,7 +88,7 @@ impl AccessControl {
     ///
     /// # Errors
     /// [`Refusal::NotAllowed`], or [`Refusal::TooMany`] if as many are open as may be.
-    pub fn check(&self, address: IpAddr, endpoint: Endpoint) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, address: IpAddr, endpoint: Endpoint) -> Result<(), Refusal> {
         self.check_address(address)?;
         let clients_max = self.rules.per_address_max;
         let (counted, most) = match endpoint {
@@ -100,7 +100,7 @@ impl AccessControl {
     }
 
     /// Counts the connection with this key, which [`check`](AccessControl::check) has passed.
-    pub fn admit(&mut self, key: usize, address: IpAddr, endpoint: Endpoint) {
+    pub(crate) fn admit(&mut self, key: usize, address: IpAddr, endpoint: Endpoint) {
         if self.rules.per_address_max > 0 {
             let counted = match endpoint {
                 Endpoint::Lines => &mut self.clients,
@@ -114,7 +114,7 @@ impl AccessControl {
     ///
     /// # Errors
     /// [`Refusal::TooMany`].
-    pub fn promote(&mut self, key: usize) -> Result<(), Refusal> {
+    pub(crate) fn promote(&mut self, key: usize) -> Result<(), Refusal> {
         let Some(subscriber) = self.visitors.subscriber(key) else { return Ok(()) };
         let most = self.rules.per_address_max;
         if self.clients.count(subscriber) >= most {
@@ -126,7 +126,7 @@ impl AccessControl {
     }
 
     /// Stops counting the connection with this key, whether it was admitted or not.
-    pub fn release(&mut self, key: usize) {
+    pub(crate) fn release(&mut self, key: usize) {
         self.clients.remove(key);
         self.visitors.remove(key);
     }
@@ -213,16 +213,16 @@ mod tests {
 
     #[track_caller]
     fn assert_admits(access: &AccessControl, addresses: &[&str]) {
-        addresses
-            .iter()
-            .for_each(|address| assert_eq!(access.check(ip(address), Endpoint::Lines), Ok(()), "{address}"));
+        for address in addresses {
+            assert_eq!(access.check(ip(address), Endpoint::Lines), Ok(()), "{address}");
+        }
     }
 
     #[track_caller]
     fn assert_refuses(access: &AccessControl, addresses: &[&str]) {
-        addresses.iter().for_each(|address| {
+        for address in addresses {
             assert_eq!(access.check(ip(address), Endpoint::Lines), Err(Refusal::NotAllowed), "{address}");
-        });
+        }
     }
 
     #[test]

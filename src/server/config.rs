@@ -102,7 +102,7 @@ impl Config {
     }
 
     /// Returns how input is cut into lines.
-    pub fn framing(&self) -> Framing {
+    pub(crate) fn framing(&self) -> Framing {
         Framing { line_bytes_max: self.line_bytes_max, overlong: Overlong::Drop }
     }
 

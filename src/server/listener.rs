@@ -1,6 +1,7 @@
 //! Listening sockets: socket options, the accept queue and its errors.
 //!
-//! Tests are here, in `tests/activation.rs` (inherited sockets) and in the simulator (`tests/simulator/listener.rs`).
+//! Tests are here, in `tests/server/activation.rs` (inherited sockets) and in
+//! `tests/simulator/listener.rs`.
 
 use std::io;
 use std::net::{self, SocketAddr};
@@ -19,7 +20,7 @@ use crate::net::keepalive::{self, DeadPeerDetection};
 /// Invariant: `state` is `Drained` only if the last `accept` returned `WouldBlock` and no edge came since. So no edge
 /// of the poller is lost.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     socket: TcpListener,
     endpoint: Endpoint,
     address: SocketAddr,
@@ -46,7 +47,7 @@ impl Listener {
     ///
     /// # Errors
     /// If the address is in use, not an address of this host or not permitted.
-    pub fn bind(address: SocketAddr, endpoint: Endpoint) -> io::Result<Listener> {
+    pub(crate) fn bind(address: SocketAddr, endpoint: Endpoint) -> io::Result<Listener> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         if address.is_ipv6() {
@@ -73,7 +74,7 @@ impl Listener {
     ///
     /// # Errors
     /// If the socket does not listen, or an option cannot be set.
-    pub fn adopt(socket: net::TcpListener) -> io::Result<Listener> {
+    pub(crate) fn adopt(socket: net::TcpListener) -> io::Result<Listener> {
         let options = SockRef::from(&socket);
         if !options.is_listener()? {
             let text = "not a listening socket (a socket unit needs Accept=no)";
@@ -96,34 +97,34 @@ impl Listener {
     }
 
     /// Returns the address, with the port that the kernel chose for port 0.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Returns the protocol of this socket.
-    pub fn endpoint(&self) -> Endpoint {
+    pub(crate) fn endpoint(&self) -> Endpoint {
         self.endpoint
     }
 
     /// Returns how soon the kernel detects dead peers of its connections.
-    pub fn dead_peer_detection(&self) -> DeadPeerDetection {
+    pub(crate) fn dead_peer_detection(&self) -> DeadPeerDetection {
         self.dead_peer_detection
     }
 
     /// Returns the socket, to register it for reading.
-    pub fn socket_mut(&mut self) -> &mut TcpListener {
+    pub(crate) fn socket_mut(&mut self) -> &mut TcpListener {
         &mut self.socket
     }
 
     /// Notes an edge of the poller: connections may be queued.
-    pub fn on_readable(&mut self, now: Instant) {
+    pub(crate) fn on_readable(&mut self, now: Instant) {
         if self.state == State::Drained {
             self.state = State::Owed(now);
         }
     }
 
     /// Notes that a descriptor was closed: a postponed `accept` is due at once.
-    pub fn on_descriptor_freed(&mut self, now: Instant) {
+    pub(crate) fn on_descriptor_freed(&mut self, now: Instant) {
         if let State::Postponed(until) = &mut self.state {
             *until = now;
         }
@@ -131,7 +132,7 @@ impl Listener {
 
     /// Returns when to call [`accept`](Listener::accept); `None` while the queue is empty. A time in the past means
     /// now.
-    pub fn accept_at(&self) -> Option<Instant> {
+    pub(crate) fn accept_at(&self) -> Option<Instant> {
         match self.state {
             State::Drained => None,
             State::Owed(since) => Some(since),
@@ -140,7 +141,7 @@ impl Listener {
     }
 
     /// Accepts one connection. Returns `None` if the queue is empty, or if `accept` fails or is postponed.
-    pub fn accept(&mut self, now: Instant) -> Option<TcpStream> {
+    pub(crate) fn accept(&mut self, now: Instant) -> Option<TcpStream> {
         if self.accept_at().is_none_or(|time| time > now) {
             return None;
         }

@@ -1,8 +1,8 @@
 //! Upper bounds on memory: what the limits add up to for one client, whatever it does, and for all clients.
 //!
 //! The figures count memory that is touched. What an allocator reserves beyond it by doubling costs address space
-//! alone. A test drives a server to each of these limits, and checks it and [the manual's tables](crate::manual::memory)
-//! against them.
+//! alone. `tests/load/memory.rs` drives a server to each of these limits, and checks it and
+//! [the manual's tables](crate::manual::memory) against them.
 
 use super::config::Config;
 use super::limits::{RECEIVE_BUFFER_BYTES, SCRATCH_BYTES, SEND_BUFFER_BYTES};

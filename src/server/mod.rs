@@ -1,4 +1,5 @@
-//! The relay on mio: the outer loop, which waits and hands events to the [hub](hub::Hub).
+//! The relay on mio: the poller, the signals and the listeners. The outer loop waits, and hands events to the
+//! [hub](hub::Hub).
 
 pub mod access;
 pub mod cli;
@@ -39,33 +40,64 @@ use web::site::Site;
 use crate::net::keepalive::DeadPeerDetection;
 use crate::net::stream::{Console, Stream};
 
-/// The token of the signals. Those of the clients are their keys in the slab, from 0; those of the listeners lie above
-/// this one.
-const SIGNALS: Token = Token(usize::MAX / 2);
+/// The source of an event, as mio's token names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// The connection with this key in the slab.
+    Connection(usize),
+    /// Both sides of the operator's console.
+    Console,
+    /// The signals.
+    Signals,
+    /// The listener with this index.
+    Listener(usize),
+}
 
-/// The token of both sides of the operator's console.
-const CONSOLE: Token = Token(SIGNALS.0 - 1);
+/// Tokens from this one on are no keys of connections.
+const NO_KEY: usize = usize::MAX / 2;
 
-/// Why a server could not start or go on.
+impl From<Source> for Token {
+    fn from(source: Source) -> Token {
+        Token(match source {
+            Source::Connection(key) => key,
+            Source::Console => NO_KEY,
+            Source::Signals => NO_KEY + 1,
+            Source::Listener(index) => NO_KEY + 2 + index,
+        })
+    }
+}
+
+impl From<Token> for Source {
+    fn from(Token(token): Token) -> Source {
+        match token.checked_sub(NO_KEY) {
+            None => Source::Connection(token),
+            Some(0) => Source::Console,
+            Some(1) => Source::Signals,
+            Some(other) => Source::Listener(other - 2),
+        }
+    }
+}
+
+/// Failure of a server to start or to go on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A listening socket could not be made.
+    /// A listening socket could not be opened.
     #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// Where it was to listen.
+        /// Its address.
         address: SocketAddr,
-        /// What the kernel said.
+        /// The kernel's reason.
         source: io::Error,
     },
-    /// A socket that was handed over cannot be listened on.
+    /// A socket that the service manager handed over cannot be listened on.
     #[error("cannot listen on what was handed over: {0}")]
     Inherited(io::Error),
-    /// There is no memory for a tape of this size.
+    /// There is no memory for the tape.
     #[error("cannot reserve {bytes} bytes for the tape: {source}")]
     Tape {
-        /// The size that was asked for.
+        /// The size of the tape, `--backlog`.
         bytes: usize,
-        /// What the allocator said.
+        /// The allocator's reason.
         source: TryReserveError,
     },
     /// The poller or the signals failed.
@@ -84,12 +116,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens everything that a server needs. Nothing is logged (not even by mio) before all listeners are bound.
-    ///
-    /// The open-file limit is raised as far as it goes.
+    /// Binds the listeners, and raises the open-file limit as far as it goes. Nothing is logged (not even by mio)
+    /// before all listeners are bound.
     ///
     /// # Errors
-    /// When an address or a socket that was handed over cannot be listened on, or there is not enough memory.
+    /// When a listener cannot be bound, an inherited socket cannot be adopted, or there is no memory for the tape.
     pub fn bind(config: &Config) -> Result<Server, Error> {
         let bind = |address, port| Listener::bind(address, port).map_err(|source| Error::Listen { address, source });
         let mut listeners = systemd::inherited_listeners().map_err(Error::Inherited)?;
@@ -101,8 +132,8 @@ impl Server {
             listeners.push(bind(address, Endpoint::Web)?);
         }
         let open_files = raise_open_file_limit();
-        let seats = Capacity::within(open_files, config);
-        let mut hub = Hub::new(config, seats, Instant::now())
+        let capacity = Capacity::within(open_files, config);
+        let mut hub = Hub::new(config, capacity, Instant::now())
             .map_err(|source| Error::Tape { bytes: config.backlog_bytes, source })?;
         if !config.web.is_empty() {
             let pages: Vec<_> = addresses(&listeners, Endpoint::Web).collect();
@@ -110,32 +141,33 @@ impl Server {
         }
         let poll = Poll::new()?;
         let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;
-        poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
+        poll.registry().register(&mut signals, Source::Signals.into(), Interest::READABLE)?;
         for (index, listener) in listeners.iter_mut().enumerate() {
-            let token = Token(SIGNALS.0 + 1 + index);
-            poll.registry().register(listener.socket_mut(), token, Interest::READABLE)?;
+            poll.registry().register(listener.socket_mut(), Source::Listener(index).into(), Interest::READABLE)?;
         }
         if config.console {
-            hub.open_console(Stream::Console(Console::open(poll.registry(), CONSOLE)?), Instant::now());
+            hub.open_console(Stream::Console(Console::open(poll.registry(), Source::Console.into())?), Instant::now());
         }
-        info!("at most {} clients (open-file limit {open_files})", seats.clients_max);
-        log_bounds(config, seats);
-        if seats.clients_max.saturating_add(seats.visitors_max) >= open_files {
-            warn!("there are not enough descriptors for {} clients: some will have to wait", seats.clients_max);
+        info!("at most {} clients (open-file limit {open_files})", capacity.clients_max);
+        log_memory_bounds(config, capacity);
+        if capacity.clients_max.saturating_add(capacity.visitors_max) >= open_files {
+            warn!("there are not enough descriptors for {} clients: some will have to wait", capacity.clients_max);
         }
         if listeners.iter().any(|listener| listener.dead_peer_detection() == DeadPeerDetection::KernelDefault) {
-            warn!("this kernel (Linux before 6.15) takes its time with dead peers that something is to be sent to");
+            warn!(
+                "this kernel (Linux before 6.15) detects a dead peer with unsent data only after a quarter of an hour"
+            );
         }
         Ok(Server { poll, signals, listeners, hub, stop_at: None })
     }
 
-    /// Where it listens for those who speak what is spoken on such a `port`, with the ports that the kernel picked;
-    /// those that were handed over first, then in the order of the configuration.
-    pub fn addresses(&self, port: Endpoint) -> impl Iterator<Item = SocketAddr> {
-        addresses(&self.listeners, port)
+    /// Addresses of the listeners on this kind of endpoint, with the ports that the kernel picked: inherited listeners
+    /// first, then in the order of the configuration.
+    pub fn addresses(&self, endpoint: Endpoint) -> impl Iterator<Item = SocketAddr> {
+        addresses(&self.listeners, endpoint)
     }
 
-    /// Runs until SIGINT or SIGTERM, or until the operator ends it.
+    /// Runs until SIGINT or SIGTERM, or until the operator stops it.
     ///
     /// # Errors
     /// When the poller fails. Nothing that a client does makes it return.
@@ -145,17 +177,19 @@ impl Server {
             self.wait(&mut events)?;
             let now = Instant::now();
             for event in &events {
-                if event.token() == SIGNALS {
-                    if !self.on_signals(now) {
-                        return Ok(());
+                match Source::from(event.token()) {
+                    Source::Connection(key) => self.hub.on_ready(key, readiness(event)),
+                    Source::Console => {
+                        self.hub.console().into_iter().for_each(|key| self.hub.on_ready(key, readiness(event)));
                     }
-                } else if let Some(index) = event.token().0.checked_sub(SIGNALS.0 + 1) {
-                    if let Some(listener) = self.listeners.get_mut(index) {
-                        listener.on_readable(now);
+                    Source::Listener(index) => {
+                        self.listeners.get_mut(index).into_iter().for_each(|listener| listener.on_readable(now));
                     }
-                } else {
-                    let key = if event.token() == CONSOLE { self.hub.console() } else { Some(event.token().0) };
-                    key.into_iter().for_each(|key| self.hub.on_ready(key, readiness(event)));
+                    Source::Signals => {
+                        if self.on_signals(now) == Stop::AtOnce {
+                            return Ok(());
+                        }
+                    }
                 }
             }
             self.accept(now);
@@ -175,7 +209,7 @@ impl Server {
         }
     }
 
-    /// Waits for events as long as there is nothing else to do. Being interrupted (Ctrl-Z and `fg`) is no event.
+    /// Waits for events until the next timer. An interruption (EINTR, after Ctrl-Z and `fg`) is no event.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
         let now = Instant::now();
         match self.poll.poll(events, self.timeout(now)) {
@@ -193,7 +227,7 @@ impl Server {
             Wake::At(time) => Some(time),
             Wake::OnEvent => None,
         };
-        // Nobody is accepted while nobody can be taken in: then it is a departure that wakes us.
+        // While the hub cannot admit a connection, a leaving one wakes the loop.
         let accept =
             if self.hub.can_admit() { self.listeners.iter().filter_map(Listener::accept_at).min() } else { None };
         let next = hub.into_iter().chain(accept).chain(self.stop_at).min();
@@ -207,19 +241,19 @@ impl Server {
                     return;
                 }
                 let Some(mut stream) = listener.accept(now) else { break };
-                let token = Token(self.hub.next_key());
+                let source = Source::Connection(self.hub.next_key());
                 let interest = Interest::READABLE | Interest::WRITABLE;
-                match self.poll.registry().register(&mut stream, token, interest) {
+                match self.poll.registry().register(&mut stream, source.into(), interest) {
                     Ok(()) => self.hub.admit(Stream::Tcp(stream), listener.endpoint(), now),
-                    Err(error) => warn!("cannot watch a new connection: {error}"),
+                    Err(error) => warn!("cannot register a new connection, and drop it: {error}"),
                 }
             }
         }
     }
 
-    /// Handles what signals came; false if the server is to stop at once.
-    fn on_signals(&mut self, now: Instant) -> bool {
-        // Several that came together (a terminal's and a supervisor's, say) are one wish.
+    /// Handles the pending signals. A second SIGINT or SIGTERM stops the server at once; several that came together (a
+    /// terminal's and a service manager's, say) count as one.
+    fn on_signals(&mut self, now: Instant) -> Stop {
         let mut wants_stop = false;
         for signal in self.signals.pending() {
             match signal {
@@ -228,13 +262,14 @@ impl Server {
                 _ => {}
             }
         }
-        if wants_stop && self.stop_at.is_some() {
-            return false;
+        match (wants_stop, self.stop_at) {
+            (true, Some(_)) => Stop::AtOnce,
+            (true, None) => {
+                self.begin_stop(now);
+                Stop::InGoodOrder
+            }
+            (false, _) => Stop::InGoodOrder,
         }
-        if wants_stop {
-            self.begin_stop(now);
-        }
-        true
     }
 
     fn begin_stop(&mut self, now: Instant) {
@@ -246,15 +281,24 @@ impl Server {
     }
 }
 
-/// What memory it may come to, at worst.
-fn log_bounds(config: &Config, seats: Capacity) {
+/// When the loop ends after signals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// When all connections are closed, if it is stopping.
+    InGoodOrder,
+    /// Now.
+    AtOnce,
+}
+
+/// Logs the most memory that the limits allow.
+fn log_memory_bounds(config: &Config, capacity: Capacity) {
     let bounds = Bounds::of(config);
-    let (all, shared) = (bounds.all(seats.clients_max, seats.visitors_max), bounds.shared);
+    let (all, shared) = (bounds.all(capacity.clients_max, capacity.visitors_max), bounds.shared);
     let (client, visitor) = (bounds.client().div_ceil(1 << 10), bounds.visitor().div_ceil(1 << 10));
     let visitors = if bounds.page.is_none() {
         String::new()
     } else {
-        format!(", and {visitor} KiB for each of {} visitors of the page", seats.visitors_max)
+        format!(", and {visitor} KiB for each of {} visitors of the page", capacity.visitors_max)
     };
     info!(
         "at most {} MiB of memory: {} MiB, and {client} KiB for each client that does its worst{visitors}",
@@ -263,11 +307,11 @@ fn log_bounds(config: &Config, seats: Capacity) {
     );
 }
 
-fn addresses(listeners: &[Listener], port: Endpoint) -> impl Iterator<Item = SocketAddr> {
-    listeners.iter().filter(move |listener| listener.endpoint() == port).map(Listener::address)
+fn addresses(listeners: &[Listener], endpoint: Endpoint) -> impl Iterator<Item = SocketAddr> {
+    listeners.iter().filter(move |listener| listener.endpoint() == endpoint).map(Listener::address)
 }
 
-/// What an event says, read generously: only reading and writing find out what is really there.
+/// Reads an event generously: its hints may be wrong, and only reading and writing find out.
 fn readiness(event: &Event) -> Readiness {
     let is_over = event.is_error();
     Readiness {
@@ -276,7 +320,7 @@ fn readiness(event: &Event) -> Readiness {
     }
 }
 
-/// Raises the open-file limit to the hard limit, and returns what holds then.
+/// Raises the open-file limit to the hard limit. Returns the limit in force.
 fn raise_open_file_limit() -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
@@ -286,4 +330,17 @@ fn raise_open_file_limit() -> usize {
         }
     }
     limit.current.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_source_has_a_token_of_its_own() {
+        let sources = [Source::Connection(0), Source::Connection(NO_KEY - 1), Source::Console, Source::Signals];
+        for source in sources.into_iter().chain((0..3).map(Source::Listener)) {
+            assert_eq!(Source::from(Token::from(source)), source);
+        }
+    }
 }

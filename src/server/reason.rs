@@ -1,4 +1,4 @@
-//! Why a connection was refused, or why a client left: one enum for counters, log, notices and HTTP answers.
+//! Reasons of refusals and leaves: one enum for counters, log, notices and HTTP answers.
 
 use std::fmt;
 use std::io;
@@ -8,7 +8,7 @@ use super::web::response::Status;
 use super::web::websocket::{WebSocketEnd, code};
 use crate::relay::notice::Notice;
 
-/// Why a connection was refused, or why a client left.
+/// Reason of a refusal, or of a leave.
 #[derive(Debug)]
 pub enum Reason {
     /// All seats are taken: so many.
@@ -41,7 +41,7 @@ pub enum Reason {
     ProtocolError(u16),
 }
 
-/// How often each reason occurred.
+/// Counts of each reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reasons([u64; Reason::LABELS.len()]);
 
@@ -66,7 +66,7 @@ impl Reason {
         "WebSocket error",
     ];
 
-    /// How many of the [`LABELS`](Reason::LABELS), from the first, are refusals and disconnects by the server.
+    /// The first so many [`LABELS`](Reason::LABELS) are refusals, and disconnects by the server.
     const OURS: usize = 10;
 
     /// The place of this reason in [`LABELS`](Reason::LABELS).
@@ -164,7 +164,7 @@ impl Reasons {
         self.0[reason.index()] += 1;
     }
 
-    /// How often each reason occurred, by label.
+    /// Counts, by label.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Reason::LABELS.into_iter().zip(self.0)
     }

@@ -21,7 +21,7 @@ const STUN_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 
 impl ForeignProtocol {
     /// Returns the name of the protocol.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             ForeignProtocol::Http => "HTTP",
             ForeignProtocol::Tls => "TLS",
@@ -33,7 +33,7 @@ impl ForeignProtocol {
     ///
     /// A TLS record begins with its type, 22 for a handshake, and a version whose first byte is 3 (RFC 8446, 5.1). Over
     /// TCP, two bytes of length may precede a STUN message (RFC 4571).
-    pub fn in_prefix(pieces: [&[u8]; 2]) -> Option<ForeignProtocol> {
+    pub(crate) fn in_prefix(pieces: [&[u8]; 2]) -> Option<ForeignProtocol> {
         let mut beginning = [0; 10];
         for (to, from) in beginning.iter_mut().zip(pieces.into_iter().flatten()) {
             *to = *from;
@@ -46,7 +46,7 @@ impl ForeignProtocol {
     }
 
     /// Detects HTTP in a whole first line: a request line with any method (RFC 9112, 3).
-    pub fn in_line(line: &[u8]) -> Option<ForeignProtocol> {
+    pub(crate) fn in_line(line: &[u8]) -> Option<ForeignProtocol> {
         let mut words = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
         let [method, target, version] = [words.next()?, words.next()?, words.next()?];
         // Each form of a target (RFC 9112, 3.2) begins like this, or has a colon behind its scheme or host.
@@ -57,7 +57,7 @@ impl ForeignProtocol {
 
     /// Detects HTTP in the beginning of a first line that exceeds the limit. Text of this length hardly has a second
     /// word that looks like the target of a request.
-    pub fn in_overlong(beginning: &[u8]) -> Option<ForeignProtocol> {
+    pub(crate) fn in_overlong(beginning: &[u8]) -> Option<ForeignProtocol> {
         let [method, target, version] = words_of(beginning)?;
         let is_target = matches!(target, [b'/' | b'*', ..]) || target.starts_with(b"http");
         // With a known method, the text behind the target does not matter.
@@ -68,7 +68,7 @@ impl ForeignProtocol {
 
     /// Detects HTTP in a first line without its end. It may be as short as ordinary text, so the method has to be a
     /// known one.
-    pub fn in_partial(line: &[u8]) -> Option<ForeignProtocol> {
+    pub(crate) fn in_partial(line: &[u8]) -> Option<ForeignProtocol> {
         let [method, target, version] = words_of(line)?;
         let has_scheme = target.starts_with(b"http://") || target.starts_with(b"https://");
         let is_target = target.starts_with(b"/") || target == b"*" || has_scheme;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::reason::Reasons;
 
-/// How long a turn counts as recent, at least; at most twice as long.
+/// A turn counts as recent for this time at least, and for twice as long at most.
 const RECENT: Duration = Duration::from_secs(60);
 
 /// Counters since the start. Counting costs an addition.
@@ -13,7 +13,7 @@ const RECENT: Duration = Duration::from_secs(60);
 pub struct Stats {
     /// Clients that entered.
     pub entered: u64,
-    /// Those of them that came with a browser.
+    /// Clients that entered with a browser.
     pub browsers: u64,
     /// HTTP requests.
     pub requests: u64,
@@ -23,7 +23,7 @@ pub struct Stats {
     pub received_bytes: u64,
     /// Bytes written to clients.
     pub sent_bytes: u64,
-    /// How often a client that kept up was overtaken by the tail of the tape.
+    /// Times that the tail of the tape overtook a client that had kept up.
     pub lags: u64,
     /// Lines missed, summed over clients.
     pub missed_lines: u64,
@@ -88,7 +88,7 @@ impl TurnTimes {
     }
 }
 
-/// One line, in which a name stands before each number.
+/// A single line, in which a name stands before each number.
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Snapshot { stats, clients, connections, lines, tape_bytes, held_bytes, backlog_bytes, .. } = self;

@@ -1,7 +1,8 @@
 //! The service manager: socket activation (`LISTEN_FDS`) and notifications (`sd_notify`).
 //!
 //! A notification is one datagram, sent without a crate. The existing crates block while the manager does not read, and
-//! cannot send to an abstract address. Tests: `tests/activation.rs`, and `tests/systemd/` with a real systemd.
+//! cannot send to an abstract address. Tests: `tests/server/activation.rs`, and `tests/system/systemd/` with a real
+//! systemd.
 
 use std::env;
 use std::ffi::OsStr;
@@ -24,7 +25,7 @@ use super::listener::Listener;
 ///
 /// # Errors
 /// If a variable is invalid, or a descriptor is not a listening TCP socket.
-pub fn inherited_listeners() -> io::Result<Vec<Listener>> {
+pub(crate) fn inherited_listeners() -> io::Result<Vec<Listener>> {
     check_announcement()?;
     let mut inherited = ListenFd::from_env();
     let mut listeners = Vec::with_capacity(inherited.len());
@@ -66,7 +67,7 @@ pub fn notify_ready(addresses: impl Iterator<Item = net::SocketAddr>) {
 }
 
 /// Notifies the manager that the server is shutting down.
-pub fn notify_stopping() {
+pub(crate) fn notify_stopping() {
     notify("STOPPING=1\nSTATUS=shutting down\n");
 }
 

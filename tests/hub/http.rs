@@ -1,5 +1,5 @@
-//! Visitors of the page in a hub whose sockets and time are not real: how long they may stay, and that they take nothing that
-//! belongs to others, neither time nor places.
+//! Visitors of the page in a hub whose sockets and time are not real: how long they may stay, and that they take
+//! nothing that belongs to others, neither time nor places.
 
 use pollchat::server::access::AccessRules;
 use pollchat::server::config::Config;

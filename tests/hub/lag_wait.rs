@@ -364,7 +364,8 @@ fn lines_taken(world: &mut World, reader: &Client) -> usize {
 #[test]
 fn what_one_says_in_a_turn_stops_at_the_wall() {
     let (mut world, bob, others) = tight_world(1);
-    // The longest of names; as much as is not yet far behind; and then all of a turn, with the longest of lines at its end.
+    // The longest of names; as much as is not yet far behind; and then all of a turn, with the longest of lines at its
+    // end.
     world.says(&others[0], format!("/nick {}\n", "𠀀".repeat(24)));
     bob.takes(1_000);
     world.makes_room(&bob, 1_000);

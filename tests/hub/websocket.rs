@@ -1,5 +1,5 @@
-//! Browsers in a hub whose sockets and time are not real: what only time shows, and every byte at which a write can stop. And the
-//! port for lines where there is a page.
+//! Browsers in a hub whose sockets and time are not real: what only time shows, and every byte at which a write can
+//! stop. And the port for lines where there is a page.
 
 use std::time::Duration;
 
@@ -233,8 +233,8 @@ fn with_lag_disconnect_a_browser_that_reads_too_slowly_is_told_and_closed() {
     assert!(browser.is_ended());
 }
 
-/// A message of so many bytes: empty lines, which are the most work that a byte can be, and behind them what shows when all
-/// of them were heard. Its last byte apart.
+/// A message of so many bytes: empty lines, which are the most work that a byte can be, and behind them what shows when
+/// all of them were heard. Its last byte apart.
 fn empty_lines(bytes: u16) -> (Vec<u8>, [u8; 1]) {
     let mut message = [&[0x81, 0xfe][..], &bytes.to_be_bytes(), &[0; 4]].concat();
     message.resize(message.len() + usize::from(bytes) - 1, b'\n');

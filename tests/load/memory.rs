@@ -1,5 +1,6 @@
 //! Memory at its limits: a real server is driven to each of them by a hundred peers, and what it takes then, in its own
-//! memory and in the kernel's, is within the bounds that the limits add up to. And the manual's table is that of the bounds.
+//! memory and in the kernel's, is within the bounds that the limits add up to. And the manual's table is that of the
+//! bounds.
 
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;

@@ -1,5 +1,5 @@
-//! What the open internet does to a server: thousands who come to break it, and lines without an end; beside a pair that
-//! talks, and loses nothing.
+//! What the open internet does to a server: thousands who come to break it, and lines without an end; beside a pair
+//! that talks, and loses nothing.
 //!
 //! Nothing here takes an absolute time for a result. What is compared is memory before and after, and times of the same
 //! server with each other.

@@ -1,5 +1,5 @@
-//! The documents are true: their flags are those of the programs, their figures those of the kept run, their links lead to
-//! files.
+//! The documents are true: their flags are those of the programs, their figures those of the kept run, their links lead
+//! to files.
 
 use std::path::Path;
 use std::process::Command;

@@ -72,8 +72,8 @@ impl Oracle {
         is_over.then(|| format!("* too many connections from your address (at most {most})"))
     }
 
-    /// Judges whether one that was closed without a word may have been: the door must have refused it, while as many were
-    /// being refused already as may be. (Before a full house one is left waiting then.)
+    /// Judges whether one that was closed without a word may have been: the door must have refused it, while as many
+    /// were being refused already as may be. (Before a full house one is left waiting then.)
     pub(crate) fn judge_admission(&mut self, member: usize) -> Verdict {
         if !self.wires[member].borrow().is_closed {
             return Ok(());

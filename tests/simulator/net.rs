@@ -1,8 +1,8 @@
 //! The network that is not there: sockets as a kernel would show them, and edges as epoll would report them.
 //!
-//! A [`Wire`] is one connection, seen from both ends. What it does when it is asked is decided by its own chance, within
-//! what a kernel may do: a write blocks when its buffer is full and the edge comes once a third of it is free; a reset
-//! destroys what was on its way out, leaves what came in, and shows as one error, then as an end.
+//! A [`Wire`] is one connection, seen from both ends. What it does when it is asked is decided by its own chance,
+//! within what a kernel may do: a write blocks when its buffer is full and the edge comes once a third of it is free; a
+//! reset destroys what was on its way out, leaves what came in, and shows as one error, then as an end.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -2,8 +2,8 @@
 //!
 //! What is promised: who is behind is let go if it took neither 64 KiB of what was said nor all that it was owed within
 //! the time, and not before; nobody else loses a line. Two places are kept of each, at the end of every turn, because
-//! what is seen of one does not tell whether a line that was begun is one of all or its own: the first that it may stand
-//! at, and the last.
+//! what is seen of one does not tell whether a line that was begun is one of all or its own: the first that it may
+//! stand at, and the last.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -95,8 +95,9 @@ impl Oracle {
         let once = stall.place_at(now.checked_sub(timeout)).copied();
         let long_ago = stall.place_at(now.checked_sub(3 * timeout)).copied();
         let may_be_gone = once.is_some_and(|then| here.least < then.end.min(then.most + ENOUGH_BYTES));
-        // When its time began is not known. But if it took nothing, it was before; and if it took little, then its second
-        // time is over by now, wherever in the first one it had taken enough (a turn may come late by as much again).
+        // When its time began is not known. But if it took nothing, it was before; and if it took little, then its
+        // second time is over by now, wherever in the first one it had taken enough (a turn may come late by as much
+        // again).
         let took_nothing = once.is_some_and(|then| then.most < then.end) && taken_at + timeout <= now;
         let is_in_time = self.late_at.is_none_or(|late_at| late_at + 3 * timeout <= now);
         let took_little =
@@ -165,7 +166,8 @@ impl Oracle {
         is_reached && known.number.is_some() && !known.has_fin && !self.is_given_up(member)
     }
 
-    /// Whether one is owed nothing any more: not one who goes for having said nothing, who is owed what was said before.
+    /// Whether one is owed nothing any more: not one who goes for having said nothing, who is owed what was said
+    /// before.
     fn is_given_up(&self, member: usize) -> bool {
         self.members[member].is_kicked && self.members[member].idleness.may_be_gone.is_none()
     }

@@ -234,8 +234,8 @@ impl Drop for Browser {
     }
 }
 
-/// Starts the driver on a port of its choice. The driver finds a free port first and binds it later; it exits if another
-/// process was faster.
+/// Starts the driver on a port of its choice. The driver finds a free port first and binds it later; it exits if
+/// another process was faster.
 #[track_caller]
 fn start_driver() -> (Child, u16) {
     let mut started = None;

@@ -30,7 +30,8 @@ pub(crate) struct Peer {
     pub(crate) address_asked: usize,
     /// Bytes that the socket takes before it blocks.
     pub(crate) room: usize,
-    /// What the next write fails with. It is said once, as the kernel does with some errors; and nobody should ask again.
+    /// What the next write fails with. It is said once, as the kernel does with some errors; and nobody should ask
+    /// again.
     pub(crate) write_error: Option<ErrorKind>,
     /// What the kernel knows of the connection, and tells who asks.
     pub(crate) error: Option<ErrorKind>,

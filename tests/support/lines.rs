@@ -1,4 +1,5 @@
-//! Line helpers that all readers of the server's lines share, and a numbered conversation in which every lost line shows.
+//! Line helpers that all readers of the server's lines share, and a numbered conversation in which every lost line
+//! shows.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -180,8 +181,8 @@ pub fn say_numbered(talker: &mut Client, listener: &mut Client, from: usize, to:
     assert_eq!(heard.missed, 0, "a healthy listener loses nothing");
 }
 
-/// Follows the numbered lines of a talker: each must be the one that is due, and lines that were missed must be reported
-/// where they are missing, and exactly.
+/// Follows the numbered lines of a talker: each must be the one that is due, and lines that were missed must be
+/// reported where they are missing, and exactly.
 pub struct Follower {
     talker: String,
     due: usize,

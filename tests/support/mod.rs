@@ -1,5 +1,5 @@
-//! What the test programs share. Each wait has a deadline, and nothing waits for time to pass: a later line that comes shows
-//! that an earlier one did not.
+//! What the test programs share. Each wait has a deadline, and nothing waits for time to pass: a later line that comes
+//! shows that an earlier one did not.
 
 // Every test program uses a part of this.
 #![allow(dead_code, unreachable_pub, unused_imports)]

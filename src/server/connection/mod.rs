@@ -1,4 +1,4 @@
-//! One client: its socket, its phase, the input that is not processed yet, and its place on the tape.
+//! A connection: its socket, its phase, the input that is not processed yet, and its place on the tape.
 
 pub mod input;
 mod output;
@@ -33,8 +33,8 @@ pub struct Handle {
 
 /// The serial number of a connection, never reused.
 ///
-/// 56 bits in big-endian order: enough for a million connections a second over two thousand years, and one byte less than
-/// a `u64`, which [`Connection`] needs.
+/// 56 bits in big-endian order: enough for a million connections a second over two thousand years, and one byte less
+/// than a `u64`, which [`Connection`] needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Serial([u8; 7]);
 
@@ -65,7 +65,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// How many roles there are.
+    /// Number of roles.
     pub const COUNT: usize = 5;
 }
 
@@ -121,7 +121,7 @@ pub enum NextStep {
     Removal,
 }
 
-/// One connection. 56 bytes over a plain socket; an idle one that speaks in lines owns no heap.
+/// A connection. 56 bytes over a plain socket; an idle one that speaks in lines owns no heap.
 ///
 /// Invariants, checked by [`check_invariants`](Connection::check_invariants):
 /// - `phase` is `Closing` exactly while `busy.closing` is set (or the connection is `Gone`);
@@ -130,7 +130,7 @@ pub enum NextStep {
 #[derive(Debug)]
 pub struct Connection<S> {
     stream: S,
-    /// What it last put on the tape, and when.
+    /// Bytes that it last put on the tape, and when.
     pub recent: RecentTraffic,
     /// Where it is in its life.
     pub phase: Phase,
@@ -148,8 +148,8 @@ pub struct Connection<S> {
     busy: Option<Box<Busy>>,
 }
 
-/// State that only an active connection needs, and a browser or visitor, idle or not. What an idle browser does not need is
-/// boxed once more.
+/// State that only an active connection needs, and a browser or visitor, idle or not. What an idle browser does not
+/// need is boxed once more.
 #[derive(Debug, Default)]
 struct Busy {
     protocol: Protocol,
@@ -166,7 +166,7 @@ struct Busy {
 pub struct Overtaken {
     /// Whether it had kept up until then.
     pub is_new: bool,
-    /// How many lines of others it skipped unread.
+    /// Lines of others that it skipped unread.
     pub missed_lines: u64,
 }
 
@@ -190,7 +190,7 @@ struct Closing {
     deadline: Instant,
 }
 
-/// How far a closing connection is.
+/// Step of a closing connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ClosingStep {
     /// It is sent what it is owed.
@@ -281,13 +281,13 @@ impl<S: Socket> Connection<S> {
         self.takes_output() && self.outbox_bytes() + bytes <= bytes_max
     }
 
-    /// How many private bytes it has not taken yet.
+    /// Private bytes that it has not taken yet.
     pub fn outbox_bytes(&self) -> usize {
         self.busy.as_ref().map_or(0, |busy| busy.outbox.len())
     }
 
-    /// Begins to close it: it is still sent what comes before `stop`, then its farewell, and is dropped if it takes nothing
-    /// for [`GRACE`].
+    /// Begins to close it: it is still sent what comes before `stop`, then its farewell, and is dropped if it takes
+    /// nothing for [`GRACE`].
     pub fn begin_close(&mut self, stop: Position, farewell: Farewell, now: Instant) {
         self.phase = Phase::Closing;
         let busy = self.busy.get_or_insert_default();
@@ -365,8 +365,8 @@ impl<S: Socket> Connection<S> {
         Some(begun.armed())
     }
 
-    /// The next stall deadline, now that the one before is over. `None` if the reader has not taken enough in time; then the
-    /// room no longer waits for it.
+    /// The next stall deadline, now that the one before is over. `None` if the reader has not taken enough in time;
+    /// then the room no longer waits for it.
     pub fn rearm_stall(&mut self, now: Instant) -> Option<Instant> {
         let stall = &mut self.busy.as_mut()?.stall;
         let later = stall.as_mut()?.rearm(now);
@@ -398,8 +398,8 @@ impl<S: Socket> Connection<S> {
         self.outbox_bytes() >= private_bytes_max || self.cursor.holes_ahead() >= limits.holes_max
     }
 
-    /// Whether it is to be read though no event says so: it was held and may go on (or is closing, and only drained), or a
-    /// write failed and the rest of its input ends it.
+    /// Whether it is to be read though no event says so: it was held and may go on (or is closing, and only drained),
+    /// or a write failed and the rest of its input ends it.
     pub fn wants_reading(&self, limits: ReadLimits) -> bool {
         let is_processed = matches!(self.phase, Phase::Present(_) | Phase::Entering);
         match self.read_state {

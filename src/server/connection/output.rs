@@ -14,13 +14,13 @@ use crate::server::limits::{GRACE, REQUEST_TIME};
 /// The result of one write.
 struct Written {
     bytes: usize,
-    /// How many of them were tape, past which the cursor is not aligned to a line yet.
+    /// Tape among them; the cursor is not aligned to a line yet.
     tape_bytes: usize,
 }
 
 impl<S: Socket> Connection<S> {
-    /// Writes what it is owed, if it takes output. Begins no further write after `share` bytes. Adds the bytes written to
-    /// `sent_bytes`.
+    /// Writes what it is owed, if it takes output. Begins no further write after `share` bytes. Adds the bytes written
+    /// to `sent_bytes`.
     pub fn flush(&mut self, tape: &Tape, share: usize, now: Instant, sent_bytes: &mut u64) -> NextStep {
         if self.output == Output::Writable && self.is_plain() && self.flush_plain(tape, sent_bytes) {
             return NextStep::Nothing;
@@ -67,8 +67,9 @@ impl<S: Socket> Connection<S> {
 
     /// Writes what a plain connection is owed in one call. Whether the socket took all of it.
     ///
-    /// This is [`flush_all`](Connection::flush_all) in the case that decides the cost of a delivery. By the time it returns,
-    /// the kernel has evicted our code from the processor's caches, so the less code there is, the faster it runs.
+    /// This is [`flush_all`](Connection::flush_all) in the case that decides the cost of a delivery. By the time it
+    /// returns, the kernel has evicted our code from the processor's caches, so the less code there is, the faster it
+    /// runs.
     fn flush_plain(&mut self, tape: &Tape, sent_bytes: &mut u64) -> bool {
         let Some(slice) = self.cursor.pending_in_one(tape, tape.end().offset) else { return false };
         if slice.is_empty() {
@@ -182,8 +183,8 @@ impl<S: Socket> Connection<S> {
         bytes - of_outbox
     }
 
-    /// Moves the cursor to the end of a line. The outbox is empty whenever tape was written, so the rest of a torn line comes
-    /// first in it.
+    /// Moves the cursor to the end of a line. The outbox is empty whenever tape was written, so the rest of a torn line
+    /// comes first in it.
     fn align_to_line(&mut self, tape: &Tape) {
         debug_assert!(self.outbox_bytes() == 0 || self.closing_step() == Some(ClosingStep::SayingFarewell));
         let mut rest = Vec::new();

@@ -13,7 +13,7 @@ use crate::server::web::exchange::Exchange;
 use crate::server::web::frame::{FRAME_BYTES_MAX, Header, put_close, put_ping, put_text};
 use crate::server::web::websocket::{PingState, WebSocket, WebSocketEnd};
 
-/// How the bytes of a connection are cut into lines.
+/// Framing of a connection's bytes.
 #[derive(Debug, Default)]
 pub(super) enum Protocol {
     /// By the ends of lines.
@@ -101,8 +101,8 @@ impl<S: Socket> Connection<S> {
         self.websocket().is_some()
     }
 
-    /// Processes frames of a browser: adds the lines that they hold to `lines`, and queues the answers that the protocol
-    /// requires. Returns how many bytes of answers these are.
+    /// Processes frames of a browser: adds the lines that they hold to `lines`, and queues the answers that the
+    /// protocol requires. Returns how many bytes of answers these are.
     pub fn unframe(&mut self, bytes: &[u8], lines: &mut Vec<u8>, now: Instant) -> usize {
         let mut answers = Vec::new();
         if let Some(websocket) = self.websocket_mut() {
@@ -112,13 +112,13 @@ impl<S: Socket> Connection<S> {
         answers.len()
     }
 
-    /// How a browser's WebSocket ended, if it did.
+    /// The end of a browser's WebSocket, if it ended.
     pub fn websocket_end(&self) -> Option<WebSocketEnd> {
         self.websocket()?.end()
     }
 
-    /// Pings a browser that has sent nothing for `ping_after`; `None` if it is no browser. Unread input may hold its answer:
-    /// such a browser is neither pinged nor timed out.
+    /// Pings a browser that has sent nothing for `ping_after`; `None` if it is no browser. Unread input may hold its
+    /// answer: such a browser is neither pinged nor timed out.
     pub fn check_ping(&mut self, ping_after: Duration, pong_within: Duration, now: Instant) -> Option<PingStep> {
         let is_read = matches!(self.phase, Phase::Present(_)) && self.read_state == ReadState::Idle;
         let websocket = self.websocket_mut()?;

@@ -66,7 +66,7 @@ pub struct RecentTraffic {
 /// Invariants: `1 <= turn_bytes`, `turn_left <= turn_bytes`, and `left <= bytes` in the wall. `spent` counts the
 /// current period alone. A budget never goes below 0: the line that exceeds it is appended whole.
 #[derive(Debug)]
-pub struct Brake {
+pub(crate) struct Brake {
     turn_bytes: usize,
     braked_bytes: usize,
     turn_left: usize,
@@ -93,13 +93,13 @@ struct Wall {
 
 /// Returns how many bytes one turn writes to each of `readers` readers, from 16 KiB to 256 KiB. It bounds what a turn
 /// may append and also what a reader that is behind gets in a turn.
-pub fn bytes_per_reader(readers: usize) -> usize {
+pub(crate) fn bytes_per_reader(readers: usize) -> usize {
     (TURN_WRITTEN_BYTES / readers.max(1)).clamp(TURN_BYTES_MIN, TURN_BYTES)
 }
 
 impl Brake {
     /// Creates the brake of a tape of `backlog_bytes`, on which a line takes at most `longest_line_bytes`.
-    pub fn new(backlog_bytes: usize, longest_line_bytes: usize, now: Instant) -> Brake {
+    pub(crate) fn new(backlog_bytes: usize, longest_line_bytes: usize, now: Instant) -> Brake {
         // The line that exceeds the budget ends the turn. On a tape that holds few lines the turn ends earlier.
         let turn_bytes = TURN_BYTES.min(backlog_bytes / 4).min(backlog_bytes.saturating_sub(longest_line_bytes)).max(1);
         Brake {
@@ -115,14 +115,14 @@ impl Brake {
     }
 
     /// Adds a wall: clients wait for the slowest reader.
-    pub fn with_wall(self, backlog_bytes: usize, longest_line_bytes: usize) -> Brake {
+    pub(crate) fn with_wall(self, backlog_bytes: usize, longest_line_bytes: usize) -> Brake {
         let bytes = backlog_bytes.saturating_sub(longest_line_bytes) as u64 + 1;
         Brake { wall: Some(Wall { bytes, left: bytes }), ..self }
     }
 
     /// Begins a turn of the loop, whose appended bytes go to `readers` readers, and a new period if the last one is
     /// over.
-    pub fn begin_turn(&mut self, readers: usize, now: Instant) {
+    pub(crate) fn begin_turn(&mut self, readers: usize, now: Instant) {
         self.turn_left = self.turn_bytes.min(bytes_per_reader(readers));
         if now >= self.next_period() {
             // Periods without a turn count as well, up to the memory of a class.
@@ -135,12 +135,12 @@ impl Brake {
     }
 
     /// Returns the lag in bytes above which the brake has to know the slowest healthy reader.
-    pub fn threshold(&self) -> u64 {
+    pub(crate) fn threshold(&self) -> u64 {
         if self.wall.is_some() { 0 } else { self.braked_bytes as u64 }
     }
 
     /// Sets the lag of the slowest healthy reader, in bytes: 0 if none exceeds the [threshold](Brake::threshold).
-    pub fn set_slowest(&mut self, bytes_behind: u64) {
+    pub(crate) fn set_slowest(&mut self, bytes_behind: u64) {
         self.slowest_behind = bytes_behind;
         if let Some(wall) = &mut self.wall {
             wall.left = wall.bytes.saturating_sub(bytes_behind);
@@ -148,34 +148,34 @@ impl Brake {
     }
 
     /// Accounts for a new reader that starts `bytes_behind`, until the next [`set_slowest`](Brake::set_slowest).
-    pub fn on_newcomer(&mut self, bytes_behind: u64) {
+    pub(crate) fn on_newcomer(&mut self, bytes_behind: u64) {
         if let Some(wall) = &mut self.wall {
             wall.left = wall.left.min(wall.bytes.saturating_sub(bytes_behind));
         }
     }
 
     /// Returns how many bytes a client may append now. The line that exceeds them is appended whole.
-    pub fn allowance(&self, recent: RecentTraffic) -> usize {
+    pub(crate) fn allowance(&self, recent: RecentTraffic) -> usize {
         self.turn_left.min(self.allowance_of_period(recent)).min(self.wall_left())
     }
 
     /// Whether a client could append anything in another turn of this period.
-    pub fn may_talk_next_turn(&self, recent: RecentTraffic) -> bool {
+    pub(crate) fn may_talk_next_turn(&self, recent: RecentTraffic) -> bool {
         !self.is_at_wall() && self.allowance_of_period(recent) > 0
     }
 
     /// Whether neither a client nor the server itself may append anything before the slowest reader takes some bytes.
-    pub fn is_at_wall(&self) -> bool {
+    pub(crate) fn is_at_wall(&self) -> bool {
         self.wall.as_ref().is_some_and(|wall| wall.left == 0)
     }
 
     /// Whether no client may append anything more: in this turn or, while the brake is on, in this period.
-    pub fn is_spent(&self) -> bool {
+    pub(crate) fn is_spent(&self) -> bool {
         self.allowance(RecentTraffic::default()) == 0
     }
 
     /// Takes `bytes` off the budgets that the server itself appended.
-    pub fn spend(&mut self, bytes: u64) {
+    pub(crate) fn spend(&mut self, bytes: u64) {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         self.turn_left = self.turn_left.saturating_sub(bytes);
         self.spent = self.spent.saturating_add(bytes);
@@ -185,7 +185,7 @@ impl Brake {
     }
 
     /// Takes `bytes` off the budgets that a client appended. Returns what the caller has to keep with the client.
-    pub fn charge(&mut self, recent: RecentTraffic, bytes: u64) -> RecentTraffic {
+    pub(crate) fn charge(&mut self, recent: RecentTraffic, bytes: u64) -> RecentTraffic {
         self.spend(bytes);
         let before = match self.class(recent) {
             _ if recent.period == self.period => recent.bytes,
@@ -202,12 +202,12 @@ impl Brake {
     /// Accounts for a client that has more input pending after it appended `bytes` at once. If that was most of a
     /// slice, the client floods, even if others leave it only one slice a period. Returns what the caller has to keep
     /// with it.
-    pub fn on_more_pending(&self, recent: RecentTraffic, bytes: u64) -> RecentTraffic {
+    pub(crate) fn on_more_pending(&self, recent: RecentTraffic, bytes: u64) -> RecentTraffic {
         if bytes < SLICE_BYTES as u64 / 2 { recent } else { RecentTraffic { period: self.period, bytes: FLOOD_BYTES } }
     }
 
     /// Returns when the next period begins: the time at which clients held by the brake may go on.
-    pub fn next_period(&self) -> Instant {
+    pub(crate) fn next_period(&self) -> Instant {
         self.period_start + PERIOD
     }
 

@@ -17,13 +17,13 @@ const REPLY_BYTES: usize = 256 * 1024;
 const REPLY_BYTES_PER_CLIENT: usize = 512;
 
 /// Bytes that one `read` takes at least, however many clients wait.
-pub const READ_SHARE_BYTES_MIN: usize = 512;
+pub(crate) const READ_SHARE_BYTES_MIN: usize = 512;
 
 /// Remaining budgets of one turn, in bytes.
 ///
 /// Invariants: a budget never goes below 0, and the shares are at least 1 and do not change within the turn.
 #[derive(Debug)]
-pub struct TurnBudget {
+pub(crate) struct TurnBudget {
     read_left: usize,
     reply_left: usize,
     read_share: usize,
@@ -32,7 +32,7 @@ pub struct TurnBudget {
 
 impl TurnBudget {
     /// Creates the budgets of a turn in which `talkers` of `clients` clients may have input.
-    pub fn new(talkers: usize, clients: usize) -> TurnBudget {
+    pub(crate) fn new(talkers: usize, clients: usize) -> TurnBudget {
         let read_share = (READ_BYTES / (talkers + 1)).clamp(READ_SHARE_BYTES_MIN, SCRATCH_BYTES);
         let reply_left = REPLY_BYTES.max(clients.saturating_mul(REPLY_BYTES_PER_CLIENT));
         let reply_share = (reply_left / (talkers + 1)).max(1);
@@ -40,33 +40,33 @@ impl TurnBudget {
     }
 
     /// Returns how many bytes may be read of one client in this turn.
-    pub fn read_share(&self) -> usize {
+    pub(crate) fn read_share(&self) -> usize {
         self.read_share
     }
 
     /// Whether this turn reads nothing more.
-    pub fn is_read_spent(&self) -> bool {
+    pub(crate) fn is_read_spent(&self) -> bool {
         self.read_left == 0
     }
 
     /// Whether this turn replies nothing more.
-    pub fn is_reply_spent(&self) -> bool {
+    pub(crate) fn is_reply_spent(&self) -> bool {
         self.reply_left == 0
     }
 
     /// Returns how many bytes of private replies one client may provoke in this turn; the reply that exceeds them is
     /// sent whole. While many clients ask, each gets one answer before another client has its turn.
-    pub fn reply_share(&self) -> usize {
+    pub(crate) fn reply_share(&self) -> usize {
         self.reply_share
     }
 
     /// Takes `bytes` that were read off the budget.
-    pub fn spend_read(&mut self, bytes: usize) {
+    pub(crate) fn spend_read(&mut self, bytes: usize) {
         self.read_left = self.read_left.saturating_sub(bytes);
     }
 
     /// Takes `bytes` that were replied off the budget.
-    pub fn spend_reply(&mut self, bytes: usize) {
+    pub(crate) fn spend_reply(&mut self, bytes: usize) {
         self.reply_left = self.reply_left.saturating_sub(bytes);
     }
 }

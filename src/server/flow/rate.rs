@@ -31,20 +31,20 @@ pub struct Bucket {
 
 impl Bucket {
     /// Returns when the next line may pass; `None` if it may pass now.
-    pub fn next_at(&self, rate: Rate, now: Instant) -> Option<Instant> {
+    pub(crate) fn next_at(&self, rate: Rate, now: Instant) -> Option<Instant> {
         let paid_until = self.paid_until?;
         let next = paid_until.checked_sub(rate.ahead_max)?;
         (next > now).then_some(next)
     }
 
     /// Charges the cost of one line.
-    pub fn charge(&mut self, rate: Rate, now: Instant) {
+    pub(crate) fn charge(&mut self, rate: Rate, now: Instant) {
         let from = self.paid_until.map_or(now, |paid_until| paid_until.max(now));
         self.paid_until = Some(from + rate.line);
     }
 
     /// Forgets lines whose cost has been paid off by time. Returns whether nothing is left to remember.
-    pub fn expire(&mut self, now: Instant) -> bool {
+    pub(crate) fn expire(&mut self, now: Instant) -> bool {
         if self.paid_until.is_some_and(|paid_until| paid_until <= now) {
             self.paid_until = None;
         }

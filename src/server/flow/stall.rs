@@ -13,7 +13,7 @@ use crate::server::limits::STALL_BYTES;
 /// Invariant: `armed <= deadline`. The heap of timers holds one entry, at `armed`; progress moves `deadline` alone, and
 /// [`rearm`](Stall::rearm) follows when the entry comes up.
 #[derive(Clone, Copy, Debug)]
-pub struct Stall {
+pub(crate) struct Stall {
     /// Offset on the tape that the reader has to reach.
     target: u64,
     deadline: Instant,
@@ -22,25 +22,25 @@ pub struct Stall {
 
 impl Stall {
     /// Begins the timeout of a reader at `cursor` that has not been sent the bytes before `end` (offsets on the tape).
-    pub fn begin(cursor: u64, end: u64, now: Instant, timeout: Duration) -> Stall {
+    pub(crate) fn begin(cursor: u64, end: u64, now: Instant, timeout: Duration) -> Stall {
         let deadline = now + timeout;
         Stall { target: end.min(cursor + STALL_BYTES), deadline, armed: deadline }
     }
 
     /// Begins the timeout anew if the reader has reached its target. `timeout` has to be the same in each call.
-    pub fn update(&mut self, cursor: u64, end: u64, now: Instant, timeout: Duration) {
+    pub(crate) fn update(&mut self, cursor: u64, end: u64, now: Instant, timeout: Duration) {
         if cursor >= self.target {
             *self = Stall { armed: self.armed, ..Stall::begin(cursor, end, now, timeout) };
         }
     }
 
     /// Returns the time of the entry in the heap of timers.
-    pub fn armed(&self) -> Instant {
+    pub(crate) fn armed(&self) -> Instant {
         self.armed
     }
 
     /// Handles the entry that came up: returns the time of the next one, or `None` if the reader has stalled.
-    pub fn rearm(&mut self, now: Instant) -> Option<Instant> {
+    pub(crate) fn rearm(&mut self, now: Instant) -> Option<Instant> {
         self.armed = self.deadline;
         (self.deadline > now).then_some(self.deadline)
     }

@@ -1,9 +1,9 @@
 //! Entering: the way of a connection from the accept into the room, or out again with a reason.
 //!
-//! A connection that enters is connected, bounded, on a deadline, and owed nothing of any tape. On the line port it enters at
-//! its first complete line that belongs to no foreign protocol, or after [`ENTER_DELAY`] if nothing has come: a browser that
-//! opened this port by mistake accepts nothing before the answer to its request. [`Hub::enter`] is the only place where a
-//! connection becomes a member.
+//! A connection that enters is connected, bounded, on a deadline, and owed nothing of any tape. On the line port it
+//! enters at its first complete line that belongs to no foreign protocol, or after [`ENTER_DELAY`] if nothing has come:
+//! a browser that opened this port by mistake accepts nothing before the answer to its request. [`Hub::enter`] is the
+//! only place where a connection becomes a member.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -30,15 +30,15 @@ use crate::server::web::websocket::code;
 
 /// The state of admission.
 ///
-/// Invariants: `entering` is ordered by time, because the delay is the same for all, and owns no heap while it is empty;
-/// `refused` holds every connection with [`Role::Refused`], the oldest first, and stale handles.
+/// Invariants: `entering` is ordered by time, because the delay is the same for all, and owns no heap while it is
+/// empty; `refused` holds every connection with [`Role::Refused`], the oldest first, and stale handles.
 #[derive(Debug)]
 pub(super) struct Admission {
     /// `--allow`, `--deny`, `--max-per-address`; `None` if none of them is set.
     pub(super) access: Option<AccessControl>,
     pub(super) capacity: Capacity,
-    /// Connections on the line port, and when their [`ENTER_DELAY`] ends. One queue, so that an entering connection needs no
-    /// heap of its own.
+    /// Connections on the line port, and when their [`ENTER_DELAY`] ends. One queue, so that an entering connection
+    /// needs no heap of its own.
     entering: VecDeque<(Instant, Handle)>,
     refused: VecDeque<Handle>,
     /// When a foreign protocol was last logged.
@@ -126,8 +126,8 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Makes an entering connection a member, if there is a free seat and its address may have one more. Otherwise refuses
-    /// it, and returns `None`.
+    /// Makes an entering connection a member, if there is a free seat and its address may have one more. Otherwise
+    /// refuses it, and returns `None`.
     pub(super) fn enter(&mut self, key: usize, now: Instant) -> Option<MemberId> {
         let is_visitor = self.connections[key].role() == Role::Visitor;
         if let Err(reason) = self.check_seat(is_visitor).and_then(|()| self.count_address(key)) {
@@ -171,8 +171,8 @@ impl<S: Socket> Hub<S> {
         member
     }
 
-    /// Lets connections enter whose delay is over. A connection that has sent part of a line, or whose input is not read yet,
-    /// gets more time.
+    /// Lets connections enter whose delay is over. A connection that has sent part of a line, or whose input is not
+    /// read yet, gets more time.
     pub(super) fn end_enter_delays(&mut self, now: Instant) {
         while self.admission.next_delay_end().is_some_and(|time| time <= now) {
             let Some((time, handle)) = self.admission.entering.pop_front() else { break };
@@ -234,7 +234,8 @@ impl<S: Socket> Hub<S> {
         first_line(decoder, input, self.limits.framing.line_bytes_max)
     }
 
-    /// Disconnects a peer that speaks another protocol. It gets one line, or in HTTP the address of the page, if there is one.
+    /// Disconnects a peer that speaks another protocol. It gets one line, or in HTTP the address of the page, if there
+    /// is one.
     pub(super) fn reject_protocol(&mut self, key: usize, protocol: ForeignProtocol, now: Instant) {
         // Any page can make any browser connect as often as it likes: that must not fill the log.
         let is_news = self.admission.foreign_logged.is_none_or(|logged| now >= logged + FOREIGN_LOG_PERIOD);
@@ -301,8 +302,8 @@ impl<S: Socket> Hub<S> {
         self.begin_close(key, stop, farewell, now);
     }
 
-    /// Whether a connection may enter the line port. The places of clients that leave serve for this, too, so a full server
-    /// can tell a newcomer that it is full.
+    /// Whether a connection may enter the line port. The places of clients that leave serve for this, too, so a full
+    /// server can tell a newcomer that it is full.
     fn has_place_to_enter(&self) -> bool {
         let Capacity { clients_max, leavers_max, .. } = self.admission.capacity;
         let taken = self.connections.count(Role::Client) + self.connections.count(Role::Entering);
@@ -356,7 +357,8 @@ impl<S: Socket> Hub<S> {
         if is_full || (is_visitor && !self.has_place_to_enter()) { Err(self.full()) } else { Ok(()) }
     }
 
-    /// Whether one more connection can be told why it is refused, if need be instead of the oldest that was told everything.
+    /// Whether one more connection can be told why it is refused, if need be instead of the oldest that was told
+    /// everything.
     fn makes_room_for_refusal(&mut self) -> bool {
         let Hub { admission, connections, schedule, .. } = self;
         admission

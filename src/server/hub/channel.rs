@@ -1,4 +1,4 @@
-//! One room at work: the room, its brake, and the readers that it has to look after.
+//! A room at work: the room, its brake, and its slow readers.
 //!
 //! A hub has exactly one channel, so all connections are its audience, and the flush pass walks the slab itself. With a
 //! second room, a list of its own keys replaces that walk here.
@@ -11,8 +11,8 @@ use crate::server::flow::brake::Brake;
 
 /// Everything that exists once per room.
 ///
-/// Invariant: `flushed_to` is a position that the tape had at the end of a flush pass; no reader that is not in `slow` was
-/// behind by more than the brake's threshold then.
+/// Invariant: `flushed_to` is a position that the tape had at the end of a flush pass; no reader that is not in `slow`
+/// was behind by more than the brake's threshold then.
 #[derive(Debug)]
 pub(super) struct Channel {
     pub(super) room: Room,
@@ -50,8 +50,9 @@ impl Channel {
         self.room.has_departed() && !self.brake.is_at_wall()
     }
 
-    /// Bytes of tape that the slowest healthy reader has not been sent; exact only above the brake's threshold. Only readers
-    /// in `slow` were that far behind at the last flush; every other one is behind by what was appended since at most.
+    /// Bytes of tape that the slowest healthy reader has not been sent; exact only above the brake's threshold. Only
+    /// readers in `slow` were that far behind at the last flush; every other one is behind by what was appended since
+    /// at most.
     pub(super) fn slowest_bytes_behind<S: Socket>(&self, connections: &Connections<S>) -> u64 {
         let tape = self.tape();
         let slow = self.slow.iter().filter_map(|&key| connections.get(key));

@@ -18,8 +18,8 @@ use crate::server::sniff::ForeignProtocol;
 use crate::server::web::websocket::code;
 
 impl<S: Socket> Hub<S> {
-    /// Takes a connection out of the room, or out of entering, and closes it. It is still sent what was said before; one that
-    /// nothing can reach any more is removed at the end of the turn.
+    /// Takes a connection out of the room, or out of entering, and closes it. It is still sent what was said before;
+    /// one that nothing can reach any more is removed at the end of the turn.
     pub(super) fn leave(&mut self, key: usize, reason: &Reason, now: Instant) {
         let connection = &self.connections[key];
         let stop = match connection.phase {

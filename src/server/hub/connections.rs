@@ -54,12 +54,12 @@ impl<S: Socket> Connections<S> {
         }
     }
 
-    /// How many connections have this role.
+    /// Number of connections with this role.
     pub(super) fn count(&self, role: Role) -> usize {
         self.counts[role as usize]
     }
 
-    /// How many connections there are.
+    /// Number of connections.
     pub(super) fn len(&self) -> usize {
         self.slab.len()
     }
@@ -74,7 +74,8 @@ impl<S: Socket> Connections<S> {
         self.console
     }
 
-    /// The connection with this key. Keys die at the end of a turn only, so a key that was looked up in this turn is safe.
+    /// The connection with this key. Keys die at the end of a turn only, so a key that was looked up in this turn is
+    /// safe.
     pub(super) fn get(&self, key: usize) -> Option<&Connection<S>> {
         self.slab.get(key)
     }

@@ -1,7 +1,7 @@
 //! Visitors of the page: their requests, their answers, their upgrade to a WebSocket, and the keepalive of browsers.
 //!
-//! A visitor is a connection that enters by another step. Its requests and answers come off the same budgets as those of
-//! clients. It has one request answered a turn, and the next one when it has taken the answer.
+//! A visitor is a connection that enters by another step. Its requests and answers come off the same budgets as those
+//! of clients. It has one request answered a turn, and the next one when it has taken the answer.
 
 use std::io;
 use std::mem;
@@ -22,8 +22,8 @@ use crate::server::web::response::Status;
 use crate::server::web::site::{AfterAnswer, Answer};
 
 impl<S: Socket> Hub<S> {
-    /// Reads a visitor and answers its request. Empty lines are no request: of a visitor that sends nothing else, no more is
-    /// read in a turn than of a client.
+    /// Reads a visitor and answers its request. Empty lines are no request: of a visitor that sends nothing else, no
+    /// more is read in a turn than of a client.
     pub(super) fn read_visitor(&mut self, key: usize, now: Instant) -> ReadState {
         let mut read_bytes_left = self.budget.read_share();
         loop {
@@ -122,8 +122,8 @@ impl<S: Socket> Hub<S> {
         self.timers.set(now + PING_AFTER, Timer::Ping, handle);
     }
 
-    /// Pings a browser that has sent nothing for [`PING_AFTER`], which also keeps a proxy from forgetting the connection.
-    /// Disconnects one that sends nothing within [`PONG_WITHIN`] of the ping.
+    /// Pings a browser that has sent nothing for [`PING_AFTER`], which also keeps a proxy from forgetting the
+    /// connection. Disconnects one that sends nothing within [`PONG_WITHIN`] of the ping.
     pub(super) fn on_ping_timer(&mut self, time: Instant, key: usize, now: Instant) -> Option<Instant> {
         let connection = &mut self.connections[key];
         match connection.check_ping(PING_AFTER, PONG_WITHIN, now)? {

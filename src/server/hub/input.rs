@@ -24,7 +24,7 @@ use crate::server::flow::rate::Rate;
 use crate::server::reason::Reason;
 use crate::server::sniff::ForeignProtocol;
 
-/// One client while it is read, and what is left of its budgets in this turn.
+/// A client while it is read, with the rest of its budgets for this turn.
 struct ReadTurn {
     key: usize,
     /// Bytes that it may still put on the tape. It may finish the line that goes over.
@@ -33,15 +33,15 @@ struct ReadTurn {
     read_bytes_left: usize,
     /// `--rate`; `None` for the operator.
     rate: Option<Rate>,
-    /// Bytes of replies that it may still cause. It gets the reply that goes over. 0 while others wait for an answer and it
-    /// is not its turn.
+    /// Bytes of replies that it may still cause. It gets the reply that goes over. 0 while others wait for an answer
+    /// and it is not its turn.
     reply_bytes_left: usize,
     is_browser: bool,
 }
 
 impl<S: Socket> Hub<S> {
-    /// Reads the connections in `ready` once each, in the order in which they came; then those in `asking`, as far as this
-    /// turn has answers. So ordinary lines never wait behind answers.
+    /// Reads the connections in `ready` once each, in the order in which they came; then those in `asking`, as far as
+    /// this turn has answers. So ordinary lines never wait behind answers.
     ///
     /// Lines may use up a turn, again and again. If this turn does not reach `asking`, the next one begins with it.
     pub(super) fn read_all(&mut self, now: Instant) {
@@ -70,15 +70,15 @@ impl<S: Socket> Hub<S> {
         self.schedule.asking = unread;
     }
 
-    /// Whether this turn reads nothing more. While the room waits for a slow reader, which may take long, connections that
-    /// enter or close are read all the same.
+    /// Whether this turn reads nothing more. While the room waits for a slow reader, which may take long, connections
+    /// that enter or close are read all the same.
     fn is_turn_over(&self) -> bool {
         let brake = &self.channel.brake;
         self.budget.is_read_spent() || (brake.is_spent() && !brake.is_at_wall())
     }
 
-    /// Reads the connections of a queue, all of which have this state, and puts each on the queue of its new state. Returns
-    /// those that were not read, in their order.
+    /// Reads the connections of a queue, all of which have this state, and puts each on the queue of its new state.
+    /// Returns those that were not read, in their order.
     fn read_queue(&mut self, mut queue: VecDeque<Handle>, state: ReadState, now: Instant) -> VecDeque<Handle> {
         let mut braked = VecDeque::new();
         while !queue.is_empty() {
@@ -198,7 +198,8 @@ impl<S: Socket> Hub<S> {
         ReadState::Ready
     }
 
-    /// Processes bytes that were just read until none is left (`None`), or until a budget is spent; then the rest is pending.
+    /// Processes bytes that were just read until none is left (`None`), or until a budget is spent; then the rest is
+    /// pending.
     fn process_received(
         &mut self,
         turn: &mut ReadTurn,
@@ -225,8 +226,9 @@ impl<S: Socket> Hub<S> {
         state
     }
 
-    /// Processes bytes until none is left (`None`), or until a budget is spent. The last byte of a browser's message completes
-    /// all of it, which was read in many turns: no more of that is processed in one turn than is read of a client.
+    /// Processes bytes until none is left (`None`), or until a budget is spent. The last byte of a browser's message
+    /// completes all of it, which was read in many turns: no more of that is processed in one turn than is read of a
+    /// client.
     fn process_share(
         &mut self,
         turn: &mut ReadTurn,
@@ -335,7 +337,8 @@ impl<S: Socket> Hub<S> {
         ReadState::Ended
     }
 
-    /// Nothing is left to read: ends a partial line if `--flush-after` has passed since its last byte, or sets the timer.
+    /// Nothing is left to read: ends a partial line if `--flush-after` has passed since its last byte, or sets the
+    /// timer.
     fn on_drained(&mut self, turn: &mut ReadTurn, input: &mut Input, now: Instant) -> ReadState {
         let flush_at = self.limits.flush_after.and_then(|flush_after| input.flush_at(flush_after));
         let Some(time) = flush_at else { return ReadState::Idle };
@@ -359,7 +362,8 @@ impl<S: Socket> Hub<S> {
         ReadState::Idle
     }
 
-    /// Whether a partial line may be processed as it is, without its newline. If it is a first line, the connection enters.
+    /// Whether a partial line may be processed as it is, without its newline. If it is a first line, the connection
+    /// enters.
     fn may_end_line(&mut self, turn: &ReadTurn, input: &Input, now: Instant) -> Result<(), ReadState> {
         if self.is_cut_request(turn, input) {
             self.reject_protocol(turn.key, ForeignProtocol::Http, now);
@@ -373,8 +377,8 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Reads a connection whose partial line may be complete by now. So the brake holds it like any other, and bytes that came
-    /// meanwhile are processed first.
+    /// Reads a connection whose partial line may be complete by now. So the brake holds it like any other, and bytes
+    /// that came meanwhile are processed first.
     pub(super) fn on_flush_timer(&mut self, time: Instant, key: usize, now: Instant) -> Option<Instant> {
         let flush_after = self.limits.flush_after?;
         let connection = &mut self.connections[key];
@@ -387,8 +391,8 @@ impl<S: Socket> Hub<S> {
         again
     }
 
-    /// Sets the timer of a client that is over its `--rate`. A connection that is gone leaves at once: reading would find out
-    /// only after all that came before was said, and its seat would be taken for hours.
+    /// Sets the timer of a client that is over its `--rate`. A connection that is gone leaves at once: reading would
+    /// find out only after all that came before was said, and its seat would be taken for hours.
     fn throttle(&mut self, handle: Handle, now: Instant) {
         let Some(rate) = self.limits.rate else { return };
         if let Some(error) = self.connections.get(handle.key).and_then(Connection::take_error) {
@@ -521,8 +525,8 @@ impl<S: Socket> Hub<S> {
         self.schedule.mark_dirty(key, connection);
     }
 
-    /// Reads and drops input of a closing connection: unread, it would turn the close into a reset, which destroys what the
-    /// kernel still has to send.
+    /// Reads and drops input of a closing connection: unread, it would turn the close into a reset, which destroys what
+    /// the kernel still has to send.
     fn discard_input(&mut self, key: usize) -> ReadState {
         let mut scratch = mem::take(&mut self.buffers.scratch);
         let mut left = self.budget.read_share();

@@ -1,9 +1,9 @@
 //! The hub: one turn of the loop over all connections. It owns the order of the phases, and nothing else of its own.
 //!
-//! Neither mio nor a clock is used here: events, streams and the time come in as values, so that a simulator can drive a hub
-//! as well as a kernel. A turn is [`react`](Hub::react), in which input is processed and nothing is written, then
-//! [`flush`](Hub::flush), in which every connection is sent what it is owed. Only then closed connections are removed: no
-//! event of the batch can reach a newcomer that got their key.
+//! Neither mio nor a clock is used here: events, streams and the time come in as values, so that a simulator can drive
+//! a hub as well as a kernel. A turn is [`react`](Hub::react), in which input is processed and nothing is written, then
+//! [`flush`](Hub::flush), in which every connection is sent what it is owed. Only then closed connections are removed:
+//! no event of the batch can reach a newcomer that got their key.
 //!
 //! | state | owner |
 //! |---|---|
@@ -69,8 +69,8 @@ pub enum Wake {
 
 /// All connections, and the room that they are in.
 ///
-/// [`check_invariants`](Hub::check_invariants) checks the invariants of all owners, and between them: the members of the
-/// roster are exactly the connections that are present, under their keys.
+/// [`check_invariants`](Hub::check_invariants) checks the invariants of all owners, and between them: the members of
+/// the roster are exactly the connections that are present, under their keys.
 #[derive(Debug)]
 pub struct Hub<S> {
     channel: Channel,
@@ -150,7 +150,7 @@ impl<S: Socket> Hub<S> {
         self.site = Some(site);
     }
 
-    /// How many connections there are, of any phase.
+    /// Number of connections, of any phase.
     pub fn connections(&self) -> usize {
         self.connections.len()
     }
@@ -244,8 +244,8 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Panics if an invariant of the hub does not hold between two turns. Costs a look at every connection: called after each
-    /// turn in debug builds, and by the simulator.
+    /// Panics if an invariant of the hub does not hold between two turns. Costs a look at every connection: called
+    /// after each turn in debug builds, and by the simulator.
     pub fn check_invariants(&self) {
         self.roster.check_invariants();
         self.connections.check_invariants(self.channel.tape());
@@ -294,8 +294,8 @@ impl Limits {
             stall_timeout: waits.then_some(config.stall_timeout),
             read: ReadLimits {
                 private_bytes_max: config.private_bytes_max(),
-                // One more hole costs a client that says much and reads nothing some lines. With `--lag wait` nobody loses any,
-                // so it is not read any further.
+                // One more hole costs a client that says much and reads nothing some lines. With `--lag wait` nobody
+                // loses any, so it is not read any further.
                 holes_max: if waits { HOLES_MAX } else { usize::MAX },
             },
             framing: config.framing(),

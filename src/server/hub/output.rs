@@ -1,5 +1,5 @@
-//! The flush pass: the only place where sockets are written to. It looks at every cursor anyway, and so finds out who lags
-//! and who is slowest.
+//! The flush pass: the only place where sockets are written to. It looks at every cursor anyway, and so finds out who
+//! lags and who is slowest.
 
 use std::mem;
 use std::time::{Duration, Instant};
@@ -27,8 +27,8 @@ struct Pass<'a> {
 }
 
 impl<S: Socket> Hub<S> {
-    /// Writes to every dirty connection, or to all if the tape has moved. Finds out which readers lag, and how far behind the
-    /// slowest is.
+    /// Writes to every dirty connection, or to all if the tape has moved. Finds out which readers lag, and how far
+    /// behind the slowest is.
     pub(super) fn flush_all(&mut self, now: Instant) {
         let dirty = mem::take(&mut self.schedule.dirty);
         let Hub { channel, connections, schedule, limits, stats, timers, roster, .. } = self;
@@ -52,8 +52,8 @@ impl<S: Socket> Hub<S> {
         channel.flushed_to = tape.end();
     }
 
-    /// Disconnects readers that were overtaken (`--lag disconnect`). The operator, whose screen may be stuck and who can still
-    /// act, stays and is told how many lines it missed.
+    /// Disconnects readers that were overtaken (`--lag disconnect`). The operator, whose screen may be stuck and who
+    /// can still act, stays and is told how many lines it missed.
     pub(super) fn disconnect_lagging(&mut self, now: Instant) {
         for key in mem::take(&mut self.schedule.lagging) {
             if self.connections[key].role() != Role::Console {

@@ -41,7 +41,7 @@ impl Schedule {
         self.ready.iter().chain(&self.asking)
     }
 
-    /// How many connections wait to be read.
+    /// Number of connections that wait to be read.
     pub(super) fn input_len(&self) -> usize {
         self.ready.len() + self.asking.len()
     }

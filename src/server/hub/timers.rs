@@ -1,7 +1,7 @@
 //! All timers of the hub: one heap, one enum, one dispatch.
 //!
-//! Timers are never cancelled. A timer that fires is checked against the state of its connection, and set again if its time
-//! was put off meanwhile (lazy deletion). So setting one costs a push, and forgetting one nothing.
+//! Timers are never cancelled. A timer that fires is checked against the state of its connection, and set again if its
+//! time was put off meanwhile (lazy deletion). So setting one costs a push, and forgetting one nothing.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -63,8 +63,9 @@ type Entry = (Instant, Timer, Handle);
 
 /// The timers.
 ///
-/// Invariant: `due` holds timers of later stages of this turn, and is empty between two turns. The heap is pruned when it
-/// has doubled since the last time, so stale timers are at most half of it, and pruning costs a look at each timer set.
+/// Invariant: `due` holds timers of later stages of this turn, and is empty between two turns. The heap is pruned when
+/// it has doubled since the last time, so stale timers are at most half of it, and pruning costs a look at each timer
+/// set.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     heap: BinaryHeap<Reverse<Entry>>,
@@ -83,7 +84,7 @@ impl Timers {
         self.heap.peek().map(|Reverse((time, ..))| *time)
     }
 
-    /// How many timers are set, stale ones included.
+    /// Number of timers that are set, stale ones included.
     pub(super) fn len(&self) -> usize {
         self.heap.len()
     }

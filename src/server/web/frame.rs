@@ -8,21 +8,21 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 /// Longest payload of lines in one frame, in bytes, unless a single line is longer. When the socket takes a part of a
 /// frame, the rest is copied, so this bounds that copy.
-pub const FRAME_BYTES_MAX: u64 = 16 * 1024;
+pub(crate) const FRAME_BYTES_MAX: u64 = 16 * 1024;
 
 /// Longest header of an unmasked frame, in bytes.
-pub const HEADER_BYTES_MAX: usize = 10;
+pub(crate) const HEADER_BYTES_MAX: usize = 10;
 
 /// Header of one unfragmented frame.
 #[derive(Clone, Copy, Debug)]
-pub struct Header {
+pub(crate) struct Header {
     bytes: [u8; HEADER_BYTES_MAX],
     len: usize,
 }
 
 impl Header {
     /// Returns the header of a text frame with a payload of `payload_bytes`.
-    pub fn of_text(payload_bytes: usize) -> Header {
+    pub(crate) fn of_text(payload_bytes: usize) -> Header {
         Header::new(OpCode::Data(Data::Text), payload_bytes)
     }
 
@@ -36,24 +36,24 @@ impl Header {
     }
 
     /// Returns the bytes of the header.
-    pub fn as_slice(&self) -> &[u8] {
+    pub(crate) fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 }
 
 /// Appends a text frame of whole lines.
-pub fn put_text(to: &mut Vec<u8>, lines: &[u8]) {
+pub(crate) fn put_text(to: &mut Vec<u8>, lines: &[u8]) {
     to.extend_from_slice(Header::of_text(lines.len()).as_slice());
     to.extend_from_slice(lines);
 }
 
 /// Appends a ping without a payload (RFC 6455, 5.5.2).
-pub fn put_ping(to: &mut Vec<u8>) {
+pub(crate) fn put_ping(to: &mut Vec<u8>) {
     to.extend_from_slice(Header::new(OpCode::Control(Control::Ping), 0).as_slice());
 }
 
 /// Appends a close frame, the last frame of a connection, with a status code if there is one (RFC 6455, 5.5.1).
-pub fn put_close(to: &mut Vec<u8>, code: Option<u16>) {
+pub(crate) fn put_close(to: &mut Vec<u8>, code: Option<u16>) {
     let payload = code.map(u16::to_be_bytes);
     let payload = payload.as_ref().map_or(&[][..], |code| code);
     to.extend_from_slice(Header::new(OpCode::Control(Control::Close), payload.len()).as_slice());

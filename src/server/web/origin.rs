@@ -5,7 +5,7 @@
 //! loaded (DNS rebinding), which makes its origin look like our own. So the `Host` has to be an address or a known
 //! name.
 //!
-//! Tests are here and in `tests/web/hosts.rs`.
+//! Tests are here and in `tests/server/web/hosts.rs`.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -22,13 +22,13 @@ pub struct OriginPolicy {
 
 impl OriginPolicy {
     /// Whether a request to this host is answered.
-    pub fn allows_host(&self, authority: &Authority) -> bool {
+    pub(crate) fn allows_host(&self, authority: &Authority) -> bool {
         let host = authority.host.as_str();
         authority.is_address() || host == "localhost" || self.hosts.iter().any(|known| known.0 == host)
     }
 
     /// Whether a page of this origin may open a WebSocket, in a request to this host.
-    pub fn allows_origin(&self, origin: &Origin, authority: &Authority) -> bool {
+    pub(crate) fn allows_origin(&self, origin: &Origin, authority: &Authority) -> bool {
         let port = authority.port.unwrap_or(origin.scheme.port());
         let is_own = origin.authority.host == authority.host && origin.port() == port;
         is_own || self.origins.iter().any(|known| known.is_same(origin))
@@ -37,7 +37,7 @@ impl OriginPolicy {
 
 /// Host, and a port if it is given (RFC 3986, 3.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Authority {
+pub(crate) struct Authority {
     /// Lower case; an IPv6 address is in canonical form, without brackets.
     host: String,
     is_ipv6: bool,
@@ -46,7 +46,7 @@ pub struct Authority {
 
 impl Authority {
     /// Parses the value of a `Host` field; `None` if it is invalid.
-    pub fn parse(text: &str) -> Option<Authority> {
+    pub(crate) fn parse(text: &str) -> Option<Authority> {
         if let Some(rest) = text.strip_prefix('[') {
             let (host, behind) = rest.split_once(']')?;
             let address = host.parse::<Ipv6Addr>().ok()?;

@@ -1,7 +1,7 @@
 //! HTTP requests: the head of one, parsed and checked as far as the page and the WebSocket need it (RFC 9110, RFC
 //! 9112).
 //!
-//! Tests are here, in `tests/web/requests.rs` and in `tests/fuzz/bodies/site.rs`.
+//! Tests are here, in `tests/server/web/requests.rs` and in `tests/fuzz/bodies/site.rs`.
 
 use data_encoding::BASE64;
 use httparse::{EMPTY_HEADER, Error, Header, Status as Parsed};
@@ -10,14 +10,14 @@ use super::origin::{Authority, Origin};
 use super::response::{Persistence, Status};
 
 /// Header fields that a head may have; more is a 431.
-pub const FIELDS_MAX: usize = 100;
+pub(crate) const FIELDS_MAX: usize = 100;
 
 /// Bytes of the key in an opening handshake (RFC 6455, 4.1).
 const KEY_BYTES: usize = 16;
 
 /// Parts of a request that decide the response.
 #[derive(Debug)]
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     /// Method, in its own case.
     pub method: &'a str,
     /// Host the request was sent to; `None` in HTTP/1.0, which does not require a `Host`.
@@ -40,7 +40,7 @@ enum Body {
 
 /// Opening handshake of a WebSocket (RFC 6455, 4.1).
 #[derive(Debug)]
-pub struct Opening<'a> {
+pub(crate) struct Opening<'a> {
     /// `Sec-WebSocket-Key`, from which the server derives its answer.
     pub key: &'a [u8],
     /// Origin of the page that opens it; `None` if the client is not a browser.
@@ -61,7 +61,7 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     /// The status of the response, if the head is not a valid request.
-    pub fn parse(head: &'a [u8]) -> Result<Request<'a>, Status> {
+    pub(crate) fn parse(head: &'a [u8]) -> Result<Request<'a>, Status> {
         let mut fields = vec![EMPTY_HEADER; FIELDS_MAX];
         let mut request = httparse::Request::new(&mut fields);
         match request.parse(head) {
@@ -91,7 +91,7 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     /// The status of the response, if the request is not a valid opening handshake.
-    pub fn opening(&self) -> Result<Opening<'a>, Status> {
+    pub(crate) fn opening(&self) -> Result<Opening<'a>, Status> {
         let is_upgrade = self.version > 0 && self.has_token("upgrade", "websocket");
         let is_thirteen = matches!(self.values("sec-websocket-version").as_slice(), [b"13"]);
         if !is_upgrade || !self.has_token("connection", "upgrade") || !is_thirteen {

@@ -1,6 +1,6 @@
 //! HTTP responses: status lines, header fields and short plain-text bodies.
 //!
-//! Tests: `tests/web/` over TCP, and `tests/fuzz/bodies/site.rs` with a second parser.
+//! Tests: `tests/server/web/` over TCP, and `tests/fuzz/bodies/site.rs` with a second parser.
 
 use std::fmt::{self, Write as _};
 use std::time::SystemTime;
@@ -38,8 +38,7 @@ pub enum Status {
     UpgradeRequired,
     /// 429: the address has as many connections as it may.
     TooManyRequests,
-    /// 431: more than [`HEAD_BYTES_MAX`](super::exchange::HEAD_BYTES_MAX) bytes or
-    /// [`FIELDS_MAX`](super::request::FIELDS_MAX) fields.
+    /// 431: more than [`HEAD_BYTES_MAX`](super::exchange::HEAD_BYTES_MAX) bytes, or more than 100 fields.
     HeadTooLong,
     /// 503: the server is full.
     ServiceUnavailable,
@@ -49,7 +48,7 @@ pub enum Status {
 
 /// State of the connection after a response (RFC 9112, 9.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Persistence {
+pub(crate) enum Persistence {
     /// Another request may follow.
     KeepAlive,
     /// The server closes the connection.
@@ -58,7 +57,7 @@ pub enum Persistence {
 
 /// Part of a response that is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extent {
+pub(crate) enum Extent {
     /// The head and the body.
     Full,
     /// The head alone, as an answer to HEAD (RFC 9110, 9.3.2).
@@ -120,25 +119,25 @@ impl Status {
 
 /// Head of a response under construction: the status line, and complete header fields.
 #[derive(Debug)]
-pub struct Head {
+pub(crate) struct Head {
     text: String,
 }
 
 impl Head {
     /// Begins a head with its status line.
-    pub fn new(status: Status) -> Head {
+    pub(crate) fn new(status: Status) -> Head {
         Head { text: format!("HTTP/1.1 {}\r\n", status.line()) }
     }
 
     /// Adds the `Date`, which every response needs but those of 1xx and 5xx (RFC 9110, 6.6.1).
     #[must_use]
-    pub fn made_at(self, time: SystemTime) -> Head {
+    pub(crate) fn made_at(self, time: SystemTime) -> Head {
         self.field("Date", HttpDate::from(time))
     }
 
     /// Adds one field.
     #[must_use]
-    pub fn field(mut self, name: &str, value: impl fmt::Display) -> Head {
+    pub(crate) fn field(mut self, name: &str, value: impl fmt::Display) -> Head {
         // Writing to a String does not fail.
         let _ = write!(self.text, "{name}: {value}\r\n");
         self
@@ -146,7 +145,7 @@ impl Head {
 
     /// Adds the `Connection` field. HTTP/1.0 needs it to keep a connection, HTTP/1.1 to close one.
     #[must_use]
-    pub fn persistence(self, persistence: Persistence) -> Head {
+    pub(crate) fn persistence(self, persistence: Persistence) -> Head {
         let option = match persistence {
             Persistence::KeepAlive => "keep-alive",
             Persistence::Close => "close",
@@ -161,7 +160,7 @@ impl Head {
     }
 
     /// Ends the head and appends `body`, unless the response is a head alone.
-    pub fn with_body(self, body: &[u8], extent: Extent) -> Vec<u8> {
+    pub(crate) fn with_body(self, body: &[u8], extent: Extent) -> Vec<u8> {
         let body = match extent {
             Extent::Full => body,
             Extent::HeadOnly => &[],
@@ -171,12 +170,12 @@ impl Head {
 }
 
 /// Returns a plain-text response with the text of `status`.
-pub fn plain_text(status: Status, time: SystemTime, persistence: Persistence, extent: Extent) -> Vec<u8> {
+pub(crate) fn plain_text(status: Status, time: SystemTime, persistence: Persistence, extent: Extent) -> Vec<u8> {
     say(status, status.text(), time, persistence, extent)
 }
 
 /// Returns the response to a browser that has opened the line port: `page_hint` says where the page is.
-pub fn from_line_port(page_hint: &str, time: SystemTime) -> Vec<u8> {
+pub(crate) fn from_line_port(page_hint: &str, time: SystemTime) -> Vec<u8> {
     let text = format!("{}; {page_hint}", Status::LinePort.text());
     say(Status::LinePort, &text, time, Persistence::Close, Extent::Full)
 }

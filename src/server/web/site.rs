@@ -1,6 +1,6 @@
 //! The web site: routing of requests to the page and to the WebSocket, and the headers of both.
 //!
-//! Pure, but for the clock that it is given. Tests: `tests/web/`, `tests/websocket/handshakes.rs` and
+//! Pure, but for the clock that it is given. Tests: `tests/server/web/`, `tests/server/websocket/handshakes.rs` and
 //! `tests/fuzz/bodies/site.rs`.
 
 use std::net::SocketAddr;
@@ -73,7 +73,7 @@ impl From<Persistence> for AfterAnswer {
 
 impl Answer {
     /// Returns the answer of a server without a page: none, and the connection is closed.
-    pub fn empty() -> Answer {
+    pub(crate) fn empty() -> Answer {
         Answer { bytes: Vec::new(), next: AfterAnswer::End }
     }
 }
@@ -92,7 +92,7 @@ impl Site {
     }
 
     /// Returns the response to a browser that has opened the line port. The connection has to be closed after it.
-    pub fn answer_at_line_port(&self) -> Vec<u8> {
+    pub(crate) fn answer_at_line_port(&self) -> Vec<u8> {
         response::from_line_port(&self.page_hint, (self.clock)())
     }
 

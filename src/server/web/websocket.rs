@@ -4,7 +4,7 @@
 //! some hundred bytes and a read buffer, so it exists only while a frame or message is incomplete. A silent browser has
 //! none.
 //!
-//! Tests are here, in `tests/websocket/`, `tests/autobahn/` and `tests/fuzz/bodies/socket.rs`.
+//! Tests are here, in `tests/server/websocket/`, `tests/server/autobahn/` and `tests/fuzz/bodies/socket.rs`.
 
 use std::io::{self, Cursor, Read, Write};
 use std::time::Instant;
@@ -18,7 +18,7 @@ use tungstenite::protocol::{Message, Role, WebSocketConfig, WebSocketContext};
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
 /// Read buffer of an incomplete message, in bytes. Most messages are shorter.
-pub const READ_BUFFER_BYTES: usize = 1_024;
+pub(crate) const READ_BUFFER_BYTES: usize = 1_024;
 
 /// Longest header of a masked frame, in bytes (RFC 6455, 5.2).
 const MASKED_HEADER_BYTES_MAX: usize = 14;
@@ -27,23 +27,23 @@ const MASKED_HEADER_BYTES_MAX: usize = 14;
 const CONTROL_BYTES_MAX: u64 = 125;
 
 /// Status codes of a close frame (RFC 6455, 7.4.1, and the IANA registry).
-pub mod code {
+pub(crate) mod code {
     /// The connection has done what it was for.
-    pub const NORMAL: u16 = 1000;
+    pub(crate) const NORMAL: u16 = 1000;
     /// The server is shutting down.
-    pub const GOING_AWAY: u16 = 1001;
+    pub(crate) const GOING_AWAY: u16 = 1001;
     /// Protocol error.
-    pub const PROTOCOL: u16 = 1002;
+    pub(crate) const PROTOCOL: u16 = 1002;
     /// Binary data, which the server does not accept.
-    pub const UNSUPPORTED: u16 = 1003;
+    pub(crate) const UNSUPPORTED: u16 = 1003;
     /// Text that is not UTF-8.
-    pub const INVALID: u16 = 1007;
+    pub(crate) const INVALID: u16 = 1007;
     /// Policy violation, such as a lag or an idle timeout.
-    pub const POLICY: u16 = 1008;
+    pub(crate) const POLICY: u16 = 1008;
     /// Message longer than the limit.
-    pub const TOO_BIG: u16 = 1009;
+    pub(crate) const TOO_BIG: u16 = 1009;
     /// The server is full, or the address has too many connections.
-    pub const TRY_AGAIN_LATER: u16 = 1013;
+    pub(crate) const TRY_AGAIN_LATER: u16 = 1013;
 }
 
 /// End of a WebSocket, as its input shows it.
@@ -57,7 +57,7 @@ pub enum WebSocketEnd {
 
 /// State of the keepalive of one browser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PingState {
+pub(crate) enum PingState {
     /// No ping is unanswered. The browser sent something last, or connected, at this time.
     Idle(Instant),
     /// A ping was sent at this time, and nothing came since.
@@ -107,18 +107,18 @@ impl WebSocket {
     }
 
     /// Returns what the keepalive has to wait for.
-    pub fn ping_state(&self) -> PingState {
+    pub(crate) fn ping_state(&self) -> PingState {
         if self.is_pinged { PingState::AwaitingPong(self.since) } else { PingState::Idle(self.since) }
     }
 
     /// Notes that a ping was sent.
-    pub fn on_ping_sent(&mut self, now: Instant) {
+    pub(crate) fn on_ping_sent(&mut self, now: Instant) {
         self.is_pinged = true;
         self.since = now;
     }
 
     /// Ends the input: frees the memory, and drops all bytes that follow.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.context = None;
         self.end.get_or_insert(WebSocketEnd::Closed(None));
     }

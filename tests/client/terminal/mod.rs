@@ -1,4 +1,5 @@
-//! `pollchat-client` in a terminal: what a person sees, read back through a terminal emulator, and what the server hears.
+//! `pollchat-client` in a terminal: what a person sees, read back through a terminal emulator, and what the server
+//! hears.
 //!
 //! Nothing here sleeps to let something happen: each wait is for something to be seen, and has a deadline.
 

@@ -107,8 +107,8 @@ fn a_panic_gives_the_terminal_back() {
     window.wait_until("the panic", |window| window.rows().iter().any(|row| row.contains("in the middle of it")));
 }
 
-/// A shell (`sh2$` from then on) in which the client talks; and the server's side of that. `command` is what is typed to
-/// start the client.
+/// A shell (`sh2$` from then on) in which the client talks; and the server's side of that. `command` is what is typed
+/// to start the client.
 fn talk_in_a_shell(command: impl FnOnce(&str) -> String) -> (Window, TcpStream) {
     let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)));
     let mut shell = Command::new("bash");

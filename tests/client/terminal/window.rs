@@ -1,7 +1,8 @@
 //! A window with a terminal in it: a pseudo-terminal, what runs on it, and a terminal emulator that shows what a person
 //! would see.
 //!
-//! `setsid --ctty` makes the terminal the controlling one, so nothing has to be forked by hand in a process with threads.
+//! `setsid --ctty` makes the terminal the controlling one, so nothing has to be forked by hand in a process with
+//! threads.
 
 use std::fs::File;
 use std::io::{Read, Write};

@@ -1,7 +1,7 @@
 //! The decoder and the cleaner, against a naive model that looks at all of the input at once.
 //!
-//! Input: the limit (a byte), how many pieces are told (a byte), their sizes (a byte each), the stream. The stream comes
-//! in those pieces again and again; and, for comparison, at once and byte by byte.
+//! Input: the limit (a byte), how many pieces are told (a byte), their sizes (a byte each), the stream. The stream
+//! comes in those pieces again and again; and, for comparison, at once and byte by byte.
 
 use std::iter;
 

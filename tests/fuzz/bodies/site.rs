@@ -1,5 +1,5 @@
-//! What a visitor sends: each request is answered, the same however the bytes come, in answers that another parser takes for
-//! such; and only our own page gets in.
+//! What a visitor sends: each request is answered, the same however the bytes come, in answers that another parser
+//! takes for such; and only our own page gets in.
 
 use std::net::SocketAddr;
 use std::time::{Instant, SystemTime};

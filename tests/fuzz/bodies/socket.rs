@@ -1,5 +1,5 @@
-//! What comes over a WebSocket: the lines, the answers and the end are the same however the bytes come, and the lines are
-//! lines.
+//! What comes over a WebSocket: the lines, the answers and the end are the same however the bytes come, and the lines
+//! are lines.
 
 use std::time::Instant;
 

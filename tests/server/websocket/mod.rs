@@ -1,5 +1,6 @@
 //! Browsers in the room of a real server: how they come in, talk with TCP clients and with each other, fall behind,
-//! misbehave, and leave. What every WebSocket server has to do is asked by `tests/autobahn`; this is what ours promises.
+//! misbehave, and leave. What every WebSocket server has to do is asked by `tests/autobahn`; this is what ours
+//! promises.
 
 mod closing;
 mod handshakes;
