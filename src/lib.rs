@@ -17,7 +17,7 @@
 //!    the budgets of the turn.
 //! 2. [`LineDecoder`](relay::line::LineDecoder) finds complete lines, in whatever pieces they arrive, and
 //!    [`sanitize`](relay::sanitize::sanitize) removes what a terminal would obey.
-//! 3. [`Room::decide`](relay::room::Room::decide) reads the line and changes nothing. The result is a reply to the
+//! 3. `server/hub/lines.rs` hands each line to [`Room::decide`](relay::room::Room::decide), which changes nothing. The result is a reply to the
 //!    sender, or an [`Event`](relay::event::Event).
 //! 4. [`Room::apply`](relay::room::Room::apply) turns the event into one append to the [tape](relay::tape::Tape),
 //!    whatever the number of readers. No other code changes a room.
@@ -68,7 +68,7 @@
 //! | | `stats` `reason` | counters, reasons of refusals and leaves |
 //! | `server/hub` | `mod` | the order of the phases of a turn |
 //! | | `admission` `closing` | the way in, the way out |
-//! | | `input` `output` `http` | reading lines, the flush pass, visitors of the page |
+//! | | `input` `lines` `output` `http` | reading, what becomes of a line, the flush pass, visitors of the page |
 //! | | `channel` `connections` `schedule` `timers` | one room at work, the slab, the queues of a turn, all timers |
 //! | `server/connection` | `mod` `input` `output` `protocol` | one connection: phase, unprocessed bytes, write paths, encoding |
 //! | `server/flow` | `brake` `budget` `rate` `stall` | backpressure: the tape, a turn, one client, a slow reader |
@@ -82,7 +82,7 @@
 //! | [`manual`] | `operating` `protocol` `client` `memory` | prose for operators and users, `--generate` |
 //!
 //! A new timer is a variant of `Timer` in `server/hub/timers.rs`. A new command begins in `relay/command.rs`, a new
-//! notice in `relay/notice.rs`, a new limit in `server/limits.rs`.
+//! notice in `relay/notice/mod.rs`, a new limit in `server/limits.rs`.
 
 pub mod client;
 pub mod logging;

@@ -1,22 +1,17 @@
-//! Input of clients: reading it, splitting it into lines, handing these to the room, and applying the result.
+//! Input of clients: when it is read, how much of it, and where it is cut into lines.
 
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::time::Instant;
 
-use log::debug;
-
 use super::Hub;
 use super::admission::FirstLine;
 use super::timers::Timer;
 use crate::net::stream::{Received, Socket};
 use crate::relay::command::COMMAND_BYTE;
-use crate::relay::line::{Line, LineDecoder};
-use crate::relay::room::Decision;
+use crate::relay::line::LineDecoder;
 use crate::relay::roster::MemberId;
-use crate::relay::sanitize::sanitize;
-use crate::relay::tape::Span;
 use crate::server::connection::input::{Input, Pending};
 use crate::server::connection::{Connection, Handle, Output, Phase, ReadState, Role};
 use crate::server::flow::budget::READ_SHARE_BYTES_MIN;
@@ -25,18 +20,18 @@ use crate::server::reason::Reason;
 use crate::server::sniff::ForeignProtocol;
 
 /// A client while it is read, with the rest of its budgets for this turn.
-struct ReadTurn {
-    key: usize,
+pub(super) struct ReadTurn {
+    pub(super) key: usize,
     /// Bytes that it may still put on the tape. It may finish the line that goes over.
-    tape_bytes_left: u64,
+    pub(super) tape_bytes_left: u64,
     /// Bytes that may still be read.
     read_bytes_left: usize,
     /// `--rate`; `None` for the operator.
     rate: Option<Rate>,
     /// Bytes of replies that it may still cause. It gets the reply that goes over. 0 while others wait for an answer
     /// and it is not its turn.
-    reply_bytes_left: usize,
-    is_browser: bool,
+    pub(super) reply_bytes_left: usize,
+    pub(super) is_browser: bool,
 }
 
 impl<S: Socket> Hub<S> {
@@ -411,73 +406,6 @@ impl<S: Socket> Hub<S> {
         None
     }
 
-    /// Handles one line, unless it shows that its author speaks another protocol.
-    fn handle_line(&mut self, turn: &mut ReadTurn, line: &Line<'_>, now: Instant) {
-        let Phase::Present(member) = self.connections[turn.key].phase else { return };
-        let foreign = match line {
-            _ if !self.may_be_foreign(turn, member) => None,
-            Line::Text(raw) | Line::More(raw) => ForeignProtocol::in_line(raw),
-            Line::TooLong(beginning) => ForeignProtocol::in_overlong(beginning),
-        };
-        if let Some(protocol) = foreign {
-            self.reject_protocol(turn.key, protocol, now);
-            return;
-        }
-        match line {
-            Line::TooLong(_) => {
-                debug!("{}: a line over {} bytes", self.roster.shown(member), self.limits.framing.line_bytes_max);
-                self.roster.note_spoken(member);
-                let reply = self.channel.room.overlong_reply();
-                self.reply(turn, &reply);
-            }
-            Line::Text(raw) | Line::More(raw) => {
-                let mut sanitized = mem::take(&mut self.buffers.sanitized);
-                self.handle_text(turn, member, sanitize(raw, &mut sanitized), now);
-                self.buffers.sanitized = sanitized;
-            }
-        }
-    }
-
-    fn handle_text(&mut self, turn: &mut ReadTurn, member: MemberId, text: &str, now: Instant) {
-        debug!("{}: {text}", self.roster.shown(member));
-        let seconds = self.seconds(now);
-        let decision = self.channel.room.decide(&self.roster, member, text, seconds);
-        if !matches!(decision, Decision::Nothing) {
-            self.roster.note_spoken(member);
-        }
-        match decision {
-            Decision::Nothing => {}
-            Decision::Apply(event) => {
-                let applied = self.channel.room.apply(&mut self.roster, event);
-                self.skip_own(turn.key, applied.own);
-                self.charge(turn, applied.bytes);
-                if let Some(reply) = applied.reply {
-                    self.reply(turn, &reply);
-                }
-            }
-            Decision::Reply(reply) => self.reply(turn, &reply),
-            Decision::Tell { to, message, told, untold } => {
-                let others_max = self.limits.read.private_bytes_max / 2;
-                let takes_it = self.connections.get(to).is_some_and(|to| to.has_room_for(message.len(), others_max));
-                if takes_it {
-                    self.tell(to, &message);
-                }
-                self.reply(turn, if takes_it { &told } else { &untold });
-            }
-            Decision::Leave => self.leave(turn.key, &Reason::Goodbye, now),
-            Decision::Remove { key, done } => {
-                self.reply(turn, &done);
-                self.leave(key, &Reason::Removed, now);
-            }
-            Decision::Stop => self.is_stop_wanted = true,
-        }
-    }
-
-    /// Whether a client may still turn out to speak another protocol: a browser has shown that it speaks ours.
-    fn may_be_foreign(&self, turn: &ReadTurn, member: MemberId) -> bool {
-        !turn.is_browser && !self.roster.has_spoken(member)
-    }
-
     /// Whether a partial first line, of which no more will come, is the beginning of an HTTP request.
     fn is_cut_request(&self, turn: &ReadTurn, input: &Input) -> bool {
         let may_be_foreign = match self.connections[turn.key].phase {
@@ -488,27 +416,6 @@ impl<S: Socket> Hub<S> {
         may_be_foreign && ForeignProtocol::in_partial(input.decoder.fragment()).is_some()
     }
 
-    /// Keeps a client from being sent its own words.
-    pub(super) fn skip_own(&mut self, key: usize, own: Option<Span>) {
-        if let Some(span) = own
-            && let Some(overtaken) = self.connections[key].skip_own(span)
-        {
-            self.schedule.note_lag(key, overtaken, self.limits.lag, &mut self.stats);
-        }
-    }
-
-    /// Takes bytes of tape off the budgets.
-    fn charge(&mut self, turn: &mut ReadTurn, bytes: u64) {
-        turn.tape_bytes_left = turn.tape_bytes_left.saturating_sub(bytes);
-        let recent = &mut self.connections[turn.key].recent;
-        *recent = self.channel.brake.charge(*recent, bytes);
-    }
-
-    fn reply(&mut self, turn: &mut ReadTurn, lines: &str) {
-        turn.reply_bytes_left = turn.reply_bytes_left.saturating_sub(lines.len());
-        self.tell(turn.key, lines);
-    }
-
     /// Takes bytes of answers, which are queued already, off the budgets.
     fn count_reply(&mut self, turn: &mut ReadTurn, bytes: usize) {
         if bytes > 0 {
@@ -516,13 +423,6 @@ impl<S: Socket> Hub<S> {
             self.budget.spend_reply(bytes);
             self.schedule.mark_dirty(turn.key, &mut self.connections[turn.key]);
         }
-    }
-
-    fn tell(&mut self, key: usize, lines: &str) {
-        let connection = &mut self.connections[key];
-        connection.tell(lines);
-        self.budget.spend_reply(lines.len());
-        self.schedule.mark_dirty(key, connection);
     }
 
     /// Reads and drops input of a closing connection: unread, it would turn the close into a reset, which destroys what

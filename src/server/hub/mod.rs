@@ -13,7 +13,7 @@
 //! | the timers | `timers` |
 //! | the way into the room, and refusals | `admission` |
 //!
-//! `input`, `output`, `http` and `closing` hold the steps of a turn that need several of these.
+//! `input`, `lines`, `output`, `http` and `closing` hold the steps of a turn that need several of these.
 
 mod admission;
 mod channel;
@@ -21,6 +21,7 @@ mod closing;
 mod connections;
 mod http;
 mod input;
+mod lines;
 mod output;
 mod schedule;
 mod timers;
