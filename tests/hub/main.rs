@@ -5,6 +5,7 @@ mod support;
 
 mod access;
 mod flush_after;
+mod frames;
 mod http;
 mod lag_wait;
 mod limits;
