@@ -4,6 +4,7 @@
 mod support;
 
 mod access;
+mod entering;
 mod flush_after;
 mod frames;
 mod http;

@@ -1,120 +1,186 @@
-//! Who comes in, who is refused, and where in the log one begins.
+//! The way into the room: when a connection enters, which ones are refused, and the place in the log where a member
+//! begins.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
+use pollchat::server::limits::{ENTER_DELAY, ENTER_TIMEOUT, INTRODUCE_AFTER};
+
 use crate::log::Kind;
 use crate::member::Member;
-use crate::net::Wire;
-use crate::oracle::{Oracle, Verdict, WITNESS};
+use crate::net::{Reset, Wire};
+use crate::oracle::Oracle;
+use crate::rule::{Rule, Verdict};
+use crate::said::Asked;
 use crate::setting::REFUSALS_MAX;
-use crate::visits::ENTER_DELAY;
 
 impl Oracle {
-    /// Learns that the hub is given a connection; returns what its number is among the members.
+    /// Learns that the hub is given a connection on the line port. Returns its number among the connections.
     pub(crate) fn admit(&mut self, wire: &Rc<RefCell<Wire>>, now: Instant) -> usize {
-        let member = self.members.len();
-        let is_turned_away = self.turned_away(wire);
-        let is_full = self.config.clients_max.is_some_and(|most| self.present >= most);
-        let is_refused = is_turned_away.is_some() || is_full;
-        let mut greeting = Vec::new();
-        if let Some(notice) = is_turned_away {
-            greeting.push(notice);
-        } else if is_full {
-            let most = self.present;
-            greeting.push(format!("* the server is full ({most} client{})", if most == 1 { "" } else { "s" }));
+        let mut known = Member::new(now);
+        if self.is_denied(wire) {
+            known.is_turned_away = true;
+            known.greeting.push("* connections from your address are not allowed here".to_owned());
         }
-        self.members.push(Member::new(None, Vec::new(), greeting));
+        self.add(known, wire)
+    }
+
+    /// Adds a connection.
+    pub(crate) fn add(&mut self, known: Member, wire: &Rc<RefCell<Wire>>) -> usize {
+        let member = self.members.len();
+        self.by_line.insert(usize::from(wire.borrow().port), member);
+        self.members.push(known);
         self.wires.push(Rc::clone(wire));
         self.active.push(member);
-        if !is_refused {
-            self.seat(member);
-            self.expect_words(member, now);
-            let is_withheld = self.page_hint.is_some() && member != WITNESS;
-            self.members[member].withheld_until = is_withheld.then(|| now + ENTER_DELAY);
-        }
-        if member == WITNESS && self.config.announce_up_to > 0 {
-            // The one item that it is not given.
-            self.log.push("* client-1 joined", WITNESS, Kind::Joined);
-            self.newcomers.clear();
-        }
         member
     }
 
-    /// Learns that one was given a seat in the room.
+    /// Whether the address of a connection is denied.
+    pub(crate) fn is_denied(&self, wire: &Rc<RefCell<Wire>>) -> bool {
+        self.config.access.deny.iter().any(|prefix| prefix.addr() == wire.borrow().address)
+    }
+
+    /// Judges whether a connection that was closed at its accept may have been: its address is denied, and as many as
+    /// are told that they are refused already.
+    pub(crate) fn judge_admission(&mut self, member: usize) -> Verdict {
+        if !self.wires[member].borrow().is_closed {
+            return Ok(());
+        }
+        let is_told = |&&other: &&usize| {
+            other != member && self.members[other].is_refused() && !self.wires[other].borrow().is_closed
+        };
+        let refused = self.active.iter().filter(is_told).count();
+        self.active.retain(|&active| active != member);
+        let may_be_silent = self.members[member].is_refused() && refused >= REFUSALS_MAX;
+        Rule::Refusals
+            .demands(may_be_silent, || format!("it was closed without a word, while {refused} were being refused"))
+    }
+
+    /// Judges that a connection on the line port enters, or is refused instead: it has sent a line, or its time is
+    /// over.
+    pub(crate) fn judge_entry(&self, member: usize) -> Verdict {
+        let wire = self.wires[member].borrow();
+        let known = &self.members[member];
+        if !known.is_entering() {
+            return Rule::Entering.broken("it was not entering");
+        }
+        match wire.ear.asked.first() {
+            Some(Asked::Foreign(protocol)) => Rule::Numbers.broken(format!("it speaks {protocol}, and enters")),
+            Some(_) => Ok(()),
+            None if wire.ear.ended.is_some() => Rule::Numbers.broken("it is gone, and enters"),
+            None => {
+                let waited = self.now().saturating_duration_since(known.came);
+                let delay = if wire.ear.read_at().is_some() { ENTER_TIMEOUT } else { ENTER_DELAY };
+                Rule::Entering.demands(waited >= delay, || format!("it enters after {waited:?} without a line"))
+            }
+        }
+    }
+
+    /// Judges, at the end of a turn, that a connection on the line port should not have entered by now.
+    pub(crate) fn judge_entering(&mut self, member: usize, now: Instant) -> Verdict {
+        let wire = self.wires[member].borrow();
+        let known = &mut self.members[member];
+        if !known.is_entering() || wire.is_closed || wire.ear.ended.is_some() || self.is_shutting_down {
+            return Ok(());
+        }
+        match wire.ear.asked.first() {
+            Some(Asked::Foreign(_)) => return Ok(()),
+            Some(first) => return Rule::Entering.broken(format!("it sent {first:?}, and did not enter")),
+            None => {}
+        }
+        let delay = if wire.ear.read_at().is_some() { ENTER_TIMEOUT } else { ENTER_DELAY };
+        if now < known.came + delay || wire.has_input() || wire.reset != Reset::No {
+            known.overdue = None;
+            return Ok(());
+        }
+        // Its input may have been unread when its time was over: then it has another delay.
+        let overdue = now.saturating_duration_since(*known.overdue.get_or_insert(now));
+        Rule::Entering.demands(overdue <= 2 * delay, || format!("it waits to enter, {overdue:?} too long"))
+    }
+
+    /// The latest time at which the hub must wake for a connection that enters.
+    pub(crate) fn enters_by(&self, member: usize, now: Instant) -> Option<Instant> {
+        let known = &self.members[member];
+        let ear = &self.wires[member].borrow().ear;
+        let is_open = known.is_entering() && ear.ended.is_none() && ear.asked.is_empty() && !self.is_shutting_down;
+        let delay = if ear.read_at().is_some() { ENTER_TIMEOUT } else { ENTER_DELAY };
+        is_open.then(|| now + delay)
+    }
+
+    /// Whether as many clients as may be are in from the address of a connection. Those that go in this turn count,
+    /// too.
+    pub(crate) fn is_crowded(&self, member: usize) -> bool {
+        let address = self.wires[member].borrow().address;
+        let is_in =
+            |other: &&usize| self.members[**other].number.is_some() && self.wires[**other].borrow().address == address;
+        let most = self.config.access.per_address_max;
+        most > 0 && self.active.iter().filter(is_in).count() >= most
+    }
+
+    /// Whether there is no free seat.
+    pub(crate) fn is_full(&self) -> bool {
+        self.config.clients_max.is_some_and(|most| self.present >= most)
+    }
+
+    /// Gives a connection a seat in the room, at the end of the log.
     pub(crate) fn seat(&mut self, member: usize) {
-        self.present += 1;
+        let now = self.now();
+        self.count_present(self.present + 1);
         self.numbers += 1;
         let name = format!("client-{}", self.numbers);
         self.holders.insert(name.clone(), member);
+        let announces = self.present <= self.config.announce_up_to;
         let known = &mut self.members[member];
         known.number = Some(self.numbers);
         known.greeting.push(format!("* you are {name}; /help lists what you can do"));
         known.greeting.extend(self.config.greeting.lines().map(|line| format!("* {line}")));
         known.names.push(name);
-        self.newcomers.push(member);
+        known.introduce_by = announces.then(|| now + INTRODUCE_AFTER);
+        self.expect_words(member, now);
+        self.place(member, self.log.items.len());
     }
 
-    /// What one is told whom the door does not let in.
-    fn turned_away(&self, wire: &Rc<RefCell<Wire>>) -> Option<String> {
-        let address = wire.borrow().address;
-        let access = &self.config.access;
-        if access.deny.iter().any(|prefix| prefix.addr() == address) {
-            return Some("* connections from your address are not allowed here".to_owned());
-        }
-        let is_in = |member: &&usize| {
-            let wire = self.wires[**member].borrow();
-            self.members[**member].number.is_some() && wire.address == address && !wire.is_closed
-        };
-        let most = access.per_address_max;
-        let is_over = most > 0 && self.active.iter().filter(is_in).count() >= most;
-        is_over.then(|| format!("* too many connections from your address (at most {most})"))
-    }
-
-    /// Judges whether one that was closed without a word may have been: the door must have refused it, while as many
-    /// were being refused already as may be. (Before a full house one is left waiting then.)
-    pub(crate) fn judge_admission(&mut self, member: usize) -> Verdict {
-        if !self.wires[member].borrow().is_closed {
-            return Ok(());
-        }
-        let is_refused =
-            |member: &&usize| self.members[**member].is_refused() && !self.wires[**member].borrow().is_closed;
-        let refused = self.active.iter().filter(is_refused).count();
-        self.active.retain(|&active| active != member);
-        let known = &self.members[member];
-        let is_full_house = known.greeting.first().is_some_and(|line| line.starts_with("* the server is full"));
-        let is_by_door = known.is_refused() && !is_full_house;
-        if is_by_door && refused >= REFUSALS_MAX {
-            Ok(())
-        } else {
-            Err(format!("it was closed without a word, while {refused} were being refused"))
-        }
-    }
-
-    /// Those who came and were not announced stand where the log is now.
-    pub(crate) fn place_newcomers(&mut self, at: usize) {
-        for member in std::mem::take(&mut self.newcomers) {
-            self.place(member, at);
-        }
-    }
-
-    /// The same, in the middle of a turn: but browsers come when they are heard, and are announced unless the room
-    /// waits for somebody; then nothing more is said in the turn.
-    pub(crate) fn place_newcomers_amid_turn(&mut self, at: usize) {
-        let is_browser = |&member: &usize| self.members[member].visit.is_some();
-        let (browsers, others) = std::mem::take(&mut self.newcomers).into_iter().partition(is_browser);
-        self.newcomers = others;
-        self.place_newcomers(at);
-        self.newcomers = browsers;
-    }
-
-    pub(crate) fn place(&mut self, member: usize, at: usize) {
+    fn place(&mut self, member: usize, at: usize) {
         let known = &mut self.members[member];
         known.joined = at;
-        // Until it is told how many earlier lines it is shown, it may stand at the first of as many as there can be.
+        // Until it is told how many earlier lines it is sent, it may stand at the first of as many as there can be.
         let history = usize::try_from(self.config.history_lines).unwrap_or(usize::MAX);
         let said = (0..at).rev().filter(|&item| self.log.items[item].kind == Kind::Said);
         known.next = said.take(history).last().unwrap_or(at);
+    }
+
+    /// Learns that a connection that would enter is refused.
+    pub(crate) fn refuse(&mut self, member: usize, reason: &str, is_silent: bool) -> Verdict {
+        if self.members[member].is_refused() {
+            // By its address, at its accept.
+            return Ok(());
+        }
+        let is_visitor = self.members[member].visit.is_some();
+        if is_visitor {
+            self.judge_upgrade(member)?;
+        } else {
+            self.judge_entry(member)?;
+        }
+        let most = self.config.access.per_address_max;
+        let notice = match self.config.clients_max {
+            Some(most) if self.is_full() && reason.starts_with("the server is full") => {
+                format!("* the server is full ({most} client{})", if most == 1 { "" } else { "s" })
+            }
+            _ if self.is_crowded(member) => format!("* too many connections from your address (at most {most})"),
+            _ => return Rule::Refusals.broken(format!("it was refused: {reason}")),
+        };
+        let told = self.active.iter().filter(|&&other| self.members[other].is_refused()).count();
+        if is_silent && (is_visitor || told < REFUSALS_MAX) {
+            return Rule::Refusals.broken(format!("it was refused without a word, while {told} were being refused"));
+        }
+        let known = &mut self.members[member];
+        known.greeting.push(notice);
+        match &mut known.visit {
+            Some(visit) => visit.is_refused_inside = true,
+            None => known.is_turned_away = true,
+        }
+        known.is_silenced = is_silent;
+        Ok(())
     }
 }

@@ -1,8 +1,9 @@
-//! What one is told in private, for what it asked: each answer once, in order, and right.
+//! Answers: a client is told in private what it asked for, each answer once, in order, and right.
 
 use pollchat::relay::room::Audience;
 
-use crate::oracle::{Oracle, Verdict, between, is_same_name};
+use crate::oracle::{Oracle, between, is_same_name};
+use crate::rule::{Rule, Verdict, Violation};
 use crate::said::{Asked, is_name, is_reserved};
 
 /// What `/help` tells.
@@ -23,7 +24,7 @@ impl Oracle {
         loop {
             let place = self.members[member].answered;
             let asked = self.wires[member].borrow().ear.asked.get(place).cloned();
-            let Some(asked) = asked else { return Err("it answers nothing".to_owned()) };
+            let Some(asked) = asked else { return Rule::Answers.broken("it answers nothing") };
             if self.is_answered(member, place, &asked) {
                 let is_over = self.judge_answer(member, &asked, line)?;
                 let known = &mut self.members[member];
@@ -47,7 +48,7 @@ impl Oracle {
         let first = self.members[member].answered;
         for (place, asked) in wire.ear.asked.iter().enumerate().skip(first) {
             if self.is_answered(member, place, asked) {
-                return Err(format!("{asked:?} was not answered"));
+                return Rule::Answers.broken(format!("{asked:?} was not answered"));
             }
         }
         Ok(())
@@ -60,7 +61,10 @@ impl Oracle {
             // In its own protocol, if there is a page.
             Asked::Foreign("HTTP") if self.page_hint.is_some() => false,
             Asked::Say(_) => self.config.audience == Audience::Sender,
-            Asked::Nick(_) => !self.members[member].won.contains(&place),
+            Asked::Nick(_) => {
+                let known = &self.members[member];
+                !known.won.contains(&place) || known.first_name.as_ref().is_some_and(|first| first.place == place)
+            }
             Asked::Who | Asked::Help | Asked::Tell { .. } | Asked::Unknown(_) | Asked::TooLong | Asked::Foreign(_) => {
                 true
             }
@@ -68,15 +72,18 @@ impl Oracle {
     }
 
     /// Whether `line` ends the answer to what was asked for; an error if it is none.
-    fn judge_answer(&mut self, member: usize, asked: &Asked, line: &str) -> Result<bool, String> {
+    fn judge_answer(&mut self, member: usize, asked: &Asked, line: &str) -> Result<bool, Violation> {
         let lines = self.members[member].answer_lines;
         let names = &self.members[member].names;
         let expected = match asked {
             Asked::Say(text) => {
                 let is_own = names.iter().any(|name| line.strip_prefix(name) == Some(&format!("> {text}")));
-                return if is_own { Ok(true) } else { Err(format!("not the echo of {text:?}")) };
+                return if is_own { Ok(true) } else { Rule::Answers.broken(format!("not the echo of {text:?}")) };
             }
-            Asked::Nick(name) => return self.judge_refusal(member, name, line).map(|()| true),
+            Asked::Nick(name) => match &self.members[member].first_name {
+                Some(first) if first.place == self.members[member].answered => first.line.clone(),
+                _ => return self.judge_refusal(member, name, line).map(|()| true),
+            },
             Asked::Who => return self.judge_who(member, line),
             Asked::Help => HELP[lines].to_owned(),
             Asked::Tell { to, text } if to.is_empty() || text.is_empty() => {
@@ -88,12 +95,12 @@ impl Oracle {
                 format!("* line too long (over {} bytes): not relayed", self.config.line_bytes_max)
             }
             Asked::Foreign(protocol) => format!("* this is a chat relay and speaks no {protocol}: goodbye"),
-            Asked::Nothing | Asked::Leave => return Err("it has no answer".to_owned()),
+            Asked::Nothing | Asked::Leave => return Rule::Answers.broken("it has no answer"),
         };
         if line == expected {
             Ok(*asked != Asked::Help || lines + 1 == HELP.len())
         } else {
-            Err(format!("not the answer to {asked:?}: {expected:?}"))
+            Rule::Answers.broken(format!("not the answer to {asked:?}: {expected:?}"))
         }
     }
 
@@ -111,34 +118,41 @@ impl Oracle {
         } else {
             may_be_taken && line == format!("* the name {name} is taken")
         };
-        if is_right { Ok(()) } else { Err(format!("no reason not to be called {name:?}")) }
+        if is_right { Ok(()) } else { Rule::Names.broken(format!("no reason not to be called {name:?}")) }
     }
 
-    fn judge_who(&self, member: usize, line: &str) -> Result<bool, String> {
+    fn judge_who(&self, member: usize, line: &str) -> Result<bool, Violation> {
         let known = &self.members[member];
         let Some(row) = line.strip_prefix("* here: ") else {
             let rows = known.answer_lines;
             let is_end = line == format!("* {rows} here") && rows > 0;
-            return if is_end { Ok(true) } else { Err(format!("not the end of /who, after {rows} rows")) };
+            return if is_end {
+                Ok(true)
+            } else {
+                Rule::Answers.broken(format!("not the end of /who, after {rows} rows"))
+            };
         };
-        let (name, rest) = row.split_once(", ").ok_or("no row of /who")?;
-        let (lines, _) = rest.split_once(' ').ok_or("no row of /who")?;
+        let Some((name, (lines, _))) =
+            row.split_once(", ").and_then(|(name, rest)| Some((name, rest.split_once(' ')?)))
+        else {
+            return Rule::Answers.broken("no row of /who");
+        };
         if !self.members.iter().any(|other| other.names.iter().any(|held| held == name)) {
-            return Err("nobody was ever called so".to_owned());
+            return Rule::Names.broken("nobody was ever called so");
         }
         let is_own = name == known.names[0] || (known.names.last().is_some_and(|own| own == name));
         let is_only_own = self.members.iter().filter(|other| other.names.iter().any(|held| held == name)).count() == 1;
         if is_own && is_only_own && lines != known.lines_said.to_string() {
-            return Err(format!("it said {} lines", known.lines_said));
+            return Rule::Answers.broken(format!("it said {} lines", known.lines_said));
         }
         Ok(false)
     }
 
-    fn judge_told_answer(&mut self, to: &str, text: &str, line: &str) -> Result<bool, String> {
+    fn judge_told_answer(&mut self, to: &str, text: &str, line: &str) -> Result<bool, Violation> {
         if line == format!("* nobody here is called {to}") {
             return Ok(true);
         }
-        let Some(told) = self.told.get_mut(text) else { return Err("nothing of that kind was told".to_owned()) };
+        let Some(told) = self.told.get_mut(text) else { return Rule::Messages.broken("nothing of that kind was told") };
         let name = between(line, "* you told ", &format!(": {text}"));
         let untold = between(line, "* ", " is not reading: not told");
         match (name, untold) {
@@ -146,7 +160,7 @@ impl Oracle {
                 told.is_told = Some(untold.is_none());
                 Ok(true)
             }
-            _ => Err(format!("not the answer to telling {to:?} {text:?}")),
+            _ => Rule::Messages.broken(format!("not the answer to telling {to:?} {text:?}")),
         }
     }
 }

@@ -1,14 +1,16 @@
-//! What one is given: each item of the log once, in order, or counted as missed; private lines beside, and `FIN` last.
+//! Delivery: a client is sent each item of the log once, in order, or it is counted as missed; private lines beside,
+//! and `FIN` last.
 
 use pollchat::relay::room::Audience;
 use pollchat::server::config::Lag;
 
 use crate::log::{Kind, Log};
-use crate::oracle::{Oracle, Verdict, WITNESS, between, is_same_name};
-use crate::said::is_dangerous;
+use crate::oracle::{Oracle, WITNESS, between, is_same_name};
+use crate::rule::{Rule, Verdict};
+use crate::said::{Asked, is_dangerous};
 
 impl Oracle {
-    /// Takes what the hub wrote to one.
+    /// Takes what the hub wrote to a client.
     pub(crate) fn receive(&mut self, member: usize) -> Verdict {
         let written = std::mem::take(&mut self.wires[member].borrow_mut().written);
         if written.is_empty() {
@@ -23,38 +25,52 @@ impl Oracle {
             let mut line = std::mem::take(&mut self.members[member].partial);
             line.extend_from_slice(&rest[..end]);
             rest = &rest[end + 1..];
-            lines.push(String::from_utf8(line).map_err(|error| format!("invalid UTF-8: {error}"))?);
+            let Ok(line) = String::from_utf8(line) else { return Rule::Clean.broken("invalid UTF-8") };
+            lines.push(line);
         }
         self.members[member].partial.extend_from_slice(rest);
         if member == WITNESS {
             // Private lines overtake those of the tape, by which they are to be understood.
             lines.sort_by_key(|line| (line == "FIN", Log::kind(line).is_none()));
         }
-        lines
-            .iter()
-            .try_for_each(|line| self.receive_line(member, line).map_err(|what| format!("given {line:?}: {what}")))
+        lines.iter().try_for_each(|line| {
+            self.receive_line(member, line).map_err(|violation| violation.about(format!("given {line:?}")))
+        })
     }
 
     pub(crate) fn receive_line(&mut self, member: usize, line: &str) -> Verdict {
+        if member == WITNESS && (line == "FIN" || Log::kind(line).is_none()) {
+            // All lines of the tape came before it.
+            self.apply_events(None)?;
+        }
         if self.members[member].hint.is_some() || self.is_page_hint(member, line) {
             return self.receive_hint(member, line);
         }
         if line.chars().any(is_dangerous) {
-            return Err("a terminal would obey it".to_owned());
+            return Rule::Clean.broken("a terminal would obey it");
         }
         if self.members[member].has_fin {
-            return Err("after FIN".to_owned());
-        }
-        if self.is_withheld(member) {
-            return Err("it is not to be greeted yet".to_owned());
+            return Rule::Farewell.broken("after FIN");
         }
         if let Some(expected) = self.members[member].next_greeting() {
-            let verdict = if line == expected { Ok(()) } else { Err(format!("not the greeting: {expected:?}")) };
+            let verdict = if line == expected {
+                Ok(())
+            } else {
+                Rule::Greeting.broken(format!("not the greeting: {expected:?}"))
+            };
             self.members[member].greeted += 1;
             return verdict;
         }
         if line == "FIN" {
             return self.receive_fin(member);
+        }
+        if self.members[member].number.is_none() {
+            let is_foreign = matches!(self.wires[member].borrow().ear.asked.first(), Some(Asked::Foreign(_)));
+            return if is_foreign {
+                self.receive_answer(member, line)
+            } else {
+                Rule::Entering.broken("it did not enter")
+            };
         }
         if self.members[member].greeted == self.members[member].greeting.len() {
             self.members[member].greeted += 1;
@@ -81,6 +97,7 @@ impl Oracle {
             return self.receive_told(member, from, text);
         }
         match Log::kind(line) {
+            _ if self.members[member].is_told_first_name(line) => self.receive_answer(member, line),
             Some(Kind::Said) if self.config.audience == Audience::Sender => self.receive_answer(member, line),
             Some(_) if member == WITNESS => {
                 self.witness(line)?;
@@ -92,14 +109,14 @@ impl Oracle {
         }
     }
 
-    /// Where one begins who is shown `earlier` lines.
+    /// Finds the place where a member begins that is sent `earlier` lines.
     fn begin(&mut self, member: usize, earlier: usize) -> Verdict {
         let joined = self.members[member].joined;
         let history = usize::try_from(self.config.history_lines).unwrap_or(usize::MAX);
         let end = self.log.offset(joined);
-        // History is given from the newer half of the tape: who began at the tail itself would be overtaken at once.
+        // History is sent from the newer half of the tape: a reader at the tail itself would be overtaken at once.
         let tail = end.saturating_sub(self.config.backlog_bytes / 2);
-        // One who looks back finds a checkpoint, not the very place.
+        // The tape finds a checkpoint, not the very place.
         let coarse = (self.config.backlog_bytes / 16).clamp(1, 4_096) + self.config.longest_line_bytes();
         let (mut most, mut least, mut start) = (0, 0, joined);
         for at in (0..joined).rev() {
@@ -116,7 +133,7 @@ impl Oracle {
             }
         }
         if !(least..=most).contains(&earlier) {
-            return Err(format!("it is shown {earlier} earlier lines, of {least} to {most}"));
+            return Rule::Greeting.broken(format!("it is shown {earlier} earlier lines, of {least} to {most}"));
         }
         self.members[member].next = start;
         Ok(())
@@ -140,12 +157,12 @@ impl Oracle {
             }
             match item.kind {
                 Kind::Said if passed < known.missed => passed += 1,
-                Kind::Said => return Err(format!("{:?} (item {at}) was due", self.log.text(at))),
+                Kind::Said => return Rule::Delivery.broken(format!("{:?} (item {at}) was due", self.log.text(at))),
                 _ if may_skip => {}
-                _ => return Err(format!("the notice {:?} (item {at}) was due", self.log.text(at))),
+                _ => return Rule::Delivery.broken(format!("the notice {:?} (item {at}) was due", self.log.text(at))),
             }
         }
-        Err(format!("nobody said it, or it was said after {stop}; {passed} were passed"))
+        Rule::Order.broken(format!("nobody said it, or it was said after {stop}; {passed} were passed"))
     }
 
     fn receive_missed(&mut self, member: usize, lines: usize) -> Verdict {
@@ -155,12 +172,16 @@ impl Oracle {
             Lag::Wait => self.members[member].is_kicked && self.members[member].stall.may_be_gone(),
         };
         if lines == 0 || !may_have_missed {
-            return Err("it was not overtaken".to_owned());
+            return Rule::Missed.broken("it was not overtaken");
         }
         self.members[member].missed += lines;
         let stop = self.members[member].left.unwrap_or(self.log.items.len());
         let others = self.said_by_others(member, stop);
-        if self.members[member].missed > others { Err(format!("there were {others} only")) } else { Ok(()) }
+        if self.members[member].missed > others {
+            Rule::Missed.broken(format!("there were {others} only"))
+        } else {
+            Ok(())
+        }
     }
 
     fn receive_too_slow(&mut self, member: usize) -> Verdict {
@@ -170,25 +191,24 @@ impl Oracle {
             Lag::Wait => self.members[member].stall.may_be_gone(),
         };
         if !may_be_too_slow {
-            return Err("it was not overtaken, or did not stall".to_owned());
+            return Rule::TooSlow.broken("it was not overtaken, or did not stall");
         }
         let known = &mut self.members[member];
         known.is_kicked = true;
-        known.let_go_since = known.stall.gone_since();
         Ok(())
     }
 
     fn receive_told(&mut self, member: usize, from: &str, text: &str) -> Verdict {
         let names = &self.members[member].names;
-        let Some(told) = self.told.get_mut(text) else { return Err("nobody told it".to_owned()) };
+        let Some(told) = self.told.get_mut(text) else { return Rule::Messages.broken("nobody told it") };
         if !names.iter().any(|name| is_same_name(name, &told.to)) {
-            return Err(format!("it was meant for {:?}", told.to));
+            return Rule::Messages.broken(format!("it was meant for {:?}", told.to));
         }
         if told.delivered_to.replace(member).is_some() {
-            return Err("it was told before".to_owned());
+            return Rule::Messages.broken("it was told before");
         }
         let is_of_sender = self.members.iter().any(|other| other.names.iter().any(|name| name == from));
-        if is_of_sender { Ok(()) } else { Err("nobody was ever called so".to_owned()) }
+        if is_of_sender { Ok(()) } else { Rule::Names.broken("nobody was ever called so") }
     }
 
     fn receive_fin(&mut self, member: usize) -> Verdict {
@@ -198,38 +218,42 @@ impl Oracle {
             visit.socket.has_fin = true;
         }
         let known = &self.members[member];
+        let (is_leaving, has_ended) = {
+            let ear = &self.wires[member].borrow().ear;
+            (ear.leaves_by_word(), ear.ended.is_some())
+        };
         if known.number.is_none() {
-            return Ok(());
+            let may_leave =
+                is_leaving || has_ended || self.is_shutting_down || known.is_refused() || known.visit.is_some();
+            return Rule::Farewell.demands(may_leave, || "it did not leave".to_owned());
         }
         if !self.members[member].is_greeted() && !self.members[member].is_kicked {
             // It was shown no earlier lines.
             self.begin(member, 0)?;
         }
         let known = &self.members[member];
-        let is_leaving = self.wires[member].borrow().ear.leaves_by_word();
         if self.is_owed_hint(member) && !known.is_kicked && !self.is_shutting_down {
-            return Err("it was not told where the page is".to_owned());
+            return Rule::Foreign.broken("it was not told where the page is");
         }
         if !(is_leaving || known.is_kicked || self.is_shutting_down) {
-            return Err("it did not leave".to_owned());
+            return Rule::Farewell.broken("it did not leave");
         }
-        let (floor, ceiling) = match known.left {
-            Some(left) => (left, left),
-            // Nothing tells when it was let go.
-            None if self.is_shutting_down => (known.next, self.log.items.len()),
-            None if known.is_kicked => {
-                (known.let_go_since.map_or(known.next, |since| since.max(known.next)), self.log.items.len())
-            }
-            None => (known.left_floor.unwrap_or(known.next), self.log.items.len()),
-        };
-        let (least, most) = (self.said_by_others(member, floor), self.said_by_others(member, ceiling));
-        if !(least..=most).contains(&known.missed) {
-            return Err(format!("{least} to {most} lines were owed or missed, {} told of", known.missed));
+        if known.left.is_none() && !self.is_shutting_down {
+            return Rule::Farewell.broken("it has not left the room");
         }
+        self.judge_missed(member)?;
         if !known.is_kicked && !self.is_shutting_down {
             self.all_heard(member)?;
             self.all_answered(member)?;
         }
         Ok(())
+    }
+
+    /// Judges that a client was sent all that it is owed, or told that it missed it.
+    pub(crate) fn judge_missed(&self, member: usize) -> Verdict {
+        let known = &self.members[member];
+        let others = self.said_by_others(member, known.left.unwrap_or(self.log.items.len()));
+        let rule = if known.missed > others { Rule::Missed } else { Rule::Delivery };
+        rule.demands(others == known.missed, || format!("{others} lines are owed or missed, {} told of", known.missed))
     }
 }

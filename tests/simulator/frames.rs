@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use pollchat::server::limits::{PING_AFTER, PONG_WITHIN};
 
 use crate::net::Reset;
-use crate::oracle::{Oracle, Verdict};
+use crate::oracle::Oracle;
 use crate::outline::SocketEnd;
+use crate::rule::{Rule, Verdict, Violation};
 
 /// The longest frame, unless one line is longer.
 const FRAME_BYTES_MAX: usize = 16 * 1024;
@@ -66,7 +67,7 @@ impl Oracle {
         while let Some(visit) = &mut self.members[member].visit {
             let Some(frame) = frame(&visit.unread)? else { return Ok(()) };
             if visit.socket.is_closed {
-                return Err("a frame after the last one".to_owned());
+                return Rule::Farewell.broken("a frame after the last one");
             }
             visit.unread.drain(..frame.bytes);
             match frame.first {
@@ -74,21 +75,23 @@ impl Oracle {
                 0x88 => self.take_close(member, &frame.payload)?,
                 0x89 => self.take_ping(member, frame.payload)?,
                 0x8a => self.take_pong(member, &frame.payload)?,
-                first => return Err(format!("a frame that begins with {first:#x}")),
+                first => return Rule::Frames.broken(format!("a frame that begins with {first:#x}")),
             }
         }
         Ok(())
     }
 
     fn take_text(&mut self, member: usize, payload: Vec<u8>) -> Verdict {
-        let text = String::from_utf8(payload).map_err(|error| format!("invalid UTF-8: {error}"))?;
-        let lines = text.strip_suffix('\n').ok_or_else(|| format!("not whole lines: {text:?}"))?;
+        let Ok(text) = String::from_utf8(payload) else { return Rule::Clean.broken("invalid UTF-8") };
+        let Some(lines) = text.strip_suffix('\n') else {
+            return Rule::Frames.broken(format!("not whole lines: {text:?}"));
+        };
         if text.len() > FRAME_BYTES_MAX && lines.contains('\n') {
-            return Err(format!("a frame of {} bytes", text.len()));
+            return Rule::Frames.broken(format!("a frame of {} bytes", text.len()));
         }
-        lines
-            .split('\n')
-            .try_for_each(|line| self.receive_line(member, line).map_err(|what| format!("given {line:?}: {what}")))
+        lines.split('\n').try_for_each(|line| {
+            self.receive_line(member, line).map_err(|violation| violation.about(format!("given {line:?}")))
+        })
     }
 
     fn take_pong(&mut self, member: usize, payload: &[u8]) -> Verdict {
@@ -97,14 +100,14 @@ impl Oracle {
         let pings = wire.ear.outline.as_ref().map_or(&[][..], |outline| &outline.pings);
         let is_right = pings.get(visit.socket.pongs).is_some_and(|ping| ping == payload);
         visit.socket.pongs += 1;
-        if is_right { Ok(()) } else { Err(format!("it did not ask: {payload:?}")) }
+        if is_right { Ok(()) } else { Rule::Frames.broken(format!("it did not ask: {payload:?}")) }
     }
 
     fn take_ping(&mut self, member: usize, payload: Vec<u8>) -> Verdict {
         let Some(visit) = &mut self.members[member].visit else { return Ok(()) };
         visit.socket.pings += 1;
         if visit.socket.pings > visit.socket.pings_allowed || payload.len() > 125 {
-            return Err("it was asked for a sign without need".to_owned());
+            return Rule::Keepalive.broken("it was asked for a sign without need");
         }
         self.wires[member].borrow_mut().pings.push(payload);
         Ok(())
@@ -115,7 +118,7 @@ impl Oracle {
         let code = match payload {
             [] => None,
             [high, low] => Some(u16::from_be_bytes([*high, *low])),
-            _ => return Err(format!("a close with {payload:?}")),
+            _ => return Rule::CloseCode.broken(format!("a close with {payload:?}")),
         };
         let (is_kicked, is_shutting_down) = (self.members[member].is_kicked, self.is_shutting_down);
         let (leaves_by_word, end, breach) = {
@@ -135,7 +138,8 @@ impl Oracle {
             (false, None) => false,
         };
         if !is_right {
-            return Err(format!("closed with {code:?}, FIN: {}, after {end:?}", visit.socket.has_fin));
+            return Rule::CloseCode
+                .broken(format!("closed with {code:?}, FIN: {}, after {end:?}", visit.socket.has_fin));
         }
         if !visit.socket.has_fin {
             self.members[member].has_fin = true;
@@ -148,19 +152,23 @@ impl Oracle {
     /// Judges that the hub ended writing to one with a WebSocket.
     pub(crate) fn judge_end_of_socket(&self, member: usize) -> Verdict {
         let Some(visit) = &self.members[member].visit else { return Ok(()) };
-        if visit.unread.is_empty() && visit.socket.is_closed { Ok(()) } else { Err("it was not closed".to_owned()) }
+        if visit.unread.is_empty() && visit.socket.is_closed {
+            Ok(())
+        } else {
+            Rule::Farewell.broken("it was not closed")
+        }
     }
 
     /// If the hub would sleep: whether one with a WebSocket has all that only such a one is owed.
     pub(crate) fn rests_socket(&self, member: usize) -> Verdict {
         let Some(visit) = &self.members[member].visit else { return Ok(()) };
         if !visit.unread.is_empty() {
-            return Err("a frame was not written to its end".to_owned());
+            return Rule::Whole.broken("a frame was not written to its end");
         }
         let wire = self.wires[member].borrow();
         let due = wire.ear.outline.as_ref().map_or(0, |outline| outline.pings_due);
         let is_here = self.is_heard(member) && !wire.ear.is_leaving();
-        if is_here && visit.socket.pongs < due { Err("its ping was not answered".to_owned()) } else { Ok(()) }
+        if is_here && visit.socket.pongs < due { Rule::Frames.broken("its ping was not answered") } else { Ok(()) }
     }
 
     /// Sees whether one was silent for long, before it is seen what it was given in this turn.
@@ -186,7 +194,7 @@ impl Oracle {
         if !is_quiet {
             socket.overdue = None;
         } else if now >= *socket.overdue.get_or_insert(now) + SILENCE_MAX {
-            return Err("it gives no sign, and is still here".to_owned());
+            return Rule::Keepalive.broken("it gives no sign, and is still here");
         }
         let heard = wire.ear.read_at().map_or(socket.opened, |read_at| read_at.max(socket.opened));
         if heard > socket.heard {
@@ -209,7 +217,7 @@ impl Oracle {
 }
 
 /// The first frame, if it is whole.
-fn frame(bytes: &[u8]) -> Result<Option<Frame>, String> {
+fn frame(bytes: &[u8]) -> Result<Option<Frame>, Violation> {
     let &[first, len, ref rest @ ..] = bytes else { return Ok(None) };
     let (len, payload) = match (len, rest) {
         (0..126, payload) => (usize::from(len), payload),
@@ -219,11 +227,11 @@ fn frame(bytes: &[u8]) -> Result<Option<Frame>, String> {
             (len.iter().fold(0, |len, &byte| len << 8 | usize::from(byte)), payload)
         }
         (126 | 127, _) => return Ok(None),
-        _ => return Err("a masked frame".to_owned()),
+        _ => return Rule::Frames.broken("a masked frame"),
     };
     let header = bytes.len() - payload.len();
     if header != [2, 4, 10][usize::from(len > 125) + usize::from(len > 65_535)] {
-        return Err(format!("a header of {header} bytes for {len}"));
+        return Rule::Frames.broken(format!("a header of {header} bytes for {len}"));
     }
     let payload = payload.get(..len).map(<[u8]>::to_vec);
     Ok(payload.map(|payload| Frame { first, payload, bytes: header + len }))

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use pollchat::server::hub::Wake;
 
 use crate::net::Reset;
-use crate::oracle::{Oracle, Verdict, WITNESS};
+use crate::oracle::{Oracle, WITNESS};
+use crate::rule::{Rule, Verdict};
 use crate::said::Asked;
 
 /// What one may still say: as much as it can be at most, by what is known to have been heard.
@@ -50,7 +51,7 @@ impl Oracle {
         // The end of the input ends a line that costs nothing.
         let is_last = wire.ear.ended.is_some() && heard == wire.ear.asked.len();
         if left < -0.001 && !(is_last && left >= -1.001) {
-            return Err(format!("it said {lines} lines where it had {gained:.3} left to say"));
+            return Rule::Rate.broken(format!("it said {lines} lines where it had {gained:.3} left to say"));
         }
         Ok(())
     }
@@ -74,7 +75,8 @@ impl Oracle {
         let wire = self.wires[member].borrow();
         let log_end = self.log.items.len();
         let known = &mut self.members[member];
-        let is_here = known.number.is_some() && known.left.is_none() && !known.has_fin && !known.is_kicked;
+        let is_present = known.is_present() || self.departing.contains(&member);
+        let is_here = is_present && !known.has_fin && !known.is_kicked;
         let may_go = is_here && wire.reset != Reset::Told && !wire.ear.is_leaving() && !self.is_shutting_down;
         let idle = &mut known.idleness;
         let Some(came) = idle.came.filter(|_| may_go && !wire.ear.has_spoken()) else { return };
@@ -109,7 +111,7 @@ impl Oracle {
         };
         match self.active().iter().find(may_be_silent) {
             Some(&member) if is_late && !self.is_shutting_down => {
-                Err(self.about(member, "at rest: it may be silent for ever"))
+                Rule::Wake.broken(self.about(member, "at rest: it may be silent for ever"))
             }
             _ => Ok(()),
         }
@@ -120,14 +122,13 @@ impl Oracle {
         let seconds = self.config.idle_timeout.unwrap_or_default().as_secs();
         let s = if seconds == 1 { "" } else { "s" };
         if line != format!("* you have said nothing for {seconds} second{s}: goodbye") {
-            return Err("it has another time".to_owned());
+            return Rule::IdleTimeout.broken("it has another time");
         }
         let known = &mut self.members[member];
         if known.idleness.may_be_gone.is_none() || member == WITNESS {
-            return Err("it said something, or had still time".to_owned());
+            return Rule::IdleTimeout.broken("it said something, or had still time");
         }
         known.is_kicked = true;
-        known.let_go_since = known.idleness.may_be_gone;
         Ok(())
     }
 }

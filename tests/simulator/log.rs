@@ -1,12 +1,16 @@
-//! The list of what was said, in the order that counts: what the witness was given, checked against what was sent.
+//! The log: all lines of the tape in their order. It is what the witness is sent, checked against what the peers sent.
+
+use std::time::Instant;
 
 use pollchat::relay::room::Audience;
-use pollchat::server::config::Lag;
 
-use crate::oracle::{Oracle, Verdict, is_same_name};
+use crate::member::Introduction;
+use crate::oracle::Oracle;
+use crate::rule::{Rule, Verdict, Violation};
 use crate::said::Asked;
+use crate::timeline::Due;
 
-/// What an item is.
+/// The kind of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Said,
@@ -21,7 +25,7 @@ pub(crate) enum Kind {
 pub(crate) struct Item {
     /// Its offset on the tape.
     pub(crate) start: usize,
-    /// Whose it is, or whom it is about.
+    /// Its author, or the member that it is about.
     pub(crate) by: usize,
     pub(crate) kind: Kind,
 }
@@ -31,10 +35,13 @@ pub(crate) struct Item {
 pub(crate) struct Log {
     text: String,
     pub(crate) items: Vec<Item>,
+    /// How many of the items were said by clients.
+    pub(crate) said: u64,
 }
 
 impl Log {
     pub(crate) fn push(&mut self, line: &str, by: usize, kind: Kind) {
+        self.said += u64::from(kind == Kind::Said);
         self.items.push(Item { start: self.text.len(), by, kind });
         self.text.push_str(line);
         self.text.push('\n');
@@ -55,7 +62,7 @@ impl Log {
         self.text.len()
     }
 
-    /// What a line of the tape is; `None` for one that only one client is told.
+    /// The kind of a line; `None` for a notice that only one client is told.
     pub(crate) fn kind(line: &str) -> Option<Kind> {
         let Some(notice) = line.strip_prefix("* ") else { return Some(Kind::Said) };
         if notice == "the server is shutting down" {
@@ -72,115 +79,118 @@ impl Log {
 }
 
 impl Oracle {
-    /// Checks one line that the witness was given, and adds it to the log.
+    /// Checks one line that the witness was sent, and adds it to the log.
     pub(crate) fn witness(&mut self, line: &str) -> Verdict {
-        let at = self.log.items.len();
-        let kind = Log::kind(line).ok_or("it is not for all")?;
-        let (first, rest) = line.trim_start_matches("* ").split_once(' ').unwrap_or((line, ""));
-        let by = match kind {
-            Kind::Joined => self.witness_join(first, at)?,
-            Kind::ShuttingDown if self.is_shutting_down => usize::MAX,
-            Kind::ShuttingDown => return Err("it is not".to_owned()),
-            Kind::Said => self.witness_said(line, at)?,
-            Kind::Left => self.witness_left(first, at)?,
-            Kind::Renamed => self.witness_rename(first, rest.trim_start_matches("is now "), at)?,
+        self.apply_events(Some(line))?;
+        let Some(kind) = Log::kind(line) else { return Rule::Order.broken("it is not for all") };
+        let name = line.trim_start_matches("* ").split(' ').next().unwrap_or_default();
+        let due = self.due.take();
+        let by = match due {
+            Some(due) => self.witness_due(line, &due)?,
+            None => match kind {
+                Kind::Joined => self.witness_joined(name)?,
+                Kind::Said => self.witness_said(line)?,
+                Kind::Left => self.witness_left(line)?,
+                Kind::Renamed => return Rule::Names.broken("nobody took that name"),
+                Kind::ShuttingDown if self.is_shutting_down => usize::MAX,
+                Kind::ShuttingDown => return Rule::Order.broken("it is not"),
+            },
         };
         self.log.push(line, by, kind);
         Ok(())
     }
 
-    /// Whether some are let go at the end of a turn: then their notices come before those who come in the next one.
-    fn lets_go_at_the_end(&self, member: usize) -> bool {
-        match self.config.lag {
-            Lag::Skip => self.config.idle_timeout.is_some(),
-            Lag::Disconnect => self.members[member].was_overtaken || self.config.idle_timeout.is_some(),
-            Lag::Wait => true,
+    /// The next line of the tape is known.
+    fn witness_due(&mut self, line: &str, due: &Due) -> Result<usize, Violation> {
+        let is_right = if due.kind == Kind::Said { self.holds(due.by, line) } else { line == due.line };
+        if !is_right {
+            let rule = match due.kind {
+                Kind::Said | Kind::Joined => Rule::Joined,
+                Kind::Left => Rule::Left,
+                Kind::Renamed | Kind::ShuttingDown => Rule::Delivery,
+            };
+            return rule.broken(format!("{:?} was due", due.line));
         }
+        match due.kind {
+            Kind::Said => return self.witness_said(line),
+            Kind::Left => return self.witness_left(line),
+            Kind::Joined => self.members[due.by].introduction = Introduction::Told,
+            Kind::Renamed | Kind::ShuttingDown => {}
+        }
+        Ok(due.by)
     }
 
-    fn witness_join(&mut self, name: &str, at: usize) -> Result<usize, String> {
-        let place = self.newcomers.iter().position(|&newcomer| self.members[newcomer].names[0] == name);
-        let Some(place) = place.filter(|_| self.config.announce_up_to > 0) else {
-            return Err("nobody did, or it is not to be announced".to_owned());
-        };
-        // Those who came before were not announced.
-        for newcomer in self.newcomers.drain(..=place).collect::<Vec<_>>() {
-            self.place(newcomer, at);
+    /// A member is introduced because its time is over, or because it says something: then that follows.
+    fn witness_joined(&mut self, name: &str) -> Result<usize, Violation> {
+        let by = self.holder(name)?;
+        let now = self.now();
+        let asked_to_say = self.wires[by].borrow().ear.asked.iter().any(|asked| matches!(asked, Asked::Say(_)));
+        let known = &mut self.members[by];
+        if known.introduction != Introduction::Pending {
+            return Rule::Joined.broken("the room knows it, or was too full for it");
         }
-        self.holders.get(name).copied().ok_or_else(|| "nobody is called so".to_owned())
+        if self.present > self.config.announce_up_to {
+            return Rule::Joined.broken(format!("{} are present", self.present));
+        }
+        known.introduction = Introduction::Told;
+        let is_time_over = |time: Instant| time <= now;
+        if known.introduce_by.is_some_and(is_time_over) || known.first_name.is_some() {
+            return Ok(by);
+        }
+        if self.config.audience == Audience::Sender {
+            return Rule::Joined.demands(asked_to_say, || "it said nothing".to_owned()).map(|()| by);
+        }
+        self.due = Some(Due { line: format!("{name}> …"), by, kind: Kind::Said });
+        Ok(by)
     }
 
-    fn witness_said(&mut self, line: &str, at: usize) -> Result<usize, String> {
-        self.place_newcomers_amid_turn(at);
-        let (name, text) = line.split_once("> ").ok_or("it is nobody's")?;
+    fn witness_said(&mut self, line: &str) -> Result<usize, Violation> {
+        let Some((name, text)) = line.split_once("> ") else { return Rule::Author.broken("it is nobody's") };
         let by = self.holder(name)?;
         self.settle_heard(by, |_, asked| match asked {
             Asked::Say(said) if said == text => Some(Ok(())),
-            Asked::Say(said) => Some(Err(format!("{said:?} was said before it"))),
+            Asked::Say(said) => Some(Rule::Author.broken(format!("{said:?} was said before it"))),
             _ => None,
         })?;
         self.charge(by, self.members[by].heard)?;
-        Ok(by)
-    }
-
-    fn witness_rename(&mut self, from: &str, to: &str, at: usize) -> Result<usize, String> {
-        self.place_newcomers_amid_turn(at);
-        let by = self.holder(from)?;
-        let is_silent = self.config.audience == Audience::Sender;
-        let answered = self.members[by].answered;
-        let place = self.settle_heard(by, |place, asked| match asked {
-            // One that was answered already was refused.
-            Asked::Nick(name) if name == to && place >= answered => Some(Ok(())),
-            Asked::Say(said) if !is_silent => Some(Err(format!("{said:?} was said before it"))),
-            _ => None,
-        })?;
-        self.charge(by, self.members[by].heard)?;
-        for (name, &holder) in &self.holders {
-            let may_be_gone = self.wires[holder].borrow().ear.is_leaving() || self.may_be_let_go(holder);
-            let is_left = self.members[holder].left.is_some();
-            if holder != by && is_same_name(name, to) && !is_left && !may_be_gone {
-                return Err(format!("connection {holder} is called {name}"));
-            }
-        }
+        let is_small = self.present <= self.config.announce_up_to;
         let known = &mut self.members[by];
-        known.won.push(place);
-        known.names.push(to.to_owned());
-        self.holders.remove(from);
-        self.holders.insert(to.to_owned(), by);
+        if known.introduction == Introduction::Pending {
+            if is_small && !known.may_be_untold {
+                return Rule::Joined.broken("its author was not announced");
+            }
+            known.introduction = Introduction::Untold;
+        }
         Ok(by)
     }
 
-    fn witness_left(&mut self, name: &str, at: usize) -> Result<usize, String> {
-        let by = self.holder(name)?;
-        let has_cause = self.wires[by].borrow().ear.is_leaving();
-        if self.may_have_been_let_go(by) {
-            // It may have been let go at the end of the last turn: before those who came in this one.
-            self.members[by].is_kicked |= !has_cause;
-        } else if has_cause {
-            self.all_heard(by)?;
-        } else {
-            return Err("it did not leave".to_owned());
-        }
-        if !self.lets_go_at_the_end(by) {
-            self.place_newcomers_amid_turn(at);
-        }
-        if self.config.announce_up_to == 0 {
-            return Err("it is not to be announced".to_owned());
-        }
-        self.note_left(by, at);
-        Ok(by)
-    }
-
-    fn holder(&self, name: &str) -> Result<usize, String> {
-        let holder = self.holders.get(name).copied().ok_or_else(|| format!("nobody is called {name:?}"))?;
-        match self.members[holder].left {
-            Some(left) => Err(format!("{name} left at {left}")),
-            None => Ok(holder),
+    fn witness_left(&mut self, line: &str) -> Result<usize, Violation> {
+        match self.departed.pop_front() {
+            Some((expected, by)) if expected == line => Ok(by),
+            Some((expected, _)) => Rule::Left.broken(format!("{expected:?} was due")),
+            None => Rule::Left.broken("no member left of whom the room was told"),
         }
     }
 
-    /// Goes on through what one asked for to what `is_it` accepts; what `is_it` passes over put nothing on the tape.
-    fn settle_heard(&mut self, by: usize, is_it: impl Fn(usize, &Asked) -> Option<Verdict>) -> Result<usize, String> {
+    /// Whether a line begins with the name of this member.
+    fn holds(&self, member: usize, line: &str) -> bool {
+        line.split_once("> ").is_some_and(|(name, _)| self.holders.get(name) == Some(&member))
+    }
+
+    fn holder(&self, name: &str) -> Result<usize, Violation> {
+        match self.holders.get(name) {
+            Some(&holder) => Ok(holder),
+            None => Rule::Author.broken(format!("no member is called {name:?}")),
+        }
+    }
+
+    /// Goes on through what a client asked for to what `is_it` accepts. What `is_it` passes over put nothing on the
+    /// tape.
+    pub(crate) fn settle_heard(
+        &mut self,
+        by: usize,
+        is_it: impl Fn(usize, &Asked) -> Option<Verdict>,
+    ) -> Result<usize, Violation> {
         let wire = self.wires[by].borrow();
         let known = &mut self.members[by];
         for (place, asked) in wire.ear.asked.iter().enumerate().skip(known.heard) {
@@ -189,10 +199,10 @@ impl Oracle {
                     known.heard = place + 1;
                     return Ok(place);
                 }
-                Some(Err(what)) => return Err(what),
+                Some(Err(violation)) => return Err(violation),
                 None => {}
             }
         }
-        Err(format!("connection {by} did not ask for it, or not now"))
+        Rule::Author.broken(format!("connection {by} did not ask for it, or not now"))
     }
 }

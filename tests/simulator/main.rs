@@ -1,6 +1,6 @@
-//! The simulator: the hub against a network, peers and a clock that are all made up from one number.
+//! The simulator: the hub against a network, peers and a clock that all follow from one number, the seed.
 //!
-//! `cargo test --test simulator` runs a few seeds. The environment asks for more, or for one again:
+//! `cargo test --test simulator` runs a few seeds. Variables ask for more, or for one again:
 //!
 //! | variable | |
 //! |---|---|
@@ -12,17 +12,18 @@
 //! | `SIM_PLAIN` | a server with nothing set |
 //! | `SIM_THREADS` | threads to run on |
 //! | `SIM_SHRINK` | `0`: a seed that fails is not made smaller |
+//! | `SIM_RULES` | run all seeds, and report how many broke which rule first |
 //!
-//! A seed that fails is made smaller as long as it still fails, and printed with the command that runs it again.
+//! A seed that fails is made smaller as long as it still fails, and printed with the rule that it broke and the command
+//! that runs it again. The rules are in [`rule`].
 
 mod admission;
 mod answers;
-mod arrivals;
 mod browsers;
 mod chance;
 mod delivery;
+mod foreign;
 mod frames;
-mod hints;
 mod limits;
 mod listener;
 mod log;
@@ -32,16 +33,22 @@ mod oracle;
 mod outline;
 mod peers;
 mod rest;
+mod roster_log;
+mod rule;
 mod runs;
 mod said;
 mod setting;
 mod stalls;
+mod timeline;
 mod visits;
 mod world;
 
 #[test]
-fn whatever_peers_and_kernel_do_what_must_always_hold_holds() {
-    if let Err(report) = runs::run_all(&runs::Runs::from_environment()) {
+fn the_rules_hold_whatever_peers_and_kernel_do() {
+    let runs = runs::Runs::from_environment();
+    if std::env::var_os("SIM_RULES").is_some() {
+        println!("{}", runs::count_rules(&runs));
+    } else if let Err(report) = runs::run_all(&runs) {
         panic!("{report}");
     }
 }

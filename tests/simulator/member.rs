@@ -1,4 +1,4 @@
-//! What is known of one connection.
+//! The state of one connection, as far as the oracle can tell.
 
 use std::time::Instant;
 
@@ -6,16 +6,50 @@ use crate::limits::{Bucket, Idleness};
 use crate::stalls::Stall;
 use crate::visits::Exchange;
 
-/// What is known of one connection.
+/// How the room learns of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Introduction {
+    /// Not yet, or there was nothing to learn of it.
+    Pending,
+    /// By `joined`; it will learn `left`, too.
+    Told,
+    /// By neither: the room was too full.
+    Untold,
+}
+
+/// A first name, which only its bearer is told of.
+#[derive(Debug)]
+pub(crate) struct FirstName {
+    /// The place of the request among all that the client asked for.
+    pub(crate) place: usize,
+    /// The line that it is told.
+    pub(crate) line: String,
+}
+
+/// The state of one connection.
 #[derive(Debug)]
 pub(crate) struct Member {
-    /// Its number; one who was refused has none.
+    /// When it was accepted.
+    pub(crate) came: Instant,
+    /// Since when it should have entered, and nothing kept the server from seeing that.
+    pub(crate) overdue: Option<Instant>,
+    /// Whether it was refused on the line port.
+    pub(crate) is_turned_away: bool,
+    /// Whether it was closed without being told so.
+    pub(crate) is_silenced: bool,
+    /// Its number, once it has entered.
     pub(crate) number: Option<u64>,
-    /// What it was ever called, the last one last.
+    pub(crate) introduction: Introduction,
+    /// Whether the room may have been too full when it was to be introduced.
+    pub(crate) may_be_untold: bool,
+    /// When it is introduced at the latest, if it entered a small room.
+    pub(crate) introduce_by: Option<Instant>,
+    pub(crate) first_name: Option<FirstName>,
+    /// All its names, the last one last.
     pub(crate) names: Vec<String>,
     /// Up to where what it asked for is settled by the log.
     pub(crate) heard: usize,
-    /// Which of its renames came about.
+    /// The places of its requests for a name that were granted.
     pub(crate) won: Vec<usize>,
     /// Up to where what it asked for is answered in private.
     pub(crate) answered: usize,
@@ -25,56 +59,57 @@ pub(crate) struct Member {
     pub(crate) lines_said: usize,
     /// Up to where what it asked for was looked at.
     pub(crate) scanned: usize,
-    /// What it must be told first.
+    /// The lines that it must be told first.
     pub(crate) greeting: Vec<String>,
     pub(crate) greeted: usize,
-    /// Where in the log it came, and where it left if the log says so.
+    /// Its first place in the log, and the end of what it is owed once it has left.
     pub(crate) joined: usize,
     pub(crate) left: Option<usize>,
-    /// It cannot have left before here.
-    pub(crate) left_floor: Option<usize>,
     /// The next item that it may be given.
     pub(crate) next: usize,
     /// Lines that it was told it missed, in the gap that begins at `next`.
     pub(crate) missed: usize,
     pub(crate) partial: Vec<u8>,
     pub(crate) has_fin: bool,
-    /// It was let go because it read too slowly.
+    /// It was disconnected though it did not wish to leave.
     pub(crate) is_kicked: bool,
     pub(crate) is_closed: bool,
     /// The tail of the tape may have passed it once.
     pub(crate) was_overtaken: bool,
     /// The same, since it last had everything: of notices it may miss any without a word.
     pub(crate) lags: bool,
-    /// The end of the log when it was let go at the earliest, if it was told so.
-    pub(crate) let_go_since: Option<usize>,
     pub(crate) stall: Stall,
     pub(crate) bucket: Bucket,
     pub(crate) idleness: Idleness,
-    /// What there is besides of one who came to the page's door.
+    /// The rest of the state of a connection on the page's port.
     pub(crate) visit: Option<Box<Exchange>>,
-    /// Until when it is not greeted on the port for lines, unless it says something.
-    pub(crate) withheld_until: Option<Instant>,
-    /// What it was answered who speaks HTTP on the port for lines.
+    /// The answer to HTTP on the line port, as far as it came.
     pub(crate) hint: Option<String>,
 }
 
 impl Member {
-    pub(crate) fn new(number: Option<u64>, names: Vec<String>, greeting: Vec<String>) -> Member {
+    pub(crate) fn new(came: Instant) -> Member {
         Member {
-            number,
-            names,
+            came,
+            overdue: None,
+            is_turned_away: false,
+            is_silenced: false,
+            number: None,
+            introduction: Introduction::Pending,
+            may_be_untold: false,
+            introduce_by: None,
+            first_name: None,
+            names: Vec::new(),
             heard: 0,
             won: Vec::new(),
             answered: 0,
             answer_lines: 0,
             lines_said: 0,
             scanned: 0,
-            greeting,
+            greeting: Vec::new(),
             greeted: 0,
             joined: 0,
             left: None,
-            left_floor: None,
             next: 0,
             missed: 0,
             partial: Vec::new(),
@@ -83,22 +118,36 @@ impl Member {
             is_closed: false,
             was_overtaken: false,
             lags: false,
-            let_go_since: None,
             stall: Stall::default(),
             bucket: Bucket::default(),
             idleness: Idleness::default(),
             visit: None,
-            withheld_until: None,
             hint: None,
         }
     }
 
-    /// Whether the door did not let it in, or the house was full.
+    /// Whether it was refused by its address, or because there was no free seat. A browser that was refused in its
+    /// WebSocket does not count.
     pub(crate) fn is_refused(&self) -> bool {
-        self.number.is_none() && self.visit.as_ref().is_none_or(|visit| visit.is_refused())
+        self.visit.as_ref().map_or(self.is_turned_away, |visit| visit.is_refused())
     }
 
-    /// Whether it was told all that comes first, and what it is shown of what was said before is known.
+    /// Whether it is in the room.
+    pub(crate) fn is_present(&self) -> bool {
+        self.number.is_some() && self.left.is_none()
+    }
+
+    /// Whether it is on the line port and has neither entered nor been refused.
+    pub(crate) fn is_entering(&self) -> bool {
+        self.number.is_none() && self.visit.is_none() && !self.is_turned_away
+    }
+
+    /// Whether `line` tells it of its first name.
+    pub(crate) fn is_told_first_name(&self, line: &str) -> bool {
+        self.first_name.as_ref().is_some_and(|first| first.place >= self.answered && first.line == line)
+    }
+
+    /// Whether it was sent its greeting, and it is known how many earlier lines it is sent.
     pub(crate) fn is_greeted(&self) -> bool {
         self.greeted > self.greeting.len()
     }

@@ -1,12 +1,12 @@
-//! What must always hold, checked after every turn; nothing here is taken from `src`.
+//! The oracle checks the [rules](crate::rule) after every turn. It takes nothing from `src` but the roster log.
 //!
-//! One client, the witness, never talks and takes everything at once. What it is given is first checked by itself
-//! against what the peers sent ([`log`](super::log)); it is then the list of what was said, in the order that counts,
-//! and with the very offsets of the tape. Everybody else is checked against that list: each item once, in order, no own
-//! line, as many lines missed as were told of in the gap, private lines beside, and `FIN` last.
+//! One client, the witness, never talks and takes everything at once. Its lines are first checked by themselves,
+//! against what the peers sent ([`log`](crate::log)) and who was present ([`timeline`](crate::timeline)). Then they are
+//! the log of the room, with the very offsets of the tape. Every other client is checked against the log: each item
+//! once, in order, no own line, as many lines missed as it was told of, private lines beside, and `FIN` last.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -14,29 +14,30 @@ use pollchat::relay::room::Audience;
 use pollchat::server::config::{Config, Lag};
 use pollchat::server::hub::Wake;
 use pollchat::server::limits::TURN_DELAY_MAX;
+use pollchat::server::stats::Snapshot;
 
 use crate::log::{Item, Kind, Log};
 use crate::member::Member;
 use crate::net::{Reset, Wire};
+use crate::roster_log::Event;
+use crate::rule::{Rule, Verdict};
 use crate::said::Asked;
 use crate::setting::{Plan, REFUSALS_MAX};
+use crate::timeline::Due;
 
 /// The number of the witness among the connections.
 pub(crate) const WITNESS: usize = 0;
 
-/// What was violated.
-pub(crate) type Verdict = Result<(), String>;
-
-/// Where the page is, in the simulator.
+/// The address of the page in the simulator.
 pub(crate) const PAGE_ADDRESS: &str = "192.0.2.9:8080";
 
-/// What one is told of it who asks for it on the port for lines.
+/// The answer to a browser on the line port.
 const PAGE_HINT: &str = "this port is for line clients, not for browsers; the page is at http://192.0.2.9:8080/\n";
 
 /// Own stretches that a reader may have ahead of it.
 const HOLES_MAX: usize = 1_024;
 
-/// Something told in private, known by its text.
+/// A private message, known by its text.
 #[derive(Debug)]
 pub(crate) struct Told {
     pub(crate) to: String,
@@ -51,27 +52,40 @@ pub(crate) struct Oracle {
     pub(crate) log: Log,
     pub(crate) members: Vec<Member>,
     pub(crate) wires: Vec<Rc<RefCell<Wire>>>,
-    /// Who is still connected.
+    /// Members by the number of their connection, which is the port of the peer.
+    pub(crate) by_line: HashMap<usize, usize>,
+    /// Connections that are open.
     pub(crate) active: Vec<usize>,
-    /// Who came in this turn.
-    pub(crate) newcomers: Vec<usize>,
+    /// Present members by their name.
     pub(crate) holders: HashMap<String, usize>,
     pub(crate) told: HashMap<String, Told>,
+    /// Events of the roster that the log has not come to.
+    pub(crate) events: VecDeque<Event>,
+    /// What the next line of the tape must be, if that is known.
+    pub(crate) due: Option<Due>,
+    /// Lines that say who left, and are still to come.
+    pub(crate) departed: VecDeque<(String, usize)>,
+    /// Members that left in this turn.
+    pub(crate) departing: Vec<usize>,
     pub(crate) present: usize,
+    /// The least and the most members that were present in this turn.
+    pub(crate) present_range: (usize, usize),
     pub(crate) numbers: u64,
     pub(crate) is_shutting_down: bool,
-    /// How many lines each may say: in a second, and at once.
+    /// How many lines each client may say: in a second, and at once.
     pub(crate) rate: Option<(u32, u32)>,
     now: Instant,
-    /// When a turn last came so late that somebody's time may have begun and ended before it.
+    /// When a turn last came so late that a reader's time may have begun and ended before it.
     pub(crate) late_at: Option<Instant>,
     /// When the hub wanted the turn under way, unless it waited for an event.
     wanted_at: Option<Instant>,
-    /// Whether that turn came so late that nobody is taken for gone in it who gave no sign.
+    /// Whether that turn came so late that no silent browser may be disconnected in it.
     pub(crate) is_late: bool,
+    /// Whether the room waited for a slow reader when the last turn ended.
+    was_at_wall: bool,
     /// How many visitors there may be at a time.
     pub(crate) visitors_max: usize,
-    /// What one is told, if there is a page, who asks for it on the port for lines.
+    /// The answer to a browser on the line port, if there is a page.
     pub(crate) page_hint: Option<&'static str>,
     /// The page, once it was seen.
     pub(crate) page: Option<Vec<u8>>,
@@ -84,11 +98,16 @@ impl Oracle {
             log: Log::default(),
             members: Vec::new(),
             wires: Vec::new(),
+            by_line: HashMap::new(),
             active: Vec::new(),
-            newcomers: Vec::new(),
             holders: HashMap::new(),
             told: HashMap::new(),
+            events: VecDeque::new(),
+            due: None,
+            departed: VecDeque::new(),
+            departing: Vec::new(),
             present: 0,
+            present_range: (0, 0),
             numbers: 0,
             is_shutting_down: false,
             rate: plan.rate,
@@ -96,6 +115,7 @@ impl Oracle {
             late_at: None,
             wanted_at: None,
             is_late: false,
+            was_at_wall: false,
             visitors_max: plan.seats.visitors_max,
             page_hint: plan.site.as_ref().map(|_| PAGE_HINT),
             page: None,
@@ -114,80 +134,116 @@ impl Oracle {
             Wake::At(time) => Some(time),
             Wake::OnEvent => None,
         };
-        self.take_arrivals()?;
-        let floor = self.log.items.len();
+        self.take_events();
+        let end = self.log.end();
         for at in 0..self.active.len() {
-            self.scan(self.active[at], floor);
-            self.watch_vigil(self.active[at], now).map_err(|what| self.about(self.active[at], &what))?;
+            self.scan(self.active[at]);
+            self.watch_vigil(self.active[at], now)
+                .map_err(|violation| violation.about(self.describe(self.active[at])))?;
         }
-        self.receive(WITNESS).map_err(|what| self.about(WITNESS, &what))?;
-        self.place_newcomers(self.log.items.len());
+        if self.members[WITNESS].is_entering() {
+            self.apply_events(None)?;
+        }
+        self.receive(WITNESS).map_err(|violation| violation.about(self.describe(WITNESS)))?;
+        self.apply_events(None)?;
         for at in 0..self.active.len() {
             let member = self.active[at];
             self.watch_pace(member);
-            let verdict = self.receive(member).and_then(|()| self.watch_visit(member, now));
-            verdict.and_then(|()| self.watch_stall(member, now)).map_err(|what| self.about(member, &what))?;
+            self.judge_turn_of(member, now).map_err(|violation| violation.about(self.describe(member)))?;
         }
         let is_at_wall = self.is_at_wall();
         for at in 0..self.active.len() {
             self.watch_idleness(self.active[at], now, is_at_wall);
         }
+        self.judge_departing()?;
+        // Within a turn, the room may come to the wall and get away from it.
+        let was_at_wall = is_at_wall || self.was_at_wall || (self.config.lag == Lag::Wait && self.log.end() != end);
+        self.judge_introductions(now, was_at_wall)?;
+        self.was_at_wall = is_at_wall;
         for at in 0..self.active.len() {
             let member = self.active[at];
-            self.judge_wire(member, now).map_err(|what| self.about(member, &what))?;
+            let verdict = self.judge_wire(member, now).and_then(|()| self.judge_entering(member, now));
+            verdict.map_err(|violation| violation.about(self.describe(member)))?;
         }
         let members = &self.members;
         self.active.retain(|&member| !members[member].is_closed);
         let refused = self.active.iter().filter(|&&member| members[member].is_refused()).count();
-        if refused > REFUSALS_MAX {
-            return Err(format!("{refused} are being refused"));
-        }
+        Rule::Memory.demands(refused <= REFUSALS_MAX, || format!("{refused} are being refused"))?;
         self.judge_patience(now, wake)?;
         self.judge_idleness(now, wake)?;
+        self.rests_roster(now, wake)?;
         self.judge_rest(now, wake)
     }
 
-    /// What time it is.
+    fn judge_turn_of(&mut self, member: usize, now: Instant) -> Verdict {
+        self.receive(member)?;
+        self.watch_visit(member, now)?;
+        self.watch_stall(member, now)
+    }
+
+    /// Judges the statistics of a hub that would sleep: then all is flushed, so the log is the tape.
+    pub(crate) fn judge_stats(&self, snapshot: &Snapshot) -> Verdict {
+        if self.is_shutting_down || !self.members[WITNESS].is_present() {
+            return Ok(());
+        }
+        let of_log = (self.present, self.active.len(), self.log.said, self.log.end() as u64, self.numbers);
+        let Snapshot { clients, connections, lines, tape_bytes, .. } = *snapshot;
+        let of_hub = (clients, connections, lines, tape_bytes, snapshot.stats.entered);
+        Rule::Stats.demands(of_log == of_hub, || {
+            format!("clients, connections, lines, tape bytes and entered are {of_hub:?}, and ought to be {of_log:?}")
+        })
+    }
+
+    /// The time of this turn.
     pub(crate) fn now(&self) -> Instant {
         self.now
     }
 
-    /// Who is still connected.
+    /// Connections that are open.
     pub(crate) fn active(&self) -> &[usize] {
         &self.active
     }
 
-    /// Judges the end of a run, when nobody is left.
+    /// Judges the private messages at the end of a run, when nobody is left.
     pub(crate) fn judge_told(&self) -> Verdict {
         for (text, told) in &self.told {
             let holders = || self.members.iter().filter(|m| m.names.iter().any(|n| is_same_name(n, &told.to)));
-            // A browser on the port for lines takes nothing but where the page is.
+            // A browser on the line port takes nothing but the address of the page.
             let all_took_all = holders().all(|member| member.has_fin && member.hint.is_none());
             match (told.is_told, told.delivered_to) {
-                (Some(false), Some(to)) => return Err(format!("{text:?} was told to {to}, and said not to be")),
-                (Some(true), None) if all_took_all => return Err(format!("{text:?} was never told to {:?}", told.to)),
+                (Some(false), Some(to)) => {
+                    return Rule::Messages.broken(format!("{text:?} was told to {to}, and said not to be"));
+                }
+                (Some(true), None) if all_took_all => {
+                    return Rule::Messages.broken(format!("{text:?} was never told to {:?}", told.to));
+                }
                 _ => {}
             }
         }
         Ok(())
     }
 
-    pub(crate) fn about(&self, member: usize, what: &str) -> String {
+    /// What is known of a connection, for reports.
+    pub(crate) fn describe(&self, member: usize) -> String {
         let Member { number, names, next, missed, heard, answered, .. } = &self.members[member];
         let names = &names[names.len().saturating_sub(3)..];
         let ear = &self.wires[member].borrow().ear;
         let asked: Vec<&Asked> = ear.asked.iter().skip(ear.asked.len().saturating_sub(4)).collect();
         format!(
             "connection {member} ({number:?}, {names:?}; next {next} of {}, {missed} missed, asked {}, heard {heard}, \
-             answered {answered}, last {asked:?}, ended {:?}): {what}",
+             answered {answered}, last {asked:?}, ended {:?})",
             self.log.items.len(),
             ear.asked.len(),
             ear.ended
         )
     }
 
+    pub(crate) fn about(&self, member: usize, what: &str) -> String {
+        format!("{}: {what}", self.describe(member))
+    }
+
     /// Looks at what a connection asked for since it was last looked at.
-    fn scan(&mut self, member: usize, floor: usize) {
+    fn scan(&mut self, member: usize) {
         let wire = self.wires[member].borrow();
         let known = &mut self.members[member];
         for asked in &wire.ear.asked[known.scanned..] {
@@ -197,42 +253,42 @@ impl Oracle {
             }
         }
         known.scanned = wire.ear.asked.len();
-        if wire.ear.is_leaving() && known.left_floor.is_none() {
-            known.left_floor = Some(floor);
-        }
     }
 
-    /// Whether one may have been let go though it did not wish to.
-    pub(crate) fn may_be_let_go(&self, member: usize) -> bool {
-        self.config.lag == Lag::Disconnect || self.members[member].is_kicked || self.may_have_been_let_go(member)
+    /// Whether the server may disconnect a client that does not wish to leave.
+    pub(crate) fn may_be_disconnected(&self, member: usize) -> bool {
+        self.config.lag == Lag::Disconnect || self.members[member].is_kicked || self.may_have_been_disconnected(member)
     }
 
-    /// The same, by what it did.
-    pub(crate) fn may_have_been_let_go(&self, member: usize) -> bool {
+    /// Whether what a client did, or failed to do, is a reason to disconnect it.
+    pub(crate) fn may_have_been_disconnected(&self, member: usize) -> bool {
         let known = &self.members[member];
         let was_too_slow = self.config.lag == Lag::Disconnect && known.was_overtaken;
-        // Who is held back for its rate, and is gone, is not waited for: what it had still to say is dropped.
-        let is_gone = self.config.rate.is_some() && self.wires[member].borrow().reset == Reset::Told;
-        // Who begins to break a rule may be let go for it before it has ended.
+        // Input of a client that `--rate` holds back is dropped once the client is gone.
+        // So is the first line of one that entered while the room waited for a slow reader.
+        let wire = self.wires[member].borrow();
+        let waits_to_say = self.config.rate.is_some() || (self.config.lag == Lag::Wait && wire.ear.asked.len() == 1);
+        let is_gone = waits_to_say && wire.reset == Reset::Told;
+        // What breaks the protocol may be noticed before it has ended.
         let breaks_rule = self.wires[member].borrow().ear.breaks_rule();
         let was_silent = known.visit.as_ref().is_some_and(|visit| visit.socket.may_be_gone);
         let has_stalled = known.stall.may_be_gone() || known.idleness.may_be_gone.is_some();
         was_too_slow || is_gone || has_stalled || breaks_rule || was_silent
     }
 
-    /// Whether all that one said so far was put on the tape.
+    /// Whether all that a client said so far is on the tape.
     pub(crate) fn all_heard(&self, member: usize) -> Verdict {
         let wire = self.wires[member].borrow();
         let lost = wire.ear.asked[self.members[member].heard..].iter().find(|asked| matches!(asked, Asked::Say(_)));
         match lost {
             Some(Asked::Say(text)) if self.config.audience != Audience::Sender => {
-                Err(format!("{text:?} was not relayed"))
+                Rule::Relayed.broken(format!("{text:?} was not relayed"))
             }
             _ => Ok(()),
         }
     }
 
-    /// Whether `item` is one that this connection made itself and is not given.
+    /// Whether `item` is of the client's own making, and not sent to it.
     pub(crate) fn is_own(&self, member: usize, item: &Item) -> bool {
         item.by == member
             && match item.kind {
@@ -241,13 +297,13 @@ impl Oracle {
             }
     }
 
-    /// How many lines others said from where one stands, up to `stop`.
+    /// How many lines others said from a reader's place up to `stop`.
     pub(crate) fn said_by_others(&self, member: usize, stop: usize) -> usize {
         let items = self.log.items.get(self.members[member].next..stop).unwrap_or_default();
         items.iter().filter(|item| item.kind == Kind::Said && !self.is_own(member, item)).count()
     }
 
-    /// Whether the tail of the tape may have passed the place where one stands.
+    /// Whether the tail of the tape may have overtaken a reader.
     pub(crate) fn is_overtaken(&self, member: usize) -> bool {
         let ahead = self.log.items.get(self.members[member].next..).unwrap_or_default();
         let Some(first) = ahead.iter().find(|item| !self.is_own(member, item)) else { return false };
@@ -261,15 +317,9 @@ impl Oracle {
         known.was_overtaken |= is_overtaken;
         known.lags = is_overtaken || (known.lags && known.next < self.log.items.len());
     }
-
-    /// Learns that the log says that one left.
-    pub(crate) fn note_left(&mut self, member: usize, at: usize) {
-        self.members[member].left = Some(at);
-        self.present -= 1;
-    }
 }
 
-/// What stands between the two in all of `line`.
+/// The part of `line` between `before` and `after`.
 pub(crate) fn between<'a>(line: &'a str, before: &str, after: &str) -> Option<&'a str> {
     line.strip_prefix(before)?.strip_suffix(after)
 }

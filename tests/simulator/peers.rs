@@ -1,6 +1,7 @@
-//! Those at the other end: what they send, how they read, and how they leave.
+//! The peers of the hub: what they send, how they read, and how they leave.
 
-use pollchat::server::config::Config;
+use pollchat::relay::room::Audience;
+use pollchat::server::config::{Config, Lag};
 
 use crate::browsers::Browser;
 use crate::chance::Chance;
@@ -67,6 +68,8 @@ pub(crate) enum Habit {
     ForeignProtocol,
     /// Never says anything, though it may send something.
     Silent,
+    /// Leaves as soon as it has connected.
+    Prober,
 }
 
 /// How a peer reads.
@@ -126,7 +129,9 @@ impl Peer {
             _ => Reading::AtOnce,
         };
         let is_polite = !chance.one_in(4);
-        let outbox = Vec::new();
+        // A first line that silence ends may have to wait, with its connection in the room already, and grow meanwhile.
+        // Then its author could not tell what it said.
+        let outbox = if is_chunky { b"\n".to_vec() } else { Vec::new() };
         Peer {
             chance,
             habit,
@@ -154,10 +159,14 @@ impl Peer {
     }
 
     /// One that speaks another protocol, or begins to.
-    pub(crate) fn stranger(chance: Chance, config: &Config) -> Peer {
+    pub(crate) fn foreign(chance: Chance, config: &Config) -> Peer {
+        if may_defer_first_line(config) {
+            return Peer::new(chance, config);
+        }
         let mut peer = Peer { habit: Habit::ForeignProtocol, ..Peer::new(chance, config) };
         let padding = peer.chance.pick(&[0, 0, 0, 10, 100, 1_000]);
-        let mut words = match peer.chance.below(5) {
+        let mut words = match peer.chance.below(6) {
+            5 => b"\x00\x01\x00\x08\x21\x12\xa4\x42\x07\x07\x07\x07".to_vec(),
             0 => b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
             1 => b"OPTIONS * HTTP/1.1\r\n".to_vec(),
             2 => format!("GET /{} HTTP/1.1\r\nHost: a.b\r\n\r\n", "g".repeat(padding)).into_bytes(),
@@ -183,6 +192,14 @@ impl Peer {
     pub(crate) fn silent(chance: Chance, config: &Config) -> Peer {
         let mut peer = Peer { habit: Habit::Silent, ..Peer::new(chance, config) };
         peer.outbox = peer.chance.pick(&[&b""[..], b"", b"\n", b"\n\r\n\r", b"begun"]).to_vec();
+        peer
+    }
+
+    /// One that leaves before it has sent a line.
+    pub(crate) fn prober(chance: Chance, config: &Config) -> Peer {
+        let mut peer = Peer { habit: Habit::Prober, ..Peer::new(chance, config) };
+        let words = peer.chance.pick(&[&b""[..], b"", b"", b"\r", b"GET", b"bye"]);
+        peer.outbox = if may_defer_first_line(config) { Vec::new() } else { words.to_vec() };
         peer
     }
 
@@ -279,7 +296,7 @@ impl Peer {
 
     fn talk(&mut self, number: usize) {
         match self.habit {
-            Habit::Witness | Habit::ForeignProtocol | Habit::Silent => {}
+            Habit::Witness | Habit::ForeignProtocol | Habit::Silent | Habit::Prober => {}
             Habit::Talker | Habit::Guest => {
                 if self.chance.one_in(4) {
                     self.say_something(number);
@@ -370,6 +387,7 @@ impl Peer {
     fn leave(&mut self, wire: &mut Wire, faults: Faults) {
         let patience = match self.habit {
             Habit::Guest => 60,
+            Habit::Prober => 2,
             _ if self.browser.is_some() => 400,
             _ => 1_500,
         };
@@ -380,7 +398,8 @@ impl Peer {
             browser.close(wire);
             return;
         }
-        match self.chance.below(9) {
+        let way = if self.habit == Habit::Prober { 4 + self.chance.below(5) } else { self.chance.below(9) };
+        match way {
             0 => self.outbox.extend(b"FIN\n"),
             1 => self.outbox.extend(b"exit\r\nnot said\n"),
             2 => self.outbox.extend(b"/quit now\n"),
@@ -402,4 +421,9 @@ impl Peer {
             _ => {}
         }
     }
+}
+
+/// Whether a first line without its end may have to wait, with its connection in the room already, and grow meanwhile.
+fn may_defer_first_line(config: &Config) -> bool {
+    config.flush_after.is_some() && (config.lag == Lag::Wait || config.audience == Audience::Sender)
 }

@@ -1,4 +1,4 @@
-//! What the sockets themselves tell, and what may be left undone when the hub would sleep.
+//! The ends of connections, as their sockets show them, and the state of a hub that would sleep.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -8,20 +8,21 @@ use pollchat::server::limits::GRACE;
 
 use crate::log::{Item, Kind};
 use crate::net::{Reset, Wire};
-use crate::oracle::{Oracle, Verdict};
+use crate::oracle::Oracle;
 use crate::peers::TALK_BYTES_MAX;
+use crate::rule::{Rule, Verdict};
 use crate::said::Asked;
 
 /// The longest time for which the brake may hold input back.
 const BRAKE_MAX: Duration = Duration::from_millis(10);
 
 impl Oracle {
-    /// What the sockets themselves tell.
+    /// Judges the socket of a connection: its misuse, its end, and what the server keeps for it.
     pub(crate) fn judge_wire(&mut self, member: usize, now: Instant) -> Verdict {
         let wire = Rc::clone(&self.wires[member]);
         let wire = wire.borrow();
         if let Some(misuse) = wire.misuse {
-            return Err(misuse.to_owned());
+            return Rule::Farewell.broken(misuse);
         }
         if self.is_visitor(member) {
             if wire.is_finished && wire.reset == Reset::No {
@@ -37,7 +38,7 @@ impl Oracle {
             self.judge_end_of_socket(member)?;
         }
         if wire.is_finished && !self.members[member].has_fin {
-            return Err("writing was ended without FIN".to_owned());
+            return Rule::Farewell.broken("writing was ended without FIN");
         }
         self.judge_hoard(member, &wire)?;
         if !wire.is_closed {
@@ -45,36 +46,39 @@ impl Oracle {
         }
         self.members[member].is_closed = true;
         let known = &self.members[member];
-        let may_be_kicked = self.may_be_let_go(member);
-        let is_let_go = known.number.is_none() || wire.ear.is_leaving() || may_be_kicked || self.is_shutting_down;
-        if !is_let_go {
-            return Err("it was closed without a reason".to_owned());
+        let may_be_kicked = self.may_be_disconnected(member);
+        let is_out = !known.is_entering() && known.number.is_none();
+        if !(is_out || wire.ear.is_leaving() || may_be_kicked || self.is_shutting_down) {
+            return Rule::Reason.broken("it was closed without a reason");
         }
         if !may_be_kicked && !self.is_shutting_down && known.number.is_some() {
             self.all_heard(member)?;
         }
         let is_over = wire.reset != Reset::No || (wire.is_finished && wire.ear.ended.is_some());
-        // One who leaves is waited for like any other.
+        // A client that leaves is waited for like any other.
         let is_leaving = wire.ear.is_leaving() || self.is_shutting_down || known.idleness.may_be_gone.is_some();
         let is_over = is_over || is_leaving && known.stall.may_be_gone();
         let is_over = is_over || known.visit.as_ref().is_some_and(|visit| visit.socket.may_be_gone);
-        let is_evicted = known.number.is_none() && wire.is_finished;
-        // When one was let go is known if it was by its own wish.
-        let by_own_wish = !may_be_kicked && !self.is_shutting_down && known.number.is_some();
+        let is_evicted = known.is_silenced || (known.is_refused() && wire.is_finished);
+        // It is known when a client left if it did so by its own wish.
+        let by_own_wish = !may_be_kicked && !self.is_shutting_down && !is_out;
         let left_at = wire.leaving_since.filter(|_| by_own_wish).unwrap_or(wire.last_written);
         let idle_since = wire.last_written.max(left_at);
         if is_over || is_evicted || now.saturating_duration_since(idle_since) >= GRACE {
             Ok(())
         } else {
             let idle = now.saturating_duration_since(idle_since);
-            Err(format!("it was closed {idle:?} after it took something, with {} bytes unread", wire.unread_bytes()))
+            Rule::Grace.broken(format!(
+                "it was closed {idle:?} after it took something, with {} bytes unread",
+                wire.unread_bytes()
+            ))
         }
     }
 
-    /// Who provokes answers and takes none is not read: what the hub keeps for it is bounded.
+    /// Judges what the hub keeps for a client that provokes answers and takes none: it is not read, so that is bounded.
     fn judge_hoard(&self, member: usize, wire: &Wire) -> Verdict {
         let unanswered = &wire.ear.asked[self.members[member].answered.min(wire.ear.asked.len())..];
-        let may_be_kicked = self.may_be_let_go(member) || self.is_shutting_down;
+        let may_be_kicked = self.may_be_disconnected(member) || self.is_shutting_down;
         let is_present = self.members[member].number.is_some() && self.members[member].left.is_none();
         let is_heard = is_present && wire.reset == Reset::No;
         if unanswered.len() < 200 || !is_heard || may_be_kicked {
@@ -85,7 +89,11 @@ impl Oracle {
         // A message is heard at once, when its last piece has come.
         let message_bytes = if wire.ear.outline.is_some() { TALK_BYTES_MAX } else { 0 };
         let parked = (wire.incoming_max().max(message_bytes) / "/help\n".len() + 2) * help_bytes;
-        if hoarded > 64 * 1024 + parked { Err(format!("{hoarded} bytes are kept for it")) } else { Ok(()) }
+        if hoarded > 64 * 1024 + parked {
+            Rule::Memory.broken(format!("{hoarded} bytes are kept for it"))
+        } else {
+            Ok(())
+        }
     }
 
     /// If the hub would sleep, nothing may be left that no event will announce.
@@ -103,52 +111,60 @@ impl Oracle {
             if wire.is_closed || wire.reset != Reset::No {
                 continue;
             }
-            let latest = self.wakes_for(member, now).or(self.members[member].withheld_until.filter(|&time| time > now));
+            let latest = self.wakes_for(member, now).or_else(|| self.enters_by(member, now));
             if latest.is_some_and(|latest| wakes_at.is_none_or(|wakes_at| wakes_at > latest)) {
-                return Err(self.about(member, "at rest: it may stay so for ever"));
+                return Rule::Wake.broken(self.about(member, "at rest: it may stay so for ever"));
             }
-            if wire.is_blocked() || self.members[member].withheld_until.is_some_and(|time| time > now) {
+            if wire.is_blocked() {
                 continue;
             }
             let is_forgotten = |silent_at| wakes_at.is_none_or(|wakes_at| wakes_at > silent_at);
             if !is_braked && wire.ear.silent_at().is_some_and(is_forgotten) && self.is_heard(member) {
-                return Err(self.about(member, "at rest: its silence is forgotten"));
+                return Rule::Wake.broken(self.about(member, "at rest: its silence is forgotten"));
             }
-            self.rests(member, &wire, is_braked).map_err(|what| self.about(member, &format!("at rest: {what}")))?;
+            self.rests(member, &wire, is_braked).map_err(|violation| violation.about(self.about(member, "at rest")))?;
         }
         Ok(())
     }
 
-    /// Whether what one says counts.
+    /// Whether what a client says counts.
     pub(crate) fn is_heard(&self, member: usize) -> bool {
         let known = &self.members[member];
-        known.number.is_some() && known.left.is_none() && !known.has_fin && !known.is_kicked && !self.is_shutting_down
+        known.is_present() && !known.has_fin && !known.is_kicked && !self.is_shutting_down
     }
 
     fn rests(&self, member: usize, wire: &Wire, is_braked: bool) -> Verdict {
         let known = &self.members[member];
         if !is_braked && wire.is_unread() {
-            return Err("its input is forgotten".to_owned());
+            return Rule::Input.broken("its input is forgotten");
         }
         if self.is_visitor(member) {
             return self.rests_visitor(member, wire, is_braked);
         }
         self.rests_socket(member)?;
-        if known.has_fin || known.number.is_none() {
-            return if wire.is_finished { Ok(()) } else { Err("it was not let go".to_owned()) };
+        if known.is_entering() && !known.has_fin {
+            let ear = &wire.ear;
+            let has_ended = ear.ended.is_some() || ear.leaves_by_word() || self.is_shutting_down;
+            return Rule::Farewell.demands(!has_ended, || "it leaves, and was not told FIN".to_owned());
         }
-        if known.stall.must_be_gone() || known.idleness.must_be_gone {
-            return Err("its time was over, and it was not let go".to_owned());
+        if known.has_fin || known.number.is_none() {
+            return if wire.is_finished { Ok(()) } else { Rule::Gone.broken("it is still here") };
+        }
+        if known.idleness.must_be_gone {
+            return Rule::IdleTimeout.broken("its time was over, and it is still here");
+        }
+        if known.stall.must_be_gone() {
+            return Rule::TooSlow.broken("its time was over, and it is still here");
         }
         if !known.partial.is_empty() {
-            return Err("a line was not written to its end".to_owned());
+            return Rule::Whole.broken("a line was not written to its end");
         }
         self.all_given(member)?;
         if is_braked {
             return Ok(());
         }
         if wire.ear.is_leaving() || self.is_shutting_down {
-            return Err("it leaves, and was not told FIN".to_owned());
+            return Rule::Farewell.broken("it leaves, and was not told FIN");
         }
         if known.is_kicked {
             return Ok(());
@@ -157,22 +173,19 @@ impl Oracle {
         self.all_answered(member)
     }
 
-    /// Whether one was given everything up to the end, or told that it missed it.
+    /// Judges that a client was sent everything up to the end, or told that it missed it.
     fn all_given(&self, member: usize) -> Verdict {
         let known = &self.members[member];
         if !known.is_greeted() {
-            // Whether it was shown any earlier lines, and is owed more, the next line will tell.
+            // The next line will tell whether it is sent any earlier lines, and is owed more.
             return Ok(());
         }
         let stop = known.left.unwrap_or(self.log.items.len());
-        let others = self.said_by_others(member, stop);
-        if others != known.missed {
-            return Err(format!("{others} lines are owed or missed, {} told of", known.missed));
-        }
+        self.judge_missed(member)?;
         let is_owed = |item: &Item| item.kind != Kind::Said && !self.is_own(member, item);
         let owes_notice = known.next < stop && self.log.items[known.next..stop].iter().any(is_owed);
-        if owes_notice && others == 0 && !known.lags {
-            return Err("a notice is owed".to_owned());
+        if owes_notice && known.missed == 0 && !known.lags {
+            return Rule::Delivery.broken("a notice is owed");
         }
         Ok(())
     }

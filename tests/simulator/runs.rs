@@ -1,4 +1,4 @@
-//! Many runs: over the threads, down to the smallest that fails, and into a report.
+//! Runs of many seeds on several threads, the search for the smallest that fails, and the report.
 
 use std::env;
 use std::fmt::Write as _;
@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
+use crate::rule::{Rule, Violation};
 use crate::setting::{Fault, Faults, Setting};
 use crate::world::World;
 
-/// What is to be run.
+/// The seeds to be run, and their setting.
 #[derive(Debug)]
 pub(crate) struct Runs {
     first: u64,
@@ -20,12 +21,12 @@ pub(crate) struct Runs {
     setting: Setting,
 }
 
-/// How a run failed.
+/// A run that failed.
 #[derive(Debug)]
 struct Failure {
     setting: Setting,
     step: usize,
-    what: String,
+    violation: Violation,
 }
 
 impl Runs {
@@ -51,38 +52,67 @@ impl Runs {
     }
 }
 
-/// Runs them all; the report of the first seed that failed, if one did.
+/// Runs all seeds up to the first that fails, and returns its report.
 pub(crate) fn run_all(runs: &Runs) -> Result<(), String> {
     let started = Instant::now();
-    // A panic of the hub is a finding like any other: it is reported with its seed, not where it happens.
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let next = AtomicU64::new(0);
-    let is_over = AtomicBool::new(false);
-    let failures: Vec<Failure> = thread::scope(|scope| {
-        let work = || {
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= runs.seeds || is_over.load(Ordering::Relaxed) {
-                    return None;
-                }
-                let setting = Setting { seed: runs.first + index, ..runs.setting };
-                if let Err(failure) = run(setting) {
-                    is_over.store(true, Ordering::Relaxed);
-                    return Some(failure);
-                }
-            }
-        };
-        let threads: Vec<_> = (0..runs.threads.min(runs.seeds)).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().filter_map(|thread| thread.join().expect("a run catches its panics")).collect()
+    let report = quietly(|| {
+        let first = failures(runs, true).into_iter().min_by_key(|failure| failure.setting.seed);
+        first.map(|failure| report(&failure))
     });
-    let report = failures.into_iter().min_by_key(|failure| failure.setting.seed).map(|failure| report(&failure));
-    panic::set_hook(hook);
     if let Some(report) = report {
         return Err(report);
     }
     println!("{} seeds, {} steps each, {:.1} s", runs.seeds, runs.setting.steps, started.elapsed().as_secs_f32());
     Ok(())
+}
+
+/// Runs all seeds, and lists the rules that were the first to be broken, with how many seeds broke each, and one of
+/// these.
+pub(crate) fn count_rules(runs: &Runs) -> String {
+    let failures = quietly(|| failures(runs, false));
+    let mut text = String::new();
+    for &rule in Rule::ALL {
+        let mut of_rule: Vec<&Failure> = failures.iter().filter(|failure| failure.violation.rule == rule).collect();
+        of_rule.sort_by_key(|failure| failure.setting.seed);
+        if let Some(first) = of_rule.first() {
+            let seed = first.setting.seed;
+            let _ = writeln!(text, "rule {} {} seed {seed}: {}", rule.name(), of_rule.len(), first.violation);
+        }
+    }
+    text
+}
+
+/// Keeps panics of the hub quiet: they are reported with their seed, not where they happen.
+fn quietly<T>(work: impl FnOnce() -> T) -> T {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let result = work();
+    panic::set_hook(hook);
+    result
+}
+
+/// The seeds that fail: of all, or up to about the first.
+fn failures(runs: &Runs, is_first_enough: bool) -> Vec<Failure> {
+    let next = AtomicU64::new(0);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let work = || {
+            let mut failures = Vec::new();
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= runs.seeds || is_over.load(Ordering::Relaxed) {
+                    return failures;
+                }
+                let setting = Setting { seed: runs.first + index, ..runs.setting };
+                if let Err(failure) = run(setting) {
+                    is_over.store(is_first_enough, Ordering::Relaxed);
+                    failures.push(failure);
+                }
+            }
+        };
+        let threads: Vec<_> = (0..runs.threads.min(runs.seeds)).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("a run catches its panics")).collect()
+    })
 }
 
 fn run(setting: Setting) -> Result<(), Failure> {
@@ -92,13 +122,18 @@ fn run(setting: Setting) -> Result<(), Failure> {
 
 fn run_in(world: &mut World, setting: Setting) -> Result<(), Failure> {
     let verdict = panic::catch_unwind(AssertUnwindSafe(|| world.run(setting.steps)));
-    let verdict = verdict.unwrap_or_else(|panic| Err(format!("a panic: {}", panic_text(&*panic))));
-    verdict.map_err(|what| Failure { setting, step: world.at(), what })
+    let verdict = verdict.unwrap_or_else(|panic| {
+        let rule = if world.is_checking() { Rule::Invariants } else { Rule::Panics };
+        rule.broken(format!("a panic: {}", panic_text(&*panic)))
+    });
+    verdict.map_err(|violation| Failure { setting, step: world.at(), violation })
 }
 
 fn report(first: &Failure) -> String {
     let mut text = String::new();
-    let _ = writeln!(text, "seed {} fails at step {}: {}", first.setting.seed, first.step, first.what);
+    let Failure { setting, step, violation } = first;
+    let _ = writeln!(text, "seed {} fails at step {step}: {violation}", setting.seed);
+    let _ = writeln!(text, "rule: {} ({})", violation.rule.name(), violation.rule.sentence().trim());
     let _ = writeln!(text, "again: {}", command(first.setting));
     if number("SIM_SHRINK") == Some(0) {
         return text;
@@ -106,8 +141,10 @@ fn report(first: &Failure) -> String {
     let smallest = shrink(first);
     let mut world = World::new(smallest, true);
     if let Err(failure) = run_in(&mut world, smallest) {
-        let _ = writeln!(text, "smallest, at step {}: {}", failure.step, failure.what);
+        let _ = writeln!(text, "smallest, at step {}: {}", failure.step, failure.violation);
+        let _ = writeln!(text, "rule: {}", failure.violation.rule.name());
         let _ = writeln!(text, "again: {}", command(smallest));
+        let _ = writeln!(text, "{}", world.describe());
         let _ = writeln!(text, "the last events:");
         for event in world.last_events() {
             let _ = writeln!(text, "  {event}");
@@ -116,7 +153,7 @@ fn report(first: &Failure) -> String {
     text
 }
 
-/// Leaves out what is not needed to fail: any failure counts.
+/// Makes a run smaller as long as it still fails, by whatever rule.
 fn shrink(first: &Failure) -> Setting {
     let mut best = first.setting;
     let mut try_it = |setting: Setting| match run(setting) {
@@ -150,7 +187,7 @@ fn shrink(first: &Failure) -> Setting {
     at
 }
 
-/// What runs a setting again.
+/// The command that runs a setting again.
 fn command(setting: Setting) -> String {
     let mut text = format!("SIM_SEED={} SIM_STEPS={}", setting.seed, setting.steps);
     if let Some(peers) = setting.peers_max {

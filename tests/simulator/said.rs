@@ -1,4 +1,4 @@
-//! What a peer asked for: a reading of the protocol of its own, beside the one in `src`.
+//! The meaning of what a peer sends: a reading of the protocol of its own, beside the one in `src`.
 
 use std::time::{Duration, Instant};
 
@@ -190,8 +190,13 @@ impl Ear {
             return;
         }
         self.line.push(byte);
-        if self.line == *b"\x16\x03" && self.outline.is_none() && !self.has_spoken() {
+        let may_be_foreign = self.outline.is_none() && !self.has_spoken();
+        if may_be_foreign && self.line == *b"\x16\x03" {
             self.asked.push(Asked::Foreign("TLS"));
+            return;
+        }
+        if may_be_foreign && self.line.len() == 8 && self.line.ends_with(b"\x21\x12\xa4\x42") {
+            self.asked.push(Asked::Foreign("STUN"));
             return;
         }
         let over = self.line.len().saturating_sub(self.line_bytes_max);

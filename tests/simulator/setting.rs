@@ -10,7 +10,10 @@ use pollchat::server::flow::rate::Rate;
 
 use crate::chance::Chance;
 
-/// How many may be told at a time that the house is full.
+/// An `--announce-up-to` that no run reaches.
+pub(crate) const ROOM_FOR_ALL: usize = 1_000;
+
+/// How many connections are told at a time that they are refused.
 pub(crate) const REFUSALS_MAX: usize = 2;
 
 /// What can go wrong, or come otherwise than one would think.
@@ -141,6 +144,8 @@ pub(crate) struct Oddities {
     pub(crate) one_stranger_in: usize,
     /// One in so many never says anything; 0 for none.
     pub(crate) one_silent_in: usize,
+    /// One in so many leaves before it can enter; 0 for none.
+    pub(crate) one_prober_in: usize,
 }
 
 impl Plan {
@@ -161,14 +166,13 @@ impl Plan {
             limits = Limits { lag: None, rate: None, idle_timeout: None, ..limits };
             limits.oddities.one_stranger_in = 0;
             limits.oddities.one_silent_in = 0;
+            limits.oddities.one_prober_in = 0;
             let plain = Config { announce_up_to: 0, line_bytes_max: 100, ..Config::default() };
             config = Config { backlog_bytes: config.backlog_bytes.max(plain.longest_line_bytes()), ..plain };
         }
         // By a chance of its own, too.
         let site = some_site(setting.seed);
         if site.is_some() {
-            // Or nothing would tell where in the log one came who came in the middle of a turn.
-            config.announce_up_to = 1_000;
             if !setting.is_plain && limits.oddities.one_stranger_in == 0 {
                 limits.oddities.one_stranger_in = 5;
             }
@@ -222,10 +226,11 @@ impl Limits {
             lag,
             rate,
             idle_timeout,
-            announce_up_to: chance.pick(&[0, 1_000, 1_000]),
+            announce_up_to: chance.pick(&[0, 4, ROOM_FOR_ALL, ROOM_FOR_ALL]),
             oddities: Oddities {
                 one_stranger_in: chance.pick(&[0, 0, 3]),
-                one_silent_in: if idle_timeout.is_some() { 3 } else { 0 },
+                one_silent_in: if idle_timeout.is_some() { 3 } else { chance.pick(&[0, 6, 12]) },
+                one_prober_in: chance.pick(&[0, 5]),
                 chance: chance.fork(),
             },
         }
@@ -241,10 +246,7 @@ impl Limits {
         config.rate = self.rate.map(|(lines_per_second, burst_lines)| Rate::new(lines_per_second, burst_lines));
         config.idle_timeout = self.idle_timeout;
         if self.lag.is_some() || self.idle_timeout.is_some() {
-            // As with those who are let go for lagging: or nothing would tell where in the log one came, and how many
-            // there are.
             config.announce_up_to = self.announce_up_to;
-            config.clients_max = None;
         }
         if self.lag.is_none() {
             config.backlog_bytes = config.backlog_bytes.max(smallest_backlog(config, peers_max));
@@ -283,18 +285,14 @@ fn some_config(chance: &mut Chance, peers_max: usize) -> Config {
             Audience::Sender,
         ]),
         history_lines: chance.pick(&[0, 0, 1, 3, 20, 1_000]),
-        announce_up_to: chance.pick(&[0, 4, 1_000, 1_000]),
+        announce_up_to: chance.pick(&[0, 4, ROOM_FOR_ALL, ROOM_FOR_ALL]),
         greeting: chance.pick(&["", "", "welcome", "one\ntwo"]).to_owned(),
         line_bytes_max: chance.pick(&[8, 20, 20, 60, 400]),
         lag: chance.pick(&[Lag::Skip, Lag::Skip, Lag::Disconnect]),
         ..Config::default()
     };
-    if config.announce_up_to == 1_000 && config.lag == Lag::Skip && chance.one_in(2) {
+    if chance.one_in(3) {
         config.clients_max = Some(chance.up_to(peers_max));
-    }
-    if config.lag == Lag::Disconnect {
-        // Or nothing would tell where in the log one came who came unannounced, just after others were let go.
-        config.announce_up_to = chance.pick(&[0, 1_000]);
     }
     config.backlog_bytes = smallest_backlog(&config, peers_max) + chance.pick(&[0, 0, 50, 1_000, 20_000, 150_000]);
     config

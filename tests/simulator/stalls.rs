@@ -12,7 +12,8 @@ use pollchat::server::config::{Config, Lag};
 use pollchat::server::hub::Wake;
 
 use crate::net::Reset;
-use crate::oracle::{Oracle, Verdict, WITNESS};
+use crate::oracle::{Oracle, WITNESS};
+use crate::rule::{Rule, Verdict};
 
 /// What one has to take in time, in bytes, unless it is owed less.
 const ENOUGH_BYTES: usize = 64 * 1024;
@@ -50,15 +51,10 @@ impl Stall {
         self.must_be_gone.is_some()
     }
 
-    /// The end of the log when it was let go at the earliest.
-    pub(crate) fn gone_since(&self) -> Option<usize> {
-        self.may_be_gone.map(|(_, log_end)| log_end)
-    }
-
     /// Learns that it was given an item of the log.
     pub(crate) fn see_given(&mut self, item: usize) -> Verdict {
         if self.must_be_gone.is_some_and(|limit| item >= limit) {
-            return Err("it had stalled, and was waited for all the same".to_owned());
+            return Rule::TooSlow.broken("it had stalled, and was waited for all the same");
         }
         if self.may_be_gone.is_some_and(|(limit, _)| item >= limit) {
             self.may_be_gone = None;
@@ -90,7 +86,7 @@ impl Oracle {
         let is_end_known = self.is_end_known(member) && self.wires[member].borrow().reset == Reset::No;
         let is_owed = is_end_known && here.most < here.end && !stall.may_be_gone();
         if is_owed && self.log.end() - here.most > self.config.backlog_bytes {
-            return Err(format!("it is {} bytes behind, and nobody waited", self.log.end() - here.most));
+            return Rule::Wall.broken(format!("it is {} bytes behind, and nobody waited", self.log.end() - here.most));
         }
         let once = stall.place_at(now.checked_sub(timeout)).copied();
         let long_ago = stall.place_at(now.checked_sub(3 * timeout)).copied();
@@ -122,9 +118,8 @@ impl Oracle {
             let known = &self.members[member];
             let here = known.stall.places.back();
             let wire = self.wires[member].borrow();
-            // Whom a reset has cut off that was not told yet is waited for, too.
-            let takes_nothing = wire.is_blocked() || known.withheld_until.is_some_and(|time| time > self.now());
-            let is_reached = !wire.is_closed && !wire.is_finished && wire.reset != Reset::Told && takes_nothing;
+            // A client is waited for until the server knows of its reset.
+            let is_reached = !wire.is_closed && !wire.is_finished && wire.reset != Reset::Told && wire.is_blocked();
             is_reached
                 && !self.is_given_up(member)
                 && !known.stall.must_be_gone()
@@ -152,7 +147,7 @@ impl Oracle {
         };
         match self.active().iter().find(is_behind) {
             Some(&member) if is_late && self.config.lag == Lag::Wait => {
-                Err(self.about(member, "at rest: it may be behind for ever"))
+                Rule::Wake.broken(self.about(member, "at rest: it may be behind for ever"))
             }
             _ => Ok(()),
         }
@@ -178,8 +173,7 @@ impl Oracle {
         let ear = &self.wires[member].borrow().ear;
         // Who closes its WebSocket is owed nothing from when that is heard; so is who turns out to speak HTTP.
         let forgoes_all = ear.socket_end().is_some() || ear.breaks_rule() || self.speaks_http(member);
-        let may_be_leaving = ear.is_leaving() || known.idleness.may_be_gone.is_some();
-        !forgoes_all && (known.left.is_some() || !may_be_leaving)
+        known.number.is_some() && !forgoes_all
     }
 
     /// Takes note of where one stands; returns the first item that it was not begun to be given.

@@ -1,22 +1,22 @@
-//! Who comes to the page's door: what a visitor is answered, when it may be let go, and how it becomes a client.
+//! Visitors of the page: their answers, their time, and how one becomes a client.
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pollchat::server::limits::{GRACE, PONG_WITHIN, REQUEST_TIME, VISITORS_PER_ADDRESS};
 
-use crate::arrivals::{self, Arrival};
 use crate::frames::Socket;
 use crate::member::Member;
 use crate::net::{Reset, Wire};
-use crate::oracle::{Oracle, Verdict};
+use crate::oracle::Oracle;
 use crate::outline::{Body, Expected};
+use crate::rule::{Rule, Verdict, Violation};
 
 /// What is known of one at the page's door.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    pub(crate) came: Instant,
+    came: Instant,
     /// What it is answered at once, if it is refused.
     refusal: Option<Expected>,
     /// What was written to it and not looked at.
@@ -64,21 +64,16 @@ impl Exchange {
 impl Oracle {
     /// Learns that the hub is given a connection that came to the page's door.
     pub(crate) fn admit_visitor(&mut self, wire: &Rc<RefCell<Wire>>, now: Instant) -> usize {
-        let member = self.members.len();
-        let refused_with = self.refused_with(wire);
-        let mut known = Member::new(None, Vec::new(), Vec::new());
-        known.visit = Some(Box::new(Exchange::new(now, refused_with)));
-        self.members.push(known);
-        self.wires.push(Rc::clone(wire));
-        self.active.push(member);
-        member
+        let mut known = Member::new(now);
+        known.visit = Some(Box::new(Exchange::new(now, self.refused_with(wire))));
+        self.add(known, wire)
     }
 
     /// What one is answered whom the page's door does not let in.
     fn refused_with(&self, wire: &Rc<RefCell<Wire>>) -> Option<u16> {
         let address = wire.borrow().address;
         let access = &self.config.access;
-        if access.deny.iter().any(|prefix| prefix.addr() == address) {
+        if self.is_denied(wire) {
             return Some(403);
         }
         let is_visitor = |member: &&usize| {
@@ -94,71 +89,14 @@ impl Oracle {
         (self.active.iter().filter(is_visitor).count() >= self.visitors_max).then_some(503)
     }
 
-    /// Learns which visitors became clients in this turn.
-    pub(crate) fn take_arrivals(&mut self) -> Verdict {
-        let present_before = self.present;
-        for arrival in arrivals::take() {
-            let line = match arrival {
-                Arrival::Came { line, .. } | Arrival::Refused { line, .. } => line,
-            };
-            let member = self.members.iter().enumerate().position(|(member, known)| {
-                known.visit.is_some() && usize::from(self.wires[member].borrow().port) == line
-            });
-            let Some(member) = member else { continue };
-            if self.members[member].visit.as_ref().is_some_and(|visit| visit.is_refused()) {
-                continue;
-            }
-            self.take_arrival(member, &arrival, present_before).map_err(|what| self.about(member, &what))?;
-        }
-        Ok(())
-    }
-
-    fn take_arrival(&mut self, member: usize, arrival: &Arrival, present_before: usize) -> Verdict {
-        let (asked, address) = {
-            let wire = self.wires[member].borrow();
-            let requests = wire.ear.outline.as_ref().map_or(&[][..], |outline| &outline.requests);
-            (requests.iter().any(|request| request.status == 101), wire.address)
-        };
-        let is_new =
-            self.members[member].visit.as_ref().is_some_and(|visit| !visit.is_over && !visit.is_refused_inside);
-        if !asked || !is_new || self.members[member].number.is_some() {
-            return Err("it did not open a WebSocket".to_owned());
-        }
-        // Those who went in this turn were still there, as far as the door is concerned.
-        let is_in =
-            |other: &&usize| self.members[**other].number.is_some() && self.wires[**other].borrow().address == address;
-        let most = self.config.access.per_address_max;
-        let is_crowded = most > 0 && self.active.iter().filter(is_in).count() >= most;
-        // Who left in this turn may have done so before or after it came.
-        let may_be_full = self.config.clients_max.is_some_and(|most| self.present.max(present_before) >= most);
-        match arrival {
-            Arrival::Came { number, .. } => {
-                if *number != self.numbers + 1 || is_crowded {
-                    return Err(format!("it is client-{number}"));
-                }
-                self.seat(member);
-                let now = self.now();
-                if let Some(visit) = &mut self.members[member].visit {
-                    visit.socket = Socket::new(now);
-                }
-                self.expect_words(member, now);
-            }
-            Arrival::Refused { why, .. } => {
-                let notice = match self.config.clients_max {
-                    Some(most) if may_be_full && why.starts_with("the server is full") => {
-                        format!("* the server is full ({most} client{})", if most == 1 { "" } else { "s" })
-                    }
-                    _ if is_crowded => format!("* too many connections from your address (at most {most})"),
-                    _ => return Err(format!("it was refused: {why}")),
-                };
-                let known = &mut self.members[member];
-                known.greeting.push(notice);
-                if let Some(visit) = &mut known.visit {
-                    visit.is_refused_inside = true;
-                }
-            }
-        }
-        Ok(())
+    /// Judges that a visitor becomes a client, or is refused instead: it has asked for a WebSocket.
+    pub(crate) fn judge_upgrade(&self, member: usize) -> Verdict {
+        let wire = self.wires[member].borrow();
+        let requests = wire.ear.outline.as_ref().map_or(&[][..], |outline| &outline.requests);
+        let known = &self.members[member];
+        let is_new = known.visit.as_ref().is_some_and(|visit| !visit.is_over && !visit.is_refused_inside);
+        let may_enter = is_new && known.number.is_none() && requests.iter().any(|request| request.status == 101);
+        Rule::Entering.demands(may_enter, || "it did not open a WebSocket".to_owned())
     }
 
     /// Takes what the hub wrote to one at the page's door.
@@ -174,28 +112,30 @@ impl Oracle {
     }
 
     /// Takes one answer; false if it is not whole.
-    fn take_answer(&mut self, member: usize) -> Result<bool, String> {
+    fn take_answer(&mut self, member: usize) -> Result<bool, Violation> {
         let expected = self.expected_answer(member);
         let Some(visit) = &mut self.members[member].visit else { return Ok(false) };
         if visit.unread.is_empty() {
             return Ok(false);
         }
         if visit.is_over {
-            return Err("it is told more than it asked for".to_owned());
+            return Rule::Http.broken("it is told more than it asked for");
         }
         let Some(end) = visit.unread.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { return Ok(false) };
-        let head = String::from_utf8(visit.unread[..end].to_vec()).map_err(|error| error.to_string())?;
+        let Ok(head) = String::from_utf8(visit.unread[..end].to_vec()) else {
+            return Rule::Clean.broken("invalid UTF-8");
+        };
         let mut expected = expected;
         if head.starts_with("HTTP/1.1 408 ") {
             let is_late = visit
                 .timed_out
                 .is_some_and(|(answered, was_begun, _)| answered == visit.answered && (was_begun || answered == 0));
             if !is_late {
-                return Err("it had still time".to_owned());
+                return Rule::RequestTime.broken("it had still time");
             }
             expected = Some(Expected { status: 408, is_last: true, body: Body::Words });
         }
-        let expected = expected.ok_or_else(|| format!("it did not ask: {head:?}"))?;
+        let Some(expected) = expected else { return Rule::Http.broken(format!("it did not ask: {head:?}")) };
         let len = judge_head(&head, &expected)?;
         let body = match expected.body {
             Body::Page | Body::Words => len,
@@ -204,9 +144,9 @@ impl Oracle {
         let Some(rest) = visit.unread[end + 4..].get(..body) else { return Ok(false) };
         match expected.body {
             Body::Page if rest != self.page.get_or_insert_with(|| rest.to_vec()) => {
-                return Err("it is given another page".to_owned());
+                return Rule::Http.broken("it is given another page");
             }
-            Body::Words if rest.last() != Some(&b'\n') => return Err("its answer has no end".to_owned()),
+            Body::Words if rest.last() != Some(&b'\n') => return Rule::Whole.broken("its answer has no end"),
             _ => {}
         }
         visit.unread.drain(..end + 4 + body);
@@ -216,7 +156,7 @@ impl Oracle {
             visit.is_socket = true;
             self.wires[member].borrow_mut().is_open = true;
             if self.members[member].number.is_none() && self.members[member].greeting.is_empty() {
-                return Err("its WebSocket is open, and it is nobody".to_owned());
+                return Rule::Entering.broken("its WebSocket is open, and it is nobody");
             }
         }
         Ok(true)
@@ -255,7 +195,7 @@ impl Oracle {
             && now > *visit.exceeded.get_or_insert(now) + 2 * GRACE
             && !wire.is_finished
         {
-            return Err("a visitor stays for ever".to_owned());
+            return Rule::RequestTime.broken("a visitor stays for ever");
         }
         Ok(())
     }
@@ -270,7 +210,7 @@ impl Oracle {
     pub(crate) fn judge_end_of_visit(&self, member: usize, wire: &Wire) -> Verdict {
         let Some(visit) = &self.members[member].visit else { return Ok(()) };
         if !visit.unread.is_empty() {
-            return Err("the end of its answer is missing".to_owned());
+            return Rule::Whole.broken("the end of its answer is missing");
         }
         let requests = wire.ear.outline.as_ref().map_or(0, |outline| outline.requests.len());
         let has_left = wire.ear.ended.is_some() && visit.answered == requests;
@@ -278,7 +218,7 @@ impl Oracle {
         if visit.is_over || has_left || self.is_shutting_down || (visit.answered > 0 && was_idle) {
             Ok(())
         } else {
-            Err("a visitor was not answered".to_owned())
+            Rule::Http.broken("a visitor was not answered")
         }
     }
 
@@ -291,7 +231,7 @@ impl Oracle {
         if is_over || is_evicted || idle >= GRACE {
             Ok(())
         } else {
-            Err(format!("a visitor was closed {idle:?} after it took something"))
+            Rule::Grace.broken(format!("a visitor was closed {idle:?} after it took something"))
         }
     }
 
@@ -299,7 +239,7 @@ impl Oracle {
     pub(crate) fn rests_visitor(&self, member: usize, wire: &Wire, is_braked: bool) -> Verdict {
         let Some(visit) = &self.members[member].visit else { return Ok(()) };
         if !visit.unread.is_empty() {
-            return Err("its answer was not written to its end".to_owned());
+            return Rule::Whole.broken("its answer was not written to its end");
         }
         let requests = wire.ear.outline.as_ref().map_or(0, |outline| outline.requests.len());
         let is_over = visit.is_over || (wire.ear.ended.is_some() && visit.answered == requests);
@@ -307,10 +247,10 @@ impl Oracle {
             return Ok(());
         }
         if is_over || visit.is_refused() || self.is_shutting_down {
-            return Err("a visitor was not let go".to_owned());
+            return Rule::Gone.broken("a visitor was not let go");
         }
         if visit.answered < requests && !is_braked {
-            return Err("a visitor was not answered".to_owned());
+            return Rule::Http.broken("a visitor was not answered");
         }
         Ok(())
     }
@@ -324,16 +264,16 @@ impl Oracle {
 }
 
 /// Judges the head of an answer; returns how long it says that the body is.
-fn judge_head(head: &str, expected: &Expected) -> Result<usize, String> {
+fn judge_head(head: &str, expected: &Expected) -> Result<usize, Violation> {
     let mut lines = head.split("\r\n");
     let status = lines.next().unwrap_or_default();
     if !status.starts_with(&format!("HTTP/1.1 {} ", expected.status)) {
-        return Err(format!("answered {status:?}, not {expected:?}"));
+        return Rule::Http.broken(format!("answered {status:?}, not {expected:?}"));
     }
     let fields: Vec<(String, &str)> = lines
         .map(|line| line.split_once(": ").map(|(name, value)| (name.to_ascii_lowercase(), value)))
         .collect::<Option<_>>()
-        .ok_or_else(|| format!("no head: {head:?}"))?;
+        .unwrap_or_default();
     let has = |name: &str, value: &str| fields.iter().any(|(of, is)| of == name && *is == value);
     let is_right = match expected.status {
         101 => {
@@ -346,16 +286,16 @@ fn judge_head(head: &str, expected: &Expected) -> Result<usize, String> {
         _ => true,
     };
     if !is_right || has("connection", "close") != expected.is_last {
-        return Err(format!("not the head of {expected:?}: {head:?}"));
+        return Rule::Http.broken(format!("not the head of {expected:?}: {head:?}"));
     }
     let lengths: Vec<&str> =
         fields.iter().filter(|(name, _)| name == "content-length").map(|(_, value)| *value).collect();
     match (expected.body, lengths.as_slice()) {
         (Body::None, []) => Ok(0),
-        (Body::Page | Body::Words | Body::Withheld, [len]) => len.parse().map_err(|_| format!("no length: {len:?}")),
-        _ => Err(format!("{} lengths: {head:?}", lengths.len())),
+        (Body::Page | Body::Words | Body::Withheld, [len]) => match len.parse() {
+            Ok(len) => Ok(len),
+            Err(_) => Rule::Http.broken(format!("no length: {len:?}")),
+        },
+        _ => Rule::Http.broken(format!("{} lengths: {head:?}", lengths.len())),
     }
 }
-
-/// How long the greeting is withheld on the port for lines, where there is a page.
-pub(crate) const ENTER_DELAY: Duration = pollchat::server::limits::ENTER_DELAY;

@@ -1,4 +1,4 @@
-//! One run: the hub, its peers, the network between them and the time, step by step.
+//! One run: the hub, its peers, the network between them and the clock, step by step.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -7,36 +7,37 @@ use std::time::{Duration, Instant, SystemTime};
 use pollchat::server::config::Config;
 use pollchat::server::endpoint::Endpoint;
 use pollchat::server::hub::{Hub, Readiness, Wake};
+use pollchat::server::limits::INTRODUCE_AFTER;
 use pollchat::server::web::origin::OriginPolicy;
 use pollchat::server::web::site::Site;
 
-use crate::arrivals;
 use crate::chance::Chance;
 use crate::listener::{Accepted, Listener};
 use crate::net::{FakeSocket, Shared, Wire};
-use crate::oracle::{Oracle, PAGE_ADDRESS, Verdict, WITNESS};
+use crate::oracle::{Oracle, PAGE_ADDRESS, WITNESS};
 use crate::peers::Peer;
+use crate::roster_log;
+use crate::rule::{Rule, Verdict};
 use crate::said::Ear;
 use crate::setting::{Fault, Faults, Oddities, Plan, Setting, SitePlan, home};
 
 /// Turns in a row that may bring nothing on although the hub wanted them at once.
 const IDLE_TURNS_MAX: usize = 100;
 
-/// How long it is waited for that everything comes to rest, as long as there are browsers: longer than one stays who
-/// gives no sign.
+/// How long the world waits for everything to come to rest while there are browsers: longer than a silent one stays.
 const REST_MAX: Duration = Duration::from_secs(600);
 
-/// Turns that everything takes at most to settle.
+/// Turns that everything takes at most to come to rest.
 const SETTLING_TURNS_MAX: usize = 200_000;
 
-/// One end of a connection, and who sits there.
+/// A connection, and the peer at its other end.
 struct Line {
     wire: Rc<RefCell<Wire>>,
     peer: Peer,
     key: Option<usize>,
 }
 
-/// All there is.
+/// A hub and everything around it.
 pub(crate) struct World {
     chance: Chance,
     faults: Faults,
@@ -48,11 +49,14 @@ pub(crate) struct World {
     shared: Rc<Shared>,
     listener: Listener,
     lines: Vec<Line>,
-    /// Who is connected, or waits to be.
+    /// Connections that are open, or wait to be accepted.
     alive: Vec<usize>,
     oracle: Oracle,
     idle_turns: usize,
-    /// What happened last, for the report.
+    /// Whether the hub checks its invariants at this moment.
+    is_checking: bool,
+    description: String,
+    /// The last events, for the report.
     events: std::collections::VecDeque<String>,
     records_events: bool,
     step: usize,
@@ -64,7 +68,7 @@ impl World {
         let now = Instant::now();
         let hub = Hub::new(&plan.config, plan.seats, now).expect("a small tape");
         let oracle = Oracle::new(&plan, now);
-        arrivals::listen(plan.site.is_some());
+        roster_log::listen();
         let mut world = World {
             chance: plan.chance,
             faults: plan.faults,
@@ -79,33 +83,22 @@ impl World {
             alive: Vec::new(),
             oracle,
             idle_turns: 0,
+            is_checking: false,
+            description: format!("{:?}, {:?}", plan.config, plan.faults.iter().collect::<Vec<_>>()),
             events: std::collections::VecDeque::new(),
             records_events,
             step: 0,
         };
-        world.note(|| format!("{:?}, {:?}", plan.config, plan.faults.iter().collect::<Vec<_>>()));
-        world.connect(Peer::witness(), Faults::NONE, (1, usize::MAX / 4));
-        world.listener.collect();
-        // It is alone, and nobody is refused.
-        let _ = world.admit_waiting(WITNESS);
-        world.listener.waiting.clear();
         if world.site.is_some() {
-            // Not before: the witness is greeted at once.
             let address = PAGE_ADDRESS.parse().expect("an address");
             world.hub.open_site(Site::new(OriginPolicy::default(), &[address], || SystemTime::UNIX_EPOCH));
-        }
-        if plan.config.idle_timeout.is_some() {
-            // Or it would be let go.
-            let mut wire = world.lines[WITNESS].wire.borrow_mut();
-            wire.calm_down();
-            wire.send(b"/help\n");
         }
         world
     }
 
     /// Runs all steps, and then until nothing is left to do.
     pub(crate) fn run(&mut self, steps: usize) -> Verdict {
-        self.turn(&mut |_| true)?;
+        self.let_witness_in()?;
         for step in 0..steps {
             self.step = step;
             self.step()?;
@@ -114,12 +107,40 @@ impl World {
         self.settle()
     }
 
+    /// Connects the witness, and passes the time until it is introduced.
+    fn let_witness_in(&mut self) -> Verdict {
+        self.connect(Peer::witness(), Faults::NONE, (1, usize::MAX / 4));
+        {
+            let mut wire = self.lines[WITNESS].wire.borrow_mut();
+            wire.calm_down();
+            // A client that never says anything is disconnected where `--idle-timeout` is set.
+            wire.send(if self.oracle.config.idle_timeout.is_some() { b"/help\n" } else { b"\n" });
+        }
+        // Its accept does not fail.
+        self.listener.collect();
+        self.admit_waiting(WITNESS)?;
+        self.listener.waiting.clear();
+        self.turn(&mut |_| true)?;
+        self.shared.now.set(self.shared.now.get() + INTRODUCE_AFTER);
+        self.turn(&mut |_| true)
+    }
+
     /// The step under way.
     pub(crate) fn at(&self) -> usize {
         self.step
     }
 
-    /// What happened last.
+    /// Whether the hub was checking its invariants when the run ended.
+    pub(crate) fn is_checking(&self) -> bool {
+        self.is_checking
+    }
+
+    /// The settings of the server, and the faults.
+    pub(crate) fn describe(&self) -> &str {
+        &self.description
+    }
+
+    /// The last events.
     pub(crate) fn last_events(&self) -> impl Iterator<Item = &String> {
         self.events.iter()
     }
@@ -150,11 +171,13 @@ impl World {
         {
             return Peer::browser(chance, config);
         }
-        let Oddities { chance: odd, one_stranger_in, one_silent_in } = &mut self.oddities;
-        match (*one_stranger_in, *one_silent_in) {
-            (1.., _) if odd.one_in(*one_stranger_in) => Peer::stranger(chance, config),
-            (_, 1..) if odd.one_in(*one_silent_in) => Peer::silent(chance, config),
-            _ => Peer::new(chance, config),
+        let Oddities { chance: odd, one_stranger_in, one_silent_in, one_prober_in } = &mut self.oddities;
+        let mut is_one_in = |times: usize| times > 0 && odd.one_in(times);
+        match () {
+            () if is_one_in(*one_stranger_in) => Peer::foreign(chance, config),
+            () if is_one_in(*one_silent_in) => Peer::silent(chance, config),
+            () if is_one_in(*one_prober_in) => Peer::prober(chance, config),
+            () => Peer::new(chance, config),
         }
     }
 
@@ -181,7 +204,7 @@ impl World {
         let Config { line_bytes_max, flush_after, .. } = self.oracle.config;
         let is_browser = peer.browser.is_some();
         let ear = if is_browser { Ear::at_door(line_bytes_max) } else { Ear::new(line_bytes_max, flush_after) };
-        // A page is long, and has to be taken within some time.
+        // A page is long, and a visitor must take it within some time.
         let room = if is_browser { (room.0.max(20), room.1.max(self.chance.pick(&[40, 400, 50_000]))) } else { room };
         let mut wire = Wire::new(&self.shared, self.chance.fork(), faults, ear, room);
         if line != WITNESS {
@@ -238,15 +261,21 @@ impl World {
         if self.hub.flush(now) > 0 {
             self.listener.on_freed(now);
         }
+        self.is_checking = true;
+        self.hub.check_invariants();
+        self.is_checking = false;
         let wake = self.hub.next_wake();
         self.oracle.judge(now, wake)?;
+        if wake != Wake::Now {
+            self.oracle.judge_stats(&self.hub.stats())?;
+        }
         self.lines[WITNESS].wire.borrow_mut().take(usize::MAX);
         let lines = &self.lines;
         self.alive.retain(|&line| !lines[line].wire.borrow().is_closed);
         let wants_turn = wake == Wake::Now || matches!(wake, Wake::At(time) if time <= now);
         let is_idle = wants_turn && events.is_empty() && self.shared.progress.get() == before;
         self.idle_turns = if is_idle { self.idle_turns + 1 } else { 0 };
-        if self.idle_turns > IDLE_TURNS_MAX { Err("the hub turns and does nothing".to_owned()) } else { Ok(()) }
+        if self.idle_turns > IDLE_TURNS_MAX { Rule::Sleep.broken("the hub turns and does nothing") } else { Ok(()) }
     }
 
     fn collect(&mut self, reports: &mut dyn FnMut(usize) -> bool) -> Vec<(usize, Readiness)> {
@@ -299,7 +328,7 @@ impl World {
         };
         self.note(|| format!("{line} is admitted as connection {member}, key {key}"));
         self.hub.admit(FakeSocket(wire), port, now);
-        self.oracle.judge_admission(member).map_err(|what| format!("connection {member}: {what}"))
+        self.oracle.judge_admission(member).map_err(|violation| violation.about(self.oracle.describe(member)))
     }
 
     /// The faults stop, and everyone reads. Everything must come to rest, by nothing but what a kernel would report.
@@ -329,7 +358,7 @@ impl World {
         }
         if self.hub.connections() > 0 || !self.listener.waiting.is_empty() {
             let waiting = self.listener.waiting.len();
-            return Err(format!("{} are still there, and {waiting} wait", self.hub.connections()));
+            return Rule::Gone.broken(format!("{} are still there, and {waiting} wait", self.hub.connections()));
         }
         self.oracle.judge_told()
     }
@@ -358,10 +387,10 @@ impl World {
             self.turn(&mut |_| true)?;
             vain_waits = if self.shared.progress.get() == before { vain_waits + 1 } else { 0 };
             if vain_waits > 2 * IDLE_TURNS_MAX {
-                return Err(format!("nothing comes of waiting: {wake:?}"));
+                return Rule::Sleep.broken(format!("nothing comes of waiting: {wake:?}"));
             }
         }
-        Err("it never comes to rest".to_owned())
+        Rule::Sleep.broken("it never comes to rest")
     }
 
     fn note(&mut self, event: impl FnOnce() -> String) {

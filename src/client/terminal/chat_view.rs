@@ -161,7 +161,7 @@ impl ChatView {
                 self.names.add(to);
             }
             Notice::Here { name, .. } | Notice::Joined { name } if self.own_name() != Some(name) => {
-                self.names.add(name)
+                self.names.add(name);
             }
             Notice::Left { name } => self.names.remove(name),
             Notice::TellsYou { from: name, .. } => {

@@ -146,6 +146,7 @@ impl<S: Socket> Hub<S> {
         let browser = if connection.is_browser() { " with a browser" } else { "" };
         let name = self.roster.shown(member);
         info!("{name} came from {}{browser}; {} present", Peer::of(connection), self.roster.clients());
+        self.log_roster(key, format_args!("{name} enters"));
         let handle = connection.handle(key);
         if let Some(idle_timeout) = self.limits.idle_timeout {
             self.timers.set(now + idle_timeout, Timer::Idle, handle);
@@ -181,7 +182,7 @@ impl<S: Socket> Hub<S> {
                 continue;
             }
             if connection.read_state != ReadState::Idle {
-                self.timers.set(now + ENTER_DELAY, Timer::Enter, handle);
+                self.admission.entering.push_back((now + ENTER_DELAY, handle));
             } else if connection.input().is_some() {
                 self.timers.set(time + (ENTER_TIMEOUT - ENTER_DELAY), Timer::Enter, handle);
             } else {

@@ -65,12 +65,20 @@ impl<S: Socket> Hub<S> {
     fn leave_room(&mut self, key: usize, member: MemberId, reason: &Reason) -> Position {
         let stop = self.channel.tape().end();
         let name = self.roster.shown(member).to_string();
+        self.log_roster(key, format_args!("{name} leaves"));
         self.channel.room.apply(&mut self.roster, Event::Left { member });
         self.channel.announce_departed();
         let level = if let Reason::Foreign(_) = reason { Level::Debug } else { Level::Info };
         let connection = &self.connections[key];
         log!(level, "{name} left ({reason}; {}); {} present", Peer::of(connection), self.roster.clients());
         stop
+    }
+
+    /// Logs a change of the roster with its place on the tape. The simulator reads this log: no line of the tape says
+    /// when a client entered.
+    pub(super) fn log_roster(&self, key: usize, change: fmt::Arguments<'_>) {
+        let offset = self.channel.tape().end().offset;
+        debug!(target: "pollchat::roster", "{} at {offset}: {change}", Peer::of(&self.connections[key]));
     }
 
     /// Tells a peer that we do not speak its protocol; in HTTP, with the address of the page, if there is one.

@@ -8,6 +8,7 @@ use log::debug;
 use super::Hub;
 use super::input::ReadTurn;
 use crate::net::stream::Socket;
+use crate::relay::event::Event;
 use crate::relay::line::Line;
 use crate::relay::room::Decision;
 use crate::relay::roster::MemberId;
@@ -55,6 +56,9 @@ impl<S: Socket> Hub<S> {
         match decision {
             Decision::Nothing => {}
             Decision::Apply(event) => {
+                if let Event::Renamed { name, .. } = &event {
+                    self.log_roster(turn.key, format_args!("{name} is its name"));
+                }
                 let applied = self.channel.room.apply(&mut self.roster, event);
                 self.skip_own(turn.key, applied.own);
                 self.charge(turn, applied.bytes);

@@ -1,0 +1,94 @@
+//! The roster log of the hub: who entered, left or took a name, at which place of the tape, and who was refused.
+//!
+//! Nothing else tells when a client entered, because its greeting may be long in coming. The oracle checks each event,
+//! and everything that follows from it.
+
+use std::cell::RefCell;
+use std::sync::Once;
+
+use ::log::{LevelFilter, Log, Metadata, Record};
+
+thread_local! {
+    static HEARD: RefCell<Vec<Event>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A change of the roster, or a refusal, of the connection with this number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) line: usize,
+    /// The end of the tape at that time; `None` for a refusal.
+    pub(crate) offset: Option<usize>,
+    pub(crate) change: Change,
+}
+
+/// What changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// It entered, under this name.
+    Enters(String),
+    /// It has this name now.
+    Named(String),
+    Leaves,
+    /// It was refused for this reason, maybe without a word.
+    Refused {
+        reason: String,
+        is_silent: bool,
+    },
+}
+
+struct Listener;
+
+/// Listens to the log of this thread from now on.
+pub(crate) fn listen() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        ::log::set_logger(&Listener).expect("nothing else listens");
+        ::log::set_max_level(LevelFilter::Debug);
+    });
+    HEARD.take();
+}
+
+/// Takes the events since the last call.
+pub(crate) fn take() -> Vec<Event> {
+    HEARD.take()
+}
+
+impl Log for Listener {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        ["pollchat::roster", "pollchat::server::hub::admission"].contains(&metadata.target())
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata())
+            && let Some(event) = event(&record.args().to_string())
+        {
+            HEARD.with_borrow_mut(|heard| heard.push(event));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn event(text: &str) -> Option<Event> {
+    if let Some(rest) = text.strip_prefix("refused ") {
+        let (peer, reason) = rest.split_once(": ")?;
+        let (address, is_silent) = peer.strip_suffix(" without a word").map_or((peer, false), |peer| (peer, true));
+        let change = Change::Refused { reason: reason.to_owned(), is_silent };
+        return Some(Event { line: number_of(address)?, offset: None, change });
+    }
+    let (address, rest) = text.split_once(" at ")?;
+    let (offset, change) = rest.split_once(": ")?;
+    let (name, what) = change.split_once(' ')?;
+    let change = match what {
+        "enters" => Change::Enters(name.to_owned()),
+        "is its name" => Change::Named(name.to_owned()),
+        "leaves" => Change::Leaves,
+        _ => return None,
+    };
+    Some(Event { line: number_of(address)?, offset: Some(offset.parse().ok()?), change })
+}
+
+/// The number of the connection with this address: its port.
+fn number_of(address: &str) -> Option<usize> {
+    address.rsplit_once(':')?.1.parse().ok()
+}

@@ -1,0 +1,156 @@
+//! The rules of the oracle: the promises of the server, one by one.
+//!
+//! Every assertion of the simulator belongs to one rule and fails through [`Rule::broken`], so a report says which
+//! promise was broken. `tests/mutants` holds at least one bug for each rule.
+
+use std::fmt;
+
+/// Declares the rules with their names and sentences.
+macro_rules! rules {
+    ($($(#[doc = $sentence:literal])+ $rule:ident = $name:literal,)+) => {
+        /// A promise that the simulator checks.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub(crate) enum Rule { $($(#[doc = $sentence])+ $rule,)+ }
+
+        impl Rule {
+            /// All rules.
+            pub(crate) const ALL: &[Rule] = &[$(Rule::$rule),+];
+
+            /// The name of the rule in reports and mutants.
+            pub(crate) fn name(self) -> &'static str {
+                match self { $(Rule::$rule => $name,)+ }
+            }
+
+            /// The promise, in a sentence.
+            pub(crate) fn sentence(self) -> &'static str {
+                match self { $(Rule::$rule => concat!($($sentence),+),)+ }
+            }
+        }
+    };
+}
+
+rules! {
+    // The room.
+    /// Every line on the tape was sent by the client whose name it bears, in the order in which it sent them.
+    Author = "author",
+    /// Every line that a client completed before it left is on the tape.
+    Relayed = "relayed",
+    /// A reader is sent the lines of others in the order of the tape, each once.
+    Order = "order",
+    /// A reader at rest was sent everything that is its due up to the end of the tape.
+    Delivery = "delivery",
+    /// A reader is told exactly how many lines it missed, and misses none unless the tail of the tape overtook it.
+    Missed = "missed",
+    /// No line, frame or answer is torn, or ends in the middle.
+    Whole = "whole",
+    /// Neither a byte that a terminal would obey nor invalid UTF-8 leaves the server.
+    Clean = "clean",
+    /// Two members never have the same name, and a member has no name that it did not ask for.
+    Names = "names",
+    /// Each request of a client is answered once, correctly and in order.
+    Answers = "answers",
+    /// A private message reaches its recipient once and nobody else, and its author is told the truth about that.
+    Messages = "messages",
+
+    // The way in.
+    /// A client is in the room only after entering: at its first complete line, or when its time is over, and then at
+    /// once.
+    Entering = "entering",
+    /// A foreign or gone connection uses no number and is never announced; members are numbered one by one.
+    Numbers = "numbers",
+    /// A member is sent its greeting first, and as many earlier lines as `--history` and the tape allow.
+    Greeting = "greeting",
+    /// `joined` is told with a member's first line or name, in a room that is small enough, and nowhere else.
+    Joined = "joined",
+    /// `joined` is told at the latest two seconds after a client entered a small room.
+    JoinedInTime = "joined-in-time",
+    /// `left` is told exactly where `joined` was, once, when a member has left.
+    Left = "left",
+    /// A connection is refused exactly if its address, its address's count or the number of seats demands it.
+    Refusals = "refusals",
+    /// A peer that speaks another protocol is told so, or where the page is, and nothing that it sends is said.
+    Foreign = "foreign",
+
+    // The way out.
+    /// A client is disconnected only for a reason.
+    Reason = "reason",
+    /// `FIN` is the last line of every client that leaves, before the output ends; nothing is written after that.
+    Farewell = "farewell",
+    /// A closing connection is dropped at its end of input, or after the grace time, not earlier.
+    Grace = "grace",
+    /// A connection that has to go is gone in the end.
+    Gone = "gone",
+
+    // Flow.
+    /// A reader is disconnected as too slow only if it is, and then for sure.
+    TooSlow = "too-slow",
+    /// With `--lag wait`, nothing overwrites what a healthy reader has not been sent.
+    Wall = "wall",
+    /// No client says more than `--rate` allows.
+    Rate = "rate",
+    /// `--idle-timeout` disconnects a client that has never said anything, and no other.
+    IdleTimeout = "idle-timeout",
+    /// No input is forgotten: it is read, or something will wake the hub for it.
+    Input = "input",
+    /// A hub that sleeps wakes for every deadline.
+    Wake = "wake",
+    /// A hub without work sleeps: it makes no turns that bring nothing on.
+    Sleep = "sleep",
+    /// What a peer makes the server keep is bounded.
+    Memory = "memory",
+
+    // The page.
+    /// Each request of a visitor is answered once, correctly and in order.
+    Http = "http",
+    /// A visitor has its time for a request, and no more.
+    RequestTime = "request-time",
+    /// A browser is sent valid frames of whole lines, and a pong for each ping.
+    Frames = "frames",
+    /// A WebSocket is closed with the code that its end demands.
+    CloseCode = "close-code",
+    /// A silent browser is pinged, and disconnected if it stays silent; no other is.
+    Keepalive = "keepalive",
+
+    // The hub itself.
+    /// The statistics tell the truth, and taking them changes nothing.
+    Stats = "stats",
+    /// `Hub::check_invariants` holds after each turn.
+    Invariants = "invariants",
+    /// Nothing that a peer does makes the hub panic.
+    Panics = "panics",
+}
+
+/// A broken rule.
+#[derive(Clone, Debug)]
+pub(crate) struct Violation {
+    pub(crate) rule: Rule,
+    what: String,
+}
+
+/// Whether the rules hold.
+pub(crate) type Verdict = Result<(), Violation>;
+
+impl Rule {
+    /// Fails: what was seen breaks this rule.
+    pub(crate) fn broken<T>(self, what: impl Into<String>) -> Result<T, Violation> {
+        Err(Violation { rule: self, what: what.into() })
+    }
+
+    /// Fails unless `holds`.
+    pub(crate) fn demands(self, holds: bool, what: impl FnOnce() -> String) -> Verdict {
+        if holds { Ok(()) } else { self.broken(what()) }
+    }
+}
+
+impl Violation {
+    /// The same, with what it was about before it.
+    pub(crate) fn about(self, about: impl fmt::Display) -> Violation {
+        Violation { what: format!("{about}: {}", self.what), ..self }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
