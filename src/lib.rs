@@ -16,23 +16,25 @@
 //! 1. A socket is readable. `server/hub/input.rs` reads it into a scratch buffer that all connections share, within
 //!    the budgets of the turn.
 //! 2. [`LineDecoder`](relay::line::LineDecoder) finds complete lines, in whatever pieces they arrive, and
-//!    [`sanitize`](relay::sanitize::sanitize) removes what a terminal would obey.
-//! 3. `server/hub/lines.rs` hands each line to [`Room::decide`](relay::room::Room::decide), which changes nothing. The result is a reply to the
-//!    sender, or an [`Event`](relay::event::Event).
+//!    [`sanitize`](relay::sanitize::sanitize) replaces invalid UTF-8 and control characters.
+//! 3. `server/hub/lines.rs` hands each line to [`Room::decide`](relay::room::Room::decide), which changes nothing. It
+//!    returns a reply to the sender, or an [`Event`](relay::event::Event).
 //! 4. [`Room::apply`](relay::room::Room::apply) turns the event into one append to the [tape](relay::tape::Tape),
-//!    whatever the number of readers. No other code changes a room.
-//! 5. In the flush pass, `server/hub/output.rs` gives each connection one `write` of the tape between its
-//!    [cursor](relay::cursor::Cursor) and the end.
+//!    whatever the number of readers. Only one other function changes a room: `announce_next_departed` appends the
+//!    departures that `apply` queued.
+//! 5. In the flush pass, `server/hub/output.rs` writes to each connection the tape between its
+//!    [cursor](relay::cursor::Cursor) and the end, in most cases with one `write`.
 //!
-//! A line is cleaned once, appended once, and never copied again. Nothing runs backwards along this path.
+//! A line is sanitized once and appended once. Only the rest of a line that a write tore is copied again.
 //!
 //! # The turn
 //!
 //! The outer loop ([`Server::run`](server::Server::run)) *waits* for events or the next timer. Then the
 //! [hub](server::hub::Hub) *reacts*: it reads and handles lines, and writes nothing. Then it *flushes*: it writes to
-//! dirty connections, finds out which readers lag, and removes closed connections. Keys of connections die only there,
-//! so no event of a batch can reach a newcomer with a reused key. The hub takes events, streams and the time as
-//! values. So the simulator in `tests/simulator` drives it as well as the kernel does.
+//! all connections if the tape has moved, and otherwise to the dirty ones. It also finds the readers that lag, and
+//! removes closed connections. Keys become free only there, so no event of a batch reaches a newcomer with a reused
+//! key. The hub takes events, streams and the time as values. So the simulator in `tests/simulator` drives it as well
+//! as the kernel does.
 //!
 //! # Glossary
 //!
@@ -48,8 +50,8 @@
 //! | event | a change of a room: said, renamed, joined, left, shutting down |
 //! | entering | connected, bounded and on a deadline, but not yet a member of a room |
 //! | turn | one pass of the loop: wait, react, flush |
-//! | dirty | owed bytes since the last flush of this connection |
-//! | brake | the budget for bytes put on the tape while a healthy reader is far behind |
+//! | dirty | queued for the next flush pass, even if the tape does not move |
+//! | brake | the budgets for bytes put on the tape: one per turn, a tighter one if a healthy reader is far behind |
 //!
 //! # The map
 //!
@@ -57,7 +59,7 @@
 //!
 //! | module | files | owns |
 //! |---|---|---|
-//! | [`relay`] | | what is said and who gets it. Pure: no socket, no clock, no mio |
+//! | [`relay`] | | lines, their rules and their recipients. Pure: no socket, no clock, no mio |
 //! | | `line` `name` `command` `notice` | framing and cleaning, names, commands, the texts of the server |
 //! | | `room` `roster` `event` | rules of a room, its members, its changes |
 //! | | `tape` `cursor` | the tape and a reader's place on it |
@@ -68,11 +70,11 @@
 //! | | `stats` `reason` | counters, reasons of refusals and leaves |
 //! | `server/hub` | `mod` | the order of the phases of a turn |
 //! | | `admission` `closing` | the way in, the way out |
-//! | | `input` `lines` `output` `http` | reading, what becomes of a line, the flush pass, visitors of the page |
+//! | | `input` `lines` `output` `http` | reading, handing lines to the room, the flush pass, visitors of the page |
 //! | | `channel` `connections` `schedule` `timers` | one room at work, the slab, the queues of a turn, all timers |
 //! | `server/connection` | `mod` `input` `output` `protocol` | one connection: phase, unprocessed bytes, write paths, encoding |
 //! | `server/flow` | `brake` `budget` `rate` `stall` | backpressure: the tape, a turn, one client, a slow reader |
-//! | `server/web` | `site` `request` `response` `exchange` `origin` | HTTP: what is answered to which request |
+//! | `server/web` | `site` `request` `response` `exchange` `origin` | HTTP: parsing, routing, answers, origin policy |
 //! | | `websocket` `frame` `page` | frames in, frames out, the page itself |
 //! | [`client`] | `session` `connect` `backoff` | one connection, making it, making it again |
 //! | | `decoder` `outbox` `pipe` | lines from the server, lines to it, the form for pipes |

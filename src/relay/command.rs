@@ -27,7 +27,7 @@ pub enum Command<'a> {
     Help,
     /// `/kick NAME`
     Kick {
-        /// The command as typed. To a client it is as unknown as any other word.
+        /// The command as typed. For a client, `/kick` is an unknown command.
         word: &'a str,
         /// The name as typed, perhaps empty.
         name: &'a str,

@@ -1,4 +1,4 @@
-//! A reader's place on the tape: what it is still owed, without its own lines and the lines that it missed.
+//! A reader's place on the tape, the holes ahead of it, and the count of lines that it missed.
 //!
 //! To flush a reader, take [`pending`](Cursor::pending), write, [`advance`](Cursor::advance) by the bytes written, and,
 //! once the socket takes no more, [`align_to_line`](Cursor::align_to_line). The model in `tests/support/tape_model.rs`
@@ -9,8 +9,8 @@ use std::io::IoSlice;
 
 use super::tape::{Position, Span, Tape};
 
-/// Maximum of holes (own stretches ahead) of a reader: 32 KiB of memory. A client with more talks and never reads; it
-/// then misses lines.
+/// Maximum of holes ahead of a reader: 32 KiB of memory. Only a client that talks and never reads exceeds it; it then
+/// misses lines.
 pub const HOLES_MAX: usize = 1_024;
 
 /// A place on the tape, with the holes ahead of it and the count of missed lines.
@@ -24,10 +24,10 @@ pub struct Cursor {
     trail: Option<Box<Trail>>,
 }
 
-/// The state that only a reader has that is behind.
+/// State that only a reader that is behind needs.
 #[derive(Debug, Default)]
 struct Trail {
-    /// Own stretches ahead of the cursor: in order, apart from each other, at most [`HOLES_MAX`].
+    /// Spans of the reader's own lines ahead of the cursor: in order, apart from each other, at most [`HOLES_MAX`].
     holes: VecDeque<Span>,
     /// Lines of others that it missed and was not told of yet.
     missed: u64,
@@ -39,9 +39,9 @@ struct Trail {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Pace {
-    /// It did not.
+    /// It kept up.
     Keeping,
-    /// It did just now: its cursor was moved, and the lines count as missed.
+    /// It fell too far behind just now: its cursor was moved, and the lines count as missed.
     Overtaken,
 }
 
@@ -82,7 +82,7 @@ impl Cursor {
         self.trail.as_ref().map_or(0, |trail| trail.missed)
     }
 
-    /// Own stretches ahead of it. At [`HOLES_MAX`], one more makes it miss lines.
+    /// Number of holes ahead of it. At [`HOLES_MAX`], one more makes it miss lines.
     pub fn holes_ahead(&self) -> usize {
         self.trail.as_ref().map_or(0, |trail| trail.holes.len())
     }
@@ -92,15 +92,15 @@ impl Cursor {
         self.trail.as_mut().map_or(0, |trail| std::mem::take(&mut trail.missed))
     }
 
-    /// Moves to `stop` without sending what is before it. Lines of others count as missed.
+    /// Moves to `stop` without sending the bytes before it. Lines of others count as missed.
     pub fn skip_missed(&mut self, stop: Position) {
         if self.position.offset < stop.offset {
             self.skip_to(stop);
         }
     }
 
-    /// Excludes `span`, which the reader itself just appended to the tape. Cost: constant, but for every
-    /// [`HOLES_MAX`]`/2`th call on a full list.
+    /// Skips `span`, which the reader itself just appended to the tape. The cost is constant. Only on a full list, one
+    /// call in [`HOLES_MAX`]` / 2` drops half of it.
     pub fn skip_own(&mut self, span: Span) -> Pace {
         if self.position.offset == span.start.offset {
             self.position = span.end;
@@ -122,7 +122,7 @@ impl Cursor {
         Pace::Overtaken
     }
 
-    /// Moves the reader to the oldest bytes that are left if the tail has overtaken it, but not beyond `stop`.
+    /// If the tail has overtaken the reader, moves it to the oldest checkpoint, but not beyond `stop`.
     pub fn catch_up(&mut self, tape: &Tape, stop: Position) -> Pace {
         if self.position.offset >= tape.tail() || self.position.offset >= stop.offset {
             return Pace::Keeping;
@@ -132,7 +132,7 @@ impl Cursor {
         Pace::Overtaken
     }
 
-    /// Moves to `stop` without sending what is before it, and forgets missed lines: nothing is owed any more.
+    /// Moves to `stop` without sending the bytes before it, and forgets missed lines. The reader is owed nothing more.
     pub fn discard(&mut self, stop: Position) {
         self.skip_missed(stop);
         self.take_missed();
@@ -204,8 +204,8 @@ impl Cursor {
         }
     }
 
-    /// Moves to `place` and counts what was passed as missed. A hole that reaches beyond `place` is clipped, not
-    /// dropped.
+    /// Moves to `place`, and counts the lines of others before it as missed. A hole that reaches beyond `place` is
+    /// clipped, not dropped.
     fn skip_to(&mut self, place: Position) {
         let trail = self.trail.get_or_insert_default();
         trail.is_lagging = true;
@@ -291,7 +291,7 @@ impl<'a> Slices<'a> {
         &self.slices[..self.len]
     }
 
-    /// Whether there is room for a stretch of the tape, which takes two slices where the ring wraps.
+    /// Whether there is room for a span of the tape, which takes two slices where the ring wraps.
     fn has_room_for_two(&self) -> bool {
         self.len + 2 <= Slices::MAX
     }

@@ -1,8 +1,8 @@
 //! The events of a room: everything that changes a room or its tape.
 //!
 //! [`Room::decide`](super::room::Room::decide) makes an event of a line and changes nothing;
-//! [`Room::apply`](super::room::Room::apply) is the only place that changes a room. Today the one follows the other at
-//! once. Between the two is the seam at which a log that several servers share can order events.
+//! [`Room::apply`](super::room::Room::apply) changes the room. Today the server applies each event at once. A log
+//! shared by several servers could order events between the two steps.
 
 use super::name::Name;
 use super::roster::MemberId;
@@ -25,7 +25,7 @@ pub enum Event<'a> {
         /// Its new name.
         name: Name,
     },
-    /// A member has been present for a while without a word: it is introduced now, or never.
+    /// The time of a silent member is over: the room introduces it now, or never.
     Joined {
         /// The member.
         member: MemberId,
@@ -35,7 +35,7 @@ pub enum Event<'a> {
         /// The member.
         member: MemberId,
     },
-    /// The server shuts down, and all members leave without a further word.
+    /// The server shuts down, and all members leave without further notices.
     ShuttingDown,
 }
 
@@ -44,8 +44,8 @@ pub enum Event<'a> {
 pub struct Applied {
     /// Bytes appended to the tape.
     pub bytes: u64,
-    /// The stretch of tape that is not sent to the author: its own words. At the end of the tape, when they were
-    /// appended.
+    /// The span of tape that the author is not sent: its own line or introduction. The tape ends with it when the event
+    /// has been applied.
     pub own: Option<Span>,
     /// Lines for the author alone.
     pub reply: Option<String>,

@@ -131,7 +131,7 @@ impl LineDecoder {
     /// here.
     pub fn flush_partial(&mut self, framing: Framing) -> Option<Line<'_>> {
         self.discard_returned();
-        // It may be half of a CRLF. Its LF will then be an empty line.
+        // The CR may be half of a CRLF, whose LF then becomes an empty line.
         if self.fragment.last() == Some(&b'\r') {
             self.fragment.pop();
         }

@@ -1,4 +1,4 @@
-//! Names of members: their form, the names that the server keeps to itself, and caseless comparison.
+//! Names of members: their form, reserved names, and caseless comparison.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use unicode_normalization::char::is_combining_mark;
 pub const NAME_CHARS_MAX: usize = 24;
 
 /// The longest text that can become a name, in bytes: NFC composes a character of at most four (UAX #15), of four bytes
-/// each. Longer text is refused unread, so that normalizing it cannot delay other clients.
+/// each. Longer text is refused without normalizing it, which could delay other clients.
 pub const TYPED_BYTES_MAX: usize = NAME_CHARS_MAX * 4 * 4;
 
 /// Prefix of the names that the server gives, which no client can choose; its number follows.
@@ -71,7 +71,7 @@ impl Name {
         &self.shown
     }
 
-    /// The form that all names share that differ only in case.
+    /// Returns the folded form: names that differ only in case have the same.
     pub fn folded(&self) -> &str {
         &self.folded
     }

@@ -1,7 +1,8 @@
 //! The rules of a room, and the tape that they write.
 //!
 //! A line takes two steps. [`Room::decide`] reads it and changes nothing: the result is a reply, or an [`Event`].
-//! [`Room::apply`] turns an event into bytes of tape and is the only place that changes a room.
+//! [`Room::apply`] turns an event into bytes of tape. No other code changes a room, except
+//! [`Room::announce_next_departed`], which appends the departures that `apply` queued.
 
 use std::collections::{TryReserveError, VecDeque};
 use std::fmt::Write as _;
@@ -35,7 +36,7 @@ pub enum Audience {
 pub struct Options {
     /// Further notices for newcomers: one a line.
     pub greeting: String,
-    /// Lines said earlier that a newcomer is sent, at most.
+    /// `--history`: the most earlier lines that a newcomer gets.
     pub history_lines: u64,
     /// The recipients of a line.
     pub audience: Audience,
@@ -43,7 +44,7 @@ pub struct Options {
     pub announce_up_to: usize,
     /// The size of the tape, in bytes.
     pub backlog_bytes: usize,
-    /// The longest line as received, in bytes: only named in a notice here.
+    /// The longest line as received, in bytes. The room only names it in a notice.
     pub line_bytes_max: usize,
 }
 
@@ -52,10 +53,10 @@ pub struct Options {
 pub struct Room {
     options: Options,
     tape: Tape,
-    /// Names of members that left and were introduced, and whose leaving is not on the tape yet: nothing may be
-    /// appended while the tape is full of what the slowest reader has not taken (`--lag wait`).
+    /// Names of members that left and were introduced, and whose departure is not on the tape yet. With `--lag wait`,
+    /// nothing may be appended while the tape is full of bytes that the slowest reader has not taken.
     departed: VecDeque<String>,
-    /// The `NAME> ` of the line that is appended; kept for its memory.
+    /// Buffer for the `NAME> ` of a line, kept to save an allocation per line.
     prefix: String,
 }
 
@@ -73,9 +74,9 @@ pub struct Welcome {
 pub enum Decision<'a> {
     /// Nothing: the line is empty.
     Nothing,
-    /// This is to be applied.
+    /// An event for [`Room::apply`].
     Apply(Event<'a>),
-    /// This answers the author.
+    /// A reply to the author alone.
     Reply(String),
     /// A private message for another member.
     Tell {
@@ -187,7 +188,7 @@ impl Room {
         Some(self.tape.announce(Notice::Left { name: &name }).bytes())
     }
 
-    /// Whether the leaving of a member is still to be announced.
+    /// Whether the departure of a member is still to be announced.
     pub fn has_departed(&self) -> bool {
         !self.departed.is_empty()
     }

@@ -1,4 +1,4 @@
-//! The members of the server: their numbers, their names, and whether their coming was announced.
+//! The members of the server: their numbers, their names, and whether the room was told that they joined.
 //!
 //! Members are not divided by room: a name and a number are unique on the whole server.
 
@@ -10,9 +10,9 @@ use slab::Slab;
 
 use super::name::{GIVEN_PREFIX, Name, TYPED_BYTES_MAX, fold};
 
-/// The number of a member, never reused: it identifies the author of a line, whatever is reused elsewhere.
+/// The number of a member, never reused, so it identifies the author of a line even when slots are reused.
 ///
-/// The lowest is the operator's, whether there is one or not. Those of clients are shown as they are counted, from 1.
+/// The lowest number is reserved for the operator. The numbers of clients are shown from 1 on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientNumber(NonZeroU64);
 
@@ -29,13 +29,13 @@ pub struct MemberId([u8; 4]);
 #[derive(Debug)]
 pub struct Roster {
     members: Slab<Member>,
-    /// The members in the order of their numbers: the oldest first. A number is found by bisection.
+    /// The members in the order of their numbers: the oldest first. Binary search finds a number.
     order: Vec<MemberId>,
     chosen: HashMap<Box<str>, MemberId>,
     next_number: u64,
 }
 
-/// A member. 32 bytes, and no second entry anywhere for a member without a chosen name.
+/// A member. 32 bytes, and 4 bytes in `order`. Only a member with a chosen name owns more.
 #[derive(Debug)]
 struct Member {
     number: ClientNumber,
@@ -57,7 +57,7 @@ pub enum Introduction {
     Pending,
     /// The room was told `joined` (or knows the member as the operator), and will be told `left`.
     Told,
-    /// The room was too full for it: neither is told.
+    /// The room was too large: it is told of neither.
     Untold,
 }
 
@@ -117,7 +117,7 @@ impl Roster {
         self.chosen.insert(folded, id);
         let member = self.member_mut(id);
         member.has_spoken = true;
-        // It was there before all others, so its leaving is news to each of them.
+        // The operator was there before all clients, so each of them is told when it leaves.
         member.introduction = Introduction::Told;
         id
     }
@@ -298,9 +298,9 @@ impl Member {
 /// The name of a member as it is shown.
 #[derive(Clone, Copy, Debug)]
 pub enum Shown<'a> {
-    /// A chosen one.
+    /// A name that the member chose.
     Chosen(&'a Name),
-    /// The one that goes with the number.
+    /// `client-` and the number of the member.
     Given(ClientNumber),
 }
 

@@ -2,9 +2,9 @@
 //!
 //! The server applies it to each line of a client, the client to each line of the server: neither trusts the other.
 
-/// Whether a terminal would obey `c`, or would show its line other than it is.
+/// Whether `c` would control a terminal, or change how the rest of its line is shown.
 ///
-/// These are C0 but tab, DEL, C1, the bidirectional controls, the line and paragraph separators and the byte order
+/// These are C0 except tab, DEL, C1, the bidirectional controls, the line and paragraph separators and the byte order
 /// mark.
 pub fn is_terminal_unsafe(c: char) -> bool {
     match c {

@@ -1,8 +1,8 @@
-//! The tape of a room: a shared, bounded, append-only log of everything that all members are sent.
+//! The tape of a room: a shared, bounded, append-only log of the bytes for all members.
 //!
 //! There is no queue per recipient. A said line is one append, however many clients read it, and each reader keeps a
-//! place on the tape ([`Cursor`](super::cursor::Cursor)). The tape holds whole lines, each ended by LF: said lines,
-//! which are counted, and notices, which begin with `*` and are not.
+//! place on the tape ([`Cursor`](super::cursor::Cursor)). The tape holds whole lines, each ended by LF. Said lines are
+//! counted. Notices begin with `*`, and are not counted.
 
 use std::collections::{TryReserveError, VecDeque};
 use std::fmt::{self, Write as _};
@@ -23,7 +23,7 @@ pub struct Position {
     pub line: u64,
 }
 
-/// A stretch of tape.
+/// A part of the tape, between two positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     /// Its start.
@@ -146,7 +146,7 @@ impl Tape {
         Position { offset, line }
     }
 
-    /// The place at which a reader goes on that the tail has overtaken: the oldest checkpoint.
+    /// Returns the oldest checkpoint, where an overtaken reader goes on.
     pub fn resume(&self) -> Position {
         self.checkpoints.front().copied().unwrap_or(self.end)
     }
@@ -226,7 +226,7 @@ impl Tape {
     }
 }
 
-/// The end of a tape, as what text can be formatted into.
+/// The end of a tape, as a target of `write!`.
 struct Writer<'a>(&'a mut Tape);
 
 impl fmt::Write for Writer<'_> {

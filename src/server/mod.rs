@@ -53,7 +53,7 @@ enum Source {
     Listener(usize),
 }
 
-/// Tokens from this one on are no keys of connections.
+/// The first token that is no key of a connection.
 const NO_KEY: usize = usize::MAX / 2;
 
 impl From<Source> for Token {
@@ -111,13 +111,13 @@ pub struct Server {
     signals: Signals,
     listeners: Vec<Listener>,
     hub: Hub<Stream>,
-    /// When to stop, once it is shutting down.
+    /// Deadline of the shutdown; `None` while the server runs.
     stop_at: Option<Instant>,
 }
 
 impl Server {
-    /// Binds the listeners, and raises the open-file limit as far as it goes. Nothing is logged (not even by mio)
-    /// before all listeners are bound.
+    /// Binds the listeners, and raises the open-file limit to the hard limit. Logs nothing (nor does mio) before all
+    /// listeners are bound.
     ///
     /// # Errors
     /// When a listener cannot be bound, an inherited socket cannot be adopted, or there is no memory for the tape.
@@ -227,7 +227,7 @@ impl Server {
             Wake::At(time) => Some(time),
             Wake::OnEvent => None,
         };
-        // While the hub cannot admit a connection, a leaving one wakes the loop.
+        // While the hub cannot admit a connection, accepting needs no timer: a connection that leaves wakes the loop.
         let accept =
             if self.hub.can_admit() { self.listeners.iter().filter_map(Listener::accept_at).min() } else { None };
         let next = hub.into_iter().chain(accept).chain(self.stop_at).min();
@@ -251,8 +251,8 @@ impl Server {
         }
     }
 
-    /// Handles the pending signals. A second SIGINT or SIGTERM stops the server at once; several that came together (a
-    /// terminal's and a service manager's, say) count as one.
+    /// Handles the pending signals. A second SIGINT or SIGTERM stops the server at once. Signals that arrive together
+    /// (from a terminal and a service manager, say) count as one.
     fn on_signals(&mut self, now: Instant) -> Stop {
         let mut wants_stop = false;
         for signal in self.signals.pending() {
@@ -281,10 +281,10 @@ impl Server {
     }
 }
 
-/// When the loop ends after signals.
+/// The end of the loop after signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stop {
-    /// When all connections are closed, if it is stopping.
+    /// After all connections are closed, if the server is stopping.
     InGoodOrder,
     /// Now.
     AtOnce,
@@ -311,7 +311,8 @@ fn addresses(listeners: &[Listener], endpoint: Endpoint) -> impl Iterator<Item =
     listeners.iter().filter(move |listener| listener.endpoint() == endpoint).map(Listener::address)
 }
 
-/// Reads an event generously: its hints may be wrong, and only reading and writing find out.
+/// Returns what an event allows. An error counts as readable and writable: only a read or a write finds out which error
+/// it is.
 fn readiness(event: &Event) -> Readiness {
     let is_over = event.is_error();
     Readiness {

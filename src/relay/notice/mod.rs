@@ -1,8 +1,8 @@
-//! The wire grammar of notices: every line that the server says in its own name, to be written and read.
+//! The wire grammar of notices: every line that the server says in its own name, with its writer and its parser.
 //!
 //! A notice is a line `* TEXT`. [`Notice`] has one variant per text: its `Display` writes the text, and
-//! [`Notice::parse`] reads it back. Server and client share the type, and a test holds the page's table of patterns
-//! against it. A said line never looks like a notice, because it begins with a name, and no name has a `*`.
+//! [`Notice::parse`] reads it back. Server and client share the type, and a test compares the page's table of patterns
+//! with it. A said line never looks like a notice, because it begins with a name, and no name has a `*`.
 
 use std::fmt::{self, Write as _};
 
@@ -18,7 +18,7 @@ pub const PREFIX: &str = "* ";
 /// The last line of the server in a session that ends in good order, with its LF.
 pub const FAREWELL: &str = "FIN\n";
 
-/// First bytes of every session with a pollchat server that lets a client in: the start of [`Notice::Welcome`].
+/// First bytes that a client reads after it entered a pollchat server: the start of [`Notice::Welcome`].
 pub const FIRST_BYTES: &str = "* you are ";
 
 /// `/help` for a client.
@@ -62,7 +62,7 @@ pub enum Notice<'a> {
         /// The recipient.
         name: &'a str,
     },
-    /// So many lines of the history follow.
+    /// This many lines of the history follow.
     Earlier {
         /// Said lines, at least one.
         lines: u64,
@@ -77,7 +77,7 @@ pub enum Notice<'a> {
         /// The client.
         name: &'a str,
     },
-    /// A client that was told of by [`Joined`](Notice::Joined) left.
+    /// A client that [`Joined`](Notice::Joined) announced has left.
     Left {
         /// The client.
         name: &'a str,
@@ -209,7 +209,8 @@ pub enum Notice<'a> {
 }
 
 impl Notice<'_> {
-    /// Each kind of notice beside its exact text: the protocol's reference, which tests hold the readers of notices to.
+    /// Each kind of notice beside its exact text: the reference of the protocol. Tests check every parser of notices
+    /// against it.
     pub const EXAMPLES: &'static [(Notice<'static>, &'static str)] = &[
         (Notice::Welcome { name: "client-7" }, "you are client-7; /help lists what you can do"),
         (Notice::Earlier { lines: 1 }, "1 earlier line:"),

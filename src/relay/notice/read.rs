@@ -44,7 +44,8 @@ impl<'a> Notice<'a> {
     }
 }
 
-/// Reads what is told without being asked for. A name has no blank, so no client chooses the text after the first one.
+/// Reads a notice that answers no command. A name has no space, so no client chooses the words right after the first
+/// space.
 fn read_news(text: &str) -> Option<Notice<'_>> {
     if let Some(rest) = text.strip_prefix("you missed ") {
         return Some(Notice::Missed { lines: number(first_word(rest))? });
@@ -110,7 +111,7 @@ fn read_answer(text: &str) -> Option<Notice<'_>> {
     Some(Notice::TooLong { bytes: number(first_word(rest))? })
 }
 
-/// Reads what a client is told before it is disconnected.
+/// Reads the reason that a client gets before the server disconnects it.
 fn read_refusal(text: &str) -> Option<Notice<'_>> {
     if let Some(rest) = text.strip_prefix("the server is full (") {
         return Some(Notice::ServerFull { clients: grouped(first_word(rest))? });
@@ -141,7 +142,7 @@ fn grouped(digits: &str) -> Option<usize> {
     number(&digits.replace(',', ""))
 }
 
-/// A text that is compared with what is written to it: the rest of it that has not been written yet.
+/// A writer that compares what is written to it with a text, and holds the rest of that text.
 struct Rest<'a>(&'a str);
 
 impl fmt::Write for Rest<'_> {

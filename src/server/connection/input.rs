@@ -1,16 +1,16 @@
-//! Bytes received of one client that are not processed yet.
+//! Unprocessed input of one client.
 
 use std::time::{Duration, Instant};
 
 use crate::relay::line::LineDecoder;
 use crate::server::flow::rate::Bucket;
 
-/// Bytes received of one client that are not processed yet, and how much it has said recently.
+/// Unprocessed input of one client, and its recent rate of lines.
 #[derive(Debug, Default)]
 pub struct Input {
     /// The line that has not ended.
     pub decoder: LineDecoder,
-    /// The rest of a read, when a budget was spent; it comes before what is still to be read.
+    /// The rest of a read that a budget cut short. It is processed before the socket is read again.
     pub pending: Pending,
     /// When something was last received.
     pub received: Option<Instant>,
@@ -26,12 +26,12 @@ impl Input {
         if self.decoder.is_empty() {
             return None;
         }
-        // Half a character would be shown as U+FFFD, and so would its other half: that is given the same time again.
+        // Half a character would become U+FFFD, and so would its other half. So the other half gets as much time again.
         let times = if self.decoder.ends_mid_char() { 2 } else { 1 };
         self.received.map(|received| received + times * flush_after)
     }
 
-    /// Whether nothing is kept that is still of account at `now`.
+    /// Frees a bucket that is full again at `now`. Returns whether the input holds nothing more.
     pub fn free_unused(&mut self, now: Instant) -> bool {
         self.bucket.expire(now) && self.decoder.is_empty() && self.pending.bytes().is_empty()
     }

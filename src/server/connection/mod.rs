@@ -1,4 +1,4 @@
-//! A connection: its socket, its phase, the input that is not processed yet, and its place on the tape.
+//! A connection: its socket, its phase, its unprocessed input, and its place on the tape.
 
 pub mod input;
 mod output;
@@ -60,7 +60,7 @@ pub enum Role {
     Client,
     /// A peer on the page's port that has not opened a WebSocket.
     Visitor,
-    /// A peer that is told why it cannot come in.
+    /// A peer that is refused, and is told the reason.
     Refused,
 }
 
@@ -72,7 +72,7 @@ impl Role {
 /// The life of a connection, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Connected, bounded, on a deadline, and owed nothing of any tape.
+    /// Connected, bounded, on a deadline, and owed no bytes of the tape.
     Entering,
     /// In the room, as this member.
     Present(MemberId),
@@ -89,7 +89,7 @@ pub enum ReadState {
     Idle,
     /// On the ready queue: there may be more.
     Ready,
-    /// On the queue of commands: the next line wants an answer, and this turn's answers are spent.
+    /// On the asking queue: the next line needs an answer, and this turn's budget of replies is spent.
     Asking,
     /// Blocked until the client takes some of what it is owed.
     Held,
@@ -121,11 +121,11 @@ pub enum NextStep {
     Removal,
 }
 
-/// A connection. 56 bytes over a plain socket; an idle one that speaks in lines owns no heap.
+/// A connection. 56 bytes over a plain socket; an idle client on the line port owns no heap.
 ///
 /// Invariants, checked by [`check_invariants`](Connection::check_invariants):
 /// - `phase` is `Closing` exactly while `busy.closing` is set (or the connection is `Gone`);
-/// - a connection that is `Entering` stands at a place of no tape and misses nothing;
+/// - the cursor of an `Entering` connection is the default one: no tape, no missed lines;
 /// - `busy` is `None` unless it holds something.
 #[derive(Debug)]
 pub struct Connection<S> {
@@ -148,8 +148,8 @@ pub struct Connection<S> {
     busy: Option<Box<Busy>>,
 }
 
-/// State that only an active connection needs, and a browser or visitor, idle or not. What an idle browser does not
-/// need is boxed once more.
+/// State that an active connection needs, and every browser or visitor. Fields that an idle browser does not need are
+/// boxed once more.
 #[derive(Debug, Default)]
 struct Busy {
     protocol: Protocol,
@@ -157,7 +157,7 @@ struct Busy {
     /// Bytes for this client alone, in whole lines or frames (of the first, a part may have been written).
     outbox: Outbox,
     closing: Option<Box<Closing>>,
-    /// While the room waits for this reader (`--lag wait`).
+    /// Set while the room waits for this reader (`--lag wait`).
     stall: Option<Box<Stall>>,
 }
 
@@ -175,7 +175,7 @@ pub struct Overtaken {
 pub struct ReadLimits {
     /// Private bytes that it has not taken.
     pub private_bytes_max: usize,
-    /// Own stretches ahead of it on the tape.
+    /// Holes ahead of it on the tape.
     pub holes_max: usize,
 }
 
@@ -183,7 +183,7 @@ pub struct ReadLimits {
 #[derive(Clone, Copy, Debug)]
 struct Closing {
     step: ClosingStep,
-    /// The end of what it is owed of the tape.
+    /// The end of the tape that it is owed.
     stop: Position,
     farewell: Farewell,
     /// The connection is dropped at this time, unless it takes something until then.
@@ -193,11 +193,12 @@ struct Closing {
 /// Step of a closing connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ClosingStep {
-    /// It is sent what it is owed.
+    /// It is sent the rest of its outbox and of the tape.
     Draining,
     /// It is sent its farewell.
     SayingFarewell,
-    /// Its output is shut down. We wait for its EOF, so that unread input does not destroy what the kernel still sends.
+    /// Its output is shut down. We wait for its EOF, so that unread input does not destroy bytes that the kernel still
+    /// sends.
     Lingering,
 }
 
@@ -276,7 +277,7 @@ impl<S: Socket> Connection<S> {
         self.busy.as_mut()?.input.as_deref_mut()
     }
 
-    /// Whether others may tell it `bytes` more, so that at most `bytes_max` wait for it.
+    /// Whether other clients may add `bytes` to its outbox without exceeding `bytes_max`.
     pub fn has_room_for(&self, bytes: usize, bytes_max: usize) -> bool {
         self.takes_output() && self.outbox_bytes() + bytes <= bytes_max
     }
@@ -286,7 +287,7 @@ impl<S: Socket> Connection<S> {
         self.busy.as_ref().map_or(0, |busy| busy.outbox.len())
     }
 
-    /// Begins to close it: it is still sent what comes before `stop`, then its farewell, and is dropped if it takes
+    /// Begins to close it: it is still sent the tape before `stop`, then its farewell, and is dropped if it takes
     /// nothing for [`GRACE`].
     pub fn begin_close(&mut self, stop: Position, farewell: Farewell, now: Instant) {
         self.phase = Phase::Closing;
@@ -307,7 +308,7 @@ impl<S: Socket> Connection<S> {
         self.closing().is_some_and(|closing| closing.step == ClosingStep::Lingering)
     }
 
-    /// The end of what it is owed of the tape.
+    /// The end of the tape that it is owed.
     pub fn stop(&self, tape: &Tape) -> Position {
         match self.phase {
             Phase::Entering => self.cursor.position(),
@@ -315,8 +316,8 @@ impl<S: Socket> Connection<S> {
         }
     }
 
-    /// Bytes of tape that it has not been sent, if it is to lose nothing. 0 if it is lagging or its output is closed:
-    /// the brake does not wait for those.
+    /// Returns the bytes of tape that it has not been sent. Returns 0 if it lags, is owed none, or takes no output: the
+    /// brake does not wait for such a reader.
     pub fn healthy_bytes_behind(&self, tape: &Tape) -> u64 {
         let is_owed = self.cursor.position().offset < self.stop(tape).offset;
         let is_healthy = is_owed && self.takes_output() && !self.cursor.is_lagging();
@@ -325,7 +326,7 @@ impl<S: Socket> Connection<S> {
 
     /// Moves its cursor on if the tail of the tape has overtaken it.
     pub fn catch_up(&mut self, tape: &Tape) -> Option<Overtaken> {
-        // In nearly all cases that is all.
+        // The common case.
         if self.cursor.position().offset >= tape.tail() || !self.takes_output() {
             return None;
         }
@@ -333,7 +334,7 @@ impl<S: Socket> Connection<S> {
         self.overtaken_by(|cursor| cursor.catch_up(tape, stop))
     }
 
-    /// Keeps it from being sent its own words, which it just put on the tape.
+    /// Makes the cursor skip a line that this connection just put on the tape.
     pub fn skip_own(&mut self, span: Span) -> Option<Overtaken> {
         self.overtaken_by(|cursor| cursor.skip_own(span))
     }
@@ -382,7 +383,7 @@ impl<S: Socket> Connection<S> {
         stall.is_some_and(|stall| stall.armed() == deadline)
     }
 
-    /// Why the connection is gone; `None` as long as it may be well. Asks the kernel.
+    /// Returns the error that ended the connection; `None` if none is known. Asks the kernel.
     pub fn take_error(&self) -> Option<io::Error> {
         if self.output == Output::Broken { Some(io::ErrorKind::BrokenPipe.into()) } else { self.stream.take_error() }
     }
@@ -392,14 +393,14 @@ impl<S: Socket> Connection<S> {
         self.input()?.bucket.next_at(rate, now)
     }
 
-    /// Whether it has to take something before more of it is read: a visitor, all of its last answer.
+    /// Whether the server reads no more of it until it takes output. A visitor has to take all of its last answer.
     pub fn is_held(&self, limits: ReadLimits) -> bool {
         let private_bytes_max = if self.phase == Phase::Entering { 1 } else { limits.private_bytes_max };
         self.outbox_bytes() >= private_bytes_max || self.cursor.holes_ahead() >= limits.holes_max
     }
 
-    /// Whether it is to be read though no event says so: it was held and may go on (or is closing, and only drained),
-    /// or a write failed and the rest of its input ends it.
+    /// Whether it must be read without an event. That is so in three cases: it is no longer held, it was held or
+    /// throttled and now closes, or a write failed while it was idle.
     pub fn wants_reading(&self, limits: ReadLimits) -> bool {
         let is_processed = matches!(self.phase, Phase::Present(_) | Phase::Entering);
         match self.read_state {
@@ -445,12 +446,12 @@ impl<S: Socket> Connection<S> {
 }
 
 impl Busy {
-    /// Whether it is a browser's, and nothing else is going on.
+    /// Whether it belongs to a browser with an empty outbox and no unprocessed input.
     fn is_idle_browser(&self) -> bool {
         matches!(self.protocol, Protocol::WebSocket(_)) && self.outbox.is_empty() && self.input.is_none()
     }
 
-    /// Frees input that is of no account at `now`. Whether nothing is left to keep.
+    /// Frees input that holds nothing at `now`. Returns whether nothing is left to keep.
     fn free_unused(&mut self, now: Instant) -> bool {
         if self.input.as_mut().is_some_and(|input| input.free_unused(now)) {
             self.input = None;

@@ -1,5 +1,5 @@
-//! The write paths of a connection: as few writes as possible, whole lines wherever a write stops, and the end of its
-//! output when it closes.
+//! The write paths of a connection: few writes, whole lines wherever a write stops, the notice of missed lines, and the
+//! end of its output when it closes.
 
 use std::io;
 use std::time::Instant;
@@ -19,8 +19,8 @@ struct Written {
 }
 
 impl<S: Socket> Connection<S> {
-    /// Writes what it is owed, if it takes output. Begins no further write after `share` bytes. Adds the bytes written
-    /// to `sent_bytes`.
+    /// Writes its pending bytes, if it takes output. Begins no further write after `share` bytes. Adds the bytes
+    /// written to `sent_bytes`.
     pub fn flush(&mut self, tape: &Tape, share: usize, now: Instant, sent_bytes: &mut u64) -> NextStep {
         if self.output == Output::Writable && self.is_plain() && self.flush_plain(tape, sent_bytes) {
             return NextStep::Nothing;
@@ -60,16 +60,15 @@ impl<S: Socket> Connection<S> {
         self.outbox_bytes() > 0 || self.cursor.has_missed() || self.cursor.position().offset < self.stop(tape).offset
     }
 
-    /// Whether it is one of the many: present, and owed nothing but tape.
+    /// Whether it is the common case: present, and owed nothing but tape.
     fn is_plain(&self) -> bool {
         self.busy.is_none() && self.cursor.is_plain() && matches!(self.phase, Phase::Present(_))
     }
 
-    /// Writes what a plain connection is owed in one call. Whether the socket took all of it.
+    /// Writes the pending tape of a plain connection in one call. Returns whether the socket took all of it.
     ///
-    /// This is [`flush_all`](Connection::flush_all) in the case that decides the cost of a delivery. By the time it
-    /// returns, the kernel has evicted our code from the processor's caches, so the less code there is, the faster it
-    /// runs.
+    /// This is the fast path of [`flush_all`](Connection::flush_all), which decides the cost of a delivery. Each write
+    /// evicts our code from the CPU's caches, so less code runs faster.
     fn flush_plain(&mut self, tape: &Tape, sent_bytes: &mut u64) -> bool {
         let Some(slice) = self.cursor.pending_in_one(tape, tape.end().offset) else { return false };
         if slice.is_empty() {
@@ -139,8 +138,8 @@ impl<S: Socket> Connection<S> {
 
     /// Writes once, and advances; `None` if it is owed nothing.
     fn write_once(&mut self, tape: &Tape) -> io::Result<Option<Written>> {
-        // A reader that missed lines is told so before it gets others, and once: while it has not taken its outbox, the
-        // lines are only counted.
+        // Tells a reader how many lines it missed, before it gets later ones. While its outbox is not empty, it only
+        // counts them, so one notice covers all.
         if self.cursor.has_missed() && self.outbox_bytes() == 0 {
             let lines = self.cursor.take_missed();
             self.tell(&Notice::Missed { lines }.to_line());

@@ -1,5 +1,5 @@
-//! The protocol of a connection: lines, HTTP, or lines in the frames of a WebSocket. What only the latter two need is
-//! boxed, so that a plain client pays nothing for them.
+//! The protocol of a connection: lines, HTTP, or lines in the frames of a WebSocket. The state of the latter two is
+//! boxed, so a plain client pays nothing for it.
 
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ pub(super) enum Protocol {
 /// The last bytes that a closing connection is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Farewell {
-    /// `FIN`; a browser gets this close code besides.
+    /// `FIN`, and for a browser this close code.
     Fin(u16),
     /// Nothing, or for a browser the close code alone: it closed first, broke the protocol, or was answered in HTTP.
     Close(Option<u16>),
@@ -59,7 +59,7 @@ impl Protocol {
 }
 
 impl<S: Socket> Connection<S> {
-    /// Queues whole lines for it alone, in a frame if it is a browser. Dropped if nothing reaches it any more.
+    /// Queues whole lines for it alone, in a frame if it is a browser. Drops them if the peer takes no more output.
     pub fn tell(&mut self, lines: &str) {
         let is_framed = self.websocket().is_some();
         if let Some(outbox) = self.outbox_mut() {
@@ -123,7 +123,7 @@ impl<S: Socket> Connection<S> {
         let is_read = matches!(self.phase, Phase::Present(_)) && self.read_state == ReadState::Idle;
         let websocket = self.websocket_mut()?;
         let state = websocket.ping_state();
-        // A turn may come late: its time begins when it is pinged.
+        // A turn may run late, so the time for the pong begins at the ping.
         let until = match state {
             PingState::Idle(since) => since + ping_after,
             PingState::AwaitingPong(since) => since + pong_within,
@@ -141,11 +141,11 @@ impl<S: Socket> Connection<S> {
         if let Some(outbox) = self.outbox_mut() {
             put_ping(outbox);
         }
-        // It mostly answers at once, and is then to be pinged again in time.
+        // Most browsers answer at once, and then the next ping is due after `ping_after`.
         Some(PingStep::Wait(now + ping_after.min(pong_within)))
     }
 
-    /// Queues the last bytes that it is sent.
+    /// Queues its farewell.
     pub(super) fn say_farewell(&mut self) {
         let Some(farewell) = self.closing().map(|closing| closing.farewell) else { return };
         let protocol = self.busy.as_ref().map_or(&Protocol::Lines, |busy| &busy.protocol);
@@ -166,9 +166,10 @@ impl<S: Socket> Connection<S> {
         }
     }
 
-    /// Writes what an idle browser is owed in one call, if that is nothing but tape. Whether the socket took all of it.
+    /// Writes the pending tape of an idle browser in one call, if it is owed nothing else. Returns whether the socket
+    /// took all of it.
     ///
-    /// This is [`write_frame`](Connection::write_frame) in the case that decides what a delivery costs.
+    /// This is the fast path of [`write_frame`](Connection::write_frame), which decides the cost of a delivery.
     pub(super) fn flush_plain_browser(&mut self, tape: &Tape, sent_bytes: &mut u64) -> bool {
         let Some(busy) = self.busy.as_mut().filter(|busy| busy.is_idle_browser()) else { return false };
         if !self.cursor.is_plain() || !matches!(self.phase, Phase::Present(_)) {

@@ -1,9 +1,13 @@
-//! Entering: the way of a connection from the accept into the room, or out again with a reason.
+//! Entering: the way of a connection from the accept into the room, or out again with a reason. Counts refusals.
 //!
-//! A connection that enters is connected, bounded, on a deadline, and owed nothing of any tape. On the line port it
-//! enters at its first complete line that belongs to no foreign protocol, or after [`ENTER_DELAY`] if nothing has come:
-//! a browser that opened this port by mistake accepts nothing before the answer to its request. [`Hub::enter`] is the
-//! only place where a connection becomes a member.
+//! An entering connection is connected, bounded, on a deadline, and owed no bytes of the tape. On the line port it
+//! enters at its first complete line, unless that line belongs to a foreign protocol. If nothing arrives, it enters
+//! after [`ENTER_DELAY`]. A browser that opened this port by mistake sends its request before that, because it accepts
+//! nothing before the answer. If only part of a line arrives, the connection enters after [`ENTER_TIMEOUT`] at the
+//! latest.
+//!
+//! [`Hub::enter`] is the only place where a client becomes a member. The operator's console becomes a member in
+//! [`Hub::open_console`].
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -28,13 +32,13 @@ use crate::server::sniff::ForeignProtocol;
 use crate::server::web::exchange::Exchange;
 use crate::server::web::websocket::code;
 
-/// Queues of delays below this length are not searched for connections that have entered.
+/// Up to this length, the queue of delays may keep entries of connections that have entered.
 const DELAYS_KEPT_MIN: usize = 64;
 
 /// The state of admission.
 ///
 /// Invariants: `entering` is ordered by time, because the delay is the same for all, and owns no heap while it is
-/// empty; `refused` holds every connection with [`Role::Refused`], the oldest first, and stale handles.
+/// empty; `refused` holds every connection with [`Role::Refused`], the oldest first; it may hold stale handles, too.
 #[derive(Debug)]
 pub(super) struct Admission {
     /// `--allow`, `--deny`, `--max-per-address`; `None` if none of them is set.
@@ -48,7 +52,7 @@ pub(super) struct Admission {
     foreign_logged: Option<Instant>,
 }
 
-/// The first line of a connection, as far as it came.
+/// The first line of a connection, as far as it has arrived.
 pub(super) enum FirstLine {
     /// Its end is missing, and it may be of any protocol.
     Partial,
@@ -87,11 +91,11 @@ impl<S: Socket> Hub<S> {
         self.has_place_to_enter() || self.connections.count(Role::Refused) < self.admission.capacity.refusals_max
     }
 
-    /// Opens the operator's console: a member beside the clients, before all of them, and once.
+    /// Opens the operator's console and makes it a member: once, before any client enters.
     pub fn open_console(&mut self, stream: S, now: Instant) {
         let key = self.connections.insert(stream, Role::Console);
         self.become_member(key, now);
-        // Its input may be a file, which no event announces.
+        // The console's input may be a file, for which `poll` reports no event.
         self.schedule.mark_ready(key, &mut self.connections[key]);
     }
 
@@ -129,7 +133,7 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Makes an entering connection a member, if there is a free seat and its address may have one more. Otherwise
+    /// Makes an entering connection a member, if there is a free seat and `--max-per-address` allows it. Otherwise
     /// refuses it, and returns `None`.
     pub(super) fn enter(&mut self, key: usize, now: Instant) -> Option<MemberId> {
         let is_visitor = self.connections[key].role() == Role::Visitor;
@@ -175,8 +179,8 @@ impl<S: Socket> Hub<S> {
         member
     }
 
-    /// Lets connections enter whose delay is over. A connection that has sent part of a line, or whose input is not
-    /// read yet, gets more time.
+    /// Makes connections enter when their delay is over. A connection that has sent part of a line, or whose input is
+    /// not read yet, gets more time.
     pub(super) fn end_enter_delays(&mut self, now: Instant) {
         while self.admission.next_delay_end().is_some_and(|time| time <= now) {
             let Some((time, handle)) = self.admission.entering.pop_front() else { break };
@@ -194,9 +198,9 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Forgets delays of connections that have entered already: those at the front, which would wake the loop, and all of
-    /// them if they are more than half of the queue. So its memory is bounded by the connections that enter, and each
-    /// delay is looked at about once for it.
+    /// Drops the delays of connections that have entered already. Always drops those at the front, because they would
+    /// wake the loop. If such delays are more than half of the queue, drops all of them. So entering connections bound
+    /// its memory, and each delay costs about one look.
     pub(super) fn forget_enter_delays(&mut self) {
         let Hub { admission, connections, .. } = self;
         let queue = &mut admission.entering;
@@ -239,7 +243,8 @@ impl<S: Socket> Hub<S> {
         None
     }
 
-    /// The first line of an entering connection, of which `decoder` holds the beginning and `input` the rest.
+    /// Returns the first line of an entering connection as far as it has arrived: its beginning is in `decoder`, the
+    /// rest in `input`.
     pub(super) fn first_line(&self, decoder: &LineDecoder, input: &[u8]) -> FirstLine {
         first_line(decoder, input, self.limits.framing.line_bytes_max)
     }
@@ -247,7 +252,7 @@ impl<S: Socket> Hub<S> {
     /// Disconnects a peer that speaks another protocol. It gets one line, or in HTTP the address of the page, if there
     /// is one.
     pub(super) fn reject_protocol(&mut self, key: usize, protocol: ForeignProtocol, now: Instant) {
-        // Any page can make any browser connect as often as it likes: that must not fill the log.
+        // A web page can make browsers connect at any rate, which must not fill the log.
         let is_news = self.admission.foreign_logged.is_none_or(|logged| now >= logged + FOREIGN_LOG_PERIOD);
         if is_news {
             self.admission.foreign_logged = Some(now);
@@ -269,7 +274,8 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Whether a new connection can be told why it is refused. If not, it is to be closed without a word.
+    /// Logs and counts the refusal of a new connection. Returns whether the server can tell it the reason; otherwise
+    /// the caller closes it silently.
     fn can_tell_refusal(&mut self, stream: &S, reason: &Reason) -> bool {
         let can_tell = !matches!(reason, Reason::Reset(_)) && self.makes_room_for_refusal();
         self.note_refusal(stream, reason, can_tell);
@@ -282,7 +288,7 @@ impl<S: Socket> Hub<S> {
         info!("refused {}{silently}: {reason}", Peer::of_stream(stream));
     }
 
-    /// Tells a connection why it cannot come in, and closes it.
+    /// Tells a connection why it is refused, and closes it.
     fn tell_refusal(&mut self, key: usize, reason: &Reason, now: Instant) {
         self.connections.set_role(key, Role::Refused);
         self.admission.refused.push_back(self.connections[key].handle(key));
@@ -295,7 +301,8 @@ impl<S: Socket> Hub<S> {
         self.close_entering(key, Farewell::Fin(code::NORMAL), now);
     }
 
-    /// Tells a browser, in frames, why it cannot come in. It stays a visitor, so visitors bound these refusals.
+    /// Tells a browser, in frames, why it is refused. It stays a visitor, so the limit on visitors bounds these
+    /// refusals.
     fn refuse_browser(&mut self, key: usize, reason: &Reason, now: Instant) {
         self.stats.reasons.count(reason);
         let connection = &mut self.connections[key];
@@ -312,8 +319,8 @@ impl<S: Socket> Hub<S> {
         self.begin_close(key, stop, farewell, now);
     }
 
-    /// Whether a connection may enter the line port. The places of clients that leave serve for this, too, so a full
-    /// server can tell a newcomer that it is full.
+    /// Whether one more connection may begin to enter. It may use a place for leaving clients, so a full server can
+    /// tell it that it is full.
     fn has_place_to_enter(&self) -> bool {
         let Capacity { clients_max, leavers_max, .. } = self.admission.capacity;
         let taken = self.connections.count(Role::Client) + self.connections.count(Role::Entering);
@@ -324,8 +331,8 @@ impl<S: Socket> Hub<S> {
         Reason::Full(self.admission.capacity.clients_max)
     }
 
-    /// Checks whether a new connection may be open. Returns its address, which is asked of the kernel only if access is
-    /// controlled. `--max-per-address` is checked here for visitors alone.
+    /// Checks whether a new connection may stay open. Returns its address if there is access control; otherwise asks
+    /// the kernel for none. Checks `--max-per-address` for visitors alone.
     fn check_stream(&self, stream: &S, endpoint: Endpoint) -> Result<Option<IpAddr>, Reason> {
         let address = match &self.admission.access {
             None => None,
@@ -367,14 +374,14 @@ impl<S: Socket> Hub<S> {
         if is_full || (is_visitor && !self.has_place_to_enter()) { Err(self.full()) } else { Ok(()) }
     }
 
-    /// Whether one more connection can be told why it is refused, if need be instead of the oldest that was told
-    /// everything.
+    /// Makes room for one more refusal, if need be by closing the oldest refused connection that was sent everything.
+    /// Returns whether there is room.
     fn makes_room_for_refusal(&mut self) -> bool {
         let Hub { admission, connections, schedule, .. } = self;
         admission
             .refused
             .retain(|&handle| connections.known(handle).is_some_and(|connection| connection.role() == Role::Refused));
-        // A refused connection that made room is counted until the end of the turn.
+        // A refused connection that was closed to make room stays in the slab until the end of the turn.
         let open = admission.refused.iter().filter(|handle| connections[handle.key].phase != Phase::Gone).count();
         if open < admission.capacity.refusals_max {
             return true;
@@ -388,7 +395,7 @@ impl<S: Socket> Hub<S> {
         true
     }
 
-    /// Makes room for more refusals by dropping those that were told everything, if nothing can be admitted otherwise.
+    /// If no connection can be admitted, drops the refused connections that were sent everything.
     pub(super) fn drop_told_refusals(&mut self) {
         if self.can_admit() {
             return;
@@ -403,7 +410,8 @@ impl<S: Socket> Hub<S> {
     }
 }
 
-/// Reads as much of a first line as there is. Looks at each new byte once, and at all of the line when it is complete.
+/// Classifies a first line as far as it has arrived. Looks at each new byte once, and at all of the line when it is
+/// complete.
 fn first_line(decoder: &LineDecoder, input: &[u8], line_bytes_max: usize) -> FirstLine {
     let fragment = decoder.fragment();
     if let Some(protocol) = ForeignProtocol::in_prefix([fragment, input]) {

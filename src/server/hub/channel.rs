@@ -1,7 +1,7 @@
 //! A room at work: the room, its brake, and its slow readers.
 //!
-//! A hub has exactly one channel, so all connections are its audience, and the flush pass walks the slab itself. With a
-//! second room, a list of its own keys replaces that walk here.
+//! A hub has exactly one channel. All members read it, so the flush pass walks the whole slab. With a second room, each
+//! channel would need a list of its readers' keys.
 
 use super::connections::Connections;
 use crate::net::stream::Socket;
@@ -11,8 +11,8 @@ use crate::server::flow::brake::Brake;
 
 /// Everything that exists once per room.
 ///
-/// Invariant: `flushed_to` is a position that the tape had at the end of a flush pass; no reader that is not in `slow`
-/// was behind by more than the brake's threshold then.
+/// Invariant: `flushed_to` is a position that the tape had at the end of a flush pass; every healthy reader outside
+/// `slow` was behind by at most the brake's threshold then.
 #[derive(Debug)]
 pub(super) struct Channel {
     pub(super) room: Room,
@@ -45,14 +45,14 @@ impl Channel {
         }
     }
 
-    /// Whether an announcement waits that the tape has room for.
+    /// Whether a departure is still to be announced, and the tape has room for it.
     pub(super) fn can_announce_departed(&self) -> bool {
         self.room.has_departed() && !self.brake.is_at_wall()
     }
 
-    /// Bytes of tape that the slowest healthy reader has not been sent; exact only above the brake's threshold. Only
-    /// readers in `slow` were that far behind at the last flush; every other one is behind by what was appended since
-    /// at most.
+    /// Bytes of tape that the slowest healthy reader has not been sent; exact only after a flush pass, and above the
+    /// brake's threshold. Readers outside `slow` count as up to date at the last flush pass, although they may have
+    /// been behind by up to the threshold.
     pub(super) fn slowest_bytes_behind<S: Socket>(&self, connections: &Connections<S>) -> u64 {
         let tape = self.tape();
         let slow = self.slow.iter().filter_map(|&key| connections.get(key));
@@ -60,7 +60,7 @@ impl Channel {
         slow.map(|connection| connection.healthy_bytes_behind(tape)).fold(of_all, u64::max)
     }
 
-    /// Tells the brake about a newcomer that is sent history, before all readers are looked at again.
+    /// Tells the brake about a newcomer that gets history, before the next flush pass measures all readers.
     pub(super) fn on_newcomer<S: Socket>(&mut self, key: usize, connections: &Connections<S>) {
         let bytes_behind = connections[key].healthy_bytes_behind(self.tape());
         if bytes_behind > self.brake.threshold() {

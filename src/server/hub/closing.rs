@@ -1,4 +1,5 @@
-//! The end of a connection: why it leaves, what it is still owed, how long it may take for that, and its removal.
+//! The end of a connection: its reason, the bytes that it is still owed, the deadline for them, and its removal. Counts
+//! leaves and disconnects.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -18,8 +19,8 @@ use crate::server::sniff::ForeignProtocol;
 use crate::server::web::websocket::code;
 
 impl<S: Socket> Hub<S> {
-    /// Takes a connection out of the room, or out of entering, and closes it. It is still sent what was said before;
-    /// one that nothing can reach any more is removed at the end of the turn.
+    /// Closes a connection that is in the room or entering, and counts the reason. In most cases the connection still
+    /// gets the lines said before. After a reset or a failed write, it is removed at the end of the turn.
     pub(super) fn leave(&mut self, key: usize, reason: &Reason, now: Instant) {
         let connection = &self.connections[key];
         let stop = match connection.phase {
@@ -47,7 +48,7 @@ impl<S: Socket> Hub<S> {
             }
             Reason::Foreign(protocol) => self.answer_foreign(key, *protocol, stop),
             _ => {
-                // A client that takes nothing is owed no more of what was said, or it could delay its own removal.
+                // A client that takes nothing gets no more of the tape, or it could delay its own removal.
                 let is_stuck = matches!(reason, Reason::Removed) && connection.output == Output::Blocked;
                 if is_stuck || matches!(reason, Reason::TooSlow) {
                     connection.cursor.skip_missed(stop);
@@ -61,7 +62,7 @@ impl<S: Socket> Hub<S> {
         self.begin_close(key, stop, farewell, now);
     }
 
-    /// Takes a member out of the room. Returns the end of what it is owed.
+    /// Takes a member out of the room. Returns the end of the tape that it is owed.
     fn leave_room(&mut self, key: usize, member: MemberId, reason: &Reason) -> Position {
         let stop = self.channel.tape().end();
         let name = self.roster.shown(member).to_string();
@@ -95,7 +96,7 @@ impl<S: Socket> Hub<S> {
         Farewell::Fin(code::NORMAL)
     }
 
-    /// Begins to close a connection that is owed what comes before `stop`.
+    /// Begins to close a connection, which is still sent the tape before `stop`.
     pub(super) fn begin_close(&mut self, key: usize, stop: Position, farewell: Farewell, now: Instant) {
         let connection = &mut self.connections[key];
         connection.begin_close(stop, farewell, now);
@@ -132,7 +133,7 @@ impl<S: Socket> Hub<S> {
         None
     }
 
-    /// Removes closed connections, wherever they are counted. Returns how many.
+    /// Removes closed connections from the slab and from access control. Returns how many.
     pub(super) fn remove_closed(&mut self) -> usize {
         let closed = self.schedule.take_closed();
         for &key in &closed {
@@ -162,7 +163,7 @@ impl<S: Socket> Hub<S> {
     }
 }
 
-/// The address of a peer, for the log: asked of the kernel when it is logged, and kept nowhere.
+/// The address of a peer, for the log. The server asks the kernel for it when it logs, and keeps it nowhere.
 pub(super) enum Peer {
     Client(Option<SocketAddr>),
     Console,

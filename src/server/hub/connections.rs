@@ -1,4 +1,4 @@
-//! The slab of connections, their identities, and how many there are of each role.
+//! The slab of connections, their identities, and their count by role.
 
 use slab::Slab;
 
@@ -85,12 +85,12 @@ impl<S: Socket> Connections<S> {
         self.slab.get_mut(key)
     }
 
-    /// The connection that is meant by `handle`, unless it is gone; its key may be another's by now.
+    /// Returns the connection with this handle; `None` if it is gone, even if another connection has its key by now.
     pub(super) fn known(&self, handle: Handle) -> Option<&Connection<S>> {
         self.slab.get(handle.key).filter(|connection| connection.handle(handle.key) == handle)
     }
 
-    /// The connection that is meant by `handle`, unless it is gone.
+    /// Returns the connection with this handle, unless it is gone.
     pub(super) fn known_mut(&mut self, handle: Handle) -> Option<&mut Connection<S>> {
         self.slab.get_mut(handle.key).filter(|connection| connection.handle(handle.key) == handle)
     }

@@ -1,7 +1,8 @@
 //! Visitors of the page: their requests, their answers, their upgrade to a WebSocket, and the keepalive of browsers.
 //!
-//! A visitor is a connection that enters by another step. Its requests and answers come off the same budgets as those
-//! of clients. It has one request answered a turn, and the next one when it has taken the answer.
+//! A visitor is an HTTP connection on the page's port that has not opened a WebSocket. Its requests and answers use the
+//! same budgets as those of clients. The server answers one request of a visitor per turn, and the next only after the
+//! visitor has taken the answer. A visitor ends at EOF, at an error, after an answer that closes, or at a timeout.
 
 use std::io;
 use std::mem;
@@ -22,8 +23,8 @@ use crate::server::web::response::Status;
 use crate::server::web::site::{AfterAnswer, Answer};
 
 impl<S: Socket> Hub<S> {
-    /// Reads a visitor and answers its request. Empty lines are no request: of a visitor that sends nothing else, no
-    /// more is read in a turn than of a client.
+    /// Reads a visitor and answers its request. Empty lines are no request, so a visitor that sends nothing else has
+    /// the read budget of a client.
     pub(super) fn read_visitor(&mut self, key: usize, now: Instant) -> ReadState {
         let mut read_bytes_left = self.budget.read_share();
         loop {
@@ -52,12 +53,12 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// The answer to a visitor whose request is not looked at any further.
+    /// Returns the answer to a visitor that the server refuses, whatever its request.
     pub(super) fn refusal_answer(&self, status: Status) -> Answer {
         self.site.as_ref().map_or_else(Answer::empty, |site| site.refuse(status))
     }
 
-    /// Reads once; `None` if something came.
+    /// Reads once. Returns the new read state, or `None` if bytes arrived.
     fn read_request(&mut self, key: usize, bytes_left: &mut usize, now: Instant) -> Option<ReadState> {
         let free = self.connections[key].exchange_mut().map_or(0, |exchange| exchange.free_bytes()).min(*bytes_left);
         let mut scratch = mem::take(&mut self.buffers.scratch);
@@ -72,7 +73,7 @@ impl<S: Socket> Hub<S> {
             }
             Received::NotYet => Some(ReadState::Idle),
             Received::End => {
-                // Half of a request is none, and all whole ones are answered.
+                // An unfinished request is dropped; all complete ones were answered.
                 debug!("a visitor has gone ({})", Peer::of(&self.connections[key]));
                 self.close_entering(key, Farewell::Close(None), now);
                 Some(ReadState::Ended)
@@ -123,7 +124,7 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Pings a browser that has sent nothing for [`PING_AFTER`], which also keeps a proxy from forgetting the
-    /// connection. Disconnects one that sends nothing within [`PONG_WITHIN`] of the ping.
+    /// connection. Disconnects a browser that sends nothing within [`PONG_WITHIN`] of the ping.
     pub(super) fn on_ping_timer(&mut self, time: Instant, key: usize, now: Instant) -> Option<Instant> {
         let connection = &mut self.connections[key];
         match connection.check_ping(PING_AFTER, PONG_WITHIN, now)? {
@@ -131,7 +132,7 @@ impl<S: Socket> Hub<S> {
                 self.schedule.mark_dirty(key, connection);
                 Some(time)
             }
-            // The server itself was away (stopped, say): the answer may have come and not been read yet.
+            // The server itself was suspended, say: the pong may have arrived, and is read first.
             PingStep::TimedOut if now.saturating_duration_since(time) > TURN_DELAY_MAX => Some(now + TURN_DELAY_MAX),
             PingStep::TimedOut => {
                 self.leave(key, &Reason::Reset(io::ErrorKind::TimedOut.into()), now);
@@ -140,7 +141,7 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Answers or closes a visitor that takes too long for its request, or for taking its answer.
+    /// Answers or closes a visitor that takes too long to send its request, or to take its answer.
     pub(super) fn on_request_timer(&mut self, key: usize, now: Instant) -> Option<Instant> {
         let connection = &mut self.connections[key];
         if connection.phase != Phase::Entering {

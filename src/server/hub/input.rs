@@ -1,4 +1,4 @@
-//! Input of clients: when it is read, how much of it, and where it is cut into lines.
+//! Reading of clients: the order of the reads, their budgets, and the calls of the line decoder.
 
 use std::collections::VecDeque;
 use std::io;
@@ -22,23 +22,23 @@ use crate::server::sniff::ForeignProtocol;
 /// A client while it is read, with the rest of its budgets for this turn.
 pub(super) struct ReadTurn {
     pub(super) key: usize,
-    /// Bytes that it may still put on the tape. It may finish the line that goes over.
+    /// Bytes that it may still put on the tape. A line that exceeds them is still appended whole.
     pub(super) tape_bytes_left: u64,
     /// Bytes that may still be read.
     read_bytes_left: usize,
     /// `--rate`; `None` for the operator.
     rate: Option<Rate>,
-    /// Bytes of replies that it may still cause. It gets the reply that goes over. 0 while others wait for an answer
-    /// and it is not its turn.
+    /// Bytes of replies that it may still cause. A reply that exceeds them is still sent. 0 while other clients wait
+    /// for an answer and it is not its turn.
     pub(super) reply_bytes_left: usize,
     pub(super) is_browser: bool,
 }
 
 impl<S: Socket> Hub<S> {
-    /// Reads the connections in `ready` once each, in the order in which they came; then those in `asking`, as far as
-    /// this turn has answers. So ordinary lines never wait behind answers.
+    /// Reads each connection in `ready` once, first in first out. Then reads those in `asking`, while this turn's
+    /// budget of replies lasts. So ordinary lines do not wait behind answers.
     ///
-    /// Lines may use up a turn, again and again. If this turn does not reach `asking`, the next one begins with it.
+    /// If lines use up this turn before `asking` is reached, the next turn begins with `asking`.
     pub(super) fn read_all(&mut self, now: Instant) {
         if mem::take(&mut self.schedule.is_asking_first) {
             self.read_asking(now);
@@ -52,7 +52,7 @@ impl<S: Socket> Hub<S> {
 
     fn read_ready(&mut self, now: Instant) {
         let ready = mem::take(&mut self.schedule.ready);
-        // Connections that were not reached come before those that had their turn.
+        // Connections that this turn did not reach come before those that it read.
         let mut unread = self.read_queue(ready, ReadState::Ready, now);
         unread.append(&mut self.schedule.ready);
         self.schedule.ready = unread;
@@ -65,8 +65,8 @@ impl<S: Socket> Hub<S> {
         self.schedule.asking = unread;
     }
 
-    /// Whether this turn reads nothing more. While the room waits for a slow reader, which may take long, connections
-    /// that enter or close are read all the same.
+    /// Whether this turn reads nothing more. While the room waits for a slow reader, connections that enter or close
+    /// are still read.
     fn is_turn_over(&self) -> bool {
         let brake = &self.channel.brake;
         self.budget.is_read_spent() || (brake.is_spent() && !brake.is_at_wall())
@@ -108,7 +108,7 @@ impl<S: Socket> Hub<S> {
         match state {
             ReadState::Ready => self.schedule.ready.push_back(handle),
             ReadState::Asking => self.schedule.asking.push_back(handle),
-            // Its removal may have waited for this alone.
+            // Its removal may have waited only for its EOF.
             ReadState::Ended => self.schedule.mark_dirty(handle.key, connection),
             ReadState::Throttled => self.throttle(handle, now),
             ReadState::Idle | ReadState::Held => {}
@@ -122,7 +122,7 @@ impl<S: Socket> Hub<S> {
         let mut turn = ReadTurn {
             key,
             tape_bytes_left: allowance as u64,
-            // Under the brake, no more than can be said: the rest would be kept in memory.
+            // While the brake is on, no more than the client may append: the rest would be kept in memory.
             read_bytes_left: self.budget.read_share().min(allowance.max(READ_SHARE_BYTES_MIN)),
             rate: self.limits.rate.filter(|_| connection.role() != Role::Console),
             reply_bytes_left: if may_ask { self.budget.reply_share() } else { 0 },
@@ -221,9 +221,8 @@ impl<S: Socket> Hub<S> {
         state
     }
 
-    /// Processes bytes until none is left (`None`), or until a budget is spent. The last byte of a browser's message
-    /// completes all of it, which was read in many turns: no more of that is processed in one turn than is read of a
-    /// client.
+    /// Processes bytes until none is left (`None`), or until a budget is spent. A browser's message may arrive over
+    /// many turns, and its last byte completes all of it. So a turn processes no more of it than it reads of a client.
     fn process_share(
         &mut self,
         turn: &mut ReadTurn,
@@ -306,14 +305,14 @@ impl<S: Socket> Hub<S> {
         Ok(())
     }
 
-    /// Whether the next line wants an answer, as far as its first byte tells, and this turn has none left for it.
+    /// Whether the next line needs an answer, judged by its first byte, and this turn has no budget left for it.
     fn must_wait_for_answer(&self, turn: &ReadTurn, decoder: &LineDecoder, bytes: &[u8]) -> bool {
         let is_spent = turn.reply_bytes_left == 0 || self.budget.is_reply_spent();
         let is_command = || decoder.fragment().first().or(bytes.first()) == Some(&COMMAND_BYTE);
         is_spent && (self.limits.answers_all || is_command())
     }
 
-    /// Processes an EOF: the last line, if the end was an orderly one, and then the leaving.
+    /// Processes an EOF: handles the last line, unless the connection was reset, and then leaves.
     fn on_end(&mut self, turn: &mut ReadTurn, input: &mut Input, now: Instant) -> ReadState {
         if self.connections[turn.key].output == Output::Broken {
             // After a failed write the kernel reports a reset as EOF.
@@ -332,8 +331,8 @@ impl<S: Socket> Hub<S> {
         ReadState::Ended
     }
 
-    /// Nothing is left to read: ends a partial line if `--flush-after` has passed since its last byte, or sets the
-    /// timer.
+    /// Processes a drained socket: ends a partial line if `--flush-after` has passed since its last byte, and otherwise
+    /// sets the timer.
     fn on_drained(&mut self, turn: &mut ReadTurn, input: &mut Input, now: Instant) -> ReadState {
         let flush_at = self.limits.flush_after.and_then(|flush_after| input.flush_at(flush_after));
         let Some(time) = flush_at else { return ReadState::Idle };
@@ -372,8 +371,8 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Reads a connection whose partial line may be complete by now. So the brake holds it like any other, and bytes
-    /// that came meanwhile are processed first.
+    /// Queues a connection for reading when its partial line is due. So the brake holds it like any other, and bytes
+    /// that arrived meanwhile are processed first.
     pub(super) fn on_flush_timer(&mut self, time: Instant, key: usize, now: Instant) -> Option<Instant> {
         let flush_after = self.limits.flush_after?;
         let connection = &mut self.connections[key];
@@ -386,8 +385,8 @@ impl<S: Socket> Hub<S> {
         again
     }
 
-    /// Sets the timer of a client that is over its `--rate`. A connection that is gone leaves at once: reading would
-    /// find out only after all that came before was said, and its seat would be taken for hours.
+    /// Sets the timer of a client that is over its `--rate`. A connection with a socket error leaves at once. A read
+    /// would report the error only after all earlier lines, so the seat could stay taken for hours.
     fn throttle(&mut self, handle: Handle, now: Instant) {
         let Some(rate) = self.limits.rate else { return };
         if let Some(error) = self.connections.get(handle.key).and_then(Connection::take_error) {
@@ -416,7 +415,7 @@ impl<S: Socket> Hub<S> {
         may_be_foreign && ForeignProtocol::in_partial(input.decoder.fragment()).is_some()
     }
 
-    /// Takes bytes of answers, which are queued already, off the budgets.
+    /// Charges the budgets for answers that are queued already.
     fn count_reply(&mut self, turn: &mut ReadTurn, bytes: usize) {
         if bytes > 0 {
             turn.reply_bytes_left = turn.reply_bytes_left.saturating_sub(bytes);
@@ -425,8 +424,8 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Reads and drops input of a closing connection: unread, it would turn the close into a reset, which destroys what
-    /// the kernel still has to send.
+    /// Reads and drops input of a closing connection: unread, it would turn the close into a reset, which destroys
+    /// bytes that the kernel still has to send.
     fn discard_input(&mut self, key: usize) -> ReadState {
         let mut scratch = mem::take(&mut self.buffers.scratch);
         let mut left = self.budget.read_share();

@@ -1,4 +1,4 @@
-//! A line of a client: handed to the room, and its result applied to connections and budgets.
+//! Lines of clients: hands each to the room, and applies the decision to connections and budgets.
 
 use std::mem;
 use std::time::Instant;
@@ -84,12 +84,13 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Whether a client may still turn out to speak another protocol: a browser has shown that it speaks ours.
+    /// Whether a client may still turn out to speak another protocol: until it has said something, and never if it is a
+    /// browser.
     pub(super) fn may_be_foreign(&self, turn: &ReadTurn, member: MemberId) -> bool {
         !turn.is_browser && !self.roster.has_spoken(member)
     }
 
-    /// Keeps a client from being sent its own words.
+    /// Makes a client's cursor skip the line that the client just said.
     pub(super) fn skip_own(&mut self, key: usize, own: Option<Span>) {
         if let Some(span) = own
             && let Some(overtaken) = self.connections[key].skip_own(span)
@@ -98,7 +99,7 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Takes bytes of tape off the budgets.
+    /// Charges the budgets for bytes appended to the tape.
     fn charge(&mut self, turn: &mut ReadTurn, bytes: u64) {
         turn.tape_bytes_left = turn.tape_bytes_left.saturating_sub(bytes);
         let recent = &mut self.connections[turn.key].recent;

@@ -1,9 +1,11 @@
-//! The hub: one turn of the loop over all connections. It owns the order of the phases, and nothing else of its own.
+//! The hub: one turn of the loop over all connections. It owns the order of the phases; the modules below own most of
+//! the state.
 //!
-//! Neither mio nor a clock is used here: events, streams and the time come in as values, so that a simulator can drive
-//! a hub as well as a kernel. A turn is [`react`](Hub::react), in which input is processed and nothing is written, then
-//! [`flush`](Hub::flush), in which every connection is sent what it is owed. Only then closed connections are removed:
-//! no event of the batch can reach a newcomer that got their key.
+//! The hub uses neither mio nor a clock. Events, streams and the time are arguments, so a simulator drives it as well
+//! as the kernel does.
+//!
+//! A turn has two halves. [`react`](Hub::react) processes input and writes nothing. [`flush`](Hub::flush) writes to the
+//! connections, and then removes the closed ones. So no event of the batch reaches a newcomer with a reused key.
 //!
 //! | state | owner |
 //! |---|---|
@@ -113,7 +115,7 @@ struct Limits {
     framing: Framing,
     rate: Option<Rate>,
     idle_timeout: Option<Duration>,
-    /// Whether every line is answered in private, as an echo server does.
+    /// Whether the server answers every line in private (`--audience sender`).
     answers_all: bool,
     flush_after: Option<Duration>,
 }
@@ -204,7 +206,7 @@ impl<S: Socket> Hub<S> {
         let removed = self.remove_closed();
         self.forget_enter_delays();
         self.prune_timers();
-        // Only now: the room waits for no reader that is gone, and no event may come that would tell.
+        // Last, after the removals: if the slowest reader is gone, no event would tell the brake.
         self.channel.brake.set_slowest(self.channel.slowest_bytes_behind(&self.connections));
         if cfg!(debug_assertions) {
             self.check_invariants();
@@ -218,7 +220,7 @@ impl<S: Socket> Hub<S> {
         if is_unflushed || self.can_read() || self.channel.can_announce_departed() {
             return Wake::Now;
         }
-        // While the room waits for a slow reader, that reader's socket wakes the loop, or its stall timer.
+        // While the room waits for a slow reader, that reader's socket or its stall timer wakes the loop.
         let brake = &self.channel.brake;
         let is_braked = self.schedule.input_len() > 0 && !brake.is_at_wall();
         let times = [is_braked.then(|| brake.next_period()), self.timers.next(), self.admission.next_delay_end()];
@@ -245,8 +247,8 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Panics if an invariant of the hub does not hold between two turns. Costs a look at every connection: called
-    /// after each turn in debug builds, and by the simulator.
+    /// Panics if an invariant of the hub does not hold between two turns. Looks at every connection, so only debug
+    /// builds (after each turn) and the simulator call it.
     pub fn check_invariants(&self) {
         self.roster.check_invariants();
         self.connections.check_invariants(self.channel.tape());
@@ -295,8 +297,8 @@ impl Limits {
             stall_timeout: waits.then_some(config.stall_timeout),
             read: ReadLimits {
                 private_bytes_max: config.private_bytes_max(),
-                // One more hole costs a client that says much and reads nothing some lines. With `--lag wait` nobody
-                // loses any, so it is not read any further.
+                // Beyond `HOLES_MAX`, a client that talks and never reads misses lines. With `--lag wait` no client may
+                // miss any, so the server stops reading it.
                 holes_max: if waits { HOLES_MAX } else { usize::MAX },
             },
             framing: config.framing(),

@@ -1,5 +1,5 @@
-//! The flush pass: the only place where sockets are written to. It looks at every cursor anyway, and so finds out who
-//! lags and who is slowest.
+//! The flush pass: the only code that writes to sockets. If the tape has moved, it looks at every cursor, and so finds
+//! the readers that lag and the slowest reader.
 
 use std::mem;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ struct Pass<'a> {
     limits: &'a Limits,
     stats: &'a mut Stats,
     timers: &'a mut Timers,
-    /// Bytes that each connection is sent before others have theirs.
+    /// Bytes after which a connection gives way to the others.
     share: usize,
     now: Instant,
 }
@@ -52,8 +52,8 @@ impl<S: Socket> Hub<S> {
         channel.flushed_to = tape.end();
     }
 
-    /// Disconnects readers that were overtaken (`--lag disconnect`). The operator, whose screen may be stuck and who
-    /// can still act, stays and is told how many lines it missed.
+    /// Disconnects readers that were overtaken (`--lag disconnect`). The console stays, and is told how many lines it
+    /// missed: an operator whose screen is stuck can still type.
     pub(super) fn disconnect_lagging(&mut self, now: Instant) {
         for key in mem::take(&mut self.schedule.lagging) {
             if self.connections[key].role() != Role::Console {
@@ -116,7 +116,7 @@ impl Schedule {
         }
     }
 
-    /// Counts a reader that was overtaken, and queues it for disconnection where that is the policy.
+    /// Counts a reader that was overtaken, and queues it for disconnection under `--lag disconnect`.
     pub(super) fn note_lag(&mut self, key: usize, overtaken: Overtaken, policy: Lag, stats: &mut Stats) {
         stats.lags += u64::from(overtaken.is_new);
         stats.missed_lines += overtaken.missed_lines;

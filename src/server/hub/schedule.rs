@@ -12,10 +12,11 @@ use crate::server::connection::{Connection, Handle, Phase, ReadState};
 /// Invariants, checked by [`check_invariants`](Schedule::check_invariants) after a turn:
 /// - a connection whose read state is `Ready` is in `ready`, and one that is `Asking` in `asking`; each of them once;
 /// - a connection that is dirty is in `dirty`, once;
-/// - `lagging` and `closed` are empty: they are used within a turn. They hold bare keys, which die at its end.
+/// - `lagging` and `closed` are empty: they are used within a turn. They hold bare keys, which are valid only until its
+///   end.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
-    /// Connections that may have more to read, first in first out: edges are not repeated.
+    /// Connections that may have more to read, first in first out. `poll` does not repeat an edge.
     pub(super) ready: VecDeque<Handle>,
     /// Connections whose next line waits for an answer, first in first out.
     pub(super) asking: VecDeque<Handle>,

@@ -1,7 +1,8 @@
-//! All timers of the hub: one heap, one enum, one dispatch.
+//! Timers of connections: one heap, one enum, one dispatch. Only the enter delays are elsewhere, in a queue of
+//! `admission`.
 //!
-//! Timers are never cancelled. A timer that fires is checked against the state of its connection, and set again if its
-//! time was put off meanwhile (lazy deletion). So setting one costs a push, and forgetting one nothing.
+//! No timer is cancelled. When a timer fires, its handler checks the state of the connection, and returns a later time
+//! if the deadline has moved (lazy deletion). So setting a timer costs a push, and dropping it costs nothing.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,7 +15,8 @@ use crate::server::connection::{Handle, Phase, ReadState};
 /// Heaps below this length are not pruned.
 const PRUNED_LEN_MIN: usize = 64;
 
-/// A timer of one connection, by its effect.
+/// A timer of one connection, by its effect. A new variant raises the bound in [`Hub::check_invariants`]: nine timers
+/// per connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
     /// `--flush-after` ends a line that has no newline.
@@ -64,7 +66,7 @@ type Entry = (Instant, Timer, Handle);
 /// The timers.
 ///
 /// Invariant: `due` holds timers of later stages of this turn, and is empty between two turns. The heap is pruned when
-/// it has doubled since the last time, so stale timers are at most half of it, and pruning costs a look at each timer
+/// it has doubled since the last time, so about half of it is stale at most, and pruning costs about one look per timer
 /// set.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
