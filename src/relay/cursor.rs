@@ -51,7 +51,7 @@ impl Cursor {
         Cursor { position: place, trail: None }
     }
 
-    /// The place it stands at.
+    /// Returns the place it stands at.
     pub fn position(&self) -> Position {
         self.position
     }
@@ -77,12 +77,12 @@ impl Cursor {
         self.missed() > 0
     }
 
-    /// Said lines of others that it missed and was not told of yet.
+    /// Returns how many lines of others it missed and was not told of yet.
     pub fn missed(&self) -> u64 {
         self.trail.as_ref().map_or(0, |trail| trail.missed)
     }
 
-    /// Number of holes ahead of it. At [`HOLES_MAX`], one more makes it miss lines.
+    /// Returns the number of holes ahead of it. At [`HOLES_MAX`], one more makes it miss lines.
     pub fn holes_ahead(&self) -> usize {
         self.trail.as_ref().map_or(0, |trail| trail.holes.len())
     }
@@ -138,7 +138,7 @@ impl Cursor {
         self.take_missed();
     }
 
-    /// The bytes owed up to `stop` if they are one slice, which is the common case; `None` otherwise.
+    /// Returns the bytes owed up to `stop` if they are one slice, which is the common case; `None` otherwise.
     pub fn pending_in_one<'a>(&self, tape: &'a Tape, stop: u64) -> Option<&'a [u8]> {
         let [slice, beyond] = tape.slices(self.position.offset, stop.max(self.position.offset));
         (beyond.is_empty() && self.holes().next().is_none()).then_some(slice)
@@ -262,7 +262,7 @@ impl<'a> Slices<'a> {
         self.slices[1] = IoSlice::new(second);
     }
 
-    /// The sum of all slices, in bytes.
+    /// Returns the sum of all slices, in bytes.
     pub fn bytes(&self) -> usize {
         self.as_slice().iter().map(|slice| slice.len()).sum()
     }
@@ -286,7 +286,7 @@ impl<'a> Slices<'a> {
         }
     }
 
-    /// The slices.
+    /// Returns the slices.
     pub fn as_slice(&self) -> &[IoSlice<'a>] {
         &self.slices[..self.len]
     }

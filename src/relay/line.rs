@@ -146,7 +146,7 @@ impl LineDecoder {
         lead.is_some_and(|lead| str::from_utf8(&end[lead..]).is_err_and(|error| error.error_len().is_none()))
     }
 
-    /// The unterminated line, as far as it is kept.
+    /// Returns the unterminated line, as far as it is kept.
     pub fn fragment(&self) -> &[u8] {
         &self.fragment[self.returned..]
     }
@@ -156,7 +156,7 @@ impl LineDecoder {
         self.fragment.len() == self.returned && self.fate == Fate::Line
     }
 
-    /// Heap memory, in bytes.
+    /// Returns the heap memory, in bytes.
     pub fn heap_bytes(&self) -> usize {
         self.fragment.capacity()
     }

@@ -66,7 +66,7 @@ impl Name {
         Name { shown: Name::OPERATOR.into(), folded: Name::OPERATOR.into() }
     }
 
-    /// The name as shown.
+    /// Returns the name as shown.
     pub fn as_str(&self) -> &str {
         &self.shown
     }

@@ -103,7 +103,7 @@ pub enum Decision<'a> {
 }
 
 impl Room {
-    /// An empty room.
+    /// Creates an empty room.
     ///
     /// # Errors
     /// When there is no memory for the tape.
@@ -112,7 +112,7 @@ impl Room {
         Ok(Room { options, tape, departed: VecDeque::new(), prefix: String::new() })
     }
 
-    /// The tape.
+    /// Returns the tape.
     pub fn tape(&self) -> &Tape {
         &self.tape
     }
@@ -122,7 +122,7 @@ impl Room {
         clients <= self.options.announce_up_to
     }
 
-    /// The greeting of `member`, and its place on the tape: at the history, or at the end. The operator gets no
+    /// Returns the greeting of `member`, and its place on the tape: at the history, or at the end. The operator gets no
     /// history.
     pub fn welcome(&self, roster: &Roster, member: MemberId) -> Welcome {
         let mut private = String::new();
@@ -193,7 +193,7 @@ impl Room {
         !self.departed.is_empty()
     }
 
-    /// The answer to a line over the limit.
+    /// Returns the answer to a line over the limit.
     pub fn overlong_reply(&self) -> String {
         Notice::TooLong { bytes: self.options.line_bytes_max }.to_line()
     }
@@ -244,12 +244,12 @@ impl Room {
     }
 }
 
-/// The effect of the author's own words, if they are on the tape.
+/// Returns the effect of the author's own words, if they are on the tape.
 fn applied(own: Option<Span>) -> Applied {
     Applied { bytes: own.map_or(0, |span| span.bytes()), own, reply: None }
 }
 
-/// The answer to the author of a line.
+/// Returns the answer to the author of a line.
 fn reply(notice: Notice<'_>) -> Decision<'static> {
     Decision::Reply(notice.to_line())
 }

@@ -79,7 +79,7 @@ impl Default for Roster {
 }
 
 impl Roster {
-    /// Number of members, the operator included.
+    /// Returns the number of members, the operator included.
     pub fn len(&self) -> usize {
         self.members.len()
     }
@@ -89,7 +89,7 @@ impl Roster {
         self.members.is_empty()
     }
 
-    /// Number of clients.
+    /// Returns the number of clients.
     pub fn clients(&self) -> usize {
         let has_operator = self.order.first().is_some_and(|&member| self.is_operator(member));
         self.len() - usize::from(has_operator)
@@ -151,17 +151,17 @@ impl Roster {
         self.chosen.insert(folded, id);
     }
 
-    /// The name of a member, as shown.
+    /// Returns the name of a member, as shown.
     pub fn shown(&self, id: MemberId) -> Shown<'_> {
         self.member(id).shown()
     }
 
-    /// The number of a member.
+    /// Returns the number of a member.
     pub fn number(&self, id: MemberId) -> ClientNumber {
         self.member(id).number
     }
 
-    /// The caller's key of a member.
+    /// Returns the caller's key of a member.
     pub fn key(&self, id: MemberId) -> usize {
         self.member(id).key as usize
     }
@@ -195,7 +195,7 @@ impl Roster {
         member.lines = member.lines.saturating_add(1);
     }
 
-    /// The member that holds `name`, in any case, as a chosen name.
+    /// Returns the member that holds `name`, in any case, as a chosen name.
     pub(super) fn holder(&self, name: &Name) -> Option<MemberId> {
         self.chosen.get(name.folded()).copied()
     }
@@ -205,7 +205,7 @@ impl Roster {
         self.member(id).name.as_ref().is_some_and(|own| own.as_str() == name.as_str())
     }
 
-    /// The member that is called `typed`, in any case.
+    /// Returns the member that is called `typed`, in any case.
     pub(super) fn find(&self, typed: &str) -> Option<MemberId> {
         if typed.len() > TYPED_BYTES_MAX {
             return None;
@@ -220,7 +220,7 @@ impl Roster {
         (self.shown(member).to_string() == *folded).then_some(member)
     }
 
-    /// The members, the oldest first, as of `now`.
+    /// Returns the members, the oldest first, as of `now`.
     pub(super) fn rows(&self, now: u32) -> impl Iterator<Item = Row<'_>> {
         self.order.iter().map(move |&id| {
             let member = self.member(id);
@@ -268,7 +268,7 @@ impl Roster {
 impl ClientNumber {
     const OPERATOR: ClientNumber = ClientNumber(NonZeroU64::MIN);
 
-    /// The number that is shown as `shown`.
+    /// Returns the number that is shown as `shown`.
     fn of_client(shown: u64) -> Option<ClientNumber> {
         NonZeroU64::new(shown)?.checked_add(1).map(ClientNumber)
     }

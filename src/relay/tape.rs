@@ -33,12 +33,12 @@ pub struct Span {
 }
 
 impl Span {
-    /// Length, in bytes.
+    /// Returns the length, in bytes.
     pub fn bytes(&self) -> u64 {
         self.end.offset - self.start.offset
     }
 
-    /// Said lines in it.
+    /// Returns how many said lines it holds.
     pub fn lines(&self) -> u64 {
         self.end.line - self.start.line
     }
@@ -70,12 +70,12 @@ impl Tape {
         Ok(Tape { ring, capacity, end: Position::default(), checkpoints: VecDeque::new(), checkpoint_bytes })
     }
 
-    /// The end: the place after the last line.
+    /// Returns the end: the place after the last line.
     pub fn end(&self) -> Position {
         self.end
     }
 
-    /// The offset of the oldest byte that is left. It may stand within a line.
+    /// Returns the offset of the oldest byte that is left. It may stand within a line.
     pub fn tail(&self) -> u64 {
         self.end.offset.saturating_sub(self.capacity as u64)
     }
@@ -96,7 +96,7 @@ impl Tape {
         self.end_line(start, 0)
     }
 
-    /// The bytes between two offsets on the tape. The second slice is empty unless the ring wraps between them.
+    /// Returns the bytes between two offsets on the tape. The second slice is empty unless the ring wraps between them.
     pub fn slices(&self, from: u64, to: u64) -> [&[u8]; 2] {
         if from == to {
             // A leaving reader that has everything may stand before the tail.
@@ -108,7 +108,7 @@ impl Tape {
         [&self.ring[start..start + first], &self.ring[..len - first]]
     }
 
-    /// The end of the line that holds the byte at `offset`. Cost: a scan of that line.
+    /// Returns the end of the line that holds the byte at `offset`. Cost: a scan of that line.
     pub fn line_end(&self, offset: u64) -> u64 {
         let mut passed = offset;
         for slice in self.slices(offset, self.end.offset) {
@@ -120,7 +120,7 @@ impl Tape {
         passed
     }
 
-    /// The end of the last line that ends after `from` and at or before `to`.
+    /// Returns the end of the last line that ends after `from` and at or before `to`.
     pub fn last_line_end(&self, from: u64, to: u64) -> Option<u64> {
         let [first, second] = self.slices(from, to);
         let in_second = memchr::memrchr(b'\n', second).map(|newline| first.len() + newline);
@@ -133,7 +133,7 @@ impl Tape {
         offset == 0 || self.byte(offset - 1) == b'\n'
     }
 
-    /// The place at `offset`, which must stand between two lines. Cost: a scan up to the next checkpoint.
+    /// Returns the place at `offset`, which must stand between two lines. Cost: a scan up to the next checkpoint.
     pub fn position(&self, offset: u64) -> Position {
         let next = self.checkpoints.partition_point(|checkpoint| checkpoint.offset < offset);
         let ceiling = self.checkpoints.get(next).copied().unwrap_or(self.end);
@@ -151,8 +151,8 @@ impl Tape {
         self.checkpoints.front().copied().unwrap_or(self.end)
     }
 
-    /// The place `lines` said lines before the end, or as many as the newer half of the tape holds. A said line follows
-    /// it, unless it is the end.
+    /// Returns the place `lines` said lines before the end, or as many as the newer half of the tape holds. A said line
+    /// follows it, unless it is the end.
     ///
     /// A reader that began at the tail would be overtaken by the next line. Cost: a scan between two checkpoints.
     pub fn back(&self, lines: u64) -> Position {

@@ -161,8 +161,8 @@ impl Server {
         Ok(Server { poll, signals, listeners, hub, stop_at: None })
     }
 
-    /// Addresses of the listeners on this kind of endpoint, with the ports that the kernel picked: inherited listeners
-    /// first, then in the order of the configuration.
+    /// Returns the addresses of the listeners on this kind of endpoint, with the ports that the kernel picked:
+    /// inherited listeners first, then in the order of the configuration.
     pub fn addresses(&self, endpoint: Endpoint) -> impl Iterator<Item = SocketAddr> {
         addresses(&self.listeners, endpoint)
     }

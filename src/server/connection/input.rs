@@ -21,7 +21,7 @@ pub struct Input {
 }
 
 impl Input {
-    /// The time at which `--flush-after` ends the line that has not ended; `None` if there is no such line.
+    /// Returns the time at which `--flush-after` ends the line that has not ended; `None` if there is no such line.
     pub fn flush_at(&self, flush_after: Duration) -> Option<Instant> {
         if self.decoder.is_empty() {
             return None;
@@ -50,7 +50,7 @@ impl Pending {
         Pending { bytes: bytes.into(), taken: 0 }
     }
 
-    /// The bytes that are left.
+    /// Returns the bytes that are left.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[self.taken..]
     }

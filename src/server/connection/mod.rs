@@ -39,7 +39,7 @@ pub struct Handle {
 pub struct Serial([u8; 7]);
 
 impl Serial {
-    /// The number after this one.
+    /// Returns the number after this one.
     pub fn next(self) -> Serial {
         let mut bytes = [0; 8];
         bytes[1..].copy_from_slice(&self.0);
@@ -203,7 +203,7 @@ enum ClosingStep {
 }
 
 impl<S: Socket> Connection<S> {
-    /// A connection on the line port.
+    /// Creates a connection on the line port.
     pub fn entering(stream: S, serial: Serial, role: Role) -> Connection<S> {
         Connection {
             stream,
@@ -219,7 +219,7 @@ impl<S: Socket> Connection<S> {
         }
     }
 
-    /// A connection on the page's port.
+    /// Creates a connection on the page's port.
     pub fn visitor(stream: S, serial: Serial, role: Role, exchange: Exchange) -> Connection<S> {
         let mut connection = Connection::entering(stream, serial, role);
         connection.busy = Some(Box::new(Busy { protocol: Protocol::Http(Box::new(exchange)), ..Busy::default() }));
@@ -233,17 +233,17 @@ impl<S: Socket> Connection<S> {
         self.cursor = cursor;
     }
 
-    /// The identity of this connection, which has this key.
+    /// Returns the identity of this connection, which has this key.
     pub fn handle(&self, key: usize) -> Handle {
         Handle { key, serial: self.serial }
     }
 
-    /// The kind of peer.
+    /// Returns the kind of peer.
     pub fn role(&self) -> Role {
         self.role
     }
 
-    /// The socket.
+    /// Returns the socket.
     pub fn stream(&self) -> &S {
         &self.stream
     }
@@ -267,12 +267,12 @@ impl<S: Socket> Connection<S> {
         }
     }
 
-    /// The input that is not processed yet, if there is any.
+    /// Returns the input that is not processed yet, if there is any.
     pub fn input(&self) -> Option<&Input> {
         self.busy.as_ref()?.input.as_deref()
     }
 
-    /// The input that is not processed yet, if there is any.
+    /// Returns the input that is not processed yet, if there is any.
     pub fn input_mut(&mut self) -> Option<&mut Input> {
         self.busy.as_mut()?.input.as_deref_mut()
     }
@@ -282,7 +282,7 @@ impl<S: Socket> Connection<S> {
         self.takes_output() && self.outbox_bytes() + bytes <= bytes_max
     }
 
-    /// Private bytes that it has not taken yet.
+    /// Returns how many private bytes it has not taken yet.
     pub fn outbox_bytes(&self) -> usize {
         self.busy.as_ref().map_or(0, |busy| busy.outbox.len())
     }
@@ -298,7 +298,7 @@ impl<S: Socket> Connection<S> {
         busy.protocol.end_input();
     }
 
-    /// The time at which it is dropped, if it is closing and takes nothing.
+    /// Returns the time at which it is dropped, if it is closing and takes nothing.
     pub fn deadline(&self) -> Option<Instant> {
         self.closing().map(|closing| closing.deadline)
     }
@@ -308,7 +308,7 @@ impl<S: Socket> Connection<S> {
         self.closing().is_some_and(|closing| closing.step == ClosingStep::Lingering)
     }
 
-    /// The end of the tape that it is owed.
+    /// Returns the end of the tape that it is owed.
     pub fn stop(&self, tape: &Tape) -> Position {
         match self.phase {
             Phase::Entering => self.cursor.position(),
@@ -366,8 +366,8 @@ impl<S: Socket> Connection<S> {
         Some(begun.armed())
     }
 
-    /// The next stall deadline, now that the one before is over. `None` if the reader has not taken enough in time;
-    /// then the room no longer waits for it.
+    /// Returns the next stall deadline, now that the one before is over. `None` if the reader has not taken enough in
+    /// time; then the room no longer waits for it.
     pub fn rearm_stall(&mut self, now: Instant) -> Option<Instant> {
         let stall = &mut self.busy.as_mut()?.stall;
         let later = stall.as_mut()?.rearm(now);
@@ -388,7 +388,7 @@ impl<S: Socket> Connection<S> {
         if self.output == Output::Broken { Some(io::ErrorKind::BrokenPipe.into()) } else { self.stream.take_error() }
     }
 
-    /// The time at which `--rate` allows its next line; `None` for now.
+    /// Returns the time at which `--rate` allows its next line; `None` for now.
     pub fn next_line_at(&self, rate: Rate, now: Instant) -> Option<Instant> {
         self.input()?.bucket.next_at(rate, now)
     }

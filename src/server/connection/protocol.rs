@@ -78,7 +78,7 @@ impl<S: Socket> Connection<S> {
         }
     }
 
-    /// The HTTP exchange of a visitor.
+    /// Returns the HTTP exchange of a visitor.
     pub fn exchange_mut(&mut self) -> Option<&mut Exchange> {
         match &mut self.busy.as_mut()?.protocol {
             Protocol::Http(exchange) => Some(exchange),
@@ -112,7 +112,7 @@ impl<S: Socket> Connection<S> {
         answers.len()
     }
 
-    /// The end of a browser's WebSocket, if it ended.
+    /// Returns the end of a browser's WebSocket, if it ended.
     pub fn websocket_end(&self) -> Option<WebSocketEnd> {
         self.websocket()?.end()
     }
@@ -247,13 +247,13 @@ impl<S: Socket> Connection<S> {
         }
     }
 
-    /// The buffer of private bytes; `None` if nothing reaches the peer any more.
+    /// Returns the buffer of private bytes; `None` if nothing reaches the peer any more.
     fn outbox_mut(&mut self) -> Option<&mut Vec<u8>> {
         self.takes_output().then(|| self.busy.get_or_insert_default().outbox.buffer())
     }
 }
 
-/// The end of the next frame, between two lines: at most [`FRAME_BYTES_MAX`] away, unless one line is longer.
+/// Returns the end of the next frame, between two lines: at most [`FRAME_BYTES_MAX`] away, unless one line is longer.
 fn frame_stop(cursor: &Cursor, tape: &Tape, stop: u64) -> u64 {
     let from = cursor.position().offset;
     if stop.saturating_sub(from) <= FRAME_BYTES_MAX {

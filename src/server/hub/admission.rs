@@ -73,7 +73,7 @@ impl Admission {
         }
     }
 
-    /// When the first delay ends.
+    /// Returns the time at which the first delay ends.
     pub(super) fn next_delay_end(&self) -> Option<Instant> {
         self.entering.front().map(|&(time, _)| time)
     }

@@ -50,9 +50,9 @@ impl Channel {
         self.room.has_departed() && !self.brake.is_at_wall()
     }
 
-    /// Bytes of tape that the slowest healthy reader has not been sent; exact only after a flush pass, and above the
-    /// brake's threshold. Readers outside `slow` count as up to date at the last flush pass, although they may have
-    /// been behind by up to the threshold.
+    /// Returns the bytes of tape that the slowest healthy reader has not been sent; exact only after a flush pass, and
+    /// above the brake's threshold. Readers outside `slow` count as up to date at the last flush pass, although they
+    /// may have been behind by up to the threshold.
     pub(super) fn slowest_bytes_behind<S: Socket>(&self, connections: &Connections<S>) -> u64 {
         let tape = self.tape();
         let slow = self.slow.iter().filter_map(|&key| connections.get(key));

@@ -54,33 +54,33 @@ impl<S: Socket> Connections<S> {
         }
     }
 
-    /// Number of connections with this role.
+    /// Returns the number of connections with this role.
     pub(super) fn count(&self, role: Role) -> usize {
         self.counts[role as usize]
     }
 
-    /// Number of connections.
+    /// Returns the number of connections.
     pub(super) fn len(&self) -> usize {
         self.slab.len()
     }
 
-    /// The key that the next connection gets.
+    /// Returns the key that the next connection gets.
     pub(super) fn next_key(&self) -> usize {
         self.slab.vacant_key()
     }
 
-    /// The key of the operator's console, while there is one.
+    /// Returns the key of the operator's console, while there is one.
     pub(super) fn console(&self) -> Option<usize> {
         self.console
     }
 
-    /// The connection with this key. Keys die at the end of a turn only, so a key that was looked up in this turn is
-    /// safe.
+    /// Returns the connection with this key. Keys die at the end of a turn only, so a key that was looked up in this
+    /// turn is safe.
     pub(super) fn get(&self, key: usize) -> Option<&Connection<S>> {
         self.slab.get(key)
     }
 
-    /// The connection with this key.
+    /// Returns the connection with this key.
     pub(super) fn get_mut(&mut self, key: usize) -> Option<&mut Connection<S>> {
         self.slab.get_mut(key)
     }
@@ -95,12 +95,12 @@ impl<S: Socket> Connections<S> {
         self.slab.get_mut(handle.key).filter(|connection| connection.handle(handle.key) == handle)
     }
 
-    /// All connections with their keys, by ascending key.
+    /// Returns all connections with their keys, by ascending key.
     pub(super) fn iter(&self) -> slab::Iter<'_, Connection<S>> {
         self.slab.iter()
     }
 
-    /// All connections with their keys, by ascending key.
+    /// Returns all connections with their keys, by ascending key.
     pub(super) fn iter_mut(&mut self) -> slab::IterMut<'_, Connection<S>> {
         self.slab.iter_mut()
     }

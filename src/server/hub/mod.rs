@@ -121,7 +121,7 @@ struct Limits {
 }
 
 impl<S: Socket> Hub<S> {
-    /// A hub without connections.
+    /// Creates a hub without connections.
     ///
     /// # Errors
     /// When there is no memory for the tape.
@@ -153,17 +153,17 @@ impl<S: Socket> Hub<S> {
         self.site = Some(site);
     }
 
-    /// Number of connections, of any phase.
+    /// Returns the number of connections, of any phase.
     pub fn connections(&self) -> usize {
         self.connections.len()
     }
 
-    /// The key that the next connection gets.
+    /// Returns the key that the next connection gets.
     pub fn next_key(&self) -> usize {
         self.connections.next_key()
     }
 
-    /// The key of the operator's console, if it is open.
+    /// Returns the key of the operator's console, if it is open.
     pub fn console(&self) -> Option<usize> {
         self.connections.console()
     }
@@ -214,7 +214,7 @@ impl<S: Socket> Hub<S> {
         removed
     }
 
-    /// The time of the next turn.
+    /// Returns the time of the next turn.
     pub fn next_wake(&self) -> Wake {
         let is_unflushed = !self.schedule.dirty.is_empty() || self.channel.has_moved();
         if is_unflushed || self.can_read() || self.channel.can_announce_departed() {
@@ -232,7 +232,7 @@ impl<S: Socket> Hub<S> {
         self.stats.turns.record(took, now);
     }
 
-    /// The counters, and the state of this moment. Changes nothing.
+    /// Returns the counters, and the state of this moment. Changes nothing.
     pub fn stats(&self) -> Snapshot {
         let (end, tail) = (self.channel.tape().end(), self.channel.tape().tail());
         Snapshot {
@@ -282,7 +282,7 @@ impl<S: Socket> Hub<S> {
         (is_at_wall || brake.may_talk_next_turn(RecentTraffic::default())) && self.schedule.input().any(may_be_read)
     }
 
-    /// Seconds since the start: the clock of the room.
+    /// Returns the seconds since the start: the clock of the room.
     fn seconds(&self, now: Instant) -> u32 {
         u32::try_from(now.saturating_duration_since(self.started).as_secs()).unwrap_or(u32::MAX)
     }

@@ -42,7 +42,7 @@ impl Schedule {
         self.ready.iter().chain(&self.asking)
     }
 
-    /// Number of connections that wait to be read.
+    /// Returns the number of connections that wait to be read.
     pub(super) fn input_len(&self) -> usize {
         self.ready.len() + self.asking.len()
     }

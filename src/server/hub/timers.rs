@@ -81,12 +81,12 @@ impl Timers {
         self.heap.push(Reverse((time, timer, handle)));
     }
 
-    /// The time of the next timer.
+    /// Returns the time of the next timer.
     pub(super) fn next(&self) -> Option<Instant> {
         self.heap.peek().map(|Reverse((time, ..))| *time)
     }
 
-    /// Number of timers that are set, stale ones included.
+    /// Returns the number of timers that are set, stale ones included.
     pub(super) fn len(&self) -> usize {
         self.heap.len()
     }
