@@ -20,8 +20,7 @@
 //! 3. `server/hub/lines.rs` hands each line to [`Room::decide`](relay::room::Room::decide), which changes nothing. It
 //!    returns a reply to the sender, or an [`Event`](relay::event::Event).
 //! 4. [`Room::apply`](relay::room::Room::apply) turns the event into one append to the [tape](relay::tape::Tape),
-//!    whatever the number of readers. Only one other function changes a room: `announce_next_departed` appends the
-//!    departures that `apply` queued.
+//!    whatever the number of readers. No other code changes a room.
 //! 5. In the flush pass, `server/hub/output.rs` writes to each connection the tape between its
 //!    [cursor](relay::cursor::Cursor) and the end, in most cases with one `write`.
 //!

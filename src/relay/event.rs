@@ -35,6 +35,8 @@ pub enum Event<'a> {
         /// The member.
         member: MemberId,
     },
+    /// The departure of the member that left first is announced, if the room knows it and was not told yet.
+    Departed,
     /// The server shuts down, and all members leave without further notices.
     ShuttingDown,
 }

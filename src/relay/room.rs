@@ -1,8 +1,7 @@
 //! The rules of a room, and the tape that they write.
 //!
 //! A line takes two steps. [`Room::decide`] reads it and changes nothing: the result is a reply, or an [`Event`].
-//! [`Room::apply`] turns an event into bytes of tape. No other code changes a room, except
-//! [`Room::announce_next_departed`], which appends the departures that `apply` queued.
+//! [`Room::apply`] turns an event into bytes of tape. No other code changes a room.
 
 use std::collections::{TryReserveError, VecDeque};
 use std::fmt::Write as _;
@@ -160,8 +159,8 @@ impl Room {
         }
     }
 
-    /// Applies an event to the room and to the roster. The announcement of a member that left waits for
-    /// [`announce_next_departed`](Room::announce_next_departed).
+    /// Applies an event to the room and to the roster. The announcement of a member that left is queued, and waits for
+    /// [`Event::Departed`].
     pub fn apply(&mut self, roster: &mut Roster, event: Event<'_>) -> Applied {
         match event {
             Event::Said { member, text } => self.say(roster, member, text),
@@ -174,18 +173,13 @@ impl Room {
                 }
                 Applied::default()
             }
+            Event::Departed => Applied { bytes: self.announce_departed().unwrap_or(0), ..Applied::default() },
             Event::ShuttingDown => {
                 let span = self.tape.announce(Notice::ShuttingDown);
                 roster.clear();
                 Applied { bytes: span.bytes(), ..Applied::default() }
             }
         }
-    }
-
-    /// Announces the next member that left and was introduced. Returns how many bytes that put on the tape.
-    pub fn announce_next_departed(&mut self) -> Option<u64> {
-        let name = self.departed.pop_front()?;
-        Some(self.tape.announce(Notice::Left { name: &name }).bytes())
     }
 
     /// Whether the departure of a member is still to be announced.
@@ -196,6 +190,12 @@ impl Room {
     /// Returns the answer to a line over the limit.
     pub fn overlong_reply(&self) -> String {
         Notice::TooLong { bytes: self.options.line_bytes_max }.to_line()
+    }
+
+    /// Announces the next member that left and was introduced. Returns how many bytes that put on the tape.
+    fn announce_departed(&mut self) -> Option<u64> {
+        let name = self.departed.pop_front()?;
+        Some(self.tape.announce(Notice::Left { name: &name }).bytes())
     }
 
     fn say(&mut self, roster: &mut Roster, member: MemberId, text: &str) -> Applied {

@@ -107,7 +107,9 @@ impl Chat {
     fn leave(&mut self, member: usize) {
         let id = self.members[member].take().expect("it is present").id;
         self.room.apply(&mut self.roster, Event::Left { member: id });
-        while self.room.announce_next_departed().is_some() {}
+        while self.room.has_departed() {
+            self.room.apply(&mut self.roster, Event::Departed);
+        }
         self.roster.check_invariants();
     }
 

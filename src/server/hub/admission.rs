@@ -104,7 +104,7 @@ impl<S: Socket> Hub<S> {
         let address = match self.check_stream(&stream, endpoint) {
             Ok(address) => address,
             Err(reason) => {
-                if self.can_tell_refusal(&stream, &reason) {
+                if self.prepare_refusal(&Peer::of_stream(&stream), &reason) {
                     let key = self.insert(stream, endpoint, now);
                     self.tell_refusal(key, &reason, now);
                 }
@@ -264,28 +264,26 @@ impl<S: Socket> Hub<S> {
 
     /// Refuses an entering connection on the line port.
     fn refuse(&mut self, key: usize, reason: &Reason, now: Instant) {
-        let can_tell = self.makes_room_for_refusal();
-        self.note_refusal(self.connections[key].stream(), reason, can_tell);
-        self.stats.reasons.count(reason);
-        if can_tell {
+        let peer = Peer::of(&self.connections[key]);
+        if self.prepare_refusal(&peer, reason) {
             self.tell_refusal(key, reason, now);
         } else {
             self.schedule.close(key, &mut self.connections[key]);
         }
     }
 
-    /// Logs and counts the refusal of a new connection. Returns whether the server can tell it the reason; otherwise
-    /// the caller closes it silently.
-    fn can_tell_refusal(&mut self, stream: &S, reason: &Reason) -> bool {
-        let can_tell = !matches!(reason, Reason::Reset(_)) && self.makes_room_for_refusal();
-        self.note_refusal(stream, reason, can_tell);
-        self.stats.reasons.count(reason);
+    /// Records a refusal, and makes room for it. Returns whether the server can tell the peer its reason; otherwise the
+    /// caller closes the connection silently.
+    fn prepare_refusal(&mut self, peer: &Peer, reason: &Reason) -> bool {
+        let can_tell = !matches!(reason, Reason::Reset(_)) && self.make_room_for_refusal();
+        self.record_refusal(peer, reason, if can_tell { "" } else { " without a word" });
         can_tell
     }
 
-    fn note_refusal(&self, stream: &S, reason: &Reason, can_tell: bool) {
-        let silently = if can_tell { "" } else { " without a word" };
-        info!("refused {}{silently}: {reason}", Peer::of_stream(stream));
+    /// Logs and counts a refusal.
+    fn record_refusal(&mut self, peer: &Peer, reason: &Reason, manner: &str) {
+        info!("refused {peer}{manner}: {reason}");
+        self.stats.reasons.count(reason);
     }
 
     /// Tells a connection why it is refused, and closes it.
@@ -304,9 +302,9 @@ impl<S: Socket> Hub<S> {
     /// Tells a browser, in frames, why it is refused. It stays a visitor, so the limit on visitors bounds these
     /// refusals.
     fn refuse_browser(&mut self, key: usize, reason: &Reason, now: Instant) {
-        self.stats.reasons.count(reason);
+        let peer = Peer::of(&self.connections[key]);
+        self.record_refusal(&peer, reason, "");
         let connection = &mut self.connections[key];
-        info!("refused {}: {reason}", Peer::of(connection));
         if let Some(notice) = reason.notice() {
             connection.tell(&notice.to_line());
         }
@@ -376,7 +374,7 @@ impl<S: Socket> Hub<S> {
 
     /// Makes room for one more refusal, if need be by closing the oldest refused connection that was sent everything.
     /// Returns whether there is room.
-    fn makes_room_for_refusal(&mut self) -> bool {
+    fn make_room_for_refusal(&mut self) -> bool {
         let Hub { admission, connections, schedule, .. } = self;
         admission
             .refused

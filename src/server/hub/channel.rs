@@ -5,7 +5,9 @@
 
 use super::connections::Connections;
 use crate::net::stream::Socket;
+use crate::relay::event::Event;
 use crate::relay::room::Room;
+use crate::relay::roster::Roster;
 use crate::relay::tape::{Position, Tape};
 use crate::server::flow::brake::Brake;
 
@@ -38,10 +40,10 @@ impl Channel {
     }
 
     /// Announces members that left, as far as the tape has room for it (`--lag wait`).
-    pub(super) fn announce_departed(&mut self) {
-        while !self.brake.is_at_wall() {
-            let Some(bytes) = self.room.announce_next_departed() else { return };
-            self.brake.spend(bytes);
+    pub(super) fn announce_departed(&mut self, roster: &mut Roster) {
+        while self.can_announce_departed() {
+            let applied = self.room.apply(roster, Event::Departed);
+            self.brake.spend(applied.bytes);
         }
     }
 

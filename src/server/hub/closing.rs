@@ -68,7 +68,7 @@ impl<S: Socket> Hub<S> {
         let name = self.roster.shown(member).to_string();
         self.log_roster(key, format_args!("{name} leaves"));
         self.channel.room.apply(&mut self.roster, Event::Left { member });
-        self.channel.announce_departed();
+        self.channel.announce_departed(&mut self.roster);
         let level = if let Reason::Foreign(_) = reason { Level::Debug } else { Level::Info };
         let connection = &self.connections[key];
         log!(level, "{name} left ({reason}; {}); {} present", Peer::of(connection), self.roster.clients());

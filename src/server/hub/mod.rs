@@ -48,7 +48,7 @@ use admission::Admission;
 use channel::Channel;
 use connections::Connections;
 use schedule::Schedule;
-use timers::{Stage, Timers};
+use timers::{PRUNED_LEN_MIN, Stage, Timer, Timers};
 
 /// Result of `poll` for one socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,7 +188,7 @@ impl<S: Socket> Hub<S> {
     /// Reads connections and processes their lines, as far as the budgets allow. Nothing is written.
     pub fn react(&mut self, now: Instant) {
         self.channel.brake.begin_turn(self.roster.clients(), now);
-        self.channel.announce_departed();
+        self.channel.announce_departed(&mut self.roster);
         self.begin_timers(now);
         self.budget = TurnBudget::new(self.schedule.input_len(), self.connections.len());
         self.read_all(now);
@@ -263,8 +263,10 @@ impl<S: Socket> Hub<S> {
             }
         }
         assert_eq!(present, self.roster.len(), "members are the connections that are present");
-        let timers_max = 2 * 9 * self.connections.len() + 128;
-        assert!(self.timers.len() <= timers_max.max(256), "stale timers are pruned: {} timers", self.timers.len());
+        // Live timers, at most one of a kind for each connection, and as many stale ones as pruning leaves.
+        let timers_max = 2 * Timer::COUNT * self.connections.len() + 2 * PRUNED_LEN_MIN;
+        let grown_max = 2 * self.timers.pruned_len() + PRUNED_LEN_MIN;
+        assert!(self.timers.len() <= timers_max.max(grown_max), "stale timers are pruned: {}", self.timers.len());
     }
 
     /// Whether a connection that waits to be read could be read in a turn that begins now.

@@ -13,7 +13,7 @@ use crate::net::stream::Socket;
 use crate::server::connection::{Handle, Phase, ReadState};
 
 /// Heaps below this length are not pruned.
-const PRUNED_LEN_MIN: usize = 64;
+pub(super) const PRUNED_LEN_MIN: usize = 64;
 
 /// A timer of one connection, by its effect. A new variant raises the bound in [`Hub::check_invariants`]: nine timers
 /// per connection.
@@ -51,6 +51,9 @@ pub(super) enum Stage {
 }
 
 impl Timer {
+    /// Number of kinds.
+    pub(super) const COUNT: usize = Timer::Close as usize + 1;
+
     fn stage(self) -> Stage {
         match self {
             Timer::FlushPartial | Timer::Resume | Timer::Ping => Stage::BeforeReading,
@@ -89,6 +92,11 @@ impl Timers {
     /// Returns the number of timers that are set, stale ones included.
     pub(super) fn len(&self) -> usize {
         self.heap.len()
+    }
+
+    /// Number of timers that the last pruning left.
+    pub(super) fn pruned_len(&self) -> usize {
+        self.pruned_len
     }
 
     /// Takes out the timers that are due at `now`, for all stages of this turn.

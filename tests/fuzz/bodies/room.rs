@@ -132,10 +132,11 @@ impl Party {
     fn leave(&mut self, at: usize) {
         let member = &self.members[at];
         self.room.apply(&mut self.roster, Event::Left { member: member.id });
-        let announced = self.room.announce_next_departed();
-        assert_eq!(announced.is_some(), member.is_introduced == Some(true), "left is told where joined was");
+        let announced = self.room.has_departed();
+        self.room.apply(&mut self.roster, Event::Departed);
+        assert_eq!(announced, member.is_introduced == Some(true), "left is told where joined was");
         assert!(!self.room.has_departed());
-        let told = announced.map_or(String::new(), |_| format!("* {} left\n", member.name));
+        let told = if announced { format!("* {} left\n", member.name) } else { String::new() };
         assert_eq!(self.added(), told);
         let member = self.members.remove(at);
         self.note_former(member.name);
