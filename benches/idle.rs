@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use pollchat::server::limits::PING_AFTER;
 
+use pollchat::server::limits::INTRODUCE_AFTER;
 use support::Error;
 use support::chart::{self, Series};
 use support::flags::{self, CLIENTS_MAX, Flags};
@@ -162,8 +163,13 @@ fn connect_all(load: &mut Load, subject: &Subject, relay: &Running, clients: usi
     Ok(start.elapsed())
 }
 
-/// Waits until the relay has nothing more to do: whoever was greeted may not have been taken note of yet.
+/// Waits until the relay has nothing more to do: pollchat announces silent newcomers of a small room after two seconds,
+/// and a thread-per-client relay may not have registered every client yet.
 fn settle(load: &mut Load, relay: &Running) -> Result<(), Error> {
+    let start = Instant::now();
+    while start.elapsed() < INTRODUCE_AFTER {
+        load.turn(&mut Deaf, Some(Duration::from_millis(50)))?;
+    }
     let mut cpu = Cpu::of(relay.pid)?.total;
     for _ in 0..50 {
         let start = Instant::now();

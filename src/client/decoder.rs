@@ -2,6 +2,7 @@
 
 use super::limits::SHOWN_LINE_BYTES_MAX;
 use crate::relay::line::{Framing, Line, LineDecoder, Overlong};
+use crate::relay::notice::FIRST_BYTES;
 use crate::relay::sanitize::sanitize;
 
 const FRAMING: Framing = Framing { line_bytes_max: SHOWN_LINE_BYTES_MAX, overlong: Overlong::Cut };
@@ -11,9 +12,6 @@ const CONTINUED: &str = "… ";
 
 /// The line that ends the session.
 const FIN: &str = "FIN";
-
-/// First bytes of a pollchat server.
-const POLLCHAT: &[u8] = b"* you are ";
 
 /// Splits the server's bytes into lines and removes terminal control characters.
 ///
@@ -109,7 +107,7 @@ impl Decoder {
 impl ServerKind {
     fn after(self, arrived: &[u8]) -> ServerKind {
         let ServerKind::Unknown(known) = self else { return self };
-        let expected = &POLLCHAT[known..];
+        let expected = &FIRST_BYTES.as_bytes()[known..];
         let compared = expected.len().min(arrived.len());
         if arrived[..compared] != expected[..compared] {
             ServerKind::Other

@@ -312,3 +312,6 @@ fn decide_removal(roster: &Roster, operator: MemberId, typed: &str) -> Decision<
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

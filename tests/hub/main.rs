@@ -4,7 +4,9 @@
 mod support;
 
 mod access;
+mod entering;
 mod flush_after;
+mod frames;
 mod http;
 mod lag_wait;
 mod limits;

@@ -106,6 +106,7 @@ mod resets {
 
     #[test]
     fn ten_thousand_who_connect_and_reset_leave_nothing_behind() {
+        let _machine = crate::have_machine();
         raise_descriptor_limit();
         let server = Server::quiet(&["--log-level", "off"]);
         let mut watcher = server.join();
@@ -125,6 +126,7 @@ mod resets {
 
     #[test]
     fn thousands_that_only_come_and_go_leave_nothing_behind() {
+        let _machine = crate::have_machine();
         let server = Server::quiet(&[]);
         let [mut a, mut b] = server.join_many();
         let come_and_go = || {
@@ -167,6 +169,7 @@ mod endless_lines {
 
     #[test]
     fn four_times_the_endless_line_costs_four_times_as_much_and_no_memory() {
+        let _machine = crate::have_machine();
         const BYTES: usize = 64 << 20;
         let server = Server::quiet(&["--log-level", "off"]);
         let [mut a, mut b, mut endless] = server.join_many();
@@ -185,6 +188,7 @@ mod endless_lines {
 
     #[test]
     fn others_talk_on_beside_an_endless_line() {
+        let _machine = crate::have_machine();
         let server = Server::quiet(&[]);
         let mut endless = server.join();
         let pair = Pair::start(&server);
@@ -200,6 +204,7 @@ mod endless_lines {
 
     #[test]
     fn a_byte_costs_the_same_however_much_of_the_line_has_come_before() {
+        let _machine = crate::have_machine();
         const BYTES: usize = 3_000;
         const BEFORE: usize = 1_000_000;
         let server = Server::quiet(&["--max-line", "1M", "--log-level", "off"]);
@@ -284,6 +289,7 @@ mod storms {
 
     #[test]
     fn while_ten_thousand_ask_who_is_here_a_pair_talks_on() {
+        let _machine = crate::have_machine();
         let server = Server::quiet(&["--log-level", "off"]);
         let [mut a, mut b] = server.join_many();
         let mut crowd: Vec<_> = (0..crowd(CROWD)).map(|index| connect(&server, index)).collect();

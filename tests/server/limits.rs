@@ -33,21 +33,6 @@ fn with_lag_wait_one_who_reads_slowly_gets_every_line_and_so_does_everyone() {
 }
 
 #[test]
-fn with_lag_wait_one_who_stalls_is_let_go_and_the_room_goes_on() {
-    let server = Server::builder()
-        .flags(["--lag", "wait", "--stall-timeout", "1", "--backlog", "64K", "--announce-up-to", "0"])
-        .go();
-    let (mut talker, mut reader, stopped) = (server.join(), server.join(), server.join_narrow());
-    let count = 3_000;
-    std::thread::scope(|scope| {
-        scope.spawn(|| (0..count).for_each(|number| talker.send_line(long(number))));
-        (0..count).for_each(|number| reader.expect(format!("client-1> {}", long(number))));
-    });
-    server.expect_log(&["client-3 left (read too slowly"]);
-    drop(stopped);
-}
-
-#[test]
 fn over_its_rate_a_client_is_held_back_by_tcp_and_loses_nothing() {
     let server = Server::quiet(&["--rate", "50", "--burst", "10"]);
     let (mut talker, mut reader) = (server.join(), server.join());
@@ -71,19 +56,6 @@ fn over_its_rate_a_client_is_held_back_by_tcp_and_loses_nothing() {
         assert!(sent < 64 * 1024 * 1024, "it is not held back");
     }
     assert!(server.resident_bytes() < before + 1024 * 1024);
-}
-
-#[test]
-fn who_never_says_anything_is_let_go() {
-    let server = Server::builder().flags(["--idle-timeout", "3", "--announce-up-to", "0"]).go();
-    let (mut silent, mut talker) = (server.join(), server.join());
-    talker.send_line("hello");
-    silent.expect(talker.says("hello"));
-    silent.expect("* you have said nothing for 3 seconds: goodbye");
-    silent.expect_farewell();
-    server.expect_log(&["client-1 left (never said anything"]);
-    talker.send_line("still here");
-    assert_eq!(talker.present(), 1);
 }
 
 /// Sends a request as a browser does, and returns all that comes back.

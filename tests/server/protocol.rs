@@ -5,21 +5,9 @@ use std::net::Shutdown;
 
 use rustix::process::Signal;
 
-use crate::support::{
-    Client, DEADLINE, Lines, Member, Server, ask, eventually, numbered, raise_descriptor_limit, say_numbered,
-};
+use crate::support::{Client, DEADLINE, Lines, Member, Server, ask, eventually, numbered, say_numbered};
 
 const TOO_LONG: &str = "* line too long (over 4096 bytes): not relayed";
-
-/// A private notice went to `client`, and none of what it asked for happened: the next that `other` gets is a marker.
-#[track_caller]
-fn expect_refusal(client: &mut Client, other: &mut Client, line: impl AsRef<[u8]>) -> String {
-    client.send_line(line);
-    let notice = client.expect_notice();
-    client.send_line("marker");
-    other.expect(client.says("marker"));
-    notice
-}
 
 mod newcomers {
     use super::*;
@@ -50,18 +38,6 @@ mod newcomers {
     }
 
     #[test]
-    fn numbers_are_never_reused() {
-        let server = Server::quiet(&[]);
-        let mut last = 0;
-        for turn in 0..20 {
-            let client = server.join();
-            assert!(client.number() > last, "{} after {last}", client.number());
-            last = client.number();
-            client.vanish(turn % 2 == 0);
-        }
-    }
-
-    #[test]
     fn a_small_room_is_told_who_joined_with_its_first_line_or_after_two_seconds() {
         let server = Server::start(&[]);
         let mut a = server.join();
@@ -81,17 +57,6 @@ mod newcomers {
         a.expect("* bob joined");
         b.send_line("hello");
         a.expect("bob> hello");
-    }
-
-    #[test]
-    fn a_newcomer_is_not_told_of_its_own_joining() {
-        let server = Server::start(&[]);
-        let mut a = server.join();
-        let mut b = server.join();
-        b.send_line("first");
-        a.expect_all([format!("* {} joined", b.name()), b.says("first")]);
-        a.send_line("hello");
-        b.expect_all([format!("* {} joined", a.name()), a.says("hello")]);
     }
 
     #[test]
@@ -138,18 +103,6 @@ mod newcomers {
         c.send_line("marker");
         a.expect(c.says("marker"));
     }
-
-    #[test]
-    fn nobody_is_told_when_announcing_is_off() {
-        let server = Server::quiet(&[]);
-        let mut a = server.join();
-        let mut b = server.join();
-        let mut c = server.join();
-        c.send_line("/quit");
-        c.expect_farewell();
-        b.send_line("marker");
-        a.expect(b.says("marker"));
-    }
 }
 
 mod history {
@@ -168,85 +121,6 @@ mod history {
         late.expect_all(["two", "three", "four"].map(|text| a.says(text)));
         b.send_line("five");
         late.expect(b.says("five"));
-    }
-
-    #[test]
-    fn fewer_lines_are_shown_when_fewer_were_said() {
-        let server = Server::quiet(&["--history", "100", "--greeting", "hi"]);
-        let [mut a, mut b] = server.join_many();
-        b.expect("* hi");
-        for text in ["one", "two"] {
-            a.send_line(text);
-            b.expect(a.says(text));
-        }
-        let mut late = server.join();
-        late.expect_all(["* hi", "* 2 earlier lines:"]);
-        late.expect_all([a.says("one"), a.says("two")]);
-    }
-
-    #[test]
-    fn one_line_is_told_in_the_singular() {
-        for history in ["1", "5"] {
-            let server = Server::quiet(&["--history", history]);
-            let [mut a, mut b] = server.join_many();
-            a.send_line("only");
-            b.expect(a.says("only"));
-            server.join().expect_all(["* 1 earlier line:".to_owned(), a.says("only")]);
-        }
-    }
-
-    #[test]
-    fn with_nothing_said_there_is_no_header() {
-        let server = Server::start(&["--history", "5"]);
-        let mut a = server.join();
-        a.rename("ana");
-        come_and_go(&server, &mut a);
-        // Whatever notices the room holds, nothing was said: no header.
-        let mut late = server.join();
-        a.send_line("marker");
-        let lines = late.lines_until(|line| line == "ana> marker");
-        assert!(!lines.iter().any(|line| line.contains("earlier line")), "{lines:?}");
-    }
-
-    #[test]
-    fn notices_do_not_count_as_lines() {
-        let server = Server::start(&["--history", "2"]);
-        let mut a = server.join();
-        let mut said = Vec::new();
-        for text in ["one", "two", "three"] {
-            a.send_line(text);
-            said.push(a.says(text));
-            (0..3).for_each(|_| come_and_go(&server, &mut a));
-        }
-        let mut late = server.join();
-        late.expect("* 2 earlier lines:");
-        let last = said.last().expect("three were said").clone();
-        let mut shown = late.lines_until(|line| line == last);
-        shown.retain(|line| !line.starts_with("* "));
-        assert_eq!(shown, said[1..]);
-    }
-
-    /// Puts notices on the tape: a client takes a name and leaves, and the witness reads both.
-    #[track_caller]
-    fn come_and_go(server: &Server, witness: &mut Client) {
-        let mut client = server.join();
-        client.send_line("/nick eva");
-        client.lines_until(|line| line.ends_with(" is now eva"));
-        witness.expect("* eva joined");
-        drop(client);
-        witness.expect("* eva left");
-    }
-
-    #[test]
-    fn the_lines_of_those_who_left_are_shown_under_their_names() {
-        let server = Server::quiet(&["--history", "5"]);
-        let [mut a, mut b] = server.join_many();
-        a.rename("ana");
-        a.send_line("bye");
-        b.expect("ana> bye");
-        a.send_line("FIN");
-        a.expect_farewell();
-        server.join().expect_all(["* 1 earlier line:", "ana> bye"]);
     }
 
     #[test]
@@ -295,16 +169,6 @@ mod saying {
     }
 
     #[test]
-    fn others_are_the_audience_when_asked_for() {
-        let server = Server::quiet(&["--audience", "others"]);
-        let [mut a, mut b] = server.join_many();
-        a.send_line("one");
-        b.expect(a.says("one"));
-        b.send_line("two");
-        a.expect(b.says("two"));
-    }
-
-    #[test]
     fn everyone_may_be_the_audience() {
         let server = Server::quiet(&["--audience", "everyone"]);
         let [mut a, mut b] = server.join_many();
@@ -330,23 +194,6 @@ mod saying {
     }
 
     #[test]
-    fn an_echo_comes_under_the_chosen_name() {
-        let server = Server::quiet(&["--audience", "sender"]);
-        let mut a = server.join();
-        a.rename("ana");
-        a.send_line("echo");
-        a.expect("ana> echo");
-    }
-
-    #[test]
-    fn a_doubled_slash_says_one() {
-        let server = Server::quiet(&[]);
-        let [mut a, mut b] = server.join_many();
-        a.send("//who\n//\n///x\n");
-        b.expect_all(["/who", "/", "//x"].map(|text| a.says(text)));
-    }
-
-    #[test]
     fn empty_lines_are_not_relayed() {
         let server = Server::quiet(&["--audience", "everyone"]);
         let [mut a, mut b] = server.join_many();
@@ -355,16 +202,6 @@ mod saying {
         b.expect(a.says("hello"));
         b.send_line("marker");
         a.expect(b.says("marker"));
-    }
-
-    #[test]
-    fn white_space_is_relayed_as_it_is() {
-        let server = Server::quiet(&[]);
-        let [mut a, mut b] = server.join_many();
-        for text in [" ", "\t", "  two  spaces  ", "a\tb", " /who", " FIN"] {
-            a.send_line(text);
-            b.expect(a.says(text));
-        }
     }
 
     #[test]
@@ -394,16 +231,6 @@ mod saying {
             assert_eq!(lines, ["one", "two", "three \u{1f469}\u{200d}\u{1f680}", "four"].map(|text| a.says(text)));
         }
     }
-
-    #[test]
-    fn text_that_looks_like_anothers_line_stays_under_its_senders_name() {
-        let server = Server::quiet(&[]);
-        let [mut a, mut b] = server.join_many();
-        for text in ["server> hello", "* ana joined", "* the server is shutting down", "FIN.", "> x", "FIN FIN"] {
-            a.send_line(text);
-            b.expect(a.says(text));
-        }
-    }
 }
 
 mod names {
@@ -429,92 +256,6 @@ mod names {
     }
 
     #[test]
-    fn a_first_name_that_is_taken_before_anything_was_said_is_told_to_nobody_else() {
-        let server = Server::quiet(&[]);
-        let [mut a, mut b] = server.join_many();
-        a.rename("ana");
-        a.send_line("hello");
-        b.expect("ana> hello");
-        a.send_line("/nick eva");
-        b.expect("* ana is now eva");
-    }
-
-    #[test]
-    fn names_of_any_script_are_allowed() {
-        let server = Server::quiet(&[]);
-        let mut a = server.join();
-        let mut before = a.name();
-        let longest = "x".repeat(24);
-        let longest_wide = "名".repeat(24);
-        for name in ["Ωμέγα", "名前", "дом_2", "a-b", "x", "_", "٣", &longest, &longest_wide] {
-            a.send_line(format!("/nick {name}"));
-            a.expect(format!("* {before} is now {name}"));
-            name.clone_into(&mut before);
-        }
-    }
-
-    #[test]
-    fn what_is_no_name_is_refused_to_its_sender_alone() {
-        let server = Server::quiet(&[]);
-        let [mut a, mut b] = server.join_many();
-        let long = "x".repeat(25);
-        let texts = ["", " ", "a b", "a>", "*", "a.b", "a/b", "\u{200d}", "a\u{202e}b", "a\u{1b}[31m", "a\tb", &long];
-        for text in texts {
-            let notice = expect_refusal(&mut a, &mut b, format!("/nick {text}"));
-            assert!(!notice.contains(" is now "), "{text:?}: {notice:?}");
-        }
-    }
-
-    #[test]
-    fn names_are_unique_regardless_of_case() {
-        let server = Server::quiet(&[]);
-        let [mut a, mut b] = server.join_many();
-        a.rename("Straße");
-        for text in ["Straße", "straße", "STRASSE", "strasse"] {
-            b.send_line(format!("/nick {text}"));
-            assert!(!b.expect_notice().contains(" is now "), "{text}");
-        }
-        b.send_line("marker");
-        a.expect(b.says("marker"));
-    }
-
-    #[test]
-    fn one_may_change_the_case_of_ones_own_name() {
-        let server = Server::quiet(&[]);
-        let mut a = server.join();
-        a.rename("ana");
-        a.send_line("/nick Ana");
-        a.expect("* ana is now Ana");
-    }
-
-    #[test]
-    fn names_are_normalised() {
-        let server = Server::quiet(&[]);
-        let [mut a, mut b] = server.join_many();
-        a.send_line("/nick Zoe\u{308}");
-        a.expect(format!("* {} is now Zo\u{eb}", a.name()));
-        for text in ["Zo\u{eb}", "Zoe\u{308}", "ZOE\u{308}"] {
-            b.send_line(format!("/nick {text}"));
-            assert!(!b.expect_notice().contains(" is now "), "{text}");
-        }
-        // The limit counts what is shown.
-        b.send_line(format!("/nick {}", "e\u{301}".repeat(24)));
-        b.expect(format!("* {} is now {}", b.name(), "\u{e9}".repeat(24)));
-    }
-
-    #[test]
-    fn the_servers_own_names_are_taken() {
-        let server = Server::quiet(&[]);
-        let [mut a, mut b] = server.join_many();
-        let own = a.name();
-        for name in ["server", "Server", "SERVER", "client-1", "client-999", "CLIENT-x", "client-", &own] {
-            let notice = expect_refusal(&mut a, &mut b, format!("/nick {name}"));
-            assert!(!notice.contains(" is now "), "{name}: {notice:?}");
-        }
-        a.rename("servers");
-    }
-
-    #[test]
     fn a_name_is_free_again_after_leaving() {
         let server = Server::start(&[]);
         let [mut a, b, c] = server.join_introduced();
@@ -528,90 +269,10 @@ mod names {
         }
         a.rename("eva");
     }
-
-    #[test]
-    fn a_name_is_free_again_after_renaming() {
-        let server = Server::quiet(&[]);
-        let [mut a, mut b] = server.join_many();
-        a.rename("ana");
-        a.send_line("/nick eva");
-        b.expect("* ana is now eva");
-        b.rename("ana");
-    }
 }
 
 mod commands {
     use super::*;
-
-    /// Name, lines and time of a row; `None` when it is none.
-    fn row(line: &str) -> Option<(&str, &str, &str)> {
-        let mut parts = line.strip_prefix("* here: ")?.split(", ");
-        let row = (parts.next()?, parts.next()?, parts.next()?);
-        parts.next().is_none().then_some(row)
-    }
-
-    #[test]
-    fn who_has_a_row_for_each_and_the_total() {
-        let server = Server::quiet(&[]);
-        let [mut a, mut b, mut c] = server.join_many();
-        a.rename("ana");
-        b.send("one\ntwo\n");
-        c.expect_all([b.says("one"), b.says("two")]);
-        c.send_line("three");
-        b.expect(c.says("three"));
-        let rows = b.who();
-        let rows: Vec<_> = rows.iter().map(String::as_str).collect();
-        assert_eq!(rows.len(), 4, "{rows:?}");
-        let expected = [("ana", "0 lines"), (&b.name(), "2 lines"), (&c.name(), "1 line")];
-        for (line, (name, lines)) in rows.iter().zip(expected) {
-            assert_eq!(row(line), Some((name, lines, "0 min")), "{line}");
-        }
-        assert_eq!(rows[3], "* 3 here");
-    }
-
-    #[test]
-    fn who_counts_what_was_said_and_not_what_was_asked() {
-        let server = Server::quiet(&[]);
-        let mut a = server.join();
-        a.send("/help\n/who\n\n//said\n/nope\n");
-        a.who();
-        a.send_line("/nick ana");
-        a.lines_until(|line| line.ends_with(" is now ana"));
-        assert_eq!(row(&a.who()[0]), Some(("ana", "1 line", "0 min")));
-    }
-
-    #[test]
-    fn who_tells_the_hundred_oldest_and_how_many_more() {
-        raise_descriptor_limit();
-        let server = Server::quiet(&[]);
-        let mut clients: Vec<_> = (0..100).map(|_| server.join()).collect();
-        let rows = clients[0].who();
-        assert_eq!(rows.len(), 101);
-        assert_eq!(rows[100], "* 100 here");
-
-        clients.extend((0..3).map(|_| server.join()));
-        // The key that the oldest had goes to the newest, whose row must be the last all the same.
-        let mut oldest = clients.remove(0);
-        oldest.send_line("/quit");
-        oldest.expect_farewell();
-        clients.push(server.join());
-        let rows = clients[0].who();
-        assert_eq!(rows.len(), 102);
-        for (line, client) in rows.iter().zip(&clients).take(100) {
-            assert_eq!(row(line).map(|row| row.0), Some(&*client.name()));
-        }
-        assert_eq!(rows[100..], ["* and 3 more", "* 103 here"]);
-    }
-
-    #[test]
-    fn large_numbers_of_people_are_grouped() {
-        raise_descriptor_limit();
-        let server = Server::quiet(&[]);
-        let mut clients: Vec<_> = (0..1101).map(|_| server.join()).collect();
-        let rows = clients[500].who();
-        assert_eq!(rows.len(), 102);
-        assert_eq!(rows[100..], ["* and 1,001 more", "* 1,101 here"]);
-    }
 
     #[test]
     fn messages_go_to_one_and_are_confirmed() {
@@ -627,69 +288,6 @@ mod commands {
         b.send_line(format!("/msg {} same to you", a.name()));
         a.expect("* ana tells you: same to you");
         b.expect(format!("* you told {}: same to you", a.name()));
-    }
-
-    #[test]
-    fn messages_find_a_name_regardless_of_case() {
-        let server = Server::quiet(&[]);
-        let [mut a, mut b] = server.join_many();
-        b.rename("Zo\u{eb}");
-        for name in ["zo\u{eb}", "ZOE\u{308}"] {
-            a.send_line(format!("/msg {name} hi"));
-            a.expect("* you told Zo\u{eb}: hi");
-            b.expect(format!("* {} tells you: hi", a.name()));
-        }
-    }
-
-    #[test]
-    fn a_message_that_cannot_be_delivered_is_told_so() {
-        let server = Server::quiet(&[]);
-        let [mut a, mut b] = server.join_many();
-        let gone = server.join();
-        let gone_name = gone.name();
-        drop(gone);
-        eventually("two are left", || a.present() == 2);
-        for line in ["/msg nobody hi", "/msg", "/msg  ", "/msg server hi", &format!("/msg {gone_name} hi")] {
-            let notice = expect_refusal(&mut a, &mut b, line);
-            assert!(!notice.starts_with("* you told"), "{line}: {notice}");
-        }
-        let line = format!("/msg {}", b.name());
-        let notice = expect_refusal(&mut a, &mut b, line);
-        assert!(!notice.starts_with("* you told"), "{notice}");
-    }
-
-    #[test]
-    fn the_first_name_does_not_reach_one_who_has_another() {
-        let server = Server::quiet(&[]);
-        let [mut a, mut b] = server.join_many();
-        b.rename("ana");
-        let line = format!("/msg {} hi", b.name());
-        let notice = expect_refusal(&mut a, &mut b, line);
-        assert!(!notice.starts_with("* you told"), "{notice}");
-    }
-
-    #[test]
-    fn help_lists_the_commands_to_its_sender_alone() {
-        let server = Server::quiet(&[]);
-        let [mut a, mut b] = server.join_many();
-        a.send_line("/help");
-        let mut help = a.who().join("\n");
-        for command in ["/nick", "/who", "/msg", "/quit", "FIN", "exit"] {
-            assert!(help.contains(command), "{command} in {help}");
-        }
-        help.lines().for_each(|line| assert!(line.starts_with("* "), "{line:?}"));
-        help.clear();
-        a.send_line("marker");
-        b.expect(a.says("marker"));
-    }
-
-    #[test]
-    fn an_unknown_command_gets_a_private_notice() {
-        let server = Server::quiet(&[]);
-        let [mut a, mut b] = server.join_many();
-        for line in ["/nope", "/", "/ who", "/whoami", "/nick/x", "/exit", "/fin"] {
-            expect_refusal(&mut a, &mut b, line);
-        }
     }
 }
 
@@ -944,16 +542,6 @@ mod leaving {
     }
 
     #[test]
-    fn the_words_do_not_count_within_a_line() {
-        let server = Server::quiet(&[]);
-        let [mut a, mut b] = server.join_many();
-        for text in ["FIN now", " exit", "exit ", "fin.", "final", "exits", "\"FIN\""] {
-            a.send_line(text);
-            b.expect(a.says(text));
-        }
-    }
-
-    #[test]
     fn an_end_of_its_input_is_a_way_to_leave() {
         let server = Server::start(&[]);
         let [mut a, mut leaver] = server.join_introduced();
@@ -1104,15 +692,6 @@ mod leaving {
         a.expect_end();
         assert_eq!(lines.len(), 4, "{lines:?}");
         assert_eq!(lines[1], "* 1 here");
-    }
-
-    #[test]
-    fn leaving_is_shown_to_who() {
-        let server = Server::quiet(&[]);
-        let [mut a, mut b] = server.join_many();
-        b.send_line("FIN");
-        b.expect_farewell();
-        assert_eq!(a.present(), 1);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use unicode_normalization::char::is_combining_mark;
 
-use super::line_kind::{LineKind, Notice};
+use super::line_kind::LineKind;
 use super::names::Names;
 use super::style::Style;
 use crate::client::decoder::ServerLine;
@@ -13,6 +13,7 @@ use crate::client::limits::ECHOES_MAX;
 use crate::client::timestamps::Timestamps;
 use crate::relay::command::Command;
 use crate::relay::name::{TYPED_BYTES_MAX, fold};
+use crate::relay::notice::Notice;
 use crate::relay::sanitize::sanitize;
 
 /// Formats lines into a page, and learns names from them.
@@ -125,7 +126,7 @@ impl ChatView {
 
     /// Shows that a name is taken, in the server's words.
     pub(super) fn show_taken(&mut self, name: &str) {
-        self.write_dim(&format!("* the name {name} is taken"));
+        self.write_dim(Notice::NameTaken { name }.to_line().trim_end_matches('\n'));
     }
 
     /// Shows a line of a paste before its confirmation.
@@ -153,25 +154,27 @@ impl ChatView {
     fn show_notice(&mut self, notice: Notice<'_>, line: &str) -> Option<ServerEvent> {
         let mut event = None;
         match notice {
-            Notice::You(name) => event = self.set_own_name(name),
+            Notice::Welcome { name } | Notice::NameUnchanged { name } => event = self.set_own_name(name),
             Notice::Renamed { from, to } if self.own_name() == Some(from) => event = self.set_own_name(to),
             Notice::Renamed { from, to } => {
                 self.names.remove(from);
                 self.names.add(to);
             }
-            Notice::Here(name) if self.own_name() != Some(name) => self.names.add(name),
-            Notice::Left(name) => self.names.remove(name),
-            Notice::Told(name) => {
+            Notice::Here { name, .. } | Notice::Joined { name } if self.own_name() != Some(name) => {
+                self.names.add(name);
+            }
+            Notice::Left { name } => self.names.remove(name),
+            Notice::TellsYou { from: name, .. } => {
                 self.names.add(name);
                 let told = self.style.bold(line);
                 self.write(&told);
                 return None;
             }
             // `Inbox` decides whether to show it.
-            Notice::Taken(name) => return Some(ServerEvent::Taken(name.to_owned())),
+            Notice::NameTaken { name } => return Some(ServerEvent::Taken(name.to_owned())),
             Notice::ShuttingDown => event = Some(ServerEvent::ShuttingDown),
-            Notice::Full => event = Some(ServerEvent::Full),
-            Notice::Here(_) | Notice::Other => {}
+            Notice::ServerFull { .. } => event = Some(ServerEvent::Full),
+            _ => {}
         }
         self.write_dim(line);
         event

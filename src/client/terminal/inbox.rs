@@ -4,12 +4,13 @@
 use std::time::Instant;
 
 use super::chat_view::{ChatView, ServerEvent};
-use super::line_kind::{LineKind, Notice};
+use super::line_kind::LineKind;
 use super::nick::{Nick, TakenReport};
 use crate::client::backoff::jitter;
 use crate::client::decoder::ServerLine;
 use crate::client::session::CloseReason;
 use crate::relay::name::Name;
+use crate::relay::notice::Notice;
 
 /// Passes each line of the server to the [`ChatView`] and acts on what it tells.
 #[derive(Debug)]
@@ -108,5 +109,5 @@ impl Inbox {
 
 /// Whether `line` refuses this connection, so that it does not end a gap.
 fn is_refusal(line: ServerLine<'_>) -> bool {
-    matches!(LineKind::parse(line.text), LineKind::Notice(Notice::Full) | LineKind::Fin)
+    matches!(LineKind::parse(line.text), LineKind::Notice(Notice::ServerFull { .. }) | LineKind::Fin)
 }

@@ -28,6 +28,9 @@ use crate::server::sniff::ForeignProtocol;
 use crate::server::web::exchange::Exchange;
 use crate::server::web::websocket::code;
 
+/// Queues of delays below this length are not searched for connections that have entered.
+const DELAYS_KEPT_MIN: usize = 64;
+
 /// The state of admission.
 ///
 /// Invariants: `entering` is ordered by time, because the delay is the same for all, and owns no heap while it is
@@ -191,15 +194,21 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Forgets delays of connections that have entered already, as far as they come first: they must not wake the loop.
+    /// Forgets delays of connections that have entered already: those at the front, which would wake the loop, and all of
+    /// them if they are more than half of the queue. So its memory is bounded by the connections that enter, and each
+    /// delay is looked at about once for it.
     pub(super) fn forget_enter_delays(&mut self) {
         let Hub { admission, connections, .. } = self;
+        let queue = &mut admission.entering;
         let is_over = |&(_, handle): &(Instant, Handle)| {
             connections.known(handle).is_none_or(|connection| connection.phase != Phase::Entering)
         };
-        while admission.entering.pop_front_if(|entry| is_over(entry)).is_some() {}
-        if admission.entering.is_empty() && admission.entering.capacity() > 0 {
-            admission.entering = VecDeque::new();
+        while queue.pop_front_if(|entry| is_over(entry)).is_some() {}
+        if queue.len() > 2 * connections.count(Role::Entering) + DELAYS_KEPT_MIN {
+            queue.retain(|entry| !is_over(entry));
+        }
+        if queue.is_empty() && queue.capacity() > 0 {
+            *queue = VecDeque::new();
         }
     }
 

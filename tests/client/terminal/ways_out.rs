@@ -98,7 +98,7 @@ fn panics_in_raw_mode() {
 #[test]
 fn a_panic_gives_the_terminal_back() {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--ignored", "--exact", "--nocapture", "ways_out::panics_in_raw_mode"]);
+    command.args(["--ignored", "--exact", "--nocapture", "terminal::ways_out::panics_in_raw_mode"]);
     let mut window = Window::open(40, 100, &command);
     window.wait_until_raw();
     window.wait_until("its word", |window| window.rows().iter().any(|row| row.ends_with("raw now")));
