@@ -6,7 +6,7 @@ use crate::oracle::{Oracle, between, is_same_name};
 use crate::rule::{Rule, Verdict, Violation};
 use crate::said::{Asked, is_name, is_reserved};
 
-/// What `/help` tells.
+/// The answer to `/help`.
 pub(crate) const HELP: [&str; 6] = [
     "* a line is relayed to the others as NAME> line",
     "* /nick NAME: be called NAME (1 to 24 letters, digits, _ or -)",
@@ -42,7 +42,7 @@ impl Oracle {
         }
     }
 
-    /// Whether all that one asked for so far was answered.
+    /// Judges that all requests of a client were answered.
     pub(crate) fn all_answered(&self, member: usize) -> Verdict {
         let wire = self.wires[member].borrow();
         let first = self.members[member].answered;
@@ -54,7 +54,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Whether what was asked for is answered in private.
+    /// Whether a request is answered in private.
     fn is_answered(&self, member: usize, place: usize, asked: &Asked) -> bool {
         match asked {
             Asked::Nothing | Asked::Leave => false,

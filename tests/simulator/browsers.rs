@@ -1,4 +1,4 @@
-//! Those who come to the page's door: what they ask for, and how a browser puts what it says into frames.
+//! Peers on the page's port: their requests, and the frames into which a browser puts its lines.
 
 use crate::chance::Chance;
 use crate::net::Wire;
@@ -10,7 +10,7 @@ const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// The longest head of a request.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// What opens a WebSocket, with the key of which RFC 6455 (1.3) tells the answer.
+/// The request for a WebSocket, with the key of the example in RFC 6455 (1.3).
 const OPENING: &str = "GET /ws HTTP/1.1\r\nHost: 192.0.2.9:8080\r\nOrigin: http://192.0.2.9:8080\r\n\
                        Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -64,17 +64,17 @@ const LAST: [(&[u8], u16, Body); 10] = [
 /// Codes that a browser may close with, if it says one.
 const CLOSES: [Option<u16>; 6] = [None, Some(1000), Some(1001), Some(1003), Some(3000), Some(4999)];
 
-/// How far one has come.
+/// The stage of a browser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// It has still so many requests to make, and then may open a WebSocket.
     Asking(usize),
     Open,
-    /// What it sends means nothing any more.
+    /// Its further bytes mean nothing.
     Over,
 }
 
-/// What one has who comes to the page's door.
+/// The state of a browser.
 #[derive(Debug)]
 pub(crate) struct Browser {
     chance: Chance,
@@ -86,9 +86,9 @@ pub(crate) struct Browser {
     answers_pings: bool,
     /// Bytes to be sent.
     pub(crate) queue: Vec<u8>,
-    /// How many there ever were.
+    /// Bytes that were ever queued.
     queued: usize,
-    /// What is left of a message of which a part was sent.
+    /// The rest of a message of which a part was sent.
     rest: Option<Vec<u8>>,
     /// All of that message.
     whole: Vec<u8>,

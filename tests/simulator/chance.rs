@@ -33,7 +33,7 @@ impl Chance {
         self.below(times) == 0
     }
 
-    /// One of `choices`, which are not none.
+    /// Picks a choice; there is at least one.
     pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())]
     }

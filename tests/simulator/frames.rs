@@ -1,4 +1,4 @@
-//! What a browser is given: frames, and in these the lines that everybody is given; and how its WebSocket ends.
+//! Frames that a browser is sent, with the same lines as for every client; and the end of its WebSocket.
 
 use std::time::{Duration, Instant};
 
@@ -12,14 +12,14 @@ use crate::rule::{Rule, Verdict, Violation};
 /// The longest frame, unless one line is longer.
 const FRAME_BYTES_MAX: usize = 16 * 1024;
 
-/// For how long one may be there, at most, who gives no sign: it may be asked for one late, and turns come late.
+/// The longest time for which a silent browser may stay: it may be pinged late, and turns come late.
 const SILENCE_MAX: Duration = Duration::from_secs(400);
 
-/// What is known of one's WebSocket.
+/// The state of a WebSocket, as far as the oracle can tell.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Socket {
     opened: Instant,
-    /// How many of its pings were answered.
+    /// Pongs that it was sent.
     pongs: usize,
     /// It was told `FIN`.
     pub(crate) has_fin: bool,
@@ -27,12 +27,12 @@ pub(crate) struct Socket {
     pub(crate) is_closed: bool,
     /// When it was last heard, as far as was known before this turn.
     heard: Instant,
-    /// When it may have been asked for a sign, since it was last heard.
+    /// When it may have been pinged since it was last heard.
     pinged: Option<Instant>,
-    /// How often it may have been, and was.
+    /// Pings that it may have been sent, and pings that it was sent.
     pings_allowed: usize,
     pings: usize,
-    /// If it may have been let go because it gave none.
+    /// Whether it may have been disconnected for its silence.
     pub(crate) may_be_gone: bool,
     overdue: Option<Instant>,
 }
@@ -62,7 +62,7 @@ struct Frame {
 }
 
 impl Oracle {
-    /// Takes the frames that one was given.
+    /// Takes the frames that a browser was sent.
     pub(crate) fn take_frames(&mut self, member: usize) -> Verdict {
         while let Some(visit) = &mut self.members[member].visit {
             let Some(frame) = frame(&visit.unread)? else { return Ok(()) };
@@ -149,7 +149,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Judges that the hub ended writing to one with a WebSocket.
+    /// Judges that the hub ended writing to a browser.
     pub(crate) fn judge_end_of_socket(&self, member: usize) -> Verdict {
         let Some(visit) = &self.members[member].visit else { return Ok(()) };
         if visit.unread.is_empty() && visit.socket.is_closed {
@@ -159,11 +159,11 @@ impl Oracle {
         }
     }
 
-    /// If the hub would sleep: whether one with a WebSocket has all that only such a one is owed.
+    /// If the hub would sleep: judges that a browser has all frames that it is owed.
     pub(crate) fn rests_socket(&self, member: usize) -> Verdict {
         let Some(visit) = &self.members[member].visit else { return Ok(()) };
         if !visit.unread.is_empty() {
-            return Rule::Whole.broken("a frame was not written to its end");
+            return Rule::Rest.broken("a frame was not written to its end");
         }
         let wire = self.wires[member].borrow();
         let due = wire.ear.outline.as_ref().map_or(0, |outline| outline.pings_due);
@@ -171,7 +171,7 @@ impl Oracle {
         if is_here && visit.socket.pongs < due { Rule::Frames.broken("its ping was not answered") } else { Ok(()) }
     }
 
-    /// Sees whether one was silent for long, before it is seen what it was given in this turn.
+    /// Sees whether a browser was silent for long, before its frames of this turn are looked at.
     pub(crate) fn watch_vigil(&mut self, member: usize, now: Instant) -> Verdict {
         if self.members[member].visit.is_none() || !self.is_heard(member) {
             return Ok(());
@@ -181,7 +181,7 @@ impl Oracle {
         let is_late = self.is_late;
         let Some(visit) = &mut self.members[member].visit else { return Ok(()) };
         let socket = &mut visit.socket;
-        // Whoever is to be asked for a sign is so at the beginning of a turn.
+        // The hub pings at the beginning of a turn.
         let heard = socket.heard;
         if now >= heard + PING_AFTER && socket.pinged.is_none() {
             socket.pinged = Some(now);
@@ -203,7 +203,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// How many bytes of lines there are in the frame that one was given in part, at most.
+    /// The most bytes of lines that can be in a frame of which a part was sent.
     pub(crate) fn amid_bytes(&self, member: usize) -> Option<usize> {
         let known = &self.members[member];
         let Some(visit) = &known.visit else { return known.is_amid_line().then_some(0) };

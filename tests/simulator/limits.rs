@@ -1,5 +1,4 @@
-//! What is asked of each client: not to say more than it may (`--rate`), and to say something at all
-//! (`--idle-timeout`).
+//! The limits of each client: `--rate` and `--idle-timeout`.
 
 use std::time::{Duration, Instant};
 
@@ -10,29 +9,29 @@ use crate::oracle::{Oracle, WITNESS};
 use crate::rule::{Rule, Verdict};
 use crate::said::Asked;
 
-/// What one may still say: as much as it can be at most, by what is known to have been heard.
+/// The lines that a client may still say, at most, by what is known to have been heard.
 #[derive(Debug, Default)]
 pub(crate) struct Bucket {
-    /// How many lines, and when that was.
+    /// The lines, and the time of the count.
     left: Option<(f64, Instant)>,
-    /// Up to where what it asked for was heard then.
+    /// The end of what was heard of it then.
     heard: usize,
 }
 
-/// What is known of one who may never say anything.
+/// The silence of a client that may never say anything.
 #[derive(Debug, Default)]
 pub(crate) struct Idleness {
     came: Option<Instant>,
-    /// Since when its time was over, and nothing kept the server from hearing it.
+    /// Since when its time was over, and nothing kept the server from reading it.
     overdue: Option<Instant>,
-    /// If it may have been let go: the end of the log then.
+    /// The end of the log when it may have been disconnected, if it may.
     pub(crate) may_be_gone: Option<usize>,
     /// It must have been.
     pub(crate) must_be_gone: bool,
 }
 
 impl Oracle {
-    /// Learns that something that `member` said was heard: all that it asked for up to `heard`.
+    /// Learns that all that `member` asked for up to `heard` was processed.
     pub(crate) fn charge(&mut self, member: usize, heard: usize) -> Verdict {
         let Some((lines_per_second, burst_lines)) = self.rate else { return Ok(()) };
         let (now, burst) = (self.now(), f64::from(burst_lines));
@@ -44,7 +43,7 @@ impl Oracle {
         let lines = u32::try_from(asked.filter(counts).count()).expect("few lines");
         let (left, time) = bucket.left.unwrap_or((burst, now));
         let gained = left + now.saturating_duration_since(time).as_secs_f64() * f64::from(lines_per_second);
-        // Those before the last may have been heard at any time since; so what was gained could not run over meanwhile.
+        // Lines before the last may have been processed at any time since, so the bucket could not run over meanwhile.
         let left = (gained - f64::from(lines)).min(burst - 1.0);
         bucket.left = Some((left, now));
         bucket.heard = heard;
@@ -56,20 +55,20 @@ impl Oracle {
         Ok(())
     }
 
-    /// Whether the hub wakes before anybody can have to wait for longer who says too much.
+    /// Whether the hub wakes before a client that `--rate` holds back may go on.
     pub(crate) fn may_be_throttled(&self, now: Instant, wakes_at: Option<Instant>) -> bool {
         let Some((lines_per_second, _)) = self.rate else { return false };
         wakes_at.is_some_and(|time| time <= now + Duration::from_secs(1) / lines_per_second)
     }
 
-    /// Learns when one came.
+    /// Learns when a client entered.
     pub(crate) fn expect_words(&mut self, member: usize, now: Instant) {
         let burst = self.rate.map(|(_, burst_lines)| f64::from(burst_lines));
         self.members[member].bucket.left = burst.map(|lines| (lines, now));
         self.members[member].idleness.came = Some(now);
     }
 
-    /// Sees whether one had to say something by now, at the end of a turn.
+    /// Sees, at the end of a turn, whether a client had to say something by now.
     pub(crate) fn watch_idleness(&mut self, member: usize, now: Instant, is_at_wall: bool) {
         let Some(idle_timeout) = self.config.idle_timeout else { return };
         let wire = self.wires[member].borrow();
@@ -85,7 +84,7 @@ impl Oracle {
             return;
         }
         idle.may_be_gone.get_or_insert(log_end);
-        // Who may have more to read for all the server knows is given the same time again.
+        // A client that may have unread input, for all the server knows, has the same time again.
         let read_late = wire.ear.read_at().is_some_and(|read_at| read_at + idle_timeout > now);
         if wire.has_input() || is_at_wall || read_late || wire.reset != Reset::No {
             idle.overdue = None;
@@ -94,7 +93,7 @@ impl Oracle {
         }
     }
 
-    /// If somebody may never have said anything, the end of its time must wake the hub.
+    /// If a client may never have said anything, the end of its time must wake the hub.
     pub(crate) fn judge_idleness(&self, now: Instant, wake: Wake) -> Verdict {
         let Some(idle_timeout) = self.config.idle_timeout else { return Ok(()) };
         let is_late = match wake {
@@ -111,13 +110,13 @@ impl Oracle {
         };
         match self.active().iter().find(may_be_silent) {
             Some(&member) if is_late && !self.is_shutting_down => {
-                Rule::Wake.broken(self.about(member, "at rest: it may be silent for ever"))
+                Rule::Rest.broken(self.about(member, "at rest: it may be silent for ever"))
             }
             _ => Ok(()),
         }
     }
 
-    /// Takes the notice that one has never said anything.
+    /// Takes the notice of a client that has never said anything.
     pub(crate) fn receive_idle(&mut self, member: usize, line: &str) -> Verdict {
         let seconds = self.config.idle_timeout.unwrap_or_default().as_secs();
         let s = if seconds == 1 { "" } else { "s" };

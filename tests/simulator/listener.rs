@@ -1,4 +1,4 @@
-//! Those who wait to be accepted, and accepting that fails.
+//! Connections that wait to be accepted, and accepts that fail.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use crate::chance::Chance;
 use crate::setting::{Fault, Faults};
 
-/// How long a listener waits that had no descriptor left.
+/// The pause of a listener that had no descriptor left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Who waits to be accepted, and what the server knows of it.
+/// Connections that wait, and what the server knows of them.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    /// Those who wait, by the number of their connection.
+    /// The connections that wait.
     pub(crate) waiting: VecDeque<usize>,
     has_edge: bool,
     state: Owed,
@@ -25,7 +25,7 @@ enum Owed {
     From(Instant),
 }
 
-/// What an accept came to.
+/// The result of an accept.
 pub(crate) enum Accepted {
     One(usize),
     /// This one is gone before it was accepted.

@@ -20,7 +20,7 @@ pub(crate) enum Kind {
     ShuttingDown,
 }
 
-/// One line of the tape.
+/// A line of the tape.
 #[derive(Debug)]
 pub(crate) struct Item {
     /// Its offset on the tape.
@@ -35,7 +35,7 @@ pub(crate) struct Item {
 pub(crate) struct Log {
     text: String,
     pub(crate) items: Vec<Item>,
-    /// How many of the items were said by clients.
+    /// The number of items that clients said.
     pub(crate) said: u64,
 }
 
@@ -107,7 +107,7 @@ impl Oracle {
             let rule = match due.kind {
                 Kind::Said | Kind::Joined => Rule::Joined,
                 Kind::Left => Rule::Left,
-                Kind::Renamed | Kind::ShuttingDown => Rule::Delivery,
+                Kind::Renamed | Kind::ShuttingDown => Rule::Names,
             };
             return rule.broken(format!("{:?} was due", due.line));
         }

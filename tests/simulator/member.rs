@@ -6,7 +6,7 @@ use crate::limits::{Bucket, Idleness};
 use crate::stalls::Stall;
 use crate::visits::Exchange;
 
-/// How the room learns of a member.
+/// The way in which the room learns of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Introduction {
     /// Not yet, or there was nothing to learn of it.
@@ -55,7 +55,7 @@ pub(crate) struct Member {
     pub(crate) answered: usize,
     /// Lines of the answer under way that it was given.
     pub(crate) answer_lines: usize,
-    /// How many lines it said, up to `answered`.
+    /// Lines that it said, up to `answered`.
     pub(crate) lines_said: usize,
     /// Up to where what it asked for was looked at.
     pub(crate) scanned: usize,

@@ -1,4 +1,4 @@
-//! The network that is not there: sockets as a kernel would show them, and edges as epoll would report them.
+//! The simulated network: sockets as a kernel would show them, and edges as epoll would report them.
 //!
 //! A [`Wire`] is one connection, seen from both ends. What it does when it is asked is decided by its own chance,
 //! within what a kernel may do: a write blocks when its buffer is full and the edge comes once a third of it is free; a
@@ -19,12 +19,12 @@ use crate::chance::Chance;
 use crate::said::{Ear, Ended};
 use crate::setting::{Fault, Faults};
 
-/// What all wires of a world share.
+/// The state that all wires of a world share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// What time it is.
+    /// The time.
     pub(crate) now: Cell<Instant>,
-    /// Counts what sockets did that brought anything on.
+    /// Counts actions of sockets that made progress.
     pub(crate) progress: Cell<u64>,
 }
 
@@ -38,7 +38,7 @@ pub(crate) enum Reset {
     Told,
 }
 
-/// One connection, and what passed over it.
+/// A connection, and all that passed over it.
 #[derive(Debug)]
 pub(crate) struct Wire {
     /// Where the peer comes from.
@@ -47,12 +47,12 @@ pub(crate) struct Wire {
     pub(crate) port: u16,
     /// A WebSocket was opened.
     pub(crate) is_open: bool,
-    /// What the peer was asked with, to show that it is there, and did not answer.
+    /// Payloads of pings that the peer has not answered.
     pub(crate) pings: Vec<Vec<u8>>,
     shared: Rc<Shared>,
     chance: Chance,
     faults: Faults,
-    /// What the peer sent and the server did not read.
+    /// Bytes that the peer sent and the server has not read.
     incoming: VecDeque<u8>,
     incoming_max: usize,
     /// The peer sends nothing more.
@@ -67,9 +67,9 @@ pub(crate) struct Wire {
     pub(crate) reset: Reset,
     /// The edges that were not collected yet.
     edge: Readiness,
-    /// What the server wrote, for the oracle to take.
+    /// Bytes that the server wrote, for the oracle to take.
     pub(crate) written: Vec<u8>,
-    /// What the server read, as it is to be understood.
+    /// The meaning of all that the server read.
     pub(crate) ear: Ear,
     /// When the server last wrote something, or ended writing.
     pub(crate) last_written: Instant,
@@ -79,7 +79,7 @@ pub(crate) struct Wire {
     pub(crate) is_finished: bool,
     /// The server closed it.
     pub(crate) is_closed: bool,
-    /// What the server did that no program may do.
+    /// A call of the server that no program may make.
     pub(crate) misuse: Option<&'static str>,
 }
 
@@ -148,7 +148,7 @@ impl Wire {
         self.is_short_of_room || self.edge.writable
     }
 
-    /// How many bytes may lie with the server that it read at one time.
+    /// The most bytes that the server can read at one time.
     pub(crate) fn incoming_max(&self) -> usize {
         self.incoming_max
     }
@@ -356,7 +356,7 @@ impl Wire {
         Ok(())
     }
 
-    /// What of the peer was never read when the server closed: it would turn the close into a reset.
+    /// Bytes that were unread when the server closed; a kernel would turn that close into a reset.
     pub(crate) fn unread_bytes(&self) -> usize {
         self.incoming.len()
     }

@@ -61,7 +61,7 @@ pub(crate) struct Oracle {
     pub(crate) told: HashMap<String, Told>,
     /// Events of the roster that the log has not come to.
     pub(crate) events: VecDeque<Event>,
-    /// What the next line of the tape must be, if that is known.
+    /// The next line of the tape, if it is known.
     pub(crate) due: Option<Due>,
     /// Lines that say who left, and are still to come.
     pub(crate) departed: VecDeque<(String, usize)>,
@@ -72,7 +72,7 @@ pub(crate) struct Oracle {
     pub(crate) present_range: (usize, usize),
     pub(crate) numbers: u64,
     pub(crate) is_shutting_down: bool,
-    /// How many lines each client may say: in a second, and at once.
+    /// The lines that each client may say: in a second, and at once.
     pub(crate) rate: Option<(u32, u32)>,
     now: Instant,
     /// When a turn last came so late that a reader's time may have begun and ended before it.
@@ -83,7 +83,7 @@ pub(crate) struct Oracle {
     pub(crate) is_late: bool,
     /// Whether the room waited for a slow reader when the last turn ended.
     was_at_wall: bool,
-    /// How many visitors there may be at a time.
+    /// The most visitors at a time.
     pub(crate) visitors_max: usize,
     /// The answer to a browser on the line port, if there is a page.
     pub(crate) page_hint: Option<&'static str>,
@@ -189,7 +189,9 @@ impl Oracle {
         let of_log = (self.present, self.active.len(), self.log.said, self.log.end() as u64, self.numbers);
         let Snapshot { clients, connections, lines, tape_bytes, .. } = *snapshot;
         let of_hub = (clients, connections, lines, tape_bytes, snapshot.stats.entered);
-        Rule::Stats.demands(of_log == of_hub, || {
+        // The witness is not sent its own announcement, which is the first line of the tape.
+        let rule = if self.numbers == 1 { Rule::Joined } else { Rule::Stats };
+        rule.demands(of_log == of_hub, || {
             format!("clients, connections, lines, tape bytes and entered are {of_hub:?}, and ought to be {of_log:?}")
         })
     }
@@ -223,7 +225,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// What is known of a connection, for reports.
+    /// Describes a connection, for reports.
     pub(crate) fn describe(&self, member: usize) -> String {
         let Member { number, names, next, missed, heard, answered, .. } = &self.members[member];
         let names = &names[names.len().saturating_sub(3)..];
@@ -297,7 +299,7 @@ impl Oracle {
             }
     }
 
-    /// How many lines others said from a reader's place up to `stop`.
+    /// Counts the lines that others said from a reader's place up to `stop`.
     pub(crate) fn said_by_others(&self, member: usize, stop: usize) -> usize {
         let items = self.log.items.get(self.members[member].next..stop).unwrap_or_default();
         items.iter().filter(|item| item.kind == Kind::Said && !self.is_own(member, item)).count()

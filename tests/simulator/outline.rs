@@ -1,9 +1,9 @@
-//! What the bytes mean that come to the page's door, by where in the stream each thing ends: as the peer says that
-//! sends them. So nothing has to be parsed to know what must come of it, in whatever pieces it is read.
+//! The meaning of the bytes of a peer on the page's port, by where in the stream each thing ends, as the peer says. So
+//! nothing has to be parsed to know what must come of it, in whatever pieces it is read.
 
 use std::collections::VecDeque;
 
-/// What somebody means by the bytes up to some place.
+/// The meaning of the bytes up to some place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
     Request(Expected),
@@ -11,13 +11,13 @@ pub(crate) enum Meaning {
     Message(Vec<u8>),
     Ping(Vec<u8>),
     Close(Option<u16>),
-    /// What breaks a rule begins here, for which this is the code; it may be noticed from here on.
+    /// A breach of the protocol begins here, with this close code; it may be noticed from here on.
     BreachBegins(u16),
-    /// It has ended.
+    /// That breach has ended.
     Breach(u16),
 }
 
-/// What a request is answered.
+/// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Expected {
     pub(crate) status: u16,
@@ -25,26 +25,26 @@ pub(crate) struct Expected {
     pub(crate) body: Body,
 }
 
-/// What comes behind the head of an answer.
+/// The body of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
     Page,
     Words,
-    /// It says how much there would be of it.
+    /// None, but its length is given.
     Withheld,
     /// Frames.
     None,
 }
 
-/// How a WebSocket came to its end.
+/// The end of a WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SocketEnd {
-    /// With what its `Close` said.
+    /// With the code of the close frame.
     Closed(Option<u16>),
     Broken(u16),
 }
 
-/// What was heard of one at the page's door.
+/// All that was heard of a peer on the page's port.
 #[derive(Debug, Default)]
 pub(crate) struct Outline {
     meanings: VecDeque<(usize, Meaning)>,
@@ -53,11 +53,11 @@ pub(crate) struct Outline {
     ended_at: usize,
     /// All requests that were heard.
     pub(crate) requests: Vec<Expected>,
-    /// What all pings that were heard had in them.
+    /// The payloads of all pings that were heard.
     pub(crate) pings: Vec<Vec<u8>>,
-    /// How many of these came before it said goodbye.
+    /// The number of pings that came before its farewell.
     pub(crate) pings_due: usize,
-    /// What began that breaks a rule.
+    /// The close code of a breach that has begun.
     pub(crate) breach_begun: Option<u16>,
     pub(crate) end: Option<SocketEnd>,
 }

@@ -27,7 +27,7 @@ const NAMES: [&str; 14] = [
     "this-one-is-longer-than-24",
 ];
 
-/// How much one may have to say that is not sent, in bytes.
+/// Bytes that a peer may have to say and has not sent.
 pub(crate) const TALK_BYTES_MAX: usize = 5_000;
 
 /// Pieces that are no text, or none that should reach a terminal.
@@ -44,7 +44,7 @@ const HOSTILE: [&[u8]; 10] = [
     b"bob> ",
 ];
 
-/// What a peer is like.
+/// The habit of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Habit {
     /// Takes everything at once and never says a word.
@@ -72,7 +72,7 @@ pub(crate) enum Habit {
     Prober,
 }
 
-/// How a peer reads.
+/// The way in which a peer reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
     AtOnce,
@@ -81,7 +81,7 @@ enum Reading {
     Never,
 }
 
-/// How far a peer is on its way out.
+/// The progress of a peer on its way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Course {
     Stays,
@@ -91,7 +91,7 @@ enum Course {
     Ended,
 }
 
-/// One peer.
+/// A peer.
 #[derive(Debug)]
 pub(crate) struct Peer {
     chance: Chance,
@@ -109,7 +109,7 @@ pub(crate) struct Peer {
     /// because half of such a line may be heard for another one: the log would not tell which came about.
     is_chunky: bool,
     line_bytes_max: usize,
-    /// What it has besides if it comes to the page's door.
+    /// The browser, if it is a peer on the page's port.
     pub(crate) browser: Option<Box<Browser>>,
 }
 
@@ -152,13 +152,13 @@ impl Peer {
         Peer { habit: Habit::Witness, reading: Reading::AtOnce, is_polite: true, ..peer }
     }
 
-    /// One that comes to the page's door.
+    /// A peer on the page's port.
     pub(crate) fn browser(mut chance: Chance, config: &Config) -> Peer {
         let browser = Some(Box::new(Browser::new(chance.fork())));
         Peer { browser, ..Peer::new(chance, config) }
     }
 
-    /// One that speaks another protocol, or begins to.
+    /// A peer that speaks another protocol, or begins to.
     pub(crate) fn foreign(chance: Chance, config: &Config) -> Peer {
         if may_defer_first_line(config) {
             return Peer::new(chance, config);
@@ -188,14 +188,14 @@ impl Peer {
         peer
     }
 
-    /// One that never says anything: at most, empty lines and the beginning of one.
+    /// A peer that never says anything: at most, empty lines and the beginning of a line.
     pub(crate) fn silent(chance: Chance, config: &Config) -> Peer {
         let mut peer = Peer { habit: Habit::Silent, ..Peer::new(chance, config) };
         peer.outbox = peer.chance.pick(&[&b""[..], b"", b"\n", b"\n\r\n\r", b"begun"]).to_vec();
         peer
     }
 
-    /// One that leaves before it has sent a line.
+    /// A peer that leaves before it has sent a line.
     pub(crate) fn prober(chance: Chance, config: &Config) -> Peer {
         let mut peer = Peer { habit: Habit::Prober, ..Peer::new(chance, config) };
         let words = peer.chance.pick(&[&b""[..], b"", b"", b"\r", b"GET", b"bye"]);
@@ -260,7 +260,7 @@ impl Peer {
         }
     }
 
-    /// What is to be sent.
+    /// The bytes to be sent.
     fn left_to_send(&self) -> &[u8] {
         self.browser.as_ref().map_or(&self.outbox, |browser| &browser.queue)
     }
@@ -272,7 +272,7 @@ impl Peer {
         }
     }
 
-    /// Ends its side when all is sent; closes when it was let go.
+    /// Ends its side when all is sent; closes when the server has ended writing.
     fn follow_up(&mut self, wire: &mut Wire) {
         let is_silent =
             self.browser.as_ref().is_none_or(|browser| browser.queue.is_empty() && !browser.is_amid_message());

@@ -113,16 +113,17 @@ impl Oracle {
             }
             let latest = self.wakes_for(member, now).or_else(|| self.enters_by(member, now));
             if latest.is_some_and(|latest| wakes_at.is_none_or(|wakes_at| wakes_at > latest)) {
-                return Rule::Wake.broken(self.about(member, "at rest: it may stay so for ever"));
+                return Rule::Rest.broken(self.about(member, "at rest: it may stay so for ever"));
             }
             if wire.is_blocked() {
                 continue;
             }
             let is_forgotten = |silent_at| wakes_at.is_none_or(|wakes_at| wakes_at > silent_at);
             if !is_braked && wire.ear.silent_at().is_some_and(is_forgotten) && self.is_heard(member) {
-                return Rule::Wake.broken(self.about(member, "at rest: its silence is forgotten"));
+                return Rule::Rest.broken(self.about(member, "at rest: its silence is forgotten"));
             }
-            self.rests(member, &wire, is_braked).map_err(|violation| violation.about(self.about(member, "at rest")))?;
+            self.rests(member, &wire, is_braked)
+                .map_err(|violation| violation.at_rest().about(self.about(member, "at rest")))?;
         }
         Ok(())
     }
@@ -136,7 +137,7 @@ impl Oracle {
     fn rests(&self, member: usize, wire: &Wire, is_braked: bool) -> Verdict {
         let known = &self.members[member];
         if !is_braked && wire.is_unread() {
-            return Rule::Input.broken("its input is forgotten");
+            return Rule::Rest.broken("its input is forgotten");
         }
         if self.is_visitor(member) {
             return self.rests_visitor(member, wire, is_braked);
@@ -148,7 +149,7 @@ impl Oracle {
             return Rule::Farewell.demands(!has_ended, || "it leaves, and was not told FIN".to_owned());
         }
         if known.has_fin || known.number.is_none() {
-            return if wire.is_finished { Ok(()) } else { Rule::Gone.broken("it is still here") };
+            return if wire.is_finished { Ok(()) } else { Rule::Rest.broken("it is still here") };
         }
         if known.idleness.must_be_gone {
             return Rule::IdleTimeout.broken("its time was over, and it is still here");
@@ -157,7 +158,7 @@ impl Oracle {
             return Rule::TooSlow.broken("its time was over, and it is still here");
         }
         if !known.partial.is_empty() {
-            return Rule::Whole.broken("a line was not written to its end");
+            return Rule::Rest.broken("a line was not written to its end");
         }
         self.all_given(member)?;
         if is_braked {

@@ -21,7 +21,7 @@ pub(crate) struct Event {
     pub(crate) change: Change,
 }
 
-/// What changed.
+/// The change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     /// It entered, under this name.

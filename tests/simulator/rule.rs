@@ -35,14 +35,12 @@ rules! {
     Author = "author",
     /// Every line that a client completed before it left is on the tape.
     Relayed = "relayed",
-    /// A reader is sent the lines of others in the order of the tape, each once.
+    /// Every line that a reader is sent is on the tape, whole, and behind the one that it was sent last.
     Order = "order",
-    /// A reader at rest was sent everything that is its due up to the end of the tape.
+    /// A reader is sent every line of others that it was not told to have missed.
     Delivery = "delivery",
     /// A reader is told exactly how many lines it missed, and misses none unless the tail of the tape overtook it.
     Missed = "missed",
-    /// No line, frame or answer is torn, or ends in the middle.
-    Whole = "whole",
     /// Neither a byte that a terminal would obey nor invalid UTF-8 leaves the server.
     Clean = "clean",
     /// Two members never have the same name, and a member has no name that it did not ask for.
@@ -78,8 +76,6 @@ rules! {
     Farewell = "farewell",
     /// A closing connection is dropped at its end of input, or after the grace time, not earlier.
     Grace = "grace",
-    /// A connection that has to go is gone in the end.
-    Gone = "gone",
 
     // Flow.
     /// A reader is disconnected as too slow only if it is, and then for sure.
@@ -90,13 +86,11 @@ rules! {
     Rate = "rate",
     /// `--idle-timeout` disconnects a client that has never said anything, and no other.
     IdleTimeout = "idle-timeout",
-    /// No input is forgotten: it is read, or something will wake the hub for it.
-    Input = "input",
-    /// A hub that sleeps wakes for every deadline.
-    Wake = "wake",
+    /// A hub that sleeps has nothing left to read, write or close, and wakes for every deadline.
+    Rest = "rest",
     /// A hub without work sleeps: it makes no turns that bring nothing on.
     Sleep = "sleep",
-    /// What a peer makes the server keep is bounded.
+    /// The server keeps a bounded number of bytes and refusals for its peers.
     Memory = "memory",
 
     // The page.
@@ -143,6 +137,12 @@ impl Rule {
 }
 
 impl Violation {
+    /// The same, of a hub that would sleep. A client that outstayed its time breaks the rule about that time.
+    pub(crate) fn at_rest(self) -> Violation {
+        let rule = if matches!(self.rule, Rule::TooSlow | Rule::IdleTimeout) { self.rule } else { Rule::Rest };
+        Violation { rule, ..self }
+    }
+
     /// The same, with what it was about before it.
     pub(crate) fn about(self, about: impl fmt::Display) -> Violation {
         Violation { what: format!("{about}: {}", self.what), ..self }

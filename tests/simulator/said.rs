@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::outline::{Meaning, Outline, SocketEnd};
 
-/// What one line asks for.
+/// The request in a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     Nothing,
@@ -23,7 +23,7 @@ pub(crate) enum Asked {
     Foreign(&'static str),
 }
 
-/// How somebody's input ended.
+/// The end of a peer's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
     /// In good order: a fragment is a line.
@@ -35,18 +35,18 @@ pub(crate) enum Ended {
 /// Hears one stream, byte by byte, as the server read it.
 #[derive(Debug)]
 pub(crate) struct Ear {
-    /// What was asked for, in order; nothing after a farewell.
+    /// All requests, in order; none after a farewell.
     pub(crate) asked: Vec<Asked>,
-    /// How it ended, if it did.
+    /// The end of its input, if it has come.
     pub(crate) ended: Option<Ended>,
     line_bytes_max: usize,
-    /// How much silence ends a line, if any does.
+    /// The silence that ends a line, if any does.
     flush_after: Option<Duration>,
     line: Vec<u8>,
     is_dropping: bool,
     /// When the last byte was read.
     read_at: Option<Instant>,
-    /// What it means, if it came to the page's door.
+    /// The meaning of its bytes, if it is on the page's port.
     pub(crate) outline: Option<Box<Outline>>,
 }
 
@@ -56,7 +56,7 @@ impl Ear {
         Ear { asked, ended: None, line_bytes_max, flush_after, line, is_dropping: false, read_at: None, outline: None }
     }
 
-    /// One at the page's door.
+    /// The ear for a peer on the page's port.
     pub(crate) fn at_door(line_bytes_max: usize) -> Ear {
         Ear { outline: Some(Box::default()), ..Ear::new(line_bytes_max, None) }
     }
@@ -76,7 +76,7 @@ impl Ear {
         self.outline.as_ref().is_some_and(|outline| outline.breach_begun.is_some()) && !self.has_said_farewell()
     }
 
-    /// How its WebSocket came to its end.
+    /// The end of its WebSocket.
     pub(crate) fn socket_end(&self) -> Option<SocketEnd> {
         self.outline.as_ref().and_then(|outline| outline.end)
     }
@@ -130,7 +130,7 @@ impl Ear {
         }
     }
 
-    /// Whether anything was said, were it only to the server.
+    /// Whether it sent anything but empty lines.
     pub(crate) fn has_spoken(&self) -> bool {
         self.asked.iter().any(|asked| *asked != Asked::Nothing)
     }
@@ -168,7 +168,7 @@ impl Ear {
         matches!(self.asked.last(), Some(Asked::Leave | Asked::Foreign(_)))
     }
 
-    /// What a first line is, if it is of another protocol.
+    /// The request in a first line, if it belongs to another protocol.
     fn foreign(&self, line: &[u8], is_request: fn(&[u8]) -> bool) -> Option<Asked> {
         let may_be = self.outline.is_none() && !self.has_spoken();
         (may_be && is_request(line)).then_some(Asked::Foreign("HTTP"))

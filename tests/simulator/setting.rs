@@ -1,4 +1,4 @@
-//! What one run is: its seed, its size, and which faults are left out; and what follows from these.
+//! The setting of a run (its seed, its size, the faults left out), and the plan that follows from it.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub(crate) const ROOM_FOR_ALL: usize = 1_000;
 /// How many connections are told at a time that they are refused.
 pub(crate) const REFUSALS_MAX: usize = 2;
 
-/// What can go wrong, or come otherwise than one would think.
+/// A fault of the network, the kernel or the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// Reads and writes stop anywhere.
@@ -41,7 +41,7 @@ pub(crate) enum Fault {
     Delayed,
     /// The clock jumps.
     TimeJumps,
-    /// Somebody is admitted in the middle of a batch.
+    /// Connections are admitted in the middle of a batch.
     MidBatch,
 }
 
@@ -96,12 +96,12 @@ impl Faults {
     }
 }
 
-/// One run.
+/// The setting of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Setting {
     pub(crate) seed: u64,
     pub(crate) steps: usize,
-    /// How many peers there may be at a time; `None` leaves it to the seed.
+    /// The most peers at a time; `None` leaves it to the seed.
     pub(crate) peers_max: Option<usize>,
     /// Which faults are left out.
     pub(crate) without: Faults,
@@ -109,7 +109,7 @@ pub(crate) struct Setting {
     pub(crate) is_plain: bool,
 }
 
-/// What follows from a setting.
+/// The plan of a run.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) chance: Chance,
@@ -119,19 +119,19 @@ pub(crate) struct Plan {
     pub(crate) seats: Capacity,
     /// Bytes that a socket takes on the way in and on the way out, at most.
     pub(crate) room: (usize, usize),
-    /// How many lines each may say: in a second, and at once.
+    /// The lines that each client may say: in a second, and at once.
     pub(crate) rate: Option<(u32, u32)>,
     /// The page, if there is one.
     pub(crate) site: Option<SitePlan>,
-    /// One in so many peers speaks another protocol, or never says anything; 0 for none.
+    /// Peers that are not as most are.
     pub(crate) oddities: Oddities,
 }
 
-/// A page, and who comes for it.
+/// A page, and its visitors.
 #[derive(Debug)]
 pub(crate) struct SitePlan {
     pub(crate) chance: Chance,
-    /// One in so many peers comes to the page's door.
+    /// The odds of a visitor: one peer in so many.
     pub(crate) one_browser_in: usize,
     visitors_max: usize,
 }
@@ -140,11 +140,11 @@ pub(crate) struct SitePlan {
 #[derive(Debug)]
 pub(crate) struct Oddities {
     pub(crate) chance: Chance,
-    /// One in so many speaks another protocol; 0 for none.
+    /// The odds of another protocol: one peer in so many, or 0.
     pub(crate) one_stranger_in: usize,
-    /// One in so many never says anything; 0 for none.
+    /// The odds of a peer that never says anything, or 0.
     pub(crate) one_silent_in: usize,
-    /// One in so many leaves before it can enter; 0 for none.
+    /// The odds of a peer that leaves before it can enter, or 0.
     pub(crate) one_prober_in: usize,
 }
 
@@ -158,7 +158,7 @@ impl Plan {
         // By a chance of its own, so that runs without it are what they would be if there were no such thing.
         let flush_after = Chance::new(!setting.seed).pick(&[None, None, None, Some(2), Some(20)]);
         config.flush_after = flush_after.map(Duration::from_millis);
-        // So is who may come in.
+        // So are the rules of access.
         config.access = some_door(&mut Chance::new(setting.seed ^ 0xd00f));
         let mut limits = Limits::of(setting.seed);
         limits.set(&mut config, peers_max);
@@ -191,10 +191,10 @@ impl Plan {
     }
 }
 
-/// What is asked of each client, and who is waited for: by a chance of its own, so that runs without it are what they
-/// would be if there were no such thing.
+/// The limits of each client, and the wait for slow readers. They come by a chance of their own, so runs without them
+/// stay what they were.
 struct Limits {
-    /// Who is waited for how long, and how much more than the smallest tape there is.
+    /// The stall timeout, and how much larger than the smallest the tape is.
     lag: Option<(Duration, Option<usize>)>,
     rate: Option<(u32, u32)>,
     idle_timeout: Option<Duration>,
@@ -240,7 +240,7 @@ impl Limits {
         if let Some((stall_timeout, spare)) = self.lag {
             config.lag = Lag::Wait;
             config.stall_timeout = stall_timeout;
-            // What is said in the server's own name has no need of a place: it is left out.
+            // Notices need no place of their own: they wait, or the line that goes over leaves room for them.
             config.backlog_bytes = spare.map_or(config.backlog_bytes, |spare| config.longest_line_bytes() + spare);
         }
         config.rate = self.rate.map(|(lines_per_second, burst_lines)| Rate::new(lines_per_second, burst_lines));
@@ -298,8 +298,8 @@ fn some_config(chance: &mut Chance, peers_max: usize) -> Config {
     config
 }
 
-/// The smallest tape on which one who takes all at once loses nothing. Joins are put on the tape before a turn begins,
-/// and those who are let go for lagging after it has ended: neither is within the budget of a turn.
+/// The smallest tape on which a reader that takes everything at once loses nothing. Readers that lag are disconnected,
+/// and announced, after the turn has ended: that is not within its budget.
 fn smallest_backlog(config: &Config, peers_max: usize) -> usize {
     let notices = if config.announce_up_to == 0 { 0 } else { 2 * peers_max * 48 };
     if notices == 0 { config.longest_line_bytes() } else { (config.longest_line_bytes() + notices) * 4 / 3 + 1 }

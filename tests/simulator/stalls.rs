@@ -1,9 +1,9 @@
-//! Who is waited for (`--lag wait`), how long, and that nobody loses anything meanwhile.
+//! The wait for slow readers (`--lag wait`): how long it lasts, and that no reader loses anything meanwhile.
 //!
-//! What is promised: who is behind is let go if it took neither 64 KiB of what was said nor all that it was owed within
-//! the time, and not before; nobody else loses a line. Two places are kept of each, at the end of every turn, because
-//! what is seen of one does not tell whether a line that was begun is one of all or its own: the first that it may
-//! stand at, and the last.
+//! A reader is disconnected if it took neither 64 KiB of what was said nor all that it was owed within the time, and not
+//! before; no other reader loses a line. The oracle keeps two places of each reader, at the end of every turn: the first
+//! that it may stand at, and the last. For the bytes do not tell whether a line that was begun is on the tape or
+//! private.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -15,10 +15,10 @@ use crate::net::Reset;
 use crate::oracle::{Oracle, WITNESS};
 use crate::rule::{Rule, Verdict};
 
-/// What one has to take in time, in bytes, unless it is owed less.
+/// Bytes that a reader has to take in time, unless it is owed less.
 const ENOUGH_BYTES: usize = 64 * 1024;
 
-/// Where one stood from a time on.
+/// The place of a reader from a time on.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     time: Instant,
@@ -28,20 +28,21 @@ struct Place {
     end: usize,
 }
 
-/// What is known of one's being waited for.
+/// The wait for one reader.
 #[derive(Debug, Default)]
 pub(crate) struct Stall {
     places: VecDeque<Place>,
     /// The first item that it is still owed, as far as was looked.
     first: usize,
-    /// If it may have been let go: the first item that it cannot be given then, and the end of the log when it was.
+    /// If it may have been disconnected: the first item that it cannot be sent then, and the end of the log at that
+    /// time.
     may_be_gone: Option<(usize, usize)>,
-    /// If it must have been: the first item that it is not to be given any more.
+    /// If it must have been: the first item that it is not to be sent any more.
     must_be_gone: Option<usize>,
 }
 
 impl Stall {
-    /// Whether it may have been let go because it stalled.
+    /// Whether it may have been disconnected because it stalled.
     pub(crate) fn may_be_gone(&self) -> bool {
         self.may_be_gone.is_some() || self.must_be_gone.is_some()
     }
@@ -62,7 +63,7 @@ impl Stall {
         Ok(())
     }
 
-    /// Where it stood at a time.
+    /// Its place at a time.
     fn place_at(&self, time: Option<Instant>) -> Option<&Place> {
         let after = self.places.partition_point(|place| time.is_some_and(|time| place.time <= time));
         self.places.get(after.checked_sub(1)?)
@@ -70,7 +71,7 @@ impl Stall {
 }
 
 impl Oracle {
-    /// Sees how far one has come, at the end of a turn.
+    /// Sees, at the end of a turn, how far a reader has come.
     pub(crate) fn watch_stall(&mut self, member: usize, now: Instant) -> Verdict {
         if self.config.lag != Lag::Wait || member == WITNESS || !self.is_waited_for(member) {
             return Ok(());
@@ -111,7 +112,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Whether the room waits, so that nothing may be put on the tape.
+    /// Whether the room waits for a slow reader, so nothing may be put on the tape.
     pub(crate) fn is_at_wall(&self) -> bool {
         let room = self.config.backlog_bytes - self.config.longest_line_bytes();
         let holds = |&&member: &&usize| {
@@ -128,7 +129,7 @@ impl Oracle {
         self.config.lag == Lag::Wait && self.active().iter().find(holds).is_some()
     }
 
-    /// If somebody is behind, the end of its time must wake the hub.
+    /// If a reader is behind, the end of its time must wake the hub.
     pub(crate) fn judge_patience(&self, now: Instant, wake: Wake) -> Verdict {
         let latest = now + self.config.stall_timeout;
         let is_late = match wake {
@@ -147,7 +148,7 @@ impl Oracle {
         };
         match self.active().iter().find(is_behind) {
             Some(&member) if is_late && self.config.lag == Lag::Wait => {
-                Rule::Wake.broken(self.about(member, "at rest: it may be behind for ever"))
+                Rule::Rest.broken(self.about(member, "at rest: it may be behind for ever"))
             }
             _ => Ok(()),
         }
@@ -156,27 +157,27 @@ impl Oracle {
     fn is_waited_for(&self, member: usize) -> bool {
         let known = &self.members[member];
         let wire = self.wires[member].borrow();
-        // One that was closed in this very turn was waited for up to now; so is one whose reset is not known yet.
+        // A reader that was closed in this very turn was waited for up to now; so is one whose reset is not known yet.
         let is_reached = !wire.is_finished && wire.reset != Reset::Told;
         is_reached && known.number.is_some() && !known.has_fin && !self.is_given_up(member)
     }
 
-    /// Whether one is owed nothing any more: not one who goes for having said nothing, who is owed what was said
-    /// before.
+    /// Whether a reader is owed nothing any more. A client that is disconnected for its silence is still owed what was
+    /// said before.
     fn is_given_up(&self, member: usize) -> bool {
         self.members[member].is_kicked && self.members[member].idleness.may_be_gone.is_none()
     }
 
-    /// Whether it is known up to where one is owed what is said.
+    /// Whether the end of what a reader is owed is known.
     fn is_end_known(&self, member: usize) -> bool {
         let known = &self.members[member];
         let ear = &self.wires[member].borrow().ear;
-        // Who closes its WebSocket is owed nothing from when that is heard; so is who turns out to speak HTTP.
+        // A browser that closes its WebSocket, or a client that turns out to speak HTTP, is owed nothing from then on.
         let forgoes_all = ear.socket_end().is_some() || ear.breaks_rule() || self.speaks_http(member);
         known.number.is_some() && !forgoes_all
     }
 
-    /// Takes note of where one stands; returns the first item that it was not begun to be given.
+    /// Notes the place of a reader. Returns the first item of which it was sent nothing.
     fn move_on(&mut self, member: usize, now: Instant) -> usize {
         let known = &self.members[member];
         let stop = known.left.unwrap_or(self.log.items.len());
@@ -221,7 +222,7 @@ fn known_place(place: Option<&Place>) -> Option<(usize, usize, usize)> {
     place.map(|place| (place.least, place.most, place.end))
 }
 
-/// For how long it is of account where one stood.
+/// The time for which an old place is of account.
 fn retention(config: &Config) -> Duration {
     3 * config.stall_timeout
 }

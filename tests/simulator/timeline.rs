@@ -160,7 +160,7 @@ impl Oracle {
     /// Judges, at the end of a turn, that the room was told of all that it had to be told of.
     pub(crate) fn judge_introductions(&mut self, now: Instant, was_at_wall: bool) -> Verdict {
         if let Some(due) = self.due.as_ref().filter(|due| due.kind != Kind::Left) {
-            let rule = if due.kind == Kind::Joined { Rule::Joined } else { Rule::Delivery };
+            let rule = if due.kind == Kind::Renamed { Rule::Names } else { Rule::Joined };
             return rule.broken(format!("{:?} is missing on the tape", due.line));
         }
         let (least, most) = self.present_range;
@@ -210,7 +210,7 @@ impl Oracle {
             is_pending && is_quiet && known.introduce_by.is_some_and(|time| is_late(time.max(now + INTRODUCE_AFTER)))
         };
         match self.active.iter().find(is_forgotten) {
-            Some(&member) => Rule::Wake.broken(self.about(member, "at rest: it may never be announced")),
+            Some(&member) => Rule::Rest.broken(self.about(member, "at rest: it may never be announced")),
             None => Ok(()),
         }
     }

@@ -13,15 +13,15 @@ use crate::oracle::Oracle;
 use crate::outline::{Body, Expected};
 use crate::rule::{Rule, Verdict, Violation};
 
-/// What is known of one at the page's door.
+/// The state of a visitor, as far as the oracle can tell.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     came: Instant,
-    /// What it is answered at once, if it is refused.
+    /// Its answer, if it is refused at once.
     refusal: Option<Expected>,
-    /// What was written to it and not looked at.
+    /// Bytes that it was sent and that were not looked at.
     pub(crate) unread: Vec<u8>,
-    /// How many of its requests were answered.
+    /// Its requests that were answered.
     answered: usize,
     /// Its last request was answered.
     is_over: bool,
@@ -31,9 +31,9 @@ pub(crate) struct Exchange {
     overdue: Option<Instant>,
     /// Since when it should have been told so, at least.
     exceeded: Option<Instant>,
-    /// What follows are frames.
+    /// Whether frames follow.
     pub(crate) is_socket: bool,
-    /// It opened a WebSocket, and was told in it that there is no place.
+    /// Whether it opened a WebSocket and was refused in it.
     pub(crate) is_refused_inside: bool,
     pub(crate) socket: Socket,
 }
@@ -62,14 +62,14 @@ impl Exchange {
 }
 
 impl Oracle {
-    /// Learns that the hub is given a connection that came to the page's door.
+    /// Learns that the hub is given a connection on the page's port. Returns its number among the connections.
     pub(crate) fn admit_visitor(&mut self, wire: &Rc<RefCell<Wire>>, now: Instant) -> usize {
         let mut known = Member::new(now);
         known.visit = Some(Box::new(Exchange::new(now, self.refused_with(wire))));
         self.add(known, wire)
     }
 
-    /// What one is answered whom the page's door does not let in.
+    /// The status that a visitor is refused with at once, if it is.
     fn refused_with(&self, wire: &Rc<RefCell<Wire>>) -> Option<u16> {
         let address = wire.borrow().address;
         let access = &self.config.access;
@@ -99,7 +99,7 @@ impl Oracle {
         Rule::Entering.demands(may_enter, || "it did not open a WebSocket".to_owned())
     }
 
-    /// Takes what the hub wrote to one at the page's door.
+    /// Takes what the hub wrote to a peer on the page's port.
     pub(crate) fn receive_at_door(&mut self, member: usize, written: &[u8]) -> Verdict {
         let Some(visit) = &mut self.members[member].visit else { return Ok(()) };
         visit.unread.extend_from_slice(written);
@@ -146,7 +146,7 @@ impl Oracle {
             Body::Page if rest != self.page.get_or_insert_with(|| rest.to_vec()) => {
                 return Rule::Http.broken("it is given another page");
             }
-            Body::Words if rest.last() != Some(&b'\n') => return Rule::Whole.broken("its answer has no end"),
+            Body::Words if rest.last() != Some(&b'\n') => return Rule::Http.broken("its answer has no end"),
             _ => {}
         }
         visit.unread.drain(..end + 4 + body);
@@ -171,7 +171,7 @@ impl Oracle {
         wire.ear.outline.as_ref()?.requests.get(visit.answered).cloned()
     }
 
-    /// Sees whether a visitor had to ask for something by now, at the end of a turn.
+    /// Sees, at the end of a turn, whether a visitor had to ask for something by now.
     pub(crate) fn watch_visit(&mut self, member: usize, now: Instant) -> Verdict {
         let wire = self.wires[member].borrow();
         let known = &mut self.members[member];
@@ -200,7 +200,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Whether one who is no client is at the page's door, or was refused there.
+    /// Whether a connection is on the page's port, and neither a client nor a browser.
     pub(crate) fn is_visitor(&self, member: usize) -> bool {
         let known = &self.members[member];
         known.visit.as_ref().is_some_and(|visit| known.number.is_none() && !visit.is_socket)
@@ -210,7 +210,7 @@ impl Oracle {
     pub(crate) fn judge_end_of_visit(&self, member: usize, wire: &Wire) -> Verdict {
         let Some(visit) = &self.members[member].visit else { return Ok(()) };
         if !visit.unread.is_empty() {
-            return Rule::Whole.broken("the end of its answer is missing");
+            return Rule::Http.broken("the end of its answer is missing");
         }
         let requests = wire.ear.outline.as_ref().map_or(0, |outline| outline.requests.len());
         let has_left = wire.ear.ended.is_some() && visit.answered == requests;
@@ -235,11 +235,11 @@ impl Oracle {
         }
     }
 
-    /// If the hub would sleep: whether a visitor has all that it is owed.
+    /// If the hub would sleep: judges that a visitor has all that it is owed.
     pub(crate) fn rests_visitor(&self, member: usize, wire: &Wire, is_braked: bool) -> Verdict {
         let Some(visit) = &self.members[member].visit else { return Ok(()) };
         if !visit.unread.is_empty() {
-            return Rule::Whole.broken("its answer was not written to its end");
+            return Rule::Http.broken("its answer was not written to its end");
         }
         let requests = wire.ear.outline.as_ref().map_or(0, |outline| outline.requests.len());
         let is_over = visit.is_over || (wire.ear.ended.is_some() && visit.answered == requests);
@@ -247,7 +247,7 @@ impl Oracle {
             return Ok(());
         }
         if is_over || visit.is_refused() || self.is_shutting_down {
-            return Rule::Gone.broken("a visitor was not let go");
+            return Rule::Rest.broken("a visitor is still here");
         }
         if visit.answered < requests && !is_braked {
             return Rule::Http.broken("a visitor was not answered");
@@ -255,7 +255,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Until when the hub has to look after one who came to the page's door.
+    /// The time by which the hub must look after a peer on the page's port.
     pub(crate) fn wakes_for(&self, member: usize, now: Instant) -> Option<Instant> {
         self.members[member].visit.as_ref()?;
         let is_client = self.members[member].number.is_some();

@@ -24,7 +24,7 @@ use crate::setting::{Fault, Faults, Oddities, Plan, Setting, SitePlan, home};
 /// Turns in a row that may bring nothing on although the hub wanted them at once.
 const IDLE_TURNS_MAX: usize = 100;
 
-/// How long the world waits for everything to come to rest while there are browsers: longer than a silent one stays.
+/// The longest wait for everything to come to rest while there are browsers: longer than a silent browser stays.
 const REST_MAX: Duration = Duration::from_secs(600);
 
 /// Turns that everything takes at most to come to rest.
@@ -240,7 +240,7 @@ impl World {
         self.lines[line].key.is_some() && self.lines[line].wire.borrow().has_edge()
     }
 
-    /// One turn of the outer loop, with those of the events that are due which `reports` lets through.
+    /// Makes a turn of the outer loop, with those due events that `reports` lets through.
     fn turn(&mut self, reports: &mut dyn FnMut(usize) -> bool) -> Verdict {
         let now = self.shared.now.get();
         let before = self.shared.progress.get();
@@ -358,7 +358,7 @@ impl World {
         }
         if self.hub.connections() > 0 || !self.listener.waiting.is_empty() {
             let waiting = self.listener.waiting.len();
-            return Rule::Gone.broken(format!("{} are still there, and {waiting} wait", self.hub.connections()));
+            return Rule::Rest.broken(format!("{} are still there, and {waiting} wait", self.hub.connections()));
         }
         self.oracle.judge_told()
     }
