@@ -10,8 +10,7 @@ use std::num::NonZeroU64;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::endpoint::Endpoint;
-use super::limits::VISITORS_PER_ADDRESS;
+use super::limits::ENTERING_PER_ADDRESS;
 
 /// Rules by address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,15 +32,15 @@ pub(crate) enum Refusal {
     TooMany(usize),
 }
 
-/// Rules, and the open connections by address. Connections that ask for the page are counted apart from clients.
+/// Rules, and the open connections by address. Connections that have not entered are counted apart from clients.
 ///
-/// Invariants: a key counts as a client, as a visitor or not at all, and only if `per_address_max > 0`. The caller
+/// Invariants: a key counts as a client, as entering or not at all, and only if `per_address_max > 0`. The caller
 /// releases a key before its slab hands it out again.
 #[derive(Debug)]
 pub(crate) struct AccessControl {
     rules: AccessRules,
     clients: PerAddress,
-    visitors: PerAddress,
+    entering: PerAddress,
 }
 
 /// Number of connections per subscriber. Costs 8 bytes a place in the slab, and 20 to 40 bytes a subscriber.
@@ -70,57 +69,52 @@ impl AccessControl {
             deny: rules.deny.iter().copied().map(canonical).collect(),
             per_address_max: rules.per_address_max,
         };
-        has_rules.then(|| AccessControl { rules, clients: PerAddress::default(), visitors: PerAddress::default() })
+        has_rules.then(|| AccessControl { rules, clients: PerAddress::default(), entering: PerAddress::default() })
     }
 
     /// Checks an address against `--deny` and `--allow`. Costs at most one comparison a prefix.
     ///
     /// # Errors
     /// [`Refusal::NotAllowed`].
-    pub(crate) fn check_address(&self, address: IpAddr) -> Result<(), Refusal> {
+    fn check_address(&self, address: IpAddr) -> Result<(), Refusal> {
         let address = address.to_canonical();
         let is_in = |prefixes: &[IpNet]| prefixes.iter().any(|prefix| prefix.contains(&address));
         let is_allowed = self.rules.allow.is_empty() || is_in(&self.rules.allow);
         if is_in(&self.rules.deny) || !is_allowed { Err(Refusal::NotAllowed) } else { Ok(()) }
     }
 
-    /// Checks an address, and whether it may have one more connection on this endpoint.
+    /// Checks an address, and whether it may have one more connection that has not entered.
     ///
     /// # Errors
-    /// [`Refusal::NotAllowed`], or [`Refusal::TooMany`] if as many are open as may be.
-    pub(crate) fn check(&self, address: IpAddr, endpoint: Endpoint) -> Result<(), Refusal> {
+    /// [`Refusal::NotAllowed`], or [`Refusal::TooMany`] if as many are entering as may be.
+    pub(crate) fn check(&self, address: IpAddr) -> Result<(), Refusal> {
         self.check_address(address)?;
         let clients_max = self.rules.per_address_max;
-        let (counted, most) = match endpoint {
-            Endpoint::Lines => (&self.clients, clients_max),
-            Endpoint::Web => (&self.visitors, clients_max.max(VISITORS_PER_ADDRESS)),
-        };
+        let entering_max = clients_max.max(ENTERING_PER_ADDRESS);
         let is_limited = clients_max > 0;
-        if is_limited && counted.count(Subscriber::of(address)) >= most { Err(Refusal::TooMany(most)) } else { Ok(()) }
+        let is_crowded = is_limited && self.entering.count(Subscriber::of(address)) >= entering_max;
+        if is_crowded { Err(Refusal::TooMany(entering_max)) } else { Ok(()) }
     }
 
-    /// Counts the connection with this key, which [`check`](AccessControl::check) has passed.
-    pub(crate) fn admit(&mut self, key: usize, address: IpAddr, endpoint: Endpoint) {
+    /// Counts the connection with this key, which [`check`](AccessControl::check) has passed, as entering.
+    pub(crate) fn admit(&mut self, key: usize, address: IpAddr) {
         if self.rules.per_address_max > 0 {
-            let counted = match endpoint {
-                Endpoint::Lines => &mut self.clients,
-                Endpoint::Web => &mut self.visitors,
-            };
-            counted.add(key, Subscriber::of(address));
+            self.entering.add(key, Subscriber::of(address));
         }
     }
 
-    /// Counts a visitor as a client from now on. If its address has too many clients, it stays a visitor.
+    /// Counts an entering connection as a client from now on. If its address has too many clients, it goes on counting
+    /// as entering.
     ///
     /// # Errors
     /// [`Refusal::TooMany`].
     pub(crate) fn promote(&mut self, key: usize) -> Result<(), Refusal> {
-        let Some(subscriber) = self.visitors.subscriber(key) else { return Ok(()) };
+        let Some(subscriber) = self.entering.subscriber(key) else { return Ok(()) };
         let most = self.rules.per_address_max;
         if self.clients.count(subscriber) >= most {
             return Err(Refusal::TooMany(most));
         }
-        self.visitors.remove(key);
+        self.entering.remove(key);
         self.clients.add(key, subscriber);
         Ok(())
     }
@@ -128,7 +122,7 @@ impl AccessControl {
     /// Stops counting the connection with this key, whether it was admitted or not.
     pub(crate) fn release(&mut self, key: usize) {
         self.clients.remove(key);
-        self.visitors.remove(key);
+        self.entering.remove(key);
     }
 }
 
@@ -211,17 +205,32 @@ mod tests {
         text.parse().unwrap()
     }
 
+    /// Whether one more connection may be a client; it is not kept.
+    fn check_client(access: &mut AccessControl, address: IpAddr) -> Result<(), Refusal> {
+        const PROBE: usize = 2_000;
+        access.check_address(address)?;
+        access.admit(PROBE, address);
+        let result = access.promote(PROBE);
+        access.release(PROBE);
+        result
+    }
+
+    fn admit_client(access: &mut AccessControl, key: usize, address: IpAddr) {
+        access.admit(key, address);
+        assert_eq!(access.promote(key), Ok(()));
+    }
+
     #[track_caller]
-    fn assert_admits(access: &AccessControl, addresses: &[&str]) {
+    fn assert_admits(access: &mut AccessControl, addresses: &[&str]) {
         for address in addresses {
-            assert_eq!(access.check(ip(address), Endpoint::Lines), Ok(()), "{address}");
+            assert_eq!(check_client(access, ip(address)), Ok(()), "{address}");
         }
     }
 
     #[track_caller]
-    fn assert_refuses(access: &AccessControl, addresses: &[&str]) {
+    fn assert_refuses(access: &mut AccessControl, addresses: &[&str]) {
         for address in addresses {
-            assert_eq!(access.check(ip(address), Endpoint::Lines), Err(Refusal::NotAllowed), "{address}");
+            assert_eq!(check_client(access, ip(address)), Err(Refusal::NotAllowed), "{address}");
         }
     }
 
@@ -232,52 +241,52 @@ mod tests {
 
     #[test]
     fn denied_addresses_are_refused_and_all_others_admitted() {
-        let access = access(&[], &["192.0.2.0/24", "2001:db8::/32", "198.51.100.7"], 0);
-        assert_refuses(&access, &["192.0.2.0", "192.0.2.255", "2001:db8:ffff::1", "198.51.100.7"]);
-        assert_admits(&access, &["192.0.3.0", "192.0.1.255", "2001:db9::", "198.51.100.6", "198.51.100.8", "::1"]);
+        let mut access = access(&[], &["192.0.2.0/24", "2001:db8::/32", "198.51.100.7"], 0);
+        assert_refuses(&mut access, &["192.0.2.0", "192.0.2.255", "2001:db8:ffff::1", "198.51.100.7"]);
+        assert_admits(&mut access, &["192.0.3.0", "192.0.1.255", "2001:db9::", "198.51.100.6", "198.51.100.8", "::1"]);
     }
 
     #[test]
     fn with_allowed_addresses_all_others_are_refused() {
-        let access = access(&["10.0.0.0/8", "fd00::/8"], &[], 0);
-        assert_admits(&access, &["10.0.0.0", "10.255.255.255", "fd12::1"]);
-        assert_refuses(&access, &["9.255.255.255", "11.0.0.0", "fe80::1", "::1", "127.0.0.1"]);
+        let mut access = access(&["10.0.0.0/8", "fd00::/8"], &[], 0);
+        assert_admits(&mut access, &["10.0.0.0", "10.255.255.255", "fd12::1"]);
+        assert_refuses(&mut access, &["9.255.255.255", "11.0.0.0", "fe80::1", "::1", "127.0.0.1"]);
     }
 
     #[test]
     fn of_overlapping_prefixes_the_denied_one_wins_whichever_is_longer() {
-        let within = access(&["10.0.0.0/8"], &["10.1.0.0/16"], 0);
-        assert_admits(&within, &["10.0.255.255", "10.2.0.0"]);
-        assert_refuses(&within, &["10.1.0.0", "10.1.255.255", "11.0.0.1"]);
-        let around = access(&["10.1.0.0/16"], &["10.0.0.0/8"], 0);
-        assert_refuses(&around, &["10.1.0.1", "10.2.0.1"]);
-        let twice = access(&["10.0.0.0/8", "10.1.0.0/16", "10.1.0.0/16"], &[], 0);
-        assert_admits(&twice, &["10.1.0.1", "10.2.0.1"]);
+        let mut within = access(&["10.0.0.0/8"], &["10.1.0.0/16"], 0);
+        assert_admits(&mut within, &["10.0.255.255", "10.2.0.0"]);
+        assert_refuses(&mut within, &["10.1.0.0", "10.1.255.255", "11.0.0.1"]);
+        let mut around = access(&["10.1.0.0/16"], &["10.0.0.0/8"], 0);
+        assert_refuses(&mut around, &["10.1.0.1", "10.2.0.1"]);
+        let mut twice = access(&["10.0.0.0/8", "10.1.0.0/16", "10.1.0.0/16"], &[], 0);
+        assert_admits(&mut twice, &["10.1.0.1", "10.2.0.1"]);
     }
 
     #[test]
     fn a_prefix_of_length_0_means_all_of_its_family() {
-        let only_v4 = access(&["0.0.0.0/0"], &[], 0);
-        assert_admits(&only_v4, &["127.0.0.1", "::ffff:127.0.0.1"]);
-        assert_refuses(&only_v4, &["::1", "2001:db8::1"]);
-        let no_v6 = access(&[], &["::/0"], 0);
-        assert_admits(&no_v6, &["127.0.0.1", "::ffff:127.0.0.1"]);
-        assert_refuses(&no_v6, &["::1", "2001:db8::1"]);
+        let mut only_v4 = access(&["0.0.0.0/0"], &[], 0);
+        assert_admits(&mut only_v4, &["127.0.0.1", "::ffff:127.0.0.1"]);
+        assert_refuses(&mut only_v4, &["::1", "2001:db8::1"]);
+        let mut no_v6 = access(&[], &["::/0"], 0);
+        assert_admits(&mut no_v6, &["127.0.0.1", "::ffff:127.0.0.1"]);
+        assert_refuses(&mut no_v6, &["::1", "2001:db8::1"]);
     }
 
     #[test]
     fn an_ipv4_mapped_address_matches_as_ipv4_on_either_side() {
-        let by_v4 = access(&[], &["192.0.2.0/24"], 0);
-        assert_refuses(&by_v4, &["::ffff:192.0.2.1"]);
-        assert_admits(&by_v4, &["::ffff:192.0.3.1"]);
-        let by_mapped = access(&[], &["::ffff:192.0.2.0/120", "::ffff:198.51.100.7"], 0);
-        assert_refuses(&by_mapped, &["192.0.2.1", "::ffff:192.0.2.1", "198.51.100.7"]);
-        assert_admits(&by_mapped, &["192.0.3.1", "198.51.100.6"]);
+        let mut by_v4 = access(&[], &["192.0.2.0/24"], 0);
+        assert_refuses(&mut by_v4, &["::ffff:192.0.2.1"]);
+        assert_admits(&mut by_v4, &["::ffff:192.0.3.1"]);
+        let mut by_mapped = access(&[], &["::ffff:192.0.2.0/120", "::ffff:198.51.100.7"], 0);
+        assert_refuses(&mut by_mapped, &["192.0.2.1", "::ffff:192.0.2.1", "198.51.100.7"]);
+        assert_admits(&mut by_mapped, &["192.0.3.1", "198.51.100.6"]);
     }
 
     #[test]
     fn the_bits_behind_a_prefix_do_not_matter() {
-        assert_refuses(&access(&[], &["10.9.8.7/8"], 0), &["10.0.0.1"]);
+        assert_refuses(&mut access(&[], &["10.9.8.7/8"], 0), &["10.0.0.1"]);
     }
 
     #[test]
@@ -296,56 +305,56 @@ mod tests {
         let mut access = access(&[], &[], 2);
         let (here, there) = (ip("192.0.2.1"), ip("192.0.2.2"));
         for key in [0, 7] {
-            assert_eq!(access.check(here, Endpoint::Lines), Ok(()));
-            access.admit(key, here, Endpoint::Lines);
+            assert_eq!(check_client(&mut access, here), Ok(()));
+            admit_client(&mut access, key, here);
         }
-        assert_eq!(access.check(here, Endpoint::Lines), Err(Refusal::TooMany(2)));
-        assert_eq!(access.check(there, Endpoint::Lines), Ok(()));
+        assert_eq!(check_client(&mut access, here), Err(Refusal::TooMany(2)));
+        assert_eq!(check_client(&mut access, there), Ok(()));
         // Keys that were never admitted, or are released already.
         [1, 6, 8, 1_000].into_iter().for_each(|key| access.release(key));
-        assert_eq!(access.check(here, Endpoint::Lines), Err(Refusal::TooMany(2)));
+        assert_eq!(check_client(&mut access, here), Err(Refusal::TooMany(2)));
         access.release(7);
         access.release(7);
-        assert_eq!(access.check(here, Endpoint::Lines), Ok(()));
-        access.admit(7, here, Endpoint::Lines);
-        assert_eq!(access.check(here, Endpoint::Lines), Err(Refusal::TooMany(2)));
+        assert_eq!(check_client(&mut access, here), Ok(()));
+        admit_client(&mut access, 7, here);
+        assert_eq!(check_client(&mut access, here), Err(Refusal::TooMany(2)));
         [0, 7].into_iter().for_each(|key| access.release(key));
         assert!(access.clients.counts.is_empty(), "released keys cost nothing");
     }
 
     #[test]
     fn visitors_are_counted_apart_until_they_are_promoted() {
-        for (clients_max, visitors_max) in [(1, VISITORS_PER_ADDRESS), (20, 20)] {
+        for (clients_max, visitors_max) in [(1, ENTERING_PER_ADDRESS), (20, 20)] {
             let mut access = access(&[], &[], clients_max);
             let here = ip("192.0.2.1");
             for key in 0..visitors_max {
-                assert_eq!(access.check(here, Endpoint::Web), Ok(()));
-                access.admit(key, here, Endpoint::Web);
+                assert_eq!(access.check(here), Ok(()));
+                access.admit(key, here);
             }
-            assert_eq!(access.check(here, Endpoint::Web), Err(Refusal::TooMany(visitors_max)));
+            assert_eq!(access.check(here), Err(Refusal::TooMany(visitors_max)));
             (0..clients_max).for_each(|key| assert_eq!(access.promote(key), Ok(())));
             // If all were promoted, no visitor has this key.
             let one_more = access.promote(clients_max);
             assert_eq!(one_more.is_err(), clients_max < visitors_max);
-            assert_eq!(access.check(here, Endpoint::Lines), Err(Refusal::TooMany(clients_max)));
-            assert_eq!(access.check(here, Endpoint::Web), Ok(()));
+            assert_eq!(check_client(&mut access, here), Err(Refusal::TooMany(clients_max)));
+            assert_eq!(access.check(here), Ok(()));
             (0..visitors_max).for_each(|key| access.release(key));
-            assert!(access.clients.counts.is_empty() && access.visitors.counts.is_empty());
+            assert!(access.clients.counts.is_empty() && access.entering.counts.is_empty());
         }
         let unlimited = access(&[], &["192.0.2.2"], 0);
-        assert_eq!(unlimited.check(ip("192.0.2.1"), Endpoint::Web), Ok(()));
-        assert_eq!(unlimited.check(ip("192.0.2.2"), Endpoint::Web), Err(Refusal::NotAllowed));
+        assert_eq!(unlimited.check(ip("192.0.2.1")), Ok(()));
+        assert_eq!(unlimited.check(ip("192.0.2.2")), Err(Refusal::NotAllowed));
     }
 
     #[test]
     fn an_ipv6_client_counts_by_its_64_and_a_mapped_one_as_ipv4() {
         let mut access = access(&[], &[], 1);
-        access.admit(0, ip("2001:db8:0:1::1"), Endpoint::Lines);
-        access.admit(1, ip("::ffff:192.0.2.1"), Endpoint::Lines);
+        admit_client(&mut access, 0, ip("2001:db8:0:1::1"));
+        admit_client(&mut access, 1, ip("::ffff:192.0.2.1"));
         for address in ["2001:db8:0:1:ffff::2", "192.0.2.1", "::ffff:192.0.2.1"] {
-            assert_eq!(access.check(ip(address), Endpoint::Lines), Err(Refusal::TooMany(1)), "{address}");
+            assert_eq!(check_client(&mut access, ip(address)), Err(Refusal::TooMany(1)), "{address}");
         }
-        assert_admits(&access, &["2001:db8:0:2::1", "2001:db8:1:1::1", "192.0.2.2", "::1", "::ffff:192.0.2.2"]);
+        assert_admits(&mut access, &["2001:db8:0:2::1", "2001:db8:1:1::1", "192.0.2.2", "::1", "::ffff:192.0.2.2"]);
     }
 
     #[test]
@@ -361,7 +370,7 @@ mod tests {
     #[test]
     fn uncounted_connections_cost_nothing() {
         let mut access = access(&[], &["192.0.2.1"], 0);
-        access.admit(1_000, ip("192.0.2.2"), Endpoint::Lines);
+        admit_client(&mut access, 1_000, ip("192.0.2.2"));
         assert!(access.clients.counts.is_empty() && access.clients.subscribers.capacity() == 0);
     }
 }

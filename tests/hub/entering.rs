@@ -269,3 +269,35 @@ fn leaves_are_announced_late_while_the_room_waits_and_none_is_lost() {
     let taken = slow.received();
     assert!(!taken.contains("missed"), "the announcements cost nobody a line");
 }
+
+#[test]
+fn one_address_cannot_take_all_places_to_enter() {
+    let access = AccessRules { per_address_max: 2, ..AccessRules::default() };
+    let mut world = World::new(&Config { access, clients_max: Some(10), ..quiet() });
+    let crowd: Vec<Client> = (0..20)
+        .map(|_| {
+            let client = world.connect_from(Some(SocketAddr::from(([192, 0, 2, 1], 1))));
+            world.says(&client, "a");
+            client
+        })
+        .collect();
+    let other = world.connect_from(Some(SocketAddr::from(([192, 0, 2, 2], 1))));
+    world.says(&other, "\n");
+    assert_eq!(other.received(), greeting(1));
+    let refused = "* too many connections from your address (at most 8)\nFIN\n";
+    assert_eq!(crowd.iter().filter(|client| client.received() == refused).count(), 12);
+}
+
+#[test]
+fn all_that_are_refused_when_their_delays_end_together_are_told_why() {
+    let mut world = World::new(&Config { clients_max: Some(20), ..quiet() });
+    let late: Vec<Client> = (0..20).map(|_| world.connect_silently()).collect();
+    for _ in 0..2 {
+        let quick = world.connect_silently();
+        world.says(&quick, "\n");
+    }
+    world.pass(ENTER_DELAY);
+    world.run_on();
+    let refused = late.iter().filter(|client| client.received() == "* the server is full (20 clients)\nFIN\n").count();
+    assert_eq!(refused, 2);
+}

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
-use pollchat::server::limits::{ENTER_DELAY, ENTER_TIMEOUT, INTRODUCE_AFTER};
+use pollchat::server::limits::{ENTER_DELAY, ENTER_TIMEOUT, ENTERING_PER_ADDRESS, INTRODUCE_AFTER};
 
 use crate::log::Kind;
 use crate::member::Member;
@@ -15,15 +15,37 @@ use crate::rule::{Rule, Verdict};
 use crate::said::Asked;
 use crate::setting::REFUSALS_MAX;
 
+/// Turns after its first line in which a connection may still be entering: as many as it may take to write refusals a byte
+/// at a time.
+const LATE_TURNS_MAX: usize = 100;
+
 impl Oracle {
     /// Learns that the hub is given a connection on the line port. Returns its number among the connections.
     pub(crate) fn admit(&mut self, wire: &Rc<RefCell<Wire>>, now: Instant) -> usize {
         let mut known = Member::new(now);
         if self.is_denied(wire) {
             known.is_turned_away = true;
+            known.is_refused_at_accept = true;
             known.greeting.push("* connections from your address are not allowed here".to_owned());
+        } else if let Some(most) = self.is_crowded_at_accept(wire) {
+            known.is_turned_away = true;
+            known.is_refused_at_accept = true;
+            known.greeting.push(format!("* too many connections from your address (at most {most})"));
         }
         self.add(known, wire)
+    }
+
+    /// The number of connections that have not entered that one address may have, if the address of this one has them.
+    pub(crate) fn is_crowded_at_accept(&self, wire: &Rc<RefCell<Wire>>) -> Option<usize> {
+        let address = wire.borrow().address;
+        let is_counted = |&&member: &&usize| {
+            let (known, wire) = (&self.members[member], self.wires[member].borrow());
+            let is_refused = known.is_refused_at_accept || known.visit.as_ref().is_some_and(|visit| visit.is_refused());
+            known.number.is_none() && !is_refused && !wire.is_closed && wire.address == address
+        };
+        let most = self.config.access.per_address_max.max(ENTERING_PER_ADDRESS);
+        let is_limited = self.config.access.per_address_max > 0;
+        (is_limited && self.active.iter().filter(is_counted).count() >= most).then_some(most)
     }
 
     /// Adds a connection.
@@ -86,7 +108,12 @@ impl Oracle {
         }
         match wire.ear.asked.first() {
             Some(Asked::Foreign(_)) => return Ok(()),
-            Some(first) => return Rule::Entering.broken(format!("it sent {first:?}, and did not enter")),
+            Some(first) => {
+                // If all refusals of the turn are taken, it is refused in the next one.
+                known.late_turns += 1;
+                return Rule::Entering
+                    .demands(known.late_turns <= LATE_TURNS_MAX, || format!("it sent {first:?}, and did not enter"));
+            }
             None => {}
         }
         let delay = if wire.ear.read_at().is_some() { ENTER_TIMEOUT } else { ENTER_DELAY };

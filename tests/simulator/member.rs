@@ -35,6 +35,10 @@ pub(crate) struct Member {
     pub(crate) overdue: Option<Instant>,
     /// Whether it was refused on the line port.
     pub(crate) is_turned_away: bool,
+    /// Whether it was refused at its accept, and so never counted for its address.
+    pub(crate) is_refused_at_accept: bool,
+    /// Turns that ended while it had sent its first line and had not entered.
+    pub(crate) late_turns: usize,
     /// Whether it was closed without being told so.
     pub(crate) is_silenced: bool,
     /// Its number, once it has entered.
@@ -93,6 +97,8 @@ impl Member {
             came,
             overdue: None,
             is_turned_away: false,
+            is_refused_at_accept: false,
+            late_turns: 0,
             is_silenced: false,
             number: None,
             introduction: Introduction::Pending,

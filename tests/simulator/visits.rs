@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
-use pollchat::server::limits::{GRACE, PONG_WITHIN, REQUEST_TIME, VISITORS_PER_ADDRESS};
+use pollchat::server::limits::{GRACE, PONG_WITHIN, REQUEST_TIME};
 
 use crate::frames::Socket;
 use crate::member::Member;
@@ -71,8 +71,6 @@ impl Oracle {
 
     /// The status that a visitor is refused with at once, if it is.
     fn refused_with(&self, wire: &Rc<RefCell<Wire>>) -> Option<u16> {
-        let address = wire.borrow().address;
-        let access = &self.config.access;
         if self.is_denied(wire) {
             return Some(403);
         }
@@ -81,9 +79,7 @@ impl Oracle {
             let is_counted = visit.is_some_and(|visit| !visit.is_refused()) && self.members[**member].number.is_none();
             is_counted && !self.wires[**member].borrow().is_closed
         };
-        let is_from_there = |member: &&usize| is_visitor(member) && self.wires[**member].borrow().address == address;
-        let most = access.per_address_max;
-        if most > 0 && self.active.iter().filter(is_from_there).count() >= most.max(VISITORS_PER_ADDRESS) {
+        if self.is_crowded_at_accept(wire).is_some() {
             return Some(429);
         }
         (self.active.iter().filter(is_visitor).count() >= self.visitors_max).then_some(503)

@@ -24,9 +24,11 @@ use crate::relay::line::LineDecoder;
 use crate::relay::roster::{Introduction, MemberId};
 use crate::server::access::{AccessControl, Refusal};
 use crate::server::config::{Capacity, Config};
-use crate::server::connection::{Farewell, Handle, Phase, ReadState, Role};
+use crate::server::connection::{Connection, Farewell, Handle, Phase, ReadState, Role};
 use crate::server::endpoint::Endpoint;
-use crate::server::limits::{ENTER_DELAY, ENTER_TIMEOUT, FOREIGN_LOG_PERIOD, INTRODUCE_AFTER, REQUEST_TIME};
+use crate::server::limits::{
+    ENTER_DELAY, ENTER_TIMEOUT, ENTERS_MAX, FOREIGN_LOG_PERIOD, INTRODUCE_AFTER, REQUEST_TIME,
+};
 use crate::server::reason::Reason;
 use crate::server::sniff::ForeignProtocol;
 use crate::server::web::exchange::Exchange;
@@ -48,6 +50,8 @@ pub(super) struct Admission {
     /// needs no heap of its own.
     entering: VecDeque<(Instant, Handle)>,
     refused: VecDeque<Handle>,
+    /// Whether the last turn left delays that were over.
+    pub(super) is_behind: bool,
     /// When a foreign protocol was last logged.
     foreign_logged: Option<Instant>,
 }
@@ -69,6 +73,7 @@ impl Admission {
             capacity,
             entering: VecDeque::new(),
             refused: VecDeque::new(),
+            is_behind: false,
             foreign_logged: None,
         }
     }
@@ -112,6 +117,9 @@ impl<S: Socket> Hub<S> {
             }
         };
         let key = self.insert(stream, endpoint, now);
+        if let (Some(access), Some(address)) = (&mut self.admission.access, address) {
+            access.admit(key, address);
+        }
         let connection = &self.connections[key];
         let handle = connection.handle(key);
         match endpoint {
@@ -119,9 +127,6 @@ impl<S: Socket> Hub<S> {
             Endpoint::Web => {
                 debug!("a visitor came from {}", Peer::of(connection));
                 self.timers.set(now + REQUEST_TIME, Timer::Request, handle);
-                if let (Some(access), Some(address)) = (&mut self.admission.access, address) {
-                    access.admit(key, address, endpoint);
-                }
             }
         }
     }
@@ -134,13 +139,13 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Makes an entering connection a member, if there is a free seat and `--max-per-address` allows it. Otherwise
-    /// refuses it, and returns `None`.
+    /// refuses it, and returns `None`. If this turn can tell no more refusals, the connection goes on entering.
     pub(super) fn enter(&mut self, key: usize, now: Instant) -> Option<MemberId> {
         let is_visitor = self.connections[key].role() == Role::Visitor;
         if let Err(reason) = self.check_seat(is_visitor).and_then(|()| self.count_address(key)) {
             if is_visitor {
                 self.refuse_browser(key, &reason, now);
-            } else {
+            } else if !self.must_refuse_later() {
                 self.refuse(key, &reason, now);
             }
             return None;
@@ -182,8 +187,11 @@ impl<S: Socket> Hub<S> {
     /// Makes connections enter when their delay is over. A connection that has sent part of a line, or whose input is
     /// not read yet, gets more time.
     pub(super) fn end_enter_delays(&mut self, now: Instant) {
-        while self.admission.next_delay_end().is_some_and(|time| time <= now) {
-            let Some((time, handle)) = self.admission.entering.pop_front() else { break };
+        self.admission.is_behind = false;
+        for _ in 0..ENTERS_MAX {
+            let Some((time, handle)) = self.admission.entering.pop_front_if(|&mut (time, _)| time <= now) else {
+                return;
+            };
             let Some(connection) = self.connections.known(handle) else { continue };
             if connection.phase != Phase::Entering {
                 continue;
@@ -192,10 +200,11 @@ impl<S: Socket> Hub<S> {
                 self.admission.entering.push_back((now + ENTER_DELAY, handle));
             } else if connection.input().is_some() {
                 self.timers.set(time + (ENTER_TIMEOUT - ENTER_DELAY), Timer::Enter, handle);
-            } else {
-                self.enter(handle.key, now);
+            } else if self.enter(handle.key, now).is_none() && self.is_entering(handle) {
+                self.admission.entering.push_back((now + ENTER_DELAY, handle));
             }
         }
+        self.admission.is_behind = self.admission.next_delay_end().is_some_and(|time| time <= now);
     }
 
     /// Drops the delays of connections that have entered already. Always drops those at the front, because they would
@@ -224,8 +233,12 @@ impl<S: Socket> Hub<S> {
         if connection.read_state != ReadState::Idle {
             return Some(now + ENTER_DELAY);
         }
-        self.enter(key, now);
-        None
+        let handle = connection.handle(key);
+        (self.enter(key, now).is_none() && self.is_entering(handle)).then(|| now + ENTER_DELAY)
+    }
+
+    fn is_entering(&self, handle: Handle) -> bool {
+        self.connections.known(handle).is_some_and(|connection| connection.phase == Phase::Entering)
     }
 
     /// Introduces a member that has said nothing for a while, unless it was introduced already.
@@ -270,6 +283,17 @@ impl<S: Socket> Hub<S> {
         } else {
             self.schedule.close(key, &mut self.connections[key]);
         }
+    }
+
+    /// Whether this turn has begun as many refusals as may be open. After the flush they are told, and make room.
+    fn must_refuse_later(&self) -> bool {
+        let Admission { refused, capacity, .. } = &self.admission;
+        let open = || {
+            let known = refused.iter().filter_map(|&handle| self.connections.known(handle));
+            known.filter(|connection| connection.role() == Role::Refused && connection.phase != Phase::Gone)
+        };
+        let is_full = open().count() >= capacity.refusals_max && !open().any(Connection::is_lingering);
+        is_full && open().any(|connection| connection.is_dirty)
     }
 
     /// Records a refusal, and makes room for it. Returns whether the server can tell the peer its reason; otherwise the
@@ -330,16 +354,13 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Checks whether a new connection may stay open. Returns its address if there is access control; otherwise asks
-    /// the kernel for none. Checks `--max-per-address` for visitors alone.
+    /// the kernel for none. One address may have few connections that have not entered, so it cannot take all places.
     fn check_stream(&self, stream: &S, endpoint: Endpoint) -> Result<Option<IpAddr>, Reason> {
         let address = match &self.admission.access {
             None => None,
             Some(access) => {
                 let address = stream.peer_address().map_err(Reason::Reset)?.ip();
-                match endpoint {
-                    Endpoint::Lines => access.check_address(address)?,
-                    Endpoint::Web => access.check(address, endpoint)?,
-                }
+                access.check(address)?;
                 Some(address)
             }
         };
@@ -353,17 +374,12 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Counts a connection that enters as a client from its address.
+    /// Counts a connection that enters as a client of its address.
     fn count_address(&mut self, key: usize) -> Result<(), Reason> {
-        let Some(access) = &mut self.admission.access else { return Ok(()) };
-        let connection = &self.connections[key];
-        if connection.role() == Role::Visitor {
-            return Ok(access.promote(key)?);
+        match &mut self.admission.access {
+            Some(access) => Ok(access.promote(key)?),
+            None => Ok(()),
         }
-        let address = connection.stream().peer_address().map_err(Reason::Reset)?.ip();
-        access.check(address, Endpoint::Lines)?;
-        access.admit(key, address, Endpoint::Lines);
-        Ok(())
     }
 
     /// Whether there is a free seat for a connection that enters.

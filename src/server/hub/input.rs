@@ -251,6 +251,9 @@ impl<S: Socket> Hub<S> {
                     FirstLine::Partial => {}
                     FirstLine::Complete => {
                         self.enter(turn.key, now);
+                        if self.connections[turn.key].phase == Phase::Entering {
+                            return Some(ReadState::Ready);
+                        }
                         continue;
                     }
                     FirstLine::Foreign(protocol) => {

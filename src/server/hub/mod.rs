@@ -217,7 +217,7 @@ impl<S: Socket> Hub<S> {
     /// Returns the time of the next turn.
     pub fn next_wake(&self) -> Wake {
         let is_unflushed = !self.schedule.dirty.is_empty() || self.channel.has_moved();
-        if is_unflushed || self.can_read() || self.channel.can_announce_departed() {
+        if is_unflushed || self.can_read() || self.channel.can_announce_departed() || self.admission.is_behind {
             return Wake::Now;
         }
         // While the room waits for a slow reader, that reader's socket or its stall timer wakes the loop.
