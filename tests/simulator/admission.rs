@@ -15,9 +15,8 @@ use crate::rule::{Rule, Verdict};
 use crate::said::Asked;
 use crate::setting::REFUSALS_MAX;
 
-/// Turns after its first line in which a connection may still be entering: as many as it may take to write refusals a byte
-/// at a time.
-const LATE_TURNS_MAX: usize = 100;
+/// Turns after its first line in which a connection may still be entering.
+const LATE_TURNS_MAX: usize = 2;
 
 impl Oracle {
     /// Learns that the hub is given a connection on the line port. Returns its number among the connections.
@@ -102,14 +101,21 @@ impl Oracle {
     /// Judges, at the end of a turn, that a connection on the line port should not have entered by now.
     pub(crate) fn judge_entering(&mut self, member: usize, now: Instant) -> Verdict {
         let wire = self.wires[member].borrow();
-        let known = &mut self.members[member];
+        let known = &self.members[member];
         if !known.is_entering() || wire.is_closed || wire.ear.ended.is_some() || self.is_shutting_down {
+            return Ok(());
+        }
+        // While all refusals are taken, it waits for its own, and others may come first.
+        let is_refused = |&&other: &&usize| self.members[other].is_refused() && !self.wires[other].borrow().is_closed;
+        let waits_for_refusal = self.active.iter().filter(is_refused).count() >= REFUSALS_MAX;
+        let known = &mut self.members[member];
+        if waits_for_refusal {
+            (known.overdue, known.late_turns) = (None, 0);
             return Ok(());
         }
         match wire.ear.asked.first() {
             Some(Asked::Foreign(_)) => return Ok(()),
             Some(first) => {
-                // If all refusals of the turn are taken, it is refused in the next one.
                 known.late_turns += 1;
                 return Rule::Entering
                     .demands(known.late_turns <= LATE_TURNS_MAX, || format!("it sent {first:?}, and did not enter"));

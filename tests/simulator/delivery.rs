@@ -157,12 +157,26 @@ impl Oracle {
             }
             match item.kind {
                 Kind::Said if passed < known.missed => passed += 1,
-                Kind::Said => return Rule::Delivery.broken(format!("{:?} (item {at}) was due", self.log.text(at))),
+                Kind::Said => break,
                 _ if may_skip => {}
-                _ => return Rule::Delivery.broken(format!("the notice {:?} (item {at}) was due", self.log.text(at))),
+                _ => break,
             }
         }
-        Rule::Order.broken(format!("nobody said it, or it was said after {stop}; {passed} were passed"))
+        self.misplaced(member, line)
+    }
+
+    /// Fails: `line` is not the next one that a client is to be sent.
+    fn misplaced(&self, member: usize, line: &str) -> Verdict {
+        let known = &self.members[member];
+        let stop = known.left.unwrap_or(self.log.items.len());
+        let is_ahead = |at: &usize| !self.is_own(member, &self.log.items[*at]) && self.log.text(*at) == line;
+        let next = (known.next..stop).find(|&at| !self.is_own(member, &self.log.items[at]));
+        match (next, (known.next..stop).find(is_ahead)) {
+            (Some(next), Some(at)) => {
+                Rule::Delivery.broken(format!("it is item {at}, and {:?} ({next}) was due", self.log.text(next)))
+            }
+            _ => Rule::Order.broken(format!("it is none of the items from {} to {stop}", known.next)),
+        }
     }
 
     fn receive_missed(&mut self, member: usize, lines: usize) -> Verdict {
@@ -172,13 +186,13 @@ impl Oracle {
             Lag::Wait => self.members[member].is_kicked && self.members[member].stall.may_be_gone(),
         };
         if lines == 0 || !may_have_missed {
-            return Rule::Missed.broken("it was not overtaken");
+            return Rule::Delivery.broken("it was not overtaken");
         }
         self.members[member].missed += lines;
         let stop = self.members[member].left.unwrap_or(self.log.items.len());
         let others = self.said_by_others(member, stop);
         if self.members[member].missed > others {
-            Rule::Missed.broken(format!("there were {others} only"))
+            Rule::Delivery.broken(format!("there were {others} only"))
         } else {
             Ok(())
         }
@@ -253,7 +267,7 @@ impl Oracle {
     pub(crate) fn judge_missed(&self, member: usize) -> Verdict {
         let known = &self.members[member];
         let others = self.said_by_others(member, known.left.unwrap_or(self.log.items.len()));
-        let rule = if known.missed > others { Rule::Missed } else { Rule::Delivery };
-        rule.demands(others == known.missed, || format!("{others} lines are owed or missed, {} told of", known.missed))
+        Rule::Delivery
+            .demands(others == known.missed, || format!("{others} lines are owed or missed, {} told of", known.missed))
     }
 }

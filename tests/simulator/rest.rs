@@ -106,6 +106,7 @@ impl Oracle {
         let is_braked = wakes_at.is_some_and(|time| time.saturating_duration_since(now) <= BRAKE_MAX)
             || self.may_be_throttled(now, wakes_at)
             || self.is_at_wall();
+        self.rests_outstayed()?;
         for &member in &self.active {
             let wire = self.wires[member].borrow();
             if wire.is_closed || wire.reset != Reset::No {
@@ -124,6 +125,24 @@ impl Oracle {
             }
             self.rests(member, &wire, is_braked)
                 .map_err(|violation| violation.at_rest().about(self.about(member, "at rest")))?;
+        }
+        Ok(())
+    }
+
+    /// If the hub would sleep: judges that no client outstayed its time. This comes first, because such a client may keep
+    /// the room from everything else.
+    fn rests_outstayed(&self) -> Verdict {
+        for &member in &self.active {
+            let wire = self.wires[member].borrow();
+            let known = &self.members[member];
+            if !known.is_present() || self.is_shutting_down || wire.is_closed || wire.reset != Reset::No {
+                continue;
+            }
+            let outstayed =
+                [(known.idleness.must_be_gone, Rule::IdleTimeout), (known.stall.must_be_gone(), Rule::TooSlow)];
+            if let Some((_, rule)) = outstayed.into_iter().find(|(has_outstayed, _)| *has_outstayed) {
+                return rule.broken(self.about(member, "at rest: its time was over, and it is still here"));
+            }
         }
         Ok(())
     }
@@ -150,12 +169,6 @@ impl Oracle {
         }
         if known.has_fin || known.number.is_none() {
             return if wire.is_finished { Ok(()) } else { Rule::Rest.broken("it is still here") };
-        }
-        if known.idleness.must_be_gone {
-            return Rule::IdleTimeout.broken("its time was over, and it is still here");
-        }
-        if known.stall.must_be_gone() {
-            return Rule::TooSlow.broken("its time was over, and it is still here");
         }
         if !known.partial.is_empty() {
             return Rule::Rest.broken("a line was not written to its end");

@@ -37,10 +37,8 @@ rules! {
     Relayed = "relayed",
     /// Every line that a reader is sent is on the tape, whole, and behind the one that it was sent last.
     Order = "order",
-    /// A reader is sent every line of others that it was not told to have missed.
+    /// A reader is sent every line of others, or is told exactly how many it missed because the tail overtook it.
     Delivery = "delivery",
-    /// A reader is told exactly how many lines it missed, and misses none unless the tail of the tape overtook it.
-    Missed = "missed",
     /// Neither a byte that a terminal would obey nor invalid UTF-8 leaves the server.
     Clean = "clean",
     /// Two members never have the same name, and a member has no name that it did not ask for.
@@ -137,10 +135,9 @@ impl Rule {
 }
 
 impl Violation {
-    /// The same, of a hub that would sleep. A client that outstayed its time breaks the rule about that time.
+    /// The same, of a hub that would sleep.
     pub(crate) fn at_rest(self) -> Violation {
-        let rule = if matches!(self.rule, Rule::TooSlow | Rule::IdleTimeout) { self.rule } else { Rule::Rest };
-        Violation { rule, ..self }
+        Violation { rule: Rule::Rest, ..self }
     }
 
     /// The same, with what it was about before it.
