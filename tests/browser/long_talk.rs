@@ -230,7 +230,7 @@ fn missed_lines_are_reported_where_they_are_missing() {
     let page = Page::open(&proxy.page());
     page.connect("ana");
     let mut bob = neighbour(&server, "bob");
-    page.until_shown("is now bob");
+    page.until_shown("bob joined");
     proxy.pause(true);
     let text = "~".repeat(500);
     for start in (0..SAID).step_by(100) {
