@@ -230,7 +230,7 @@ impl Room {
         Applied { bytes: span.bytes(), ..Applied::default() }
     }
 
-    /// Decides, once for each member, whether the room is told that it joined.
+    /// Decides, once for each member, whether the room reads `joined`.
     fn introduce(&mut self, roster: &mut Roster, member: MemberId) -> Option<Span> {
         if roster.introduction(member) != Introduction::Pending {
             return None;

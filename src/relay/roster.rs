@@ -55,9 +55,9 @@ struct Member {
 pub enum Introduction {
     /// Not yet decided: the member has neither said a line nor taken a name, and its time is not over.
     Pending,
-    /// The room was told `joined` (or knows the member as the operator), and will be told `left`.
+    /// The room has read `joined` (or knows the member as the operator), and will read `left`.
     Told,
-    /// The room was too large: it is told of neither.
+    /// The room was too large: it reads neither `joined` nor `left`.
     Untold,
 }
 

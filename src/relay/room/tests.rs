@@ -348,8 +348,8 @@ fn a_member_is_introduced_with_its_first_line_name_or_when_its_time_is_over() {
     chat.introduce(2);
     chat.introduce(2);
     assert_eq!((chat.reads(0), chat.reads(1)), ("* client-3 joined\n".into(), "* client-3 joined\n".into()));
-    assert!(!chat.reads(2).contains("client-3"), "it is not told of itself");
-    // Joined was told of three of them, and left is told of the same.
+    assert!(!chat.reads(2).contains("client-3"), "a member does not read its own notice");
+    // The room reads `left` of the three members whose `joined` it has read.
     for member in [3, 2, 1] {
         chat.leave(member);
     }

@@ -11,7 +11,6 @@ use super::timers::Timer;
 use crate::net::stream::{Received, Socket};
 use crate::relay::command::COMMAND_BYTE;
 use crate::relay::line::LineDecoder;
-use crate::relay::roster::MemberId;
 use crate::server::connection::input::{Input, Pending};
 use crate::server::connection::{Connection, Handle, Output, Phase, ReadState, Role};
 use crate::server::flow::budget::READ_SHARE_BYTES_MIN;
@@ -262,7 +261,7 @@ impl<S: Socket> Hub<S> {
                     }
                 },
                 Phase::Present(member) => {
-                    if let Err(state) = self.may_process(turn, member, input, bytes, now) {
+                    if let Err(state) = self.may_process(turn, input, bytes, now) {
                         return Some(state);
                     }
                     if self.may_be_foreign(turn, member)
@@ -284,15 +283,7 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Whether the next line of a member may be processed now, or how its connection has to wait.
-    fn may_process(
-        &self,
-        turn: &ReadTurn,
-        member: MemberId,
-        input: &Input,
-        bytes: &[u8],
-        now: Instant,
-    ) -> Result<(), ReadState> {
-        debug_assert_eq!(self.roster.key(member), turn.key);
+    fn may_process(&self, turn: &ReadTurn, input: &Input, bytes: &[u8], now: Instant) -> Result<(), ReadState> {
         if turn.tape_bytes_left == 0 || self.is_stop_wanted {
             return Err(ReadState::Ready);
         }
@@ -368,9 +359,9 @@ impl<S: Socket> Hub<S> {
             self.enter(turn.key, now);
         }
         match self.connections[turn.key].phase {
-            Phase::Present(member) => self.may_process(turn, member, input, &[], now),
-            // It was rejected or refused.
-            _ => Err(ReadState::Ready),
+            Phase::Present(_) => self.may_process(turn, input, &[], now),
+            // It was rejected or refused, or goes on entering until this turn's refusals are told.
+            Phase::Entering | Phase::Closing | Phase::Gone => Err(ReadState::Ready),
         }
     }
 

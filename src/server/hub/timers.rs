@@ -15,8 +15,7 @@ use crate::server::connection::{Handle, Phase, ReadState};
 /// Heaps below this length are not pruned.
 pub(super) const PRUNED_LEN_MIN: usize = 64;
 
-/// A timer of one connection, by its effect. A new variant raises the bound in [`Hub::check_invariants`]: nine timers
-/// per connection.
+/// A timer of one connection, by its effect. `Close` is the last variant: [`COUNT`](Timer::COUNT) is taken from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
     /// `--flush-after` ends a line that has no newline.
