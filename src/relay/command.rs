@@ -8,7 +8,7 @@ pub const COMMAND_BYTE: u8 = b'/';
 pub enum Command<'a> {
     /// Nothing: an empty line.
     Nothing,
-    /// Text for the room.
+    /// Text for the room: a line that is no command, or what follows `/say` and a single blank, verbatim.
     Say(&'a str),
     /// `FIN` or `exit` in any case, or `/quit`: the end of the session.
     Leave,
@@ -52,6 +52,9 @@ impl Command<'_> {
             return Command::Say(&line[1..]);
         }
         let (verb, rest) = split_word(line);
+        if verb.eq_ignore_ascii_case("/say") {
+            return line.get(verb.len() + 1..).filter(|text| !text.is_empty()).map_or(Command::Nothing, Command::Say);
+        }
         match verb.to_ascii_lowercase().as_str() {
             "/nick" => Command::Nick(rest),
             "/who" => Command::Who,
@@ -89,6 +92,19 @@ mod tests {
         assert_eq!(Command::parse("//who"), Command::Say("/who"));
         assert_eq!(Command::parse("//"), Command::Say("/"));
         assert_eq!(Command::parse("///"), Command::Say("//"));
+    }
+
+    #[test]
+    fn say_takes_everything_behind_one_blank() {
+        for text in ["hello", "exit", "FIN", "/quit", "/usr/bin", "//x", "/say x", " /who", "  a  b\t", " "] {
+            for verb in ["/say ", "/say\t", "/SAY "] {
+                assert_eq!(Command::parse(&format!("{verb}{text}")), Command::Say(text));
+            }
+        }
+        for line in ["/say", "/say ", "/SAY\t"] {
+            assert_eq!(Command::parse(line), Command::Nothing, "it says nothing");
+        }
+        assert_eq!(Command::parse("/saying x"), Command::Unknown("/saying"));
     }
 
     #[test]

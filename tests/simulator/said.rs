@@ -265,8 +265,10 @@ fn asked_by(line: &[u8]) -> Asked {
     }
     let is_blank = |c| c == ' ' || c == '\t';
     let (verb, rest) = command.split_at(command.find(is_blank).unwrap_or(command.len()));
-    let rest = rest.trim_matches(is_blank);
+    let (said, rest) = (rest.get(1..).unwrap_or_default(), rest.trim_matches(is_blank));
     match verb.to_ascii_lowercase().as_str() {
+        "say" if said.is_empty() => Asked::Nothing,
+        "say" => Asked::Say(said.to_owned()),
         "nick" => Asked::Nick(rest.to_owned()),
         "who" => Asked::Who,
         "help" => Asked::Help,

@@ -2,7 +2,7 @@
 
 use super::names::Names;
 
-const COMMANDS: [&str; 5] = ["/help", "/msg", "/nick", "/quit", "/who"];
+const COMMANDS: [&str; 6] = ["/help", "/msg", "/nick", "/quit", "/say", "/who"];
 
 /// A prefix and its completions, one for each Tab.
 #[derive(Debug)]

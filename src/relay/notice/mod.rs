@@ -22,21 +22,23 @@ pub const FAREWELL: &str = "FIN\n";
 pub const FIRST_BYTES: &str = "* you are ";
 
 /// `/help` for a client.
-const HELP: [&str; 6] = [
+const HELP: [&str; 7] = [
     "a line is relayed to the others as NAME> line",
     "/nick NAME: be called NAME (1 to 24 letters, digits, _ or -)",
     "/who: who is here",
     "/msg NAME TEXT: tell TEXT to NAME alone",
+    "/say TEXT: say TEXT as it is, even exit or /x",
     "//x: say /x",
     "FIN, exit or /quit: leave",
 ];
 
 /// `/help` for the operator.
-const HELP_OF_OPERATOR: [&str; 6] = [
+const HELP_OF_OPERATOR: [&str; 7] = [
     "a line is relayed to all as server> line",
     "/who: who is here",
     "/msg NAME TEXT: tell TEXT to NAME alone",
     "/kick NAME: remove NAME",
+    "/say TEXT: say TEXT as it is, even exit or /x",
     "//x: say /x",
     "FIN, exit or /quit: stop the server; the end of input: leave it running",
 ];

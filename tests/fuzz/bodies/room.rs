@@ -150,7 +150,7 @@ impl Party {
             }
             Decision::Apply(event @ Event::Renamed { .. }) => self.check_renamed(at, event),
             Decision::Apply(event) => panic!("{line:?} is {event:?}"),
-            Decision::Nothing => assert_eq!(line, ""),
+            Decision::Nothing => assert!(line.is_empty() || is_say_command(line) && !is_spoken(line), "{line:?}"),
             Decision::Leave => self.leave(at),
             Decision::Reply(text) => self.check_reply(at, line, &text),
             Decision::Tell { to, message, told, untold } => {
@@ -300,8 +300,7 @@ impl Party {
 
 impl Member {
     fn check_said(&mut self, line: &str, said: &str) {
-        // Of two slashes at the beginning one is taken off.
-        let text = line.strip_prefix('/').unwrap_or(line);
+        let text = if is_say_command(line) { &line["/say ".len()..] } else { line.strip_prefix('/').unwrap_or(line) };
         assert_eq!(said, format!("{}> {text}\n", self.name));
         self.lines += 1;
     }
@@ -326,10 +325,20 @@ impl Member {
     }
 }
 
-/// Whether a line is to be said: it is not empty, nor a command.
+/// Whether a line is to be said: it is not empty, nor a command other than `/say`.
 fn is_spoken(line: &str) -> bool {
+    if is_say_command(line) {
+        return line.len() > "/say ".len();
+    }
     let is_command = line.starts_with('/') && !line.starts_with("//");
     !line.is_empty() && !is_command && !["fin", "exit"].contains(&line.to_ascii_lowercase().as_str())
+}
+
+/// Whether a line is `/say`, with or without text.
+fn is_say_command(line: &str) -> bool {
+    let is_blank = |byte: &u8| *byte == b' ' || *byte == b'\t';
+    let (verb, text) = line.as_bytes().split_at(line.len().min("/say".len()));
+    verb.eq_ignore_ascii_case(b"/say") && text.first().is_none_or(is_blank)
 }
 
 /// The texts of the notices that one is told in private.
