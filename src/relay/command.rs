@@ -8,7 +8,8 @@ pub const COMMAND_BYTE: u8 = b'/';
 pub enum Command<'a> {
     /// Nothing: an empty line.
     Nothing,
-    /// Text for the room: a line that is no command, or what follows `/say` and a single blank, verbatim.
+    /// Text for the room: a line that is no command, or what follows `/say` and a single blank, verbatim. Empty only
+    /// for `/say` without text.
     Say(&'a str),
     /// `FIN` or `exit` in any case, or `/quit`: the end of the session.
     Leave,
@@ -53,7 +54,7 @@ impl Command<'_> {
         }
         let (verb, rest) = split_word(line);
         if verb.eq_ignore_ascii_case("/say") {
-            return line.get(verb.len() + 1..).filter(|text| !text.is_empty()).map_or(Command::Nothing, Command::Say);
+            return Command::Say(line.get(verb.len() + 1..).unwrap_or_default());
         }
         match verb.to_ascii_lowercase().as_str() {
             "/nick" => Command::Nick(rest),
@@ -102,7 +103,7 @@ mod tests {
             }
         }
         for line in ["/say", "/say ", "/SAY\t"] {
-            assert_eq!(Command::parse(line), Command::Nothing, "it says nothing");
+            assert_eq!(Command::parse(line), Command::Say(""));
         }
         assert_eq!(Command::parse("/saying x"), Command::Unknown("/saying"));
     }

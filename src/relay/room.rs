@@ -148,6 +148,7 @@ impl Room {
             Command::Nothing => Decision::Nothing,
             Command::Leave if is_operator => Decision::Stop,
             Command::Leave => Decision::Leave,
+            Command::Say("") => reply(Notice::SayUsage),
             Command::Say(text) => Decision::Apply(Event::Said { member, text }),
             Command::Nick(_) if is_operator => reply(Notice::NameFixed),
             Command::Nick(name) => decide_name(roster, member, name),

@@ -66,9 +66,13 @@ impl Oracle {
                 let known = &self.members[member];
                 !known.won.contains(&place) || known.first_name.as_ref().is_some_and(|first| first.place == place)
             }
-            Asked::Who | Asked::Help | Asked::Tell { .. } | Asked::Unknown(_) | Asked::TooLong | Asked::Foreign(_) => {
-                true
-            }
+            Asked::Who
+            | Asked::Help
+            | Asked::Tell { .. }
+            | Asked::SayNothing
+            | Asked::Unknown(_)
+            | Asked::TooLong
+            | Asked::Foreign(_) => true,
         }
     }
 
@@ -90,6 +94,7 @@ impl Oracle {
             Asked::Tell { to, text } if to.is_empty() || text.is_empty() => {
                 "* /msg NAME TEXT tells TEXT to NAME alone".to_owned()
             }
+            Asked::SayNothing => "* /say TEXT says TEXT as it is".to_owned(),
             Asked::Tell { to, text } => return self.judge_told_answer(to, text, line),
             Asked::Unknown(word) => format!("* there is no command {word}; /help lists what you can do"),
             Asked::TooLong => {

@@ -16,6 +16,8 @@ pub(crate) enum Asked {
         to: String,
         text: String,
     },
+    /// `/say` without text.
+    SayNothing,
     Unknown(String),
     TooLong,
     Leave,
@@ -267,7 +269,7 @@ fn asked_by(line: &[u8]) -> Asked {
     let (verb, rest) = command.split_at(command.find(is_blank).unwrap_or(command.len()));
     let (said, rest) = (rest.get(1..).unwrap_or_default(), rest.trim_matches(is_blank));
     match verb.to_ascii_lowercase().as_str() {
-        "say" if said.is_empty() => Asked::Nothing,
+        "say" if said.is_empty() => Asked::SayNothing,
         "say" => Asked::Say(said.to_owned()),
         "nick" => Asked::Nick(rest.to_owned()),
         "who" => Asked::Who,

@@ -158,6 +158,9 @@ pub enum Notice<'a> {
     /// The usage of `/msg`.
     TellUsage,
 
+    /// The usage of `/say`.
+    SayUsage,
+
     /// The operator removed a member: the answer to the operator.
     Removed {
         /// The member.
@@ -237,6 +240,7 @@ impl Notice<'_> {
         (Notice::NotReading { name: "bob" }, "bob is not reading: not told"),
         (Notice::NobodyCalled { name: "bob" }, "nobody here is called bob"),
         (Notice::TellUsage, "/msg NAME TEXT tells TEXT to NAME alone"),
+        (Notice::SayUsage, "/say TEXT says TEXT as it is"),
         (Notice::Removed { name: "ana" }, "ana was removed"),
         (Notice::KickSelf, "that is you; FIN stops the server"),
         (Notice::KickUsage, "/kick NAME removes NAME"),
@@ -296,6 +300,7 @@ impl fmt::Display for Notice<'_> {
             Notice::NotReading { name } => write!(f, "{name} is not reading: not told"),
             Notice::NobodyCalled { name } => write!(f, "nobody here is called {name}"),
             Notice::TellUsage => f.write_str("/msg NAME TEXT tells TEXT to NAME alone"),
+            Notice::SayUsage => f.write_str("/say TEXT says TEXT as it is"),
 
             Notice::Removed { name } => write!(f, "{name} was removed"),
             Notice::KickSelf => f.write_str("that is you; FIN stops the server"),

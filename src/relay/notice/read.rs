@@ -7,12 +7,13 @@ use super::{Notice, PREFIX};
 use crate::relay::name::is_shown_name;
 
 /// Notices without a field.
-pub(super) const FIXED: [Notice<'static>; 10] = [
+pub(super) const FIXED: [Notice<'static>; 11] = [
     Notice::ShuttingDown,
     Notice::NameMalformed,
     Notice::NameFixed,
     Notice::NickUsage,
     Notice::TellUsage,
+    Notice::SayUsage,
     Notice::KickSelf,
     Notice::KickUsage,
     Notice::AddressDenied,
