@@ -76,9 +76,11 @@
 //! | `server/web` | `site` `request` `response` `exchange` `origin` | HTTP: parsing, routing, answers, origin policy |
 //! | | `websocket` `frame` `page` | frames in, frames out, the page itself |
 //! | [`client`] | `session` `connect` `backoff` | one connection, making it, making it again |
+//! | | `resolver` `race` | the look-up of the name, connects to several addresses |
 //! | | `decoder` `outbox` `pipe` | lines from the server, lines to it, the form for pipes |
 //! | | `terminal` | the form for terminals: keys, editor, screen, chat view |
 //! | [`net`] | `stream` `outbox` `keepalive` `stdio` | the kernel: sockets, unsent bytes, dead peers, inherited stdio |
+//! | | `address` `resolve` | addresses as people write them, look-ups off the loop |
 //! | [`logging`] | | the log on stderr, which neither blocks nor panics |
 //! | [`manual`] | `operating` `protocol` `client` `memory` | prose for operators and users, `--generate` |
 //!

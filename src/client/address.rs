@@ -1,40 +1,50 @@
-//! The server's address on the command line: `HOST`, `HOST:PORT`, and the same for IPv6.
+//! The server's address on the command line.
 
 use std::fmt;
-use std::io;
-use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use crate::PORT;
+pub use crate::net::address::AddressError;
+use crate::net::address::{Host, Written, shown};
+use crate::net::resolve::{self, Answer};
 
-/// Host (name or address) and port of a server, as typed. Displayed as `HOST:PORT`, with an IPv6 address in brackets.
+/// An example for error messages.
+const EXAMPLE: &str = "HOST:PORT, such as chat.example.org:46000";
+
+/// Host (name or address) and port of a server. Displayed as `HOST:PORT`, with an IPv6 address in brackets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerAddress {
     host: String,
-    port: u16,
-}
-
-/// Error of parsing a [`ServerAddress`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AddressError {
-    /// The host is missing.
-    #[error("the host is missing")]
-    NoHost,
-    /// The text after the host is no port.
-    #[error("a port is a number from 1 to 65535")]
-    Port,
-    /// Several colons or brackets, but no IPv6 address.
-    #[error("write an IPv6 address as ::1, [::1] or [::1]:46000")]
-    Ipv6,
+    /// The port, if it was written.
+    port: Option<u16>,
 }
 
 impl ServerAddress {
     /// Resolves the host. The addresses come in the resolver's order of preference. Blocks while the resolver does.
+    pub(crate) fn resolve(&self) -> Answer {
+        resolve::resolve(&self.host, self.port())
+    }
+
+    /// The address, if the host is no name.
+    pub(crate) fn literal(&self) -> Option<SocketAddr> {
+        self.host.parse::<IpAddr>().ok().map(|host| SocketAddr::new(host, self.port()))
+    }
+
+    /// Adds a port that was written apart, as in `HOST PORT`.
     ///
     /// # Errors
-    /// The host does not resolve.
-    pub fn resolve(&self) -> io::Result<impl Iterator<Item = SocketAddr>> {
-        (self.host.as_str(), self.port).to_socket_addrs()
+    /// There is a port already.
+    pub fn with_port(self, port: Option<u16>) -> Result<ServerAddress, AddressError> {
+        match (self.port, port) {
+            (_, None) => Ok(self),
+            (None, Some(_)) => Ok(ServerAddress { port, ..self }),
+            (Some(_), Some(_)) => Err(AddressError::TwoPorts(self.to_string())),
+        }
+    }
+
+    fn port(&self) -> u16 {
+        self.port.unwrap_or(PORT)
     }
 }
 
@@ -42,52 +52,44 @@ impl FromStr for ServerAddress {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<ServerAddress, AddressError> {
-        if let Some(bracketed) = text.strip_prefix('[') {
-            let (host, rest) = bracketed.split_once(']').ok_or(AddressError::Ipv6)?;
-            let port = match rest.strip_prefix(':') {
-                Some(port) => parse_port(port)?,
-                None if rest.is_empty() => PORT,
-                None => return Err(AddressError::Ipv6),
-            };
-            return ipv6(host, port);
+        let Written { scheme, host, port } =
+            Written::parse(without_path(text)).map_err(|error| error.with_example(EXAMPLE, 1))?;
+        let host = match host {
+            Host::Named(host) => host,
+            // Only the port differs from the default address.
+            Host::Omitted | Host::Empty => "127.0.0.1".to_owned(),
+            Host::Any => return Err(AddressError::NoHost { example: EXAMPLE }),
+        };
+        if port == Some(0) {
+            return Err(AddressError::Port { min: 1, example: EXAMPLE });
         }
-        match text.split_once(':') {
-            Some((_, rest)) if rest.contains(':') => ipv6(text, PORT),
-            Some((host, port)) => named(host, parse_port(port)?),
-            None => named(text, PORT),
-        }
+        let problem = match scheme.as_deref() {
+            None | Some("tcp" | "telnet") => return Ok(ServerAddress { host, port }),
+            Some("http" | "https" | "ws" | "wss") => {
+                "leads to the page for browsers, and this client needs the line port"
+            }
+            Some("tls" | "ssl" | "tcps" | "telnets") => "needs encryption, which neither program has",
+            Some(_) => "is another protocol",
+        };
+        let scheme = scheme.unwrap_or_default().escape_debug().to_string();
+        // A page has another port than the lines.
+        Err(AddressError::Scheme { scheme, problem, example: shown(&host, PORT) })
     }
+}
+
+/// Returns the URL of a page without what follows its host and port. (Nothing may follow those of a line port.)
+fn without_path(text: &str) -> &str {
+    let page = text.split_once("://").filter(|(scheme, _)| {
+        ["http", "https", "ws", "wss"].iter().any(|page| scheme.trim().eq_ignore_ascii_case(page))
+    });
+    let path = page.and_then(|(scheme, rest)| rest.find(['/', '?', '#']).map(|at| scheme.len() + "://".len() + at));
+    path.map_or(text, |at| &text[..at])
 }
 
 impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ServerAddress { host, port } = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+        f.write_str(&shown(&self.host, self.port()))
     }
-}
-
-fn named(host: &str, port: u16) -> Result<ServerAddress, AddressError> {
-    if host.is_empty() {
-        return Err(AddressError::NoHost);
-    }
-    Ok(ServerAddress { host: host.to_owned(), port })
-}
-
-fn ipv6(host: &str, port: u16) -> Result<ServerAddress, AddressError> {
-    // A link-local address has a zone, as in fe80::1%eth0. The resolver knows the zones.
-    let (address, _zone) = host.split_once('%').unwrap_or((host, ""));
-    if address.parse::<Ipv6Addr>().is_err() {
-        return Err(AddressError::Ipv6);
-    }
-    Ok(ServerAddress { host: host.to_owned(), port })
-}
-
-fn parse_port(text: &str) -> Result<u16, AddressError> {
-    // `u16::from_str` would accept a plus sign.
-    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(AddressError::Port);
-    }
-    text.parse().ok().filter(|&port| port != 0).ok_or(AddressError::Port)
 }
 
 #[cfg(test)]
@@ -99,12 +101,20 @@ mod tests {
         let forms = [
             ("localhost", "localhost:46000"),
             ("chat.example:4000", "chat.example:4000"),
+            ("chat.example:4000/", "chat.example:4000"),
+            ("tcp://chat.example:4000", "chat.example:4000"),
+            ("telnet://chat.example:4000/", "chat.example:4000"),
+            ("tcp://chat.example", "chat.example:46000"),
+            ("chat.example 4000", "chat.example:4000"),
+            ("46001", "127.0.0.1:46001"),
+            (":46001", "127.0.0.1:46001"),
             ("127.0.0.1", "127.0.0.1:46000"),
             ("127.0.0.1:1", "127.0.0.1:1"),
             ("127.0.0.1:65535", "127.0.0.1:65535"),
             ("[::1]:4000", "[::1]:4000"),
             ("[::1]", "[::1]:46000"),
             ("::1", "[::1]:46000"),
+            ("::1:46001", "[::1]:46001"),
             ("::", "[::]:46000"),
             ("fe80::1%eth0", "[fe80::1%eth0]:46000"),
             ("[fe80::1%eth0]:7", "[fe80::1%eth0]:7"),
@@ -119,32 +129,59 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_address_is_an_error() {
-        let wrong = [
-            ("", AddressError::NoHost),
-            (":4000", AddressError::NoHost),
-            ("host:", AddressError::Port),
-            ("host:0", AddressError::Port),
-            ("host:65536", AddressError::Port),
-            ("host:+80", AddressError::Port),
-            ("host:http", AddressError::Port),
-            ("[::1]:", AddressError::Port),
-            ("[::1]:x", AddressError::Port),
-            ("[::1", AddressError::Ipv6),
-            ("[::1]4000", AddressError::Ipv6),
-            ("[]", AddressError::Ipv6),
-            ("[localhost]:4000", AddressError::Ipv6),
-            ("a:b:c", AddressError::Ipv6),
-        ];
-        for (text, error) in wrong {
-            assert_eq!(text.parse::<ServerAddress>(), Err(error), "{text}");
+    fn text_that_is_no_address_is_an_error_with_an_example() {
+        for (text, error) in [
+            ("", "the address is missing: write HOST:PORT, such as chat.example.org:46000"),
+            ("*:4000", "the host is missing: write HOST:PORT, such as chat.example.org:46000"),
+            ("host:", "a port is a number from 1 to 65535, as in HOST:PORT, such as chat.example.org:46000"),
+            ("host:0", "a port is a number from 1 to 65535, as in HOST:PORT, such as chat.example.org:46000"),
+            ("0", "a port is a number from 1 to 65535, as in HOST:PORT, such as chat.example.org:46000"),
+            ("[::1", "write an IPv6 address as ::1, [::1] or [::1]:46000"),
+            ("::1:80", "write [::1]:80 for port 80, or [::1:80] for the whole address"),
+            (
+                "ana@host",
+                "'ana@host' is neither a host name nor an IP address: write HOST:PORT, such as \
+                          chat.example.org:46000",
+            ),
+            (
+                "http://chat.lan:8080/",
+                "http:// leads to the page for browsers, and this client needs the line port: \
+                                       write chat.lan:46000",
+            ),
+            (
+                "https://chat.lan/room?a#b",
+                "https:// leads to the page for browsers, and this client needs the line port: \
+                                           write chat.lan:46000",
+            ),
+            (
+                "wss://[::1]/",
+                "wss:// leads to the page for browsers, and this client needs the line port: write \
+                              [::1]:46000",
+            ),
+            ("tls://chat.lan", "tls:// needs encryption, which neither program has: write chat.lan:46000"),
+            ("irc://chat.lan", "irc:// is another protocol: write chat.lan:46000"),
+        ] {
+            assert_eq!(
+                text.parse::<ServerAddress>().map_err(|error| error.to_string()),
+                Err(error.to_owned()),
+                "{text}"
+            );
         }
+    }
+
+    #[test]
+    fn a_port_may_be_a_word_of_its_own() {
+        let with = |text: &str, port| text.parse::<ServerAddress>().unwrap().with_port(port);
+        assert_eq!(with("chat.lan", Some(4000)).unwrap().to_string(), "chat.lan:4000");
+        assert_eq!(with("::1", Some(4000)).unwrap().to_string(), "[::1]:4000");
+        assert_eq!(with("chat.lan:7", None).unwrap().to_string(), "chat.lan:7");
+        assert_eq!(with("chat.lan:7", Some(4000)), Err(AddressError::TwoPorts("chat.lan:7".to_owned())));
+        assert!(with("46001", Some(4000)).is_err());
     }
 
     #[test]
     fn a_numeric_address_resolves_to_itself() {
         let address: ServerAddress = "[::1]:4000".parse().unwrap();
-        let resolved: Vec<_> = address.resolve().unwrap().collect();
-        assert_eq!(resolved, ["[::1]:4000".parse().unwrap()]);
+        assert_eq!(address.resolve().unwrap(), ["[::1]:4000".parse().unwrap()]);
     }
 }

@@ -1,101 +1,115 @@
-//! Connection attempts: one after the other to each address of a server, without blocking.
+//! Connection attempts: from the look-up of the server's name to a connection, without blocking.
 
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::time::Instant;
 
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Registry, Token};
-use socket2::SockRef;
+use mio::{Events, Poll, Registry, Token};
 
-use super::limits::CONNECT_TIMEOUT;
-use crate::net::keepalive;
+use super::limits::RESOLVE_PATIENCE;
+use super::race::{Connected, Race};
+use super::resolver::Resolver;
+use crate::net::resolve::{RESOLVE_TIMEOUT, late};
 
-/// A new connection.
-#[derive(Debug)]
-pub(crate) struct Connected {
-    /// The socket, non-blocking.
-    pub(crate) stream: TcpStream,
-    /// Set if the server accepted and then reset the connection before we looked. Writes fail, but the bytes that came
-    /// in between can be read.
-    pub(crate) reset: Option<io::Error>,
-}
-
-/// A non-blocking connect to several addresses in turn.
+/// A non-blocking connect to a server: a look-up of its name, and a [`Race`] between its addresses.
 #[derive(Debug)]
 pub(crate) struct Attempt {
-    /// Untried addresses, the next one last.
-    candidates: Vec<SocketAddr>,
-    /// The connect under way and its deadline.
-    current: Option<(TcpStream, Instant)>,
-    /// Error of the first address, which the resolver prefers.
-    first_error: Option<io::Error>,
+    token: Token,
+    look_up: LookUp,
+    race: Race,
+}
+
+/// State of the look-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LookUp {
+    /// The answer has not come since then.
+    Awaited(Instant),
+    /// The same. The addresses of the last answer take part in the race meanwhile.
+    Late(Instant),
+    /// The answer has come, or nothing waits for it any more.
+    Done,
 }
 
 /// State of an [`Attempt`].
 #[derive(Debug)]
 pub(crate) enum AttemptStatus {
-    /// The server has not answered yet.
+    /// Neither the resolver nor the server has answered yet.
     Pending,
     /// A connection, registered with the token of the attempt.
     Connected(Connected),
-    /// All addresses failed. The error is the first address's.
+    /// The look-up or all addresses failed.
     Failed(io::Error),
 }
 
 impl Attempt {
-    /// An attempt at `candidates`, in their order.
-    pub(crate) fn new(candidates: impl IntoIterator<Item = SocketAddr>) -> Attempt {
-        let mut candidates: Vec<SocketAddr> = candidates.into_iter().collect();
-        candidates.reverse();
-        Attempt { candidates, current: None, first_error: None }
+    /// Begins with a look-up. Sockets are registered with `token`.
+    pub(crate) fn new(resolver: &mut Resolver, token: Token, now: Instant) -> Attempt {
+        let mut attempt = Attempt { token, look_up: LookUp::Awaited(now), race: Race::new(now) };
+        if let Err(err) = resolver.start() {
+            attempt.look_up = LookUp::Done;
+            attempt.race.record(err);
+            attempt.race.add(resolver.known(), now);
+        }
+        attempt
     }
 
-    /// The deadline of the present connect.
+    /// The time of the next step that no event announces.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.current.as_ref().map(|(_, deadline)| *deadline)
+        let look_up = match self.look_up {
+            LookUp::Awaited(since) => Some(since + RESOLVE_PATIENCE),
+            LookUp::Late(since) => Some(since + RESOLVE_TIMEOUT),
+            LookUp::Done => None,
+        };
+        look_up.into_iter().chain(self.race.deadline()).min()
     }
 
-    /// Checks the present connect, and starts the next one if it failed. Does not block.
-    pub(crate) fn advance(&mut self, registry: &Registry, token: Token, now: Instant) -> AttemptStatus {
-        loop {
-            let Some((stream, deadline)) = self.current.take() else {
-                let Some(candidate) = self.candidates.pop() else {
-                    let no_address = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-                    return AttemptStatus::Failed(self.first_error.take().unwrap_or_else(no_address));
-                };
-                match start(candidate, registry, token) {
-                    Ok(stream) => self.current = Some((stream, now + CONNECT_TIMEOUT)),
-                    Err(err) => self.record(err),
-                }
-                continue;
-            };
-            match connect_status(&stream) {
-                Ok(ConnectStatus::Pending) if now < deadline => {
-                    self.current = Some((stream, deadline));
-                    return AttemptStatus::Pending;
-                }
-                Ok(ConnectStatus::Pending) => self.record(io::ErrorKind::TimedOut.into()),
-                Ok(ConnectStatus::Connected) => return AttemptStatus::Connected(Connected { stream, reset: None }),
-                Ok(ConnectStatus::Reset(err)) => {
-                    return AttemptStatus::Connected(Connected { stream, reset: Some(err) });
-                }
-                Err(err) => self.record(err),
+    /// Takes the resolver's answer, checks the connects, and starts those that are due. Does not block.
+    pub(crate) fn advance(&mut self, resolver: &mut Resolver, registry: &Registry, now: Instant) -> AttemptStatus {
+        self.check_look_up(resolver, now);
+        if let Some(connected) = self.race.advance(registry, self.token, now) {
+            return AttemptStatus::Connected(connected);
+        }
+        if self.look_up != LookUp::Done || !self.race.is_over() {
+            return AttemptStatus::Pending;
+        }
+        let no_address = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        AttemptStatus::Failed(self.race.error.take().unwrap_or_else(no_address))
+    }
+
+    fn check_look_up(&mut self, resolver: &mut Resolver, now: Instant) {
+        let (LookUp::Awaited(since) | LookUp::Late(since)) = self.look_up else { return };
+        match resolver.take_answer() {
+            Some(Ok(addresses)) => {
+                self.look_up = LookUp::Done;
+                self.race.add(&addresses, now);
             }
+            // The server may still be where it was.
+            Some(Err(err)) => {
+                self.look_up = LookUp::Done;
+                self.race.record(err);
+                self.race.add(resolver.known(), now);
+            }
+            None if now >= since + RESOLVE_TIMEOUT => {
+                self.look_up = LookUp::Done;
+                self.race.record(late());
+            }
+            None if self.look_up == LookUp::Awaited(since) && now >= since + RESOLVE_PATIENCE => {
+                self.look_up = LookUp::Late(since);
+                self.race.add(resolver.known(), now);
+            }
+            None => {}
         }
     }
 
-    /// Waits until an address answers or all have failed. Polls with a `poll` that has no other sources yet: their
-    /// events would be lost.
+    /// Waits until an address answers or all have failed. Polls with a `poll` that has no other sources yet than the
+    /// resolver: their events would be lost.
     ///
     /// # Errors
-    /// The failure of the first address, or of the poller.
-    pub(crate) fn wait(mut self, poll: &mut Poll, token: Token) -> io::Result<Connected> {
-        let mut events = Events::with_capacity(1);
+    /// The failure of the look-up, of an address, or of the poller.
+    pub(crate) fn wait(mut self, resolver: &mut Resolver, poll: &mut Poll) -> io::Result<Connected> {
+        let mut events = Events::with_capacity(8);
         loop {
             let now = Instant::now();
-            match self.advance(poll.registry(), token, now) {
+            match self.advance(resolver, poll.registry(), now) {
                 AttemptStatus::Connected(connected) => return Ok(connected),
                 AttemptStatus::Failed(err) => return Err(err),
                 AttemptStatus::Pending => {}
@@ -107,123 +121,132 @@ impl Attempt {
             }
         }
     }
-
-    fn record(&mut self, err: io::Error) {
-        self.first_error.get_or_insert(err);
-    }
-}
-
-/// State of one connect.
-enum ConnectStatus {
-    Pending,
-    Connected,
-    Reset(io::Error),
-}
-
-fn start(candidate: SocketAddr, registry: &Registry, token: Token) -> io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(candidate)?;
-    registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-    Ok(stream)
-}
-
-fn connect_status(stream: &TcpStream) -> io::Result<ConnectStatus> {
-    match stream.take_error()? {
-        Some(err) if err.kind() == io::ErrorKind::ConnectionReset => return Ok(ConnectStatus::Reset(err)),
-        Some(err) => return Err(err),
-        None => {}
-    }
-    match stream.peer_addr() {
-        // The kernel may pick the target as our source port, if nothing listens there on this machine. TCP then
-        // connects the socket to itself.
-        Ok(peer) if stream.local_addr()? == peer => Err(io::ErrorKind::ConnectionRefused.into()),
-        Ok(_) => {
-            set_up(stream)?;
-            Ok(ConnectStatus::Connected)
-        }
-        Err(err) if err.kind() == io::ErrorKind::NotConnected => Ok(ConnectStatus::Pending),
-        Err(err) => Err(err),
-    }
-}
-
-/// Sets the options of every connection.
-fn set_up(socket: &impl AsFd) -> io::Result<()> {
-    // A typed line must not wait for the ACK of the previous one (Nagle).
-    SockRef::from(socket).set_tcp_nodelay(true)?;
-    // A server that disconnected us while this machine was offline (a closed laptop) sent its FIN to nobody.
-    keepalive::find_dead_peers(socket)?;
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
-
-    use socket2::{Domain, Socket, Type};
+    use std::net::{SocketAddr, TcpListener};
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
 
     use super::*;
-    use crate::net::keepalive::tests::assert_watched;
+    use crate::client::address::ServerAddress;
+    use crate::client::limits::CONNECT_STAGGER;
+    use crate::net::resolve::Answer;
 
-    /// A bound socket that does not listen.
-    fn closed_port() -> Socket {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        socket
-    }
+    const SERVER: Token = Token(0);
 
-    fn attempt(candidates: &[SocketAddr]) -> io::Result<Connected> {
-        let mut poll = Poll::new().unwrap();
-        Attempt::new(candidates.iter().copied()).wait(&mut poll, Token(0))
-    }
-
-    #[test]
-    fn an_attempt_tries_every_address_until_one_answers() {
-        let closed = closed_port();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let candidates = [closed.local_addr().unwrap().as_socket().unwrap(), listener.local_addr().unwrap()];
-        let Connected { stream, reset: None } = attempt(&candidates).unwrap() else {
-            panic!("the second address listens");
-        };
-        assert_eq!(stream.peer_addr().unwrap(), candidates[1]);
-        assert!(stream.nodelay().unwrap());
-        assert_watched(&stream);
-    }
-
-    #[test]
-    fn an_attempt_fails_as_its_first_address_did() {
-        let closed = closed_port();
-        // The broadcast address fails in another way: TCP has no broadcast.
-        let candidates = [closed.local_addr().unwrap().as_socket().unwrap(), SocketAddr::from(([255; 4], 1))];
-        let error = |candidates: &[SocketAddr]| attempt(candidates).unwrap_err().kind();
-        assert_eq!(error(&candidates), io::ErrorKind::ConnectionRefused);
-        assert_ne!(error(&[candidates[1], candidates[0]]), io::ErrorKind::ConnectionRefused);
-        assert_eq!(error(&[]), io::ErrorKind::NotFound);
-    }
-
-    #[test]
-    fn an_address_that_never_answers_times_out() {
-        // A listener whose queue is full answers no SYN.
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        socket.listen(0).unwrap();
-        let address = socket.local_addr().unwrap().as_socket().unwrap();
-        let _first = std::net::TcpStream::connect(address).unwrap();
+    fn setting(look_up: fn(&ServerAddress) -> Answer) -> (Poll, Resolver) {
         let poll = Poll::new().unwrap();
-        let mut attempt = Attempt::new([address]);
-        let now = Instant::now();
-        assert!(matches!(attempt.advance(poll.registry(), Token(0), now), AttemptStatus::Pending));
-        let deadline = attempt.deadline().unwrap();
-        assert_eq!(deadline, now + CONNECT_TIMEOUT);
-        let AttemptStatus::Failed(err) = attempt.advance(poll.registry(), Token(0), deadline) else {
-            panic!("the connect timed out");
-        };
-        assert_eq!(err.kind(), io::ErrorKind::TimedOut);
+        let name = "chat.example".parse().unwrap();
+        let resolver = Resolver::with(look_up, name, poll.registry(), Token(1)).unwrap();
+        (poll, resolver)
+    }
+
+    fn connect(poll: &mut Poll, resolver: &mut Resolver) -> io::Result<SocketAddr> {
+        let attempt = Attempt::new(resolver, SERVER, Instant::now());
+        attempt.wait(resolver, poll).map(|connected| connected.stream.peer_addr().unwrap())
+    }
+
+    /// Advances an attempt, at a time that the test chooses, until it connects.
+    fn connects(attempt: &mut Attempt, poll: &mut Poll, resolver: &mut Resolver, now: Instant) -> SocketAddr {
+        let mut events = Events::with_capacity(8);
+        loop {
+            match attempt.advance(resolver, poll.registry(), now) {
+                AttemptStatus::Connected(connected) => return connected.stream.peer_addr().unwrap(),
+                AttemptStatus::Failed(err) => panic!("{err}"),
+                AttemptStatus::Pending => poll.poll(&mut events, None).unwrap(),
+            }
+        }
     }
 
     #[test]
-    fn a_socket_that_is_connected_to_itself_is_no_connection() {
-        let socket = closed_port();
-        socket.connect(&socket.local_addr().unwrap()).unwrap();
-        let stream = TcpStream::from_std(socket.into());
-        assert!(connect_status(&stream).is_err_and(|err| err.kind() == io::ErrorKind::ConnectionRefused));
+    fn a_name_is_looked_up_for_each_attempt() {
+        static FOUND: Mutex<Vec<SocketAddr>> = Mutex::new(Vec::new());
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let (mut poll, mut resolver) = setting(|_| Ok(FOUND.lock().unwrap().clone()));
+        for address in listeners.each_ref().map(|listener| listener.local_addr().unwrap()) {
+            *FOUND.lock().unwrap() = vec![address];
+            assert_eq!(connect(&mut poll, &mut resolver).unwrap(), address);
+        }
+        FOUND.lock().unwrap().clear();
+        let err = connect(&mut poll, &mut resolver).unwrap_err();
+        assert_eq!((err.kind(), err.to_string().as_str()), (io::ErrorKind::NotFound, "the name has no address"));
+    }
+
+    #[test]
+    fn a_name_that_does_not_resolve_any_more_is_tried_at_its_last_addresses() {
+        static FOUND: Mutex<Vec<SocketAddr>> = Mutex::new(Vec::new());
+        let (mut poll, mut resolver) = setting(|_| match &FOUND.lock().unwrap()[..] {
+            [] => Err(io::Error::other("Temporary failure in name resolution")),
+            found => Ok(found.to_vec()),
+        });
+        let failure = |err: io::Error| assert_eq!(err.to_string(), "Temporary failure in name resolution");
+        failure(connect(&mut poll, &mut resolver).unwrap_err());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        FOUND.lock().unwrap().push(address);
+        assert_eq!(connect(&mut poll, &mut resolver).unwrap(), address);
+        FOUND.lock().unwrap().clear();
+        assert_eq!(connect(&mut poll, &mut resolver).unwrap(), address);
+        drop(listener);
+        failure(connect(&mut poll, &mut resolver).unwrap_err());
+    }
+
+    #[test]
+    fn a_resolver_that_hangs_holds_one_thread_and_nothing_else() {
+        static CALLS: AtomicUsize = AtomicUsize::new(0);
+        static FOUND: Mutex<Vec<SocketAddr>> = Mutex::new(Vec::new());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        FOUND.lock().unwrap().push(address);
+        let (mut poll, mut resolver) = setting(|_| match CALLS.fetch_add(1, Ordering::Relaxed) {
+            0 => Ok(FOUND.lock().unwrap().clone()),
+            _ => loop {
+                thread::park();
+            },
+        });
+        assert_eq!(connect(&mut poll, &mut resolver).unwrap(), address);
+        for _ in 0..3 {
+            let now = Instant::now();
+            let mut attempt = Attempt::new(&mut resolver, SERVER, now);
+            let status = attempt.advance(&mut resolver, poll.registry(), now);
+            assert!(matches!(status, AttemptStatus::Pending), "{status:?}");
+            assert_eq!(attempt.deadline(), Some(now + RESOLVE_PATIENCE));
+            assert_eq!(connects(&mut attempt, &mut poll, &mut resolver, now + RESOLVE_PATIENCE), address);
+        }
+        drop(listener);
+        let now = Instant::now();
+        let mut attempt = Attempt::new(&mut resolver, SERVER, now);
+        let late = [RESOLVE_PATIENCE, RESOLVE_PATIENCE + CONNECT_STAGGER, RESOLVE_TIMEOUT];
+        let [.., status] = late.map(|late| attempt.advance(&mut resolver, poll.registry(), now + late));
+        assert!(matches!(status, AttemptStatus::Failed(_)), "{status:?}");
+        assert!(CALLS.load(Ordering::Relaxed) <= 2);
+    }
+
+    #[test]
+    fn an_answer_that_comes_late_joins_the_race() {
+        static FOUND: Mutex<Vec<SocketAddr>> = Mutex::new(Vec::new());
+        let (mut poll, mut resolver) = setting(|_| {
+            loop {
+                match FOUND.lock().unwrap().pop() {
+                    Some(address) => return Ok(vec![address]),
+                    None => thread::park_timeout(CONNECT_STAGGER / 100),
+                }
+            }
+        });
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [old, new] = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
+        FOUND.lock().unwrap().push(old);
+        assert_eq!(connect(&mut poll, &mut resolver).unwrap(), old);
+        let [old_listener, _listener] = listeners;
+        drop(old_listener);
+        let now = Instant::now();
+        let mut attempt = Attempt::new(&mut resolver, SERVER, now);
+        let late = now + RESOLVE_PATIENCE;
+        assert!(matches!(attempt.advance(&mut resolver, poll.registry(), late), AttemptStatus::Pending));
+        FOUND.lock().unwrap().push(new);
+        assert_eq!(connects(&mut attempt, &mut poll, &mut resolver, late), new);
     }
 }

@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
-/// Timeout of a connect to one address: time for three lost SYNs (1 + 2 + 4 s).
+/// Timeout of the connects to all addresses of a server together: time for three lost SYNs (1 + 2 + 4 s).
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Delay before the next address is tried beside one that has not answered (RFC 8305, 5).
+pub(crate) const CONNECT_STAGGER: Duration = Duration::from_millis(250);
+
+/// Wait for the resolver before the addresses of its last answer are tried. A cache or a server nearby answers sooner.
+pub(crate) const RESOLVE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Timeout of a half-closed session without progress in any direction.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! The companion of the server: one loop over stdin, stdout and the socket, without threads.
+//! The companion of the server: one loop over stdin, stdout and the socket. Only name resolution has a thread.
 //!
 //! It has two forms. The pipe form passes lines unchanged between any stdin and stdout and the server. The terminal
 //! form keeps the typed line whole while others talk, and reconnects. Both work on a session, which is one connection.
@@ -9,6 +9,7 @@
 //! | `pipe`, `terminal` | the two forms, each with its main loop |
 //! | `session` | a single connection: bytes in both directions, half-closes, the reason of its end |
 //! | `connect`, `backoff` | connection attempts and the delays between them |
+//! | `resolver`, `race` | parts of an attempt: the look-up of the name, connects to several addresses |
 //! | `decoder` | the server's bytes as clean lines |
 //! | `outbox` | typed lines and bytes that the server has not taken yet |
 //! | `limits` | every limit of the client |
@@ -21,6 +22,8 @@ mod limits;
 mod outbox;
 mod pipe;
 mod progress;
+mod race;
+mod resolver;
 mod session;
 mod terminal;
 mod timestamps;
@@ -82,7 +85,7 @@ pub enum Ending {
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages name the fields")]
 pub enum ClientError {
-    /// No address of the server answered. The error is the first address's, which the resolver prefers.
+    /// The name did not resolve, or no address of the server answered. The error is the most telling one.
     #[error("cannot connect to {address}: {source}")]
     Connect { address: ServerAddress, source: io::Error },
     /// The server closed the connection without FIN.

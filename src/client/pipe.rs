@@ -18,6 +18,7 @@ use super::connect::Attempt;
 use super::decoder::ServerLine;
 use super::limits::{READ_BYTES, SCREEN_BYTES_MAX};
 use super::progress::Progress;
+use super::resolver::Resolver;
 use super::session::Session;
 use super::timestamps::Timestamps;
 use super::{ClientError, Config, Ending};
@@ -28,6 +29,7 @@ use crate::net::stream::Received;
 const STDIN: Token = Token(0);
 const STDOUT: Token = Token(1);
 const SERVER: Token = Token(2);
+const RESOLVER: Token = Token(3);
 
 /// A session between stdin, stdout and a server.
 #[derive(Debug)]
@@ -60,8 +62,9 @@ impl PipeClient {
     pub(super) fn connect(config: Config) -> Result<PipeClient, ClientError> {
         let address = config.server;
         let mut poll = Poll::new().map_err(ClientError::Poll)?;
-        let connected = address.resolve().and_then(|candidates| Attempt::new(candidates).wait(&mut poll, SERVER));
-        let connected = match connected {
+        let mut resolver = Resolver::new(address.clone(), poll.registry(), RESOLVER).map_err(ClientError::Poll)?;
+        let attempt = Attempt::new(&mut resolver, SERVER, Instant::now());
+        let connected = match attempt.wait(&mut resolver, &mut poll) {
             Ok(connected) => connected,
             Err(source) => return Err(ClientError::Connect { address, source }),
         };

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 use mio::net::TcpStream;
 
-use super::connect::Connected;
 use super::decoder::{Decoded, Decoder, ServerKind, ServerLine};
 use super::limits::{GRACE, READ_BYTES};
 use super::outbox::send_buffer::{SendBuffer, Typed};
 use super::progress::Progress;
+use super::race::Connected;
 use crate::net::stream::{Received, receive};
 
 /// A connection to a server. Each direction closes on its own.

@@ -1,6 +1,9 @@
-//! The kernel, for server and client: sockets and consoles as byte streams, dead-peer detection, inherited stdio.
+//! The kernel, for server and client: sockets and consoles as byte streams, dead-peer detection, inherited stdio;
+//! addresses as people write them, and their resolution.
 
+pub mod address;
 pub mod keepalive;
 pub mod outbox;
+pub(crate) mod resolve;
 pub mod stdio;
 pub mod stream;

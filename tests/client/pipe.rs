@@ -461,11 +461,12 @@ fn a_nick_is_asked_for_before_anything_is_said() {
 
 #[test]
 fn wrong_usage_is_told_before_anybody_is_called() {
-    let wrong: [&[&str]; 9] = [
+    let wrong: [&[&str]; 10] = [
         &["localhost:0"],
         &["localhost:65536"],
         &["localhost:http"],
-        &[":46000"],
+        &["*:46000"],
+        &["http://localhost:8080/"],
         &["[::1"],
         &["a", "b"],
         &["--nick", "two words"],

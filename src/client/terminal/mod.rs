@@ -47,6 +47,7 @@ use self::style::Style;
 use self::uplink::{RunResult, ScreenSpace, Uplink};
 use super::limits::{AWAY_LOOK, ESCAPE_WAIT, LAST_WORDS_WAIT, READ_BYTES, SCREEN_BYTES_MAX, UNSENT_SHOWN_MAX};
 use super::progress::Progress;
+use super::resolver::Resolver;
 use super::timestamps::Timestamps;
 use super::{ClientError, Config, Ending};
 use crate::net::stdio::stdin::Stdin;
@@ -57,6 +58,7 @@ const STDIN: Token = Token(0);
 const STDOUT: Token = Token(1);
 const SERVER: Token = Token(2);
 const SIGNALS: Token = Token(3);
+const RESOLVER: Token = Token(4);
 
 /// A client at a terminal.
 pub(super) struct TerminalClient {
@@ -88,17 +90,14 @@ enum InputRow {
 }
 
 impl TerminalClient {
-    /// Takes the terminal and begins to connect. Blocks while the resolver does.
+    /// Takes the terminal and begins to connect.
     ///
     /// # Errors
-    /// The server's name does not resolve, or the terminal or the poller fails.
+    /// The terminal or the poller fails.
     pub(super) fn start(config: Config) -> Result<TerminalClient, ClientError> {
-        let candidates = match config.server.resolve().map(Iterator::collect) {
-            Ok(candidates) => candidates,
-            Err(source) => return Err(ClientError::Connect { address: config.server, source }),
-        };
-        let uplink = Uplink::new(&config, candidates, SERVER);
         let poll = Poll::new().map_err(ClientError::Poll)?;
+        let resolver = Resolver::new(config.server.clone(), poll.registry(), RESOLVER).map_err(ClientError::Poll)?;
+        let uplink = Uplink::new(&config, resolver, SERVER);
         let stdin = Stdin::register(poll.registry(), STDIN).map_err(ClientError::Poll)?;
         let stdout = Stdout::register(poll.registry(), STDOUT).map_err(ClientError::Poll)?;
         let mut signals = Signals::new([SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGWINCH]).map_err(ClientError::Poll)?;
@@ -411,6 +410,7 @@ impl TerminalClient {
                 STDIN => self.stdin.on_event(),
                 STDOUT => self.stdout.on_event(),
                 SERVER => self.uplink.on_event(event),
+                // The resolver: each turn asks for its answer.
                 // Signals: `on_signals` takes all that are pending after each wait.
                 _ => {}
             }

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::mem;
-use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -13,13 +12,15 @@ use super::chat_view::ChatView;
 use super::inbox::Inbox;
 use crate::client::address::ServerAddress;
 use crate::client::backoff::{Backoff, jitter};
-use crate::client::connect::{Attempt, AttemptStatus, Connected};
+use crate::client::connect::{Attempt, AttemptStatus};
 use crate::client::decoder::ServerKind;
 use crate::client::limits::{
     GRACE, READ_BYTES, RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX, RECONNECT_STABLE, WELCOME_WAIT,
 };
 use crate::client::outbox::line_queue::LineQueue;
 use crate::client::progress::Progress;
+use crate::client::race::Connected;
+use crate::client::resolver::Resolver;
 use crate::client::session::{CloseReason, Session};
 use crate::client::{ClientError, Config};
 
@@ -30,8 +31,7 @@ pub(super) type RunResult = Result<(), ClientError>;
 #[derive(Debug)]
 pub(super) struct Uplink {
     address: ServerAddress,
-    /// Resolved once: the resolver blocks, and the input line must not.
-    candidates: Vec<SocketAddr>,
+    resolver: Resolver,
     token: Token,
     flush_after: Option<Duration>,
     reconnects: bool,
@@ -85,12 +85,12 @@ pub(super) enum ScreenSpace {
 }
 
 impl Uplink {
-    /// Begins to connect to the first of `candidates` that answers. `token` is the socket's.
-    pub(super) fn new(config: &Config, candidates: Vec<SocketAddr>, token: Token) -> Uplink {
+    /// Begins to connect to the first address of `resolver` that answers. `token` is the socket's.
+    pub(super) fn new(config: &Config, mut resolver: Resolver, token: Token) -> Uplink {
         Uplink {
             address: config.server.clone(),
-            state: LinkState::Connecting(Attempt::new(candidates.iter().copied())),
-            candidates,
+            state: LinkState::Connecting(Attempt::new(&mut resolver, token, Instant::now())),
+            resolver,
             token,
             flush_after: config.flush_after,
             reconnects: config.reconnect,
@@ -175,9 +175,9 @@ impl Uplink {
         match &mut self.state {
             LinkState::Waiting(until) if *until > now => return ControlFlow::Continue(Progress::None),
             LinkState::Waiting(_) => {
-                self.state = LinkState::Connecting(Attempt::new(self.candidates.iter().copied()));
+                self.state = LinkState::Connecting(Attempt::new(&mut self.resolver, self.token, now));
             }
-            LinkState::Connecting(attempt) => match attempt.advance(registry, self.token, now) {
+            LinkState::Connecting(attempt) => match attempt.advance(&mut self.resolver, registry, now) {
                 AttemptStatus::Pending => return ControlFlow::Continue(Progress::None),
                 AttemptStatus::Connected(connected) => self.on_connected(connected, chat, now),
                 AttemptStatus::Failed(source) => {

@@ -9,6 +9,7 @@
 mod chunks;
 mod connection;
 mod looks;
+mod resolution;
 mod server;
 mod typing;
 mod ways_out;
