@@ -64,7 +64,8 @@
 //! | | `tape` `cursor` | the tape and a reader's place on it |
 //! | [`server`] | `mod` | the outer loop on mio |
 //! | | `cli` `config` `limits` `memory` | flags, settings, every limit, their sum |
-//! | | `listener` `endpoint` `systemd` | accepting, the protocol of a port, sockets handed over |
+//! | | `endpoint` `reach` | addresses of ports, as written and as reached |
+//! | | `listening` `listener` `systemd` | binding, accepting, sockets handed over |
 //! | | `access` `sniff` | allowed addresses, foreign protocols |
 //! | | `stats` `reason` | counters, reasons of refusals and leaves |
 //! | `server/hub` | `mod` | the order of the phases of a turn |

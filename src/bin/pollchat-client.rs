@@ -4,8 +4,9 @@ use std::env;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{CommandFactory, Parser, ValueEnum};
-use pollchat::client::{Colors, Config, Ending, FLUSH_AFTER_MS, ServerAddress, run};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Error, Parser, ValueEnum};
+use pollchat::client::{AddressError, Colors, Config, Ending, FLUSH_AFTER_MS, ServerAddress, run};
 use pollchat::manual::{self, Generate};
 use pollchat::net::stdio::eprint_line;
 use pollchat::relay::name::Name;
@@ -16,11 +17,15 @@ use pollchat::relay::name::Name;
 struct Flags {
     // No doc comment: rustdoc would take the brackets for a link.
     #[arg(
-        help = "Host name or address of the server; IPv6 with a port as [::1]:46000",
+        help = "Host name or address of the server, or a port of 127.0.0.1; IPv6 with a port as [::1]:46000",
         value_name = "HOST[:PORT]",
         default_value = "127.0.0.1:46000"
     )]
     server: ServerAddress,
+
+    /// Port of the server, if HOST has none
+    #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
 
     /// Ask for this name in the room
     #[arg(long, value_name = "NAME", env = "POLLCHAT_NICK", hide_env_values = true, value_parser = Name::parse)]
@@ -69,7 +74,7 @@ Exit codes:
   2  wrong usage";
 
 fn main() -> ExitCode {
-    let flags = Flags::parse();
+    let flags = Flags::parse().with_port().unwrap_or_else(|error| error.exit());
     if let Some(what) = flags.generate {
         return manual::generate(what, Flags::command());
     }
@@ -83,6 +88,15 @@ fn main() -> ExitCode {
             eprint_line(&format!("pollchat-client: {err}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+impl Flags {
+    /// Joins the two words of `HOST PORT`.
+    fn with_port(mut self) -> Result<Flags, Error> {
+        let usage = |error: AddressError| Flags::command().error(ErrorKind::ValueValidation, error);
+        self.server = self.server.with_port(self.port.take()).map_err(usage)?;
+        Ok(self)
     }
 }
 

@@ -10,6 +10,7 @@ use pollchat::net::stdio::eprint_line;
 use pollchat::server::cli::Flags;
 use pollchat::server::config::Config;
 use pollchat::server::endpoint::Endpoint;
+use pollchat::server::reach::reachable;
 use pollchat::server::systemd::notify_ready;
 use pollchat::server::web::site::url;
 use pollchat::server::{Error, Server};
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
 fn run(config: &Config) -> Result<(), Error> {
     let server = Server::bind(config)?;
     let ports = server.addresses(Endpoint::Lines).map(|address| format!("listening on {address}"));
-    let pages = server.addresses(Endpoint::Web).map(|address| format!("the page is at {}", url(address)));
+    let pages = server.addresses(Endpoint::Web).map(|address| format!("the page is at {}", url(reachable(address))));
     for line in ports.chain(pages) {
         if let Err(error) = writeln!(io::stdout(), "{line}") {
             warn!("cannot write to stdout: {line}: {error}");

@@ -118,7 +118,11 @@ pub enum ClientError {
 /// The server cannot be connected to, the connection is lost for good, or stdin or stdout fails.
 pub fn run(config: Config) -> Result<Ending, ClientError> {
     let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && can_move_cursor();
-    if is_terminal && !config.plain { TerminalClient::start(config)?.run() } else { PipeClient::connect(config)?.run() }
+    if is_terminal && !config.plain {
+        TerminalClient::start(&config)?.run()
+    } else {
+        PipeClient::connect(config)?.run()
+    }
 }
 
 fn can_move_cursor() -> bool {

@@ -58,7 +58,7 @@ pub enum AddressError {
     Scheme {
         /// The scheme, in lower case.
         scheme: String,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: &'static str,
         /// An address with the same host.
         example: String,

@@ -1,7 +1,6 @@
 //! The flags of `pollchat-server`, each also an environment variable, and the [`Config`] made of them.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use log::LevelFilter;
 
 use super::access::{AccessRules, parse_prefix};
 use super::config::{Config, Lag};
+use super::endpoint::ListenAddress;
 use super::flow::rate::Rate;
 use super::limits::{
     ANNOUNCE_UP_TO, BACKLOG_BYTES, BACKLOG_BYTES_MAX, FLUSH_AFTER_MS_MAX, LINE_BYTES_CEILING, LINE_BYTES_MAX, RATE_MAX,
@@ -31,14 +31,17 @@ use crate::relay::room::Audience;
                   Exit codes: 0 stopped by a signal or the operator, 1 could not start or go on, 2 usage."
 )]
 pub struct Flags {
-    /// Listen on this address. Port 0 lets the kernel choose one; an IPv6 address accepts IPv6 only. Repeatable
-    /// [default: the sockets systemd hands over, otherwise 127.0.0.1:46000]
-    #[arg(long, value_name = "IP:PORT", env = "POLLCHAT_LISTEN", value_delimiter = ',', hide_env_values = true)]
-    listen: Vec<SocketAddr>,
+    /// Listen on this address: HOST:PORT, or a PORT of 127.0.0.1. `*` is every address; an IPv6 address accepts IPv6
+    /// only; port 0 lets the kernel choose. Repeatable [default: the sockets systemd hands over, otherwise
+    /// 127.0.0.1:46000]
+    #[arg(long, value_name = "ADDRESS", env = "POLLCHAT_LISTEN", value_delimiter = ',', hide_env_values = true)]
+    #[arg(value_parser = ListenAddress::of_lines)]
+    listen: Vec<ListenAddress>,
 
-    /// Serve the page for browsers on this address. Repeatable [default: no page]
-    #[arg(long, value_name = "IP:PORT", env = "POLLCHAT_WEB", value_delimiter = ',', hide_env_values = true)]
-    web: Vec<SocketAddr>,
+    /// Serve the page for browsers on this address, such as 127.0.0.1:8080 or 8080. Repeatable [default: no page]
+    #[arg(long, value_name = "ADDRESS", env = "POLLCHAT_WEB", value_delimiter = ',', hide_env_values = true)]
+    #[arg(value_parser = ListenAddress::of_page)]
+    web: Vec<ListenAddress>,
 
     /// Answer browsers that reach the page by this host name, besides its addresses and localhost. Requires --web.
     /// Repeatable
@@ -264,7 +267,7 @@ mod tests {
             (&["--burst", "5"][..], "--burst requires --rate"),
             (&["--burst", "5", "--rate", "0"], "--burst requires --rate"),
             (&["--stall-timeout", "5"], "--stall-timeout requires --lag wait"),
-            (&["--web-host", "chat.lan"], "--web <IP:PORT>"),
+            (&["--web-host", "chat.lan"], "--web <ADDRESS>"),
             (&["--max-clients", "0"], "'--max-clients <N>': must be at least 1"),
             (&["--max-line", "0"], "--max-line must be from 1 to 1048576, not 0"),
             (&["--backlog", "100"], "--backlog must be from 12544 to"),

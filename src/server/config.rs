@@ -1,9 +1,9 @@
 //! Configuration of a server: all settings with their defaults, and what follows from them.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::access::AccessRules;
+use super::endpoint::ListenAddress;
 use super::flow::rate::Rate;
 use super::limits::{
     ANNOUNCE_UP_TO, BACKLOG_BYTES, LINE_BYTES_MAX, LINE_OVERHEAD_BYTES, PRIVATE_BYTES_MAX, STALL_TIMEOUT, VISITORS_MAX,
@@ -29,9 +29,9 @@ pub enum Lag {
 pub struct Config {
     /// Addresses of line ports, in addition to inherited sockets. Without both it is [`LISTEN`](super::limits::LISTEN).
     /// Port 0 lets the kernel choose.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<ListenAddress>,
     /// Addresses that serve the page to browsers.
-    pub web: Vec<SocketAddr>,
+    pub web: Vec<ListenAddress>,
     /// Hosts and origins that the page answers to.
     pub origin_policy: OriginPolicy,
     /// Greeting of a new client, one notice a line; empty for none.

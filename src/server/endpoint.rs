@@ -1,4 +1,14 @@
-//! Protocols of listening sockets.
+//! Endpoints: addresses and protocols of listening sockets.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+use super::limits::LISTEN;
+use crate::PORT;
+use crate::net::address::{AddressError, Host, Written, shown};
+use crate::net::resolve::resolve_in_time;
 
 /// Protocol of a listening socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,4 +17,184 @@ pub enum Endpoint {
     Lines,
     /// HTTP, and WebSocket after an upgrade.
     Web,
+}
+
+/// Address of `--listen` or `--web`, as the operator wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenAddress {
+    host: ListenHost,
+    port: u16,
+}
+
+/// Addresses of this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum ListenHost {
+    /// All of them, IPv4 and IPv6.
+    All,
+    /// Each address of a name, or a single address.
+    Named(String),
+}
+
+/// Examples for error messages.
+const LINES_EXAMPLE: &str = "46001, 127.0.0.1:46001, 0.0.0.0:46001 or [::]:46001";
+const WEB_EXAMPLE: &str = "8080, 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080";
+
+impl ListenAddress {
+    /// Parses the address of a line port.
+    ///
+    /// # Errors
+    /// The text has no plain meaning, or no port.
+    pub fn of_lines(text: &str) -> Result<ListenAddress, AddressError> {
+        let written = Written::parse(text).map_err(|error| error.with_example(LINES_EXAMPLE, 0))?;
+        match written.scheme.as_deref() {
+            None | Some("tcp") => ListenAddress::of(written.host, written.port, PORT),
+            Some("http" | "https" | "ws" | "wss") => {
+                let address = format!("--web {}", shown(&host_shown(&written.host), written.port.unwrap_or(WEB_PORT)));
+                let scheme = written.scheme.unwrap_or_default();
+                Err(AddressError::Scheme { scheme, problem: "is for browsers", example: address })
+            }
+            Some(_) => Err(wrong_scheme(written, "is another protocol", PORT)),
+        }
+    }
+
+    /// Parses the address of the page. A URL without a port means port 80.
+    ///
+    /// # Errors
+    /// The text has no plain meaning, or no port.
+    pub fn of_page(text: &str) -> Result<ListenAddress, AddressError> {
+        let written = Written::parse(text).map_err(|error| error.with_example(WEB_EXAMPLE, 0))?;
+        let port = match written.scheme.as_deref() {
+            None | Some("tcp") => written.port,
+            Some("http" | "ws") => Some(written.port.unwrap_or(80)),
+            Some("https" | "wss") => {
+                return Err(wrong_scheme(written, "needs a proxy with TLS before this server", WEB_PORT));
+            }
+            Some(_) => return Err(wrong_scheme(written, "is another protocol", WEB_PORT)),
+        };
+        ListenAddress::of(written.host, port, WEB_PORT)
+    }
+
+    fn of(host: Host, port: Option<u16>, example: u16) -> Result<ListenAddress, AddressError> {
+        let Some(port) = port else {
+            return Err(AddressError::NoPort { example: shown(&host_shown(&host), example) });
+        };
+        let host = match host {
+            Host::Named(host) => ListenHost::Named(host),
+            // A bare port changes only the port of the default address.
+            Host::Omitted => ListenHost::Named(LISTEN.ip().to_string()),
+            Host::Empty | Host::Any => ListenHost::All,
+        };
+        Ok(ListenAddress { host, port })
+    }
+
+    /// Resolves the host. Several addresses belong to a name or to all addresses; some may be missing on this machine.
+    ///
+    /// # Errors
+    /// The name does not resolve in time.
+    pub(crate) fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        match &self.host {
+            ListenHost::Named(host) => resolve_in_time(host, self.port),
+            ListenHost::All => Ok([IpAddr::V4(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()]
+                .map(|ip| SocketAddr::new(ip, self.port))
+                .into()),
+        }
+    }
+}
+
+/// Port of the page in examples.
+const WEB_PORT: u16 = 8080;
+
+fn wrong_scheme(written: Written, problem: &'static str, port: u16) -> AddressError {
+    let scheme = written.scheme.unwrap_or_default().escape_debug().to_string();
+    AddressError::Scheme { scheme, problem, example: shown(&host_shown(&written.host), written.port.unwrap_or(port)) }
+}
+
+fn host_shown(host: &Host) -> String {
+    match host {
+        Host::Named(host) => host.clone(),
+        Host::Any | Host::Empty => "*".to_owned(),
+        Host::Omitted => LISTEN.ip().to_string(),
+    }
+}
+
+impl From<SocketAddr> for ListenAddress {
+    fn from(address: SocketAddr) -> ListenAddress {
+        ListenAddress { host: ListenHost::Named(address.ip().to_string()), port: address.port() }
+    }
+}
+
+impl FromStr for ListenAddress {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<ListenAddress, AddressError> {
+        ListenAddress::of_lines(text)
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            ListenHost::All => write!(f, "*:{}", self.port),
+            ListenHost::Named(host) => f.write_str(&shown(host, self.port)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_with_a_plain_meaning_is_an_address_of_a_line_port() {
+        for (text, expected) in [
+            ("46001", "127.0.0.1:46001"),
+            ("0", "127.0.0.1:0"),
+            ("localhost:46001", "localhost:46001"),
+            (":46001", "*:46001"),
+            ("*:46001", "*:46001"),
+            ("[::]:46001", "[::]:46001"),
+            ("::1:46001", "[::1]:46001"),
+            ("tcp://0.0.0.0:46001/", "0.0.0.0:46001"),
+            ("0.0.0.0 46001", "0.0.0.0:46001"),
+        ] {
+            assert_eq!(ListenAddress::of_lines(text).map(|address| address.to_string()), Ok(expected.into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_page_needs_a_port_or_a_url() {
+        for (text, expected) in [
+            ("8080", "127.0.0.1:8080"),
+            (":8080", "*:8080"),
+            ("localhost:8080", "localhost:8080"),
+            ("http://0.0.0.0:8080/", "0.0.0.0:8080"),
+            ("http://chat.lan/", "chat.lan:80"),
+        ] {
+            assert_eq!(ListenAddress::of_page(text).map(|address| address.to_string()), Ok(expected.into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_text_is_an_error_with_an_example() {
+        let lines = |text| ListenAddress::of_lines(text).unwrap_err().to_string();
+        let page = |text| ListenAddress::of_page(text).unwrap_err().to_string();
+        let example = "46001, 127.0.0.1:46001, 0.0.0.0:46001 or [::]:46001";
+        assert_eq!(lines(""), format!("the address is missing: write {example}"));
+        assert_eq!(lines("70000"), format!("a port is a number from 0 to 65535, as in {example}"));
+        assert_eq!(lines("a/b"), format!("'a/b' is neither a host name nor an IP address: write {example}"));
+        assert_eq!(lines("http://:8080"), "http:// is for browsers: write --web *:8080");
+        assert_eq!(lines("chat.lan"), "the port is missing: write chat.lan:46000");
+        assert_eq!(lines("*"), "the port is missing: write *:46000");
+        assert_eq!(lines("unix://x"), "unix:// is another protocol: write x:46000");
+        assert_eq!(lines("::1:80"), "write [::1]:80 for port 80, or [::1:80] for the whole address");
+        assert_eq!(page("127.0.0.1"), "the port is missing: write 127.0.0.1:8080");
+        assert_eq!(page("::1"), "the port is missing: write [::1]:8080");
+        assert_eq!(page("https://chat.lan"), "https:// needs a proxy with TLS before this server: write chat.lan:8080");
+    }
+
+    #[test]
+    fn all_addresses_are_those_of_both_families() {
+        let resolved = ListenAddress::of_lines("*:7").unwrap().resolve().unwrap();
+        assert_eq!(resolved, ["0.0.0.0:7".parse().unwrap(), "[::]:7".parse().unwrap()]);
+    }
 }

@@ -10,7 +10,9 @@ pub mod flow;
 pub mod hub;
 pub mod limits;
 pub mod listener;
+mod listening;
 pub mod memory;
+pub mod reach;
 pub mod reason;
 pub mod sniff;
 pub mod stats;
@@ -34,6 +36,7 @@ use endpoint::Endpoint;
 use hub::{Hub, Readiness, Wake};
 use limits::{ACCEPTS_MAX, EVENTS_MAX, LISTEN, SHUTDOWN_GRACE};
 use listener::Listener;
+use listening::Listening;
 use memory::Bounds;
 use web::site::Site;
 
@@ -82,12 +85,14 @@ impl From<Token> for Source {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A listening socket could not be opened.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {source}{hint}")]
     Listen {
         /// Its address.
-        address: SocketAddr,
-        /// The kernel's reason.
+        address: String,
+        /// The reason of the kernel or of the resolver.
         source: io::Error,
+        /// A likely cause, behind a colon or in parentheses; empty if the reason says it all.
+        hint: &'static str,
     },
     /// A socket that the service manager handed over cannot be listened on.
     #[error("cannot listen on what was handed over: {0}")]
@@ -122,15 +127,15 @@ impl Server {
     /// # Errors
     /// When a listener cannot be bound, an inherited socket cannot be adopted, or there is no memory for the tape.
     pub fn bind(config: &Config) -> Result<Server, Error> {
-        let bind = |address, port| Listener::bind(address, port).map_err(|source| Error::Listen { address, source });
-        let mut listeners = systemd::inherited_listeners().map_err(Error::Inherited)?;
-        let by_default = if config.listen.is_empty() && listeners.is_empty() { &[LISTEN][..] } else { &[] };
-        for &address in config.listen.iter().chain(by_default) {
-            listeners.push(bind(address, Endpoint::Lines)?);
+        let mut listening = Listening::from(systemd::inherited_listeners().map_err(Error::Inherited)?);
+        let by_default = if config.listen.is_empty() && listening.is_empty() { Some(LISTEN.into()) } else { None };
+        for address in config.listen.iter().chain(&by_default) {
+            listening.open(address, Endpoint::Lines)?;
         }
-        for &address in &config.web {
-            listeners.push(bind(address, Endpoint::Web)?);
+        for address in &config.web {
+            listening.open(address, Endpoint::Web)?;
         }
+        let mut listeners = listening.into_listeners();
         let open_files = raise_open_file_limit();
         let capacity = Capacity::within(open_files, config);
         let mut hub = Hub::new(config, capacity, Instant::now())

@@ -5,6 +5,7 @@ mod support;
 
 mod access;
 mod activation;
+mod addresses;
 mod autobahn;
 mod closing;
 mod console;

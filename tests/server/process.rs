@@ -180,13 +180,14 @@ mod flags {
 
     #[test]
     fn bad_flags_end_it_with_2() {
-        let bad: [&[&str]; 33] = [
+        let bad: [&[&str]; 34] = [
             &["--bogus"],
             &["stray"],
             &["--listen"],
             &["--listen", "nonsense"],
             &["--listen", "127.0.0.1"],
             &["--listen", "127.0.0.1:99999"],
+            &["--listen", "localhost:"],
             &["--history", "-1"],
             &["--history", "many"],
             &["--audience", "nobody"],

@@ -94,10 +94,10 @@ impl TerminalClient {
     ///
     /// # Errors
     /// The terminal or the poller fails.
-    pub(super) fn start(config: Config) -> Result<TerminalClient, ClientError> {
+    pub(super) fn start(config: &Config) -> Result<TerminalClient, ClientError> {
         let poll = Poll::new().map_err(ClientError::Poll)?;
         let resolver = Resolver::new(config.server.clone(), poll.registry(), RESOLVER).map_err(ClientError::Poll)?;
-        let uplink = Uplink::new(&config, resolver, SERVER);
+        let uplink = Uplink::new(config, resolver, SERVER);
         let stdin = Stdin::register(poll.registry(), STDIN).map_err(ClientError::Poll)?;
         let stdout = Stdout::register(poll.registry(), STDOUT).map_err(ClientError::Poll)?;
         let mut signals = Signals::new([SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGWINCH]).map_err(ClientError::Poll)?;

@@ -36,8 +36,8 @@ impl Names {
         let names = Names(folder);
         names.put("hosts", hosts);
         names.put("nsswitch.conf", "hosts: files dns\n");
-        // TEST-NET-1: no server answers.
-        names.put("resolv.conf", "nameserver 192.0.2.1\noptions timeout:30 attempts:5\n");
+        // TEST-NET-2: no server answers.
+        names.put("resolv.conf", "nameserver 198.51.100.1\noptions timeout:30 attempts:5\n");
         Some(names)
     }
 
@@ -73,7 +73,7 @@ fn a_server_that_moved_to_another_address_is_found_there() {
 
 #[test]
 fn an_address_that_does_not_answer_holds_up_no_other() {
-    let hosts = "192.0.2.1 chat.test\n2001:db8::1 chat.test\n127.0.0.1 chat.test\n";
+    let hosts = "198.51.100.1 chat.test\n2001:db8::1 chat.test\n127.0.0.1 chat.test\n";
     let Some(names) = Names::new("silent", hosts) else { return };
     let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)));
     let server = format!("chat.test:{}", listener.local_addr().unwrap().port());

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::process::Output;
 
-use crate::support::http::{WebServer, handshake};
+use crate::support::http::{WebServer, Wire, handshake, head};
 use crate::support::{Member, Server};
 
 fn run(flags: &[&str], env: &[(&str, &str)]) -> Output {
@@ -22,9 +22,10 @@ fn a_flag_that_makes_no_sense_is_a_usage_error() {
     for flags in [
         &["--web-origin", "https://chat.example.org"][..],
         &["--web-host", "chat.example.org"],
-        &["--web", "8080"],
+        &["--web", "localhost"],
+        &["--web", "https://127.0.0.1:0"],
         &["--web", "127.0.0.1"],
-        &["--web", "localhost:8080"],
+        &["--web", "[localhost]:8080"],
         &["--web", "127.0.0.1:99999"],
         &["--web", ""],
         &["--web", "127.0.0.1:0", "--web-origin", "chat.example.org"],
@@ -48,6 +49,17 @@ fn a_flag_that_makes_no_sense_is_a_usage_error() {
     }
     let output = run(&[], &[("POLLCHAT_WEB_HOST", "chat.example.org")]);
     assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_url_of_a_page_on_all_addresses_leads_to_it() {
+    let server = WebServer::go_at(Server::builder(), &["0.0.0.0:0", "http://localhost:0/"]);
+    for page in server.pages() {
+        assert!(!page.ip().is_unspecified(), "{page}");
+        let mut visitor = Wire::connect(*page);
+        visitor.send(head(&["GET / HTTP/1.1", &format!("Host: {page}")]));
+        assert_eq!(visitor.response().status, 200);
+    }
 }
 
 #[test]

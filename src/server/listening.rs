@@ -1,0 +1,121 @@
+//! The sockets to listen on: addresses of the flags become listeners, some of them several.
+
+use std::io;
+use std::net::SocketAddr;
+
+use super::Error;
+use super::endpoint::{Endpoint, ListenAddress};
+use super::listener::Listener;
+
+/// Ports that the kernel may choose before one is free on all addresses of a name.
+const PORT_TRIES_MAX: usize = 16;
+
+/// Listeners that are open, in the order in which they are told.
+#[derive(Debug)]
+pub(super) struct Listening {
+    listeners: Vec<Listener>,
+    /// The first so many were handed over.
+    inherited: usize,
+}
+
+impl From<Vec<Listener>> for Listening {
+    fn from(inherited: Vec<Listener>) -> Listening {
+        Listening { inherited: inherited.len(), listeners: inherited }
+    }
+}
+
+impl Listening {
+    /// Whether nothing is listened on.
+    pub(super) fn is_empty(&self) -> bool {
+        self.listeners.is_empty()
+    }
+
+    /// Returns the listeners.
+    pub(super) fn into_listeners(self) -> Vec<Listener> {
+        self.listeners
+    }
+
+    /// Listens on all addresses of `address` that this machine has, on the same port.
+    ///
+    /// # Errors
+    /// The name does not resolve, the machine has none of its addresses, or one cannot be listened on.
+    pub(super) fn open(&mut self, address: &ListenAddress, endpoint: Endpoint) -> Result<(), Error> {
+        let resolved =
+            address.resolve().map_err(|source| Error::Listen { address: address.to_string(), source, hint: "" })?;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.bind_all(&resolved, endpoint) {
+                Ok(listeners) => {
+                    self.listeners.extend(listeners);
+                    return Ok(());
+                }
+                // The kernel chose a port that is free on the first address alone.
+                Err((bound, error))
+                    if bound.port() != 0
+                        && resolved.iter().all(|address| address.port() == 0)
+                        && error.kind() == io::ErrorKind::AddrInUse
+                        && tries < PORT_TRIES_MAX => {}
+                Err((bound, source)) => {
+                    let hint = self.hint(bound, &source);
+                    // A name that is no name of this machine says more than its first address.
+                    let is_elsewhere = source.kind() == io::ErrorKind::AddrNotAvailable;
+                    let address = if is_elsewhere { address.to_string() } else { bound.to_string() };
+                    return Err(Error::Listen { address, source, hint });
+                }
+            }
+        }
+    }
+
+    /// Binds all of `addresses` that this machine has, unless they are listened on already.
+    fn bind_all(&self, addresses: &[SocketAddr], endpoint: Endpoint) -> Result<Vec<Listener>, (SocketAddr, io::Error)> {
+        let mut listeners: Vec<Listener> = Vec::with_capacity(addresses.len());
+        let mut missing = None;
+        let mut is_repeated = false;
+        for (index, &address) in addresses.iter().enumerate() {
+            let mut address = address;
+            if address.port() == 0
+                && let Some(first) = listeners.first()
+            {
+                address.set_port(first.address().port());
+            }
+            if addresses[..index].contains(&addresses[index]) {
+                continue;
+            }
+            let own = &self.listeners[self.inherited..];
+            if own.iter().any(|known| known.address() == address && known.endpoint() == endpoint) {
+                is_repeated = true;
+                continue;
+            }
+            match Listener::bind(address, endpoint) {
+                Ok(listener) => listeners.push(listener),
+                // A name may have addresses that this machine lacks: ::1 for localhost, without IPv6.
+                Err(error) if is_missing(&error) => missing = missing.or(Some((address, error))),
+                Err(error) => return Err((address, error)),
+            }
+        }
+        match missing {
+            Some(missing) if listeners.is_empty() && !is_repeated => Err(missing),
+            _ => Ok(listeners),
+        }
+    }
+
+    /// Returns a likely cause of a failed bind.
+    fn hint(&self, address: SocketAddr, error: &io::Error) -> &'static str {
+        let is_our_port = || self.listeners.iter().any(|known| known.address().port() == address.port());
+        match error.kind() {
+            io::ErrorKind::AddrInUse if is_our_port() => ": another address of this server has this port",
+            io::ErrorKind::PermissionDenied if address.port() < 1024 => {
+                ": ports below 1024 need root or CAP_NET_BIND_SERVICE"
+            }
+            io::ErrorKind::AddrNotAvailable => ": no address of this machine",
+            _ => "",
+        }
+    }
+}
+
+/// Whether an error of `bind` says that this machine does not have the address.
+fn is_missing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}
