@@ -83,6 +83,7 @@
 //! | [`net`] | `stream` `outbox` `keepalive` `stdio` | the kernel: sockets, unsent bytes, dead peers, inherited stdio |
 //! | | `address` `resolve` | addresses as people write them, look-ups off the loop |
 //! | [`logging`] | | the log on stderr, which neither blocks nor panics |
+//! | [`variables`] | | the environment variables behind the flags |
 //! | [`manual`] | `operating` `protocol` `client` `memory` | prose for operators and users, `--generate` |
 //!
 //! A new timer is a variant of `Timer` in `server/hub/timers.rs`. A new command begins in `relay/command.rs`, a new
@@ -94,6 +95,7 @@ pub mod manual;
 pub mod net;
 pub mod relay;
 pub mod server;
+pub mod variables;
 
 /// The default TCP port of server and client.
 pub const PORT: u16 = 46_000;

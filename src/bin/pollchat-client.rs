@@ -10,6 +10,7 @@ use pollchat::client::{AddressError, Colors, Config, Ending, FLUSH_AFTER_MS, Ser
 use pollchat::manual::{self, Generate};
 use pollchat::net::stdio::eprint_line;
 use pollchat::relay::name::Name;
+use pollchat::{server, variables};
 
 /// Chats on a pollchat server: sends lines from stdin and prints its lines to stdout
 #[derive(Debug, Parser)]
@@ -74,9 +75,12 @@ Exit codes:
   2  wrong usage";
 
 fn main() -> ExitCode {
-    let flags = Flags::parse().with_port().unwrap_or_else(|error| error.exit());
+    let flags = variables::parse(Flags::with_port);
     if let Some(what) = flags.generate {
         return manual::generate(what, Flags::command());
+    }
+    if let Some(warning) = variables::unread(&server::cli::Flags::command()) {
+        eprint_line(&format!("pollchat-client: {warning}"));
     }
     match run(flags.into()) {
         Ok(Ending::Complete) => ExitCode::SUCCESS,
@@ -116,5 +120,17 @@ impl From<Flags> for Config {
             },
             reconnect: !flags.no_reconnect,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_knows_the_variables_of_the_client() {
+        let command = Flags::command();
+        let variables: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_env).collect();
+        assert_eq!(variables, variables::CLIENT);
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use log::warn;
 use pollchat::manual;
 use pollchat::net::stdio::eprint_line;
@@ -14,16 +14,23 @@ use pollchat::server::reach::reachable;
 use pollchat::server::systemd::notify_ready;
 use pollchat::server::web::site::url;
 use pollchat::server::{Error, Server};
+use pollchat::variables;
 
 fn main() -> ExitCode {
-    let flags = Flags::parse();
-    if let Some(what) = flags.generate() {
+    let (generate, log_level, config) = variables::parse(|flags: Flags| {
+        let (generate, log_level) = (flags.generate(), flags.log_level());
+        // A wrong combination of flags is no reason to refuse the manual.
+        let config = if generate.is_some() { Config::default() } else { flags.into_config()? };
+        Ok((generate, log_level, config))
+    });
+    if let Some(what) = generate {
         return manual::generate(what, Flags::command());
     }
-    let log_level = flags.log_level();
-    let config = flags.into_config().unwrap_or_else(|error| error.exit());
     // Fails only if a logger is set already, and this is the only place that sets one.
     let _ = pollchat::logging::init(log_level);
+    if let Some(warning) = variables::unread(&Flags::command()) {
+        warn!("{warning}");
+    }
     match run(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

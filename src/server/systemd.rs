@@ -43,7 +43,7 @@ pub(crate) fn inherited_listeners() -> io::Result<Vec<Listener>> {
 /// number of descriptors. It also lets `LISTEN_FDS_FIRST_FD`, which is not part of the protocol, name stdin as the
 /// first one.
 fn check_announcement() -> io::Result<()> {
-    let Some(count) = env::var_os("LISTEN_FDS") else { return Ok(()) };
+    let Some(count) = env::var_os("LISTEN_FDS").filter(|count| !count.is_empty()) else { return Ok(()) };
     if env::var_os("LISTEN_PID").is_some_and(|pid| !pid.is_empty() && *pid != *process::id().to_string()) {
         return Ok(());
     }
@@ -55,7 +55,9 @@ fn check_announcement() -> io::Result<()> {
         )));
     }
     match env::var_os("LISTEN_FDS_FIRST_FD") {
-        Some(first) if first != "3" => Err(invalid(&format!("LISTEN_FDS_FIRST_FD={}: must be 3", first.display()))),
+        Some(first) if first != "3" && !first.is_empty() => {
+            Err(invalid(&format!("LISTEN_FDS_FIRST_FD={}: must be 3", first.display())))
+        }
         _ => Ok(()),
     }
 }

@@ -480,6 +480,23 @@ fn wrong_usage_is_told_before_anybody_is_called() {
     }
     let exit = Client::start(client_of("localhost").env("POLLCHAT_NICK", "client-7")).exits(2);
     assert!(exit.stderr.contains("that name is taken"), "{}", exit.stderr);
+    assert!(exit.stderr.contains("'--nick <NAME>' (from POLLCHAT_NICK)"), "{}", exit.stderr);
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset_and_an_unknown_one_is_told() {
+    let nobody = address_of_nobody();
+    let told = format!("pollchat-client: cannot connect to {nobody}: Connection refused (os error 111)\n");
+    // The address may come in two words.
+    let client = |name, value| {
+        let mut command = client_of(nobody.ip());
+        command.arg(nobody.port().to_string()).env(name, value);
+        command
+    };
+    Client::start(&mut client("POLLCHAT_NICK", "")).ends(1, "", &told);
+    Client::start(&mut client("POLLCHAT_HISTORY", "a flag of the server")).ends(1, "", &told);
+    let warning = "pollchat-client: no flag reads POLLCHAT_NIK (did you mean POLLCHAT_NICK?)\n";
+    Client::start(&mut client("POLLCHAT_NIK", "ana")).ends(1, "", &format!("{warning}{told}"));
 }
 
 #[test]

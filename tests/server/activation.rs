@@ -160,9 +160,7 @@ mod sockets {
 
     #[test]
     fn what_is_no_number_of_sockets_is_a_failure_that_names_it() {
-        for count in
-            ["", "many", "-1", "1.5", " 1", "1025", "2147483647", "18446744073709551615", "99999999999999999999"]
-        {
+        for count in ["many", "-1", "1.5", " 1", "1025", "2147483647", "18446744073709551615", "99999999999999999999"] {
             // Whether the process is named or not.
             for script in [r#"LISTEN_PID=$$ exec "$0" "$@""#, r#"exec "$0" "$@""#] {
                 let error = failure(&Server::builder().env("LISTEN_FDS", count).shell(script), None);
@@ -188,7 +186,7 @@ mod sockets {
 
     #[test]
     fn what_is_announced_to_nobody_or_to_another_is_passed_over() {
-        for (count, pid) in [("0", ""), ("1", "1"), ("many", "1"), ("3", "nobody")] {
+        for (count, pid) in [("", ""), ("0", ""), ("1", "1"), ("many", "1"), ("3", "nobody")] {
             let server = Server::builder().env("LISTEN_FDS", count).env("LISTEN_PID", pid).go();
             server.join();
             assert_eq!(server.stdout().len(), 1);

@@ -16,5 +16,6 @@ mod process;
 mod protocol;
 mod readme;
 mod stats;
+mod variables;
 mod web;
 mod websocket;
