@@ -4,12 +4,13 @@
 //! not to be had, nothing is tested.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use socket2::{Domain, Socket, Type};
 
 use super::server::{Relay, accept, listen};
 use super::window::{DEADLINE, Window};
@@ -35,9 +36,16 @@ impl Names {
         fs::create_dir_all(&folder).unwrap();
         let names = Names(folder);
         names.put("hosts", hosts);
-        names.put("nsswitch.conf", "hosts: files dns\n");
-        // TEST-NET-2: no server answers.
-        names.put("resolv.conf", "nameserver 198.51.100.1\noptions timeout:30 attempts:5\n");
+        names.put("nsswitch.conf", "hosts: files\n");
+        Some(names)
+    }
+
+    /// A resolver that never answers: it opens a pipe into which nobody writes.
+    fn deaf(test: &str) -> Option<Names> {
+        let names = Names::new(test, "")?;
+        let hosts = names.0.join("hosts");
+        fs::remove_file(&hosts).unwrap();
+        assert!(Command::new("mkfifo").arg(hosts).status().unwrap().success());
         Some(names)
     }
 
@@ -73,10 +81,17 @@ fn a_server_that_moved_to_another_address_is_found_there() {
 
 #[test]
 fn an_address_that_does_not_answer_holds_up_no_other() {
-    let hosts = "198.51.100.1 chat.test\n2001:db8::1 chat.test\n127.0.0.1 chat.test\n";
-    let Some(names) = Names::new("silent", hosts) else { return };
-    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)));
-    let server = format!("chat.test:{}", listener.local_addr().unwrap().port());
+    let Some(names) = Names::new("silent", "127.0.0.1 chat.test\n127.0.0.5 chat.test\n") else { return };
+    let listener = listen(SocketAddr::from(([127, 0, 0, 5], 0)));
+    let port = listener.local_addr().unwrap().port();
+    // A listener whose queue is full answers no SYN.
+    let silent = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    // The resolver prefers the address that is nearest to our own.
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    silent.bind(&address.into()).unwrap();
+    silent.listen(0).unwrap();
+    let _first = TcpStream::connect(address).unwrap();
+    let server = format!("chat.test:{port}");
     let start = Instant::now();
     let _window = Window::open(24, 100, &names.client(&[&server]));
     let _server = accept(&listener);
@@ -85,11 +100,12 @@ fn an_address_that_does_not_answer_holds_up_no_other() {
 
 #[test]
 fn a_resolver_that_does_not_answer_leaves_the_terminal_usable() {
-    let Some(names) = Names::new("deaf", "127.0.0.1 localhost\n") else { return };
+    let Some(names) = Names::deaf("deaf") else { return };
     let mut window = Window::open(24, 100, &names.client(&["chat.test"]));
     window.shows(&["(connecting)"]);
     window.press("half a sen");
     window.shows(&["(connecting) half a sen"]);
+    // Ctrl-C clears the line, and leaves.
     window.press("\x03\x03");
     assert_eq!(window.ends().code(), Some(1));
     assert_eq!(window.rows().last().unwrap(), "pollchat-client: cannot connect to chat.test:46000: given up");
@@ -97,7 +113,7 @@ fn a_resolver_that_does_not_answer_leaves_the_terminal_usable() {
 
 #[test]
 fn a_resolver_that_does_not_answer_does_not_keep_a_pipe_from_its_signals() {
-    let Some(names) = Names::new("deaf-pipe", "127.0.0.1 localhost\n") else { return };
+    let Some(names) = Names::deaf("deaf-pipe") else { return };
     let mut client = names.client(&["chat.test"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let pid = Pid::from_child(&client);
     let start = Instant::now();
