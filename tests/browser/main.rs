@@ -9,6 +9,7 @@ mod browser;
 mod support;
 
 mod coming_back;
+mod doors;
 mod fit_for_all;
 mod hostile;
 mod long_talk;

@@ -1,5 +1,6 @@
 //! A proxy between the page and the server that fails as networks do.
 
+use std::borrow::Cow;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -7,10 +8,14 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+/// The answer to a request for a path that the proxy does not have.
+const NOT_FOUND: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
 /// Forwards bytes between its clients and a server. A fault applies to the connections of that moment, not to later
 /// ones.
 pub(crate) struct Proxy {
     address: SocketAddr,
+    prefix: &'static str,
     links: Arc<Mutex<Vec<Link>>>,
     is_closed: Arc<AtomicBool>,
 }
@@ -34,6 +39,12 @@ struct Mood {
 impl Proxy {
     /// Starts a proxy to the server with this page URL.
     pub(crate) fn to(page: &str) -> Proxy {
+        Proxy::below(&[""], page)
+    }
+
+    /// Starts a proxy that has the server below paths such as `/chat`, which it strips. It also takes each path itself
+    /// for the page, and answers 404 to everything else.
+    pub(crate) fn below(prefixes: &'static [&'static str], page: &str) -> Proxy {
         let server = page.strip_prefix("http://").expect("an address").trim_end_matches('/').to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("bound");
@@ -43,15 +54,15 @@ impl Proxy {
         thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok).filter(|_| !closed.load(SeqCst)) {
                 let Ok(far) = TcpStream::connect(&server) else { continue };
-                linked.lock().expect("no panic").push(link(near, far));
+                linked.lock().expect("no panic").push(link(near, far, prefixes));
             }
         });
-        Proxy { address, links, is_closed }
+        Proxy { address, prefix: prefixes[0], links, is_closed }
     }
 
     /// Returns the page's URL through the proxy.
     pub(crate) fn page(&self) -> String {
-        format!("http://{}/", self.address)
+        format!("http://{}{}/", self.address, self.prefix)
     }
 
     /// Closes all connections, on both sides.
@@ -85,17 +96,18 @@ impl Proxy {
     }
 }
 
-fn link(near: TcpStream, far: TcpStream) -> Link {
+fn link(near: TcpStream, far: TcpStream, prefixes: &'static [&'static str]) -> Link {
     let mood = Arc::new(Mood::default());
     let clone = |stream: &TcpStream| stream.try_clone().expect("a descriptor");
     for (from, to, is_down) in [(clone(&near), clone(&far), false), (clone(&far), clone(&near), true)] {
         let mood = mood.clone();
-        thread::spawn(move || pass_on(from, to, &mood, is_down));
+        let prefixes = if is_down { &[""] } else { prefixes };
+        thread::spawn(move || pass_on(from, to, &mood, is_down, prefixes));
     }
     Link { near, far, mood }
 }
 
-fn pass_on(mut from: TcpStream, mut to: TcpStream, mood: &Mood, is_down: bool) {
+fn pass_on(mut from: TcpStream, mut to: TcpStream, mood: &Mood, is_down: bool, prefixes: &[&str]) {
     let mut buffer = [0; 16 * 1024];
     loop {
         while is_down && mood.is_paused.load(SeqCst) {
@@ -105,11 +117,31 @@ fn pass_on(mut from: TcpStream, mut to: TcpStream, mood: &Mood, is_down: bool) {
         if mood.swallows.load(SeqCst) && len > 0 {
             continue;
         }
-        if len == 0 || to.write_all(&buffer[..len]).is_err() {
+        let Some(bytes) = stripped(&buffer[..len], prefixes) else {
+            let _ = from.write_all(NOT_FOUND);
+            break;
+        };
+        if len == 0 || to.write_all(&bytes).is_err() {
             break;
         }
     }
     if !mood.holds.load(SeqCst) {
         let _ = to.shutdown(Shutdown::Write);
     }
+}
+
+/// Takes the prefix off the path of the request that these bytes begin with, if any: a browser writes a head at once.
+/// Returns `None` for a path elsewhere.
+fn stripped<'a>(bytes: &'a [u8], prefixes: &[&str]) -> Option<Cow<'a, [u8]>> {
+    let is_request = ["GET /", "HEAD /", "POST /"].iter().any(|start| bytes.starts_with(start.as_bytes()));
+    if prefixes == [""] || !is_request {
+        return Some(Cow::Borrowed(bytes));
+    }
+    let text = String::from_utf8_lossy(bytes);
+    let (method, rest) = text.split_once(' ')?;
+    let path = prefixes
+        .iter()
+        .find_map(|prefix| rest.strip_prefix(prefix).filter(|path| path.starts_with(['/', ' ', '?'])))?;
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    Some(Cow::Owned(format!("{method} {slash}{path}").into_bytes()))
 }

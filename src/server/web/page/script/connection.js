@@ -123,6 +123,11 @@ function abandon() {
   roster.clear();
 }
 
+/** Closes the socket of a page that is left. A browser may keep the page, and its socket with it, for a way back. */
+function putAway() {
+  socket?.close();
+}
+
 function sayGoodbye() {
   hasLeft = true;
 }

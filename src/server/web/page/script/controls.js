@@ -72,6 +72,7 @@ document.addEventListener('visibilitychange', () => {
   clearUnread();
   lookAgain();
 });
+addEventListener('pagehide', putAway);
 addEventListener('online', lookAgain);
 visualViewport.addEventListener('resize', () => {
   // Safari lays a phone's keyboard over the page. A zoomed page keeps its height.
@@ -79,7 +80,7 @@ visualViewport.addEventListener('resize', () => {
 });
 
 const tab = storedTab();
-$('server').value = tab.server ?? location.host;
+$('server').value = tab.server ?? ownAddress(location);
 $('name').value = tab.name ?? '';
 $('draft').value = tab.draft ?? '';
 $(tab.isIn ? 'draft' : 'name').focus();

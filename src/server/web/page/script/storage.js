@@ -1,5 +1,7 @@
 // What the browser keeps: the name for the next visit, and the rest of this tab for a reload. A browser may forbid
-// both; then the page starts empty.
+// both; then the page starts empty. Pages of several servers may share an origin, each in a folder of its own.
+
+const TAB = `tab ${folderOf(location.pathname)}`;
 
 function store(name) {
   try { localStorage.setItem('name', name) } catch { /* see above */ }
@@ -8,12 +10,12 @@ function store(name) {
 function storeTab() {
   const isIn = state !== 'off';
   const tab = { isIn, server: $('server').value, name: isIn ? wanted : $('name').value, draft: $('draft').value };
-  try { sessionStorage.setItem('tab', JSON.stringify(tab)) } catch { /* see above */ }
+  try { sessionStorage.setItem(TAB, JSON.stringify(tab)) } catch { /* see above */ }
 }
 
 function storedTab() {
   try {
-    return { name: localStorage.getItem('name'), ...JSON.parse(sessionStorage.getItem('tab')) };
+    return { name: localStorage.getItem('name'), ...JSON.parse(sessionStorage.getItem(TAB)) };
   } catch {
     return {};
   }
