@@ -199,7 +199,7 @@ fn reconnecting_keeps_a_name_that_is_being_typed() {
 fn after_a_goodbye_the_page_does_not_reconnect() {
     let server = server().go();
     let page = Page::join(&server, "ana");
-    for goodbye in ["/quit", "exit", "FIN"] {
+    for goodbye in ["/quit", "/QUIT now"] {
         page.say(goodbye);
         page.until_state("Not connected: you left");
         assert_eq!(hurry(&page), "off");

@@ -75,12 +75,64 @@ fn pasted_lines_are_no_commands() {
     let page = Page::join(&server, "ana");
     let mut bob = neighbour(&server, "bob");
     page.paste_and_send("/msg bob a secret?\nexit\n/quit\n\n//x\nFIN");
-    bob.expect_all(["ana> /msg bob a secret?", "ana> exit ", "ana> /quit", "ana> //x", "ana> FIN "]);
+    bob.expect_all(["ana> /msg bob a secret?", "ana> exit", "ana> /quit", "ana> //x", "ana> FIN"]);
     page.until_said("FIN");
     assert_eq!(page.texts(), ["/msg bob a secret?", "exit", "/quit", "//x", "FIN"]);
     page.say("//slash");
     bob.expect("ana> /slash");
     page.until_said("/slash");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn words_that_end_a_conversation_elsewhere_are_said() {
+    let server = server().go();
+    let page = Page::join(&server, "ana");
+    let mut bob = neighbour(&server, "bob");
+    for word in ["exit", "FIN", "Fin", "/say exit"] {
+        page.say(word);
+    }
+    page.paste_and_send("\u{feff}exit");
+    bob.expect_all(["ana> exit", "ana> FIN", "ana> Fin", "ana> exit", "ana> exit"]);
+    page.until_shown("Fin");
+    assert_eq!(page.texts(), ["exit", "FIN", "Fin", "exit", "exit"]);
+    page.until_state("Connected as ana");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn a_command_behind_a_blank_is_asked_about() {
+    let server = server().flags(["--announce-up-to", "0"]).go();
+    let page = Page::join(&server, "ana");
+    let mut bob = neighbour(&server, "bob");
+    let mut eve = neighbour(&server, "eve");
+    bob.who();
+    for text in [" /msg bob a secret", "\u{3000}/msg bob a secret", "\u{ff0f}msg bob a secret"] {
+        // Nothing answers the question but a choice: Enter asks again.
+        page.say(text);
+        page.browser.press(&[key::ENTER]);
+        let question = page.browser.text("#question");
+        assert_eq!(question, "Not sent yet: this line does not begin with /msg, so everybody would read it.");
+        assert_eq!((page.draft(), page.focus()), (text.to_owned(), "draft".into()));
+        // By keyboard alone.
+        page.browser.press(&[key::SHIFT, key::TAB]);
+        assert_eq!(page.focus(), "as-command");
+        page.browser.press(&[key::ENTER]);
+        bob.expect("* ana tells you: a secret");
+        assert_eq!((page.draft().as_str(), page.focus()), ("", "draft".into()));
+        assert!(page.is_hidden("#as-command") && page.is_hidden("#as-text"));
+    }
+    page.say(" /msg bob hello");
+    page.browser.click("#as-text");
+    eve.lines_until(|line| line == "ana>  /msg bob hello");
+    bob.lines_until(|line| line == "ana>  /msg bob hello");
+    page.until_said(" /msg bob hello");
+    page.say(" /who");
+    page.browser.type_into("#draft", "!");
+    assert!(page.is_hidden("#as-text"), "another text is another question");
+    assert_eq!(page.browser.text("#question"), "");
+    page.browser.press(&[key::ENTER]);
+    bob.expect("ana>  /who!");
 }
 
 #[test]

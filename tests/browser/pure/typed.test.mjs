@@ -3,8 +3,10 @@ import { test } from 'node:test';
 
 import { load } from './load.mjs';
 
-const { linesOf, messagesOf, MESSAGE_BYTES_MAX } =
-  load(['limits.js', 'text.js', 'typed.js'], ['linesOf', 'messagesOf', 'MESSAGE_BYTES_MAX']);
+const { disguisedCommand, linesOf, messagesOf, typedAgain, MESSAGE_BYTES_MAX } = load(
+  ['limits.js', 'text.js', 'typed.js'],
+  ['disguisedCommand', 'linesOf', 'messagesOf', 'typedAgain', 'MESSAGE_BYTES_MAX'],
+);
 
 const theLineOf = (text) => {
   const lines = linesOf(text);
@@ -13,30 +15,68 @@ const theLineOf = (text) => {
 };
 
 test('a single line goes out as it was typed', () => {
-  for (const text of ['hello', ' /x', '/who', '//x', 'exit', 'é', 'FIN ']) {
+  for (const text of ['hello', '/who', '//x', 'é', 'FIN.', 'exit now', 'a /x', '/say exit', ' x']) {
     assert.equal(theLineOf(text).wire, `${text}\n`);
   }
 });
 
-test('a single line may be a command', () => {
-  for (const text of ['/who', '/nick ana', '/', 'FIN', 'fin', 'exit']) assert.ok(theLineOf(text).isCommand, text);
-  for (const text of ['hello', '//who', ' /who', 'FIN.', 'exit now']) assert.ok(!theLineOf(text).isCommand, text);
-  assert.equal(theLineOf('//x').text, '/x');
-  assert.equal(theLineOf('a//x').text, 'a//x');
+test('only a slash at the start makes a command', () => {
+  for (const text of ['/who', '/nick ana', '/', '/say', '/saying x']) assert.ok(theLineOf(text).isCommand, text);
+  for (const text of ['hello', '//who', ' /who', 'FIN', 'fin', 'exit', 'EXIT ', '/say x', '/SAY\tx']) {
+    assert.ok(!theLineOf(text).isCommand, text);
+  }
+  for (const [text, said] of [['//x', '/x'], ['a//x', 'a//x'], ['/say  exit', ' exit'], ['/Say /who', '/who']]) {
+    assert.equal(theLineOf(text).text, said);
+  }
+});
+
+test('words and slashes that the server would obey are said', () => {
+  for (const text of ['exit', 'FIN', 'Fin', ' exit', 'fin ', '\u{200B}exit', ' /x', '\u00A0/msg ana x', '\u{200B}//x']) {
+    const { text: said, wire, isGoodbye } = theLineOf(text);
+    assert.deepEqual([said, wire, isGoodbye], [text, `/say ${text}\n`, undefined]);
+  }
 });
 
 test('a goodbye and a /who are recognized as the server does it', () => {
-  for (const text of ['FIN', 'Exit', '/quit', '/QUIT now', '/quit\tnow']) assert.ok(theLineOf(text).isGoodbye, text);
-  for (const text of ['/quitter', 'exit now', '//quit']) assert.ok(!theLineOf(text).isGoodbye, text);
+  for (const text of ['/quit', '/QUIT now', '/quit\tnow']) assert.ok(theLineOf(text).isGoodbye, text);
+  for (const text of ['/quitter', 'exit', 'FIN', '//quit', ' /quit']) assert.ok(!theLineOf(text).isGoodbye, text);
   for (const text of ['/who', '/WHO', '/who x']) assert.ok(theLineOf(text).isWho, text);
   for (const text of ['/whoever', '//who', 'who']) assert.ok(!theLineOf(text).isWho, text);
 });
 
-test('of several lines none is a command, and empty ones are left out', () => {
-  const lines = linesOf('/msg bob x\nexit\n\n//x\nFIN\nplain\n');
-  assert.deepEqual(lines.map(({ wire }) => wire), ['//msg bob x\n', 'exit \n', '///x\n', 'FIN \n', 'plain\n']);
-  assert.deepEqual(lines.map(({ text }) => text), ['/msg bob x', 'exit', '//x', 'FIN', 'plain']);
+test('of several lines none is a command, and blank ones are left out', () => {
+  const lines = linesOf('/msg bob x\nexit\n\n//x\n  \nFIN\nplain\n/say x\n');
+  const wires = ['/say /msg bob x\n', '/say exit\n', '/say //x\n', '/say FIN\n', 'plain\n', '/say /say x\n'];
+  assert.deepEqual(lines.map(({ wire }) => wire), wires);
+  assert.deepEqual(lines.map(({ text }) => text), ['/msg bob x', 'exit', '//x', 'FIN', 'plain', '/say x']);
   assert.ok(lines.every(({ isCommand, isGoodbye, isWho, own }) => !isCommand && !isGoodbye && !isWho && own));
+});
+
+test('NUL and a byte order mark at the start are dropped before a line is read', () => {
+  assert.ok(theLineOf('\uFEFF/who').isWho);
+  assert.ok(theLineOf('\0\uFEFF\0/quit').isGoodbye);
+  assert.equal(theLineOf('a\0b\uFEFFc').wire, 'ab\uFEFFc\n');
+  assert.deepEqual(linesOf('x\n\uFEFF/quit\nF\0IN\n\0').map(({ wire }) => wire), ['x\n', '/say /quit\n', '/say FIN\n']);
+});
+
+test('a line that looks like a command and is none is noticed', () => {
+  for (const text of [' /msg ana x', '\t/msg ana x', '\u00A0 /msg ana x', '\u3000/msg ana x', '\u200B/msg ana x',
+    '\u200E/msg ana x', '\uFF0Fmsg ana x', ' \uFF0Fmsg ana x', '  \n /msg ana x\n', '\u2060/msg ana x']) {
+    assert.equal(disguisedCommand(text), '/msg ana x', JSON.stringify(text));
+  }
+  assert.equal(disguisedCommand(' /who'), '/who');
+  for (const text of ['', ' ', '/msg ana x', '\uFEFF/who', ' //x', ' /usr/bin', ' / x', ' /1', 'a /msg', ' exit',
+    ' /msg ana x\nmore']) {
+    assert.equal(disguisedCommand(text), '', JSON.stringify(text));
+  }
+});
+
+test('a line that is typed again is what it was', () => {
+  for (const text of ['/who', '//x', 'x', '/say /who', 'exit', '/quit']) {
+    const line = theLineOf(text);
+    const again = theLineOf(typedAgain(line));
+    assert.deepEqual([again.text, again.isCommand], [line.text, line.isCommand], text);
+  }
 });
 
 test('one line with an empty one behind it is still a single line', () => {

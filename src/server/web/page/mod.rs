@@ -41,6 +41,7 @@ const SOURCE: &str = concat!(
     include_str!("script/outbox.js"),
     include_str!("script/connection.js"),
     include_str!("script/storage.js"),
+    include_str!("script/ask.js"),
     include_str!("script/controls.js"),
     "</script>\n</body>\n</html>\n",
 );

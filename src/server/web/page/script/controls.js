@@ -4,13 +4,24 @@ let sent = '';                 // the text that was sent last; the up arrow brin
 
 function submitDraft() {
   const text = $('draft').value;
-  if (text.trim() === '') return;
+  if (text.trim() === '' || askAbout(text)) return;
+  sendDraft(text);
+}
+
+/** Sends the draft, read as `text`. Keeps it if it cannot be sent. */
+function sendDraft(text) {
   const problem = say(text);
   showProblem(problem);
   if (problem) return;
-  sent = text;
+  dropQuestion();
+  sent = $('draft').value;
   $('draft').value = '';
   goToEnd();
+}
+
+function answerQuestion(text) {
+  sendDraft(text);
+  $('draft').focus();
 }
 
 $('composer').addEventListener('submit', (event) => {
@@ -33,6 +44,10 @@ $('draft').addEventListener('keydown', (event) => {
   }
   event.preventDefault();
 });
+
+$('draft').addEventListener('input', dropQuestion);
+$('as-text').addEventListener('click', () => answerQuestion($('draft').value));
+$('as-command').addEventListener('click', () => answerQuestion(disguisedCommand($('draft').value) || $('draft').value));
 
 $('door').addEventListener('submit', (event) => {
   event.preventDefault();

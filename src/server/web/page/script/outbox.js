@@ -78,7 +78,7 @@ function takeBackLongest(bytesMax) {
   const refused = outgoing.find(({ bytes, line }) => bytes - 1 > bytesMax && !line.failed);
   if (!refused) return;
   markFailed(refused.line, 'too long: not sent');
-  if ($('draft').value === '') $('draft').value = refused.line.text;
+  if ($('draft').value === '') $('draft').value = typedAgain(refused.line);
 }
 
 function showUnsent() {

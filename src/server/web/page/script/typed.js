@@ -1,29 +1,54 @@
 // Typed text, as it goes over the wire. Pure.
 
-const GOODBYE = /^(fin|exit|\/quit([ \t].*)?)$/i;
-const LEAVING_WORD = /^(fin|exit)$/i;
+/** Text that the server would take for a command, or for one behind blanks. */
+const OBEYED = /^[\s\p{Cf}]*(?:\/|(?:fin|exit)\s*$)/iu;
+
+/** A command behind blanks or invisible characters, or behind the slash of an input method. */
+const DISGUISED = /^[\s\p{Cf}]*[/\uFF0F\u2044\u2215](?=\p{L}+(?:\s|$))/u;
 
 /** The lines of a text. A single line may be a command; several lines are pasted text, and are said as they are. */
 function linesOf(text) {
-  const lines = text.split('\n').filter((line) => line !== '');
+  const lines = cleanLinesOf(text);
   return lines.map(lines.length === 1 ? commandOrLine : plainLine);
 }
 
+/** The lines that are not blank, without what the server drops: NUL, and byte order marks at the start. */
+function cleanLinesOf(text) {
+  const lines = text.replaceAll('\0', '').split('\n').map((line) => line.replace(/^\uFEFF+/, ''));
+  return lines.filter((line) => line.trim() !== '');
+}
+
+/** The command that a text of one line looks like, but is not; else an empty text. */
+function disguisedCommand(text) {
+  const lines = cleanLinesOf(text);
+  const mark = lines.length === 1 ? DISGUISED.exec(lines[0])?.[0] ?? '/' : '/';
+  return mark === '/' ? '' : `/${lines[0].slice(mark.length)}`;
+}
+
+/** A line of a person. Only a slash makes a command: `exit` and `FIN` are words. */
 function commandOrLine(text) {
+  const isDoubled = text.startsWith('//');
+  const said = isDoubled ? text.slice(1) : /^\/say[ \t]([^]+)$/i.exec(text)?.[1];
+  if (said !== undefined) return { own: true, text: said, wire: `${text}\n`, isCommand: false };
+  if (!text.startsWith('/')) return plainLine(text);
   return {
     own: true,
-    text: text.replace(/^\/\//, '/'),
+    text,
     wire: `${text}\n`,
-    isCommand: /^\/(?!\/)/.test(text) || LEAVING_WORD.test(text),
-    isGoodbye: GOODBYE.test(text),
+    isCommand: true,
+    isGoodbye: /^\/quit([ \t]|$)/i.test(text),
     isWho: /^\/who([ \t]|$)/i.test(text),
   };
 }
 
-/** A line that the server takes for no command, whatever it says. */
+/** A line that the server says as it is, whatever it says. */
 function plainLine(text) {
-  const wire = text.startsWith('/') ? `/${text}` : LEAVING_WORD.test(text) ? `${text} ` : text;
-  return { own: true, text, wire: `${wire}\n`, isCommand: false };
+  return { own: true, text, wire: `${OBEYED.test(text) ? '/say ' : ''}${text}\n`, isCommand: false };
+}
+
+/** A line as a person would type it again. */
+function typedAgain({ text, isCommand }) {
+  return text.startsWith('/') && !isCommand ? `/${text}` : text;
 }
 
 /** Distributes lines over as few WebSocket messages as the server's limit allows, in order. */
