@@ -316,6 +316,69 @@ fn a_dead_connection_is_noticed_when_something_is_said() {
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
+fn lines_that_were_not_sent_outlive_a_reload() {
+    let server = server().go();
+    let there = page_of(&server);
+    let proxy = Proxy::to(&there);
+    let page = Page::open(&proxy.page());
+    page.connect("ana");
+    // The lines leave the browser, and the proxy discards them.
+    proxy.swallow();
+    page.let_pass(60);
+    for text in ["one", "exit", "/msg bob psst"] {
+        page.say(text);
+    }
+    page.paste_and_send("/quit\ntwo");
+    let texts = ["one", "exit", "/msg bob psst", "/quit", "two"];
+    let is_offered = |count: usize| {
+        let marks = page.said().into_iter().filter(|said| said.at == "perhaps not sent");
+        assert_eq!(marks.map(|said| said.text).collect::<Vec<_>>(), texts[..count].to_vec());
+        assert_eq!(page.browser.text("#unsent-count"), format!("{count} lines not sent"));
+    };
+    page.until_shown("two");
+    // Reloaded while they are in doubt, and again while they are marked.
+    let mut bob = neighbour(&server, "bob");
+    for _ in 0..2 {
+        page.browser.reload();
+        page.until_state_begins("Connected as ");
+        page.until_shown("two");
+        is_offered(5);
+    }
+    // Another server is not offered them.
+    page.browser.click("#disconnect");
+    let elsewhere = self::server().flags(["--web-origin", proxy.page().trim_end_matches('/')]).go();
+    let connect_to = |address: &str| {
+        page.browser.clear("#server");
+        page.browser.type_into("#server", &format!("{address}{}", key::ENTER));
+        page.until_state_begins("Connected as ");
+    };
+    connect_to(&page_of(&elsewhere));
+    assert!(page.is_hidden("#again"));
+    page.browser.reload();
+    page.until_state_begins("Connected as ");
+    assert_eq!((page.is_hidden("#again"), page.texts()), (true, Vec::new()));
+    page.browser.click("#disconnect");
+    proxy.cut();
+    bob.lines_until(|line| line == "* ana left");
+    connect_to(&proxy.page());
+    page.until_shown("two");
+    is_offered(5);
+
+    page.browser.click("#again");
+    let heard = bob.lines_until(|line| line == "ana> two");
+    let said: Vec<&str> = heard.iter().filter_map(|line| line.strip_prefix("ana> ")).collect();
+    assert_eq!(said, ["one", "exit", "/quit", "two"]);
+    assert_eq!(heard.iter().filter(|line| line.contains("psst")).count(), 1);
+    page.browser.reload();
+    page.until_state("Connected as ana");
+    assert!(page.is_hidden("#again"));
+    assert_eq!(page.texts(), Vec::<String>::new());
+    page.say("the last");
+    bob.lines_until(|line| line == "ana> the last");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
 fn a_malformed_or_unreachable_address_is_reported() {
     let server = server().go();
     let page = Page::open(&page_of(&server));

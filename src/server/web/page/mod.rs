@@ -24,6 +24,7 @@ const SOURCE: &str = concat!(
     include_str!("script/text.js"),
     include_str!("script/notice.js"),
     include_str!("script/typed.js"),
+    include_str!("script/keep.js"),
     include_str!("script/address.js"),
     include_str!("script/backoff.js"),
     include_str!("script/replay.js"),

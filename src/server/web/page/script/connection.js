@@ -14,7 +14,7 @@ let hasLeft = false;           // whether the person said goodbye
 let wasOn = false;             // whether it was 'on' since the person chose to connect
 const backoff = new Backoff();
 
-const isOn = () => state === 'on' && socket.readyState === WebSocket.OPEN;
+const isOn = () => state === 'on' && socket?.readyState === WebSocket.OPEN;
 const isSilent = () => Date.now() - heardAt > PROBE_AFTER;
 
 function become(next, reason = '') {
@@ -23,11 +23,19 @@ function become(next, reason = '') {
   showState();
 }
 
-/** Connects to where the form says, as the person asked for it. */
-function connect() {
+/** Takes the address from the form. Returns whether it is one. */
+function aim() {
   try {
     address = parseAddress($('server').value, location);
+    return true;
   } catch {
+    return false;
+  }
+}
+
+/** Connects to where the form says, as the person asked for it. */
+function connect() {
+  if (!aim()) {
     $('server').ariaInvalid = true;
     $('server').focus();
     return become('off', `Not an address: ${$('server').value}`);
@@ -35,6 +43,7 @@ function connect() {
   $('server').ariaInvalid = false;
   want($('name').value.trim());
   store(wanted);
+  showUnsent();
   loss = `No answer from ${address.host}`;
   openedAt = 0;
   wasOn = false;
@@ -93,7 +102,7 @@ function onClose(code) {
   endReplay();
   if (state === 'on') {
     loss = code === 1001 ? 'The server stopped' : 'Connection lost';
-    failUnsent(doubtfulSince(code));
+    failUnsent(linesInDoubt(doubtfulSince(code)));
     if (Date.now() - openedAt > STABLE_AFTER) backoff.reset();
   }
   abandon();
@@ -111,6 +120,11 @@ function doubtfulSince(code) {
   return Math.max(heardAt, Date.now() - UNSURE_WITHIN);
 }
 
+/** The same for a connection that is given up while it is on. */
+function doubtfulNow() {
+  return probe ? heardAt : Infinity;
+}
+
 /** Drops the socket, its timers, and what is known of the room. */
 function abandon() {
   clearTimeout(timer);
@@ -125,7 +139,13 @@ function abandon() {
 
 /** Closes the socket of a page that is left. A browser may keep the page, and its socket with it, for a way back. */
 function putAway() {
+  failDoubtful();
   socket?.close();
+}
+
+/** Marks what may not arrive when a connection is given up while it is on. */
+function failDoubtful() {
+  if (isOn()) failUnsent(linesInDoubt(doubtfulNow()).map(({ line }) => ({ line, hasLeft: true })));
 }
 
 function sayGoodbye() {
@@ -133,6 +153,7 @@ function sayGoodbye() {
 }
 
 function leave(reason) {
+  failDoubtful();
   abandon();
   wasOn = false;
   become('off', reason);

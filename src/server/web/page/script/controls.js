@@ -100,4 +100,6 @@ $('name').value = tab.name ?? '';
 $('draft').value = tab.draft ?? '';
 $(tab.isIn ? 'draft' : 'name').focus();
 showState();
+aim();
+restoreUnsent(linesKept(tab.unsent));
 if (tab.isIn) resume();

@@ -25,3 +25,4 @@ const UNSURE_WITHIN = 2 * SECOND;     // lines sent this shortly before a connec
 
 const MESSAGE_BYTES_MAX = 65536;      // the server closes the connection on a longer WebSocket message
 const BUFFERED_BYTES_MAX = 1 << 18;   // the page queues no more than this on a connection that does not drain
+const KEPT_BYTES_MAX = 1 << 19;       // of lines not sent, kept for a reload; a browser keeps some 5 MB in all

@@ -1,8 +1,10 @@
 // What was sent on this connection, and what may not have arrived.
 
+const UNSURE = 'perhaps not sent';
+
 let handed = 0;            // bytes given to this socket
 let outgoing = [];         // { line, bytes, end, at } of the lines sent lately; `end` counts as `handed` does
-let unsent = [];           // lines of past connections that did not, or may not have, arrived
+let unsent = [];           // lines of past connections that did not, or may not have, arrived; each has its `server`
 
 function resetOutbox() {
   handed = 0;
@@ -51,22 +53,29 @@ function sendLines(lines) {
 }
 
 /**
- * Marks the lines that did not leave the browser, and those that may not have arrived: sent after `doubtfulSince`.
- * Without doubts it is `Infinity`.
+ * The lines that did not leave the browser, and those that may not have arrived: sent after `doubtfulSince`. Without
+ * doubts it is `Infinity`.
  */
-function failUnsent(doubtfulSince) {
+function linesInDoubt(doubtfulSince) {
   const gone = handed - socket.bufferedAmount;
-  for (const { line, end, at } of outgoing) {
-    if (line.failed || (end <= gone && at <= doubtfulSince)) continue;
-    markFailed(line, end > gone ? 'not sent' : 'perhaps not sent');
+  const inDoubt = outgoing.filter(({ line, end, at }) => !line.failed && (end > gone || at > doubtfulSince));
+  return inDoubt.map(({ line, end }) => ({ line, hasLeft: end <= gone }));
+}
+
+/** Marks these lines, and offers them again. */
+function failUnsent(inDoubt) {
+  for (const { line, hasLeft } of inDoubt) {
+    line.server = address.href;
+    markFailed(line, hasLeft ? UNSURE : 'not sent');
     unsent.push(line);
   }
   showUnsent();
+  storeTab();
 }
 
-/** Takes the mark off a line that did arrive. */
+/** Takes the mark off a line that did arrive. A line of an earlier load that never left the browser did not. */
 function confirmArrival(text) {
-  const found = unsent.find((line) => line.text === text);
+  const found = unsentHere().find((line) => line.text === text && !(line.isRestored && line.failed !== UNSURE));
   if (!found) return;
   unsent = unsent.filter((line) => line !== found);
   markFailed(found, '');
@@ -81,22 +90,49 @@ function takeBackLongest(bytesMax) {
   if ($('draft').value === '') $('draft').value = typedAgain(refused.line);
 }
 
+/** The lines that are for the server that the page is connected to. */
+function unsentHere() {
+  return unsent.filter(({ server }) => server === address?.href);
+}
+
 function showUnsent() {
-  $('again').hidden = $('forget').hidden = unsent.length === 0;
-  put('unsent-count', unsent.length ? `${count(unsent.length, 'line')} not sent` : '');
+  const here = unsentHere();
+  for (const line of here.filter(({ isDue }) => isDue)) {
+    line.isDue = false;
+    if (line.failed === UNSURE) remember(line);
+    show(line);
+  }
+  $('again').hidden = $('forget').hidden = here.length === 0;
+  put('unsent-count', here.length ? `${count(here.length, 'line')} not sent` : '');
+}
+
+/** Shows the lines that an earlier load of the page kept as lines that were not sent. */
+function restoreUnsent({ lines, lost }) {
+  unsent = lines.map((line) => ({ ...line, isRestored: true, isDue: true }));
+  if (lost) show({ missed: `${count(lost, 'older line')} not sent, and not kept: too much text` });
+  showUnsent();
+}
+
+/** What the next load of the page is to show as not sent: also what this connection still holds. */
+function unsentToKeep() {
+  const held = isOn() ? linesInDoubt(doubtfulNow()).map(({ line }) => ({ ...line, failed: UNSURE })) : [];
+  return [...unsent, ...held.map((line) => ({ ...line, server: address.href }))];
 }
 
 function sendAgain() {
   if (!isOn()) return showProblem('Not connected yet: try again once connected.');
-  const lines = unsent;
+  const lines = unsentHere();
   forgetUnsent();
   for (const { element } of lines) element?.remove();
-  sendLines(lines.map(({ element, ...line }) => line));
+  sendLines(lines.map(({ element, isRestored, isDue, ...line }) => line));
+  storeTab();
   goToEnd();
 }
 
 function forgetUnsent() {
-  unsent = [];
+  const here = unsentHere();
+  unsent = unsent.filter((line) => !here.includes(line));
   showUnsent();
+  storeTab();
   $('draft').focus();
 }

@@ -9,7 +9,9 @@ function store(name) {
 
 function storeTab() {
   const isIn = state !== 'off';
-  const tab = { isIn, server: $('server').value, name: isIn ? wanted : $('name').value, draft: $('draft').value };
+  const name = isIn ? wanted : $('name').value;
+  const kept = keptLines(unsentToKeep());
+  const tab = { isIn, server: $('server').value, name, draft: $('draft').value, unsent: kept };
   try { sessionStorage.setItem(TAB, JSON.stringify(tab)) } catch { /* see above */ }
 }
 
