@@ -1,9 +1,11 @@
 //! Addresses and refusals: the page below a prefix of a proxy, and servers that do not open their WebSocket.
 
+use rustix::process::Signal;
+
 use crate::browser::key;
 use crate::page::{Page, neighbour, page_of, server};
-use crate::proxy::Proxy;
-use crate::support::{Lines, Member};
+use crate::proxy::{NAMELESS, Proxy};
+use crate::support::{DEADLINE, Lines, Member, Server};
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
@@ -60,4 +62,44 @@ fn servers_that_share_an_origin_are_kept_apart() {
     );
     page.browser.go(&proxy.page());
     page.until_state("Connected as ana");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn a_server_that_refuses_the_page_says_what_its_operator_can_do() {
+    // Browsers take each name below `localhost` for this machine.
+    let mut first = server().flags(["--web-host", "chat.localhost"]).go();
+    let web = page_of(&first).trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let port = web.rsplit(':').next().expect("a port").to_owned();
+    let listen = first.address().to_string();
+    let page = Page::open(&format!("http://chat.localhost:{port}/"));
+    page.connect("ana");
+    first.signal(Signal::TERM);
+    first.wait(DEADLINE);
+    page.until_state("The server stopped: trying again");
+
+    let _second = Server::builder().flags(["--listen", &listen, "--web", &web]).go();
+    page.until_state(&format!("Refused by chat.localhost:{port}: trying again"));
+    assert_eq!(
+        page.browser.text("#trouble"),
+        "This server does not answer to the name chat.localhost: ask its operator to start it with --web-host \
+         chat.localhost"
+    );
+    page.browser.go(&format!("http://chat.localhost:{port}/?again"));
+    let text = page.browser.text("body");
+    assert!(text.contains("--web-host"), "a person without the page is told, too: {text}");
+    page.browser.complaints();
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn a_proxy_that_hides_the_host_makes_the_page_a_stranger() {
+    let server = server().go();
+    let proxy = Proxy::below(&[NAMELESS], &page_of(&server));
+    let page = Page::open(&proxy.page());
+    page.browser.click("#connect");
+    let origin = proxy.page().trim_end_matches(&format!("{NAMELESS}/")).to_owned();
+    page.until_state_begins("Refused by ");
+    let advice = page.browser.text("#trouble");
+    assert!(advice.ends_with(&format!("with --web-origin {origin}")), "{advice}");
 }

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// The answer to a request for a path that the proxy does not have.
 const NOT_FOUND: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
+/// The prefix below which a proxy does not pass the `Host` on.
+pub(crate) const NAMELESS: &str = "/nameless";
+
 /// Forwards bytes between its clients and a server. A fault applies to the connections of that moment, not to later
 /// ones.
 pub(crate) struct Proxy {
@@ -143,5 +146,9 @@ fn stripped<'a>(bytes: &'a [u8], prefixes: &[&str]) -> Option<Cow<'a, [u8]>> {
         .iter()
         .find_map(|prefix| rest.strip_prefix(prefix).filter(|path| path.starts_with(['/', ' ', '?'])))?;
     let slash = if path.starts_with('/') { "" } else { "/" };
-    Some(Cow::Owned(format!("{method} {slash}{path}").into_bytes()))
+    let mut request = format!("{method} {slash}{path}");
+    if prefixes == [NAMELESS] {
+        request = request.replace("\r\nHost: ", "\r\nHost: 192.0.2.1\r\nX-Forwarded-Host: ");
+    }
+    Some(Cow::Owned(request.into_bytes()))
 }

@@ -38,15 +38,6 @@ enum Body {
     Announced,
 }
 
-/// Opening handshake of a WebSocket (RFC 6455, 4.1).
-#[derive(Debug)]
-pub(crate) struct Opening<'a> {
-    /// `Sec-WebSocket-Key`, from which the server derives its answer.
-    pub key: &'a [u8],
-    /// Origin of the page that opens it; `None` if the client is not a browser.
-    pub origin: Option<Origin>,
-}
-
 /// Target of a request (RFC 9112, 3.2), split.
 struct Target<'a> {
     /// Host in the target itself, which it has for a proxy.
@@ -87,11 +78,11 @@ impl<'a> Request<'a> {
         Ok(request)
     }
 
-    /// Reads the opening handshake of a WebSocket (RFC 6455, 4.2.1).
+    /// Reads the opening handshake of a WebSocket (RFC 6455, 4.2.1). Returns its `Sec-WebSocket-Key`.
     ///
     /// # Errors
     /// The status of the response, if the request is not a valid opening handshake.
-    pub(crate) fn opening(&self) -> Result<Opening<'a>, Status> {
+    pub(crate) fn opening_key(&self) -> Result<&'a [u8], Status> {
         let is_upgrade = self.version > 0 && self.has_token("upgrade", "websocket");
         let is_thirteen = matches!(self.values("sec-websocket-version").as_slice(), [b"13"]);
         if !is_upgrade || !self.has_token("connection", "upgrade") || !is_thirteen {
@@ -101,12 +92,19 @@ impl<'a> Request<'a> {
         if self.body != Body::None || BASE64.decode(key).map_or(0, |key| key.len()) != KEY_BYTES {
             return Err(Status::BadRequest);
         }
-        let origin = match self.values("origin").as_slice() {
-            [] => None,
-            [origin] => Some(text_of(origin).and_then(|text| text.parse().ok()).ok_or(Status::OriginNotAllowed)?),
-            _ => return Err(Status::OriginNotAllowed),
-        };
-        Ok(Opening { key, origin })
+        Ok(key)
+    }
+
+    /// Reads the origin of the page that sends the request; `None` if there is none.
+    ///
+    /// # Errors
+    /// The status that refuses a malformed origin.
+    pub(crate) fn origin(&self) -> Result<Option<Origin>, Status> {
+        match self.values("origin").as_slice() {
+            [] => Ok(None),
+            [origin] => text_of(origin).and_then(|text| text.parse().ok()).ok_or(Status::OriginNotAllowed).map(Some),
+            _ => Err(Status::OriginNotAllowed),
+        }
     }
 
     fn host(&self) -> Result<Option<Authority>, Status> {

@@ -92,12 +92,16 @@ impl Status {
             Status::TlsSpoken => "this port speaks HTTP, not HTTPS: use http://",
             Status::LinePort => "this port is for line clients, not for browsers",
             Status::AddressNotAllowed => "connections from your address are not allowed here",
-            Status::OriginNotAllowed => "pages of this origin may not open the chat (allow them with --web-origin)",
+            Status::OriginNotAllowed => {
+                "this server is not open to pages of this origin: ask its operator to start it with --web-origin and the origin"
+            }
             Status::NotFound => "not found; the page is at /",
             Status::MethodNotAllowed => "use GET or HEAD",
             Status::SocketMethodNotAllowed => "use GET",
             Status::RequestTimeout => "the request did not arrive in time",
-            Status::MisdirectedRequest => "this server has no such host name (add it with --web-host)",
+            Status::MisdirectedRequest => {
+                "this server does not answer to this name: ask its operator to start it with --web-host and the name"
+            }
             Status::UpgradeRequired => "this path is for WebSockets only; the page is at /",
             Status::TooManyRequests => "too many connections from your address",
             Status::HeadTooLong => "the head of the request is too large",

@@ -125,6 +125,8 @@ impl Site {
             }
             (SOCKET_PATH, "GET") => self.open(request).unwrap_or_else(text),
             (PAGE_PATH, _) => text(Status::MethodNotAllowed),
+            // The page asks with POST why its WebSocket did not open: a browser sends the `Origin` with POST alone.
+            (SOCKET_PATH, _) if !self.is_open_to(request) => text(Status::OriginNotAllowed),
             (SOCKET_PATH, _) => text(Status::SocketMethodNotAllowed),
             _ => text(Status::NotFound),
         }
@@ -132,18 +134,25 @@ impl Site {
 
     /// Answers the opening handshake of a WebSocket (RFC 6455, 4.2.2), or returns the status that refuses it.
     fn open(&self, request: &Request<'_>) -> Result<Answer, Status> {
-        let opening = request.opening()?;
-        if let (Some(origin), Some(authority)) = (&opening.origin, &request.authority)
-            && !self.origin_policy.allows_origin(origin, authority)
-        {
+        let key = request.opening_key()?;
+        if !self.is_open_to(request) {
             return Err(Status::OriginNotAllowed);
         }
         let bytes = Head::new(Status::SwitchingProtocols)
             .field("Upgrade", "websocket")
             .field("Connection", "Upgrade")
-            .field("Sec-WebSocket-Accept", derive_accept_key(opening.key))
+            .field("Sec-WebSocket-Accept", derive_accept_key(key))
             .with_body(&[], Extent::HeadOnly);
         Ok(Answer { bytes, next: AfterAnswer::WebSocket })
+    }
+
+    /// Whether the WebSocket is open to the page that sends the request, or to a program that is no page.
+    fn is_open_to(&self, request: &Request<'_>) -> bool {
+        match (request.origin(), &request.authority) {
+            (Ok(Some(origin)), Some(authority)) => self.origin_policy.allows_origin(&origin, authority),
+            (Ok(_), _) => true,
+            (Err(_), _) => false,
+        }
     }
 
     fn page(&self, persistence: Persistence, extent: Extent) -> Vec<u8> {

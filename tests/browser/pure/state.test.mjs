@@ -45,3 +45,14 @@ test('no text becomes HTML or code', () => {
     assert.doesNotMatch(code(sourceOf(file)), unsafe, file);
   }
 });
+
+test('no text has an indentation or a comment, which the page leaves out', () => {
+  for (const file of scriptFiles()) {
+    for (const line of code(sourceOf(file)).split('\n')) {
+      assert.equal(line.replaceAll('\\`', '').split('`').length % 2, 1, `${file}: ${line}`);
+      const [before] = line.split(/ {2,}\/\//);
+      const quotes = before === line ? [] : ["'", '`'];
+      for (const quote of quotes) assert.equal(before.split(quote).length % 2, 1, `${file}: ${line}`);
+    }
+  }
+});

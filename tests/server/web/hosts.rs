@@ -271,3 +271,28 @@ fn the_page_can_be_at_an_address_of_ipv6() {
     let mut ana = server.browser();
     assert_eq!(ana.who().len(), 2);
 }
+
+#[test]
+fn a_refusal_names_the_flag_that_would_allow_it() {
+    let server = WebServer::start(&[]);
+    let own = server.page().to_string();
+    let advice = |line: &str, host: &str, fields: &[&str]| {
+        let host = format!("Host: {host}");
+        let mut visitor = server.visit();
+        visitor.send(head(&[&[line, &host], fields].concat()));
+        let response = visitor.response();
+        assert_is_short_text(&response);
+        (response.status, response.text().trim_end().to_owned())
+    };
+    for line in ["GET / HTTP/1.1", "POST /ws HTTP/1.1", "GET /ws HTTP/1.1"] {
+        let (status, text) = advice(line, "chat.example", &[]);
+        assert_eq!((status, text.contains("--web-host")), (421, true), "{text}");
+    }
+    // A page asks with POST why its WebSocket did not open.
+    let post = |origin: &str| advice("POST /ws HTTP/1.1", &own, &[&format!("Origin: {origin}"), "Content-Length: 0"]);
+    assert_eq!(post(&format!("http://{own}")), (405, "use GET".to_owned()));
+    for origin in ["https://a.example", "null", "http://127.0.0.1:1"] {
+        let (status, text) = post(origin);
+        assert_eq!((status, text.contains("--web-origin")), (403, true), "{text}");
+    }
+}

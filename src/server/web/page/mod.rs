@@ -10,7 +10,7 @@ pub(super) const PAGE: &str = match str::from_utf8(STRIPPED.0.split_at(STRIPPED.
     Err(_) => panic!("whole lines of UTF-8 are UTF-8"),
 };
 
-const STRIPPED: ([u8; SOURCE.len()], usize) = without_comments(SOURCE.as_bytes());
+const STRIPPED: ([u8; SOURCE.len()], usize) = stripped(SOURCE.as_bytes());
 
 const SOURCE: &str = concat!(
     include_str!("head.html"),
@@ -26,6 +26,7 @@ const SOURCE: &str = concat!(
     include_str!("script/typed.js"),
     include_str!("script/keep.js"),
     include_str!("script/address.js"),
+    include_str!("script/refusal.js"),
     include_str!("script/backoff.js"),
     include_str!("script/replay.js"),
     include_str!("script/roster.js"),
@@ -40,6 +41,7 @@ const SOURCE: &str = concat!(
     include_str!("script/name.js"),
     include_str!("script/status.js"),
     include_str!("script/outbox.js"),
+    include_str!("script/door.js"),
     include_str!("script/connection.js"),
     include_str!("script/storage.js"),
     include_str!("script/ask.js"),
@@ -47,27 +49,25 @@ const SOURCE: &str = concat!(
     "</script>\n</body>\n</html>\n",
 );
 
-/// Returns the source without the lines that hold nothing but a comment, and its length. Browsers do not need them, and
-/// every browser that loads the page costs its size in memory.
+/// Returns the source without indentation and comments, and its length. Browsers do not need them, and every browser that
+/// loads the page costs its size in memory. No text of the page runs over several lines, so no indentation is part of one.
 ///
-/// A comment begins its line: `// …` takes that line, `/* …` takes all lines up to one that ends with `*/`. Every line
-/// ends with LF.
-const fn without_comments<const N: usize>(source: &[u8]) -> ([u8; N], usize) {
+/// A comment begins its line: `// …` takes that line, `/* …` takes all lines up to one that ends with `*/`. Behind code,
+/// two blanks and `//` begin a comment. Every line ends with LF.
+const fn stripped<const N: usize>(source: &[u8]) -> ([u8; N], usize) {
     let (mut kept, mut len) = ([0; N], 0);
     let (mut at, mut is_in_block) = (0, false);
     while at < source.len() {
-        let start = at;
         while source[at] == b' ' {
             at += 1;
         }
         let is_comment = source[at] == b'/' && matches!(source[at + 1], b'/' | b'*');
         is_in_block |= is_comment && source[at + 1] == b'*';
         let is_kept = !is_comment && !is_in_block;
-        if is_kept {
-            at = start;
-        }
+        let mut is_code = is_kept;
         while source[at] != b'\n' {
-            if is_kept {
+            is_code &= !begins_comment(source, at);
+            if is_code {
                 kept[len] = source[at];
                 len += 1;
             }
@@ -83,15 +83,24 @@ const fn without_comments<const N: usize>(source: &[u8]) -> ([u8; N], usize) {
     (kept, len)
 }
 
+/// Whether two or more blanks and `//` are here.
+const fn begins_comment(source: &[u8], mut at: usize) -> bool {
+    let start = at;
+    while source[at] == b' ' {
+        at += 1;
+    }
+    at >= start + 2 && source[at] == b'/' && source[at + 1] == b'/'
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn lines_that_hold_only_a_comment_are_left_out() {
-        let source = "a // b\n  // c\n  /** d */\n/* e\n * f\n   */\n  'http://g' /* h */\n\n//\n";
-        let (kept, len) = without_comments::<100>(source.as_bytes());
-        assert_eq!(str::from_utf8(&kept[..len]), Ok("a // b\n  'http://g' /* h */\n\n"));
+    fn indentation_and_comments_are_left_out() {
+        let source = "a // b\n  a   // b\n  // c\n  /** d */\n/* e\n * f\n   */\n  'http://g' /* h */\n\n//\n";
+        let (kept, len) = stripped::<100>(source.as_bytes());
+        assert_eq!(str::from_utf8(&kept[..len]), Ok("a // b\na\n'http://g' /* h */\n\n"));
     }
 
     #[test]

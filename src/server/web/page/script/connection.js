@@ -100,6 +100,7 @@ function onMessage({ data }) {
 /** Ends the connection. The code of the Close frame decides whether the page connects again; 1006 means none came. */
 function onClose(code) {
   endReplay();
+  const isRefused = state === 'connecting';
   if (state === 'on') {
     loss = code === 1001 ? 'The server stopped' : 'Connection lost';
     failUnsent(linesInDoubt(doubtfulSince(code)));
@@ -108,9 +109,16 @@ function onClose(code) {
   abandon();
   if (hasLeft || code === 1000) return leave('Not connected: you left');
   if (code === 1008) return leave('Not connected: the server disconnected you');
-  if (!openedAt) showProblem(hint());
   backoff.setFull(code === 1013);
   wait(backoff.isFull ? 'The server is full' : loss);
+  if (isRefused) askWhy();
+}
+
+/** Tells the reason why the last attempt failed, while the page waits for the next. */
+function onRefusal({ advice, refuses, isFull }) {
+  showProblem(advice);
+  backoff.setFull(isFull);
+  if (refuses && state === 'waiting') become('waiting', isFull ? 'No place' : `Refused by ${address.host}`);
 }
 
 /** The time after which lines may not have arrived. A probe that timed out leaves the socket open. */
@@ -127,6 +135,7 @@ function doubtfulNow() {
 
 /** Drops the socket, its timers, and what is known of the room. */
 function abandon() {
+  stopAsking();
   clearTimeout(timer);
   clearTimeout(probe);
   probe = 0;

@@ -15,9 +15,3 @@ function showState() {
   $('connect').hidden = state === 'connecting' || (state === 'on' && !isRenaming);
   $('disconnect').hidden = state === 'off';
 }
-
-/** A likely reason why the server does not answer. A browser does not tell a page why its connection was refused. */
-function hint() {
-  if (address.host === location.host) return 'The server may be down, or a proxy may block WebSockets.';
-  return `The server may be down, or listen on another port; or it may need --web-origin ${location.origin}`;
-}
