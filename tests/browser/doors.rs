@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use crate::browser::key;
 use crate::page::{Page, neighbour, page_of, server};
 use crate::proxy::{NAMELESS, Proxy};
-use crate::support::{DEADLINE, Lines, Member, Server};
+use crate::support::{DEADLINE, Lines, Server};
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
