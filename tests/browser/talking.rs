@@ -278,6 +278,7 @@ fn typed_commands_are_answered() {
     page.until_shown("1 here");
     page.say("/help");
     page.until_shown("/msg NAME TEXT: tell TEXT to NAME alone");
+    page.until_shown("/quit: leave (FIN, exit are words here)");
     assert_eq!(page.texts(), Vec::<String>::new(), "commands are not shown as said");
 }
 

@@ -64,7 +64,8 @@ const HANDLERS = {
     showNotice(notice);
   },
 
-  other: ({ notice }) => showNotice(notice),
+  // In the page, only a command leaves.
+  other: ({ notice }) => showNotice(notice.replace(/^FIN, exit or (\/quit: leave)$/, '$1 (FIN, exit are words here)')),
 };
 
 function hear(line) {
