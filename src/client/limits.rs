@@ -66,8 +66,24 @@ pub(crate) const WELCOME_WAIT: Duration = Duration::from_millis(500);
 /// is never urgent.
 pub(crate) const ESCAPE_WAIT: Duration = Duration::from_millis(200);
 
+/// Silence that ends a begun key, character or string of the terminal: more than a slow link needs between its parts.
+pub(crate) const SEQUENCE_WAIT: Duration = Duration::from_millis(500);
+
 /// The longest sequence of a key, in bytes. The longest known has about twenty.
 pub(crate) const KEY_BYTES_MAX: usize = 64;
+
+/// The longest string of the terminal that is swallowed, in bytes: a clipboard of considerable size. What follows counts
+/// as typed.
+pub(crate) const SWALLOW_BYTES_MAX: usize = 1 << 20;
+
+/// Time after which a string of the terminal without an end is over, though more bytes come: somebody types.
+pub(crate) const SWALLOW_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// Silence that ends a paste, if the terminal does not. The bytes of a paste come in one burst.
+pub(crate) const PASTE_WAIT: Duration = Duration::from_millis(300);
+
+/// Silence that ends a paste dropped at Ctrl-C. A user needs more time for the next key.
+pub(crate) const PASTE_REST_WAIT: Duration = Duration::from_millis(50);
 
 /// The longest paste, in bytes. The rest is dropped, and a note tells how much.
 pub(crate) const PASTE_BYTES_MAX: usize = 64 << 10;

@@ -245,7 +245,10 @@ fn request(code: KeyCode, modifiers: KeyModifiers) -> Option<InputRequest> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+    use crate::client::limits::SEQUENCE_WAIT;
     use crate::client::terminal::keys::{Keys, TermEvent};
 
     /// Types these bytes. Returns the actions except redraws.
@@ -257,10 +260,11 @@ mod tests {
         let mut handle = |event| match event {
             TermEvent::Key(key) => actions.push(editor.on_key(key, &names)),
             TermEvent::Paste { text, .. } => actions.push(editor.on_paste(&text)),
-            TermEvent::CursorColumn(_) => {}
+            TermEvent::PasteDropped | TermEvent::CursorColumn(_) => {}
         };
-        keys.parse(bytes.as_bytes(), &mut handle);
-        keys.on_timeout(&mut handle);
+        let now = Instant::now();
+        keys.parse(bytes.as_bytes(), now, &mut handle);
+        keys.on_time(now + SEQUENCE_WAIT, &mut handle);
         actions.retain(|action| !matches!(action, Action::Redraw | Action::Nothing));
         actions
     }

@@ -45,7 +45,7 @@ use self::resize::{CURSOR_REQUEST, ProbeStep, ResizeProbe};
 use self::screen::{InputLine, Prompt, Resized, Screen};
 use self::style::Style;
 use self::uplink::{RunResult, ScreenSpace, Uplink};
-use super::limits::{AWAY_LOOK, ESCAPE_WAIT, LAST_WORDS_WAIT, READ_BYTES, SCREEN_BYTES_MAX, UNSENT_SHOWN_MAX};
+use super::limits::{AWAY_LOOK, LAST_WORDS_WAIT, READ_BYTES, SCREEN_BYTES_MAX, UNSENT_SHOWN_MAX};
 use super::progress::Progress;
 use super::resolver::Resolver;
 use super::timestamps::Timestamps;
@@ -68,8 +68,6 @@ pub(super) struct TerminalClient {
     stdout: Stdout,
     mode: RawMode,
     keys: Keys,
-    /// Time of the last input from the terminal.
-    keys_at: Instant,
     editor: Editor,
     chat: ChatView,
     style: Style,
@@ -111,7 +109,6 @@ impl TerminalClient {
             stdout,
             mode,
             keys: Keys::default(),
-            keys_at: Instant::now(),
             editor: Editor::default(),
             chat: ChatView::new(style, Timestamps::new(config.timestamps)),
             style,
@@ -183,9 +180,8 @@ impl TerminalClient {
         match self.stdin.read(&mut self.scratch[..]) {
             Received::NotYet => return ControlFlow::Continue(Progress::None),
             Received::Bytes(len) => {
-                self.keys_at = now;
                 let mut term_events = Vec::new();
-                self.keys.parse(&self.scratch[..len], &mut |event| term_events.push(event));
+                self.keys.parse(&self.scratch[..len], now, &mut |event| term_events.push(event));
                 term_events.into_iter().try_for_each(|event| self.on_term_event(event, now))?;
             }
             // The terminal has gone away.
@@ -198,11 +194,18 @@ impl TerminalClient {
     fn on_term_event(&mut self, event: TermEvent, now: Instant) -> ControlFlow<RunResult> {
         let action = match event {
             TermEvent::Key(key) => self.editor.on_key(key, self.chat.names()),
-            TermEvent::Paste { text, dropped_bytes } => {
+            TermEvent::Paste { text, dropped_bytes, has_end } => {
                 if dropped_bytes > 0 {
                     self.chat.show_note(&format!("paste too long: dropped its last {dropped_bytes} bytes"));
                 }
+                if !has_end {
+                    self.chat.show_note("the terminal did not end a paste: what came so far is taken");
+                }
                 self.editor.on_paste(&text)
+            }
+            TermEvent::PasteDropped => {
+                self.chat.show_note("paste dropped at a control key");
+                Action::Redraw
             }
             TermEvent::CursorColumn(column) => {
                 self.on_cursor_report(column);
@@ -296,11 +299,11 @@ impl TerminalClient {
         }
     }
 
-    /// Handles the timeouts that are due: a lone escape byte, a resized window, an unterminated line of the server.
+    /// Handles the timeouts that are due: a begun key or paste, a resized window, an unterminated line of the server.
     fn on_timers(&mut self, now: Instant) -> ControlFlow<RunResult> {
-        if self.is_escape_pending() && now >= self.keys_at + ESCAPE_WAIT {
+        if self.keys_deadline().is_some() {
             let mut term_events = Vec::new();
-            self.keys.on_timeout(&mut |event| term_events.push(event));
+            self.keys.on_time(now, &mut |event| term_events.push(event));
             term_events.into_iter().try_for_each(|event| self.on_term_event(event, now))?;
         }
         // In the background, another process would get the reports.
@@ -376,7 +379,7 @@ impl TerminalClient {
             }
             while let Received::Bytes(len) = self.stdin.read(&mut self.scratch[..]) {
                 let mut term_events = Vec::new();
-                self.keys.parse(&self.scratch[..len], &mut |event| term_events.push(event));
+                self.keys.parse(&self.scratch[..len], Instant::now(), &mut |event| term_events.push(event));
                 for event in term_events {
                     if let TermEvent::CursorColumn(column) = event {
                         self.on_cursor_report(column);
@@ -421,16 +424,16 @@ impl TerminalClient {
     /// The longest time to wait for events; `None` without a deadline.
     fn timeout(&self, now: Instant) -> Option<Duration> {
         let is_held = self.mode.foreground() == Foreground::Held;
-        let escape = self.is_escape_pending().then(|| self.keys_at + ESCAPE_WAIT);
         let probe = self.probe.deadline().filter(|_| is_held);
         let look = (!is_held).then(|| now + AWAY_LOOK);
-        let deadline = [escape, probe, look, self.uplink.deadline(self.space(), now)].into_iter().flatten().min();
+        let deadline =
+            [self.keys_deadline(), probe, look, self.uplink.deadline(self.space(), now)].into_iter().flatten().min();
         deadline.map(|deadline| deadline.saturating_duration_since(now))
     }
 
-    /// Whether only time can tell the Escape key from the start of a sequence.
-    fn is_escape_pending(&self) -> bool {
-        self.keys.is_at_escape() && !self.stdin.may_read()
+    /// The deadline of a begun key or paste; `None` while bytes of it may wait to be read.
+    fn keys_deadline(&self) -> Option<Instant> {
+        self.keys.deadline().filter(|_| !self.stdin.may_read())
     }
 
     /// Space for lines of the server: there is none before the terminal has taken the previous frame.
