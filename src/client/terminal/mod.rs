@@ -27,6 +27,7 @@ mod resize;
 mod screen;
 mod style;
 mod uplink;
+mod wrap;
 
 use std::io;
 use std::ops::ControlFlow;

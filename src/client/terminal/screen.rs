@@ -6,10 +6,12 @@ use std::collections::VecDeque;
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
+use super::wrap::wrap_page;
+
 /// Erases from the cursor's row to the end of the screen. Nothing is below the input line.
 const ERASE: &str = "\r\x1b[J";
 
-/// Disables wrapping while the input line is drawn: a terminal may take a character for wider than we do.
+/// Disables wrapping by the terminal, which may take a character for wider than we do.
 const NO_WRAP: &str = "\x1b[?7l";
 const WRAP: &str = "\x1b[?7h";
 
@@ -135,8 +137,13 @@ impl Screen {
         if self.is_drawn() {
             put(out, &[ERASE]);
         }
-        // The terminal adds a CR to each LF.
-        put(out, &[page]);
+        if !page.is_empty() {
+            // The terminal may take a character for wider than we do. It cuts such a row off rather than wrap it.
+            let mut rows = String::with_capacity(page.len());
+            wrap_page(page, self.columns, &mut rows);
+            // The terminal adds a CR to each LF.
+            put(out, &[NO_WRAP, &rows, WRAP]);
+        }
         self.drawn = Drawn::No;
     }
 
@@ -297,7 +304,15 @@ mod tests {
         }
         show(&mut screen, &mut terminal, &format!("{}\n", "x".repeat(40)), "", 0);
         let contents = terminal.screen().contents();
-        assert!(contents.ends_with(&format!("ben> 9\n{}\nana> ", "x".repeat(40))), "{contents}");
+        assert!(
+            contents.ends_with(&format!(
+                "ben> 9\n{}\n    {}\n    {}\nana> ",
+                "x".repeat(20),
+                "x".repeat(16),
+                "x".repeat(4)
+            )),
+            "{contents}"
+        );
     }
 
     #[test]
