@@ -62,6 +62,10 @@ pub(crate) const NICK_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// foreign server may stay silent until it has input.
 pub(crate) const WELCOME_WAIT: Duration = Duration::from_millis(500);
 
+/// Wait for the greeting before a line is sent that a pollchat server gets in other words. On a slow link the greeting
+/// takes longer than [`WELCOME_WAIT`].
+pub(crate) const KIND_WAIT: Duration = Duration::from_secs(3);
+
 /// Time after which a lone escape byte is the Escape key. A slow link may split the sequence of another key, and Escape
 /// is never urgent.
 pub(crate) const ESCAPE_WAIT: Duration = Duration::from_millis(200);
@@ -93,6 +97,9 @@ pub(crate) const PASTE_LINES_SHOWN_MAX: usize = 10;
 
 /// The longest typed line, in bytes: twice the default limit of a server.
 pub(crate) const TYPED_LINE_BYTES_MAX: usize = 8 << 10;
+
+/// Limit of a pollchat server for a line, in bytes, unless it tells another one: the default of `--max-line`.
+pub(crate) const SERVER_LINE_BYTES: usize = 4_096;
 
 /// Lines in the history of the Up key.
 pub(crate) const HISTORY_LINES_MAX: usize = 500;

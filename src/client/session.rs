@@ -111,6 +111,11 @@ impl Session {
         }
     }
 
+    /// Appends a whole line of text, which does not leave whatever it says.
+    pub(crate) fn queue_text(&mut self, line: &[u8]) {
+        self.outbox.push_text(line);
+    }
+
     /// Closes our direction after the bytes that are queued.
     pub(crate) fn finish_sending(&mut self, now: Instant) {
         if matches!(self.send_half, SendHalf::Open) {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::entered::Entered;
 use crate::client::limits::UNSENT_BYTES_MAX;
 
 /// Whole lines that wait for a connection, and those that the present connection has not sent yet.
@@ -10,11 +11,11 @@ use crate::client::limits::UNSENT_BYTES_MAX;
 /// connection gave back. `in_flight` is empty without a connection.
 #[derive(Debug, Default)]
 pub(crate) struct LineQueue {
-    waiting: VecDeque<String>,
+    waiting: VecDeque<Entered>,
     waiting_bytes: usize,
     /// Lines in the connection's [`SendBuffer`](super::send_buffer::SendBuffer), each with the offset of its end in all
     /// bytes that were put there.
-    in_flight: VecDeque<(u64, String)>,
+    in_flight: VecDeque<(u64, Entered)>,
     handed_bytes: u64,
 }
 
@@ -23,8 +24,8 @@ impl LineQueue {
     ///
     /// # Errors
     /// The lines, if they do not fit.
-    pub(crate) fn push(&mut self, lines: Vec<String>) -> Result<(), Vec<String>> {
-        let bytes: usize = lines.iter().map(|line| line.len() + 1).sum();
+    pub(crate) fn push(&mut self, lines: Vec<Entered>) -> Result<(), Vec<Entered>> {
+        let bytes: usize = lines.iter().map(|line| line.text.len() + 1).sum();
         if self.waiting_bytes + bytes > UNSENT_BYTES_MAX {
             return Err(lines);
         }
@@ -38,17 +39,22 @@ impl LineQueue {
         self.waiting.len()
     }
 
-    /// Bytes of the next line, with its newline.
-    pub(crate) fn next_bytes(&self) -> Option<usize> {
-        self.waiting.front().map(|line| line.len() + 1)
+    /// The next line.
+    pub(crate) fn next(&self) -> Option<&Entered> {
+        self.waiting.front()
     }
 
-    /// Takes the next line for the connection, if it fits into `free_bytes` with its newline.
-    pub(crate) fn next_line(&mut self, free_bytes: usize) -> Option<String> {
-        self.next_bytes().filter(|&bytes| bytes <= free_bytes)?;
+    /// Takes the next line from the queue, for good.
+    pub(crate) fn remove_next(&mut self) -> Option<Entered> {
         let line = self.waiting.pop_front()?;
-        self.waiting_bytes -= line.len() + 1;
-        self.count_handed(line.len() + 1);
+        self.waiting_bytes -= line.text.len() + 1;
+        Some(line)
+    }
+
+    /// Takes the next line for the connection, which gets it in so many bytes.
+    pub(crate) fn hand_next(&mut self, wire_bytes: usize) -> Option<Entered> {
+        let line = self.remove_next()?;
+        self.count_handed(wire_bytes);
         self.in_flight.push_back((self.handed_bytes, line.clone()));
         Some(line)
     }
@@ -70,7 +76,7 @@ impl LineQueue {
     pub(crate) fn take_back(&mut self) -> usize {
         let count = self.in_flight.len();
         for (_, line) in self.in_flight.drain(..).rev() {
-            self.waiting_bytes += line.len() + 1;
+            self.waiting_bytes += line.text.len() + 1;
             self.waiting.push_front(line);
         }
         self.handed_bytes = 0;
@@ -80,7 +86,7 @@ impl LineQueue {
     /// Removes all waiting lines.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = String> {
         self.waiting_bytes = 0;
-        self.waiting.drain(..)
+        self.waiting.drain(..).map(|line| line.text)
     }
 }
 
@@ -88,20 +94,25 @@ impl LineQueue {
 mod tests {
     use super::*;
 
-    fn push(queue: &mut LineQueue, lines: &[&str]) {
-        queue.push(lines.iter().map(|&line| line.to_owned()).collect()).unwrap();
+    fn lines(texts: &[&str]) -> Vec<Entered> {
+        texts.iter().map(|&text| Entered::line(text.to_owned())).collect()
+    }
+
+    fn hand(queue: &mut LineQueue) -> Option<String> {
+        let bytes = queue.next()?.text.len() + 1;
+        queue.hand_next(bytes).map(|line| line.text)
     }
 
     #[test]
     fn a_lost_connection_gives_back_the_lines_it_did_not_send_whole() {
         let mut queue = LineQueue::default();
         queue.count_handed(10); // Its name.
-        push(&mut queue, &["one", "two", "three", "four"]);
+        queue.push(lines(&["one", "two", "three", "four"])).unwrap();
         for line in ["one", "two", "three"] {
-            assert_eq!(queue.next_line(100).as_deref(), Some(line));
+            assert_eq!(hand(&mut queue).as_deref(), Some(line));
         }
         queue.on_unsent(7); // "\n", behind a `two` that is not whole, and "three\n".
-        push(&mut queue, &["five"]);
+        queue.push(lines(&["five"])).unwrap();
         assert_eq!(queue.take_back(), 2);
         assert_eq!(queue.waiting(), 4);
         assert_eq!(queue.drain().collect::<Vec<_>>(), ["two", "three", "four", "five"]);
@@ -109,21 +120,24 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_taken_only_whole() {
+    fn a_line_in_other_bytes_than_its_text_is_given_back_as_it_was_entered() {
         let mut queue = LineQueue::default();
-        push(&mut queue, &["four"]);
-        assert_eq!(queue.next_line(4), None);
-        assert_eq!(queue.next_line(5).as_deref(), Some("four"));
-        assert_eq!(queue.next_line(5), None);
+        let line = Entered::text("/x".to_owned());
+        queue.push(vec![line.clone()]).unwrap();
+        assert!(queue.hand_next("/say /x\n".len()).is_some());
+        queue.on_unsent(1);
+        assert_eq!(queue.take_back(), 1);
+        assert_eq!(queue.remove_next(), Some(line));
+        assert_eq!(queue.remove_next(), None);
     }
 
     #[test]
     fn the_queue_is_bounded_and_gives_back_lines_that_do_not_fit() {
         let mut queue = LineQueue::default();
         let line = "x".repeat(UNSENT_BYTES_MAX / 2 - 1);
-        push(&mut queue, &[&line, &line]);
-        assert_eq!(queue.push(vec!["a".into(), "b".into()]), Err(vec!["a".into(), "b".into()]));
-        assert!(queue.next_line(usize::MAX).is_some());
-        push(&mut queue, &["a"]);
+        queue.push(lines(&[&line, &line])).unwrap();
+        assert_eq!(queue.push(lines(&["a", "b"])), Err(lines(&["a", "b"])));
+        assert!(hand(&mut queue).is_some());
+        queue.push(lines(&["a"])).unwrap();
     }
 }

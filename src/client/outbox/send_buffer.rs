@@ -49,6 +49,12 @@ impl SendBuffer {
         Typed::Text
     }
 
+    /// Appends a whole line with its newline, which is text even if it looks like one that leaves.
+    pub(crate) fn push_text(&mut self, line: &[u8]) {
+        debug_assert!(self.lines.is_empty(), "no line is torn by another");
+        self.bytes.push(line);
+    }
+
     /// Writes once and drops the bytes that were written. Returns their number.
     ///
     /// # Errors
@@ -106,6 +112,14 @@ mod tests {
         for len in 1..=typed.len() {
             assert_eq!(push_in_pieces(&typed, len), (typed.clone(), Typed::Text), "{len}");
         }
+    }
+
+    #[test]
+    fn text_is_never_a_goodbye() {
+        let mut buffer = SendBuffer::default();
+        buffer.push_text(b"exit\n");
+        assert_eq!(buffer.push(b"FIN\n"), Typed::Leave);
+        assert_eq!(buffer.bytes.unsent(), b"exit\nFIN\n");
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub(super) enum ServerEvent {
     ShuttingDown,
     /// The server has no free seat.
     Full,
+    /// The server dropped a line of ours, over this limit in bytes.
+    TooLong(usize),
 }
 
 impl ChatView {
@@ -106,13 +108,15 @@ impl ChatView {
         }
     }
 
-    /// Shows a line of ours. If the server echoes it (`--audience everyone`), the echo is not shown.
-    pub(super) fn show_own(&mut self, line: &str) {
+    /// Shows a line of ours, as it is sent. If the server echoes it (`--audience everyone`), the echo is not shown.
+    /// `is_text`: the server takes it for no command, whatever it says.
+    pub(super) fn show_own(&mut self, line: &str, is_text: bool) {
         let mut buffer = String::new();
         let line = sanitize(line.as_bytes(), &mut buffer);
         let own = self.own_name().unwrap_or_default().to_owned();
         let prompt = self.style.own_name(&own, format_args!("{own}>"));
-        if let Command::Say(text) = Command::parse(line) {
+        let command = if is_text { Command::Say(line) } else { Command::parse(line) };
+        if let Command::Say(text) = command {
             if self.echoes.len() == ECHOES_MAX {
                 self.echoes.pop_front();
             }
@@ -174,6 +178,7 @@ impl ChatView {
             Notice::NameTaken { name } => return Some(ServerEvent::Taken(name.to_owned())),
             Notice::ShuttingDown => event = Some(ServerEvent::ShuttingDown),
             Notice::ServerFull { .. } => event = Some(ServerEvent::Full),
+            Notice::TooLong { bytes } => event = Some(ServerEvent::TooLong(bytes)),
             _ => {}
         }
         self.write_dim(line);
@@ -318,8 +323,8 @@ mod tests {
     fn own_lines_are_shown_once_echoed_or_not() {
         let mut chat = chat_view();
         show(&mut chat, "* client-7 is now ana");
-        for line in ["one", "//two", "/who", "three"] {
-            chat.show_own(line);
+        for line in ["one", "/say /two", "/who", "three"] {
+            chat.show_own(line, false);
         }
         let written = chat.take_page().replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[2m", "");
         assert_eq!(written, "ana> one\nana> /two\nana> /who\nana> three\n");

@@ -3,7 +3,7 @@
 //! `tui-input` owns the text and moves by graphemes. This module adds the history, the completion of names, and the
 //! confirmation of pastes.
 
-use std::mem;
+use std::{mem, slice};
 
 use terminput::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use tui_input::{Input, InputRequest};
@@ -13,6 +13,7 @@ use super::history::History;
 use super::names::Names;
 use super::paste::{Pasted, preview};
 use crate::client::limits::TYPED_LINE_BYTES_MAX;
+use crate::client::outbox::entered::Entered;
 use crate::relay::sanitize::is_terminal_unsafe;
 
 /// The input line.
@@ -22,9 +23,24 @@ pub(super) struct Editor {
     history: History,
     /// The completion under way, if the last key was Tab.
     completion: Option<Completion>,
-    /// Pasted lines that wait for confirmation.
-    question: Option<Vec<String>>,
+    /// The question that waits for an answer.
+    question: Option<Question>,
 }
+
+/// A question to the user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Question {
+    /// Whether to send these pasted lines.
+    Paste(Vec<String>),
+    /// Whether to say this line, which is a command but for a blank before it.
+    ShiftedCommand(String),
+}
+
+/// Note about a paste of a single line.
+const FULL: &str = "the line is full: the end of the paste is missing";
+
+/// Note about a [`Question::ShiftedCommand`].
+const SHIFTED_COMMAND: &str = "that is no command: a blank stands before the slash";
 
 /// Consequence of a key or a paste.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,15 +50,22 @@ pub(super) enum Action {
     /// Redraw the line or the question.
     Redraw,
     /// Send these lines.
-    Say(Vec<String>),
-    /// Show these lines: a paste that needs confirmation.
-    Show(Vec<String>),
+    Say(Vec<Entered>),
+    /// Show this: a question was asked, or text does not fit.
+    Show {
+        /// The lines that the question is about.
+        quoted: Vec<String>,
+        /// A note.
+        note: Option<&'static str>,
+    },
     /// Clear the screen.
     Clear,
     /// Suspend the process (Ctrl-Z).
     Suspend,
     /// Leave the room.
     Leave,
+    /// Leave at once, without waiting for the server (Ctrl-\).
+    Quit,
 }
 
 impl Editor {
@@ -57,14 +80,25 @@ impl Editor {
         text.char_indices().nth(self.input.cursor()).map_or(text.len(), |(at, _)| at)
     }
 
-    /// The number of lines to confirm.
-    pub(super) fn question(&self) -> Option<usize> {
-        self.question.as_ref().map(Vec::len)
+    /// The question that waits for an answer.
+    pub(super) fn question(&self) -> Option<&Question> {
+        self.question.as_ref()
     }
 
     /// Puts back a line that could not be queued. Enter has just emptied the input.
     pub(super) fn take_back(&mut self, line: String) {
         self.replace(Completed { cursor: line.len(), text: line });
+    }
+
+    /// Gives a line back that the server does not take. Returns whether it is in the input line: otherwise something is
+    /// being typed there, and the line is the last of the history.
+    pub(super) fn give_back(&mut self, line: &str) -> bool {
+        self.history.add(line);
+        let is_free = self.text().is_empty() && self.question.is_none();
+        if is_free {
+            self.take_back(line.to_owned());
+        }
+        is_free
     }
 
     /// Takes a paste.
@@ -76,13 +110,16 @@ impl Editor {
         self.completion = None;
         match Pasted::new(text) {
             Pasted::Text(text) => {
-                self.insert(&text);
-                Action::Redraw
+                if self.insert(&text) {
+                    Action::Redraw
+                } else {
+                    Action::Show { quoted: Vec::new(), note: Some(FULL) }
+                }
             }
             Pasted::Lines(lines) => {
                 let shown = preview(&lines);
-                self.question = Some(lines);
-                Action::Show(shown)
+                self.question = Some(Question::Paste(lines));
+                Action::Show { quoted: shown, note: None }
             }
         }
     }
@@ -92,8 +129,8 @@ impl Editor {
         if key.kind == KeyEventKind::Release {
             return Action::Nothing;
         }
-        if let Some(lines) = self.question.take() {
-            return self.answer(key, lines);
+        if let Some(question) = self.question.take() {
+            return self.answer(key, question);
         }
         let completion = self.completion.take();
         let modifiers = key.modifiers - KeyModifiers::SHIFT;
@@ -134,32 +171,58 @@ impl Editor {
             'n' => self.recall(|history, _| history.down().map(str::to_owned)),
             'l' => Action::Clear,
             'z' => Action::Suspend,
+            // Terminals send the same byte for both.
+            '\\' | '4' => Action::Quit,
             _ => Action::Nothing,
         }
     }
 
-    /// Takes the answer about a paste. Enter is none: the user may press it for the line typed before.
-    fn answer(&mut self, key: KeyEvent, lines: Vec<String>) -> Action {
+    /// Takes the answer to a question. Enter is none: the user may press it for the line typed before.
+    fn answer(&mut self, key: KeyEvent, question: Question) -> Action {
         match (key.code, key.modifiers - KeyModifiers::SHIFT) {
-            (KeyCode::Char('y' | 'Y'), KeyModifiers::NONE) => return Action::Say(lines),
-            (KeyCode::Char('n' | 'N'), KeyModifiers::NONE) | (KeyCode::Esc, _) => return Action::Redraw,
-            (KeyCode::Char('c' | 'd'), KeyModifiers::CTRL) => return Action::Redraw,
+            (KeyCode::Char('y' | 'Y'), KeyModifiers::NONE) => return self.agree(question),
+            (KeyCode::Char('n' | 'N'), KeyModifiers::NONE) | (KeyCode::Esc, _) => return self.decline(question),
+            (KeyCode::Char('c' | 'd'), KeyModifiers::CTRL) => return self.decline(question),
             _ => {}
         }
-        self.question = Some(lines);
+        self.question = Some(question);
         match (key.code, key.modifiers) {
             (KeyCode::Char('z'), KeyModifiers::CTRL) => Action::Suspend,
             (KeyCode::Char('l'), KeyModifiers::CTRL) => Action::Clear,
+            (KeyCode::Char('\\' | '4'), KeyModifiers::CTRL) => Action::Quit,
             _ => Action::Nothing,
         }
+    }
+
+    fn agree(&mut self, question: Question) -> Action {
+        match question {
+            Question::Paste(lines) => Action::Say(lines.into_iter().map(Entered::text).collect()),
+            Question::ShiftedCommand(line) => {
+                self.history.add(&line);
+                Action::Say(vec![Entered::text(line)])
+            }
+        }
+    }
+
+    /// Drops a paste. A typed line goes back into the input line.
+    fn decline(&mut self, question: Question) -> Action {
+        if let Question::ShiftedCommand(line) = question {
+            self.take_back(line);
+        }
+        Action::Redraw
     }
 
     fn enter(&mut self) -> Action {
         if self.text().is_empty() {
             return Action::Nothing;
         }
-        let line = self.input.value_and_reset();
-        self.history.add(&line);
+        let line = Entered::line(self.input.value_and_reset());
+        if line.is_shifted_command() {
+            let quoted = preview(slice::from_ref(&line.text));
+            self.question = Some(Question::ShiftedCommand(line.text));
+            return Action::Show { quoted, note: Some(SHIFTED_COMMAND) };
+        }
+        self.history.add(&line.text);
         Action::Say(vec![line])
     }
 
@@ -202,13 +265,16 @@ impl Editor {
         action
     }
 
-    /// Inserts as much of `text` as fits.
-    fn insert(&mut self, text: &str) {
+    /// Inserts as much of `text` as fits. Returns whether all of it did.
+    fn insert(&mut self, text: &str) -> bool {
         let free = TYPED_LINE_BYTES_MAX.saturating_sub(self.text().len());
-        let text = &text[..text.floor_char_boundary(free)];
+        let fitting = &text[..text.floor_char_boundary(free)];
+        let is_whole = fitting.len() == text.len();
+        let text = fitting;
         let (head, tail) = self.text().split_at(self.cursor());
         let replaced = Completed { text: [head, text, tail].concat(), cursor: head.len() + text.len() };
         self.replace(replaced);
+        is_whole
     }
 
     fn edit(&mut self, request: InputRequest) -> Action {
@@ -279,7 +345,7 @@ mod tests {
     }
 
     fn say(line: &str) -> Action {
-        Action::Say(vec![line.to_owned()])
+        Action::Say(vec![Entered::line(line.to_owned())])
     }
 
     #[test]
@@ -354,8 +420,8 @@ mod tests {
     #[test]
     fn a_paste_of_several_lines_is_shown_and_asked_about() {
         let paste = "\x1b[200~one\rtwo\x1b[201~";
-        let shown = Action::Show(vec!["| one".into(), "| two".into()]);
-        let both = Action::Say(vec!["one".into(), "two".into()]);
+        let shown = Action::Show { quoted: vec!["| one".into(), "| two".into()], note: None };
+        let both = Action::Say(vec![Entered::text("one".into()), Entered::text("two".into())]);
         for (answer, actions) in [("y", vec![shown.clone(), both]), ("n", vec![shown.clone()]), ("\x03", vec![shown])] {
             let mut editor = Editor::default();
             // Neither Enter nor another key answers, and a second paste is ignored.
@@ -364,9 +430,43 @@ mod tests {
         }
         let mut editor = Editor::default();
         press(&mut editor, paste);
-        assert_eq!(editor.question(), Some(2));
+        assert_eq!(editor.question(), Some(&Question::Paste(vec!["one".into(), "two".into()])));
         press(&mut editor, "\x1b");
         assert_eq!(editor.question(), None);
+    }
+
+    #[test]
+    fn a_command_behind_a_blank_is_asked_about_and_can_be_edited() {
+        let shown = Action::Show { quoted: vec!["|  /msg ana x".into()], note: Some(SHIFTED_COMMAND) };
+        for (answer, said) in [("y", vec![Action::Say(vec![Entered::text(" /msg ana x".into())])]), ("n", vec![])] {
+            let mut editor = Editor::default();
+            // Enter does not answer.
+            assert_eq!(press(&mut editor, " /msg ana x\r\r"), std::slice::from_ref(&shown));
+            assert_eq!(editor.text(), "");
+            assert_eq!(press(&mut editor, answer), said);
+            assert_eq!((editor.text(), editor.question()), (if said.is_empty() { " /msg ana x" } else { "" }, None));
+        }
+        let mut editor = Editor::default();
+        press(&mut editor, " /msg ana x\r\x03\x01\x04");
+        assert_eq!(press(&mut editor, "\r"), [say("/msg ana x")]);
+    }
+
+    #[test]
+    fn a_line_that_is_given_back_never_replaces_what_is_typed() {
+        let mut editor = Editor::default();
+        assert!(editor.give_back("one"));
+        assert_eq!(editor.text(), "one");
+        assert!(!editor.give_back("two"));
+        press(&mut editor, "\x1b[A");
+        assert_eq!(editor.text(), "two");
+    }
+
+    #[test]
+    fn ctrl_backslash_quits_at_any_time() {
+        for before in ["", "text", "\x1b[200~one\rtwo\x1b[201~", " /x\r"] {
+            let actions = press(&mut Editor::default(), &format!("{before}\x1c"));
+            assert_eq!(actions.last(), Some(&Action::Quit), "{before:?}");
+        }
     }
 
     #[test]

@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use super::chat_view::{ChatView, ServerEvent};
 use super::line_kind::LineKind;
+use super::line_limit::LineLimit;
 use super::nick::{Nick, TakenReport};
 use crate::client::backoff::jitter;
-use crate::client::decoder::ServerLine;
+use crate::client::decoder::{ServerKind, ServerLine};
+use crate::client::outbox::entered::{Entered, Intent};
 use crate::client::session::CloseReason;
 use crate::relay::name::Name;
 use crate::relay::notice::Notice;
@@ -16,6 +18,7 @@ use crate::relay::notice::Notice;
 #[derive(Debug)]
 pub(super) struct Inbox {
     pub(super) nick: Nick,
+    pub(super) limit: LineLimit,
     continuity: Continuity,
     /// The last notice about the end of the present connection.
     farewell: Option<ServerEvent>,
@@ -35,13 +38,19 @@ enum Continuity {
 impl Inbox {
     /// An inbox before the first connection.
     pub(super) fn new(nick: Option<&Name>) -> Inbox {
-        Inbox { nick: Nick::new(nick), continuity: Continuity::NeverConnected, farewell: None }
+        Inbox {
+            nick: Nick::new(nick),
+            limit: LineLimit::default(),
+            continuity: Continuity::NeverConnected,
+            farewell: None,
+        }
     }
 
     /// Begins a connection. Returns the nick to ask for.
     pub(super) fn on_connected(&mut self, chat: &mut ChatView) -> Option<&str> {
         chat.on_connected();
         self.farewell = None;
+        self.limit.on_connected();
         self.nick.on_connected()
     }
 
@@ -61,15 +70,32 @@ impl Inbox {
                     chat.show_note("asking for it again until it is free");
                 }
             },
+            Some(ServerEvent::TooLong(limit)) => self.limit.on_refused(limit),
             Some(event @ (ServerEvent::ShuttingDown | ServerEvent::Full)) => self.farewell = Some(event),
         }
     }
 
-    /// Shows a typed line that is sent now.
-    pub(super) fn on_own_line(&mut self, line: &str, chat: &mut ChatView, now: Instant) {
+    /// Shows a line that is sent now, as `wire`, to a server of this kind.
+    pub(super) fn on_own_line(
+        &mut self,
+        line: &Entered,
+        wire: &str,
+        kind: ServerKind,
+        chat: &mut ChatView,
+        now: Instant,
+    ) {
         self.close_gap(chat, now);
-        chat.show_own(line);
-        self.nick.on_typed(line);
+        if kind == ServerKind::Pollchat {
+            self.limit.on_sent(wire);
+        }
+        let is_text = line.intent == Intent::Text && kind != ServerKind::Pollchat;
+        chat.show_own(wire, is_text);
+        if !is_text {
+            self.nick.on_typed(wire);
+        }
+        if line.intent == Intent::Line && wire.len() > line.text.len() {
+            chat.show_note("said to the room; /quit leaves");
+        }
     }
 
     /// Whether a server has ever let us in.

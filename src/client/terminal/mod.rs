@@ -18,6 +18,7 @@ mod history;
 mod inbox;
 mod keys;
 mod line_kind;
+mod line_limit;
 pub(super) mod mode;
 mod names;
 mod nick;
@@ -47,6 +48,7 @@ use self::screen::{InputLine, Prompt, Resized, Screen};
 use self::style::Style;
 use self::uplink::{RunResult, ScreenSpace, Uplink};
 use super::limits::{AWAY_LOOK, LAST_WORDS_WAIT, READ_BYTES, SCREEN_BYTES_MAX, UNSENT_SHOWN_MAX};
+use super::outbox::entered::Entered;
 use super::progress::Progress;
 use super::resolver::Resolver;
 use super::timestamps::Timestamps;
@@ -141,6 +143,7 @@ impl TerminalClient {
         let mut progress = self.read_keys(now)?;
         let space = self.space();
         progress |= self.uplink.advance(self.poll.registry(), &mut self.chat, space, now)?;
+        self.give_back_refused();
         progress |= self.draw(now);
         match self.stdout.flush() {
             Ok(0) => {}
@@ -216,23 +219,39 @@ impl TerminalClient {
         match action {
             Action::Nothing => return ControlFlow::Continue(()),
             Action::Redraw => {}
-            Action::Show(lines) => lines.iter().for_each(|line| self.chat.show_quoted(line)),
+            Action::Show { quoted, note } => {
+                quoted.iter().for_each(|line| self.chat.show_quoted(line));
+                note.into_iter().for_each(|note| self.chat.show_note(note));
+            }
             Action::Say(lines) => self.say(lines),
             Action::Clear => self.screen.clear(window_size().1, self.stdout.queue()),
             Action::Suspend => self.suspend()?,
             Action::Leave => self.uplink.leave(now)?,
+            Action::Quit => {
+                self.uplink.leave(now)?;
+                self.uplink.leave(now)?;
+            }
         }
         self.input_row = InputRow::Dirty;
         ControlFlow::Continue(())
     }
 
-    fn say(&mut self, lines: Vec<String>) {
+    fn say(&mut self, lines: Vec<Entered>) {
         if let Err(mut lines) = self.uplink.queue(lines) {
             self.chat.show_note("too many lines wait to be sent already");
             // A typed line goes back into the editor. A paste can be pasted again.
             if let (Some(line), true) = (lines.pop(), lines.is_empty()) {
-                self.editor.take_back(line);
+                self.editor.take_back(line.text);
             }
+        }
+    }
+
+    /// Gives lines over the server's limit back for editing.
+    fn give_back_refused(&mut self) {
+        for refused in self.uplink.take_refused() {
+            let is_below = self.editor.give_back(&refused.line);
+            self.chat.show_note(&refused.note(is_below));
+            self.input_row = InputRow::Dirty;
         }
     }
 

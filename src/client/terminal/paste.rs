@@ -1,6 +1,7 @@
 //! Pasted text: one line for the editor, or several lines to confirm. Pure.
 
 use crate::client::limits::{OUTBOX_BYTES_MAX, PASTE_LINES_SHOWN_MAX};
+use crate::client::outbox::entered::WIRE_BYTES_MORE;
 use crate::relay::sanitize::sanitize;
 
 /// A paste without terminal control characters.
@@ -29,7 +30,7 @@ impl Pasted {
 /// Cuts a line to the size of the send buffer. A longer one would block itself and all lines behind it forever. (Only
 /// invalid UTF-8 gets that long: each byte became the three of U+FFFD.)
 fn cut(line: &str) -> &str {
-    &line[..line.floor_char_boundary(OUTBOX_BYTES_MAX - "\n".len())]
+    &line[..line.floor_char_boundary(OUTBOX_BYTES_MAX - WIRE_BYTES_MORE - "\n".len())]
 }
 
 /// Returns the lines to show before the confirmation.
@@ -44,7 +45,8 @@ pub(super) fn preview(lines: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::outbox::line_queue::LineQueue;
+    use crate::client::decoder::ServerKind;
+    use crate::client::outbox::entered::Entered;
 
     #[test]
     fn one_line_is_text_and_more_are_lines() {
@@ -64,14 +66,11 @@ mod tests {
 
     #[test]
     fn no_line_of_a_paste_is_longer_than_what_can_be_sent_at_once() {
-        let Pasted::Lines(lines) = Pasted::new(&format!("a\r{}\rb", "\x01".repeat(OUTBOX_BYTES_MAX / 2))) else {
-            panic!("they are three");
-        };
-        assert_eq!((lines.len(), lines[1].len()), (3, (OUTBOX_BYTES_MAX - 1) / 3 * 3));
-        let mut queue = LineQueue::default();
-        queue.push(lines).unwrap();
-        while queue.waiting() > 0 {
-            assert!(queue.next_line(OUTBOX_BYTES_MAX).is_some());
+        let long = "\x01".repeat(OUTBOX_BYTES_MAX / 2);
+        let Pasted::Lines(lines) = Pasted::new(&format!("a\r/{long}\rb")) else { panic!("they are three") };
+        assert_eq!((lines.len(), lines[1].len()), (3, (OUTBOX_BYTES_MAX - 7) / 3 * 3 + 1));
+        for line in lines {
+            assert!(Entered::text(line).wire(ServerKind::Pollchat).len() < OUTBOX_BYTES_MAX);
         }
     }
 

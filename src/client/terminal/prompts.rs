@@ -1,5 +1,6 @@
 //! The prompt before the typed text: our name, or the state of the link. Pure.
 
+use super::editor::Question;
 use super::screen::Prompt;
 use super::style::Style;
 use super::uplink::LinkStatus;
@@ -7,8 +8,8 @@ use super::uplink::LinkStatus;
 /// Everything that the prompt tells.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PromptState<'a> {
-    /// The number of pasted lines to confirm.
-    pub(super) question: Option<usize>,
+    /// The question that waits for an answer.
+    pub(super) question: Option<&'a Question>,
     /// The state of the link.
     pub(super) status: LinkStatus,
     /// The number of typed lines that wait to be sent.
@@ -21,12 +22,12 @@ impl PromptState<'_> {
     /// Returns the prompts, from the longest to the one for a narrow window.
     pub(super) fn prompts(&self, style: Style) -> Vec<Prompt> {
         let bold = |plain: String| Prompt { styled: style.bold(&plain), plain };
-        if let Some(lines) = self.question {
-            return vec![
-                bold(format!("send these {lines} lines? [y/n] ")),
-                bold("send? ".to_owned()),
-                bold("? ".to_owned()),
-            ];
+        if let Some(question) = self.question {
+            let (long, short) = match question {
+                Question::Paste(lines) => (format!("send these {} lines? [y/n] ", lines.len()), "send? "),
+                Question::ShiftedCommand(_) => ("say this to the room? [y/n] ".to_owned(), "say? "),
+            };
+            return vec![bold(long), bold(short.to_owned()), bold("? ".to_owned())];
         }
         let waits = match self.waiting {
             0 => None,
@@ -82,6 +83,12 @@ mod tests {
         assert_eq!(told(None, LinkStatus::Connecting, 1, None), ["(1 line waits; connecting) ", "~ "]);
         assert_eq!(told(None, LinkStatus::Leaving, 0, Some("ana")), ["(leaving) ", "~ "]);
         assert_eq!(told(None, LinkStatus::Waiting(3), 0, None), ["(no connection, again in 3 s) ", "(3 s) ", "! "]);
-        assert_eq!(told(Some(3), LinkStatus::Connected, 0, Some("ana"))[0], "send these 3 lines? [y/n] ");
+        let paste = Question::Paste(vec![String::new(); 3]);
+        assert_eq!(told(Some(&paste), LinkStatus::Connected, 0, Some("ana"))[0], "send these 3 lines? [y/n] ");
+        let shifted = Question::ShiftedCommand(" /x".to_owned());
+        assert_eq!(
+            told(Some(&shifted), LinkStatus::Connected, 0, None)[..2],
+            ["say this to the room? [y/n] ", "say? "]
+        );
     }
 }

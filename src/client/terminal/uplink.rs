@@ -10,13 +10,15 @@ use mio::{Registry, Token};
 
 use super::chat_view::ChatView;
 use super::inbox::Inbox;
+use super::line_limit::Refused;
 use crate::client::address::ServerAddress;
 use crate::client::backoff::{Backoff, jitter};
 use crate::client::connect::{Attempt, AttemptStatus};
 use crate::client::decoder::ServerKind;
 use crate::client::limits::{
-    GRACE, READ_BYTES, RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX, RECONNECT_STABLE, WELCOME_WAIT,
+    GRACE, KIND_WAIT, READ_BYTES, RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX, RECONNECT_STABLE, WELCOME_WAIT,
 };
+use crate::client::outbox::entered::{Entered, Intent as LineIntent};
 use crate::client::outbox::line_queue::LineQueue;
 use crate::client::progress::Progress;
 use crate::client::race::Connected;
@@ -129,8 +131,13 @@ impl Uplink {
     ///
     /// # Errors
     /// The lines, if the queue is full.
-    pub(super) fn queue(&mut self, lines: Vec<String>) -> Result<(), Vec<String>> {
+    pub(super) fn queue(&mut self, lines: Vec<Entered>) -> Result<(), Vec<Entered>> {
         self.unsent.push(lines)
+    }
+
+    /// Takes the lines over the server's limit.
+    pub(super) fn take_refused(&mut self) -> Vec<Refused> {
+        self.inbox.limit.take_refused()
     }
 
     /// Leaves: sends the typed lines, then waits for the server's FIN, both within [`GRACE`]. A second call ends the
@@ -221,7 +228,10 @@ impl Uplink {
             }
             LinkState::Connected(session, since) => {
                 let grace = session.grace_left().map(|left| now + left);
-                let welcome = (self.unsent.waiting() > 0).then(|| *since + WELCOME_WAIT).filter(|&at| at > now);
+                let welcome = self
+                    .unsent
+                    .next()
+                    .and_then(|_| [WELCOME_WAIT, KIND_WAIT].into_iter().map(|wait| *since + wait).find(|&at| at > now));
                 let leave = match self.intent {
                     Intent::LeaveBy(at) if session.is_open() => Some(at),
                     _ => None,
@@ -265,11 +275,30 @@ impl Uplink {
     /// Moves typed lines to the session, as many as fit. Closes our direction behind them if the user leaves.
     fn send_lines(&mut self, chat: &mut ChatView, now: Instant) {
         let is_welcome = self.is_welcome(now);
-        let LinkState::Connected(session, _) = &mut self.state else { return };
+        let LinkState::Connected(session, since) = &mut self.state else { return };
+        let is_known = now.saturating_duration_since(*since) >= KIND_WAIT;
         while is_welcome && session.is_open() {
-            let Some(line) = self.unsent.next_line(session.free_bytes()) else { break };
-            self.inbox.on_own_line(&line, chat, now);
-            session.queue(format!("{line}\n").as_bytes(), now);
+            let Some(line) = self.unsent.next() else { break };
+            let kind = session.server_kind();
+            if matches!(kind, ServerKind::Unknown(_)) && !is_known && line.depends_on_kind() {
+                break;
+            }
+            let wire = line.wire(kind).into_owned();
+            if let Some(limit) = self.inbox.limit.exceeded(&wire, kind) {
+                self.unsent.remove_next();
+                self.inbox.limit.hold(wire, limit);
+                continue;
+            }
+            let bytes = [wire.as_bytes(), b"\n"].concat();
+            if bytes.len() > session.free_bytes() {
+                break;
+            }
+            let line = self.unsent.hand_next(bytes.len()).expect("it is the next");
+            self.inbox.on_own_line(&line, &wire, kind, chat, now);
+            match line.intent {
+                LineIntent::Line => session.queue(&bytes, now),
+                LineIntent::Text => session.queue_text(&bytes),
+            }
         }
         if let Intent::LeaveBy(at) = self.intent
             && (self.unsent.waiting() == 0 || at <= now)

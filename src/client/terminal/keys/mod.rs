@@ -195,8 +195,8 @@ impl Keys {
 
     fn follow_escape(&mut self, byte: u8, now: Instant, emit: &mut impl FnMut(TermEvent)) {
         match byte {
-            ESCAPE => {
-                // The first byte was the Escape key. The second one may begin a sequence.
+            // The first byte was the Escape key. The second one may begin a sequence, or is pressed in need.
+            _ if byte == ESCAPE || is_way_out(byte) => {
                 self.finish(emit);
                 self.begin(byte, now, emit);
             }

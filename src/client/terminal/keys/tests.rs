@@ -219,6 +219,8 @@ fn control_keys_work_in_every_state() {
     let torn: [&[u8]; 4] = [b"\xc3", b"\xe4\xb8", b"\xf0\x9f\x98", b"\x1b\xc3"];
     let long = format!("\x1b[{}", "1".repeat(KEY_BYTES_MAX));
     let begun = begun.iter().map(|begun| begun.as_bytes()).chain(torn).chain([long.as_bytes()]);
+    let ctrl_c = self::key(KeyCode::Char('c'), KeyModifiers::CTRL);
+    every_split(b"\x1b\x03", &[plain(KeyCode::Esc), ctrl_c]);
     for begun in begun {
         for (key, letter) in [(0x03, 'c'), (0x04, 'd'), (0x1a, 'z'), (0x1c, '4')] {
             let bytes = [begun, &[key]].concat();
