@@ -65,10 +65,12 @@ enum When {
 }
 
 const AFTER_HELP: &str = "\
-Works at a terminal and in a pipe. FIN, exit, /quit or EOF on stdin leaves the room.
+Works at a terminal and in a pipe. In a pipe, FIN, exit, /quit or EOF on stdin leaves the room.
+At a terminal /quit leaves; FIN and exit are said (to a foreign server they leave).
 At a terminal, the typed line stays whole while others talk, and survives a lost connection.
 Keys are those of a shell prompt; Tab completes names. Ctrl-C clears the line; on an empty line,
-Ctrl-C and Ctrl-D leave the room. A paste of several lines is sent only after a confirmation.
+Ctrl-C and Ctrl-D leave the room. A paste of several lines is sent only after a confirmation,
+as text. Ctrl-\\ leaves at once.
 Exit codes:
   0  left in good order, or the reader of stdout closed it
   1  cannot connect, or the connection was lost

@@ -8,9 +8,12 @@
 
 mod chunks;
 mod connection;
+mod long_lines;
 mod looks;
 mod resolution;
 mod server;
+mod strings;
+mod text;
 mod typing;
 mod ways_out;
 mod window;

@@ -18,7 +18,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 #[test]
 fn ctrl_c_clears_a_line_and_ends_on_an_empty_one() {
-    for end in ["\x03", "\x04", "fin\r", "/quit\r"] {
+    for end in ["\x03", "\x04", "/quit\r", "/QUIT bye\r"] {
         let mut talk = talk(10, 60, &[]);
         talk.window.press("half\x03");
         talk.window.shows(&["* client-1 is now ana", "ana>"]);
@@ -49,6 +49,16 @@ fn a_second_ctrl_c_does_not_wait_for_the_server() {
     talk.window.shows(&["(leaving)"]);
     talk.window.press("\x03");
     assert_eq!(talk.window.ends().code(), Some(0));
+}
+
+#[test]
+fn ctrl_backslash_does_not_wait_for_the_server_at_all() {
+    for before in ["", "half a sentence", "\x1b[200~one\rtwo\x1b[201~"] {
+        let mut talk = talk(10, 60, &[]);
+        talk.window.press(&format!("{before}\x1c"));
+        assert_eq!(talk.window.ends().code(), Some(0));
+        assert_eq!(hear_to_the_end(&mut talk.server), "");
+    }
 }
 
 #[test]
