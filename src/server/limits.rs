@@ -120,6 +120,3 @@ pub const SECONDS_MAX: u64 = 366 * 24 * 60 * 60;
 
 /// Highest rate in lines per second, and largest burst in lines.
 pub const RATE_MAX: u32 = 1_000_000;
-
-/// Shortest time between two log lines about foreign protocols.
-pub const FOREIGN_LOG_PERIOD: Duration = Duration::from_secs(60);

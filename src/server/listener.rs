@@ -7,12 +7,13 @@ use std::io;
 use std::net::{self, SocketAddr};
 use std::time::Instant;
 
-use log::{debug, warn};
+use log::debug;
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::endpoint::Endpoint;
 use super::limits::{ACCEPT_ERRORS_MAX, ACCEPT_RETRY, LISTEN_BACKLOG, RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES};
+use super::report::{Kind, Reports};
 use crate::net::keepalive::{self, DeadPeerDetection};
 
 /// Listening socket, and what is known of its accept queue.
@@ -141,15 +142,16 @@ impl Listener {
     }
 
     /// Accepts one connection. Returns `None` if the queue is empty, or if `accept` fails or is postponed.
-    pub(crate) fn accept(&mut self, now: Instant) -> Option<TcpStream> {
+    pub(crate) fn accept(&mut self, reports: &mut Reports, now: Instant) -> Option<TcpStream> {
         if self.accept_at().is_none_or(|time| time > now) {
             return None;
         }
-        self.accept_with(now, TcpListener::accept)
+        self.accept_with(reports, now, TcpListener::accept)
     }
 
     fn accept_with(
         &mut self,
+        reports: &mut Reports,
         now: Instant,
         mut accept: impl FnMut(&TcpListener) -> io::Result<(TcpStream, SocketAddr)>,
     ) -> Option<TcpStream> {
@@ -177,18 +179,13 @@ impl Listener {
                     debug!("accepting on {}: {error}", self.address);
                 }
                 Err(error) => {
-                    self.postpone(now, &error);
+                    let what = format_args!("cannot accept on {}, will retry: {error}", self.address);
+                    reports.note(Kind::NotAccepted, None, what, now);
+                    self.state = State::Postponed(now + ACCEPT_RETRY);
                     return None;
                 }
             }
         }
-    }
-
-    fn postpone(&mut self, now: Instant, error: &io::Error) {
-        if !matches!(self.state, State::Postponed(_)) {
-            warn!("cannot accept on {}, will retry: {error}", self.address);
-        }
-        self.state = State::Postponed(now + ACCEPT_RETRY);
     }
 }
 
@@ -242,7 +239,7 @@ mod tests {
     fn accept_one(listener: &mut Listener) -> TcpStream {
         let deadline = Instant::now() + std::time::Duration::from_secs(10);
         loop {
-            if let Some(stream) = listener.accept(Instant::now()) {
+            if let Some(stream) = listener.accept(&mut Reports::default(), Instant::now()) {
                 return stream;
             }
             assert!(Instant::now() < deadline, "no connection within 10 s");
@@ -286,7 +283,7 @@ mod tests {
             let stream = accept_one(listener);
             assert!(stream.nodelay().unwrap());
             assert_eq!(SockRef::from(&stream).send_buffer_size().unwrap(), 2 * SEND_BUFFER_BYTES);
-            assert!(listener.accept(Instant::now()).is_none());
+            assert!(listener.accept(&mut Reports::default(), Instant::now()).is_none());
             assert!(!listener.has_early_connections, "later ones inherit them");
         }
     }
@@ -300,7 +297,7 @@ mod tests {
         let _peers = [Peer::connect(listener.address()).unwrap(), Peer::connect(listener.address()).unwrap()];
         let _streams = [accept_one(&mut listener), accept_one(&mut listener)];
         assert!(listener.accept_at().is_some(), "there may be a third");
-        assert!(listener.accept(Instant::now()).is_none());
+        assert!(listener.accept(&mut Reports::default(), Instant::now()).is_none());
         assert_eq!(listener.accept_at(), None);
     }
 
@@ -316,13 +313,13 @@ mod tests {
                 Err(io::ErrorKind::PermissionDenied.into())
             };
             let now = now + retry * ACCEPT_RETRY;
-            assert!(listener.accept_with(now, fail).is_none());
+            assert!(listener.accept_with(&mut Reports::default(), now, fail).is_none());
             assert_eq!(tries, 1 + ACCEPT_ERRORS_MAX);
             assert_eq!(listener.accept_at(), Some(now + ACCEPT_RETRY), "the edge is not lost");
         }
         let _peer = Peer::connect(listener.address()).unwrap();
-        assert!(listener.accept(now).is_none(), "not before its time");
-        assert!(listener.accept(now + 3 * ACCEPT_RETRY).is_some());
+        assert!(listener.accept(&mut Reports::default(), now).is_none(), "not before its time");
+        assert!(listener.accept(&mut Reports::default(), now + 3 * ACCEPT_RETRY).is_some());
     }
 
     #[test]
@@ -332,7 +329,7 @@ mod tests {
         let _peer = Peer::connect(listener.address()).unwrap();
         listener.on_readable(now);
         let mut errors = [io::ErrorKind::ConnectionAborted, io::ErrorKind::Interrupted].into_iter();
-        let stream = listener.accept_with(now, |socket| match errors.next() {
+        let stream = listener.accept_with(&mut Reports::default(), now, |socket| match errors.next() {
             Some(error) => Err(error.into()),
             None => socket.accept(),
         });

@@ -14,6 +14,7 @@ mod listening;
 pub mod memory;
 pub mod reach;
 pub mod reason;
+pub mod report;
 pub mod sniff;
 pub mod stats;
 pub mod systemd;
@@ -38,6 +39,7 @@ use limits::{ACCEPTS_MAX, EVENTS_MAX, LISTEN, SHUTDOWN_GRACE};
 use listener::Listener;
 use listening::Listening;
 use memory::Bounds;
+use report::Kind;
 use web::site::Site;
 
 use crate::net::keepalive::DeadPeerDetection;
@@ -208,6 +210,7 @@ impl Server {
             let took = now.elapsed();
             self.hub.note_turn(took, now + took);
             if self.stop_at.is_some_and(|stop_at| self.hub.connections() == 0 || stop_at <= now) {
+                self.hub.reports().end(now);
                 info!("stopped with {} connections open", self.hub.connections());
                 return Ok(());
             }
@@ -245,12 +248,15 @@ impl Server {
                 if !self.hub.can_admit() {
                     return;
                 }
-                let Some(mut stream) = listener.accept(now) else { break };
+                let Some(mut stream) = listener.accept(self.hub.reports(), now) else { break };
                 let source = Source::Connection(self.hub.next_key());
                 let interest = Interest::READABLE | Interest::WRITABLE;
                 match self.poll.registry().register(&mut stream, source.into(), interest) {
                     Ok(()) => self.hub.admit(Stream::Tcp(stream), listener.endpoint(), now),
-                    Err(error) => warn!("cannot register a new connection, and drop it: {error}"),
+                    Err(error) => {
+                        let what = format_args!("cannot register a new connection, and drop it: {error}");
+                        self.hub.reports().note(Kind::NotAccepted, None, what, now);
+                    }
                 }
             }
         }

@@ -91,6 +91,16 @@ impl Reason {
         }
     }
 
+    /// The label in [`LABELS`](Reason::LABELS).
+    pub fn label(&self) -> &'static str {
+        Reason::LABELS[self.index()]
+    }
+
+    /// Whether this is a refusal, or a disconnect by the server.
+    pub fn is_ours(&self) -> bool {
+        self.index() < Reason::OURS
+    }
+
     /// The notice for the client, if it gets one.
     pub fn notice(&self) -> Option<Notice<'static>> {
         match self {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::reason::Reasons;
+use super::web::response::Status;
 
 /// A turn counts as recent for this time at least, and for twice as long at most.
 const RECENT: Duration = Duration::from_secs(60);
@@ -15,8 +16,12 @@ pub struct Stats {
     pub entered: u64,
     /// Clients that entered with a browser.
     pub browsers: u64,
+    /// Connections that left before the room or the log learned of them: health checks, say.
+    pub passing: u64,
     /// HTTP requests.
     pub requests: u64,
+    /// Answers that refuse a request.
+    pub answers: Answers,
     /// The largest number of clients at a time.
     pub clients_most: usize,
     /// Bytes read from clients.
@@ -32,6 +37,10 @@ pub struct Stats {
     /// Durations of turns.
     pub turns: TurnTimes,
 }
+
+/// Counts of the answers with each status code that refuses a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answers([u64; Answers::CODES.len()]);
 
 /// The longest turns: the longest time that an event waits.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,6 +72,35 @@ pub struct Snapshot {
     pub slowest_bytes_behind: u64,
 }
 
+impl Answers {
+    /// The status codes of 400 and above that the server sends.
+    pub const CODES: [u16; 11] = [400, 403, 404, 405, 408, 421, 426, 429, 431, 503, 505];
+
+    /// Counts an answer, if it refuses a request.
+    pub fn count(&mut self, status: Status) {
+        if let Some(index) = Answers::CODES.iter().position(|&code| code == status.code()) {
+            self.0[index] += 1;
+        }
+    }
+
+    /// Counts, by code.
+    pub fn iter(&self) -> impl Iterator<Item = (u16, u64)> {
+        Answers::CODES.into_iter().zip(self.0)
+    }
+}
+
+impl fmt::Display for Answers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("answers")?;
+        let mut separator = " ";
+        for (code, count) in self.iter() {
+            write!(f, "{separator}{code} {count}")?;
+            separator = ", ";
+        }
+        Ok(())
+    }
+}
+
 impl TurnTimes {
     /// Records a turn that ended at `now`.
     pub fn record(&mut self, took: Duration, now: Instant) {
@@ -92,11 +130,11 @@ impl TurnTimes {
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Snapshot { stats, clients, connections, lines, tape_bytes, held_bytes, backlog_bytes, .. } = self;
-        let Stats { entered, browsers, requests, clients_most, received_bytes, sent_bytes, .. } = stats;
+        let Stats { entered, browsers, passing, requests, answers, clients_most, received_bytes, sent_bytes, .. } = stats;
         let Stats { lags, missed_lines, reasons, turns, .. } = stats;
-        write!(f, "figures: clients {clients} (most {clients_most}, came {entered}, browsers {browsers}), ")?;
+        write!(f, "figures: clients {clients} (most {clients_most}, came {entered}, browsers {browsers}, passing {passing}), ")?;
         write!(f, "connections {connections}, requests {requests}, lines {lines}, bytes received {received_bytes}, ")?;
-        write!(f, "said {tape_bytes}, sent {sent_bytes}; lags {lags}, missed {missed_lines}; {reasons}; ")?;
+        write!(f, "said {tape_bytes}, sent {sent_bytes}; lags {lags}, missed {missed_lines}; {reasons}; {answers}; ")?;
         write!(f, "tape {held_bytes} of {backlog_bytes} bytes, slowest behind {}; ", self.slowest_bytes_behind)?;
         write!(
             f,

@@ -55,7 +55,7 @@ pub(crate) fn take() -> Vec<Event> {
 
 impl Log for Listener {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        ["pollchat::roster", "pollchat::server::hub::admission"].contains(&metadata.target())
+        ["pollchat::roster", "pollchat::server::report"].contains(&metadata.target())
     }
 
     fn log(&self, record: &Record<'_>) {

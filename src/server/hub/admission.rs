@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use log::{debug, info};
+use log::debug;
 
 use super::Hub;
 use super::closing::Peer;
@@ -27,9 +27,10 @@ use crate::server::config::{Capacity, Config};
 use crate::server::connection::{Connection, Farewell, Handle, Phase, ReadState, Role};
 use crate::server::endpoint::Endpoint;
 use crate::server::limits::{
-    ENTER_DELAY, ENTER_TIMEOUT, ENTERS_MAX, FOREIGN_LOG_PERIOD, INTRODUCE_AFTER, REQUEST_TIME,
+    ENTER_DELAY, ENTER_TIMEOUT, ENTERS_MAX, INTRODUCE_AFTER, REQUEST_TIME,
 };
 use crate::server::reason::Reason;
+use crate::server::report::{Kind, Reports};
 use crate::server::sniff::ForeignProtocol;
 use crate::server::web::exchange::Exchange;
 use crate::server::web::websocket::code;
@@ -52,8 +53,6 @@ pub(super) struct Admission {
     refused: VecDeque<Handle>,
     /// Whether the last turn left delays that were over.
     pub(super) is_behind: bool,
-    /// When a foreign protocol was last logged.
-    foreign_logged: Option<Instant>,
 }
 
 /// The first line of a connection, as far as it has arrived.
@@ -74,7 +73,6 @@ impl Admission {
             entering: VecDeque::new(),
             refused: VecDeque::new(),
             is_behind: false,
-            foreign_logged: None,
         }
     }
 
@@ -109,7 +107,7 @@ impl<S: Socket> Hub<S> {
         let address = match self.check_stream(&stream, endpoint) {
             Ok(address) => address,
             Err(reason) => {
-                if self.prepare_refusal(&Peer::of_stream(&stream), &reason) {
+                if self.prepare_refusal(&Peer::of_stream(&stream), &reason, now) {
                     let key = self.insert(stream, endpoint, now);
                     self.tell_refusal(key, &reason, now);
                 }
@@ -155,10 +153,7 @@ impl<S: Socket> Hub<S> {
         self.stats.entered += 1;
         self.stats.clients_most = self.stats.clients_most.max(self.roster.clients());
         let connection = &self.connections[key];
-        let browser = if connection.is_browser() { " with a browser" } else { "" };
-        let name = self.roster.shown(member);
-        info!("{name} came from {}{browser}; {} present", Peer::of(connection), self.roster.clients());
-        self.log_roster(key, format_args!("{name} enters"));
+        self.log_roster(key, format_args!("{} enters", self.roster.shown(member)));
         let handle = connection.handle(key);
         if let Some(idle_timeout) = self.limits.idle_timeout {
             self.timers.set(now + idle_timeout, Timer::Idle, handle);
@@ -251,6 +246,7 @@ impl<S: Socket> Hub<S> {
             return Some(now + INTRODUCE_AFTER);
         }
         let applied = self.channel.room.apply(&mut self.roster, Event::Joined { member });
+        self.report_arrival(key, member, now);
         self.channel.brake.spend(applied.bytes);
         self.skip_own(key, applied.own);
         None
@@ -265,12 +261,11 @@ impl<S: Socket> Hub<S> {
     /// Disconnects a peer that speaks another protocol. It gets one line, or in HTTP the address of the page, if there
     /// is one.
     pub(super) fn reject_protocol(&mut self, key: usize, protocol: ForeignProtocol, now: Instant) {
-        // A web page can make browsers connect at any rate, which must not fill the log.
-        let is_news = self.admission.foreign_logged.is_none_or(|logged| now >= logged + FOREIGN_LOG_PERIOD);
-        if is_news {
-            self.admission.foreign_logged = Some(now);
+        let kind = Kind::Foreign(protocol.name());
+        if Reports::wants(kind) {
             let peer = Peer::of(&self.connections[key]);
-            info!("{peer} speaks {}: disconnected (logged once a minute at most)", protocol.name());
+            let what = format_args!("{peer} speaks {}: disconnected", protocol.name());
+            self.reports.note(kind, peer.ip(), what, now);
         }
         self.leave(key, &Reason::Foreign(protocol), now);
     }
@@ -278,7 +273,7 @@ impl<S: Socket> Hub<S> {
     /// Refuses an entering connection on the line port.
     fn refuse(&mut self, key: usize, reason: &Reason, now: Instant) {
         let peer = Peer::of(&self.connections[key]);
-        if self.prepare_refusal(&peer, reason) {
+        if self.prepare_refusal(&peer, reason, now) {
             self.tell_refusal(key, reason, now);
         } else {
             self.schedule.close(key, &mut self.connections[key]);
@@ -298,15 +293,16 @@ impl<S: Socket> Hub<S> {
 
     /// Records a refusal, and makes room for it. Returns whether the server can tell the peer its reason; otherwise the
     /// caller closes the connection silently.
-    fn prepare_refusal(&mut self, peer: &Peer, reason: &Reason) -> bool {
+    fn prepare_refusal(&mut self, peer: &Peer, reason: &Reason, now: Instant) -> bool {
         let can_tell = !matches!(reason, Reason::Reset(_)) && self.make_room_for_refusal();
-        self.record_refusal(peer, reason, if can_tell { "" } else { " without a word" });
+        self.record_refusal(peer, reason, if can_tell { "" } else { " without a word" }, now);
         can_tell
     }
 
-    /// Logs and counts a refusal.
-    fn record_refusal(&mut self, peer: &Peer, reason: &Reason, manner: &str) {
-        info!("refused {peer}{manner}: {reason}");
+    /// Reports and counts a refusal.
+    fn record_refusal(&mut self, peer: &Peer, reason: &Reason, manner: &str, now: Instant) {
+        let what = format_args!("refused {peer}{manner}: {reason}");
+        self.reports.note(Kind::Refused(reason.label()), peer.ip(), what, now);
         self.stats.reasons.count(reason);
     }
 
@@ -315,6 +311,7 @@ impl<S: Socket> Hub<S> {
         self.connections.set_role(key, Role::Refused);
         self.admission.refused.push_back(self.connections[key].handle(key));
         if self.connections[key].is_http() {
+            self.stats.answers.count(reason.status());
             let answer = self.refusal_answer(reason.status());
             self.connections[key].push_bytes(&answer.bytes);
         } else if let Some(notice) = reason.notice() {
@@ -327,7 +324,7 @@ impl<S: Socket> Hub<S> {
     /// refusals.
     fn refuse_browser(&mut self, key: usize, reason: &Reason, now: Instant) {
         let peer = Peer::of(&self.connections[key]);
-        self.record_refusal(&peer, reason, "");
+        self.record_refusal(&peer, reason, "", now);
         let connection = &mut self.connections[key];
         if let Some(notice) = reason.notice() {
             connection.tell(&notice.to_line());

@@ -2,19 +2,20 @@
 //! leaves and disconnects.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use log::{Level, debug, log};
+use log::{Level, debug, log_enabled};
 
 use super::Hub;
 use super::timers::Timer;
 use crate::net::stream::Socket;
 use crate::relay::event::Event;
-use crate::relay::roster::MemberId;
+use crate::relay::roster::{Introduction, MemberId};
 use crate::relay::tape::Position;
 use crate::server::connection::{Connection, Farewell, Output, Phase, ReadState, Role};
 use crate::server::reason::Reason;
+use crate::server::report::{Kind, Reports};
 use crate::server::sniff::ForeignProtocol;
 use crate::server::web::websocket::code;
 
@@ -24,8 +25,9 @@ impl<S: Socket> Hub<S> {
     pub(super) fn leave(&mut self, key: usize, reason: &Reason, now: Instant) {
         let connection = &self.connections[key];
         let stop = match connection.phase {
-            Phase::Present(member) => self.leave_room(key, member, reason),
+            Phase::Present(member) => self.leave_room(key, member, reason, now),
             Phase::Entering => {
+                self.stats.passing += u64::from(!reason.is_ours());
                 debug!("{} left before it entered ({reason})", Peer::of(connection));
                 connection.cursor.position()
             }
@@ -63,16 +65,44 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Takes a member out of the room. Returns the end of the tape that it is owed.
-    fn leave_room(&mut self, key: usize, member: MemberId, reason: &Reason) -> Position {
+    fn leave_room(&mut self, key: usize, member: MemberId, reason: &Reason, now: Instant) -> Position {
         let stop = self.channel.tape().end();
         let name = self.roster.shown(member).to_string();
         self.log_roster(key, format_args!("{name} leaves"));
+        let was_announced = self.roster.introduction(member) != Introduction::Pending;
         self.channel.room.apply(&mut self.roster, Event::Left { member });
         self.channel.announce_departed(&mut self.roster);
-        let level = if let Reason::Foreign(_) = reason { Level::Debug } else { Level::Info };
-        let connection = &self.connections[key];
-        log!(level, "{name} left ({reason}; {}); {} present", Peer::of(connection), self.roster.clients());
+        self.stats.passing += u64::from(!was_announced && !reason.is_ours());
+        // A member that nobody was told of leaves as silently. Why the server disconnects a member is always of interest;
+        // a foreign protocol was reported already.
+        let kind = match reason {
+            Reason::Foreign(_) => None,
+            _ if reason.is_ours() => Some(Kind::Disconnected(reason.label())),
+            _ => was_announced.then_some(Kind::Left),
+        };
+        if !log_enabled!(Level::Info) {
+            return stop;
+        }
+        let peer = Peer::of(&self.connections[key]);
+        let clients = self.roster.clients();
+        let what = format_args!("{name} left ({reason}; {peer}); {clients} present");
+        match kind {
+            Some(kind) => self.reports.note(kind, peer.ip(), what, now),
+            None => debug!("{what}"),
+        }
         stop
+    }
+
+    /// Reports a member when the room learns of it, or would if it were smaller.
+    pub(super) fn report_arrival(&mut self, key: usize, member: MemberId, now: Instant) {
+        if !Reports::wants(Kind::Came) {
+            return;
+        }
+        let connection = &self.connections[key];
+        let (name, peer, clients) = (self.roster.shown(member), Peer::of(connection), self.roster.clients());
+        let browser = if connection.is_browser() { " with a browser" } else { "" };
+        let what = format_args!("{name} came from {peer}{browser}; {clients} present");
+        self.reports.note(Kind::Came, peer.ip(), what, now);
     }
 
     /// Logs a change of the roster with its place on the tape. The simulator reads this log: no line of the tape says
@@ -174,6 +204,14 @@ impl Peer {
         match connection.role() {
             Role::Console => Peer::Console,
             _ => Peer::of_stream(connection.stream()),
+        }
+    }
+
+    /// Returns the address, if it is known.
+    pub(super) fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Peer::Client(address) => address.map(|address| address.ip()),
+            Peer::Console => None,
         }
     }
 

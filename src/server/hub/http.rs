@@ -18,9 +18,10 @@ use crate::server::connection::input::{Input, Pending};
 use crate::server::connection::{Farewell, Phase, PingStep, ReadState};
 use crate::server::limits::{PING_AFTER, PONG_WITHIN, REQUEST_TIME, TURN_DELAY_MAX};
 use crate::server::reason::Reason;
+use crate::server::report::{Kind, Reports};
 use crate::server::web::exchange::{Exchange, RequestProgress};
 use crate::server::web::response::Status;
-use crate::server::web::site::{AfterAnswer, Answer};
+use crate::server::web::site::{AfterAnswer, Answer, AnswerRefusal};
 
 impl<S: Socket> Hub<S> {
     /// Reads a visitor and answers its request. Empty lines are no request, so a visitor that sends nothing else has
@@ -88,6 +89,9 @@ impl<S: Socket> Hub<S> {
     }
 
     fn answer(&mut self, key: usize, answer: &Answer, now: Instant) {
+        if let Some(refusal) = &answer.refusal {
+            self.report_answer(key, refusal, now);
+        }
         let connection = &mut self.connections[key];
         connection.push_bytes(&answer.bytes);
         self.budget.spend_reply(answer.bytes.len());
@@ -100,6 +104,23 @@ impl<S: Socket> Hub<S> {
             AfterAnswer::Request => {}
             AfterAnswer::End => self.close_entering(key, Farewell::Close(None), now),
             AfterAnswer::WebSocket => self.upgrade(key, now),
+        }
+    }
+
+    /// Counts an answer that refuses a request, and reports it unless browsers and their tools cause it as a matter of
+    /// course: a missing icon, a spare connection.
+    fn report_answer(&mut self, key: usize, refusal: &AnswerRefusal, now: Instant) {
+        let AnswerRefusal { status, reason } = refusal;
+        self.stats.answers.count(*status);
+        let kind = Kind::Answered(*status);
+        if !Reports::wants(kind) {
+            return;
+        }
+        let peer = Peer::of(&self.connections[key]);
+        let what = format_args!("{peer} was answered with {}: {reason}", status.code());
+        match status {
+            Status::NotFound | Status::MethodNotAllowed | Status::RequestTimeout => debug!("{what}"),
+            _ => self.reports.note(kind, peer.ip(), what, now),
         }
     }
 

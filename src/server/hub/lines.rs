@@ -11,7 +11,7 @@ use crate::net::stream::Socket;
 use crate::relay::event::Event;
 use crate::relay::line::Line;
 use crate::relay::room::Decision;
-use crate::relay::roster::MemberId;
+use crate::relay::roster::{Introduction, MemberId};
 use crate::relay::sanitize::sanitize;
 use crate::relay::tape::Span;
 use crate::server::connection::Phase;
@@ -59,7 +59,11 @@ impl<S: Socket> Hub<S> {
                 if let Event::Renamed { name, .. } = &event {
                     self.log_roster(turn.key, format_args!("{name} is its name"));
                 }
+                let is_first_sign = self.roster.introduction(member) == Introduction::Pending;
                 let applied = self.channel.room.apply(&mut self.roster, event);
+                if is_first_sign {
+                    self.report_arrival(turn.key, member, now);
+                }
                 self.skip_own(turn.key, applied.own);
                 self.charge(turn, applied.bytes);
                 if let Some(reply) = applied.reply {

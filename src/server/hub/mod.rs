@@ -14,6 +14,7 @@
 //! | the queues of a turn | `schedule` |
 //! | the timers | `timers` |
 //! | the way into the room, and refusals | `admission` |
+//! | the throttled log | [`report`](super::report) |
 //!
 //! `input`, `lines`, `output`, `http` and `closing` hold the steps of a turn that need several of these.
 
@@ -37,6 +38,7 @@ use super::flow::brake::{Brake, RecentTraffic};
 use super::flow::budget::TurnBudget;
 use super::flow::rate::Rate;
 use super::limits::SCRATCH_BYTES;
+use super::report::Reports;
 use super::stats::{Snapshot, Stats};
 use super::web::site::Site;
 use crate::net::stream::Socket;
@@ -86,6 +88,7 @@ pub struct Hub<S> {
     buffers: Buffers,
     limits: Limits,
     stats: Stats,
+    reports: Reports,
     /// The answers to visitors, if there is a page.
     site: Option<Site>,
     /// Whether the operator has stopped the server. No line is processed after that.
@@ -142,6 +145,7 @@ impl<S: Socket> Hub<S> {
             buffers: Buffers { scratch: vec![0; SCRATCH_BYTES].into(), lines: Vec::new(), sanitized: String::new() },
             limits: Limits::of(config),
             stats: Stats::default(),
+            reports: Reports::default(),
             site: None,
             is_stop_wanted: false,
             started: now,
@@ -187,6 +191,7 @@ impl<S: Socket> Hub<S> {
 
     /// Reads connections and processes their lines, as far as the budgets allow. Nothing is written.
     pub fn react(&mut self, now: Instant) {
+        self.reports.end_periods(now);
         self.channel.brake.begin_turn(self.roster.clients(), now);
         self.channel.announce_departed(&mut self.roster);
         self.begin_timers(now);
@@ -223,8 +228,14 @@ impl<S: Socket> Hub<S> {
         // While the room waits for a slow reader, that reader's socket or its stall timer wakes the loop.
         let brake = &self.channel.brake;
         let is_braked = self.schedule.input_len() > 0 && !brake.is_at_wall();
-        let times = [is_braked.then(|| brake.next_period()), self.timers.next(), self.admission.next_delay_end()];
+        let brake_end = is_braked.then(|| brake.next_period());
+        let times = [brake_end, self.timers.next(), self.admission.next_delay_end(), self.reports.next()];
         times.into_iter().flatten().min().map_or(Wake::OnEvent, Wake::At)
+    }
+
+    /// Returns the throttled log.
+    pub fn reports(&mut self) -> &mut Reports {
+        &mut self.reports
     }
 
     /// Records a turn that ended at `now`.

@@ -60,6 +60,11 @@ impl Authority {
         is_name(host).then(|| Authority { host: host.to_ascii_lowercase(), is_ipv6: false, port })
     }
 
+    /// Returns the host, without a port.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
     fn is_address(&self) -> bool {
         self.is_ipv6 || self.host.parse::<Ipv4Addr>().is_ok()
     }

@@ -135,7 +135,7 @@ impl<'a> Request<'a> {
     }
 
     /// Returns the values of all fields of this name, in any case.
-    fn values(&self, name: &str) -> Vec<&'a [u8]> {
+    pub(super) fn values(&self, name: &str) -> Vec<&'a [u8]> {
         self.fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value).collect()
     }
 

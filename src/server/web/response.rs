@@ -84,8 +84,13 @@ impl Status {
         }
     }
 
+    /// Returns the status code.
+    pub fn code(self) -> u16 {
+        self.line()[..3].parse().unwrap_or(0)
+    }
+
     /// Returns the text of the body, without its newline.
-    fn text(self) -> &'static str {
+    pub(super) fn text(self) -> &'static str {
         match self {
             Status::SwitchingProtocols | Status::Ok => "",
             Status::BadRequest => "this is not a valid HTTP/1.1 request",

@@ -23,6 +23,9 @@ const HEAD_BYTES: usize = 2 * 1024;
 
 const _: () = assert!(PAGE.len() + HEAD_BYTES <= ANSWER_BYTES_MAX, "the page is too long: raise ANSWER_BYTES_MAX");
 
+/// Longest part of a peer's `Host` or `Origin` in the log, in bytes.
+const LOGGED_BYTES_MAX: usize = 100;
+
 /// Path of the WebSocket.
 const SOCKET_PATH: &str = "/ws";
 
@@ -49,6 +52,50 @@ pub struct Answer {
     pub bytes: Vec<u8>,
     /// State of the connection after them.
     pub next: AfterAnswer,
+    /// Why it refuses the request; `None` if it does not.
+    pub refusal: Option<AnswerRefusal>,
+}
+
+/// Answer that refuses a request, for the log and the statistics.
+#[derive(Debug)]
+pub struct AnswerRefusal {
+    /// The status.
+    pub status: Status,
+    /// The reason, without a byte that a terminal would obey.
+    pub reason: String,
+}
+
+impl AnswerRefusal {
+    fn new(status: Status) -> AnswerRefusal {
+        AnswerRefusal { status, reason: status.text().to_owned() }
+    }
+
+    /// Returns the refusal of this request. Names the flag that would allow it.
+    fn of(status: Status, request: &Request<'_>) -> AnswerRefusal {
+        let reason = match (status, &request.authority) {
+            (Status::MisdirectedRequest, Some(authority)) => {
+                let host = shortened(authority.to_string().as_bytes());
+                let name = shortened(authority.host().as_bytes());
+                format!("its Host is {host}; if that is this server, add --web-host {name}")
+            }
+            (Status::OriginNotAllowed, _) => match request.values("origin").as_slice() {
+                [origin] if origin.contains(&b':') => {
+                    let origin = shortened(origin);
+                    format!("its Origin is {origin}; if you trust that page, add --web-origin {origin}")
+                }
+                [origin] => format!("its Origin is {}, which no --web-origin allows", shortened(origin)),
+                _ => status.text().to_owned(),
+            },
+            _ => return AnswerRefusal::new(status),
+        };
+        AnswerRefusal { status, reason }
+    }
+}
+
+/// Returns the beginning of a peer's text, escaped.
+fn shortened(text: &[u8]) -> String {
+    let cut = &text[..text.len().min(LOGGED_BYTES_MAX)];
+    format!("{}{}", cut.escape_ascii(), if cut.len() < text.len() { "…" } else { "" })
 }
 
 /// State of a connection after an answer.
@@ -74,7 +121,7 @@ impl From<Persistence> for AfterAnswer {
 impl Answer {
     /// Returns the answer of a server without a page: none, and the connection is closed.
     pub(crate) fn empty() -> Answer {
-        Answer { bytes: Vec::new(), next: AfterAnswer::End }
+        Answer { bytes: Vec::new(), next: AfterAnswer::End, refusal: None }
     }
 }
 
@@ -99,7 +146,7 @@ impl Site {
     /// Returns an answer that refuses a connection, whether it sent a request or not.
     pub fn refuse(&self, status: Status) -> Answer {
         let bytes = plain_text(status, (self.clock)(), Persistence::Close, Extent::Full);
-        Answer { bytes, next: AfterAnswer::End }
+        Answer { bytes, next: AfterAnswer::End, refusal: Some(AnswerRefusal::new(status)) }
     }
 
     /// Returns the answer to a request with this head.
@@ -114,14 +161,16 @@ impl Site {
         let extent = if request.method == "HEAD" { Extent::HeadOnly } else { Extent::Full };
         let text = |status| {
             let persistence = if status == Status::BadRequest { Persistence::Close } else { request.persistence };
-            Answer { bytes: plain_text(status, (self.clock)(), persistence, extent), next: persistence.into() }
+            let bytes = plain_text(status, (self.clock)(), persistence, extent);
+            Answer { bytes, next: persistence.into(), refusal: Some(AnswerRefusal::of(status, request)) }
         };
         if request.authority.as_ref().is_some_and(|authority| !self.origin_policy.allows_host(authority)) {
             return text(Status::MisdirectedRequest);
         }
         match (request.path, request.method) {
             (PAGE_PATH, "GET" | "HEAD") => {
-                Answer { bytes: self.page(request.persistence, extent), next: request.persistence.into() }
+                let bytes = self.page(request.persistence, extent);
+                Answer { bytes, next: request.persistence.into(), refusal: None }
             }
             (SOCKET_PATH, "GET") => self.open(request).unwrap_or_else(text),
             (PAGE_PATH, _) => text(Status::MethodNotAllowed),
@@ -143,7 +192,7 @@ impl Site {
             .field("Connection", "Upgrade")
             .field("Sec-WebSocket-Accept", derive_accept_key(key))
             .with_body(&[], Extent::HeadOnly);
-        Ok(Answer { bytes, next: AfterAnswer::WebSocket })
+        Ok(Answer { bytes, next: AfterAnswer::WebSocket, refusal: None })
     }
 
     /// Whether the WebSocket is open to the page that sends the request, or to a program that is no page.

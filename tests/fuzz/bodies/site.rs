@@ -41,7 +41,7 @@ fn visit(site: &Site, mut bytes: &[u8], size: usize) -> Vec<(Vec<u8>, Vec<u8>)> 
                 continue;
             }
         };
-        let Answer { bytes, next } = answer;
+        let Answer { bytes, next, .. } = answer;
         answers.push((head, bytes));
         if next != AfterAnswer::Request {
             return answers;
