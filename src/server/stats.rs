@@ -130,9 +130,13 @@ impl TurnTimes {
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Snapshot { stats, clients, connections, lines, tape_bytes, held_bytes, backlog_bytes, .. } = self;
-        let Stats { entered, browsers, passing, requests, answers, clients_most, received_bytes, sent_bytes, .. } = stats;
+        let Stats { entered, browsers, passing, requests, answers, clients_most, received_bytes, sent_bytes, .. } =
+            stats;
         let Stats { lags, missed_lines, reasons, turns, .. } = stats;
-        write!(f, "figures: clients {clients} (most {clients_most}, came {entered}, browsers {browsers}, passing {passing}), ")?;
+        write!(
+            f,
+            "figures: clients {clients} (most {clients_most}, came {entered}, browsers {browsers}, passing {passing}), "
+        )?;
         write!(f, "connections {connections}, requests {requests}, lines {lines}, bytes received {received_bytes}, ")?;
         write!(f, "said {tape_bytes}, sent {sent_bytes}; lags {lags}, missed {missed_lines}; {reasons}; {answers}; ")?;
         write!(f, "tape {held_bytes} of {backlog_bytes} bytes, slowest behind {}; ", self.slowest_bytes_behind)?;

@@ -10,6 +10,7 @@ mod frames;
 mod http;
 mod lag_wait;
 mod limits;
+mod report;
 mod tape;
 mod turns;
 mod websocket;

@@ -26,9 +26,7 @@ use crate::server::access::{AccessControl, Refusal};
 use crate::server::config::{Capacity, Config};
 use crate::server::connection::{Connection, Farewell, Handle, Phase, ReadState, Role};
 use crate::server::endpoint::Endpoint;
-use crate::server::limits::{
-    ENTER_DELAY, ENTER_TIMEOUT, ENTERS_MAX, INTRODUCE_AFTER, REQUEST_TIME,
-};
+use crate::server::limits::{ENTER_DELAY, ENTER_TIMEOUT, ENTERS_MAX, INTRODUCE_AFTER, REQUEST_TIME};
 use crate::server::reason::Reason;
 use crate::server::report::{Kind, Reports};
 use crate::server::sniff::ForeignProtocol;

@@ -1,0 +1,225 @@
+//! The log of the hub: the first of a kind of events at once, then a count a minute; and nothing of connections that
+//! the room never learned of.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::sync::Once;
+use std::time::Duration;
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use pollchat::server::access::{AccessRules, parse_prefix};
+use pollchat::server::config::Config;
+use pollchat::server::hub::Wake;
+use pollchat::server::limits::{ENTER_DELAY, GRACE, INTRODUCE_AFTER};
+use pollchat::server::report::PERIOD;
+
+use crate::support::hub::{READABLE, World, quiet};
+use crate::support::page;
+
+thread_local! {
+    /// The lines of this thread's hub; `None` while the test does not listen.
+    static LOGGED: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
+struct Listener;
+
+impl Log for Listener {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= Level::Info && LOGGED.with_borrow(Option::is_some)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            LOGGED.with_borrow_mut(|logged| logged.iter_mut().for_each(|lines| lines.push(record.args().to_string())));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Returns the lines since the last call, and goes on listening.
+fn logged() -> Vec<String> {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        log::set_logger(&Listener).expect("nothing else listens");
+        log::set_max_level(LevelFilter::Info);
+    });
+    LOGGED.replace(Some(Vec::new())).unwrap_or_default()
+}
+
+fn denying() -> Config {
+    let access = AccessRules { deny: vec![parse_prefix("10.0.0.0/8").unwrap()], ..AccessRules::default() };
+    Config { access, ..quiet() }
+}
+
+fn knock_from(world: &mut World, host: u8) {
+    let client = world.connect_from(Some(SocketAddr::from(([10, 0, 0, host], 7))));
+    world.run();
+    client.ends();
+    world.hub.on_ready(client.key, READABLE);
+    world.run();
+}
+
+#[test]
+fn a_storm_of_refusals_is_one_line_and_one_with_the_count_each_minute() {
+    logged();
+    let mut world = World::new(&denying());
+    let start = world.now;
+    (0..250).for_each(|number| knock_from(&mut world, number % 3));
+    assert_eq!(logged(), ["refused 10.0.0.0:7: its address is not allowed"]);
+    world.pass(GRACE);
+    assert_eq!(world.hub.next_wake(), Wake::At(start + PERIOD), "the rest is told without a further event");
+    world.pass(PERIOD - GRACE);
+    let rest = "from 3 addresses in the last minute, the last: refused 10.0.0.0:7";
+    let lines = logged();
+    assert!(lines.len() == 1 && lines[0].starts_with("249 more connections were refused (denied) "), "{lines:?}");
+    assert!(lines[0].contains(rest), "{lines:?}");
+    // The storm goes on: a line a minute.
+    for minute in 2..5 {
+        (0..minute).for_each(|_| knock_from(&mut world, 9));
+        assert_eq!(logged(), [""; 0]);
+        world.pass(PERIOD);
+        let lines = logged();
+        let count = format!("{minute} more connections were refused (denied) from 1 address in the last minute, ");
+        assert!(lines.len() == 1 && lines[0].starts_with(&count), "{lines:?}");
+    }
+    assert_eq!(world.hub.next_wake(), Wake::OnEvent);
+    // It is over after a quiet minute.
+    world.pass(PERIOD);
+    knock_from(&mut world, 9);
+    assert_eq!(logged().len(), 1);
+}
+
+#[test]
+fn kinds_do_not_hide_each_other_and_no_count_is_lost_at_the_end() {
+    logged();
+    let mut world = World::new(&Config { clients_max: Some(1), ..denying() });
+    let ana = world.connect();
+    world.says(&ana, "hello\n");
+    assert_eq!(logged(), ["client-1 came from 127.0.0.1:1; 1 present"]);
+    (0..3).for_each(|_| knock_from(&mut world, 1));
+    for _ in 0..3 {
+        let client = world.knock();
+        client.resets();
+        world.hub.on_ready(client.key, READABLE);
+        world.run();
+    }
+    assert_eq!(logged().len(), 2, "one of each");
+    let now = world.now + Duration::from_secs(9);
+    world.hub.reports().end(now);
+    let lines = logged();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines.iter().all(|line| line.starts_with("2 more ") && line.contains(" in the last 9 s, ")), "{lines:?}");
+}
+
+#[test]
+fn a_health_check_is_counted_and_neither_announced_nor_logged() {
+    logged();
+    let mut world = World::new(&Config::default());
+    let ana = world.connect_and_settle();
+    assert_eq!(logged(), ["client-1 came from 127.0.0.1:1; 1 present"]);
+    for way in 0..4 {
+        let check = if way < 2 { world.connect_silently() } else { world.knock() };
+        if way == 3 {
+            world.pass(INTRODUCE_AFTER - Duration::from_millis(1));
+        }
+        if way == 1 {
+            check.resets()
+        } else {
+            check.ends()
+        }
+        world.hub.on_ready(check.key, READABLE);
+        world.run_on();
+    }
+    assert_eq!((logged(), ana.received()), (vec![], String::new()));
+    assert_eq!(world.hub.stats().stats.passing, 4);
+}
+
+#[test]
+fn a_client_is_logged_when_the_room_learns_of_it_and_its_departure_exactly_then() {
+    logged();
+    let mut world = World::new(&Config { announce_up_to: 1, ..Config::default() });
+    let ana = world.connect();
+    assert_eq!(logged(), [""; 0]);
+    world.says(&ana, "/nick ana\n");
+    assert_eq!(logged(), ["ana came from 127.0.0.1:1; 1 present"]);
+    let (bob, mute) = (world.connect(), world.connect());
+    world.pass(INTRODUCE_AFTER);
+    assert_eq!(logged(), [""; 0], "a crowd has no timer");
+    world.says(&bob, "hello\n");
+    assert_eq!(logged(), ["client-2 came from 127.0.0.1:1; 3 present"]);
+    for client in [&mute, &bob] {
+        client.ends();
+        world.hub.on_ready(client.key, READABLE);
+        world.run();
+    }
+    assert_eq!(logged(), ["client-2 left (end of input; 127.0.0.1:1); 1 present"]);
+}
+
+#[test]
+fn comings_and_goings_are_logged_one_by_one_as_long_as_they_are_few() {
+    logged();
+    let mut world = World::new(&quiet());
+    for _ in 0..40 {
+        let client = world.knock();
+        world.says(&client, "hello\n");
+        world.says(&client, "FIN\n");
+    }
+    let lines = logged();
+    assert_eq!(lines.iter().filter(|line| line.contains(" came from ")).count(), 10, "{lines:#?}");
+    assert_eq!(lines.len(), 20, "{lines:#?}");
+    world.pass(PERIOD);
+    let lines = logged();
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    assert!(lines[0].starts_with("30 more clients came from 1 address in the last minute, the last: client-40 came"));
+}
+
+#[test]
+fn disconnects_by_the_server_are_logged_even_of_clients_nobody_knew() {
+    logged();
+    let mut world = World::new(&Config { idle_timeout: Some(Duration::from_secs(5)), ..quiet() });
+    let clients: Vec<_> = (0..30).map(|_| world.connect_silently()).collect();
+    world.pass(ENTER_DELAY);
+    world.pass(Duration::from_secs(6));
+    let lines = logged();
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert!(lines[0].starts_with("client-1 left (never said anything; "), "{lines:#?}");
+    world.pass(PERIOD);
+    let lines = logged();
+    assert!(lines.len() == 1 && lines[0].starts_with("29 more clients were disconnected (silent) "), "{lines:#?}");
+    drop(clients);
+}
+
+#[test]
+fn refused_requests_are_logged_with_the_flag_that_allows_them_and_counted() {
+    logged();
+    let mut world = page::world(&quiet());
+    let requests = [
+        (20, "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n".to_owned()),
+        (20, page::OPENING.replace("\r\n\r\n", "\r\nOrigin: http://x.example\r\n\r\n")),
+        (1, page::OPENING.replace("\r\n\r\n", "\r\nOrigin: nu\x01\u{9b}ll\r\n\r\n")),
+        (20, "GET /ws HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned()),
+        (20, "GET /favicon.ico HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned()),
+        (20, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned()),
+    ];
+    for (times, request) in &requests {
+        for _ in 0..*times {
+            let visitor = page::visit(&mut world);
+            world.says(&visitor, request);
+            visitor.ends();
+            world.hub.on_ready(visitor.key, READABLE);
+            world.run();
+        }
+    }
+    let lines = logged();
+    assert_eq!(lines.len(), 3 + usize::from(lines.iter().any(|line| line.contains(" 400"))), "{lines:#?}");
+    let of = |code: &str| lines.iter().find(|line| line.contains(code)).unwrap_or_else(|| panic!("{lines:#?}"));
+    assert!(of(" 421: ").contains("if that is this server, add --web-host evil.example"), "{lines:#?}");
+    assert!(of(" 403: ").contains("add --web-origin http://x.example"), "{lines:#?}");
+    assert!(of(" 426: ").contains("for WebSockets only"), "{lines:#?}");
+    assert!(lines.iter().all(|line| !line.contains(char::is_control)), "{lines:#?}");
+    let counts: Vec<_> = world.hub.stats().stats.answers.iter().filter(|&(_, count)| count > 0).collect();
+    let (refused, misdirected, upgrades) = ((404, 20), (421, 20), (426, 20));
+    assert!([refused, misdirected, upgrades].iter().all(|count| counts.contains(count)), "{counts:?}");
+    assert!(counts.contains(&(403, 20)) || counts.contains(&(403, 21)), "{counts:?}");
+}
