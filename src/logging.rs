@@ -1,7 +1,9 @@
 //! The log: simple_logger on stderr, without blocking and without panics.
 //!
 //! simple_logger uses `eprintln!`, which panics on a closed pipe and blocks on a full one. So a line is written only if
-//! stderr takes it at once. Otherwise it is dropped and counted, and the count is logged with the next line.
+//! stderr takes it at once. Otherwise it is dropped and counted, and the count is logged before the next line.
+//!
+//! A full disk can take a part of a line. The next line then begins with a newline.
 
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
@@ -12,7 +14,7 @@ use std::time::{Duration, Instant};
 use log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
 use simple_logger::SimpleLogger;
 
-use crate::net::stdio::{stderr_takes_a_line, unblock_stderr_terminal};
+use crate::net::stdio::{eprint_line, stderr_place, stderr_takes_a_line, unblock_stderr_terminal};
 
 /// Maximum message length, in bytes; longer messages are cut. With its prefix, a line stays below the 4,096 bytes
 /// (`PIPE_BUF`) that a writable pipe takes without blocking (pipe(7)).
@@ -36,7 +38,7 @@ pub fn init(level: LevelFilter) -> Result<(), SetLoggerError> {
     // At trace level it logs browsers' bytes unescaped, which a terminal with the log would interpret.
     let inner = inner.with_module_level("tungstenite", level.min(LevelFilter::Info));
     log::set_max_level(inner.max_level());
-    log::set_boxed_logger(Box::new(GuardedLog { inner, dropped: AtomicU64::new(0), failed: Mutex::new(None) }))?;
+    log::set_boxed_logger(Box::new(GuardedLog { inner, dropped: AtomicU64::new(0), failure: Mutex::default() }))?;
     silence_failed_writes();
     Ok(())
 }
@@ -57,8 +59,16 @@ struct GuardedLog {
     inner: SimpleLogger,
     /// Lines dropped since the last written one.
     dropped: AtomicU64,
-    /// Time of the last failed write.
-    failed: Mutex<Option<Instant>>,
+    failure: Mutex<Failure>,
+}
+
+/// The last failed write.
+#[derive(Debug, Default)]
+struct Failure {
+    /// Its time, until a write succeeds.
+    time: Option<Instant>,
+    /// Whether it may have left a part of a line.
+    is_torn: bool,
 }
 
 impl Log for GuardedLog {
@@ -71,7 +81,7 @@ impl Log for GuardedLog {
             return;
         }
         let dropped = self.dropped.load(Ordering::Relaxed);
-        let note = || format!("dropped {dropped} lines of the log: stderr was blocked");
+        let note = || format!("dropped {dropped} lines of the log: stderr was blocked or full");
         if dropped > 0 && self.write(Level::Warn, record.target(), &note()) {
             self.dropped.store(0, Ordering::Relaxed);
         }
@@ -88,10 +98,18 @@ impl Log for GuardedLog {
 impl GuardedLog {
     /// Writes one line if stderr takes it at once. Returns whether it did.
     fn write(&self, level: Level, target: &str, message: &str) -> bool {
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        if failed.is_some_and(|failed| failed.elapsed() < PAUSE) || !stderr_takes_a_line() {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        if failure.time.is_some_and(|failed| failed.elapsed() < PAUSE) || !stderr_takes_a_line() {
             return false;
         }
+        if failure.is_torn {
+            if !eprint_line("") {
+                failure.time = Some(Instant::now());
+                return false;
+            }
+            failure.is_torn = false;
+        }
+        let place = stderr_place();
         let message = &message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)];
         // `eprintln!` panics on a full disk, a blocked terminal, or a pipe that was closed just now.
         IS_WRITING.set(true);
@@ -99,7 +117,9 @@ impl GuardedLog {
             self.inner.log(&Record::builder().level(level).target(target).args(format_args!("{message}")).build());
         }));
         IS_WRITING.set(false);
-        *failed = written.is_err().then(Instant::now);
+        failure.time = written.is_err().then(Instant::now);
+        // A pipe or a terminal has no place: it may have taken a part.
+        failure.is_torn = written.is_err() && (place.is_none() || stderr_place() != place);
         written.is_ok()
     }
 }

@@ -2,14 +2,14 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
-use std::sync::Once;
+use std::sync::{Mutex, Once, PoisonError};
 
 use log::warn;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use rustix::stdio::{stdin, stdout};
 
-use super::stdio::{self, stdin::read_now, stdout::write_now};
+use super::stdio::{self, lossy::LossyLines, stdin::read_now, stdout::write_now};
 
 /// Non-blocking stream socket, as far as a connection needs one. Tests implement it in memory.
 pub trait Socket: Read + Write {
@@ -69,9 +69,13 @@ pub(crate) enum Stream {
 
 /// The operator's console: stdin and stdout of the process as one stream.
 ///
-/// A process has one of each, and the hub keeps their readiness, so this holds no state.
+/// A process has one of each, and the hub keeps their readiness, so this holds no state: a stream must be no larger than
+/// a socket. The state of stdout is in [`SCREEN`].
 #[derive(Debug)]
 pub(crate) struct Console(());
+
+/// Stdout as the screen of the console.
+static SCREEN: Mutex<LossyLines> = Mutex::new(LossyLines::new());
 
 impl Console {
     /// Registers both sides at the poller, under the same `token`.
@@ -98,18 +102,16 @@ impl Read for Console {
 }
 
 impl Write for Console {
-    /// Writes without blocking. If stdout fails, drops the bytes: without a screen the relay goes on, and so does the
-    /// input of the operator. Logs the first failure.
+    /// Writes without blocking. If stdout fails, drops the bytes and counts their lines, until it takes bytes again:
+    /// without a screen the relay goes on, and so does the input of the operator. Logs the first failure.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        use io::ErrorKind::{Interrupted, WouldBlock};
-        match write_now(stdout(), bytes) {
-            Err(error) if !matches!(error.kind(), Interrupted | WouldBlock) => {
-                static TOLD: Once = Once::new();
-                TOLD.call_once(|| warn!("cannot write to stdout, will drop output of the console: {error}"));
-                Ok(bytes.len())
-            }
-            result => result,
+        let mut screen = SCREEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let (taken, failure) = screen.offer(bytes, |bytes| write_now(stdout(), bytes))?;
+        if let Some(error) = failure {
+            static TOLD: Once = Once::new();
+            TOLD.call_once(|| warn!("cannot write to stdout, will drop output of the console: {error}"));
         }
+        Ok(taken)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -29,7 +29,7 @@ use log::{info, warn};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 use rustix::process::{Resource, getrlimit, setrlimit};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook_mio::v1_0::Signals;
 
 use config::{Capacity, Config};
@@ -147,7 +147,8 @@ impl Server {
             hub.open_site(Site::new(config.origin_policy.clone(), &pages, SystemTime::now));
         }
         let poll = Poll::new()?;
-        let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;
+        // SIGXFSZ would end the process when its log or its console reaches the limit on file sizes.
+        let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ])?;
         poll.registry().register(&mut signals, Source::Signals.into(), Interest::READABLE)?;
         for (index, listener) in listeners.iter_mut().enumerate() {
             poll.registry().register(listener.socket_mut(), Source::Listener(index).into(), Interest::READABLE)?;

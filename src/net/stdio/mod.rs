@@ -3,6 +3,7 @@
 //! They share `O_NONBLOCK` with the shell and other processes, so it stays untouched. Instead, each call is preceded by
 //! a poll. That is equivalent as long as no other process uses the descriptor in between.
 
+pub(crate) mod lossy;
 pub(crate) mod stdin;
 pub(crate) mod stdout;
 
@@ -85,10 +86,14 @@ pub(crate) fn stderr_takes_a_line() -> bool {
     ready(rustix::stdio::stderr(), PollFlags::OUT).is_ok_and(|flags| flags == PollFlags::OUT)
 }
 
-/// Writes `line` to stderr, or drops it if stderr would block. Never panics.
-pub fn eprint_line(line: &str) {
-    if stderr_takes_a_line() {
-        // There is no other place to report an error.
-        let _ = rustix::io::write(rustix::stdio::stderr(), format!("{line}\n").as_bytes());
-    }
+/// Returns the position of stderr if it is a file: a failed write that moved it wrote a part.
+pub(crate) fn stderr_place() -> Option<u64> {
+    rustix::fs::seek(rustix::stdio::stderr(), rustix::fs::SeekFrom::Current(0)).ok()
+}
+
+/// Writes `line` to stderr, or drops it if stderr would block. Returns whether stderr took it. Never panics.
+pub fn eprint_line(line: &str) -> bool {
+    // There is no other place to report an error.
+    stderr_takes_a_line()
+        && rustix::io::write(rustix::stdio::stderr(), format!("{line}\n").as_bytes()).is_ok_and(|bytes| bytes > 0)
 }
