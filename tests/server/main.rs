@@ -10,6 +10,7 @@ mod autobahn;
 mod closing;
 mod console;
 mod flush_after;
+mod full_disk;
 mod hostile;
 mod limits;
 mod process;

@@ -63,27 +63,42 @@ impl LossyLines {
     /// Writes what has to stand before the next line.
     fn write_note(&mut self, write: &mut impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<()> {
         loop {
-            if self.note.is_empty() {
-                let missed = std::mem::take(&mut self.missed);
-                let torn = if self.is_torn { "\n" } else { "" };
-                self.note = match missed {
-                    0 => torn.to_owned(),
-                    1 => format!("{torn}* 1 line was not written\n"),
-                    _ => format!("{torn}* {missed} lines were not written\n"),
-                }
-                .into_bytes();
-                if self.note.is_empty() {
-                    return Ok(());
-                }
+            // A count that no byte of a note has told yet still grows.
+            let (is_begun, mut told) = (!self.note.is_empty(), 0);
+            if !is_begun {
+                told = std::mem::take(&mut self.missed);
+                self.note = self.note_of(told);
             }
-            let written = write(&self.note)?;
-            if written == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
+            if self.note.is_empty() {
+                return Ok(());
             }
             let note = std::mem::take(&mut self.note);
-            self.note_written(&note[..written]);
-            self.note = note[written..].to_vec();
+            match write(&note) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    self.note_written(&note[..written]);
+                    self.note = note[written..].to_vec();
+                }
+                Err(error) => {
+                    self.missed += told;
+                    if is_begun {
+                        self.note = note;
+                    }
+                    return Err(error);
+                }
+            }
         }
+    }
+
+    /// Returns the end of a torn line, and the note that so many lines are missing.
+    fn note_of(&self, missed: u64) -> Vec<u8> {
+        let torn = if self.is_torn { "\n" } else { "" };
+        let note = match missed {
+            0 => torn.to_owned(),
+            1 => format!("{torn}* 1 line was not written\n"),
+            _ => format!("{torn}* {missed} lines were not written\n"),
+        };
+        note.into_bytes()
     }
 
     fn note_written(&mut self, bytes: &[u8]) {
