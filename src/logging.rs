@@ -3,6 +3,8 @@
 //! simple_logger uses `eprintln!`, which panics on a closed pipe and blocks on a full one. So a line is written only if
 //! stderr takes it at once. Otherwise it is dropped and counted, and the count is logged before the next line.
 //!
+//! While the operator types a line at the same terminal, lines are held back; [`flush`](log::Log::flush) writes them.
+//!
 //! A full disk can take a part of a line. The next line then begins with a newline.
 
 use std::cell::Cell;
@@ -14,11 +16,14 @@ use std::time::{Duration, Instant};
 use log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
 use simple_logger::SimpleLogger;
 
-use crate::net::stdio::{eprint_line, stderr_place, stderr_takes_a_line, unblock_stderr_terminal};
+use crate::net::stdio::{eprint_line, stderr_place, stderr_takes_a_line, typing, unblock_stderr_terminal};
 
 /// Maximum message length, in bytes; longer messages are cut. With its prefix, a line stays below the 4,096 bytes
 /// (`PIPE_BUF`) that a writable pipe takes without blocking (pipe(7)).
 const MESSAGE_BYTES_MAX: usize = 2_000;
+
+/// Lines held back at most; further ones are dropped and counted.
+const HELD_LINES_MAX: usize = 200;
 
 /// Pause after a failed write.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -38,7 +43,8 @@ pub fn init(level: LevelFilter) -> Result<(), SetLoggerError> {
     // At trace level it logs browsers' bytes unescaped, which a terminal with the log would interpret.
     let inner = inner.with_module_level("tungstenite", level.min(LevelFilter::Info));
     log::set_max_level(inner.max_level());
-    log::set_boxed_logger(Box::new(GuardedLog { inner, dropped: AtomicU64::new(0), failure: Mutex::default() }))?;
+    let (dropped, failure, held) = (AtomicU64::new(0), Mutex::default(), Mutex::default());
+    log::set_boxed_logger(Box::new(GuardedLog { inner, dropped, failure, held }))?;
     silence_failed_writes();
     Ok(())
 }
@@ -60,6 +66,16 @@ struct GuardedLog {
     /// Lines dropped since the last written one.
     dropped: AtomicU64,
     failure: Mutex<Failure>,
+    /// Lines that wait for the end of a typed line.
+    held: Mutex<Vec<Held>>,
+}
+
+/// A line of the log.
+#[derive(Debug)]
+struct Held {
+    level: Level,
+    target: String,
+    message: String,
 }
 
 /// The last failed write.
@@ -80,22 +96,41 @@ impl Log for GuardedLog {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let dropped = self.dropped.load(Ordering::Relaxed);
-        let note = || format!("dropped {dropped} lines of the log: stderr was blocked or full");
-        if dropped > 0 && self.write(Level::Warn, record.target(), &note()) {
-            self.dropped.store(0, Ordering::Relaxed);
+        let (level, target) = (record.level(), record.target());
+        if typing::holds() {
+            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            if held.len() < HELD_LINES_MAX {
+                held.push(Held { level, target: target.to_owned(), message: record.args().to_string() });
+            } else {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+            return;
         }
-        if !self.write(record.level(), record.target(), &record.args().to_string()) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        self.flush();
+        self.write_or_drop(level, target, &record.args().to_string());
     }
 
     fn flush(&self) {
-        self.inner.flush();
+        let held = std::mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner));
+        for Held { level, target, message } in held {
+            self.write_or_drop(level, &target, &message);
+        }
     }
 }
 
 impl GuardedLog {
+    /// Writes a line, and before it how many were dropped; or drops and counts it.
+    fn write_or_drop(&self, level: Level, target: &str, message: &str) {
+        let dropped = self.dropped.load(Ordering::Relaxed);
+        let note = || format!("dropped {dropped} lines of the log: stderr was blocked or full");
+        if dropped > 0 && self.write(Level::Warn, target, &note()) {
+            self.dropped.store(0, Ordering::Relaxed);
+        }
+        if !self.write(level, target, message) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Writes one line if stderr takes it at once. Returns whether it did.
     fn write(&self, level: Level, target: &str, message: &str) -> bool {
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);

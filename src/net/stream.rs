@@ -9,7 +9,7 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use rustix::stdio::{stdin, stdout};
 
-use super::stdio::{self, lossy::LossyLines, stdin::read_now, stdout::write_now};
+use super::stdio::{self, lossy::LossyLines, stdin::read_now, stdout::write_now, typing};
 
 /// Non-blocking stream socket, as far as a connection needs one. Tests implement it in memory.
 pub trait Socket: Read + Write {
@@ -86,6 +86,7 @@ impl Console {
         stdio::unblock_stdout_terminal();
         stdio::watch(registry, stdin(), token, Interest::READABLE)?;
         stdio::watch(registry, stdout(), token, Interest::WRITABLE)?;
+        typing::begin(registry, token);
         Ok(Console(()))
     }
 }
@@ -97,14 +98,24 @@ impl Read for Console {
         if stdio::is_in_background(stdin()) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        read_now(buffer)
+        typing::read(buffer).unwrap_or_else(|| read_now(buffer))
+    }
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        typing::end();
     }
 }
 
 impl Write for Console {
     /// Writes without blocking. If stdout fails, drops the bytes and counts their lines, until it takes bytes again:
-    /// without a screen the relay goes on, and so does the input of the operator. Logs the first failure.
+    /// without a screen the relay goes on, and so does the input of the operator. Logs the first failure. While a line
+    /// is being typed, takes nothing: the server tells when it takes more.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if typing::holds() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let mut screen = SCREEN.lock().unwrap_or_else(PoisonError::into_inner);
         let (taken, failure) = screen.offer(bytes, |bytes| write_now(stdout(), bytes))?;
         if let Some(error) = failure {

@@ -43,6 +43,7 @@ use report::Kind;
 use web::site::Site;
 
 use crate::net::keepalive::DeadPeerDetection;
+use crate::net::stdio::typing;
 use crate::net::stream::{Console, Stream};
 
 /// The source of an event, as mio's token names it.
@@ -200,6 +201,7 @@ impl Server {
                     }
                 }
             }
+            self.release_console(now);
             self.accept(now);
             self.hub.react(now);
             if self.hub.is_stop_wanted() && self.stop_at.is_none() {
@@ -208,6 +210,7 @@ impl Server {
             if self.hub.flush(now) > 0 {
                 self.listeners.iter_mut().for_each(|listener| listener.on_descriptor_freed(now));
             }
+            typing::show_interrupted();
             let took = now.elapsed();
             self.hub.note_turn(took, now + took);
             if self.stop_at.is_some_and(|stop_at| self.hub.connections() == 0 || stop_at <= now) {
@@ -239,8 +242,17 @@ impl Server {
         // While the hub cannot admit a connection, accepting needs no timer: a connection that leaves wakes the loop.
         let accept =
             if self.hub.can_admit() { self.listeners.iter().filter_map(Listener::accept_at).min() } else { None };
-        let next = hub.into_iter().chain(accept).chain(self.stop_at).min();
+        let next = hub.into_iter().chain(accept).chain(self.stop_at).chain(typing::release_at()).min();
         next.map(|time| time.saturating_duration_since(now))
+    }
+
+    /// Shows what waited for the end of a typed line.
+    fn release_console(&mut self, now: Instant) {
+        if typing::releases(now) {
+            log::logger().flush();
+            let writable = Readiness { readable: false, writable: true };
+            self.hub.console().into_iter().for_each(|key| self.hub.on_ready(key, writable));
+        }
     }
 
     fn accept(&mut self, now: Instant) {
@@ -285,6 +297,8 @@ impl Server {
     }
 
     fn begin_stop(&mut self, now: Instant) {
+        typing::stop();
+        self.release_console(now);
         info!("shutting down");
         self.stop_at = Some(now + SHUTDOWN_GRACE);
         systemd::notify_stopping();

@@ -124,9 +124,9 @@ fn a_health_check_is_counted_and_neither_announced_nor_logged() {
             world.pass(INTRODUCE_AFTER - Duration::from_millis(1));
         }
         if way == 1 {
-            check.resets()
+            check.resets();
         } else {
-            check.ends()
+            check.ends();
         }
         world.hub.on_ready(check.key, READABLE);
         world.run_on();

@@ -35,7 +35,7 @@ fn on_both(flags: &[&str]) -> Server {
 #[test]
 fn as_many_come_in_from_one_address_as_may_and_the_next_one_when_one_has_left() {
     const TOO_MANY: &str = "* too many connections from your address (at most 2)";
-    let server = on_both(&["--max-per-address", "2"]);
+    let server = on_both(&["--max-per-address", "2", "--log-level", "debug"]);
     for ip in ["127.0.0.1", "127.0.0.2", "::1"] {
         let (mut a, mut b) = (joined_from(&server, ip), joined_from(&server, ip));
         expect_refusal(from(&server, ip), TOO_MANY);
@@ -68,7 +68,7 @@ fn as_many_come_in_from_one_address_as_may_and_the_next_one_when_one_has_left() 
 
 #[test]
 fn who_is_denied_stays_out_and_who_is_allowed_comes_in() {
-    let server = on_both(&["--deny", "127.0.0.2,127.1.0.0/16", "--deny", "::1"]);
+    let server = on_both(&["--deny", "127.0.0.2,127.1.0.0/16", "--deny", "::1", "--log-level", "debug"]);
     let (mut a, mut b) = (joined_from(&server, "127.0.0.1"), joined_from(&server, "127.0.0.3"));
     for ip in ["127.0.0.2", "127.1.2.3", "::1"] {
         expect_refusal(from(&server, ip), NOT_ALLOWED);
