@@ -61,6 +61,8 @@ pub(crate) struct Oracle {
     pub(crate) told: HashMap<String, Told>,
     /// Events of the roster that the log has not come to.
     pub(crate) events: VecDeque<Event>,
+    /// When the log last showed a refusal, by its reason.
+    pub(crate) logged: HashMap<String, Instant>,
     /// The next line of the tape, if it is known.
     pub(crate) due: Option<Due>,
     /// Lines that say who left, and are still to come.
@@ -103,6 +105,7 @@ impl Oracle {
             holders: HashMap::new(),
             told: HashMap::new(),
             events: VecDeque::new(),
+            logged: HashMap::new(),
             due: None,
             departed: VecDeque::new(),
             departing: Vec::new(),
@@ -134,7 +137,7 @@ impl Oracle {
             Wake::At(time) => Some(time),
             Wake::OnEvent => None,
         };
-        self.take_events();
+        self.take_events()?;
         let end = self.log.end();
         for at in 0..self.active.len() {
             self.scan(self.active[at]);

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::sync::Once;
 
-use ::log::{LevelFilter, Log, Metadata, Record};
+use ::log::{Level, LevelFilter, Log, Metadata, Record};
 
 thread_local! {
     static HEARD: RefCell<Vec<Event>> = const { RefCell::new(Vec::new()) };
@@ -33,6 +33,8 @@ pub(crate) enum Change {
     Refused {
         reason: String,
         is_silent: bool,
+        /// Whether the log shows it at `info`.
+        is_logged: bool,
     },
 }
 
@@ -60,7 +62,7 @@ impl Log for Listener {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata())
-            && let Some(event) = event(&record.args().to_string())
+            && let Some(event) = event(&record.args().to_string(), record.level())
         {
             HEARD.with_borrow_mut(|heard| heard.push(event));
         }
@@ -69,11 +71,11 @@ impl Log for Listener {
     fn flush(&self) {}
 }
 
-fn event(text: &str) -> Option<Event> {
+fn event(text: &str, level: Level) -> Option<Event> {
     if let Some(rest) = text.strip_prefix("refused ") {
         let (peer, reason) = rest.split_once(": ")?;
         let (address, is_silent) = peer.strip_suffix(" without a word").map_or((peer, false), |peer| (peer, true));
-        let change = Change::Refused { reason: reason.to_owned(), is_silent };
+        let change = Change::Refused { reason: reason.to_owned(), is_silent, is_logged: level <= Level::Info };
         return Some(Event { line: number_of(address)?, offset: None, change });
     }
     let (address, rest) = text.split_once(" at ")?;

@@ -106,6 +106,8 @@ rules! {
     // The hub itself.
     /// The statistics tell the truth, and taking them changes nothing.
     Stats = "stats",
+    /// Refusals for the same reason are logged once a minute, with their count.
+    Log = "log",
     /// `Hub::check_invariants` holds after each turn.
     Invariants = "invariants",
     /// Nothing that a peer does makes the hub panic.

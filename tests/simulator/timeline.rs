@@ -10,6 +10,7 @@ use pollchat::relay::room::Audience;
 use pollchat::server::config::Lag;
 use pollchat::server::hub::Wake;
 use pollchat::server::limits::INTRODUCE_AFTER;
+use pollchat::server::report::PERIOD;
 
 use crate::frames::Socket;
 use crate::log::Kind;
@@ -31,10 +32,25 @@ pub(crate) struct Due {
 
 impl Oracle {
     /// Takes the events of a turn.
-    pub(crate) fn take_events(&mut self) {
-        self.events.extend(roster_log::take());
+    pub(crate) fn take_events(&mut self) -> Verdict {
+        let events = roster_log::take();
+        events.iter().try_for_each(|event| self.judge_log(event))?;
+        self.events.extend(events);
         self.present_range = (self.present, self.present);
         self.departing.clear();
+        Ok(())
+    }
+
+    /// Judges that the log shows refusals for the same reason a period apart: their count has a line of its own.
+    fn judge_log(&mut self, event: &Event) -> Verdict {
+        let Change::Refused { reason, is_logged: true, .. } = &event.change else { return Ok(()) };
+        let now = self.now();
+        match self.logged.insert(reason.clone(), now) {
+            Some(before) if now < before + PERIOD => {
+                Rule::Log.broken(format!("{reason:?} was logged twice within {:?}", now - before))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Applies the events up to the end of the log; `next` is the line of the tape that follows, if one does.
@@ -52,7 +68,7 @@ impl Oracle {
             Change::Enters(name) => self.enter(member, name),
             Change::Named(name) => self.name(member, name, next),
             Change::Leaves => self.leave(member),
-            Change::Refused { reason, is_silent } => self.refuse(member, reason, *is_silent),
+            Change::Refused { reason, is_silent, .. } => self.refuse(member, reason, *is_silent),
         }
     }
 
