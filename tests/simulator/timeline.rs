@@ -224,7 +224,7 @@ impl Oracle {
             let is_pending = known.is_present() && known.introduction == Introduction::Pending && member != WITNESS;
             let is_quiet = self.wires[member].borrow().reset == Reset::No && !self.is_shutting_down;
             let is_due = known.introduce_by.is_some_and(|time| is_late(time.max(now + INTRODUCE_AFTER)));
-            is_pending && is_quiet && is_due && !self.may_have_spoken_untold(member)
+            is_pending && is_quiet && is_due && !known.may_be_untold && !self.may_have_spoken_untold(member)
         };
         match self.active.iter().find(is_forgotten) {
             Some(&member) => Rule::Rest.broken(self.about(member, "at rest: it may never be announced")),
