@@ -11,7 +11,7 @@ use std::time::{Instant, SystemTime};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use pollchat::net::stream::Socket;
 use pollchat::relay::cursor::{Cursor, Slices};
-use pollchat::relay::line::{Framing, LineDecoder, Overlong};
+use pollchat::relay::line::{Framing, LineDecoder, LineEnds, Overlong};
 use pollchat::relay::sanitize::sanitize;
 use pollchat::relay::tape::Tape;
 use pollchat::server::config::{Capacity, Config};
@@ -21,7 +21,7 @@ use pollchat::server::web::origin::OriginPolicy;
 use pollchat::server::web::site::Site;
 use tungstenite::protocol::{Message, Role, WebSocketConfig, WebSocketContext};
 
-const FRAMING: Framing = Framing { line_bytes_max: 4_096, overlong: Overlong::Drop };
+const FRAMING: Framing = Framing { line_bytes_max: 4_096, overlong: Overlong::Drop, ends: LineEnds::NewlineOrReturn };
 
 /// What one `read` brings at most.
 const INPUT_BYTES: usize = 64 * 1024;

@@ -9,10 +9,10 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use pollchat::relay::line::{Framing, Line, LineDecoder, Overlong};
+use pollchat::relay::line::{Framing, Line, LineDecoder, LineEnds, Overlong};
 use pollchat::relay::sanitize::sanitize;
 
-const FRAMING: Framing = Framing { line_bytes_max: 4_096, overlong: Overlong::Drop };
+const FRAMING: Framing = Framing { line_bytes_max: 4_096, overlong: Overlong::Drop, ends: LineEnds::NewlineOrReturn };
 
 /// Bytes of its stack that a client's thread reads into.
 const READ_BYTES: usize = 4_096;

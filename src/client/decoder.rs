@@ -1,11 +1,12 @@
 //! The server's bytes as clean lines. Pure: bytes in, lines out.
 
 use super::limits::SHOWN_LINE_BYTES_MAX;
-use crate::relay::line::{Framing, Line, LineDecoder, Overlong};
+use crate::relay::line::{Framing, Line, LineDecoder, LineEnds, Overlong};
 use crate::relay::notice::FIRST_BYTES;
 use crate::relay::sanitize::sanitize;
 
-const FRAMING: Framing = Framing { line_bytes_max: SHOWN_LINE_BYTES_MAX, overlong: Overlong::Cut };
+const FRAMING: Framing =
+    Framing { line_bytes_max: SHOWN_LINE_BYTES_MAX, overlong: Overlong::Cut, ends: LineEnds::Newline };
 
 /// Prefix of a line that continues the one above. No name can look like it.
 const CONTINUED: &str = "… ";

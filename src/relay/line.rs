@@ -1,14 +1,20 @@
 //! Line framing: owns the part of a line that a stream has sent without its end.
 //!
 //! A chunk of any size goes into [`LineDecoder::next`], lines come out, and "no whole line yet" is `None`. A line ends
-//! with LF or CRLF. Memory is bounded by the limit on a line, whatever arrives.
+//! with LF or CRLF; [`LineEnds`] says whether a CR ends it, too. Memory is bounded by the limit on a line, whatever
+//! arrives.
+//!
+//! NULs are padding: they do not count toward the limit, and are dropped before a line and from a fragment.
+//! [`sanitize`](super::sanitize) drops those within a line that arrived whole.
 
 use std::mem;
+
+use super::sanitize::BYTE_ORDER_MARK;
 
 /// A line, or a part of one.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line<'a> {
-    /// A line as received, without its end (LF or CRLF).
+    /// A line as received, without its end.
     Text(&'a [u8]),
     /// A further piece of a line over the limit ([`Overlong::Cut`]).
     More(&'a [u8]),
@@ -26,13 +32,34 @@ pub enum Overlong {
     Cut,
 }
 
+/// The ends of lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineEnds {
+    /// LF or CRLF. Any other CR is part of its line.
+    Newline,
+    /// Also a CR alone, and CR NUL: telnet and raw terminals send them for the Enter key.
+    NewlineOrReturn,
+}
+
 /// The rules by which a stream is cut into lines.
 #[derive(Clone, Copy, Debug)]
 pub struct Framing {
-    /// The longest line as received, in bytes, without its end.
+    /// The longest line as received, in bytes, without its end and without NULs.
     pub line_bytes_max: usize,
     /// The treatment of a longer line.
     pub overlong: Overlong,
+    /// The ends of lines.
+    pub ends: LineEnds,
+}
+
+impl Framing {
+    /// Returns the place of the first end of a line.
+    pub(crate) fn line_end(self, bytes: &[u8]) -> Option<usize> {
+        match self.ends {
+            LineEnds::Newline => memchr::memchr(b'\n', bytes),
+            LineEnds::NewlineOrReturn => memchr::memchr2(b'\n', b'\r', bytes),
+        }
+    }
 }
 
 /// Minimum that [`Line::TooLong`] shows of a dropped line, in bytes: enough to recognize an HTTP request.
@@ -40,14 +67,18 @@ const BEGINNING_BYTES: usize = 64;
 
 /// Splits one stream into lines.
 ///
-/// Invariant: between calls, `fragment` holds no LF and at most `line_bytes_max + 1` bytes; the last of them may be the
-/// CR of a CRLF. Each byte is searched for LF once. An idle decoder holds no heap memory.
+/// Invariant: between calls, `fragment` holds no LF, no NUL and at most `line_bytes_max + 1` bytes; the last of them may
+/// be the CR of a CRLF. Each byte is searched for the end of a line once. An idle decoder holds no heap memory.
 #[derive(Debug, Default)]
 pub struct LineDecoder {
     fragment: Vec<u8>,
     /// Bytes at the front of `fragment` that the last call returned. The next call discards them.
     returned: usize,
     fate: Fate,
+    /// Whether the stream stands behind a CR that ended a line, and that an LF may still follow.
+    is_after_return: bool,
+    /// Whether a CR has ended a line.
+    has_seen_return: bool,
 }
 
 /// The fate of the bytes up to the next LF.
@@ -69,10 +100,10 @@ impl LineDecoder {
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8], framing: Framing) -> Option<Line<'a>> {
         self.discard_returned();
         loop {
-            let bytes: &'i [u8] = input;
-            let newline = memchr::memchr(b'\n', bytes);
+            let bytes: &'i [u8] = if self.is_empty() { skip_padding(input, &mut self.is_after_return) } else { input };
+            let newline = framing.line_end(bytes);
             let (arrived, rest) = match newline {
-                Some(end) => (&bytes[..end], &bytes[end + 1..]),
+                Some(end) => (&bytes[..end], self.after_end(&bytes[end..])),
                 None => (bytes, &bytes[bytes.len()..]),
             };
             if self.fate == Fate::Dropped {
@@ -87,19 +118,19 @@ impl LineDecoder {
                         *input = rest;
                         self.drop_line(arrived, newline.is_some())
                     }
-                    Overlong::Cut => self.cut_line(input, framing.line_bytes_max),
+                    Overlong::Cut => self.cut_line(bytes, input, framing.line_bytes_max),
                 });
             }
             *input = rest;
             if newline.is_none() {
-                self.fragment.extend_from_slice(arrived);
+                self.keep(arrived);
                 return None;
             }
             let fate = mem::take(&mut self.fate);
             let whole = if self.fragment.is_empty() {
                 arrived
             } else {
-                self.fragment.extend_from_slice(arrived);
+                self.keep(arrived);
                 self.returned = self.fragment.len();
                 &self.fragment
             };
@@ -156,6 +187,26 @@ impl LineDecoder {
         self.fragment.len() == self.returned && self.fate == Fate::Line
     }
 
+    /// Whether it holds nothing that a new decoder would not: no part of a line, and no half of a CRLF.
+    pub fn is_unused(&self) -> bool {
+        self.is_empty() && !self.is_after_return
+    }
+
+    /// Whether a CR has ended a line: its peer needs CRLF.
+    pub fn has_seen_return(&self) -> bool {
+        self.has_seen_return
+    }
+
+    /// Returns the first byte of the line that `input` begins or continues, as [`sanitize`](super::sanitize) leaves it.
+    pub fn first_byte(&self, input: &[u8]) -> Option<u8> {
+        let input = skip_padding(input, &mut self.is_after_return.clone());
+        let mut bytes = self.fragment().iter().chain(input).copied().filter(|&byte| byte != 0);
+        while bytes.clone().take(BYTE_ORDER_MARK.len()).eq(BYTE_ORDER_MARK) {
+            bytes.nth(BYTE_ORDER_MARK.len() - 1);
+        }
+        bytes.next()
+    }
+
     /// Returns the heap memory, in bytes.
     pub fn heap_bytes(&self) -> usize {
         self.fragment.capacity()
@@ -172,10 +223,34 @@ impl LineDecoder {
 
     /// Whether the fragment and `arrived` exceed the limit, whatever follows.
     pub(crate) fn is_over(&self, arrived: &[u8], limit: usize) -> bool {
-        let len = self.fragment.len() + arrived.len();
+        if self.fragment.len() + arrived.len() <= limit {
+            return false;
+        }
+        let bytes = || self.fragment.iter().chain(arrived).filter(|&&byte| byte != 0);
+        let len = bytes().take(limit + 2).count();
         // The byte after the limit may be the CR of the line's end.
-        let last = arrived.last().or(self.fragment.last());
-        len > limit + 1 || (len == limit + 1 && last != Some(&b'\r'))
+        len > limit + 1 || (len == limit + 1 && bytes().last() != Some(&b'\r'))
+    }
+
+    /// Returns the bytes behind the end of a line, with which `bytes` begin.
+    fn after_end<'i>(&mut self, bytes: &'i [u8]) -> &'i [u8] {
+        match bytes {
+            [b'\r', rest @ ..] => {
+                self.has_seen_return = true;
+                let after_newline = rest.strip_prefix(b"\n");
+                self.is_after_return = after_newline.is_none();
+                after_newline.unwrap_or(rest)
+            }
+            _ => &bytes[1..],
+        }
+    }
+
+    fn keep(&mut self, arrived: &[u8]) {
+        if memchr::memchr(0, arrived).is_none() {
+            self.fragment.extend_from_slice(arrived);
+        } else {
+            self.fragment.extend(arrived.iter().filter(|&&byte| byte != 0));
+        }
     }
 
     fn drop_line<'a, 'i: 'a>(&'a mut self, arrived: &'i [u8], ended: bool) -> Line<'a> {
@@ -184,18 +259,39 @@ impl LineDecoder {
             return Line::TooLong(arrived);
         }
         let missing = BEGINNING_BYTES.saturating_sub(self.fragment.len()).min(arrived.len());
-        self.fragment.extend_from_slice(&arrived[..missing]);
+        self.keep(&arrived[..missing]);
         self.returned = self.fragment.len();
         Line::TooLong(&self.fragment)
     }
 
-    fn cut_line(&mut self, input: &mut &[u8], limit: usize) -> Line<'_> {
-        let (taken, rest) = input.split_at((limit + 1).saturating_sub(self.fragment.len()));
-        self.fragment.extend_from_slice(taken);
+    fn cut_line<'i>(&mut self, bytes: &'i [u8], input: &mut &'i [u8], limit: usize) -> Line<'_> {
+        let missing = (limit + 1).saturating_sub(self.fragment.len());
+        let places = bytes.iter().enumerate().filter(|&(_, &byte)| byte != 0).map(|(place, _)| place + 1);
+        let (taken, rest) = bytes.split_at(places.take(missing).last().unwrap_or(0));
+        self.keep(taken);
         *input = rest;
         self.returned = cut_between_characters(&self.fragment, limit);
         let fate = mem::replace(&mut self.fate, Fate::Rest);
         as_line(fate, &self.fragment[..self.returned])
+    }
+}
+
+/// Skips the LF of a CRLF whose CR ended the last line, and NULs before a line.
+fn skip_padding<'i>(input: &'i [u8], is_after_return: &mut bool) -> &'i [u8] {
+    let mut bytes = input;
+    loop {
+        match bytes {
+            [0, rest @ ..] => bytes = rest,
+            [b'\n', rest @ ..] if *is_after_return => {
+                *is_after_return = false;
+                bytes = rest;
+            }
+            [] => return bytes,
+            _ => {
+                *is_after_return = false;
+                return bytes;
+            }
+        }
     }
 }
 
@@ -243,19 +339,27 @@ mod tests {
         all
     }
 
-    /// The same by looking at all of the input at once.
-    fn naive(input: &[u8], limit: usize) -> Vec<Said> {
+    /// The same by looking at all of the input at once. It must hold no NUL.
+    fn naive(input: &[u8], framing: Framing) -> Vec<Said> {
+        let mut text = String::from_utf8(input.to_vec()).unwrap();
+        if framing.ends == LineEnds::NewlineOrReturn {
+            text = text.replace("\r\n", "\n").replace('\r', "\n");
+        }
         let mut all = Vec::new();
-        let mut lines = input.split(|&byte| byte == b'\n').peekable();
+        let mut lines = text.split('\n').peekable();
         while let Some(line) = lines.next() {
             let is_last = lines.peek().is_none();
             if is_last && line.is_empty() {
                 break;
             }
-            let text = if is_last { line } else { line.strip_suffix(b"\r").unwrap_or(line) };
-            all.push(if text.len() > limit { Said::TooLong } else { Said::Text(text.to_vec()) });
+            let text = if is_last { line } else { line.strip_suffix('\r').unwrap_or(line) };
+            all.push(if text.len() > framing.line_bytes_max { Said::TooLong } else { Said::Text(text.into()) });
         }
         all
+    }
+
+    fn framing(line_bytes_max: usize, overlong: Overlong) -> Framing {
+        Framing { line_bytes_max, overlong, ends: LineEnds::Newline }
     }
 
     /// Every way to cut `input` into chunks.
@@ -275,21 +379,87 @@ mod tests {
     #[test]
     fn every_split_of_every_short_input_gives_the_same_lines() {
         let alphabet = [b'a', b'\n', b'\r'];
-        let framing = Framing { line_bytes_max: 2, overlong: Overlong::Drop };
-        for len in 0..=7_u32 {
-            for code in 0..3_usize.pow(len) {
-                let input: Vec<u8> = (0..len).map(|i| alphabet[code / 3_usize.pow(i) % 3]).collect();
-                let expected = naive(&input, 2);
-                for chunks in every_split(&input) {
-                    assert_eq!(decode(chunks.iter().copied(), framing), expected, "{input:?} as {chunks:?}");
+        for ends in [LineEnds::Newline, LineEnds::NewlineOrReturn] {
+            let framing = Framing { ends, ..framing(2, Overlong::Drop) };
+            for len in 0..=7_u32 {
+                for code in 0..3_usize.pow(len) {
+                    let input: Vec<u8> = (0..len).map(|i| alphabet[code / 3_usize.pow(i) % 3]).collect();
+                    let expected = naive(&input, framing);
+                    for chunks in every_split(&input) {
+                        assert_eq!(decode(chunks.iter().copied(), framing), expected, "{input:?} as {chunks:?}");
+                    }
                 }
             }
         }
     }
 
     #[test]
+    fn nuls_are_padding_wherever_they_stand() {
+        let alphabet = [b'a', b'\n', b'\r', 0];
+        for overlong in [Overlong::Drop, Overlong::Cut] {
+            let framing = Framing { ends: LineEnds::NewlineOrReturn, ..framing(2, overlong) };
+            for code in 0..4_usize.pow(6) {
+                let input: Vec<u8> = (0..6).map(|i| alphabet[code / 4_usize.pow(i) % 4]).collect();
+                let without: Vec<u8> = input.iter().copied().filter(|&byte| byte != 0).collect();
+                let expected = decode([&without[..]], framing);
+                for chunks in every_split(&input) {
+                    let mut lines = decode(chunks.iter().copied(), framing);
+                    for line in &mut lines {
+                        if let Said::Text(bytes) | Said::More(bytes) = line {
+                            bytes.retain(|&byte| byte != 0);
+                        }
+                    }
+                    // Whether a CR NUL LF is one end or two is not seen: an empty line says nothing.
+                    let words = |lines: &[Said]| lines.iter().filter(|l| **l != Said::Text(vec![])).cloned().collect();
+                    let (lines, expected): (Vec<Said>, Vec<Said>) = (words(&lines), words(&expected));
+                    assert_eq!(lines, expected, "{input:?} as {chunks:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_buffer_of_padding_is_no_line_and_keeps_no_memory() {
+        let framing = Framing { ends: LineEnds::NewlineOrReturn, ..framing(16, Overlong::Drop) };
+        let mut decoder = LineDecoder::default();
+        let message = [&b"hello\n"[..], &[0; 8_000]].concat();
+        for _ in 0..3 {
+            let mut input = &message[..];
+            assert_eq!(decoder.next(&mut input, framing), Some(Line::Text(b"hello")));
+            assert_eq!(decoder.next(&mut input, framing), None);
+            assert!(decoder.is_unused());
+        }
+        // So does the padding behind a line without an end, and it does not count toward the limit.
+        let message = [&b"hello"[..], &[0; 8_000]].concat();
+        assert_eq!(decoder.next(&mut &message[..], framing), None);
+        assert_eq!(decoder.flush_partial(framing), Some(Line::Text(b"hello")));
+    }
+
+    #[test]
+    fn the_first_byte_of_a_line_is_the_one_that_is_obeyed() {
+        let framing = Framing { ends: LineEnds::NewlineOrReturn, ..framing(16, Overlong::Drop) };
+        let first_byte = |mut before: &[u8], input: &[u8]| {
+            let mut decoder = LineDecoder::default();
+            while decoder.next(&mut before, framing).is_some() {}
+            decoder.first_byte(input)
+        };
+        for (before, input) in [
+            (&b""[..], &b"/who"[..]),
+            (b"", b"\0\0/who"),
+            (b"/", b"who"),
+            (b"\xef\xbb", b"\xbf\0/who"),
+            (b"", b"\xef\xbb\xbf\xef\xbb\xbf/who"),
+            (b"hello\r", b"\0\n\0/who"),
+        ] {
+            assert_eq!(first_byte(before, input), Some(b'/'), "{before:?} {input:?}");
+        }
+        assert_eq!(first_byte(b"hello\r", b"\n"), None);
+        assert_eq!(first_byte(b"", b"\xef\xbb/who"), Some(0xef));
+    }
+
+    #[test]
     fn a_line_at_the_limit_is_whole_with_either_end() {
-        let framing = Framing { line_bytes_max: 4, overlong: Overlong::Drop };
+        let framing = framing(4, Overlong::Drop);
         for input in ["abcd\n", "abcd\r\n", "abcd"] {
             for chunks in every_split(input.as_bytes()) {
                 assert_eq!(decode(chunks, framing), [Said::Text(b"abcd".to_vec())]);
@@ -304,7 +474,7 @@ mod tests {
 
     #[test]
     fn an_endless_line_is_told_once_and_keeps_nothing() {
-        let framing = Framing { line_bytes_max: 4, overlong: Overlong::Drop };
+        let framing = framing(4, Overlong::Drop);
         let mut decoder = LineDecoder::default();
         let mut told = 0;
         for _ in 0..1_000 {
@@ -320,7 +490,7 @@ mod tests {
 
     #[test]
     fn the_beginning_of_a_dropped_line_is_handed_out_however_it_came() {
-        let framing = Framing { line_bytes_max: 4, overlong: Overlong::Drop };
+        let framing = framing(4, Overlong::Drop);
         let line: Vec<u8> = (0..200).map(|at| b'a' + at % 26).collect();
         for first in 0..=4 {
             let mut decoder = LineDecoder::default();
@@ -335,7 +505,7 @@ mod tests {
 
     #[test]
     fn a_decoder_between_two_lines_keeps_no_memory() {
-        let framing = Framing { line_bytes_max: 4_096, overlong: Overlong::Drop };
+        let framing = framing(4_096, Overlong::Drop);
         let mut decoder = LineDecoder::default();
         for mut chunk in [&b"hel"[..], b"lo\n", b""] {
             while decoder.next(&mut chunk, framing).is_some() {}
@@ -346,7 +516,7 @@ mod tests {
 
     #[test]
     fn a_cut_line_comes_in_pieces_and_loses_nothing() {
-        let framing = Framing { line_bytes_max: 3, overlong: Overlong::Cut };
+        let framing = framing(3, Overlong::Cut);
         let text = |bytes: &[u8]| Said::Text(bytes.to_vec());
         let more = |bytes: &[u8]| Said::More(bytes.to_vec());
         for chunks in every_split(b"abcdefgh\nxyz\r\nuv") {
@@ -362,7 +532,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_characters_are_cut_at_the_limit() {
-        let framing = Framing { line_bytes_max: 5, overlong: Overlong::Cut };
+        let framing = framing(5, Overlong::Cut);
         let pieces = decode([&[0x80; 12][..]], framing);
         let bytes: usize =
             pieces.iter().map(|piece| if let Said::Text(b) | Said::More(b) = piece { b.len() } else { 0 }).sum();
@@ -371,7 +541,7 @@ mod tests {
 
     #[test]
     fn a_line_that_is_broken_off_is_one_and_the_next_is_another() {
-        let framing = Framing { line_bytes_max: 4, overlong: Overlong::Drop };
+        let framing = framing(4, Overlong::Drop);
         let broken_off = |mut input: &[u8]| {
             let mut decoder = LineDecoder::default();
             let mut all = Vec::new();
@@ -399,7 +569,7 @@ mod tests {
 
     #[test]
     fn a_line_that_stops_in_the_middle_of_a_character_is_known() {
-        let framing = Framing { line_bytes_max: 100, overlong: Overlong::Drop };
+        let framing = framing(100, Overlong::Drop);
         let is_amid = |mut input: &[u8]| {
             let mut decoder = LineDecoder::default();
             assert_eq!(decoder.next(&mut input, framing), None);

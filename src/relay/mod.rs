@@ -13,3 +13,4 @@ pub mod room;
 pub mod roster;
 pub mod sanitize;
 pub mod tape;
+pub mod telnet;

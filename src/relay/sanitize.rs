@@ -1,4 +1,5 @@
-//! The rule for text that is passed on: valid UTF-8 without characters that a terminal would obey.
+//! The rule for text that is passed on: valid UTF-8 without characters that a terminal would obey. Padding is dropped:
+//! NULs, and byte order marks at the start of a line.
 //!
 //! The server applies it to each line of a client, the client to each line of the server: neither trusts the other.
 
@@ -16,8 +17,12 @@ pub fn is_terminal_unsafe(c: char) -> bool {
     }
 }
 
-/// Returns `raw` as text that is safe to show: each [unsafe](is_terminal_unsafe) character and each invalid sequence of
-/// bytes becomes U+FFFD, so that an attempt stays visible.
+/// Byte order mark, in UTF-8.
+pub(super) const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
+
+/// Returns a line as text that is safe to show. NULs are dropped first, then byte order marks at its start. Each other
+/// [unsafe](is_terminal_unsafe) character and each invalid sequence of bytes becomes U+FFFD, so that an attempt stays
+/// visible.
 ///
 /// A line that is safe already is returned without a copy. Any other is copied to `buffer`, at up to three times its
 /// bytes.
@@ -27,8 +32,17 @@ pub fn sanitize<'a>(raw: &'a [u8], buffer: &'a mut String) -> &'a str {
     {
         return text;
     }
+    let without_nuls: Vec<u8>;
+    let mut line = raw;
+    if memchr::memchr(0, raw).is_some() {
+        without_nuls = raw.iter().copied().filter(|&byte| byte != 0).collect();
+        line = &without_nuls;
+    }
+    while let Some(rest) = line.strip_prefix(&BYTE_ORDER_MARK) {
+        line = rest;
+    }
     buffer.clear();
-    for chunk in raw.utf8_chunks() {
+    for chunk in line.utf8_chunks() {
         buffer
             .extend(chunk.valid().chars().map(|c| if is_terminal_unsafe(c) { char::REPLACEMENT_CHARACTER } else { c }));
         if !chunk.invalid().is_empty() {
@@ -65,8 +79,29 @@ mod tests {
             let line = format!("a{c}b");
             let is_bad = matches!(u32::from(c),
                 0..=8 | 0xa..=0x1f | 0x7f..=0x9f | 0x61c | 0x200e | 0x200f | 0x2028..=0x202e | 0x2066..=0x2069 | 0xfeff);
-            let expected = if is_bad { "a\u{fffd}b" } else { &line };
+            let expected = match c {
+                '\0' => "ab",
+                _ if is_bad => "a\u{fffd}b",
+                _ => &line,
+            };
             assert_eq!(sanitize(line.as_bytes(), &mut buffer), expected, "{c:?}");
+        }
+    }
+
+    #[test]
+    fn padding_is_dropped() {
+        let mut buffer = String::new();
+        for (raw, expected) in [
+            (&b"\0F\0IN\0"[..], "FIN"),
+            (b"\0\0", ""),
+            (b"\xef\xbb\xbfFIN", "FIN"),
+            (b"\0\xef\xbb\xbf\0\xef\xbb\xbf\0FIN", "FIN"),
+            (b"\xef\0\xbb\xbfFIN", "FIN"),
+            (b"a\xef\xbb\xbfb", "a\u{fffd}b"),
+            (b"\xef\xbb\xbf\x1bx\0", "\u{fffd}x"),
+            (b"\xc3\0\xa9", "\u{e9}"),
+        ] {
+            assert_eq!(sanitize(raw, &mut buffer), expected, "{raw:?}");
         }
     }
 

@@ -9,7 +9,7 @@ use super::limits::{
     ANNOUNCE_UP_TO, BACKLOG_BYTES, LINE_BYTES_MAX, LINE_OVERHEAD_BYTES, PRIVATE_BYTES_MAX, STALL_TIMEOUT, VISITORS_MAX,
 };
 use super::web::origin::OriginPolicy;
-use crate::relay::line::{Framing, Overlong};
+use crate::relay::line::{Framing, LineEnds, Overlong};
 use crate::relay::room::{Audience, Options};
 
 /// Action if a client lags: if it falls off the tail of the tape, or is about to.
@@ -103,7 +103,7 @@ impl Config {
 
     /// Returns how input is cut into lines.
     pub(crate) fn framing(&self) -> Framing {
-        Framing { line_bytes_max: self.line_bytes_max, overlong: Overlong::Drop }
+        Framing { line_bytes_max: self.line_bytes_max, overlong: Overlong::Drop, ends: LineEnds::NewlineOrReturn }
     }
 
     /// Returns the settings of the room.

@@ -32,7 +32,8 @@ impl ForeignProtocol {
     /// Detects TLS or STUN in the first bytes of a connection, given as two consecutive pieces. It needs no whole line.
     ///
     /// A TLS record begins with its type, 22 for a handshake, and a version whose first byte is 3 (RFC 8446, 5.1). Over
-    /// TCP, two bytes of length may precede a STUN message (RFC 4571).
+    /// TCP, two bytes of length may precede a STUN message (RFC 4571). NULs of either may be missing: the decoder drops
+    /// them.
     pub(crate) fn in_prefix(pieces: [&[u8]; 2]) -> Option<ForeignProtocol> {
         let mut beginning = [0; 10];
         for (to, from) in beginning.iter_mut().zip(pieces.into_iter().flatten()) {
@@ -40,7 +41,7 @@ impl ForeignProtocol {
         }
         match beginning {
             [0x16, 0x03, ..] => Some(ForeignProtocol::Tls),
-            _ if beginning[4..8] == STUN_COOKIE || beginning[6..] == STUN_COOKIE => Some(ForeignProtocol::Stun),
+            _ if beginning.windows(STUN_COOKIE.len()).any(|bytes| bytes == STUN_COOKIE) => Some(ForeignProtocol::Stun),
             _ => None,
         }
     }

@@ -33,7 +33,7 @@ impl Input {
 
     /// Frees a bucket that is full again at `now`. Returns whether the input holds nothing more.
     pub fn free_unused(&mut self, now: Instant) -> bool {
-        self.bucket.expire(now) && self.decoder.is_empty() && self.pending.bytes().is_empty()
+        self.bucket.expire(now) && self.decoder.is_unused() && self.pending.bytes().is_empty()
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod input;
 mod output;
 mod protocol;
+mod telnet;
 
 use std::io;
 use std::time::{Duration, Instant};

@@ -148,6 +148,10 @@ impl<S: Socket> Connection<S> {
             // A frame ends between two lines, so the cursor is aligned already.
             return Ok(self.write_frame(tape)?.map(|bytes| Written { bytes, tape_bytes: 0 }));
         }
+        if self.has_crlf() {
+            // So does a copy.
+            return Ok(self.write_crlf(tape)?.map(|bytes| Written { bytes, tape_bytes: 0 }));
+        }
         let Some(bytes) = self.write_lines(tape)? else { return Ok(None) };
         Ok(Some(Written { bytes, tape_bytes: self.advance(bytes) }))
     }

@@ -1,5 +1,5 @@
-//! The protocol of a connection: lines, HTTP, or lines in the frames of a WebSocket. The state of the latter two is
-//! boxed, so a plain client pays nothing for it.
+//! The protocol of a connection: lines (with or without telnet), HTTP, or lines in the frames of a WebSocket. The state
+//! of the latter two is boxed, so a plain client pays nothing for it.
 
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use crate::net::stream::Socket;
 use crate::relay::cursor::{Cursor, Slices};
 use crate::relay::notice;
 use crate::relay::tape::Tape;
+use crate::relay::telnet::{Telnet, put_crlf};
 use crate::server::web::exchange::Exchange;
 use crate::server::web::frame::{FRAME_BYTES_MAX, Header, put_close, put_ping, put_text};
 use crate::server::web::websocket::{PingState, WebSocket, WebSocketEnd};
@@ -19,6 +20,8 @@ pub(super) enum Protocol {
     /// By the ends of lines.
     #[default]
     Lines,
+    /// By the ends of lines, among telnet commands. Its output ends lines with CRLF.
+    Telnet(Telnet),
     /// As the requests and answers of HTTP.
     Http(Box<Exchange>),
     /// As the frames of a WebSocket, which hold lines.
@@ -51,7 +54,7 @@ impl Protocol {
     /// Drops bytes that were received: nothing more is processed.
     pub(super) fn end_input(&mut self) {
         match self {
-            Protocol::Lines => {}
+            Protocol::Lines | Protocol::Telnet(_) => {}
             Protocol::Http(exchange) => drop(exchange.take_pipelined()),
             Protocol::WebSocket(websocket) => websocket.close(),
         }
@@ -59,12 +62,14 @@ impl Protocol {
 }
 
 impl<S: Socket> Connection<S> {
-    /// Queues whole lines for it alone, in a frame if it is a browser. Drops them if the peer takes no more output.
+    /// Queues whole lines for it alone: in a frame if it is a browser, with CRLF if it sends CRLF. Drops them if the peer takes no more output.
     pub fn tell(&mut self, lines: &str) {
-        let is_framed = self.websocket().is_some();
+        let (is_framed, has_crlf) = (self.websocket().is_some(), self.has_crlf());
         if let Some(outbox) = self.outbox_mut() {
             if is_framed {
                 put_text(outbox, lines.as_bytes());
+            } else if has_crlf {
+                put_crlf(outbox, lines.as_bytes());
             } else {
                 outbox.extend_from_slice(lines.as_bytes());
             }
@@ -82,7 +87,7 @@ impl<S: Socket> Connection<S> {
     pub fn exchange_mut(&mut self) -> Option<&mut Exchange> {
         match &mut self.busy.as_mut()?.protocol {
             Protocol::Http(exchange) => Some(exchange),
-            Protocol::Lines | Protocol::WebSocket(_) => None,
+            Protocol::Lines | Protocol::Telnet(_) | Protocol::WebSocket(_) => None,
         }
     }
 
@@ -150,8 +155,8 @@ impl<S: Socket> Connection<S> {
         let Some(farewell) = self.closing().map(|closing| closing.farewell) else { return };
         let protocol = self.busy.as_ref().map_or(&Protocol::Lines, |busy| &busy.protocol);
         match (protocol, farewell) {
-            (Protocol::Http(_), _) | (Protocol::Lines, Farewell::Close(_)) => {}
-            (Protocol::Lines, Farewell::Fin(_)) => self.tell(notice::FAREWELL),
+            (Protocol::Http(_), _) | (Protocol::Lines | Protocol::Telnet(_), Farewell::Close(_)) => {}
+            (Protocol::Lines | Protocol::Telnet(_), Farewell::Fin(_)) => self.tell(notice::FAREWELL),
             (Protocol::WebSocket(_), Farewell::Fin(code)) => {
                 self.tell(notice::FAREWELL);
                 self.push_close_frame(Some(code));
@@ -236,14 +241,14 @@ impl<S: Socket> Connection<S> {
     fn websocket(&self) -> Option<&WebSocket> {
         match &self.busy.as_ref()?.protocol {
             Protocol::WebSocket(websocket) => Some(websocket),
-            Protocol::Lines | Protocol::Http(_) => None,
+            Protocol::Lines | Protocol::Telnet(_) | Protocol::Http(_) => None,
         }
     }
 
     fn websocket_mut(&mut self) -> Option<&mut WebSocket> {
         match &mut self.busy.as_mut()?.protocol {
             Protocol::WebSocket(websocket) => Some(websocket),
-            Protocol::Lines | Protocol::Http(_) => None,
+            Protocol::Lines | Protocol::Telnet(_) | Protocol::Http(_) => None,
         }
     }
 
@@ -254,7 +259,7 @@ impl<S: Socket> Connection<S> {
 }
 
 /// Returns the end of the next frame, between two lines: at most [`FRAME_BYTES_MAX`] away, unless one line is longer.
-fn frame_stop(cursor: &Cursor, tape: &Tape, stop: u64) -> u64 {
+pub(super) fn frame_stop(cursor: &Cursor, tape: &Tape, stop: u64) -> u64 {
     let from = cursor.position().offset;
     if stop.saturating_sub(from) <= FRAME_BYTES_MAX {
         return stop;

@@ -20,7 +20,7 @@ use super::closing::Peer;
 use super::timers::Timer;
 use crate::net::stream::Socket;
 use crate::relay::event::Event;
-use crate::relay::line::LineDecoder;
+use crate::relay::line::{Framing, LineDecoder};
 use crate::relay::roster::{Introduction, MemberId};
 use crate::server::access::{AccessControl, Refusal};
 use crate::server::config::{Capacity, Config};
@@ -253,7 +253,7 @@ impl<S: Socket> Hub<S> {
     /// Returns the first line of an entering connection as far as it has arrived: its beginning is in `decoder`, the
     /// rest in `input`.
     pub(super) fn first_line(&self, decoder: &LineDecoder, input: &[u8]) -> FirstLine {
-        first_line(decoder, input, self.limits.framing.line_bytes_max)
+        first_line(decoder, input, self.limits.framing)
     }
 
     /// Disconnects a peer that speaks another protocol. It gets one line, or in HTTP the address of the page, if there
@@ -421,14 +421,14 @@ impl<S: Socket> Hub<S> {
 
 /// Classifies a first line as far as it has arrived. Looks at each new byte once, and at all of the line when it is
 /// complete.
-fn first_line(decoder: &LineDecoder, input: &[u8], line_bytes_max: usize) -> FirstLine {
+fn first_line(decoder: &LineDecoder, input: &[u8], framing: Framing) -> FirstLine {
     let fragment = decoder.fragment();
     if let Some(protocol) = ForeignProtocol::in_prefix([fragment, input]) {
         return FirstLine::Foreign(protocol);
     }
-    let newline = memchr::memchr(b'\n', input);
+    let newline = framing.line_end(input);
     let arrived = &input[..newline.unwrap_or(input.len())];
-    let is_overlong = decoder.is_over(arrived, line_bytes_max);
+    let is_overlong = decoder.is_over(arrived, framing.line_bytes_max);
     if newline.is_none() && !is_overlong {
         return FirstLine::Partial;
     }

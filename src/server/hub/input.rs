@@ -138,6 +138,9 @@ impl<S: Socket> Hub<S> {
             }
         };
         let connection = &mut self.connections[key];
+        if input.decoder.has_seen_return() {
+            connection.switch_to_crlf();
+        }
         if state == ReadState::Ready {
             let bytes = (allowance as u64).saturating_sub(turn.tape_bytes_left);
             connection.recent = self.channel.brake.on_more_pending(connection.recent, bytes);
@@ -201,7 +204,7 @@ impl<S: Socket> Hub<S> {
         bytes: &[u8],
         now: Instant,
     ) -> Option<ReadState> {
-        if !turn.is_browser {
+        if !turn.is_browser && !self.connections[turn.key].hears_telnet(bytes) {
             let mut rest = bytes;
             let state = self.process_share(turn, input, &mut rest, now);
             input.pending = Pending::new(rest);
@@ -209,7 +212,12 @@ impl<S: Socket> Hub<S> {
         }
         let mut lines = mem::take(&mut self.buffers.lines);
         lines.clear();
-        let answered = self.connections[turn.key].unframe(bytes, &mut lines, now);
+        let connection = &mut self.connections[turn.key];
+        let answered = if turn.is_browser {
+            connection.unframe(bytes, &mut lines, now)
+        } else {
+            connection.strip_telnet(bytes, &mut lines)
+        };
         self.count_reply(turn, answered);
         let mut rest = &lines[..];
         let state = self.process_share(turn, input, &mut rest, now);
@@ -302,7 +310,7 @@ impl<S: Socket> Hub<S> {
     /// Whether the next line needs an answer, judged by its first byte, and this turn has no budget left for it.
     fn must_wait_for_answer(&self, turn: &ReadTurn, decoder: &LineDecoder, bytes: &[u8]) -> bool {
         let is_spent = turn.reply_bytes_left == 0 || self.budget.is_reply_spent();
-        let is_command = || decoder.fragment().first().or(bytes.first()) == Some(&COMMAND_BYTE);
+        let is_command = || decoder.first_byte(bytes) == Some(COMMAND_BYTE);
         is_spent && (self.limits.answers_all || is_command())
     }
 

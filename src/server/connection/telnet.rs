@@ -1,0 +1,101 @@
+//! Telnet and CRLF: a client that sent a telnet command, or ended a line with CR, is sent CRLF in place of LF.
+//!
+//! The tape holds LF alone, and is shared. So such a client gets a copy of its own, as a browser gets frames: it is
+//! made for each write, and the rest of what the socket took in part goes to the outbox. A plain client costs one
+//! search for the byte 0xFF in each read.
+
+use std::io;
+
+use super::protocol::{Protocol, frame_stop};
+use super::{Connection, Role};
+use crate::net::stream::Socket;
+use crate::relay::cursor::Slices;
+use crate::relay::tape::Tape;
+use crate::relay::telnet::{Telnet, put_crlf};
+
+impl<S: Socket> Connection<S> {
+    /// Whether `bytes` of a client on the line port hold part of a telnet command. If so, its lines end with CRLF from
+    /// now on.
+    pub fn hears_telnet(&mut self, bytes: &[u8]) -> bool {
+        let is_text =
+            self.telnet_mut().map_or_else(|| Telnet::default().is_text(bytes), |telnet| telnet.is_text(bytes));
+        if !is_text {
+            self.switch_to_crlf();
+        }
+        !is_text && self.telnet_mut().is_some()
+    }
+
+    /// Removes telnet commands: adds the text to `lines`, and queues the refusals of options. Returns how many bytes
+    /// of refusals these are.
+    pub fn strip_telnet(&mut self, bytes: &[u8], lines: &mut Vec<u8>) -> usize {
+        let mut refusals = Vec::new();
+        if let Some(telnet) = self.telnet_mut() {
+            telnet.receive(bytes, lines, &mut refusals);
+        }
+        if !refusals.is_empty() {
+            self.push_bytes(&refusals);
+        }
+        refusals.len()
+    }
+
+    /// Ends its lines with CRLF from now on, those in its outbox included. Changes neither a browser nor the console.
+    pub fn switch_to_crlf(&mut self) {
+        if self.role == Role::Console {
+            return;
+        }
+        let busy = self.busy.get_or_insert_default();
+        if !matches!(busy.protocol, Protocol::Lines) {
+            return;
+        }
+        busy.protocol = Protocol::Telnet(Telnet::default());
+        if !busy.outbox.is_empty() {
+            let mut lines = Vec::new();
+            put_crlf(&mut lines, busy.outbox.unsent());
+            busy.outbox.clear();
+            busy.outbox.replace(lines);
+        }
+    }
+
+    /// Whether its lines end with CRLF.
+    pub(super) fn has_crlf(&self) -> bool {
+        self.busy.as_ref().is_some_and(|busy| matches!(busy.protocol, Protocol::Telnet(_)))
+    }
+
+    /// Writes the outbox and a copy of some of the tape in one call; `None` if it is owed neither.
+    pub(super) fn write_crlf(&mut self, tape: &Tape) -> io::Result<Option<usize>> {
+        let stop = frame_stop(&self.cursor, tape, self.stop(tape).offset);
+        let mut slices = Slices::new();
+        if !self.cursor.has_missed() {
+            self.cursor.pending(tape, stop, &mut slices);
+        }
+        let tape_bytes = slices.bytes();
+        let private_bytes = self.outbox_bytes();
+        if private_bytes + tape_bytes == 0 {
+            return Ok(None);
+        }
+        let mut output = Vec::with_capacity(private_bytes + tape_bytes + tape_bytes / 4);
+        output.extend_from_slice(self.busy.as_ref().map_or(&[][..], |busy| busy.outbox.unsent()));
+        for slice in slices.as_slice() {
+            put_crlf(&mut output, slice);
+        }
+        let written = self.stream.write(&output)?;
+        self.advance(written.min(private_bytes));
+        if written > private_bytes {
+            self.cursor.advance(tape_bytes as u64);
+            let mut torn = Vec::new();
+            self.cursor.align_to_line(tape, &mut torn);
+            debug_assert!(torn.is_empty(), "a copy ends between two lines");
+            if written < output.len() {
+                self.busy.get_or_insert_default().outbox.replace(output.split_off(written));
+            }
+        }
+        Ok(Some(written))
+    }
+
+    fn telnet_mut(&mut self) -> Option<&mut Telnet> {
+        match &mut self.busy.as_mut()?.protocol {
+            Protocol::Telnet(telnet) => Some(telnet),
+            Protocol::Lines | Protocol::Http(_) | Protocol::WebSocket(_) => None,
+        }
+    }
+}
