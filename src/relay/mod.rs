@@ -7,6 +7,7 @@ pub mod command;
 pub mod cursor;
 pub mod event;
 pub mod line;
+mod lookalike;
 pub mod name;
 pub mod notice;
 pub mod room;

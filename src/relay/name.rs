@@ -5,6 +5,8 @@ use std::fmt;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
+use super::lookalike;
+
 /// The longest name, in characters (Unicode scalar values) after normalization.
 pub const NAME_CHARS_MAX: usize = 24;
 
@@ -31,7 +33,7 @@ pub enum NameError {
     /// Empty, too long, or with a character that names do not have.
     #[error("a name is 1 to {NAME_CHARS_MAX} letters, digits, _ or -")]
     Form,
-    /// `server`, or `client-` and anything.
+    /// `server`, or `client-` and anything, or what looks like them.
     #[error("that name is taken")]
     Reserved,
 }
@@ -55,7 +57,7 @@ impl Name {
             return Err(NameError::Form);
         }
         let folded = fold(&shown);
-        if &*folded == Name::OPERATOR || folded.starts_with(GIVEN_PREFIX) {
+        if lookalike::is_reserved(&shown, &folded) {
             return Err(NameError::Reserved);
         }
         Ok(Name { shown: shown.into(), folded })
