@@ -195,6 +195,8 @@ fn set_options(socket: &Socket) -> io::Result<DeadPeerDetection> {
     let dead_peer_detection = keepalive::find_dead_peers(socket)?;
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
+    // Telnet sends part of a command as urgent data, which would be missing from the stream.
+    socket.set_out_of_band_inline(true)?;
     socket.set_tcp_nodelay(true)?;
     Ok(dead_peer_detection)
 }

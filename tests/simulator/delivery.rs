@@ -25,10 +25,14 @@ impl Oracle {
             let mut line = std::mem::take(&mut self.members[member].partial);
             line.extend_from_slice(&rest[..end]);
             rest = &rest[end + 1..];
+            self.strip_telnet(member, &mut line)?;
             let Ok(line) = String::from_utf8(line) else { return Rule::Clean.broken("invalid UTF-8") };
             lines.push(line);
         }
-        self.members[member].partial.extend_from_slice(rest);
+        let mut partial = std::mem::take(&mut self.members[member].partial);
+        partial.extend_from_slice(rest);
+        self.strip_refusals(member, &mut partial);
+        self.members[member].partial = partial;
         if member == WITNESS {
             // Private lines overtake those of the tape, by which they are to be understood.
             lines.sort_by_key(|line| (line == "FIN", Log::kind(line).is_none()));
@@ -36,6 +40,30 @@ impl Oracle {
         lines.iter().try_for_each(|line| {
             self.receive_line(member, line).map_err(|violation| violation.about(format!("given {line:?}")))
         })
+    }
+
+    /// Removes refusals of telnet options before a line.
+    fn strip_refusals(&self, member: usize, line: &mut Vec<u8>) {
+        while self.wires[member].borrow().ear.speaks_telnet && matches!(line[..], [0xff, 0xfc | 0xfe, _, ..]) {
+            line.drain(..3);
+        }
+    }
+
+    /// Removes refusals of telnet options before a line, and the CR of its CRLF.
+    fn strip_telnet(&self, member: usize, line: &mut Vec<u8>) -> Verdict {
+        self.strip_refusals(member, line);
+        let wire = self.wires[member].borrow();
+        if matches!(wire.ear.asked.last(), Some(Asked::Foreign(_))) {
+            return Ok(());
+        }
+        let is_crlf = line.last() == Some(&b'\r');
+        if is_crlf && (wire.ear.speaks_telnet || wire.ear.ends_with_return) {
+            line.pop();
+        }
+        let known = &self.members[member];
+        let is_present = known.number.is_some() && !wire.ear.is_leaving() && !known.is_kicked;
+        let must_be = wire.ear.speaks_telnet && is_present;
+        Rule::Crlf.demands(is_crlf || !must_be, || format!("{:?} ends with LF", String::from_utf8_lossy(line)))
     }
 
     pub(crate) fn receive_line(&mut self, member: usize, line: &str) -> Verdict {

@@ -31,10 +31,11 @@ const NAMES: [&str; 14] = [
 pub(crate) const TALK_BYTES_MAX: usize = 5_000;
 
 /// Pieces that are no text, or none that should reach a terminal.
-const HOSTILE: [&[u8]; 10] = [
+const HOSTILE: [&[u8]; 11] = [
     b"\x1b[2J",
     b"\x00",
-    b"\xff\xfe",
+    b"\xfe\xc3",
+    b"\xef\xbb\xbf",
     b"\xe2\x80",
     b"\xe2\x80\xae",
     b"\xc2\x9b",
@@ -43,6 +44,10 @@ const HOSTILE: [&[u8]; 10] = [
     b"* ana left",
     b"bob> ",
 ];
+
+/// Telnet commands, whole: text that they stand in stays as it is.
+const TELNET: [&[u8]; 6] =
+    [b"\xff\xfb\x1f", b"\xff\xfd\x01", b"\xff\xfe\x03", b"\xff\xf1", b"\xff\xff", b"\xff\xfa\x18\x00xterm\xff\xf0"];
 
 /// The habit of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +113,8 @@ pub(crate) struct Peer {
     /// Whether it leaves out newlines, where silence does instead. It asks for no names then and tells nobody anything,
     /// because half of such a line may be heard for another one: the log would not tell which came about.
     is_chunky: bool,
+    /// Whether it puts telnet commands anywhere among its bytes.
+    is_telnet: bool,
     line_bytes_max: usize,
     /// The browser, if it is a peer on the page's port.
     pub(crate) browser: Option<Box<Browser>>,
@@ -129,6 +136,7 @@ impl Peer {
             _ => Reading::AtOnce,
         };
         let is_polite = !chance.one_in(4);
+        let is_telnet = chance.one_in(8);
         // A first line that silence ends may have to wait, with its connection in the room already, and grow meanwhile.
         // Then its author could not tell what it said.
         let outbox = if is_chunky { b"\n".to_vec() } else { Vec::new() };
@@ -142,6 +150,7 @@ impl Peer {
             tellings: 0,
             is_polite,
             is_chunky,
+            is_telnet,
             line_bytes_max: config.line_bytes_max,
             browser: None,
         }
@@ -149,13 +158,13 @@ impl Peer {
 
     pub(crate) fn witness() -> Peer {
         let peer = Peer::new(Chance::new(0), &Config::default());
-        Peer { habit: Habit::Witness, reading: Reading::AtOnce, is_polite: true, ..peer }
+        Peer { habit: Habit::Witness, reading: Reading::AtOnce, is_polite: true, is_telnet: false, ..peer }
     }
 
     /// A peer on the page's port.
     pub(crate) fn browser(mut chance: Chance, config: &Config) -> Peer {
         let browser = Some(Box::new(Browser::new(chance.fork())));
-        Peer { browser, ..Peer::new(chance, config) }
+        Peer { browser, is_telnet: false, ..Peer::new(chance, config) }
     }
 
     /// A peer that speaks another protocol, or begins to.
@@ -210,8 +219,14 @@ impl Peer {
             return;
         }
         if self.course == Course::Stays && self.outbox.len() < 4_000 {
+            let before = self.outbox.len();
             self.talk(number);
             self.leave(wire, faults);
+            if self.is_telnet && self.outbox.len() > before && self.chance.one_in(2) {
+                let at = before + self.chance.below(self.outbox.len() - before + 1);
+                let command = self.chance.pick(&TELNET);
+                self.outbox.splice(at..at, command.iter().copied());
+            }
         }
         self.put(wire);
         let left = self.left_to_send().len();

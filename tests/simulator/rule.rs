@@ -41,6 +41,8 @@ rules! {
     Delivery = "delivery",
     /// Neither a byte that a terminal would obey nor invalid UTF-8 leaves the server.
     Clean = "clean",
+    /// A client that has sent a telnet command is sent CRLF in place of LF.
+    Crlf = "crlf",
     /// Two members never have the same name, and a member has no name that it did not ask for.
     Names = "names",
     /// Each request of a client is answered once, correctly and in order.

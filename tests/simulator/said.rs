@@ -34,6 +34,15 @@ pub(crate) enum Ended {
     Cut,
 }
 
+/// The place of a stream in a telnet command. Its peers end each subnegotiation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum InTelnet {
+    Text,
+    Command,
+    Option,
+    Parameters,
+}
+
 /// Hears one stream, byte by byte, as the server read it.
 #[derive(Debug)]
 pub(crate) struct Ear {
@@ -46,6 +55,14 @@ pub(crate) struct Ear {
     flush_after: Option<Duration>,
     line: Vec<u8>,
     is_dropping: bool,
+    /// Whether the last byte was a CR that ended a line.
+    is_after_return: bool,
+    /// The place in a telnet command.
+    telnet: InTelnet,
+    /// Whether it has sent a telnet command.
+    pub(crate) speaks_telnet: bool,
+    /// Whether it has ended a line with CR.
+    pub(crate) ends_with_return: bool,
     /// When the last byte was read.
     read_at: Option<Instant>,
     /// The meaning of its bytes, if it is on the page's port.
@@ -55,7 +72,20 @@ pub(crate) struct Ear {
 impl Ear {
     pub(crate) fn new(line_bytes_max: usize, flush_after: Option<Duration>) -> Ear {
         let (asked, line) = (Vec::new(), Vec::new());
-        Ear { asked, ended: None, line_bytes_max, flush_after, line, is_dropping: false, read_at: None, outline: None }
+        Ear {
+            asked,
+            ended: None,
+            line_bytes_max,
+            flush_after,
+            line,
+            is_dropping: false,
+            is_after_return: false,
+            telnet: InTelnet::Text,
+            speaks_telnet: false,
+            ends_with_return: false,
+            read_at: None,
+            outline: None,
+        }
     }
 
     /// The ear for a peer on the page's port.
@@ -91,8 +121,26 @@ impl Ear {
             return;
         }
         for byte in bytes {
-            self.hear_byte(byte);
+            self.hear_raw(byte);
         }
+    }
+
+    /// Telnet commands are no text.
+    fn hear_raw(&mut self, byte: u8) {
+        self.telnet = match (self.telnet, byte) {
+            (InTelnet::Text, 0xff) => {
+                self.speaks_telnet = true;
+                InTelnet::Command
+            }
+            (InTelnet::Text, _) => {
+                self.hear_byte(byte);
+                InTelnet::Text
+            }
+            (InTelnet::Command, 251..=254) => InTelnet::Option,
+            (InTelnet::Command, 250) | (InTelnet::Parameters, 0..=254) => InTelnet::Parameters,
+            (InTelnet::Parameters, _) => InTelnet::Command,
+            (InTelnet::Command | InTelnet::Option, _) => InTelnet::Text,
+        };
     }
 
     fn hear_meanings(&mut self) {
@@ -180,7 +228,15 @@ impl Ear {
         if self.has_said_farewell() {
             return;
         }
-        if byte == b'\n' {
+        if byte == 0 {
+            return;
+        }
+        let is_after_return = std::mem::replace(&mut self.is_after_return, byte == b'\r');
+        if byte == b'\n' && is_after_return {
+            return;
+        }
+        if byte == b'\n' || byte == b'\r' {
+            self.ends_with_return |= byte == b'\r';
             let line = std::mem::take(&mut self.line);
             if !std::mem::take(&mut self.is_dropping) {
                 let asked = self.foreign(&line, is_request);
@@ -197,7 +253,7 @@ impl Ear {
             self.asked.push(Asked::Foreign("TLS"));
             return;
         }
-        if may_be_foreign && self.line.len() == 8 && self.line.ends_with(b"\x21\x12\xa4\x42") {
+        if may_be_foreign && self.line.len() <= 8 && self.line.ends_with(b"\x21\x12\xa4\x42") {
             self.asked.push(Asked::Foreign("STUN"));
             return;
         }
@@ -253,8 +309,11 @@ fn is_long_request(line: &[u8]) -> bool {
 }
 
 fn asked_by(line: &[u8]) -> Asked {
-    let text: String =
-        String::from_utf8_lossy(line).chars().map(|c| if is_dangerous(c) { '\u{fffd}' } else { c }).collect();
+    let text: String = String::from_utf8_lossy(line)
+        .trim_start_matches('\u{feff}')
+        .chars()
+        .map(|c| if is_dangerous(c) { '\u{fffd}' } else { c })
+        .collect();
     if text.is_empty() {
         return Asked::Nothing;
     }

@@ -138,7 +138,8 @@ impl<S: Socket> Hub<S> {
             }
         };
         let connection = &mut self.connections[key];
-        if input.decoder.has_seen_return() {
+        // Not the answer to a request in HTTP.
+        if input.decoder.has_seen_return() && matches!(connection.phase, Phase::Present(_)) {
             connection.switch_to_crlf();
         }
         if state == ReadState::Ready {

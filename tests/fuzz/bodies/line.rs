@@ -5,8 +5,9 @@
 
 use std::iter;
 
-use pollchat::relay::line::{Framing, Line, LineDecoder, Overlong};
+use pollchat::relay::line::{Framing, Line, LineDecoder, LineEnds, Overlong};
 use pollchat::relay::sanitize::{is_terminal_unsafe, sanitize};
+use pollchat::relay::telnet::Telnet;
 
 /// What a decoder said, owned.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,8 +23,13 @@ pub(crate) fn run(data: &[u8]) {
     let (sizes, stream) = rest.split_at(usize::from(*pieces).min(rest.len()));
     // A limit of nothing cannot be asked for.
     let line_bytes_max = usize::from(*limit).max(1);
-    for overlong in [Overlong::Drop, Overlong::Cut] {
-        let framing = Framing { line_bytes_max, overlong };
+    check_telnet(stream, sizes);
+    // The model knows no padding; `check_padding` compares it.
+    let padded = stream;
+    let stream = &without_nuls(stream)[..];
+    let of_ends = |ends| [Overlong::Drop, Overlong::Cut].map(|overlong| Framing { line_bytes_max, overlong, ends });
+    for framing in [LineEnds::Newline, LineEnds::NewlineOrReturn].into_iter().flat_map(of_ends) {
+        check_padding(padded, sizes, framing);
         let expected = naive(stream, framing);
         assert_eq!(decode(stream, &[stream.len()], framing), expected, "at once, {framing:?}");
         assert_eq!(decode(stream, &[1], framing), expected, "byte by byte, {framing:?}");
@@ -32,6 +38,59 @@ pub(crate) fn run(data: &[u8]) {
         let mut buffer = String::new();
         expected.iter().for_each(|line| check_cleaning(line, &mut buffer));
     }
+}
+
+fn without_nuls(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().copied().filter(|&byte| byte != 0).collect()
+}
+
+/// Whether NULs change nothing but which empty lines there are.
+fn check_padding(stream: &[u8], sizes: &[u8], framing: Framing) {
+    let words = |lines: Vec<Said>| -> Vec<Said> {
+        let clean = lines.into_iter().map(|line| match line {
+            Said::Text(bytes) => Said::Text(without_nuls(&bytes)),
+            Said::More(bytes) => Said::More(without_nuls(&bytes)),
+            Said::TooLong => Said::TooLong,
+        });
+        clean.filter(|line| *line != Said::Text(Vec::new())).collect()
+    };
+    let mut decoder = LineDecoder::default();
+    let (mut all, mut rest) = (Vec::new(), stream);
+    for size in as_sizes(sizes).iter().cycle() {
+        let (mut piece, left) = rest.split_at(rest.len().min(*size));
+        while let Some(line) = decoder.next(&mut piece, framing) {
+            all.push(said(&line));
+        }
+        rest = left;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    all.extend(decoder.finish(framing).map(|line| said(&line)));
+    assert_eq!(words(all), words(naive(&without_nuls(stream), framing)), "{framing:?}");
+}
+
+/// Whether telnet commands are removed in the same way in any pieces, and no 0xFF is left.
+fn check_telnet(stream: &[u8], sizes: &[u8]) {
+    // The byte order mark of UTF-16 is known in one piece alone.
+    let stream = &without_nuls(stream)[..];
+    let strip = |sizes: &[usize]| {
+        let (mut telnet, mut text, mut refusals) = (Telnet::default(), Vec::new(), Vec::new());
+        let mut rest = stream;
+        for size in sizes.iter().cycle() {
+            let (piece, left) = rest.split_at(rest.len().min(*size));
+            telnet.receive(piece, &mut text, &mut refusals);
+            rest = left;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        text
+    };
+    let text = strip(&[stream.len().max(1)]);
+    assert!(!text.contains(&0xff) && text.len() <= stream.len());
+    assert_eq!(strip(&[1]), text);
+    assert_eq!(strip(&as_sizes(sizes)), text);
 }
 
 /// The sizes of the pieces. Any may be 0, but not all, or the stream would not end.
@@ -63,7 +122,8 @@ fn decode(stream: &[u8], sizes: &[usize], framing: Framing) -> Vec<Said> {
 
 /// Whether a decoder that took in `taken` keeps no more than it may.
 fn check_fragment(decoder: &LineDecoder, taken: &[u8], framing: Framing) {
-    let is_between_lines = taken.last().is_none_or(|&last| last == b'\n');
+    let is_end = |last| last == b'\n' || (last == b'\r' && framing.ends == LineEnds::NewlineOrReturn);
+    let is_between_lines = taken.last().is_none_or(|&last| is_end(last));
     assert_eq!(decoder.is_empty(), is_between_lines);
     assert!(!is_between_lines || decoder.heap_bytes() == 0, "between two lines nothing is kept");
     // One byte more may be a CR; and a vector doubles, from eight.
@@ -81,7 +141,15 @@ fn said(line: &Line<'_>) -> Said {
 /// The lines of all of a stream.
 fn naive(stream: &[u8], framing: Framing) -> Vec<Said> {
     let mut all = Vec::new();
-    let mut lines = stream.split(|&byte| byte == b'\n').peekable();
+    let mut text = Vec::new();
+    for (at, &byte) in stream.iter().enumerate() {
+        match byte {
+            b'\r' if framing.ends == LineEnds::NewlineOrReturn => text.push(b'\n'),
+            b'\n' if framing.ends == LineEnds::NewlineOrReturn && at > 0 && stream[at - 1] == b'\r' => {}
+            _ => text.push(byte),
+        }
+    }
+    let mut lines = text.split(|&byte| byte == b'\n').peekable();
     while let Some(line) = lines.next() {
         let is_ended = lines.peek().is_some();
         if is_ended || !line.is_empty() {
@@ -124,7 +192,9 @@ fn without_cr(line: &[u8]) -> &[u8] {
 fn check_cleaning(line: &Said, buffer: &mut String) {
     let (Said::Text(raw) | Said::More(raw)) = line else { return };
     let text = sanitize(raw, buffer);
-    let expected: String = String::from_utf8_lossy(raw).chars().map(shown).collect();
+    let raw = &without_nuls(raw);
+    let unmarked = String::from_utf8_lossy(raw);
+    let expected: String = unmarked.trim_start_matches('\u{feff}').chars().map(shown).collect();
     assert_eq!(text, expected, "{raw:?}");
     assert!(text.len() <= 3 * raw.len());
     assert!(!text.chars().any(is_terminal_unsafe));
