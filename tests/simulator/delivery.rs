@@ -20,12 +20,17 @@ impl Oracle {
             return self.receive_at_door(member, &written);
         }
         let mut lines = Vec::new();
+        let mut is_hint = self.members[member].hint.is_some();
         let mut rest = &written[..];
         while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
             let mut line = std::mem::take(&mut self.members[member].partial);
             line.extend_from_slice(&rest[..end]);
             rest = &rest[end + 1..];
-            self.strip_telnet(member, &mut line)?;
+            // An answer in HTTP is compared as it is.
+            is_hint |= str::from_utf8(&line).is_ok_and(|line| self.is_page_hint(member, line));
+            if !is_hint {
+                self.strip_telnet(member, &mut line)?;
+            }
             let Ok(line) = String::from_utf8(line) else { return Rule::Clean.broken("invalid UTF-8") };
             lines.push(line);
         }
@@ -53,9 +58,6 @@ impl Oracle {
     fn strip_telnet(&self, member: usize, line: &mut Vec<u8>) -> Verdict {
         self.strip_refusals(member, line);
         let wire = self.wires[member].borrow();
-        if matches!(wire.ear.asked.last(), Some(Asked::Foreign(_))) {
-            return Ok(());
-        }
         let is_crlf = line.last() == Some(&b'\r');
         if is_crlf && (wire.ear.speaks_telnet || wire.ear.ends_with_return) {
             line.pop();

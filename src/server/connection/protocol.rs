@@ -62,7 +62,8 @@ impl Protocol {
 }
 
 impl<S: Socket> Connection<S> {
-    /// Queues whole lines for it alone: in a frame if it is a browser, with CRLF if it sends CRLF. Drops them if the peer takes no more output.
+    /// Queues whole lines for it alone: in a frame if it is a browser, with CRLF if it sends CRLF. Drops them if the
+    /// peer takes no more output.
     pub fn tell(&mut self, lines: &str) {
         let (is_framed, has_crlf) = (self.websocket().is_some(), self.has_crlf());
         if let Some(outbox) = self.outbox_mut() {

@@ -1,8 +1,8 @@
 //! Telnet and CRLF: a client that sent a telnet command, or ended a line with CR, is sent CRLF in place of LF.
 //!
 //! The tape holds LF alone, and is shared. So such a client gets a copy of its own, as a browser gets frames: it is
-//! made for each write, and the rest of what the socket took in part goes to the outbox. A plain client costs one
-//! search for the byte 0xFF in each read.
+//! made for each write, and the rest of a line that the socket took in part goes to the outbox. A plain client costs
+//! one search for the byte 0xFF in each read.
 
 use std::io;
 
@@ -81,15 +81,28 @@ impl<S: Socket> Connection<S> {
         let written = self.stream.write(&output)?;
         self.advance(written.min(private_bytes));
         if written > private_bytes {
-            self.cursor.advance(tape_bytes as u64);
-            let mut torn = Vec::new();
-            self.cursor.align_to_line(tape, &mut torn);
-            debug_assert!(torn.is_empty(), "a copy ends between two lines");
-            if written < output.len() {
-                self.busy.get_or_insert_default().outbox.replace(output.split_off(written));
-            }
+            self.pass_crlf(tape, &output[private_bytes..written]);
         }
         Ok(Some(written))
+    }
+
+    /// Moves the cursor past the tape of which `sent` is the copy, to the end of a line, as for a plain client. The rest
+    /// of a torn line goes to the outbox.
+    fn pass_crlf(&mut self, tape: &Tape, sent: &[u8]) {
+        // The tape holds no CR.
+        let returns = memchr::memchr_iter(b'\r', sent).count();
+        self.cursor.advance((sent.len() - returns) as u64);
+        let (mut torn, mut rest) = (Vec::new(), Vec::new());
+        self.cursor.align_to_line(tape, &mut torn);
+        if torn.is_empty() {
+            return;
+        }
+        if sent.last() == Some(&b'\r') {
+            rest = torn;
+        } else {
+            put_crlf(&mut rest, &torn);
+        }
+        self.busy.get_or_insert_default().outbox.replace(rest);
     }
 
     fn telnet_mut(&mut self) -> Option<&mut Telnet> {
