@@ -34,11 +34,11 @@ fn a_complete_line_lets_a_connection_enter_at_once_even_an_empty_one() {
     let mut world = World::new(&quiet());
     let first = world.connect_silently();
     world.says(&first, "\r\n");
-    assert_eq!(first.received(), greeting(1));
+    assert_eq!(first.received(), greeting(1).replace('\n', "\r\n"));
     let second = world.connect_silently();
     world.says(&second, "hello\n");
     assert_eq!(second.received(), greeting(2));
-    assert_eq!(first.received(), "client-2> hello\n");
+    assert_eq!(first.received(), "client-2> hello\r\n");
     assert_eq!(world.hub.next_wake(), Wake::OnEvent, "the delays of both are forgotten");
 }
 

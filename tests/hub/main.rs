@@ -12,5 +12,6 @@ mod lag_wait;
 mod limits;
 mod report;
 mod tape;
+mod telnet;
 mod turns;
 mod websocket;
