@@ -229,7 +229,7 @@ impl LineDecoder {
         let bytes = || self.fragment.iter().chain(arrived).filter(|&&byte| byte != 0);
         let len = bytes().take(limit + 2).count();
         // The byte after the limit may be the CR of the line's end.
-        len > limit + 1 || (len == limit + 1 && bytes().last() != Some(&b'\r'))
+        len > limit + 1 || (len == limit + 1 && bytes().next_back() != Some(&b'\r'))
     }
 
     /// Returns the bytes behind the end of a line, with which `bytes` begin.
