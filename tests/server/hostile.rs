@@ -1033,6 +1033,8 @@ mod bytes {
     #[track_caller]
     fn check_own_lines(client: &mut Client) {
         let lines = client.lines_until(|line| {
+            // Its own CR may have asked for CRLF.
+            let line = line.strip_suffix('\r').unwrap_or(line);
             let is_notice = line.starts_with("* ");
             let is_said = line.split_once("> ").is_some_and(|(name, _)| is_name(name));
             assert!(is_clean(line) && (is_notice || is_said || line == "FIN"), "{line:?}");

@@ -419,7 +419,7 @@ mod log {
     fn names_cannot_forge_its_lines() {
         let server = Server::start(&["--log-level", "trace"]);
         let mut a = server.join();
-        for text in ["a\u{1b}[31m", "x\ry", "\u{202e}x"] {
+        for text in ["a\u{1b}[31m", "x\u{7f}y", "\u{202e}x"] {
             a.send_line(format!("/nick {text}"));
             a.expect_notice();
             a.send_line(format!("/{text}"));

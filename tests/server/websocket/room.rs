@@ -150,9 +150,8 @@ fn what_a_browser_says_is_cleaned_as_everybodys() {
         ("<img src=x onerror=alert(1)>", "<img src=x onerror=alert(1)>"),
         ("a\u{1b}[31mred", "a\u{fffd}[31mred"),
         ("bidi \u{202e}evil", "bidi \u{fffd}evil"),
-        ("nul \0 and del \u{7f}", "nul \u{fffd} and del \u{fffd}"),
+        ("nul \0 and del \u{7f}", "nul  and del \u{fffd}"),
         ("tab\tand emoji \u{1f44d}\u{1f3fd}", "tab\tand emoji \u{1f44d}\u{1f3fd}"),
-        ("a lone \r within", "a lone \u{fffd} within"),
     ] {
         cia.say(said);
         ana.expect(cia.says(heard));
