@@ -72,8 +72,6 @@ fn check_padding(stream: &[u8], sizes: &[u8], framing: Framing) {
 
 /// Whether telnet commands are removed in the same way in any pieces, and no 0xFF is left.
 fn check_telnet(stream: &[u8], sizes: &[u8]) {
-    // The byte order mark of UTF-16 is known in one piece alone.
-    let stream = &without_nuls(stream)[..];
     let strip = |sizes: &[usize]| {
         let (mut telnet, mut text, mut refusals) = (Telnet::default(), Vec::new(), Vec::new());
         let mut rest = stream;
