@@ -197,10 +197,16 @@ impl LineDecoder {
         self.has_seen_return
     }
 
+    /// Returns the line that `input` begins or continues in two pieces, without the LF and NULs that [`next`](Self::next)
+    /// would skip.
+    pub fn begun<'a>(&'a self, input: &'a [u8]) -> [&'a [u8]; 2] {
+        let input = if self.is_empty() { skip_padding(input, &mut self.is_after_return.clone()) } else { input };
+        [self.fragment(), input]
+    }
+
     /// Returns the first byte of the line that `input` begins or continues, as [`sanitize`](super::sanitize) leaves it.
     pub fn first_byte(&self, input: &[u8]) -> Option<u8> {
-        let input = skip_padding(input, &mut self.is_after_return.clone());
-        let mut bytes = self.fragment().iter().chain(input).copied().filter(|&byte| byte != 0);
+        let mut bytes = self.begun(input).into_iter().flatten().copied().filter(|&byte| byte != 0);
         while bytes.clone().take(BYTE_ORDER_MARK.len()).eq(BYTE_ORDER_MARK) {
             bytes.nth(BYTE_ORDER_MARK.len() - 1);
         }

@@ -3,6 +3,8 @@
 //!
 //! The server applies it to each line of a client, the client to each line of the server: neither trusts the other.
 
+use std::borrow::Cow;
+
 /// Whether `c` would control a terminal, or change how the rest of its line is shown.
 ///
 /// These are C0 except tab, DEL, C1, the bidirectional controls, the line and paragraph separators and the byte order
@@ -32,12 +34,8 @@ pub fn sanitize<'a>(raw: &'a [u8], buffer: &'a mut String) -> &'a str {
     {
         return text;
     }
-    let without_nuls: Vec<u8>;
-    let mut line = raw;
-    if memchr::memchr(0, raw).is_some() {
-        without_nuls = raw.iter().copied().filter(|&byte| byte != 0).collect();
-        line = &without_nuls;
-    }
+    let line = without_nuls(raw);
+    let mut line = &line[..];
     while let Some(rest) = line.strip_prefix(&BYTE_ORDER_MARK) {
         line = rest;
     }
@@ -50,6 +48,14 @@ pub fn sanitize<'a>(raw: &'a [u8], buffer: &'a mut String) -> &'a str {
         }
     }
     buffer
+}
+
+/// Returns a line without its padding of NULs. Copies it only if it has any.
+pub(crate) fn without_nuls(line: &[u8]) -> Cow<'_, [u8]> {
+    match memchr::memchr(0, line) {
+        None => Cow::Borrowed(line),
+        Some(_) => line.iter().copied().filter(|&byte| byte != 0).collect(),
+    }
 }
 
 fn is_safe(text: &str) -> bool {

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::relay::sanitize::without_nuls;
+
 /// Protocol other than the line protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForeignProtocol {
@@ -29,16 +31,16 @@ impl ForeignProtocol {
         }
     }
 
-    /// Detects TLS or STUN in the first bytes of a connection, given as two consecutive pieces. It needs no whole line.
+    /// Detects TLS or STUN in the first bytes of a line, given as two consecutive pieces. It needs no whole line.
     ///
     /// A TLS record begins with its type, 22 for a handshake, and a version whose first byte is 3 (RFC 8446, 5.1). Over
-    /// TCP, two bytes of length may precede a STUN message (RFC 4571). NULs of either may be missing: the decoder drops
-    /// them.
+    /// TCP, two bytes of length may precede a STUN message (RFC 4571). Its lengths are multiples of 4, so none of them
+    /// holds an LF or CR. Ignores NULs.
     pub(crate) fn in_prefix(pieces: [&[u8]; 2]) -> Option<ForeignProtocol> {
         let mut beginning = [0; 10];
-        for (to, from) in beginning.iter_mut().zip(pieces.into_iter().flatten()) {
-            *to = *from;
-        }
+        let line = pieces.into_iter().flatten().copied().take_while(|byte| !matches!(byte, b'\n' | b'\r'));
+        let bytes = line.filter(|&byte| byte != 0);
+        beginning.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
         match beginning {
             [0x16, 0x03, ..] => Some(ForeignProtocol::Tls),
             _ if beginning.windows(STUN_COOKIE.len()).any(|bytes| bytes == STUN_COOKIE) => Some(ForeignProtocol::Stun),
@@ -46,8 +48,9 @@ impl ForeignProtocol {
         }
     }
 
-    /// Detects HTTP in a whole first line: a request line with any method (RFC 9112, 3).
+    /// Detects HTTP in a whole first line: a request line with any method (RFC 9112, 3). Ignores NULs.
     pub(crate) fn in_line(line: &[u8]) -> Option<ForeignProtocol> {
+        let line = &without_nuls(line)[..];
         let mut words = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
         let [method, target, version] = [words.next()?, words.next()?, words.next()?];
         // Each form of a target (RFC 9112, 3.2) begins like this, or has a colon behind its scheme or host.
@@ -59,6 +62,7 @@ impl ForeignProtocol {
     /// Detects HTTP in the beginning of a first line that exceeds the limit. Text of this length hardly has a second
     /// word that looks like the target of a request.
     pub(crate) fn in_overlong(beginning: &[u8]) -> Option<ForeignProtocol> {
+        let beginning = &without_nuls(beginning)[..];
         let [method, target, version] = words_of(beginning)?;
         let is_target = matches!(target, [b'/' | b'*', ..]) || target.starts_with(b"http");
         // With a known method, the text behind the target does not matter.
@@ -177,10 +181,11 @@ mod tests {
         assert_eq!(ForeignProtocol::in_prefix([&hello[..1], &hello[1..2]]), Some(ForeignProtocol::Tls));
         assert_eq!(ForeignProtocol::in_prefix([&hello, &[]]), Some(ForeignProtocol::Tls));
         assert_eq!(ForeignProtocol::in_prefix([&[], &hello[..1]]), None, "not yet");
-        let stun = [0x00, 0x03, 0x00, 0x0a, 0x21, 0x12, 0xa4, 0x42];
+        let stun = [0x00, 0x03, 0x00, 0x08, 0x21, 0x12, 0xa4, 0x42];
         assert_eq!(ForeignProtocol::in_prefix([&stun[..3], &stun[3..]]), Some(ForeignProtocol::Stun));
         assert_eq!(ForeignProtocol::in_prefix([b"\x00\x1c\x00\x01", &stun[2..]]), Some(ForeignProtocol::Stun));
         assert_eq!(ForeignProtocol::in_prefix([&[], &stun[..7]]), None, "not yet");
+        assert_eq!(ForeignProtocol::in_prefix([b"\x16", b"\0\0\x03"]), Some(ForeignProtocol::Tls));
         assert_eq!(ForeignProtocol::in_prefix([b"h", b"ello"]), None);
         assert_eq!(ForeignProtocol::in_prefix([&[], &[]]), None);
     }

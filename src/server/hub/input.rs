@@ -274,7 +274,7 @@ impl<S: Socket> Hub<S> {
                         return Some(state);
                     }
                     if self.may_be_foreign(turn, member)
-                        && let Some(protocol) = ForeignProtocol::in_prefix([input.decoder.fragment(), bytes])
+                        && let Some(protocol) = ForeignProtocol::in_prefix(input.decoder.begun(bytes))
                     {
                         self.reject_protocol(turn.key, protocol, now);
                         continue;
