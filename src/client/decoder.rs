@@ -4,6 +4,7 @@ use super::limits::SHOWN_LINE_BYTES_MAX;
 use crate::relay::line::{Framing, Line, LineDecoder, LineEnds, Overlong};
 use crate::relay::notice::FIRST_BYTES;
 use crate::relay::sanitize::sanitize;
+use crate::relay::telnet::Telnet;
 
 const FRAMING: Framing =
     Framing { line_bytes_max: SHOWN_LINE_BYTES_MAX, overlong: Overlong::Cut, ends: LineEnds::Newline };
@@ -21,6 +22,7 @@ const FIN: &str = "FIN";
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     lines: LineDecoder,
+    telnet: Telnet,
     /// Scratch space for lines that had to be cleaned.
     buffer: String,
     kind: ServerKind,
@@ -77,10 +79,19 @@ impl ServerLine<'_> {
 }
 
 impl Decoder {
-    /// Passes each line that `arrived` completes to `show`.
+    /// Passes each line that `arrived` completes to `show`. Drops telnet commands, and answers none.
     pub(crate) fn decode(&mut self, arrived: &[u8], show: &mut impl FnMut(ServerLine<'_>)) -> Decoded {
-        self.kind = self.kind.after(arrived);
-        let mut rest = arrived;
+        if self.telnet.is_text(arrived) {
+            return self.decode_text(arrived, show);
+        }
+        let mut text = Vec::new();
+        self.telnet.receive(arrived, &mut text, &mut Vec::new());
+        self.decode_text(&text, show)
+    }
+
+    fn decode_text(&mut self, text: &[u8], show: &mut impl FnMut(ServerLine<'_>)) -> Decoded {
+        self.kind = self.kind.after(text);
+        let mut rest = text;
         while let Some(line) = self.lines.next(&mut rest, FRAMING) {
             if show_line(&line, LineEnd::Newline, &mut self.buffer, show) == Decoded::Fin {
                 return Decoded::Fin;
@@ -152,7 +163,7 @@ mod tests {
 
     #[test]
     fn lines_are_shown_clean_in_any_pieces() {
-        let arrived = b"* hello\r\nana> \x1b[2J\xff caf\xc3\xa9\nFIN!\n FIN\nfin\nana> FIN\n\nlast";
+        let arrived = b"\xff\xfb\x01* hello\r\nana> \x1b[2J\xfe caf\xc3\xff\xf1\xa9\nFIN!\n FIN\nfin\nana> FIN\n\nlast";
         let shown = "* hello\nana> \u{fffd}[2J\u{fffd} café\nFIN!\n FIN\nfin\nana> FIN\n\nlast\n";
         for len in 1..=arrived.len() {
             assert_eq!(decode_in_pieces(arrived, len), (shown.to_owned(), Decoded::More), "{len}");

@@ -514,7 +514,7 @@ fn help_tells_the_exit_codes() {
 #[test]
 fn what_a_terminal_would_obey_is_not_shown() {
     let (client, mut server) = conversation();
-    server.write_all(b"ana> \x1b[2J\x07\xff\xc2\x9b\r!\r\nb\0b\t\xe2\x80\xae\nFIN\n").unwrap();
+    server.write_all(b"ana> \x1b[2J\x07\xfe\xc2\x9b\r!\r\nb\0b\t\xe2\x80\xae\nFIN\n").unwrap();
     client.ends(0, "ana> \u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}\u{fffd}!\nbb\t\u{fffd}\nFIN\n", "");
 }
 
