@@ -92,7 +92,7 @@ impl Oracle {
             None if wire.ear.ended.is_some() => Rule::Numbers.broken("it is gone, and enters"),
             None => {
                 let waited = self.now().saturating_duration_since(known.came);
-                let delay = if wire.ear.read_at().is_some() { ENTER_TIMEOUT } else { ENTER_DELAY };
+                let delay = if wire.ear.has_begun() { ENTER_TIMEOUT } else { ENTER_DELAY };
                 Rule::Entering.demands(waited >= delay, || format!("it enters after {waited:?} without a line"))
             }
         }
@@ -122,8 +122,8 @@ impl Oracle {
             }
             None => {}
         }
-        let delay = if wire.ear.read_at().is_some() { ENTER_TIMEOUT } else { ENTER_DELAY };
-        if now < known.came + delay || wire.has_input() || wire.reset != Reset::No {
+        let delay = if wire.ear.has_begun() { ENTER_TIMEOUT } else { ENTER_DELAY };
+        if now < known.came + delay || wire.has_input() || !wire.is_drained || wire.reset != Reset::No {
             known.overdue = None;
             return Ok(());
         }
@@ -137,7 +137,7 @@ impl Oracle {
         let known = &self.members[member];
         let ear = &self.wires[member].borrow().ear;
         let is_open = known.is_entering() && ear.ended.is_none() && ear.asked.is_empty() && !self.is_shutting_down;
-        let delay = if ear.read_at().is_some() { ENTER_TIMEOUT } else { ENTER_DELAY };
+        let delay = if ear.has_begun() { ENTER_TIMEOUT } else { ENTER_DELAY };
         is_open.then(|| now + delay)
     }
 

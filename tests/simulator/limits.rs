@@ -86,7 +86,7 @@ impl Oracle {
         idle.may_be_gone.get_or_insert(log_end);
         // A client that may have unread input, for all the server knows, has the same time again.
         let read_late = wire.ear.read_at().is_some_and(|read_at| read_at + idle_timeout > now);
-        if wire.has_input() || is_at_wall || read_late || wire.reset != Reset::No {
+        if wire.has_input() || !wire.is_drained || is_at_wall || read_late || wire.reset != Reset::No {
             idle.overdue = None;
         } else {
             idle.must_be_gone |= now >= *idle.overdue.get_or_insert(now) + 2 * idle_timeout;

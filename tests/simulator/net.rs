@@ -67,6 +67,8 @@ pub(crate) struct Wire {
     pub(crate) reset: Reset,
     /// The edges that were not collected yet.
     edge: Readiness,
+    /// Whether the server found nothing more to read, and was told of nothing since.
+    pub(crate) is_drained: bool,
     /// Bytes that the server wrote, for the oracle to take.
     pub(crate) written: Vec<u8>,
     /// The meaning of all that the server read.
@@ -102,6 +104,7 @@ impl Wire {
             is_short_of_room: false,
             reset: Reset::No,
             edge: Readiness { readable: false, writable: false },
+            is_drained: false,
             written: Vec::new(),
             ear,
             last_written: shared.now.get(),
@@ -253,6 +256,7 @@ impl Wire {
             self.hear_nothing();
             return Err(ErrorKind::WouldBlock.into());
         }
+        self.is_drained = false;
         let mut taken = buffer.len().min(self.incoming.len());
         if self.faults.has(Fault::Cut) {
             taken = self.chance.up_to(taken);
@@ -269,6 +273,7 @@ impl Wire {
     }
 
     fn hear_nothing(&mut self) {
+        self.is_drained = true;
         self.ear.hear_nothing(self.shared.now.get());
         if self.ear.is_leaving() {
             self.leaving_since.get_or_insert(self.shared.now.get());

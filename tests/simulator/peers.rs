@@ -438,7 +438,10 @@ impl Peer {
     }
 }
 
-/// Whether a first line without its end may have to wait, with its connection in the room already, and grow meanwhile.
+/// Whether a first line without its end may have to wait, and grow meanwhile: with its connection in the room already,
+/// or until this server tells its refusal.
 fn may_defer_first_line(config: &Config) -> bool {
-    config.flush_after.is_some() && (config.lag == Lag::Wait || config.audience == Audience::Sender)
+    let may_refuse = config.clients_max.is_some() || config.access.per_address_max > 0;
+    let may_wait = config.lag == Lag::Wait || config.audience == Audience::Sender || may_refuse;
+    config.flush_after.is_some() && may_wait
 }

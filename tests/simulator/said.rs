@@ -185,6 +185,11 @@ impl Ear {
         self.asked.iter().any(|asked| *asked != Asked::Nothing)
     }
 
+    /// Whether it has begun a line, and not ended it. Padding and telnet commands begin none.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.is_dropping || !self.line.is_empty()
+    }
+
     /// When something was last read of it, if ever.
     pub(crate) fn read_at(&self) -> Option<Instant> {
         self.read_at
@@ -192,8 +197,7 @@ impl Ear {
 
     /// When silence ends the line that was begun, if it lasts.
     pub(crate) fn silent_at(&self) -> Option<Instant> {
-        let is_begun = self.is_dropping || !self.line.is_empty();
-        if !is_begun || self.is_leaving() {
+        if !self.has_begun() || self.is_leaving() {
             return None;
         }
         let last = self.line.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
@@ -253,7 +257,7 @@ impl Ear {
             self.asked.push(Asked::Foreign("TLS"));
             return;
         }
-        if may_be_foreign && self.line.len() <= 8 && self.line.ends_with(b"\x21\x12\xa4\x42") {
+        if may_be_foreign && self.line.len() <= 10 && self.line.ends_with(b"\x21\x12\xa4\x42") {
             self.asked.push(Asked::Foreign("STUN"));
             return;
         }

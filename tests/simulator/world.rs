@@ -294,6 +294,11 @@ impl World {
             let twice = self.chance.below(events.len());
             events.push(events[twice]);
         }
+        for line in self.alive.iter().map(|&line| &self.lines[line]) {
+            if events.iter().any(|&(key, readiness)| line.key == Some(key) && readiness.readable) {
+                line.wire.borrow_mut().is_drained = false;
+            }
+        }
         events
     }
 
