@@ -11,6 +11,8 @@ pub enum Command<'a> {
     /// Text for the room: a line that is no command, or what follows `/say` and a single blank, verbatim. Empty only
     /// for `/say` without text.
     Say(&'a str),
+    /// Blanks, then a word like a command: hardly meant for all to read.
+    Indented,
     /// `FIN` or `exit` in any case, or `/quit`: the end of the session.
     Leave,
     /// `/nick NAME`; the name as typed, perhaps empty.
@@ -47,7 +49,7 @@ impl Command<'_> {
             return Command::Leave;
         }
         if !line.starts_with('/') {
-            return Command::Say(line);
+            return if is_indented(line) { Command::Indented } else { Command::Say(line) };
         }
         if line.starts_with("//") {
             return Command::Say(&line[1..]);
@@ -71,6 +73,28 @@ impl Command<'_> {
     }
 }
 
+/// Whether blanks precede a word that looks like a command: `/`, and then ASCII letters alone. So ` /msg` and the typo
+/// ` /mgs` are indented commands; ` /usr/bin`, ` //x`, ` / ` and ` FIN` are text.
+fn is_indented(line: &str) -> bool {
+    let rest = line.trim_start_matches(is_blank);
+    rest.len() < line.len()
+        && rest.strip_prefix(COMMAND_BYTE as char).is_some_and(|rest| {
+            let word = rest.split(is_blank).next().unwrap_or_default();
+            !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphabetic())
+        })
+}
+
+/// Whether `c` leaves no ink, so that a reader does not see it before a command. U+FFFD is what a control character
+/// became, such as an arrow key of a raw terminal.
+fn is_blank(c: char) -> bool {
+    match c {
+        '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{180e}' => true,
+        '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}' => true,
+        char::REPLACEMENT_CHARACTER => true,
+        _ => c.is_whitespace(),
+    }
+}
+
 /// Returns the first word, and the rest without the white space around it.
 fn split_word(text: &str) -> (&str, &str) {
     let (word, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
@@ -83,9 +107,52 @@ mod tests {
 
     #[test]
     fn a_line_without_a_slash_is_said() {
-        for line in ["hello", " /who", "fin.", "FIN ", "exit now", " ", "\t"] {
+        for line in ["hello", "fin.", "FIN ", "exit now", " ", "\t"] {
             assert_eq!(Command::parse(line), Command::Say(line));
         }
+    }
+
+    #[test]
+    fn a_command_behind_blanks_is_not_said() {
+        let blanks = [
+            " ",
+            "  ",
+            "\t",
+            "\u{a0}",
+            "\u{3000}",
+            "\u{2003}",
+            "\u{200b}",
+            "\u{85}",
+            "\u{2800}",
+            "\u{fffd}",
+            " \t\u{3000}",
+        ];
+        for blank in blanks {
+            for command in
+                ["/msg ana secret", "/MSG ana", "/mgs ana secret", "/who", "/quit", "/say x", "/nick\u{a0}ana"]
+            {
+                assert_eq!(Command::parse(&format!("{blank}{command}")), Command::Indented, "{blank:?}{command}");
+            }
+            for text in [
+                "/usr/bin",
+                "/etc/hosts is",
+                "//x",
+                "/",
+                "/ x",
+                "/2",
+                "/* x */",
+                "FIN",
+                "exit",
+                "x /msg",
+                "\\/nick",
+                ".nick",
+            ] {
+                let line = format!("{blank}{text}");
+                assert_eq!(Command::parse(&line), Command::Say(&line));
+            }
+        }
+        assert_eq!(Command::parse("/say  /msg ana x"), Command::Say(" /msg ana x"), "/say takes it as it is");
+        assert_eq!(Command::parse("// /msg ana x"), Command::Say("/ /msg ana x"));
     }
 
     #[test]

@@ -146,6 +146,7 @@ impl Room {
         let is_operator = roster.is_operator(member);
         match Command::parse(line) {
             Command::Nothing => Decision::Nothing,
+            Command::Indented => reply(Notice::IndentedCommand),
             Command::Leave if is_operator => Decision::Stop,
             Command::Leave => Decision::Leave,
             Command::Say("") => reply(Notice::SayUsage),

@@ -112,10 +112,11 @@ mod talk {
     fn commands_are_answered_on_the_screen_alone() {
         let (server, mut desk) = quiet(&[]);
         let mut ana = server.join();
-        desk.types("/nick ana\n/who\n/nope\n/help\n");
+        desk.types("/nick ana\n/who\n/nope\n /msg client-1 secret\n/help\n");
         desk.screen.expect("* you are server, and nobody else");
         desk.screen.expect_all(["* here: server, 0 lines, 0 min", "* here: client-1, 0 lines, 0 min", "* 2 here"]);
         desk.screen.expect("* there is no command /nope; /help lists what you can do");
+        desk.screen.expect("* a command begins at the start of the line; /say says it as it is");
         let help = desk.screen.lines_until(|line| line.starts_with("* FIN"));
         assert!(help.iter().any(|line| line.starts_with("* /kick NAME: ")));
         assert!(!help.iter().any(|line| line.contains("/nick")));

@@ -71,6 +71,7 @@ impl Oracle {
             | Asked::Tell { .. }
             | Asked::SayNothing
             | Asked::Unknown(_)
+            | Asked::Indented
             | Asked::TooLong
             | Asked::Foreign(_) => true,
         }
@@ -97,6 +98,7 @@ impl Oracle {
             Asked::SayNothing => "* /say TEXT says TEXT as it is".to_owned(),
             Asked::Tell { to, text } => return self.judge_told_answer(to, text, line),
             Asked::Unknown(word) => format!("* there is no command {word}; /help lists what you can do"),
+            Asked::Indented => "* a command begins at the start of the line; /say says it as it is".to_owned(),
             Asked::TooLong => {
                 format!("* line too long (over {} bytes): not relayed", self.config.line_bytes_max)
             }

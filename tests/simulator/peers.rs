@@ -342,7 +342,13 @@ impl Peer {
         match self.chance.below(40) {
             0 => self.outbox.extend(b"/who\n"),
             1 => self.outbox.extend(b"\n"),
-            2 => self.outbox.extend(self.chance.pick(&[&b"//x\r\n"[..], b"/say  exit\n", b"/say /who\n", b"/say\n"])),
+            2 => self.outbox.extend(self.chance.pick(&[
+                &b"//x\r\n"[..],
+                b"/say  exit\n",
+                b"/say /who\n",
+                b"/say\n",
+                b" /who\n",
+            ])),
             3 if !self.is_chunky => self.rename(number),
             4 => self.overlong(),
             5 if !self.is_chunky => self.whisper(number),

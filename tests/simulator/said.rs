@@ -19,6 +19,8 @@ pub(crate) enum Asked {
     /// `/say` without text.
     SayNothing,
     Unknown(String),
+    /// A command behind blanks.
+    Indented,
     TooLong,
     Leave,
     /// Another protocol, which has this name.
@@ -312,6 +314,11 @@ fn is_long_request(line: &[u8]) -> bool {
     method > 0 && (line[method..].starts_with(b" /") || line[method..].starts_with(b" *"))
 }
 
+/// Whether `c` is not seen before a command, among the characters that the peers send.
+fn is_inkless(c: char) -> bool {
+    c.is_whitespace() || c == char::REPLACEMENT_CHARACTER
+}
+
 fn asked_by(line: &[u8]) -> Asked {
     let text: String = String::from_utf8_lossy(line)
         .trim_start_matches('\u{feff}')
@@ -324,7 +331,12 @@ fn asked_by(line: &[u8]) -> Asked {
     if ["fin", "exit"].contains(&text.to_ascii_lowercase().as_str()) {
         return Asked::Leave;
     }
-    let Some(command) = text.strip_prefix('/') else { return Asked::Say(text) };
+    let Some(command) = text.strip_prefix('/') else {
+        let word = text.split(is_inkless).find(|word| !word.is_empty()).unwrap_or_default();
+        let is_command = word.len() > 1 && word[1..].bytes().all(|byte| byte.is_ascii_alphabetic());
+        let is_indented = text.starts_with(is_inkless) && word.starts_with('/') && is_command;
+        return if is_indented { Asked::Indented } else { Asked::Say(text) };
+    };
     if command.starts_with('/') {
         return Asked::Say(command.to_owned());
     }

@@ -176,6 +176,8 @@ pub enum Notice<'a> {
         /// Its first word.
         word: &'a str,
     },
+    /// A line began with blanks and a command, and was not relayed.
+    IndentedCommand,
     /// A line was over the limit, and was dropped.
     TooLong {
         /// The limit, `--max-line`, in bytes.
@@ -245,6 +247,7 @@ impl Notice<'_> {
         (Notice::KickSelf, "that is you; FIN stops the server"),
         (Notice::KickUsage, "/kick NAME removes NAME"),
         (Notice::UnknownCommand { word: "/x" }, "there is no command /x; /help lists what you can do"),
+        (Notice::IndentedCommand, "a command begins at the start of the line; /say says it as it is"),
         (Notice::TooLong { bytes: 4_096 }, "line too long (over 4096 bytes): not relayed"),
         (Notice::ServerFull { clients: 1_000 }, "the server is full (1,000 clients)"),
         (Notice::AddressDenied, "connections from your address are not allowed here"),
@@ -307,6 +310,7 @@ impl fmt::Display for Notice<'_> {
             Notice::KickUsage => f.write_str("/kick NAME removes NAME"),
 
             Notice::UnknownCommand { word } => write!(f, "there is no command {word}; /help lists what you can do"),
+            Notice::IndentedCommand => f.write_str("a command begins at the start of the line; /say says it as it is"),
             Notice::TooLong { bytes } => write!(f, "line too long (over {bytes} bytes): not relayed"),
 
             Notice::ServerFull { clients } => {

@@ -16,6 +16,7 @@ pub(super) const FIXED: [Notice<'static>; 11] = [
     Notice::SayUsage,
     Notice::KickSelf,
     Notice::KickUsage,
+    Notice::IndentedCommand,
     Notice::AddressDenied,
     Notice::TooSlow,
     Notice::RemovedByOperator,

@@ -298,6 +298,24 @@ fn a_command_that_does_not_exist_is_answered_in_private() {
 }
 
 #[test]
+fn a_command_behind_blanks_is_answered_in_private_and_said_to_nobody() {
+    let mut chat = Chat::new(options());
+    let operator = chat.enter_operator();
+    let ana = chat.enter();
+    let bob = chat.enter();
+    [operator, ana, bob].map(|member| chat.reads(member));
+    let hint = "* a command begins at the start of the line; /say says it as it is\n";
+    for member in [ana, operator] {
+        for line in [" /msg client-2 secret", "\t/quit", "\u{3000}/kick client-2", "\u{a0}/nope"] {
+            chat.say(member, line);
+            assert_eq!((chat.reads(member).as_str(), chat.reads(bob).as_str()), (hint, ""), "{line:?}");
+        }
+    }
+    chat.say(ana, "/say  /msg client-2 secret");
+    assert_eq!(chat.reads(bob), "client-1>  /msg client-2 secret\n");
+}
+
+#[test]
 fn the_operator_removes_members_and_keeps_its_name() {
     let mut chat = Chat::new(options());
     let operator = chat.enter_operator();
