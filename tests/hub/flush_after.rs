@@ -2,14 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use pollchat::relay::room::Audience;
 use pollchat::server::config::Config;
 use pollchat::server::hub::Wake;
-use pollchat::server::limits::PRIVATE_BYTES_MAX;
+use pollchat::server::limits::{ENTER_DELAY, PRIVATE_BYTES_MAX};
 
-use crate::support::hub::{self, READABLE, World};
+use crate::support::hub::{self, Client, READABLE, World};
 
 const MS: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(50);
 
 fn world() -> World {
     World::new(&Config { flush_after: Some(PATIENCE), announce_up_to: 0, line_bytes_max: 100, ..Config::default() })
@@ -127,15 +129,158 @@ fn many_have_their_own_times() {
 
 #[test]
 fn a_word_of_farewell_needs_no_newline() {
-    for word in ["FIN", "fin", "exit", "/quit"] {
+    for word in ["FIN", "fin", "/quit"] {
         let mut world = world();
         let (ana, bob) = (world.connect(), world.connect());
         let start = world.now;
         world.says(&ana, word);
         wait_until(&mut world, start + PATIENCE);
-        assert_eq!((ana.received().as_str(), ana.is_ended()), ("FIN\n", true), "{word:?}");
+        assert_eq!(hears_apart(&mut world, &ana), ["FIN"], "{word:?}");
         assert_eq!(bob.received(), "");
     }
+}
+
+/// Follows the hub until `client` is told all of its last words. Returns what it was sent at each time, which is a pause
+/// apart from the time before.
+#[track_caller]
+fn hears_apart(world: &mut World, client: &Client) -> Vec<String> {
+    let mut heard = Vec::new();
+    while !client.is_ended() {
+        wait_until(world, world.now + PAUSE);
+        heard.push(client.received());
+    }
+    heard
+}
+
+#[test]
+fn last_words_have_no_newline_and_are_apart_from_all_else() {
+    for word in ["exit", "EXIT", "Exit"] {
+        let mut world = world();
+        let (ana, bob) = (world.connect(), world.connect());
+        let start = world.now;
+        world.says(&ana, word);
+        world.now = start + PATIENCE - MS;
+        world.says(&bob, "until then\n");
+        assert_eq!(ana.received(), "client-2> until then\n");
+        wait_until(&mut world, start + PATIENCE);
+        assert_eq!(ana.received(), "", "not in one segment with what was said before");
+        assert_eq!(hears_apart(&mut world, &ana), [word, "FIN"]);
+    }
+}
+
+#[test]
+fn an_echo_server_answers_exit_with_fin_alone() {
+    let config = Config { audience: Audience::Sender, flush_after: Some(PATIENCE), ..hub::quiet() };
+    let mut world = World::new(&config);
+    let ana = world.connect();
+    for (text, answer) in [("one", "client-1> one\n"), ("exit", "")] {
+        let start = world.now;
+        world.says(&ana, text);
+        wait_until(&mut world, start + PATIENCE);
+        assert_eq!(ana.received(), answer);
+    }
+    assert_eq!(hears_apart(&mut world, &ana), ["FIN"]);
+}
+
+#[test]
+fn whatever_ends_a_session_the_last_word_is_bare() {
+    let bare = |world: &mut World, client: &Client, before: &str| {
+        assert_eq!((client.received().as_str(), client.is_ended()), (before, false));
+        assert_eq!(hears_apart(world, client), ["FIN"]);
+    };
+    // At the end of its input.
+    let mut world = world();
+    let ana = world.connect();
+    ana.sends("bye");
+    ana.ends();
+    world.says(&ana, "");
+    bare(&mut world, &ana, "");
+    // Removed by the operator, by a word of the operator that silence ended.
+    let mut world = self::world();
+    let console = world.open_console();
+    let ana = world.connect();
+    world.says(&console, "/kick client-1\n");
+    bare(&mut world, &ana, "* you were removed by the operator\n");
+    // Refused.
+    let mut world = World::new(&Config { clients_max: Some(0), flush_after: Some(PATIENCE), ..hub::quiet() });
+    let ana = world.connect_silently();
+    world.pass(ENTER_DELAY);
+    bare(&mut world, &ana, "* the server is full (0 clients)\n");
+    // At a shutdown.
+    let mut world = self::world();
+    let ana = world.connect();
+    world.hub.shut_down(world.now);
+    world.run();
+    bare(&mut world, &ana, "* the server is shutting down\n");
+}
+
+#[test]
+fn a_client_that_ends_its_lines_is_told_a_line() {
+    for (words, heard) in [("exit\n", "FIN\n"), ("one\r\nfin\r\n", "FIN\n"), ("\nFIN\n", "FIN\n")] {
+        let mut world = world();
+        let ana = world.connect();
+        world.says(&ana, words);
+        assert_eq!((ana.received().as_str(), ana.is_ended()), (heard, true), "{words:?}");
+    }
+    let mut world = World::new(&hub::quiet());
+    let ana = world.connect();
+    ana.sends("exit");
+    ana.ends();
+    world.says(&ana, "");
+    assert_eq!((ana.received().as_str(), ana.is_ended()), ("FIN\n", true), "without the flag");
+}
+
+#[test]
+fn last_words_wait_for_a_client_that_takes_nothing_and_not_for_ever() {
+    let mut world = world();
+    let (ana, bob) = (world.connect(), world.connect());
+    ana.takes(0);
+    world.says(&bob, "one\n");
+    world.says(&ana, "exit");
+    world.pass(PATIENCE);
+    world.pass(PAUSE);
+    world.makes_room(&ana, usize::MAX);
+    assert_eq!(ana.received(), "client-2> one\n");
+    assert_eq!(hears_apart(&mut world, &ana), ["exit", "FIN"]);
+    ana.ends();
+    world.says(&ana, "");
+    assert!(ana.is_closed());
+    // The tape moves on while a pause lasts, and no deadline is set twice.
+    let eva = world.connect();
+    world.says(&eva, "fin");
+    world.pass(PATIENCE);
+    for _ in 0..1_000 {
+        world.says(&bob, "on and on\n");
+    }
+    assert_eq!(eva.received(), "");
+    assert_eq!(hears_apart(&mut world, &eva), ["FIN"]);
+}
+
+#[test]
+fn silence_ends_no_line_of_a_client_that_ended_one_itself() {
+    for first in ["hello\n", "\n", "hel", "hello\r\n"] {
+        let mut world = world();
+        let (ana, bob) = (world.connect(), world.connect());
+        world.says(&ana, first);
+        if first == "hel" {
+            world.pass(PATIENCE / 2);
+            world.says(&ana, "lo\n");
+        }
+        bob.received();
+        world.says(&ana, "torn by ");
+        world.pass(10 * PATIENCE);
+        assert_eq!((bob.received().as_str(), world.hub.next_wake()), ("", Wake::OnEvent), "{first:?}");
+        world.says(&ana, "the network\n");
+        assert_eq!(bob.received(), "client-1> torn by the network\n");
+    }
+    // The console, too.
+    let mut world = world();
+    let console = world.open_console();
+    let ana = world.connect();
+    world.says(&console, "whole\ntorn by ");
+    world.pass(10 * PATIENCE);
+    world.says(&console, "the network\n");
+    assert_eq!(ana.received(), "server> whole\nserver> torn by the network\n");
 }
 
 #[test]
@@ -195,12 +340,12 @@ fn a_message_that_is_too_long_is_over_with_the_silence_too() {
 }
 
 #[test]
-fn who_is_held_by_the_brake_is_not_silent() {
+fn a_flood_that_is_held_by_the_brake_is_not_silent() {
     let mut world = world();
     let (slow, ana, bob) = (world.connect(), world.connect(), world.connect());
     slow.takes(0);
     let lines = format!("{}\n", "x".repeat(99)).repeat(20_000);
-    ana.sends(format!("{lines}last"));
+    ana.sends(format!("{lines}last\n"));
     world.hub.on_ready(ana.key, READABLE);
     let mut heard = String::new();
     while !heard.ends_with("client-2> last\n") {
@@ -244,10 +389,15 @@ fn who_takes_no_replies_is_not_silent() {
     let (ana, bob) = (world.connect(), world.connect());
     ana.takes(0);
     let asked = PRIVATE_BYTES_MAX / 200;
-    ana.sends(format!("{}hel", "/help\n".repeat(asked)));
-    ana.sends("lo");
-    world.hub.on_ready(ana.key, READABLE);
-    world.run();
+    // From some answer on, it is held: what it sends then is not read.
+    let is_held = (0..asked).any(|_| {
+        world.says(&ana, "/help");
+        world.pass(PATIENCE);
+        ana.peer.borrow().incoming.len() == 1
+    });
+    assert!(is_held);
+    ana.peer.borrow_mut().incoming.clear();
+    world.says(&ana, "hello");
     world.now += 10 * PATIENCE;
     world.run();
     assert_eq!((bob.received().as_str(), world.hub.next_wake()), ("", Wake::OnEvent), "it is held, and not read");

@@ -47,7 +47,7 @@ impl ChunkPeer {
 
     #[track_caller]
     fn hears_the_end(&mut self) {
-        self.hears("FIN\n");
+        self.hears("FIN");
         assert_eq!(crate::support::read(&mut self.stream, &mut [0; 1]).expect("an end in good order"), 0);
     }
 }

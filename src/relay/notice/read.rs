@@ -7,7 +7,7 @@ use super::{Notice, PREFIX};
 use crate::relay::name::is_shown_name;
 
 /// Notices without a field.
-pub(super) const FIXED: [Notice<'static>; 11] = [
+pub(super) const FIXED: [Notice<'static>; 12] = [
     Notice::ShuttingDown,
     Notice::NameMalformed,
     Notice::NameFixed,

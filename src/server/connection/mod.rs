@@ -1,5 +1,6 @@
 //! A connection: its socket, its phase, its unprocessed input, and its place on the tape.
 
+mod farewell;
 pub mod input;
 mod output;
 mod protocol;
@@ -21,7 +22,8 @@ use crate::relay::tape::{Position, Span, Tape};
 use input::Input;
 use protocol::Protocol;
 
-pub use protocol::{Farewell, PingStep};
+pub use farewell::{Farewell, LastWords};
+pub use protocol::PingStep;
 
 /// The identity of a connection. Its key in the slab may pass to another connection, its serial number does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,18 +36,18 @@ pub struct Handle {
 
 /// The serial number of a connection, never reused.
 ///
-/// 56 bits in big-endian order: enough for a million connections a second over two thousand years, and one byte less
+/// 48 bits in big-endian order: enough for a thousand connections a second over nine thousand years, and two bytes less
 /// than a `u64`, which [`Connection`] needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Serial([u8; 7]);
+pub struct Serial([u8; 6]);
 
 impl Serial {
     /// Returns the number after this one.
     pub fn next(self) -> Serial {
         let mut bytes = [0; 8];
-        bytes[1..].copy_from_slice(&self.0);
-        let mut next = [0; 7];
-        next.copy_from_slice(&(u64::from_be_bytes(bytes) + 1).to_be_bytes()[1..]);
+        bytes[2..].copy_from_slice(&self.0);
+        let mut next = [0; 6];
+        next.copy_from_slice(&(u64::from_be_bytes(bytes) + 1).to_be_bytes()[2..]);
         Serial(next)
     }
 }
@@ -116,6 +118,8 @@ pub enum Output {
 pub enum NextStep {
     /// Nothing before the next event.
     Nothing,
+    /// A flush at this time, for which a timer has to be set.
+    FlushAt(Instant),
     /// A further flush: the socket may take more.
     Flush,
     /// Removal.
@@ -143,6 +147,8 @@ pub struct Connection<S> {
     pub output: Output,
     /// Whether it is on the dirty list, and so flushed even if the tape does not move.
     pub is_dirty: bool,
+    /// Whether it has ended a line with a newline, and not only by silence. Known with `--flush-after` alone.
+    pub ends_lines: bool,
     serial: Serial,
     /// Its place on the tape.
     pub cursor: Cursor,
@@ -214,6 +220,7 @@ impl<S: Socket> Connection<S> {
             read_state: ReadState::Idle,
             output: Output::Writable,
             is_dirty: false,
+            ends_lines: false,
             serial,
             cursor: Cursor::at(Position::default()),
             busy: None,
@@ -297,6 +304,32 @@ impl<S: Socket> Connection<S> {
         busy.closing = Some(Box::new(Closing { step, stop, farewell, deadline: now + GRACE }));
         busy.input = None;
         busy.protocol.end_input();
+    }
+
+    /// Says this word before `FIN`, if it is told [`Farewell::Bare`].
+    pub fn answer_exit(&mut self, word: &str) {
+        if let Some(words) = self.last_words_mut() {
+            words.begin_with(word);
+        }
+    }
+
+    /// Whether the pause before its next last word ends at this time.
+    pub fn is_pausing_until(&self, time: Instant) -> bool {
+        self.pause_end() == Some(time)
+    }
+
+    fn pause_end(&self) -> Option<Instant> {
+        match self.closing()?.farewell {
+            Farewell::Bare(words) => words.pause_end(),
+            _ => None,
+        }
+    }
+
+    fn last_words_mut(&mut self) -> Option<&mut LastWords> {
+        match &mut self.busy.as_mut()?.closing.as_mut()?.farewell {
+            Farewell::Bare(words) => Some(words),
+            _ => None,
+        }
     }
 
     /// Returns the time at which it is dropped, if it is closing and takes nothing.

@@ -4,6 +4,7 @@
 use std::io;
 use std::time::Instant;
 
+use super::farewell::{LastStep, LastWords};
 use super::{ClosingStep, Connection, NextStep, Output, Phase, ReadState};
 use crate::net::stream::Socket;
 use crate::relay::cursor::Slices;
@@ -40,7 +41,11 @@ impl<S: Socket> Connection<S> {
         self.next_step(tape)
     }
 
-    fn next_step(&self, tape: &Tape) -> NextStep {
+    fn next_step(&mut self, tape: &Tape) -> NextStep {
+        if self.output == Output::Writable && self.pause_end().is_some() {
+            let timer = self.last_words_mut().and_then(LastWords::take_timer);
+            return timer.map_or(NextStep::Nothing, NextStep::FlushAt);
+        }
         match (self.phase, self.output) {
             (Phase::Closing | Phase::Entering, Output::Broken) => NextStep::Removal,
             (Phase::Closing, _) if self.is_lingering() => {
@@ -101,10 +106,18 @@ impl<S: Socket> Connection<S> {
         while written < share {
             match self.write_once(tape) {
                 Ok(None) => match self.closing_step() {
-                    Some(ClosingStep::Draining) => {
-                        self.say_farewell();
-                        self.set_closing_step(ClosingStep::SayingFarewell);
-                    }
+                    Some(ClosingStep::Draining) => match self.last_words_mut().map(|words| words.next(now)) {
+                        Some(LastStep::Pause) => break,
+                        Some(LastStep::Word(word)) => self.push_bytes(&word),
+                        Some(LastStep::Fin(fin)) => {
+                            self.push_bytes(fin.as_bytes());
+                            self.set_closing_step(ClosingStep::SayingFarewell);
+                        }
+                        None => {
+                            self.say_farewell();
+                            self.set_closing_step(ClosingStep::SayingFarewell);
+                        }
+                    },
                     Some(ClosingStep::SayingFarewell) => {
                         self.end_output(now);
                         break;

@@ -4,7 +4,7 @@
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
-use super::{Connection, Phase, ReadState};
+use super::{Connection, Farewell, Phase, ReadState};
 use crate::net::stream::Socket;
 use crate::relay::cursor::{Cursor, Slices};
 use crate::relay::notice;
@@ -26,15 +26,6 @@ pub(super) enum Protocol {
     Http(Box<Exchange>),
     /// As the frames of a WebSocket, which hold lines.
     WebSocket(Box<WebSocket>),
-}
-
-/// The last bytes that a closing connection is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Farewell {
-    /// `FIN`, and for a browser this close code.
-    Fin(u16),
-    /// Nothing, or for a browser the close code alone: it closed first, broke the protocol, or was answered in HTTP.
-    Close(Option<u16>),
 }
 
 /// The next step of a browser's keepalive.
@@ -156,7 +147,9 @@ impl<S: Socket> Connection<S> {
         let Some(farewell) = self.closing().map(|closing| closing.farewell) else { return };
         let protocol = self.busy.as_ref().map_or(&Protocol::Lines, |busy| &busy.protocol);
         match (protocol, farewell) {
-            (Protocol::Http(_), _) | (Protocol::Lines | Protocol::Telnet(_), Farewell::Close(_)) => {}
+            (Protocol::Http(_), _)
+            | (_, Farewell::Bare(_))
+            | (Protocol::Lines | Protocol::Telnet(_), Farewell::Close(_)) => {}
             (Protocol::Lines | Protocol::Telnet(_), Farewell::Fin(_)) => self.tell(notice::FAREWELL),
             (Protocol::WebSocket(_), Farewell::Fin(code)) => {
                 self.tell(notice::FAREWELL);

@@ -13,7 +13,7 @@ use crate::net::stream::Socket;
 use crate::relay::event::Event;
 use crate::relay::roster::{Introduction, MemberId};
 use crate::relay::tape::Position;
-use crate::server::connection::{Connection, Farewell, Output, Phase, ReadState, Role};
+use crate::server::connection::{Connection, Farewell, LastWords, Output, Phase, ReadState, Role};
 use crate::server::reason::Reason;
 use crate::server::report::{Kind, Reports};
 use crate::server::sniff::ForeignProtocol;
@@ -128,12 +128,30 @@ impl<S: Socket> Hub<S> {
 
     /// Begins to close a connection, which is still sent the tape before `stop`.
     pub(super) fn begin_close(&mut self, key: usize, stop: Position, farewell: Farewell, now: Instant) {
+        let farewell = match farewell {
+            Farewell::Fin(_) if self.ends_lines_by_silence(key) => Farewell::Bare(LastWords::default()),
+            farewell => farewell,
+        };
         let connection = &mut self.connections[key];
         connection.begin_close(stop, farewell, now);
         self.schedule.mark_dirty(key, connection);
         if let Some(deadline) = connection.deadline() {
             self.timers.set(deadline, Timer::Close, connection.handle(key));
         }
+    }
+
+    /// Whether silence ends the lines of a client (`--flush-after`). It is so until the client ends one with a newline:
+    /// such a client can wait for the rest of a line, and reads lines itself.
+    pub(super) fn ends_lines_by_silence(&self, key: usize) -> bool {
+        let connection = &self.connections[key];
+        let is_client = connection.role() != Role::Console && !connection.is_browser() && !connection.is_http();
+        self.limits.flush_after.is_some() && is_client && !connection.ends_lines
+    }
+
+    /// Flushes a closing connection, whose pause before its next word is over.
+    pub(super) fn on_last_word_timer(&mut self, key: usize) -> Option<Instant> {
+        self.schedule.mark_dirty(key, &mut self.connections[key]);
+        None
     }
 
     /// Drops a closing connection that has taken nothing for the grace time.

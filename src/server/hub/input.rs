@@ -175,6 +175,7 @@ impl<S: Socket> Hub<S> {
                 Received::Bytes(bytes) => {
                     turn.read_bytes_left -= bytes;
                     input.received = Some(now);
+                    self.note_line_end(turn, &scratch[..bytes]);
                     if let Some(state) = self.process_received(turn, input, &scratch[..bytes], now) {
                         return state;
                     }
@@ -311,7 +312,8 @@ impl<S: Socket> Hub<S> {
     /// Whether the next line needs an answer, judged by its first byte, and this turn has no budget left for it.
     fn must_wait_for_answer(&self, turn: &ReadTurn, decoder: &LineDecoder, bytes: &[u8]) -> bool {
         let is_spent = turn.reply_bytes_left == 0 || self.budget.is_reply_spent();
-        let is_command = || decoder.first_byte(bytes) == Some(COMMAND_BYTE);
+        // A command behind blanks is answered, too.
+        let is_command = || matches!(decoder.first_byte(bytes), Some(COMMAND_BYTE | b' ' | b'\t'));
         is_spent && (self.limits.answers_all || is_command())
     }
 
@@ -334,9 +336,20 @@ impl<S: Socket> Hub<S> {
         ReadState::Ended
     }
 
+    /// With `--flush-after`, records that a client ends its lines itself: silence ends none of them any more.
+    fn note_line_end(&mut self, turn: &ReadTurn, bytes: &[u8]) {
+        let connection = &mut self.connections[turn.key];
+        if self.limits.flush_after.is_some() && !connection.ends_lines && !turn.is_browser {
+            connection.ends_lines = memchr::memchr2(b'\n', b'\r', bytes).is_some();
+        }
+    }
+
     /// Processes a drained socket: ends a partial line if `--flush-after` has passed since its last byte, and otherwise
     /// sets the timer.
     fn on_drained(&mut self, turn: &mut ReadTurn, input: &mut Input, now: Instant) -> ReadState {
+        if self.connections[turn.key].ends_lines {
+            return ReadState::Idle;
+        }
         let flush_at = self.limits.flush_after.and_then(|flush_after| input.flush_at(flush_after));
         let Some(time) = flush_at else { return ReadState::Idle };
         if time > now {

@@ -79,7 +79,13 @@ impl<S: Socket> Hub<S> {
                 }
                 self.reply(turn, if takes_it { &told } else { &untold });
             }
-            Decision::Leave => self.leave(turn.key, &Reason::Goodbye, now),
+            Decision::Leave => {
+                self.leave(turn.key, &Reason::Goodbye, now);
+                // Where each line is echoed, textbook clients read the answer to `exit` once, and compare it with `FIN`.
+                if text.eq_ignore_ascii_case("exit") && !self.limits.answers_all {
+                    self.connections[turn.key].answer_exit(text);
+                }
+            }
             Decision::Remove { key, done } => {
                 self.reply(turn, &done);
                 self.leave(key, &Reason::Removed, now);

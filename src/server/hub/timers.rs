@@ -34,6 +34,8 @@ pub(super) enum Timer {
     Idle,
     /// A visitor must have sent its request, or taken the answer.
     Request,
+    /// A closing connection is sent its next last word.
+    LastWord,
     /// A closing connection that takes nothing is dropped.
     Close,
 }
@@ -55,7 +57,7 @@ impl Timer {
 
     fn stage(self) -> Stage {
         match self {
-            Timer::FlushPartial | Timer::Resume | Timer::Ping => Stage::BeforeReading,
+            Timer::FlushPartial | Timer::Resume | Timer::Ping | Timer::LastWord => Stage::BeforeReading,
             Timer::Enter | Timer::Introduce => Stage::AfterReading,
             Timer::Stall | Timer::Idle | Timer::Request | Timer::Close => Stage::AfterWriting,
         }
@@ -152,6 +154,7 @@ impl<S: Socket> Hub<S> {
             Timer::Stall => self.on_stall_timer(time, handle.key, now),
             Timer::Idle => self.on_idle_timer(handle.key, now),
             Timer::Request => self.on_request_timer(handle.key, now),
+            Timer::LastWord => self.on_last_word_timer(handle.key),
             Timer::Close => self.on_close_timer(handle.key, now),
         }
     }
@@ -176,6 +179,7 @@ impl<S: Socket> Hub<S> {
             Timer::Enter | Timer::Request => connection.phase == Phase::Entering,
             Timer::Introduce | Timer::Idle => is_present,
             Timer::Stall => connection.is_stall_armed(time),
+            Timer::LastWord => connection.is_pausing_until(time),
             Timer::Close => connection.phase == Phase::Closing,
         }
     }
