@@ -47,7 +47,7 @@ pub struct Reasons([u64; Reason::LABELS.len()]);
 
 impl Reason {
     /// The labels of all reasons in the log and in metrics, by [`index`](Reason::index).
-    pub const LABELS: [&str; 16] = [
+    pub const LABELS: [&str; 17] = [
         "full",
         "page full",
         "denied",
@@ -55,6 +55,7 @@ impl Reason {
         "HTTP",
         "TLS",
         "STUN",
+        "other protocol",
         "silent",
         "slow",
         "removed",
@@ -67,7 +68,7 @@ impl Reason {
     ];
 
     /// The first so many [`LABELS`](Reason::LABELS) are refusals, and disconnects by the server.
-    const OURS: usize = 10;
+    const OURS: usize = 11;
 
     /// The place of this reason in [`LABELS`](Reason::LABELS).
     pub fn index(&self) -> usize {
@@ -79,15 +80,16 @@ impl Reason {
             Reason::Foreign(ForeignProtocol::Http) => 4,
             Reason::Foreign(ForeignProtocol::Tls) => 5,
             Reason::Foreign(ForeignProtocol::Stun) => 6,
-            Reason::Silent(_) => 7,
-            Reason::TooSlow => 8,
-            Reason::Removed => 9,
-            Reason::Goodbye => 10,
-            Reason::EndOfInput => 11,
-            Reason::Reset(_) => 12,
-            Reason::Unwritable => 13,
-            Reason::PageClosed(_) => 14,
-            Reason::ProtocolError(_) => 15,
+            Reason::Foreign(_) => 7,
+            Reason::Silent(_) => 8,
+            Reason::TooSlow => 9,
+            Reason::Removed => 10,
+            Reason::Goodbye => 11,
+            Reason::EndOfInput => 12,
+            Reason::Reset(_) => 13,
+            Reason::Unwritable => 14,
+            Reason::PageClosed(_) => 15,
+            Reason::ProtocolError(_) => 16,
         }
     }
 

@@ -1,11 +1,18 @@
 //! Detection of foreign protocols on the line port, from the first bytes of a connection.
 //!
 //! Any web page can make a browser send almost arbitrary bytes to the line port, behind a request line. Such a browser
-//! must not talk in the room.
+//! must not talk in the room. Nor must programs whose users point them at the wrong port: they may send a password.
+//!
+//! Only a first line decides, so nobody is disconnected in a conversation. It belongs to a binary protocol if it holds a
+//! C0 control that no terminal sends by itself: tab, CR, BS, DEL, and ESC and BEL (an arrow key, or the answer of a raw
+//! terminal) are text here. NULs do not count; C programs send them behind a line.
 
+mod shapes;
+
+use std::borrow::Cow;
 use std::fmt;
 
-use crate::relay::sanitize::without_nuls;
+use crate::relay::sanitize::{BYTE_ORDER_MARK, without_nuls};
 
 /// Protocol other than the line protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +23,53 @@ pub enum ForeignProtocol {
     Tls,
     /// STUN: a WebRTC connection (ICE over TCP, or TURN). A web page chooses its peer, and a user name within it.
     Stun,
+    /// A binary protocol: MQTT, SOCKS, PostgreSQL, RDP, SMB, and so on.
+    Binary,
+    /// FTP.
+    Ftp,
+    /// The protocol of git servers.
+    Git,
+    /// IMAP.
+    Imap,
+    /// IRC.
+    Irc,
+    /// NNTP.
+    Nntp,
+    /// POP3.
+    Pop3,
+    /// The PROXY protocol of HAProxy, of either version.
+    Proxy,
+    /// RESP: a client of Redis.
+    Redis,
+    /// rsync.
+    Rsync,
+    /// RTSP.
+    Rtsp,
+    /// SIP.
+    Sip,
+    /// SMTP.
+    Smtp,
+    /// SSH.
+    Ssh,
+    /// STOMP.
+    Stomp,
+    /// Stratum: a mining client.
+    Stratum,
+    /// syslog.
+    Syslog,
+    /// XMPP.
+    Xmpp,
 }
+
+/// Bytes without NULs, from the start of a connection, after which a control character decides. TLS and STUN are named
+/// before that.
+const NAMED_BYTES: usize = 10;
+
+/// Bytes that [`in_prefix`](ForeignProtocol::in_prefix) looks at for a name.
+const PREFIX_BYTES: usize = 32;
+
+/// Signature of the PROXY protocol, version 2.
+const PROXY_SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// Magic cookie of a STUN message, behind its type and its length (RFC 8489, 5). It is not valid UTF-8.
 const STUN_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
@@ -28,38 +81,98 @@ impl ForeignProtocol {
             ForeignProtocol::Http => "HTTP",
             ForeignProtocol::Tls => "TLS",
             ForeignProtocol::Stun => "STUN",
+            ForeignProtocol::Binary => "binary protocol",
+            ForeignProtocol::Ftp => "FTP",
+            ForeignProtocol::Git => "git",
+            ForeignProtocol::Imap => "IMAP",
+            ForeignProtocol::Irc => "IRC",
+            ForeignProtocol::Nntp => "NNTP",
+            ForeignProtocol::Pop3 => "POP3",
+            ForeignProtocol::Proxy => "PROXY protocol",
+            ForeignProtocol::Redis => "Redis",
+            ForeignProtocol::Rsync => "rsync",
+            ForeignProtocol::Rtsp => "RTSP",
+            ForeignProtocol::Sip => "SIP",
+            ForeignProtocol::Smtp => "SMTP",
+            ForeignProtocol::Ssh => "SSH",
+            ForeignProtocol::Stomp => "STOMP",
+            ForeignProtocol::Stratum => "Stratum",
+            ForeignProtocol::Syslog => "syslog",
+            ForeignProtocol::Xmpp => "XMPP",
         }
     }
 
-    /// Detects TLS or STUN in the first bytes of a line, given as two consecutive pieces. It needs no whole line.
-    ///
-    /// A TLS record begins with its type, 22 for a handshake, and a version whose first byte is 3 (RFC 8446, 5.1). Over
-    /// TCP, two bytes of length may precede a STUN message (RFC 4571). Its lengths are multiples of 4, so none of them
-    /// holds an LF or CR. Ignores NULs.
-    pub(crate) fn in_prefix(pieces: [&[u8]; 2]) -> Option<ForeignProtocol> {
-        let mut beginning = [0; 10];
-        let line = pieces.into_iter().flatten().copied().take_while(|byte| !matches!(byte, b'\n' | b'\r'));
-        let bytes = line.filter(|&byte| byte != 0);
-        beginning.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
-        match beginning {
-            [0x16, 0x03, ..] => Some(ForeignProtocol::Tls),
-            _ if beginning.windows(STUN_COOKIE.len()).any(|bytes| bytes == STUN_COOKIE) => Some(ForeignProtocol::Stun),
+    /// Returns the beginning of the line that reports an error in this protocol, if one line is an answer in it.
+    /// Otherwise the peer gets a notice.
+    pub(crate) fn error_prefix(self) -> Option<&'static str> {
+        match self {
+            ForeignProtocol::Irc => Some("ERROR :"),
+            ForeignProtocol::Smtp => Some("554 "),
+            ForeignProtocol::Ftp => Some("421 "),
+            ForeignProtocol::Nntp => Some("400 "),
+            ForeignProtocol::Imap => Some("* BYE "),
+            ForeignProtocol::Pop3 | ForeignProtocol::Redis => Some("-ERR "),
+            ForeignProtocol::Rsync => Some("@ERROR: "),
             _ => None,
         }
     }
 
-    /// Detects HTTP in a whole first line: a request line with any method (RFC 9112, 3). Ignores NULs.
+    /// Detects a protocol in the first bytes of a line, given as two consecutive pieces: the part that was looked at
+    /// before, and what has arrived. It needs no whole line. Ignores NULs.
+    ///
+    /// A TLS record begins with its type, 22 for a handshake, and a version whose first byte is 3 (RFC 8446, 5.1). Over
+    /// TCP, two bytes of length may precede a STUN message (RFC 4571). Its lengths are multiples of 4, so none of them
+    /// holds an LF or CR.
+    pub(crate) fn in_prefix(pieces: [&[u8]; 2]) -> Option<ForeignProtocol> {
+        let [before, arrived] = pieces;
+        if before.is_empty() && arrived.starts_with(PROXY_SIGNATURE) {
+            return Some(ForeignProtocol::Proxy);
+        }
+        let line = &arrived[..memchr::memchr2(b'\n', b'\r', arrived).unwrap_or(arrived.len())];
+        let mut buffer = [0; PREFIX_BYTES];
+        let mut len = 0;
+        for (to, &from) in buffer.iter_mut().zip(before.iter().chain(line).filter(|&&byte| byte != 0)) {
+            *to = from;
+            len += 1;
+        }
+        let beginning = &buffer[..len];
+        let named = &beginning[..len.min(NAMED_BYTES)];
+        if named.starts_with(&[0x16, 0x03]) {
+            return Some(ForeignProtocol::Tls);
+        }
+        if named.windows(STUN_COOKIE.len()).any(|window| window == STUN_COOKIE) {
+            return Some(ForeignProtocol::Stun);
+        }
+        if beginning.starts_with(b"<?xml ") || beginning.starts_with(b"<stream:stream") {
+            return Some(ForeignProtocol::Xmpp);
+        }
+        if is_git(beginning) {
+            return Some(ForeignProtocol::Git);
+        }
+        let has_control = || has_foreign_control(&before[..before.len().min(NAMED_BYTES)]) || has_foreign_control(line);
+        (len >= NAMED_BYTES && has_control()).then_some(ForeignProtocol::Binary)
+    }
+
+    /// Detects a protocol in a whole first line, or in a part of one of which nothing more comes.
     pub(crate) fn in_line(line: &[u8]) -> Option<ForeignProtocol> {
-        let line = &without_nuls(line)[..];
+        let line = &without_padding(line);
+        if has_foreign_control(line) {
+            return Some(ForeignProtocol::Binary);
+        }
+        ForeignProtocol::in_request(line).or_else(|| shapes::protocol_of(line))
+    }
+
+    /// Detects a request line with any method (RFC 9112, 3) of HTTP, SIP or RTSP.
+    fn in_request(line: &[u8]) -> Option<ForeignProtocol> {
         let mut words = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
         let [method, target, version] = [words.next()?, words.next()?, words.next()?];
         // Each form of a target (RFC 9112, 3.2) begins like this, or has a colon behind its scheme or host.
         let is_target = matches!(target, [b'/' | b'*', ..]) || target.contains(&b':');
-        let is_request = is_method(method) && is_target && version.starts_with(b"HTTP/") && words.next().is_none();
-        is_request.then_some(ForeignProtocol::Http)
+        let (_, protocol) = VERSIONS.into_iter().find(|(name, _)| version.starts_with(name))?;
+        (is_method(method) && is_target && words.next().is_none()).then_some(protocol)
     }
 
-    /// Detects HTTP in the beginning of a first line that exceeds the limit. Text of this length hardly has a second
+    /// Detects a protocol in the beginning of a first line that exceeds the limit. Text of this length hardly has a second
     /// word that looks like the target of a request.
     pub(crate) fn in_overlong(beginning: &[u8]) -> Option<ForeignProtocol> {
         let beginning = &without_nuls(beginning)[..];
@@ -71,14 +184,43 @@ impl ForeignProtocol {
         ForeignProtocol::in_line(beginning).or((is_in_use || is_request).then_some(ForeignProtocol::Http))
     }
 
-    /// Detects HTTP in a first line without its end. It may be as short as ordinary text, so the method has to be a
-    /// known one.
+    /// Detects a protocol in a first line whose end is missing, and will not come. For HTTP the line may be as short as
+    /// ordinary text, so the method has to be a known one.
     pub(crate) fn in_partial(line: &[u8]) -> Option<ForeignProtocol> {
+        ForeignProtocol::in_line(line).or_else(|| ForeignProtocol::in_partial_request(line))
+    }
+
+    fn in_partial_request(line: &[u8]) -> Option<ForeignProtocol> {
         let [method, target, version] = words_of(line)?;
         let has_scheme = target.starts_with(b"http://") || target.starts_with(b"https://");
         let is_target = target.starts_with(b"/") || target == b"*" || has_scheme;
         (METHODS.contains(&method) && is_target && is_version_begun(version)).then_some(ForeignProtocol::Http)
     }
+}
+
+/// Names of the versions in a request line.
+const VERSIONS: [(&[u8], ForeignProtocol); 3] =
+    [(b"HTTP/", ForeignProtocol::Http), (b"SIP/", ForeignProtocol::Sip), (b"RTSP/", ForeignProtocol::Rtsp)];
+
+/// Whether a line holds a control character that no person sends.
+pub(crate) fn has_foreign_control(line: &[u8]) -> bool {
+    line.iter().any(|byte| matches!(byte, 0x01..=0x06 | 0x0b | 0x0c | 0x0e..=0x1a | 0x1c..=0x1f))
+}
+
+/// Whether a connection begins with a request for a service of git: its length in four digits, then the service.
+fn is_git(beginning: &[u8]) -> bool {
+    let Some((length, request)) = beginning.split_at_checked(4) else { return false };
+    let services: [&[u8]; 3] = [b"git-upload-pack ", b"git-receive-pack ", b"git-upload-archive "];
+    length.iter().all(u8::is_ascii_hexdigit) && services.iter().any(|service| request.starts_with(service))
+}
+
+/// Returns a line without NULs, and without byte order marks at its start: as the room reads it.
+fn without_padding(line: &[u8]) -> Cow<'_, [u8]> {
+    let mut line = without_nuls(line);
+    while line.starts_with(&BYTE_ORDER_MARK) {
+        line = line[BYTE_ORDER_MARK.len()..].to_vec().into();
+    }
+    line
 }
 
 /// Known methods (RFC 9110, 9.3; RFC 5789).
@@ -171,6 +313,65 @@ mod tests {
         // A page that appears to be of our own origin can use any method.
         for line in ["patch /aaaa", "x-y /aaaa HTTP", "CONNECT example.org:443 HTTP/1.1"] {
             assert_eq!(ForeignProtocol::in_overlong(line.as_bytes()), Some(ForeignProtocol::Http), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_binary_protocol_is_detected_by_its_controls() {
+        for (hello, protocol) in [
+            (&b"\x10\x1a\0\x04MQTT\x04\x02\0\x3c\0\x0eclient"[..], ForeignProtocol::Binary),
+            (b"\0\0\0\x29\0\x03\0\0user\0ana\0database\0ana\0\0", ForeignProtocol::Binary),
+            (b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x03\x01\x02\x05\x06", ForeignProtocol::Binary),
+            (b"\x13BitTorrent protocol\0\0\0\0\0\0\0\0", ForeignProtocol::Binary),
+            (b"0032git-upload-pack /project.git\0host=myserver.com\0", ForeignProtocol::Git),
+            (b"<?xml version='1.0'?><stream:stream to='x'>", ForeignProtocol::Xmpp),
+            (b"<stream:stream to='x' version='1.0'>", ForeignProtocol::Xmpp),
+            (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\x01", ForeignProtocol::Proxy),
+        ] {
+            assert_eq!(ForeignProtocol::in_prefix([&[], hello]), Some(protocol));
+            if protocol == ForeignProtocol::Proxy {
+                continue;
+            }
+            // Byte by byte, as the decoder keeps the bytes before.
+            let mut before = Vec::new();
+            let found = hello.iter().find_map(|&byte| {
+                let found = ForeignProtocol::in_prefix([&before, &[byte]]);
+                before.extend((byte != 0).then_some(byte));
+                found
+            });
+            assert_eq!(found, Some(protocol));
+        }
+        // Shorter ones are detected when nothing more comes.
+        for hello in
+            [&b"\x05\x01\0"[..], b"\0\0\0\x08\x04\xd2\x16\x2f", b"AMQP\0\0\x09\x01", b"l\0\x0b\0\0\0\0\0\0\0\0\0"]
+        {
+            assert_eq!(ForeignProtocol::in_prefix([&[], hello]), None);
+            assert_eq!(ForeignProtocol::in_partial(hello), Some(ForeignProtocol::Binary), "{hello:?}");
+        }
+    }
+
+    #[test]
+    fn what_people_and_c_programs_send_is_not_a_binary_protocol() {
+        for line in [
+            "tab\there and more text",
+            "hello\0\0\0\0\0\0\0\0\0\0",
+            "\0\0\0\0\0\0\0\0\0\0\0hello",
+            "helo\x08\x08llo, world",
+            "hello\x7f\x7fy all",
+            "\x1b[A\x1b[D/nick ana",
+            "\u{feff}hello, world",
+            "caf\u{e9} and \u{85} and \u{9b}",
+            "a lone\rCR in it",
+        ] {
+            assert_eq!(ForeignProtocol::in_prefix([&[], line.as_bytes()]), None, "{line:?}");
+            assert_eq!(ForeignProtocol::in_partial(line.as_bytes()), None, "{line:?}");
+        }
+        assert_eq!(ForeignProtocol::in_prefix([b"", b"caf\xe9, in latin1"]), None);
+        assert_eq!(ForeignProtocol::in_line("\u{feff}\0PA\0SS x\0".as_bytes()), Some(ForeignProtocol::Irc));
+        for (line, protocol) in
+            [("OPTIONS sip:nm SIP/2.0", ForeignProtocol::Sip), ("OPTIONS / RTSP/1.0", ForeignProtocol::Rtsp)]
+        {
+            assert_eq!(ForeignProtocol::in_line(line.as_bytes()), Some(protocol));
         }
     }
 

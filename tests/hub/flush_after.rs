@@ -184,34 +184,36 @@ fn an_echo_server_answers_exit_with_fin_alone() {
 
 #[test]
 fn whatever_ends_a_session_the_last_word_is_bare() {
-    let bare = |world: &mut World, client: &Client, before: &str| {
-        assert_eq!((client.received().as_str(), client.is_ended()), (before, false));
-        assert_eq!(hears_apart(world, client), ["FIN"]);
-    };
-    // At the end of its input.
-    let mut world = world();
-    let ana = world.connect();
-    ana.sends("bye");
-    ana.ends();
-    world.says(&ana, "");
-    bare(&mut world, &ana, "");
-    // Removed by the operator, by a word of the operator that silence ended.
-    let mut world = self::world();
-    let console = world.open_console();
-    let ana = world.connect();
-    world.says(&console, "/kick client-1\n");
-    bare(&mut world, &ana, "* you were removed by the operator\n");
-    // Refused.
-    let mut world = World::new(&Config { clients_max: Some(0), flush_after: Some(PATIENCE), ..hub::quiet() });
-    let ana = world.connect_silently();
-    world.pass(ENTER_DELAY);
-    bare(&mut world, &ana, "* the server is full (0 clients)\n");
-    // At a shutdown.
-    let mut world = self::world();
-    let ana = world.connect();
-    world.hub.shut_down(world.now);
-    world.run();
-    bare(&mut world, &ana, "* the server is shutting down\n");
+    // Of a client that never sent anything, nobody knows whether it reads lines: the newline follows by itself.
+    for (is_known, last) in [(true, &["FIN"][..]), (false, &["FIN", "\n"])] {
+        let ends: [(fn(&mut World, &Client, &Client), &str); 3] = [
+            (|world, _, ana| (ana.ends(), world.says(ana, "")).1, ""),
+            (|world, console, _| world.says(console, "/kick client-1\n"), "* you were removed by the operator\n"),
+            (|world, _, _| (world.hub.shut_down(world.now), world.run()).1, "* the server is shutting down\n"),
+        ];
+        for (end, told) in ends {
+            let mut world = world();
+            let console = world.open_console();
+            let ana = world.connect();
+            if is_known {
+                world.says(&ana, "hello");
+                world.pass(PATIENCE);
+            }
+            end(&mut world, &console, &ana);
+            assert_eq!((ana.received().as_str(), ana.is_ended()), (told, false));
+            assert_eq!(hears_apart(&mut world, &ana), last);
+        }
+    }
+    for (word, last) in [("", &["FIN", "\n"][..]), ("hello", &["FIN"]), ("fin", &["FIN"])] {
+        let mut world = World::new(&Config { clients_max: Some(0), flush_after: Some(PATIENCE), ..hub::quiet() });
+        let ana = world.connect_silently();
+        if !word.is_empty() {
+            world.says(&ana, word);
+        }
+        world.pass(ENTER_DELAY);
+        assert_eq!(ana.received(), "* the server is full (0 clients)\n");
+        assert_eq!(hears_apart(&mut world, &ana), last);
+    }
 }
 
 #[test]

@@ -250,8 +250,7 @@ fn a_request_whose_line_is_cut_off_is_not_relayed_either() {
             world.run();
         }
         assert_eq!(bob.received(), "");
-        let end = if flush_after.is_some() { "FIN" } else { "FIN\n" };
-        assert_eq!(stranger.received(), format!("* this is a chat relay and speaks no HTTP: goodbye\n{end}"));
+        assert!(stranger.received().starts_with("* this is a chat relay and speaks no HTTP: goodbye\nFIN\n"));
     }
 }
 

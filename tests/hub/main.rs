@@ -6,6 +6,7 @@ mod support;
 mod access;
 mod entering;
 mod flush_after;
+mod foreign;
 mod frames;
 mod http;
 mod lag_wait;

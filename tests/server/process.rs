@@ -287,8 +287,8 @@ mod flags {
         a.send_line("x".repeat(1001));
         a.expect("* line too long (over 1000 bytes): not relayed");
         // The tape is small, and who falls off its tail is disconnected.
-        a.send("no newline");
-        a.expect(a.says("no newline"));
+        c.send("no newline");
+        a.expect(c.says("no newline"));
         b.expect(a.says("no newline"));
         let line = "x".repeat(1000);
         for _ in 0..800 {

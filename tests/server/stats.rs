@@ -33,9 +33,20 @@ fn a_new_server_has_done_nothing() {
     {
         assert_eq!(figure(&report, label), 0, "{label}");
     }
-    for label in
-        ["full", "denied", "crowded", "HTTP", "TLS", "STUN", "silent", "slow", "removed", "tape", "slowest behind"]
-    {
+    for label in [
+        "full",
+        "denied",
+        "crowded",
+        "HTTP",
+        "TLS",
+        "STUN",
+        "other protocol",
+        "silent",
+        "slow",
+        "removed",
+        "tape",
+        "slowest behind",
+    ] {
         assert_eq!(figure(&report, label), 0, "{label}");
     }
     assert_eq!(figure(&report, "of"), 1024 * 1024);

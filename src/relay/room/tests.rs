@@ -303,7 +303,9 @@ fn a_command_behind_blanks_is_answered_in_private_and_said_to_nobody() {
     let operator = chat.enter_operator();
     let ana = chat.enter();
     let bob = chat.enter();
-    [operator, ana, bob].map(|member| chat.reads(member));
+    for member in [operator, ana, bob] {
+        chat.reads(member);
+    }
     let hint = "* a command begins at the start of the line; /say says it as it is\n";
     for member in [ana, operator] {
         for line in [" /msg client-2 secret", "\t/quit", "\u{3000}/kick client-2", "\u{a0}/nope"] {

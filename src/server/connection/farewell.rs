@@ -1,5 +1,6 @@
 //! The last bytes that a closing connection is sent, and the pauses between its last words.
 
+use std::mem;
 use std::time::{Duration, Instant};
 
 use crate::relay::notice;
@@ -19,12 +20,27 @@ pub enum Farewell {
     Close(Option<u16>),
 }
 
+/// The way in which a client ends its lines, as far as `--flush-after` has to know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LineHabit {
+    /// It has ended none.
+    #[default]
+    Unknown,
+    /// Silence ended one, and no newline. It takes each `recv` for a message, too.
+    Silence,
+    /// With newlines. Silence ends none of its lines: it may be the network that pauses.
+    Newline,
+}
+
 /// The last words for a client that takes each `recv` for a message, and compares it: each word has no newline, and is
 /// a write of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LastWords {
     /// The `exit` of the client, in its case: said before `FIN`.
     exit: Option<[u8; 4]>,
+    /// Whether the newline follows `FIN` as a word of its own, because the client may read lines.
+    has_newline: bool,
+    is_fin_said: bool,
     /// The end of the pause before the next word, once all before it is written.
     pause_end: Option<Instant>,
     /// Whether a timer is still to be set to the end of the pause.
@@ -37,11 +53,19 @@ pub(super) enum LastStep {
     Pause,
     /// A word, and further ones after it.
     Word([u8; 4]),
-    /// `FIN`, the last of them.
-    Fin(&'static str),
+    /// `FIN`, or a part of it, and further words after it.
+    Part(&'static str),
+    /// The last of them.
+    Last(&'static str),
 }
 
 impl LastWords {
+    /// Returns the words for a client with this habit. A client that never sent anything may be of either kind. It is
+    /// told `FIN`, and the newline a pause later.
+    pub fn for_habit(habit: LineHabit) -> LastWords {
+        LastWords { has_newline: habit == LineHabit::Unknown, ..LastWords::default() }
+    }
+
     /// Adds the word by which the client left, if the client may wait for it.
     pub(super) fn begin_with(&mut self, word: &str) {
         self.exit = word.as_bytes().try_into().ok();
@@ -58,9 +82,14 @@ impl LastWords {
             return LastStep::Pause;
         }
         self.pause_end = None;
-        match self.exit.take() {
-            Some(word) => LastStep::Word(word),
-            None => LastStep::Fin(notice::FAREWELL.trim_end()),
+        if let Some(word) = self.exit.take() {
+            return LastStep::Word(word);
+        }
+        let (fin, newline) = notice::FAREWELL.split_at(notice::FAREWELL.len() - 1);
+        match (self.has_newline, mem::replace(&mut self.is_fin_said, true)) {
+            (false, _) => LastStep::Last(fin),
+            (true, false) => LastStep::Part(fin),
+            (true, true) => LastStep::Last(newline),
         }
     }
 
@@ -71,6 +100,6 @@ impl LastWords {
 
     /// Returns the end of the pause, the first time that it is asked for.
     pub(super) fn take_timer(&mut self) -> Option<Instant> {
-        self.pause_end.filter(|_| std::mem::take(&mut self.needs_timer))
+        self.pause_end.filter(|_| mem::take(&mut self.needs_timer))
     }
 }

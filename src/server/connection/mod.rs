@@ -22,7 +22,7 @@ use crate::relay::tape::{Position, Span, Tape};
 use input::Input;
 use protocol::Protocol;
 
-pub use farewell::{Farewell, LastWords};
+pub use farewell::{Farewell, LastWords, LineHabit};
 pub use protocol::PingStep;
 
 /// The identity of a connection. Its key in the slab may pass to another connection, its serial number does not.
@@ -147,8 +147,8 @@ pub struct Connection<S> {
     pub output: Output,
     /// Whether it is on the dirty list, and so flushed even if the tape does not move.
     pub is_dirty: bool,
-    /// Whether it has ended a line with a newline, and not only by silence. Known with `--flush-after` alone.
-    pub ends_lines: bool,
+    /// The way in which it ends its lines; known with `--flush-after` alone.
+    pub habit: LineHabit,
     serial: Serial,
     /// Its place on the tape.
     pub cursor: Cursor,
@@ -220,7 +220,7 @@ impl<S: Socket> Connection<S> {
             read_state: ReadState::Idle,
             output: Output::Writable,
             is_dirty: false,
-            ends_lines: false,
+            habit: LineHabit::Unknown,
             serial,
             cursor: Cursor::at(Position::default()),
             busy: None,

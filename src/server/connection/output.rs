@@ -109,8 +109,9 @@ impl<S: Socket> Connection<S> {
                     Some(ClosingStep::Draining) => match self.last_words_mut().map(|words| words.next(now)) {
                         Some(LastStep::Pause) => break,
                         Some(LastStep::Word(word)) => self.push_bytes(&word),
-                        Some(LastStep::Fin(fin)) => {
-                            self.push_bytes(fin.as_bytes());
+                        Some(LastStep::Part(part)) => self.push_bytes(part.as_bytes()),
+                        Some(LastStep::Last(part)) => {
+                            self.push_bytes(part.as_bytes());
                             self.set_closing_step(ClosingStep::SayingFarewell);
                         }
                         None => {

@@ -29,7 +29,7 @@ use crate::server::endpoint::Endpoint;
 use crate::server::limits::{ENTER_DELAY, ENTER_TIMEOUT, ENTERS_MAX, INTRODUCE_AFTER, REQUEST_TIME};
 use crate::server::reason::Reason;
 use crate::server::report::{Kind, Reports};
-use crate::server::sniff::ForeignProtocol;
+use crate::server::sniff::{ForeignProtocol, has_foreign_control};
 use crate::server::web::exchange::Exchange;
 use crate::server::web::websocket::code;
 
@@ -191,6 +191,8 @@ impl<S: Socket> Hub<S> {
             }
             if connection.read_state != ReadState::Idle {
                 self.admission.entering.push_back((now + ENTER_DELAY, handle));
+            } else if self.has_sent_binary(handle.key) {
+                self.reject_protocol(handle.key, ForeignProtocol::Binary, now);
             } else if connection.input().is_some() {
                 self.timers.set(time + (ENTER_TIMEOUT - ENTER_DELAY), Timer::Enter, handle);
             } else if self.enter(handle.key, now).is_none() && self.is_entering(handle) {
@@ -227,7 +229,17 @@ impl<S: Socket> Hub<S> {
             return Some(now + ENTER_DELAY);
         }
         let handle = connection.handle(key);
+        if self.has_sent_binary(key) {
+            self.reject_protocol(key, ForeignProtocol::Binary, now);
+            return None;
+        }
         (self.enter(key, now).is_none() && self.is_entering(handle)).then(|| now + ENTER_DELAY)
+    }
+
+    /// Whether a connection has sent a part of a line that belongs to a binary protocol, however short it is.
+    fn has_sent_binary(&self, key: usize) -> bool {
+        let input = self.connections[key].input();
+        input.is_some_and(|input| has_foreign_control(input.decoder.fragment()))
     }
 
     fn is_entering(&self, handle: Handle) -> bool {
@@ -315,7 +327,7 @@ impl<S: Socket> Hub<S> {
         } else if let Some(notice) = reason.notice() {
             self.connections[key].tell(&notice.to_line());
         }
-        self.close_entering(key, Farewell::Fin(code::NORMAL), now);
+        self.close_entering(key, self.fin(key, code::NORMAL), now);
     }
 
     /// Tells a browser, in frames, why it is refused. It stays a visitor, so the limit on visitors bounds these

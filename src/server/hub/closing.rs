@@ -13,7 +13,7 @@ use crate::net::stream::Socket;
 use crate::relay::event::Event;
 use crate::relay::roster::{Introduction, MemberId};
 use crate::relay::tape::Position;
-use crate::server::connection::{Connection, Farewell, LastWords, Output, Phase, ReadState, Role};
+use crate::server::connection::{Connection, Farewell, LastWords, LineHabit, Output, Phase, ReadState, Role};
 use crate::server::reason::Reason;
 use crate::server::report::{Kind, Reports};
 use crate::server::sniff::ForeignProtocol;
@@ -58,7 +58,7 @@ impl<S: Socket> Hub<S> {
                 if let Some(notice) = reason.notice() {
                     connection.tell(&notice.to_line());
                 }
-                Farewell::Fin(reason.close_code())
+                self.fin(key, reason.close_code())
             }
         };
         self.begin_close(key, stop, farewell, now);
@@ -112,7 +112,8 @@ impl<S: Socket> Hub<S> {
         debug!(target: "pollchat::roster", "{} at {offset}: {change}", Peer::of(&self.connections[key]));
     }
 
-    /// Tells a peer that we do not speak its protocol; in HTTP, with the address of the page, if there is one.
+    /// Tells a peer that we do not speak its protocol, in its own manner if one line is enough; in HTTP, with the address
+    /// of the page, if there is one.
     fn answer_foreign(&mut self, key: usize, protocol: ForeignProtocol, stop: Position) -> Farewell {
         let connection = &mut self.connections[key];
         if let Some(site) = self.site.as_ref().filter(|_| protocol == ForeignProtocol::Http) {
@@ -121,17 +122,14 @@ impl<S: Socket> Hub<S> {
             return Farewell::Close(None);
         }
         if let Some(notice) = Reason::Foreign(protocol).notice() {
-            connection.tell(&notice.to_line());
+            let line = protocol.error_prefix().map(|prefix| format!("{prefix}{notice}\r\n"));
+            connection.tell(&line.unwrap_or_else(|| notice.to_line()));
         }
         Farewell::Fin(code::NORMAL)
     }
 
     /// Begins to close a connection, which is still sent the tape before `stop`.
     pub(super) fn begin_close(&mut self, key: usize, stop: Position, farewell: Farewell, now: Instant) {
-        let farewell = match farewell {
-            Farewell::Fin(_) if self.ends_lines_by_silence(key) => Farewell::Bare(LastWords::default()),
-            farewell => farewell,
-        };
         let connection = &mut self.connections[key];
         connection.begin_close(stop, farewell, now);
         self.schedule.mark_dirty(key, connection);
@@ -140,12 +138,14 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Whether silence ends the lines of a client (`--flush-after`). It is so until the client ends one with a newline:
-    /// such a client can wait for the rest of a line, and reads lines itself.
-    pub(super) fn ends_lines_by_silence(&self, key: usize) -> bool {
+    /// Returns how a connection is told `FIN`: as a line, unless silence may end its lines (`--flush-after`).
+    pub(super) fn fin(&self, key: usize, close_code: u16) -> Farewell {
         let connection = &self.connections[key];
         let is_client = connection.role() != Role::Console && !connection.is_browser() && !connection.is_http();
-        self.limits.flush_after.is_some() && is_client && !connection.ends_lines
+        if self.limits.flush_after.is_none() || !is_client || connection.habit == LineHabit::Newline {
+            return Farewell::Fin(close_code);
+        }
+        Farewell::Bare(LastWords::for_habit(connection.habit))
     }
 
     /// Flushes a closing connection, whose pause before its next word is over.
@@ -202,9 +202,9 @@ impl<S: Socket> Hub<S> {
         for key in keys {
             let connection = &self.connections[key];
             match connection.phase {
-                Phase::Present(_) => self.begin_close(key, end, Farewell::Fin(code::GOING_AWAY), now),
+                Phase::Present(_) => self.begin_close(key, end, self.fin(key, code::GOING_AWAY), now),
                 Phase::Entering if connection.is_http() => self.close_entering(key, Farewell::Close(None), now),
-                Phase::Entering => self.close_entering(key, Farewell::Fin(code::GOING_AWAY), now),
+                Phase::Entering => self.close_entering(key, self.fin(key, code::GOING_AWAY), now),
                 Phase::Closing | Phase::Gone => {}
             }
         }

@@ -12,7 +12,7 @@ use crate::net::stream::{Received, Socket};
 use crate::relay::command::COMMAND_BYTE;
 use crate::relay::line::LineDecoder;
 use crate::server::connection::input::{Input, Pending};
-use crate::server::connection::{Connection, Handle, Output, Phase, ReadState, Role};
+use crate::server::connection::{Connection, Handle, LineHabit, Output, Phase, ReadState, Role};
 use crate::server::flow::budget::READ_SHARE_BYTES_MIN;
 use crate::server::flow::rate::Rate;
 use crate::server::reason::Reason;
@@ -339,15 +339,16 @@ impl<S: Socket> Hub<S> {
     /// With `--flush-after`, records that a client ends its lines itself: silence ends none of them any more.
     fn note_line_end(&mut self, turn: &ReadTurn, bytes: &[u8]) {
         let connection = &mut self.connections[turn.key];
-        if self.limits.flush_after.is_some() && !connection.ends_lines && !turn.is_browser {
-            connection.ends_lines = memchr::memchr2(b'\n', b'\r', bytes).is_some();
+        let is_known = turn.is_browser || connection.habit == LineHabit::Newline;
+        if self.limits.flush_after.is_some() && !is_known && memchr::memchr2(b'\n', b'\r', bytes).is_some() {
+            connection.habit = LineHabit::Newline;
         }
     }
 
     /// Processes a drained socket: ends a partial line if `--flush-after` has passed since its last byte, and otherwise
     /// sets the timer.
     fn on_drained(&mut self, turn: &mut ReadTurn, input: &mut Input, now: Instant) -> ReadState {
-        if self.connections[turn.key].ends_lines {
+        if self.connections[turn.key].habit == LineHabit::Newline {
             return ReadState::Idle;
         }
         let flush_at = self.limits.flush_after.and_then(|flush_after| input.flush_at(flush_after));
@@ -360,6 +361,7 @@ impl<S: Socket> Hub<S> {
             }
             return ReadState::Idle;
         }
+        self.connections[turn.key].habit = LineHabit::Silence;
         if let Err(state) = self.may_end_line(turn, input, now) {
             return state;
         }
@@ -375,8 +377,8 @@ impl<S: Socket> Hub<S> {
     /// Whether a partial line may be processed as it is, without its newline. If it is a first line, the connection
     /// enters.
     fn may_end_line(&mut self, turn: &ReadTurn, input: &Input, now: Instant) -> Result<(), ReadState> {
-        if self.is_cut_request(turn, input) {
-            self.reject_protocol(turn.key, ForeignProtocol::Http, now);
+        if let Some(protocol) = self.cut_protocol(turn, input) {
+            self.reject_protocol(turn.key, protocol, now);
         } else if self.connections[turn.key].phase == Phase::Entering {
             self.enter(turn.key, now);
         }
@@ -421,14 +423,14 @@ impl<S: Socket> Hub<S> {
         None
     }
 
-    /// Whether a partial first line, of which no more will come, is the beginning of an HTTP request.
-    fn is_cut_request(&self, turn: &ReadTurn, input: &Input) -> bool {
+    /// Returns the foreign protocol of a partial first line, of which no more will come.
+    fn cut_protocol(&self, turn: &ReadTurn, input: &Input) -> Option<ForeignProtocol> {
         let may_be_foreign = match self.connections[turn.key].phase {
             Phase::Present(member) => self.may_be_foreign(turn, member),
             Phase::Entering => true,
             Phase::Closing | Phase::Gone => false,
         };
-        may_be_foreign && ForeignProtocol::in_partial(input.decoder.fragment()).is_some()
+        if may_be_foreign { ForeignProtocol::in_partial(input.decoder.fragment()) } else { None }
     }
 
     /// Charges the budgets for answers that are queued already.
