@@ -17,6 +17,7 @@ mod process;
 mod protocol;
 mod readme;
 mod stats;
+mod textbook;
 mod typing;
 mod variables;
 mod web;

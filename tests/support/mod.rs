@@ -12,6 +12,7 @@ pub mod page;
 pub mod server;
 pub mod socket;
 pub mod terminal;
+pub mod textbook_clients;
 pub mod ws;
 pub mod ws_client;
 
