@@ -136,7 +136,9 @@ impl ForeignProtocol {
             len += 1;
         }
         let beginning = &buffer[..len];
-        let named = &beginning[..len.min(NAMED_BYTES)];
+        // Behind an empty line there is a first line of its own.
+        let is_line_begun = !matches!(beginning, [b'\n' | b'\r', ..]);
+        let named = if is_line_begun { &beginning[..len.min(NAMED_BYTES)] } else { &[] };
         if named.starts_with(&[0x16, 0x03]) {
             return Some(ForeignProtocol::Tls);
         }
@@ -175,13 +177,17 @@ impl ForeignProtocol {
     /// Detects a protocol in the beginning of a first line that exceeds the limit. Text of this length hardly has a second
     /// word that looks like the target of a request.
     pub(crate) fn in_overlong(beginning: &[u8]) -> Option<ForeignProtocol> {
+        ForeignProtocol::in_line(beginning).or_else(|| ForeignProtocol::in_overlong_request(beginning))
+    }
+
+    fn in_overlong_request(beginning: &[u8]) -> Option<ForeignProtocol> {
         let beginning = &without_nuls(beginning)[..];
         let [method, target, version] = words_of(beginning)?;
         let is_target = matches!(target, [b'/' | b'*', ..]) || target.starts_with(b"http");
         // With a known method, the text behind the target does not matter.
         let is_in_use = METHODS.contains(&method) && is_target;
         let is_request = is_method(method) && target.starts_with(b"/") && is_version_begun(version);
-        ForeignProtocol::in_line(beginning).or((is_in_use || is_request).then_some(ForeignProtocol::Http))
+        (is_in_use || is_request).then_some(ForeignProtocol::Http)
     }
 
     /// Detects a protocol in a first line whose end is missing, and will not come. For HTTP the line may be as short as

@@ -14,7 +14,7 @@ impl Oracle {
     pub(crate) fn receive(&mut self, member: usize) -> Verdict {
         let written = std::mem::take(&mut self.wires[member].borrow_mut().written);
         if written.is_empty() {
-            return Ok(());
+            return self.receive_last_word(member);
         }
         if self.members[member].visit.is_some() {
             return self.receive_at_door(member, &written);
@@ -43,8 +43,12 @@ impl Oracle {
             lines.sort_by_key(|line| (line == "FIN", Log::kind(line).is_none()));
         }
         lines.iter().try_for_each(|line| {
+            if line == "FIN" {
+                self.judge_fin_line(member)?;
+            }
             self.receive_line(member, line).map_err(|violation| violation.about(format!("given {line:?}")))
-        })
+        })?;
+        self.receive_last_word(member)
     }
 
     /// Removes refusals of telnet options before a line.
@@ -95,6 +99,7 @@ impl Oracle {
             return self.receive_fin(member);
         }
         if self.members[member].number.is_none() {
+            self.wires[member].borrow_mut().note_turned_away(line);
             let is_foreign = matches!(self.wires[member].borrow().ear.asked.first(), Some(Asked::Foreign(_)));
             return if is_foreign {
                 self.receive_answer(member, line)

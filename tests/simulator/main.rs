@@ -24,6 +24,7 @@ mod chance;
 mod delivery;
 mod foreign;
 mod frames;
+mod last_words;
 mod limits;
 mod listener;
 mod log;

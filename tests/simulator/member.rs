@@ -75,6 +75,8 @@ pub(crate) struct Member {
     pub(crate) missed: usize,
     pub(crate) partial: Vec<u8>,
     pub(crate) has_fin: bool,
+    /// It was told its own `exit`.
+    pub(crate) has_exit: bool,
     /// It was disconnected though it did not wish to leave.
     pub(crate) is_kicked: bool,
     pub(crate) is_closed: bool,
@@ -120,6 +122,7 @@ impl Member {
             missed: 0,
             partial: Vec::new(),
             has_fin: false,
+            has_exit: false,
             is_kicked: false,
             is_closed: false,
             was_overtaken: false,

@@ -16,6 +16,7 @@ use pollchat::net::stream::Socket;
 use pollchat::server::hub::Readiness;
 
 use crate::chance::Chance;
+use crate::last_words::PAUSE;
 use crate::said::{Ear, Ended};
 use crate::setting::{Fault, Faults};
 
@@ -75,6 +76,9 @@ pub(crate) struct Wire {
     pub(crate) ear: Ear,
     /// When the server last wrote something, or ended writing.
     pub(crate) last_written: Instant,
+    /// Bytes that the server wrote, and the places in them behind which it had written nothing for a pause.
+    pub(crate) written_bytes: usize,
+    pub(crate) rests: Vec<usize>,
     /// When the server learned that the peer leaves.
     pub(crate) leaving_since: Option<Instant>,
     /// The server ended writing.
@@ -108,6 +112,8 @@ impl Wire {
             written: Vec::new(),
             ear,
             last_written: shared.now.get(),
+            written_bytes: 0,
+            rests: Vec::new(),
             leaving_since: None,
             is_finished: false,
             is_closed: false,
@@ -336,6 +342,10 @@ impl Wire {
     }
 
     fn accept_written(&mut self, slices: &[IoSlice<'_>], taken: usize) {
+        if self.shared.now.get() >= self.last_written + PAUSE {
+            self.rests.push(self.written_bytes);
+        }
+        self.written_bytes += taken;
         let mut left = taken;
         for slice in slices {
             let of_slice = left.min(slice.len());
@@ -359,6 +369,13 @@ impl Wire {
         self.last_written = self.shared.now.get();
         self.note_progress();
         Ok(())
+    }
+
+    /// The server may turn away what belongs to a binary protocol before there is a line of it.
+    pub(crate) fn note_turned_away(&mut self, line: &str) {
+        if self.ear.is_turned_away(line) {
+            self.leaving_since.get_or_insert(self.shared.now.get());
+        }
     }
 
     /// Bytes that were unread when the server closed; a kernel would turn that close into a reset.

@@ -115,6 +115,8 @@ pub(crate) struct Peer {
     is_chunky: bool,
     /// Whether it puts telnet commands anywhere among its bytes.
     is_telnet: bool,
+    /// Whether it is one that never sends a newline.
+    is_bare: bool,
     line_bytes_max: usize,
     /// The browser, if it is a peer on the page's port.
     pub(crate) browser: Option<Box<Browser>>,
@@ -139,7 +141,8 @@ impl Peer {
         let is_telnet = chance.one_in(8);
         // A first line that silence ends may have to wait, with its connection in the room already, and grow meanwhile.
         // Then its author could not tell what it said.
-        let outbox = if is_chunky { b"\n".to_vec() } else { Vec::new() };
+        let is_bare = is_chunky && chance.one_in(2) && !may_defer_first_line(config);
+        let outbox = if is_chunky && !is_bare { b"\n".to_vec() } else { Vec::new() };
         Peer {
             chance,
             habit,
@@ -151,6 +154,7 @@ impl Peer {
             is_polite,
             is_chunky,
             is_telnet,
+            is_bare,
             line_bytes_max: config.line_bytes_max,
             browser: None,
         }
@@ -172,9 +176,11 @@ impl Peer {
         if may_defer_first_line(config) {
             return Peer::new(chance, config);
         }
-        let mut peer = Peer { habit: Habit::ForeignProtocol, ..Peer::new(chance, config) };
+        let mut peer = Peer { habit: Habit::ForeignProtocol, is_bare: false, ..Peer::new(chance, config) };
         let padding = peer.chance.pick(&[0, 0, 0, 10, 100, 1_000]);
-        let mut words = match peer.chance.below(6) {
+        let mut words = match peer.chance.below(8) {
+            6 => b"SSH-2.0-x\r\n".to_vec(),
+            7 => b"\x10\x1a\0\x04MQTT\x04\x02\0\x3c\0\x0eclient".to_vec(),
             5 => b"\x00\x01\x00\x08\x21\x12\xa4\x42\x07\x07\x07\x07".to_vec(),
             0 => b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
             1 => b"OPTIONS * HTTP/1.1\r\n".to_vec(),
@@ -199,14 +205,14 @@ impl Peer {
 
     /// A peer that never says anything: at most, empty lines and the beginning of a line.
     pub(crate) fn silent(chance: Chance, config: &Config) -> Peer {
-        let mut peer = Peer { habit: Habit::Silent, ..Peer::new(chance, config) };
+        let mut peer = Peer { habit: Habit::Silent, is_bare: false, ..Peer::new(chance, config) };
         peer.outbox = peer.chance.pick(&[&b""[..], b"", b"\n", b"\n\r\n\r", b"begun"]).to_vec();
         peer
     }
 
     /// A peer that leaves before it has sent a line.
     pub(crate) fn prober(chance: Chance, config: &Config) -> Peer {
-        let mut peer = Peer { habit: Habit::Prober, ..Peer::new(chance, config) };
+        let mut peer = Peer { habit: Habit::Prober, is_bare: false, ..Peer::new(chance, config) };
         let words = peer.chance.pick(&[&b""[..], b"", b"", b"\r", b"GET", b"bye"]);
         peer.outbox = if may_defer_first_line(config) { Vec::new() } else { words.to_vec() };
         peer
@@ -218,10 +224,15 @@ impl Peer {
         if self.habit == Habit::Witness {
             return;
         }
-        if self.course == Course::Stays && self.outbox.len() < 4_000 {
+        // A bare one enters by silence.
+        let may_talk = !self.is_bare || wire.written_bytes > 0;
+        if self.course == Course::Stays && self.outbox.len() < 4_000 && may_talk {
             let before = self.outbox.len();
             self.talk(number);
             self.leave(wire, faults);
+            if self.is_bare {
+                self.outbox.retain(|byte| !b"\r\n".contains(byte));
+            }
             if self.is_telnet && self.outbox.len() > before && self.chance.one_in(2) {
                 let at = before + self.chance.below(self.outbox.len() - before + 1);
                 let command = self.chance.pick(&TELNET);
@@ -251,7 +262,9 @@ impl Peer {
     pub(crate) fn farewell(&mut self) {
         if self.course == Course::Stays {
             match self.chance.below(3) {
-                _ if self.browser.as_ref().is_some_and(|browser| browser.is_over()) => self.course = Course::Ends,
+                _ if self.is_bare || self.browser.as_ref().is_some_and(|browser| browser.is_over()) => {
+                    self.course = Course::Ends;
+                }
                 0 => self.outbox.extend(b"\nFIN\nnot said\n"),
                 1 => self.outbox.extend(b"\n/quit\n"),
                 _ => self.course = Course::Ends,
@@ -421,6 +434,11 @@ impl Peer {
         }
         let way = if self.habit == Habit::Prober { 4 + self.chance.below(5) } else { self.chance.below(9) };
         match way {
+            0..3 if self.is_bare => {
+                // It says nothing more, or the word would be part of it.
+                self.outbox = self.chance.pick(&[&b"FIN"[..], b"fin", b"exit", b"Exit", b"/quit"]).to_vec();
+                self.habit = Habit::Silent;
+            }
             0 => self.outbox.extend(b"FIN\n"),
             1 => self.outbox.extend(b"exit\r\nnot said\n"),
             2 => self.outbox.extend(b"/quit now\n"),

@@ -47,7 +47,8 @@ impl Oracle {
         self.members[member].is_closed = true;
         let known = &self.members[member];
         let may_be_kicked = self.may_be_disconnected(member);
-        let is_out = !known.is_entering() && known.number.is_none();
+        // It may be turned away for a part of a line, and closed before it takes the reason.
+        let is_out = known.number.is_none() && (!known.is_entering() || wire.ear.has_begun_binary());
         if !(is_out || wire.ear.is_leaving() || may_be_kicked || self.is_shutting_down) {
             return Rule::Reason.broken("it was closed without a reason");
         }
@@ -122,6 +123,9 @@ impl Oracle {
             let is_forgotten = |silent_at| wakes_at.is_none_or(|wakes_at| wakes_at > silent_at);
             if !is_braked && wire.ear.silent_at().is_some_and(is_forgotten) && self.is_heard(member) {
                 return Rule::Rest.broken(self.about(member, "at rest: its silence is forgotten"));
+            }
+            if self.may_pause(member, &wire, now, wakes_at) {
+                continue;
             }
             self.rests(member, &wire, is_braked)
                 .map_err(|violation| violation.at_rest().about(self.about(member, "at rest")))?;

@@ -74,6 +74,8 @@ rules! {
     Reason = "reason",
     /// `FIN` is the last line of every client that leaves, before the output ends; nothing is written after that.
     Farewell = "farewell",
+    /// A client whose lines silence has ended is told its last words bare, each a pause after what was written before.
+    LastWords = "last-words",
     /// A closing connection is dropped at its end of input, or after the grace time, not earlier.
     Grace = "grace",
 

@@ -27,6 +27,17 @@ pub(crate) enum Asked {
     Foreign(&'static str),
 }
 
+/// The way in which a peer ends its lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Habit {
+    Unknown,
+    Silence,
+    Newline,
+}
+
+/// The name of the protocols that only their control characters tell.
+const BINARY: &str = "binary protocol";
+
 /// The end of a peer's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -67,6 +78,10 @@ pub(crate) struct Ear {
     pub(crate) ends_with_return: bool,
     /// When the last byte was read.
     read_at: Option<Instant>,
+    /// The way in which it has ended lines.
+    habit: Habit,
+    /// The word `exit` by which it left, in its case.
+    pub(crate) exit: Option<Vec<u8>>,
     /// The meaning of its bytes, if it is on the page's port.
     pub(crate) outline: Option<Box<Outline>>,
 }
@@ -86,6 +101,8 @@ impl Ear {
             speaks_telnet: false,
             ends_with_return: false,
             read_at: None,
+            habit: Habit::Unknown,
+            exit: None,
             outline: None,
         }
     }
@@ -93,6 +110,24 @@ impl Ear {
     /// The ear for a peer on the page's port.
     pub(crate) fn at_door(line_bytes_max: usize) -> Ear {
         Ear { outline: Some(Box::default()), ..Ear::new(line_bytes_max, None) }
+    }
+
+    pub(crate) fn habit(&self) -> Habit {
+        self.habit
+    }
+
+    /// Whether this line turns away what it has sent so far. If so, that was all.
+    pub(crate) fn is_turned_away(&mut self, line: &str) -> bool {
+        let is_binary = line.starts_with("* this is a chat relay and speaks no binary") && has_control(&self.line);
+        if is_binary && self.asked.is_empty() {
+            self.asked.push(Asked::Foreign(BINARY));
+        }
+        is_binary
+    }
+
+    /// Whether all that it sent is a part of a line that may belong to a binary protocol.
+    pub(crate) fn has_begun_binary(&self) -> bool {
+        self.asked.is_empty() && has_control(&self.line)
     }
 
     /// Whether it asked to leave, by a word or by an orderly end.
@@ -123,6 +158,10 @@ impl Ear {
             return;
         }
         for byte in bytes {
+            // Only a client that ends lines sends telnet commands.
+            if !self.has_said_farewell() && matches!(byte, b'\n' | b'\r' | 0xff) {
+                self.habit = Habit::Newline;
+            }
             self.hear_raw(byte);
         }
     }
@@ -180,6 +219,8 @@ impl Ear {
             let asked = self.foreign(&line, is_cut_request);
             self.asked.push(asked.unwrap_or_else(|| asked_by(line.strip_suffix(b"\r").unwrap_or(&line))));
         }
+        self.habit = Habit::Silence;
+        self.exit = Some(line).filter(|line| line.eq_ignore_ascii_case(b"exit"));
     }
 
     /// Whether it sent anything but empty lines.
@@ -199,7 +240,7 @@ impl Ear {
 
     /// When silence ends the line that was begun, if it lasts.
     pub(crate) fn silent_at(&self) -> Option<Instant> {
-        if !self.has_begun() || self.is_leaving() {
+        if !self.has_begun() || self.is_leaving() || self.habit == Habit::Newline {
             return None;
         }
         let last = self.line.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
@@ -216,6 +257,7 @@ impl Ear {
             let asked = self.foreign(&line, is_cut_request);
             let is_over = line.len() > self.line_bytes_max;
             self.asked.push(asked.unwrap_or_else(|| if is_over { Asked::TooLong } else { asked_by(&line) }));
+            self.exit = Some(line).filter(|line| line.eq_ignore_ascii_case(b"exit"));
         }
         self.ended = Some(ended);
     }
@@ -227,7 +269,14 @@ impl Ear {
     /// The request in a first line, if it belongs to another protocol.
     fn foreign(&self, line: &[u8], is_request: fn(&[u8]) -> bool) -> Option<Asked> {
         let may_be = self.outline.is_none() && !self.has_spoken();
-        (may_be && is_request(line)).then_some(Asked::Foreign("HTTP"))
+        let name = if has_control(line) {
+            Some(BINARY)
+        } else if line.starts_with(b"SSH-2.0-") {
+            Some("SSH")
+        } else {
+            is_request(line).then_some("HTTP")
+        };
+        name.filter(|_| may_be).map(Asked::Foreign)
     }
 
     fn hear_byte(&mut self, byte: u8) {
@@ -263,6 +312,10 @@ impl Ear {
             self.asked.push(Asked::Foreign("STUN"));
             return;
         }
+        if may_be_foreign && self.line.len() == 10 && has_control(&self.line) {
+            self.asked.push(Asked::Foreign(BINARY));
+            return;
+        }
         let over = self.line.len().saturating_sub(self.line_bytes_max);
         if over > 1 || (over == 1 && byte != b'\r') {
             self.asked.push(self.foreign(&self.line, is_long_request).unwrap_or(Asked::TooLong));
@@ -270,6 +323,11 @@ impl Ear {
             self.is_dropping = true;
         }
     }
+}
+
+/// Whether a line holds a control character that no terminal sends.
+fn has_control(line: &[u8]) -> bool {
+    line.iter().any(|&byte| byte < 0x20 && !b"\0\x07\x08\t\n\r\x1b".contains(&byte))
 }
 
 /// Whether a terminal would obey `c`, or show another line than there is.
@@ -310,8 +368,13 @@ fn is_cut_request(line: &[u8]) -> bool {
 
 /// Whether this is how one begins, whatever follows.
 fn is_long_request(line: &[u8]) -> bool {
-    let method = line.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
-    method > 0 && (line[method..].starts_with(b" /") || line[method..].starts_with(b" *"))
+    let mut words = line.splitn(3, |&byte| byte == b' ');
+    let [method, target, rest] = [(); 3].map(|()| words.next().unwrap_or_default());
+    let is_upper = !method.is_empty() && method.iter().all(u8::is_ascii_uppercase);
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let is_any_method = !method.is_empty() && method.iter().all(is_token) && target.starts_with(b"/");
+    (is_upper && (target.starts_with(b"/") || target.starts_with(b"*")))
+        || (is_any_method && (b"HTTP/".starts_with(rest) || rest.starts_with(b"HTTP/")))
 }
 
 /// Whether `c` is not seen before a command, among the characters that the peers send.
@@ -333,8 +396,8 @@ fn asked_by(line: &[u8]) -> Asked {
     }
     let Some(command) = text.strip_prefix('/') else {
         let word = text.split(is_inkless).find(|word| !word.is_empty()).unwrap_or_default();
-        let is_command = word.len() > 1 && word[1..].bytes().all(|byte| byte.is_ascii_alphabetic());
-        let is_indented = text.starts_with(is_inkless) && word.starts_with('/') && is_command;
+        let is_command = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphabetic());
+        let is_indented = text.starts_with(is_inkless) && word.strip_prefix('/').is_some_and(is_command);
         return if is_indented { Asked::Indented } else { Asked::Say(text) };
     };
     if command.starts_with('/') {

@@ -11,6 +11,7 @@ use super::timers::Timer;
 use crate::net::stream::{Received, Socket};
 use crate::relay::command::COMMAND_BYTE;
 use crate::relay::line::LineDecoder;
+use crate::relay::telnet;
 use crate::server::connection::input::{Input, Pending};
 use crate::server::connection::{Connection, Handle, LineHabit, Output, Phase, ReadState, Role};
 use crate::server::flow::budget::READ_SHARE_BYTES_MIN;
@@ -336,11 +337,13 @@ impl<S: Socket> Hub<S> {
         ReadState::Ended
     }
 
-    /// With `--flush-after`, records that a client ends its lines itself: silence ends none of them any more.
+    /// With `--flush-after`, records that a client ends its lines itself, or speaks telnet: silence ends none of them any
+    /// more.
     fn note_line_end(&mut self, turn: &ReadTurn, bytes: &[u8]) {
         let connection = &mut self.connections[turn.key];
         let is_known = turn.is_browser || connection.habit == LineHabit::Newline;
-        if self.limits.flush_after.is_some() && !is_known && memchr::memchr2(b'\n', b'\r', bytes).is_some() {
+        if self.limits.flush_after.is_some() && !is_known && memchr::memchr3(b'\n', b'\r', telnet::IAC, bytes).is_some()
+        {
             connection.habit = LineHabit::Newline;
         }
     }
