@@ -206,7 +206,8 @@ impl Peer {
     /// A peer that never says anything: at most, empty lines and the beginning of a line.
     pub(crate) fn silent(chance: Chance, config: &Config) -> Peer {
         let mut peer = Peer { habit: Habit::Silent, is_bare: false, ..Peer::new(chance, config) };
-        peer.outbox = peer.chance.pick(&[&b""[..], b"", b"\n", b"\n\r\n\r", b"begun"]).to_vec();
+        let begun = if may_defer_first_line(config) { &b""[..] } else { b"begun" };
+        peer.outbox = peer.chance.pick(&[&b""[..], b"", b"\n", b"\n\r\n\r", begun]).to_vec();
         peer
     }
 
@@ -360,7 +361,8 @@ impl Peer {
                 b"/say  exit\n",
                 b"/say /who\n",
                 b"/say\n",
-                b" /who\n",
+                // Behind a word it would look like the target of a request.
+                if self.is_bare { b"/say\n" } else { b" /who\n" },
             ])),
             3 if !self.is_chunky => self.rename(number),
             4 => self.overlong(),
