@@ -76,7 +76,7 @@ fn textbook_clients_without_newlines_end_when_the_server_stops() {
                 Book::Relay | Book::Window | Book::Turns => ended_well(book, &ended),
                 // They compare with a word that no server says by itself.
                 Book::Pair | Book::Echo => {
-                    assert_eq!(ended.received.iter().filter(|message| *message == "FIN").count(), 1)
+                    assert_eq!(ended.received.iter().filter(|message| *message == "FIN").count(), 1);
                 }
             }
         }
