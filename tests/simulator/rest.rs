@@ -60,7 +60,9 @@ impl Oracle {
         let is_leaving = wire.ear.is_leaving() || self.is_shutting_down || known.idleness.may_be_gone.is_some();
         let is_over = is_over || is_leaving && known.stall.may_be_gone();
         let is_over = is_over || known.visit.as_ref().is_some_and(|visit| visit.socket.may_be_gone);
-        let is_evicted = known.is_silenced || (known.is_refused() && wire.is_finished);
+        // In the pause before its last word, a refused connection was told its reason.
+        let is_told = wire.is_finished || self.config.flush_after.is_some();
+        let is_evicted = known.is_silenced || (known.is_refused() && is_told);
         // It is known when a client left if it did so by its own wish.
         let by_own_wish = !may_be_kicked && !self.is_shutting_down && !is_out;
         let left_at = wire.leaving_since.filter(|_| by_own_wish).unwrap_or(wire.last_written);

@@ -342,6 +342,11 @@ impl<S: Socket> Connection<S> {
         self.closing().is_some_and(|closing| closing.step == ClosingStep::Lingering)
     }
 
+    /// Whether it was sent all but its farewell, at least: if need be, a refused connection can be closed.
+    pub fn is_told(&self) -> bool {
+        self.is_lingering() || self.pause_end().is_some()
+    }
+
     /// Returns the end of the tape that it is owed.
     pub fn stop(&self, tape: &Tape) -> Position {
         match self.phase {

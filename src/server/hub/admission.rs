@@ -297,7 +297,7 @@ impl<S: Socket> Hub<S> {
             let known = refused.iter().filter_map(|&handle| self.connections.known(handle));
             known.filter(|connection| connection.role() == Role::Refused && connection.phase != Phase::Gone)
         };
-        let is_full = open().count() >= capacity.refusals_max && !open().any(Connection::is_lingering);
+        let is_full = open().count() >= capacity.refusals_max && !open().any(Connection::is_told);
         is_full && open().any(|connection| connection.is_dirty)
     }
 
@@ -409,7 +409,7 @@ impl<S: Socket> Hub<S> {
         }
         let oldest = admission.refused.iter().find(|handle| {
             let connection = &connections[handle.key];
-            connection.phase == Phase::Closing && connection.is_lingering()
+            connection.phase == Phase::Closing && connection.is_told()
         });
         let Some(&oldest) = oldest else { return false };
         schedule.close(oldest.key, &mut connections[oldest.key]);
@@ -423,7 +423,7 @@ impl<S: Socket> Hub<S> {
         }
         for &handle in &self.admission.refused {
             if let Some(connection) = self.connections.known_mut(handle)
-                && connection.is_lingering()
+                && connection.is_told()
             {
                 self.schedule.close(handle.key, connection);
             }
