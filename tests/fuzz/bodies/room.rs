@@ -7,8 +7,10 @@
 use std::collections::VecDeque;
 use std::mem;
 
+use pollchat::relay::command::Command;
 use pollchat::relay::event::{Applied, Event};
 use pollchat::relay::name::{NAME_CHARS_MAX, Name, NameError, fold};
+use pollchat::relay::notice::Notice;
 use pollchat::relay::room::{Audience, Decision, Room};
 use pollchat::relay::roster::{ClientNumber, MemberId, Roster};
 use pollchat::relay::sanitize::{is_terminal_unsafe, sanitize};
@@ -226,6 +228,10 @@ impl Party {
 
     fn check_reply(&self, at: usize, line: &str, text: &str) {
         let notices = notices(text);
+        if text == Notice::IndentedCommand.to_line() {
+            assert!(is_indented(line));
+            return;
+        }
         assert!(line.starts_with('/') && !line.starts_with("//"));
         if let Some(name) = notices[0].strip_prefix("the name ").and_then(|rest| rest.strip_suffix(" is taken")) {
             let holder = match Name::parse(name) {
@@ -331,7 +337,10 @@ fn is_spoken(line: &str) -> bool {
         return line.len() > "/say ".len();
     }
     let is_command = line.starts_with('/') && !line.starts_with("//");
-    !line.is_empty() && !is_command && !["fin", "exit"].contains(&line.to_ascii_lowercase().as_str())
+    !line.is_empty()
+        && !is_command
+        && !is_indented(line)
+        && !["fin", "exit"].contains(&line.to_ascii_lowercase().as_str())
 }
 
 /// Whether a line is `/say`, with or without text.
@@ -351,4 +360,13 @@ fn notices(private: &str) -> Vec<&str> {
 
 fn text(slices: [&[u8]; 2]) -> String {
     String::from_utf8(slices.concat()).expect("whole characters")
+}
+
+/// Whether something that leaves no ink precedes a command.
+fn is_indented(line: &str) -> bool {
+    let Some((blanks, command)) = line.split_once('/') else { return false };
+    let word = command.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    let is_seen =
+        |c: char| c.is_ascii_graphic() || (c.is_alphanumeric() && !"\u{115f}\u{1160}\u{3164}\u{ffa0}".contains(c));
+    !blanks.is_empty() && !blanks.contains(is_seen) && !word.is_empty() && Command::parse(line) == Command::Indented
 }
