@@ -122,8 +122,10 @@ impl<S: Socket> Hub<S> {
             return Farewell::Close(None);
         }
         if let Some(notice) = Reason::Foreign(protocol).notice() {
-            let line = protocol.error_prefix().map(|prefix| format!("{prefix}{notice}\r\n"));
-            connection.tell(&line.unwrap_or_else(|| notice.to_line()));
+            match protocol.error_prefix() {
+                Some(prefix) => connection.push_bytes(format!("{prefix}{notice}\r\n").as_bytes()),
+                None => connection.tell(&notice.to_line()),
+            }
         }
         Farewell::Fin(code::NORMAL)
     }
