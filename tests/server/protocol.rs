@@ -433,6 +433,9 @@ mod cleaning {
     fn each_character_that_a_terminal_would_obey_is_replaced() {
         let server = Server::quiet(&[]);
         let [mut a, mut b] = server.join_many();
+        // A first line with a control character would be that of a binary protocol.
+        a.send_line("text");
+        b.expect(a.says("text"));
         let controls = ('\0'..='\u{9f}').filter(|c| c.is_control() && !matches!(c, '\0' | '\t' | '\n' | '\r'));
         let bidi = "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}";
         let others = "\u{2028}\u{2029}";
