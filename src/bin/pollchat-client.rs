@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Error, Parser, ValueEnum};
-use pollchat::client::{AddressError, Colors, Config, Ending, FLUSH_AFTER_MS, ServerAddress, run};
+use pollchat::client::{AddressError, Colors, Config, FLUSH_AFTER_MS, Report, ServerAddress, run};
 use pollchat::manual::{self, Generate};
 use pollchat::net::stdio::eprint_line;
 use pollchat::relay::name::Name;
@@ -35,6 +35,18 @@ struct Flags {
     /// Pass lines through unchanged, even at a terminal
     #[arg(long)]
     plain: bool,
+
+    /// Say each line of stdin as it is, even FIN, exit or /usr/bin; implies --plain
+    #[arg(long)]
+    text: bool,
+
+    /// Only listen, until the server ends: do not read stdin; implies --plain
+    #[arg(long, conflicts_with = "text")]
+    listen: bool,
+
+    /// Reconnect when the connection is lost, in a pipe too; implies --plain
+    #[arg(long, conflicts_with = "no_reconnect")]
+    reconnect: bool,
 
     /// Do not reconnect when the connection is lost
     #[arg(long)]
@@ -72,9 +84,16 @@ Keys are those of a shell prompt; Tab completes names. Ctrl-C clears the line; o
 Ctrl-C and Ctrl-D leave the room. A paste of several lines is sent only after a confirmation,
 as text. Ctrl-\\ leaves at once.
 Exit codes:
-  0  left in good order, or the reader of stdout closed it
-  1  cannot connect, or the connection was lost
-  2  wrong usage";
+  0  the server took every line of stdin, in the room, under the name of --nick, and ended in good
+     order; with --listen: the server ended in good order, or the reader of stdout closed it; at a
+     terminal: left in good order
+  1  anything else; a line on stderr says why and how many lines were not said: cannot connect,
+     refused (full, --deny, another protocol), the name is taken, removed, the server shut down or
+     said FIN before the end of stdin, the connection was lost, the server did not answer the
+     goodbye, a command failed, a line was too long, stdin went on after FIN, exit or /quit, stdin
+     or stdout failed
+  2  wrong usage
+  A signal ends a pipe at once; a shell tells it as 128 and its number (Ctrl-C: 130).";
 
 fn main() -> ExitCode {
     let flags = variables::parse(Flags::with_port);
@@ -84,17 +103,11 @@ fn main() -> ExitCode {
     if let Some(warning) = variables::unread(&server::cli::Flags::command()) {
         eprint_line(&format!("pollchat-client: {warning}"));
     }
-    match run(flags.into()) {
-        Ok(Ending::Complete) => ExitCode::SUCCESS,
-        Ok(Ending::Unshown(bytes)) => {
-            eprint_line(&format!("pollchat-client: stdout did not take the last {bytes} bytes"));
-            ExitCode::SUCCESS
-        }
-        Err(err) => {
-            eprint_line(&format!("pollchat-client: {err}"));
-            ExitCode::FAILURE
-        }
+    let Report { exit_code, message } = Report::new(&run(&flags.into()));
+    if let Some(message) = message {
+        eprint_line(&format!("pollchat-client: {message}"));
     }
+    exit_code.into()
 }
 
 impl Flags {
@@ -115,6 +128,9 @@ impl From<Flags> for Config {
             flush_after: Some(Duration::from_millis(flags.flush_after)).filter(|after| !after.is_zero()),
             timestamps: flags.timestamps,
             plain: flags.plain,
+            says_text: flags.text,
+            listens: flags.listen,
+            pipe_reconnects: flags.reconnect,
             colors: match flags.color {
                 When::Auto if has_no_color() => Colors::Off,
                 When::Auto | When::Always => Colors::On,

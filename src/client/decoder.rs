@@ -26,6 +26,22 @@ pub(crate) struct Decoder {
     /// Scratch space for lines that had to be cleaned.
     buffer: String,
     kind: ServerKind,
+    ends: Ends,
+    /// The beginning of the line that we sent last. A server that repeats it repeats its newline, too.
+    sent: String,
+}
+
+/// Ends of a foreign server's lines, as far as its text shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Ends {
+    /// Nothing was said that shows it.
+    #[default]
+    Unknown,
+    /// It has said text that silence ended, or has repeated our text behind a text of its own: the server of a
+    /// textbook, which takes each `recv` for a message.
+    Silence,
+    /// It has ended a line of its own with a newline.
+    Newline,
 }
 
 /// Kind of server, by its first bytes.
@@ -93,6 +109,9 @@ impl Decoder {
         self.kind = self.kind.after(text);
         let mut rest = text;
         while let Some(line) = self.lines.next(&mut rest, FRAMING) {
+            if self.kind == ServerKind::Other && self.ends != Ends::Newline {
+                self.ends = self.ends.after_line(&line, &self.sent);
+            }
             if show_line(&line, LineEnd::Newline, &mut self.buffer, show) == Decoded::Fin {
                 return Decoded::Fin;
             }
@@ -102,7 +121,22 @@ impl Decoder {
 
     /// Passes an unterminated line to `show`: at EOF, or when the server fell silent.
     pub(crate) fn flush_partial(&mut self, show: &mut impl FnMut(ServerLine<'_>)) -> Decoded {
-        self.lines.finish(FRAMING).map_or(Decoded::More, |line| show_line(&line, LineEnd::None, &mut self.buffer, show))
+        let Some(line) = self.lines.finish(FRAMING) else { return Decoded::More };
+        if self.ends == Ends::Unknown {
+            self.ends = Ends::Silence;
+        }
+        show_line(&line, LineEnd::None, &mut self.buffer, show)
+    }
+
+    /// Records the beginning of a line that we sent to a foreign server.
+    pub(crate) fn on_sent(&mut self, line: &[u8]) {
+        self.sent.clear();
+        self.sent.push_str(&String::from_utf8_lossy(line));
+    }
+
+    /// Ends of the lines of a foreign server.
+    pub(crate) fn ends(&self) -> Ends {
+        self.ends
     }
 
     /// The kind of server, as far as its first bytes tell.
@@ -127,6 +161,23 @@ impl ServerKind {
             ServerKind::Pollchat
         } else {
             ServerKind::Unknown(known + compared)
+        }
+    }
+}
+
+impl Ends {
+    /// Ends as a line with a newline shows them, after we sent `sent`.
+    fn after_line(self, line: &Line<'_>, sent: &str) -> Ends {
+        let (Line::Text(raw) | Line::More(raw) | Line::TooLong(raw)) = line;
+        if raw.is_empty() && self == Ends::Silence {
+            // The newline of a text that silence seemed to end.
+            return Ends::Silence;
+        }
+        match raw.strip_suffix(sent.as_bytes()).filter(|_| !sent.is_empty()) {
+            None => Ends::Newline,
+            // An echo alone is also what a server of lines does.
+            Some([]) => self,
+            Some(_) => Ends::Silence,
         }
     }
 }

@@ -11,8 +11,35 @@ pub(crate) const CONNECT_STAGGER: Duration = Duration::from_millis(250);
 /// Wait for the resolver before the addresses of its last answer are tried. A cache or a server nearby answers sooner.
 pub(crate) const RESOLVE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Timeout of a half-closed session without progress in any direction.
+/// Timeout of the end of a session: of a server after our goodbye, and of a stdout that takes nothing.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
+
+/// Bytes of a foreign server after our goodbye. It may also repeat everything that it was sent.
+pub(crate) const LEAVE_BYTES_MAX: u64 = 1 << 20;
+
+/// Bytes of a pollchat server after our goodbye: twice its default `--backlog`.
+pub(crate) const OWED_BYTES_MAX: u64 = 16 << 20;
+
+/// Bytes per second at which a pollchat server must send what it owes after our goodbye, beyond [`GRACE`].
+pub(crate) const SLOWEST_LINK: u64 = 64 << 10;
+
+/// Additional time that a pollchat server gets to take each line: it may throttle them (`--rate`).
+pub(crate) const PATIENCE_PER_LINE: Duration = Duration::from_secs(1);
+
+/// The longest time for all lines together.
+pub(crate) const PATIENCE_MAX: Duration = Duration::from_secs(600);
+
+/// Time after a deadline for a client that still reads: it may have been stopped for longer.
+pub(crate) const OVERTIME: Duration = Duration::from_millis(500);
+
+/// Time for counting the lines of stdin that were not said.
+pub(crate) const COUNT_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Pause between two sends to a server that takes each `recv` for a message.
+pub(crate) const MESSAGE_PAUSE: Duration = Duration::from_millis(50);
+
+/// Silence that ends a message of such a server while we have something to answer.
+pub(crate) const MESSAGE_SILENCE: Duration = Duration::from_millis(10);
 
 /// Unsent bytes before the socket: the server's own read size. Without space for a whole read ([`READ_BYTES`]), stdin
 /// is not read.
@@ -31,6 +58,12 @@ pub(crate) const SHOWN_LINE_BYTES_MAX: usize = 64 << 10;
 /// The longest typed line, in bytes, that the client itself checks for leaving. `/quit` may have a text behind it. In a
 /// longer line, only the server recognises it.
 pub(crate) const LEAVE_LINE_BYTES_MAX: usize = 64;
+
+/// The longest line without its end that waits for it, in bytes: as much as makes no reader of stdin wait for space.
+pub(crate) const HELD_BYTES_MAX: usize = READ_BYTES;
+
+/// The beginning of a sent line, in bytes, by which its echo is recognised.
+pub(crate) const ECHO_BYTES_MAX: usize = 1 << 10;
 
 /// Bytes of one read from stdin or the server: a quarter of each buffer.
 pub(crate) const READ_BYTES: usize = 16 << 10;

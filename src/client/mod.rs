@@ -8,6 +8,8 @@
 //! |---|---|
 //! | `pipe`, `terminal` | the two forms, each with its main loop |
 //! | `session` | a single connection: bytes in both directions, half-closes, the reason of its end |
+//! | `leaving` | the time and the bytes that a server gets after our goodbye |
+//! | `ending` | the result of a run, its message and its exit code |
 //! | `connect`, `backoff` | connection attempts and the delays between them |
 //! | `resolver`, `race` | parts of an attempt: the look-up of the name, connects to several addresses |
 //! | `decoder` | the server's bytes as clean lines |
@@ -18,6 +20,8 @@ mod address;
 mod backoff;
 mod connect;
 mod decoder;
+mod ending;
+mod leaving;
 mod limits;
 mod outbox;
 mod pipe;
@@ -33,9 +37,9 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 pub use self::address::{AddressError, ServerAddress};
+pub use self::ending::{ClientError, Ending, Report};
 pub use self::limits::FLUSH_AFTER_MS;
 use self::pipe::PipeClient;
-use self::session::CloseReason;
 use self::terminal::TerminalClient;
 use crate::relay::name::Name;
 
@@ -57,6 +61,12 @@ pub struct Config {
     pub timestamps: bool,
     /// `--plain`: the pipe form, even at a terminal.
     pub plain: bool,
+    /// `--text`: each line of stdin is said as it is. The pipe form.
+    pub says_text: bool,
+    /// `--listen`: stdin is not read. The pipe form.
+    pub listens: bool,
+    /// `--reconnect`: the pipe form reconnects, too.
+    pub pipe_reconnects: bool,
     /// `--color`: colours at a terminal.
     pub colors: Colors,
     /// Whether the terminal form reconnects after a lost connection.
@@ -72,71 +82,17 @@ pub enum Colors {
     Off,
 }
 
-/// Result of an orderly run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// Stdout took everything, or its reader has closed it.
-    Complete,
-    /// Stdout was blocked and did not take this many bytes.
-    Unshown(usize),
-}
-
-/// Error that ended a run. Its `Display` is one line.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages name the fields")]
-pub enum ClientError {
-    /// The name did not resolve, or no address of the server answered. The error is the most telling one.
-    #[error("cannot connect to {address}: {source}")]
-    Connect { address: ServerAddress, source: io::Error },
-    /// The server closed the connection without FIN.
-    #[error("the server at {address} closed the connection")]
-    Closed { address: ServerAddress },
-    /// The connection broke.
-    #[error("the connection to {address} was lost: {source}")]
-    Lost { address: ServerAddress, source: io::Error },
-    /// The server stopped reading before it had all our bytes.
-    #[error("the server at {address} did not take the last {bytes} bytes")]
-    Unsent { address: ServerAddress, bytes: usize },
-    /// Reading stdin failed.
-    #[error("cannot read stdin: {0}")]
-    Stdin(io::Error),
-    /// Writing stdout failed, for another reason than a closed reader.
-    #[error("cannot write to stdout: {0}")]
-    Stdout(io::Error),
-    /// Reading or setting the terminal's mode failed.
-    #[error("cannot set the terminal's mode: {0}")]
-    Terminal(io::Error),
-    /// The poller failed.
-    #[error("cannot wait for events: {0}")]
-    Poll(io::Error),
-}
-
 /// Runs a client: the terminal form if stdin and stdout are terminals and `TERM` can move the cursor, the pipe form
-/// otherwise or with `plain`.
+/// otherwise or with `plain`, `says_text`, `listens` or `pipe_reconnects`.
 ///
 /// # Errors
 /// The server cannot be connected to, the connection is lost for good, or stdin or stdout fails.
-pub fn run(config: Config) -> Result<Ending, ClientError> {
+pub fn run(config: &Config) -> Result<Ending, ClientError> {
     let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && can_move_cursor();
-    if is_terminal && !config.plain {
-        TerminalClient::start(&config)?.run()
-    } else {
-        PipeClient::connect(config)?.run()
-    }
+    let is_plain = config.plain || config.says_text || config.listens || config.pipe_reconnects;
+    if is_terminal && !is_plain { TerminalClient::start(config)?.run() } else { PipeClient::connect(config)?.run() }
 }
 
 fn can_move_cursor() -> bool {
     env::var_os("TERM").is_some_and(|kind| !kind.is_empty() && kind != "dumb")
-}
-
-impl CloseReason {
-    /// Returns the result of a run that ended with this session to `address`.
-    fn into_result(self, address: ServerAddress) -> Result<(), ClientError> {
-        match self {
-            CloseReason::Complete => Ok(()),
-            CloseReason::Closed => Err(ClientError::Closed { address }),
-            CloseReason::Lost(source) => Err(ClientError::Lost { address, source }),
-            CloseReason::Unsent(bytes) => Err(ClientError::Unsent { address, bytes }),
-        }
-    }
 }

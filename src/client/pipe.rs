@@ -6,6 +6,13 @@
 //!
 //! Both directions are bounded. A full buffer stops the read before it: a slow server applies backpressure to stdin,
 //! and a blocked stdout to the server. Neither direction blocks the other.
+//!
+//! The exit code answers for stdin: 0 means that the server took every line of it, in the room, under the wanted name.
+//! [`Answers`] follows what the server says about that, and `outcome` decides at the end.
+
+mod answers;
+mod link;
+mod outcome;
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,13 +20,17 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
 
+use self::answers::Answers;
+use self::link::Link;
 use super::address::ServerAddress;
+use super::backoff::jitter;
 use super::connect::Attempt;
-use super::decoder::ServerLine;
-use super::limits::{READ_BYTES, SCREEN_BYTES_MAX};
+use super::decoder::{ServerKind, ServerLine};
+use super::limits::{GRACE, READ_BYTES, SCREEN_BYTES_MAX, WELCOME_WAIT};
+use super::outbox::line_count::LineCount;
 use super::progress::Progress;
 use super::resolver::Resolver;
-use super::session::Session;
+use super::session::{CloseReason, LineCounts, Session};
 use super::timestamps::Timestamps;
 use super::{ClientError, Config, Ending};
 use crate::net::stdio::stdin::Stdin;
@@ -31,16 +42,39 @@ const STDOUT: Token = Token(1);
 const SERVER: Token = Token(2);
 const RESOLVER: Token = Token(3);
 
-/// A session between stdin, stdout and a server.
+/// A conversation between stdin, stdout and a server.
 #[derive(Debug)]
 pub(super) struct PipeClient {
     address: ServerAddress,
     poll: Poll,
     stdin: Stdin,
+    input: InputState,
+    /// Lines of stdin that no session was given.
+    unread: LineCount,
     stdout: Stdout,
-    session: Session,
+    /// Whether stdout has a reader.
+    is_shown: bool,
+    link: Link,
+    /// The last session's end.
+    ended: Option<(CloseReason, LineCounts)>,
+    answers: Answers,
+    /// Whether the server has said anything.
+    has_heard: bool,
     timestamps: Timestamps,
     scratch: Box<[u8; READ_BYTES]>,
+}
+
+/// State of stdin.
+#[derive(Debug)]
+enum InputState {
+    /// More may come.
+    Open,
+    /// Its end was read.
+    Ended,
+    /// `--listen`: it is not read.
+    Unused,
+    /// It cannot be read.
+    Failed(io::Error),
 }
 
 /// Result of a poll.
@@ -59,8 +93,8 @@ impl PipeClient {
     ///
     /// # Errors
     /// No address answers, or the poller fails.
-    pub(super) fn connect(config: Config) -> Result<PipeClient, ClientError> {
-        let address = config.server;
+    pub(super) fn connect(config: &Config) -> Result<PipeClient, ClientError> {
+        let address = config.server.clone();
         let mut poll = Poll::new().map_err(ClientError::Poll)?;
         let mut resolver = Resolver::new(address.clone(), poll.registry(), RESOLVER).map_err(ClientError::Poll)?;
         let attempt = Attempt::new(&mut resolver, SERVER, Instant::now());
@@ -70,47 +104,49 @@ impl PipeClient {
         };
         let stdin = Stdin::register(poll.registry(), STDIN).map_err(ClientError::Poll)?;
         let stdout = Stdout::register(poll.registry(), STDOUT).map_err(ClientError::Poll)?;
-        let now = Instant::now();
-        let mut session = Session::new(connected, config.flush_after, now);
-        if let Some(nick) = config.nick {
-            session.queue(format!("/nick {nick}\n").as_bytes(), now);
-        }
-        let timestamps = Timestamps::new(config.timestamps);
-        Ok(PipeClient { address, poll, stdin, stdout, session, timestamps, scratch: Box::new([0; READ_BYTES]) })
+        let mut client = PipeClient {
+            link: Link::new(config, resolver, SERVER, connected, Instant::now()),
+            address,
+            poll,
+            stdin,
+            input: if config.listens { InputState::Unused } else { InputState::Open },
+            unread: LineCount::default(),
+            stdout,
+            is_shown: true,
+            ended: None,
+            answers: Answers::new(config.nick.as_ref()),
+            has_heard: false,
+            timestamps: Timestamps::new(config.timestamps),
+            scratch: Box::new([0; READ_BYTES]),
+        };
+        client.on_connected(Instant::now());
+        Ok(client)
     }
 
-    /// Runs until one side ends the session.
+    /// Runs until one side ends the conversation.
     ///
     /// # Errors
-    /// The connection is lost, the server stops reading, or stdin or stdout fails.
+    /// Not all of stdin was said, or stdin or stdout fails.
     pub(super) fn run(mut self) -> Result<Ending, ClientError> {
         let mut events = Events::with_capacity(8);
         loop {
-            let mut progress = self.read_stdin()?;
-            progress |= self.session.send(Instant::now());
-            progress |= self.receive();
-            match self.stdout.flush() {
-                Ok(0) => {}
-                Ok(_) => {
-                    self.session.mark_progress(Instant::now());
-                    progress = Progress::Made;
-                }
-                Err(StdoutError::Closed) => return Ok(Ending::Complete),
-                Err(StdoutError::Failed(err)) => return Err(ClientError::Stdout(err)),
+            let mut progress = self.exchange();
+            progress |= self.show()?;
+            let now = Instant::now();
+            if self.is_finished() && self.end_session(now) {
+                return self.outcome();
             }
-            if self.session.is_finished() && self.stdout.waiting_bytes() == 0 {
-                return self.ending();
-            }
-            let grace_left = self.session.grace_left();
             let timeout = match progress {
                 Progress::Made => Some(Duration::ZERO),
-                Progress::None => self.timeout(grace_left),
+                Progress::None => self.timeout(now),
             };
             let waited = self.wait(&mut events, timeout).map_err(ClientError::Poll)?;
             // Time alone does not decide: a client that was stopped (Ctrl-Z) for longer has unread events.
             let is_idle = progress == Progress::None && waited != Waited::Events;
-            if is_idle && grace_left == Some(Duration::ZERO) {
-                return self.ending();
+            let now = Instant::now();
+            let is_overdue = self.link.session().is_some_and(|session| session.is_overdue(is_idle, now));
+            if is_overdue && self.end_session(now) {
+                return self.outcome();
             }
             if waited != Waited::Interrupted {
                 self.flush_partial();
@@ -118,46 +154,155 @@ impl PipeClient {
         }
     }
 
-    /// Reads stdin once, if the session has space for a full read.
-    fn read_stdin(&mut self) -> Result<Progress, ClientError> {
-        if !self.session.is_open() || self.session.free_bytes() < self.scratch.len() {
-            return Ok(Progress::None);
-        }
-        let received = self.stdin.read(&mut self.scratch[..]);
+    /// Moves bytes once in each direction, or advances a connection attempt.
+    fn exchange(&mut self) -> Progress {
         let now = Instant::now();
-        match received {
-            Received::NotYet => return Ok(Progress::None),
-            Received::Bytes(len) => {
-                self.session.mark_progress(now);
-                self.session.queue(&self.scratch[..len], now);
+        if self.link.session().is_none() {
+            if !self.link.advance(self.poll.registry(), now) {
+                return Progress::None;
             }
-            Received::End => self.session.finish_sending(now),
-            Received::Failed(err) => return Err(ClientError::Stdin(err)),
+            self.on_connected(now);
         }
-        Ok(Progress::Made)
+        let mut progress = self.follow_name(now);
+        progress |= self.read_stdin();
+        if let Some(session) = self.link.session() {
+            progress |= session.send(Instant::now());
+        }
+        progress | self.receive()
+    }
+
+    fn on_connected(&mut self, now: Instant) {
+        let request = self.answers.on_connected(now);
+        let Some(session) = self.link.session() else { return };
+        if let Some(request) = request {
+            session.queue_own(&request);
+        }
+    }
+
+    /// Asks for the name again, or leaves without it.
+    fn follow_name(&mut self, now: Instant) -> Progress {
+        let Some(session) = self.link.session() else { return Progress::None };
+        if let Some(request) = self.answers.ask_again(now) {
+            session.queue_own(&request);
+            return Progress::Made;
+        }
+        if !self.answers.awaits_name() || !session.is_open() {
+            return Progress::None;
+        }
+        let is_late = self.answers.is_late(name_wait(session), now);
+        if session.server_kind() != ServerKind::Pollchat && is_late {
+            // It knows no names.
+            self.answers.forget_name();
+            return Progress::Made;
+        }
+        if self.answers.refused_name().is_some() || is_late {
+            session.finish_sending(now);
+            return Progress::Made;
+        }
+        Progress::None
+    }
+
+    /// Reads stdin once, if the session has space for a full read.
+    fn read_stdin(&mut self) -> Progress {
+        let Some(session) = self.link.session() else { return Progress::None };
+        if self.answers.awaits_name() || !session.is_open() || session.free_bytes() < READ_BYTES {
+            return Progress::None;
+        }
+        let now = Instant::now();
+        let taken_back = self.link.take_back();
+        let Some(session) = self.link.session() else { return Progress::None };
+        if !taken_back.is_empty() {
+            session.queue(&taken_back, now);
+            return Progress::Made;
+        }
+        match &self.input {
+            InputState::Open => {}
+            InputState::Unused => return Progress::None,
+            InputState::Ended | InputState::Failed(_) => {
+                session.finish_sending(now);
+                return Progress::Made;
+            }
+        }
+        match self.stdin.read(&mut self.scratch[..]) {
+            Received::Bytes(len) => {
+                session.mark_progress(now);
+                session.queue(&self.scratch[..len], now);
+            }
+            // Without a reader of stdout, the client does not wait for more.
+            Received::NotYet if self.is_shown => return Progress::None,
+            Received::NotYet => session.finish_sending(now),
+            Received::End => self.input = InputState::Ended,
+            Received::Failed(err) => self.input = InputState::Failed(err),
+        }
+        Progress::Made
     }
 
     /// Reads from the server once, if the queue of stdout has space.
     fn receive(&mut self) -> Progress {
+        let now = Instant::now();
+        let was_in = self.answers.is_in();
+        let Some(session) = self.link.session() else { return Progress::None };
         if self.stdout.holds(SCREEN_BYTES_MAX) {
+            session.on_unread();
             return Progress::None;
         }
-        let (queue, timestamps) = (self.stdout.queue(), &self.timestamps);
-        self.session.receive(&mut self.scratch, Instant::now(), &mut |line| show(line, timestamps, queue))
+        let (queue, timestamps, answers) = (self.stdout.queue(), &self.timestamps, &mut self.answers);
+        let has_heard = &mut self.has_heard;
+        let progress = session.receive(&mut self.scratch, now, &mut |line| {
+            *has_heard = true;
+            take_line(line, timestamps, answers, queue, now);
+        });
+        if self.answers.is_in() && !was_in {
+            self.link.on_in(now);
+        }
+        progress
     }
 
     fn flush_partial(&mut self) {
+        let now = Instant::now();
+        let Some(session) = self.link.session() else { return };
         if !self.stdout.holds(SCREEN_BYTES_MAX) {
-            let (queue, timestamps) = (self.stdout.queue(), &self.timestamps);
-            self.session.flush_partial(Instant::now(), &mut |line| show(line, timestamps, queue));
+            let (queue, timestamps, answers) = (self.stdout.queue(), &self.timestamps, &mut self.answers);
+            session.flush_partial(now, &mut |line| take_line(line, timestamps, answers, queue, now));
+        }
+    }
+
+    /// Writes to stdout once. Without a reader, the client leaves as soon as stdin has nothing more to say.
+    fn show(&mut self) -> Result<Progress, ClientError> {
+        if !self.is_shown {
+            self.stdout.queue().clear();
+            return Ok(Progress::None);
+        }
+        match self.stdout.flush() {
+            Ok(0) => Ok(Progress::None),
+            Ok(_) => {
+                if let Some(session) = self.link.session() {
+                    session.mark_progress(Instant::now());
+                }
+                Ok(Progress::Made)
+            }
+            Err(StdoutError::Closed) => {
+                self.is_shown = false;
+                Ok(Progress::Made)
+            }
+            Err(StdoutError::Failed(err)) => Err(ClientError::Stdout(err).with_unsaid(self.unsaid_at_failure())),
         }
     }
 
     /// The longest time to wait for events; `None` without a deadline.
-    fn timeout(&self, grace_left: Option<Duration>) -> Option<Duration> {
-        let flush_at = self.session.flush_deadline().filter(|_| !self.stdout.holds(SCREEN_BYTES_MAX));
-        let flush_in = flush_at.map(|at| at.saturating_duration_since(Instant::now()));
-        [grace_left, flush_in].into_iter().flatten().min()
+    fn timeout(&mut self, now: Instant) -> Option<Duration> {
+        let name_at = self.answers.asked_at();
+        let asks_at = self.answers.deadline();
+        let is_full = self.stdout.holds(SCREEN_BYTES_MAX);
+        let link_at = self.link.deadline();
+        let Some(session) = self.link.session() else {
+            return link_at.map(|at| at.saturating_duration_since(now));
+        };
+        let name_at = name_at.filter(|_| session.is_open()).map(|at| at + name_wait(session));
+        let grace_at = session.grace_left().map(|left| now + left);
+        let flush_at = session.flush_deadline().filter(|_| !is_full);
+        let at = [asks_at, name_at, grace_at, flush_at, session.send_deadline(now)].into_iter().flatten().min();
+        at.map(|at| at.saturating_duration_since(now))
     }
 
     /// Waits for events and records them.
@@ -171,23 +316,34 @@ impl PipeClient {
             match event.token() {
                 STDIN => self.stdin.on_event(),
                 STDOUT => self.stdout.on_event(),
-                _ => self.session.on_event(event),
+                SERVER => {
+                    if let Some(session) = self.link.session() {
+                        session.on_event(event);
+                    }
+                }
+                // The attempt that waits for it looks itself.
+                _ => {}
             }
         }
         Ok(if events.is_empty() { Waited::Timeout } else { Waited::Events })
     }
-
-    /// Returns the result of a session that is finished, or whose grace is over.
-    fn ending(self) -> Result<Ending, ClientError> {
-        self.session.into_reason().into_result(self.address)?;
-        match self.stdout.waiting_bytes() {
-            0 => Ok(Ending::Complete),
-            bytes => Ok(Ending::Unshown(bytes)),
-        }
-    }
 }
 
-fn show(line: ServerLine<'_>, timestamps: &Timestamps, shown: &mut VecDeque<u8>) {
+/// Time for the answer about a name.
+fn name_wait(session: &Session) -> Duration {
+    if session.server_kind() == ServerKind::Pollchat { GRACE } else { WELCOME_WAIT }
+}
+
+fn take_line(
+    line: ServerLine<'_>,
+    timestamps: &Timestamps,
+    answers: &mut Answers,
+    shown: &mut VecDeque<u8>,
+    now: Instant,
+) {
+    if !line.is_continued {
+        answers.on_line(line.text, now, jitter());
+    }
     for part in [timestamps.prefix().as_str(), line.mark(), line.text, "\n"] {
         shown.extend(part.as_bytes());
     }

@@ -1,6 +1,6 @@
 //! Progress of the main loops. Pure.
 
-use std::ops::BitOrAssign;
+use std::ops::{BitOr, BitOrAssign};
 
 /// Whether an action did something.
 ///
@@ -18,6 +18,15 @@ impl Progress {
     /// `Made` if `bytes` is not 0.
     pub(crate) fn of_bytes(bytes: usize) -> Progress {
         if bytes > 0 { Progress::Made } else { Progress::None }
+    }
+}
+
+impl BitOr for Progress {
+    type Output = Progress;
+
+    fn bitor(mut self, other: Progress) -> Progress {
+        self |= other;
+        self
     }
 }
 

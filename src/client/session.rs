@@ -1,6 +1,8 @@
 //! A single connection: its bytes in both directions, its two half-closes, and the reason of its end. No poller, no
 //! terminal.
 
+mod farewell;
+
 use std::io;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
@@ -8,42 +10,66 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 use mio::net::TcpStream;
 
-use super::decoder::{Decoded, Decoder, ServerKind, ServerLine};
-use super::limits::{GRACE, READ_BYTES};
-use super::outbox::send_buffer::{SendBuffer, Typed};
+use self::farewell::Farewell;
+use super::decoder::{Decoded, Decoder, Ends, ServerKind, ServerLine};
+use super::leaving::Leaving;
+use super::limits::{GRACE, MESSAGE_PAUSE, MESSAGE_SILENCE, READ_BYTES, WELCOME_WAIT};
+use super::outbox::send_buffer::{Input, Manner, Released, SendBuffer};
 use super::progress::Progress;
 use super::race::Connected;
 use crate::net::stream::{Received, receive};
 
 /// A connection to a server. Each direction closes on its own.
 ///
-/// Invariant: `send_half` is `Closed` only when `outbox` is empty.
+/// Invariant: `send_half` is `Closed` only when `outbox` and `farewell` are empty.
 #[derive(Debug)]
 pub(crate) struct Session {
     link: Link,
     send_half: SendHalf,
     recv_half: RecvHalf,
     outbox: SendBuffer,
+    farewell: Farewell,
     decoder: Decoder,
     /// `--flush-after`: silence that ends an unterminated line; `None`: never.
     flush_after: Option<Duration>,
+    /// Until then the kind of a silent server counts as unknown.
+    known_at: Instant,
+    /// Time of the last bytes to the server.
+    sent_at: Instant,
     /// Time of the last bytes from the server.
     received_at: Instant,
     /// Time of the last byte in any direction, or of the last half-close.
     progress_at: Instant,
+    leaving: Leaving,
 }
 
 /// Reason of a session's end.
 #[derive(Debug)]
 pub(crate) enum CloseReason {
-    /// The server said FIN, or closed after we did.
+    /// The server said FIN after our goodbye. A server that is no pollchat server may also have closed instead, or
+    /// have gone on until we left.
     Complete,
+    /// The server said FIN, but we had not said goodbye, or it did not take all our bytes.
+    Dismissed,
     /// The server closed without FIN.
     Closed,
     /// The connection broke.
     Lost(io::Error),
     /// The server stopped reading. This many of our bytes were left.
     Unsent(usize),
+    /// The server has our bytes, as far as the kernel knows, but has not answered our goodbye.
+    Unconfirmed,
+}
+
+/// Number of lines of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LineCounts {
+    /// The kernel has taken them.
+    pub(crate) sent: u64,
+    /// They have not left us whole.
+    pub(crate) unsent: u64,
+    /// They stood behind a goodbye.
+    pub(crate) dropped: u64,
 }
 
 /// The socket and its readiness. Readiness holds until a call returns `WouldBlock`; an event renews it.
@@ -58,7 +84,7 @@ struct Link {
 #[derive(Debug)]
 enum SendHalf {
     Open,
-    /// No more input. The outbox is still being sent.
+    /// No more input. The outbox and the words of farewell are still being sent.
     Closing,
     /// The outbox was sent, and the write side is shut down.
     Closed,
@@ -76,6 +102,8 @@ enum RecvHalf {
     Eof,
     /// A read failed.
     Failed(io::Error),
+    /// We read no more of it: it goes on beyond all bounds.
+    Abandoned,
 }
 
 impl Session {
@@ -86,11 +114,20 @@ impl Session {
             send_half: connected.reset.map_or(SendHalf::Open, SendHalf::Failed),
             recv_half: RecvHalf::Open,
             outbox: SendBuffer::default(),
+            farewell: Farewell::default(),
             decoder: Decoder::default(),
             flush_after,
+            known_at: now + WELCOME_WAIT,
+            sent_at: now,
             received_at: now,
             progress_at: now,
+            leaving: Leaving::new(now),
         }
+    }
+
+    /// Sets the way in which lines of stdin are sent, before the first one.
+    pub(crate) fn with_outbox(self, outbox: SendBuffer) -> Session {
+        Session { outbox, ..self }
     }
 
     /// Records an event of the socket. The next call of `send` or `receive` finds out what it means.
@@ -104,16 +141,38 @@ impl Session {
         self.progress_at = now;
     }
 
+    /// Records that the session is not read, because stdout takes nothing. The time of the server stands still then, as
+    /// long as stdout makes progress.
+    pub(crate) fn on_unread(&mut self) {
+        self.leaving.postpone(self.progress_at);
+    }
+
     /// Appends typed bytes, at most [`Session::free_bytes`]. A line that leaves closes our direction.
     pub(crate) fn queue(&mut self, typed: &[u8], now: Instant) {
-        if self.outbox.push(typed) == Typed::Leave {
-            self.finish_sending(now);
-        }
+        self.await_kind(now);
+        self.outbox.push(typed);
+        self.release(now);
     }
 
     /// Appends a whole line of text, which does not leave whatever it says.
-    pub(crate) fn queue_text(&mut self, line: &[u8]) {
+    pub(crate) fn queue_text(&mut self, line: &[u8], now: Instant) {
+        self.await_kind(now);
         self.outbox.push_text(line);
+        self.release(now);
+    }
+
+    /// Gives the server time to say what it is, before the first line.
+    fn await_kind(&mut self, now: Instant) {
+        if self.outbox.is_empty() && self.outbox.written_bytes() == 0 {
+            self.known_at = self.known_at.max(now + WELCOME_WAIT);
+        }
+    }
+
+    /// Appends a line of the client itself, which no goodbye can be.
+    pub(crate) fn queue_own(&mut self, line: &str) {
+        self.outbox.push_own(line.as_bytes());
+        // A server that repeats it is known by that, too.
+        self.decoder.on_sent(line.trim_end().as_bytes());
     }
 
     /// Closes our direction after the bytes that are queued.
@@ -121,15 +180,16 @@ impl Session {
         if matches!(self.send_half, SendHalf::Open) {
             self.send_half = SendHalf::Closing;
             self.progress_at = now;
+            self.leaving.on_sent(self.outbox.sent_lines(), self.outbox.written_bytes(), now);
         }
     }
 
     /// Writes to the server once. Shuts the write side down when the last queued byte of a closing half was written.
     pub(crate) fn send(&mut self, now: Instant) -> Progress {
-        let mut progress = Progress::None;
+        let mut progress = self.release(now);
         if self.may_send() {
             match self.outbox.write_to(&mut self.link.stream) {
-                Ok(len) => progress = Progress::of_bytes(len),
+                Ok(len) => progress |= self.on_written(len, now),
                 Err(err) if err.kind() == io::ErrorKind::WouldBlock => self.link.writable = false,
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => progress = Progress::Made,
                 Err(err) => {
@@ -141,13 +201,95 @@ impl Session {
         if progress == Progress::Made {
             self.progress_at = now;
         }
-        if matches!(self.send_half, SendHalf::Closing) && self.outbox.is_empty() {
+        if matches!(self.send_half, SendHalf::Closing) && self.has_sent_all(now) {
             // It fails if the connection is gone. The next read reports that.
             let _ = self.link.stream.shutdown(Shutdown::Write);
             self.send_half = SendHalf::Closed;
             progress = Progress::Made;
         }
         progress
+    }
+
+    fn on_written(&mut self, len: usize, now: Instant) -> Progress {
+        if len > 0 {
+            let is_first = self.outbox.written_bytes() == len as u64;
+            if is_first && matches!(self.decoder.server_kind(), ServerKind::Unknown(_)) {
+                self.known_at = now + WELCOME_WAIT;
+            }
+            self.sent_at = now;
+            self.leaving.on_sent(self.outbox.sent_lines(), self.outbox.written_bytes(), now);
+        }
+        Progress::of_bytes(len)
+    }
+
+    /// Moves lines on to the socket, in the manner of the server, and then the words of farewell.
+    fn release(&mut self, now: Instant) -> Progress {
+        let manner = self.manner(now);
+        let input = match self.send_half {
+            SendHalf::Open => Input::Open,
+            SendHalf::Closing => Input::Ended,
+            SendHalf::Closed | SendHalf::Failed(_) => return Progress::None,
+        };
+        if self.outbox.has_typed() && (manner != Manner::Bare || self.is_turn(MESSAGE_PAUSE, now)) {
+            match self.outbox.release(manner, input) {
+                Released::Nothing => {}
+                Released::Text => {
+                    self.decoder.on_sent(self.outbox.last_line());
+                    return Progress::Made;
+                }
+                Released::Goodbye { end } => {
+                    self.farewell.say_end(end, self.outbox.last_line());
+                    self.finish_sending(now);
+                    return Progress::Made;
+                }
+            }
+        }
+        let is_last = input == Input::Ended && self.outbox.is_empty() && matches!(self.recv_half, RecvHalf::Open);
+        if is_last
+            && now >= self.sent_at + MESSAGE_PAUSE
+            && !self.decoder.has_partial_line()
+            && let Some(piece) = self.farewell.next_piece(manner)
+        {
+            self.outbox.release_piece(&piece);
+            return Progress::Made;
+        }
+        Progress::None
+    }
+
+    /// Whether a server that takes each `recv` for a message is ready for the next line: it has answered the last one,
+    /// or `pause` has passed.
+    fn is_turn(&self, pause: Duration, now: Instant) -> bool {
+        let has_answered = self.received_at > self.sent_at;
+        !self.outbox.has_released() && !self.decoder.has_partial_line() && (has_answered || now >= self.sent_at + pause)
+    }
+
+    /// The form in which the server takes lines, as far as it is known.
+    fn manner(&self, now: Instant) -> Manner {
+        match (self.decoder.server_kind(), self.decoder.ends()) {
+            (ServerKind::Pollchat, _) => Manner::Pollchat,
+            (ServerKind::Other, Ends::Silence) => Manner::Bare,
+            (ServerKind::Other, Ends::Newline) => Manner::Lines,
+            (ServerKind::Other | ServerKind::Unknown(_), _) if now >= self.known_at => Manner::Lines,
+            (ServerKind::Other | ServerKind::Unknown(_), _) => Manner::Unknown,
+        }
+    }
+
+    fn has_sent_all(&self, now: Instant) -> bool {
+        if !self.outbox.is_empty() {
+            return false;
+        }
+        let manner = self.manner(now);
+        !matches!(self.recv_half, RecvHalf::Open) || (manner != Manner::Unknown && self.farewell.is_over(manner))
+    }
+
+    /// Time to call [`Session::send`] although no event came.
+    pub(crate) fn send_deadline(&self, now: Instant) -> Option<Instant> {
+        let is_closing = matches!(self.send_half, SendHalf::Closing);
+        if !self.outbox.has_typed() && !is_closing {
+            return None;
+        }
+        let next_message = self.sent_at + MESSAGE_PAUSE;
+        [self.known_at, next_message].into_iter().filter(|&at| at > now).min()
     }
 
     /// Reads from the server once, into `scratch`, and passes complete lines to `show`.
@@ -165,6 +307,10 @@ impl Session {
                 self.received_at = now;
                 if self.decoder.decode(&scratch[..len], show) == Decoded::Fin {
                     self.recv_half = RecvHalf::Fin;
+                } else if matches!(self.send_half, SendHalf::Closed)
+                    && self.leaving.on_received(len, self.decoder.server_kind())
+                {
+                    self.recv_half = RecvHalf::Abandoned;
                 }
             }
             Received::NotYet => {
@@ -190,7 +336,12 @@ impl Session {
     /// Time to call [`Session::flush_partial`]; `None` unless a foreign server has begun a line.
     pub(crate) fn flush_deadline(&self) -> Option<Instant> {
         let may_lack_ends = matches!(self.recv_half, RecvHalf::Open) && self.decoder.has_partial_line();
-        self.flush_after.filter(|_| may_lack_ends).map(|after| self.received_at + after)
+        let flush_after = self.flush_after.filter(|_| may_lack_ends)?;
+        // What we have to say next waits for the end of its message.
+        let has_more = self.outbox.has_typed() || matches!(self.send_half, SendHalf::Closing);
+        let is_bare = self.decoder.ends() == Ends::Silence;
+        let silence = if has_more && is_bare { flush_after.min(MESSAGE_SILENCE) } else { flush_after };
+        Some(self.received_at + silence)
     }
 
     /// Shows an unterminated line if the server has been silent for `--flush-after`. Call it right after a poll, so
@@ -208,9 +359,28 @@ impl Session {
         self.decoder.server_kind()
     }
 
-    /// Time left for a half-closed session to make progress; `None` while both directions are open.
+    /// Time left for the end of a half-closed session; `None` while both directions are open.
     pub(crate) fn grace_left(&self) -> Option<Duration> {
-        if self.is_open() { None } else { Some(GRACE.saturating_sub(self.progress_at.elapsed())) }
+        if self.is_open() {
+            return None;
+        }
+        let deadline = match (&self.recv_half, &self.send_half) {
+            (RecvHalf::Open, SendHalf::Closing | SendHalf::Closed) => self.leaving.deadline(self.decoder.server_kind()),
+            _ => self.progress_at + GRACE,
+        };
+        Some(deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether the grace is over. `is_idle` tells whether nothing happened in the last round: a client that was stopped
+    /// (Ctrl-Z) for longer has unread events.
+    pub(crate) fn is_overdue(&mut self, is_idle: bool, now: Instant) -> bool {
+        match (&self.recv_half, &self.send_half) {
+            _ if self.is_open() => false,
+            (RecvHalf::Open, SendHalf::Closing | SendHalf::Closed) => {
+                self.leaving.is_over(self.decoder.server_kind(), is_idle, now)
+            }
+            _ => is_idle && now >= self.progress_at + GRACE,
+        }
     }
 
     /// Whether both directions are open.
@@ -229,18 +399,37 @@ impl Session {
             RecvHalf::Open => false,
             // The server may shut its side down and still read what is left of ours.
             RecvHalf::Eof => !matches!(self.send_half, SendHalf::Closing),
-            RecvHalf::Fin | RecvHalf::Failed(_) => true,
+            RecvHalf::Fin | RecvHalf::Failed(_) | RecvHalf::Abandoned => true,
         }
     }
 
     /// Returns the reason of the end: the session is finished, or its grace is over.
     pub(crate) fn into_reason(self) -> CloseReason {
+        let kind = self.decoder.server_kind();
         match (self.recv_half, self.send_half) {
-            (RecvHalf::Fin, _) | (RecvHalf::Open | RecvHalf::Eof, SendHalf::Closed) => CloseReason::Complete,
+            (RecvHalf::Fin, SendHalf::Closed) => CloseReason::Complete,
+            (RecvHalf::Fin, SendHalf::Closing) if self.outbox.is_empty() => CloseReason::Complete,
+            (RecvHalf::Fin, _) => CloseReason::Dismissed,
             (RecvHalf::Failed(source), _) | (_, SendHalf::Failed(source)) => CloseReason::Lost(source),
+            (RecvHalf::Eof, SendHalf::Closed) if kind != ServerKind::Pollchat => CloseReason::Complete,
+            (RecvHalf::Open | RecvHalf::Abandoned, SendHalf::Closed) if kind == ServerKind::Other => {
+                CloseReason::Complete
+            }
+            (RecvHalf::Open | RecvHalf::Abandoned, SendHalf::Closed) => CloseReason::Unconfirmed,
             (_, SendHalf::Closing) => CloseReason::Unsent(self.outbox.len()),
-            (_, SendHalf::Open) => CloseReason::Closed,
+            (RecvHalf::Eof, SendHalf::Closed) | (_, SendHalf::Open) => CloseReason::Closed,
         }
+    }
+
+    /// The lines of stdin, by what became of them here.
+    pub(crate) fn line_counts(&self) -> LineCounts {
+        let outbox = &self.outbox;
+        LineCounts { sent: outbox.sent_lines(), unsent: outbox.unsent_lines(), dropped: outbox.dropped_lines() }
+    }
+
+    /// Returns the typed lines that were not written whole.
+    pub(crate) fn take_back(&mut self) -> Vec<u8> {
+        self.outbox.take_back()
     }
 
     /// Free space before the socket, in bytes.
@@ -254,6 +443,6 @@ impl Session {
     }
 
     fn may_send(&self) -> bool {
-        self.link.writable && !matches!(self.send_half, SendHalf::Failed(_)) && !self.outbox.is_empty()
+        self.link.writable && !matches!(self.send_half, SendHalf::Failed(_)) && self.outbox.has_released()
     }
 }

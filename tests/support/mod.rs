@@ -13,6 +13,7 @@ pub mod server;
 pub mod socket;
 pub mod terminal;
 pub mod textbook_clients;
+pub mod textbook_servers;
 pub mod ws;
 pub mod ws_client;
 

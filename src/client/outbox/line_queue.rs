@@ -66,7 +66,8 @@ impl LineQueue {
 
     /// Forgets the lines that the connection has sent: all but those in its last `unsent_bytes`.
     pub(crate) fn on_unsent(&mut self, unsent_bytes: usize) {
-        let sent = self.handed_bytes - unsent_bytes as u64;
+        // The words of farewell are unsent too, but were not handed.
+        let sent = self.handed_bytes.saturating_sub(unsent_bytes as u64);
         while self.in_flight.front().is_some_and(|&(end, _)| end <= sent) {
             self.in_flight.pop_front();
         }

@@ -2,5 +2,6 @@
 //! of one connection. The pipe form needs only the second.
 
 pub(crate) mod entered;
+pub(crate) mod line_count;
 pub(crate) mod line_queue;
 pub(crate) mod send_buffer;

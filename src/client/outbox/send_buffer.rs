@@ -1,59 +1,252 @@
-//! The bytes for one connection, as stdin or the editor gave them. Pure: bytes in, bytes out.
+//! The lines for one connection, from stdin or the editor to the socket. Pure: bytes in, bytes out.
+//!
+//! ```text
+//! typed ─release→ released ─write→ socket
+//! ```
+//!
+//! Typed bytes wait here until the caller knows the [`Manner`] that the server needs.
 
+use std::collections::VecDeque;
 use std::io::{self, Write};
+use std::mem;
 
-use crate::client::limits::{LEAVE_LINE_BYTES_MAX, OUTBOX_BYTES_MAX};
+use super::line_count::LineCount;
+use crate::client::limits::{ECHO_BYTES_MAX, HELD_BYTES_MAX, LEAVE_LINE_BYTES_MAX, OUTBOX_BYTES_MAX};
 use crate::net::outbox::Outbox;
 use crate::relay::command::Command;
-use crate::relay::line::{Framing, Line, LineDecoder, LineEnds, Overlong};
 use crate::relay::sanitize::sanitize;
 
-const FRAMING: Framing =
-    Framing { line_bytes_max: LEAVE_LINE_BYTES_MAX, overlong: Overlong::Drop, ends: LineEnds::NewlineOrReturn };
+/// The command that says its text as it is, up to the text.
+const SAY: &[u8] = b"/say ";
 
 /// A bounded buffer before the socket, which ends at the first line that leaves the room (`FIN`, `exit`, `/quit`).
 ///
-/// Invariant: it holds at most [`OUTBOX_BYTES_MAX`]. The caller of [`SendBuffer::push`] checks
-/// [`SendBuffer::free_bytes`] first.
+/// Invariant: it holds at most [`OUTBOX_BYTES_MAX`], plus a [`SAY`] for each line. The caller of [`SendBuffer::push`]
+/// checks [`SendBuffer::free_bytes`] first.
 #[derive(Debug, Default)]
 pub(crate) struct SendBuffer {
-    bytes: Outbox,
-    /// Follows the lines, to recognise one that leaves. The bytes do not pass through it.
-    lines: LineDecoder,
+    typed: Outbox,
+    /// Offset of the first typed byte in all bytes that were pushed.
+    typed_offset: u64,
+    /// Offsets of lines that [`SendBuffer::push_text`] pushed.
+    texts: VecDeque<u64>,
+    released: Outbox,
+    /// Offset of the first released byte in all bytes that were released.
+    written: u64,
+    /// End of the released bytes that are no line of stdin or the editor.
+    own_end: u64,
+    /// The part of the present line that was released before its end, up to [`LEAVE_LINE_BYTES_MAX`] and one more.
+    begun: Vec<u8>,
+    is_mid_line: bool,
+    /// Whether a CR ended the last line, so that a LF may belong to it.
+    is_after_return: bool,
+    /// `--text`: every line is text.
+    says_text: bool,
+    /// Whether lines are released only whole and kept until they are written, for [`SendBuffer::take_back`].
+    keeps_lines: bool,
+    /// Such lines as typed, each with the offset of its end.
+    kept: VecDeque<(u64, Vec<u8>)>,
+    released_lines: u64,
+    /// The beginning of the last released line.
+    last_line: Vec<u8>,
+    has_left: bool,
+    /// Lines behind the goodbye.
+    dropped: LineCount,
 }
 
-/// Kind of the bytes given to [`SendBuffer::push`].
+/// The form in which a server takes lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Typed {
-    /// Text for the server.
-    Text,
-    /// A line that leaves. The bytes after it were dropped.
-    Leave,
+pub(crate) enum Manner {
+    /// Not known yet. Only the first line goes, if every server takes it in the same way.
+    Unknown,
+    /// Each line with its end, to a pollchat server.
+    Pollchat,
+    /// Each line with its end, to another server.
+    Lines,
+    /// Each line without its end, one at a time.
+    Bare,
 }
+
+/// Whether more input may follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// It may.
+    Open,
+    /// It has ended: a last line without its end is whole.
+    Ended,
+}
+
+/// Result of [`SendBuffer::release`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Released {
+    /// Nothing could be released.
+    Nothing,
+    /// Text.
+    Text,
+    /// A line that leaves. The bytes after it were dropped. The `end` of the line was not released, because the word
+    /// must arrive alone.
+    Goodbye {
+        /// LF, CR or CRLF; empty if it was released or did not exist.
+        end: Vec<u8>,
+    },
+}
+
+/// A line at the front of the typed bytes: the length of its text and of its end.
+type Extent = (usize, usize);
 
 impl SendBuffer {
-    /// Appends typed bytes, in pieces of any size.
-    pub(crate) fn push(&mut self, typed: &[u8]) -> Typed {
-        debug_assert!(typed.len() <= self.free_bytes(), "{} bytes for {}", typed.len(), self.free_bytes());
-        let mut rest = typed;
-        let mut buffer = String::new();
-        while let Some(line) = self.lines.next(&mut rest, FRAMING) {
-            // The server parses the line in the same way, so both see the same line as the last.
-            if let Line::Text(raw) = line
-                && Command::parse(sanitize(raw, &mut buffer)) == Command::Leave
-            {
-                self.bytes.push(&typed[..typed.len() - rest.len()]);
-                return Typed::Leave;
-            }
+    /// A buffer of an empty connection.
+    pub(crate) fn new(says_text: bool, keeps_lines: bool) -> SendBuffer {
+        SendBuffer { says_text, keeps_lines, ..SendBuffer::default() }
+    }
+
+    /// Appends typed bytes, in pieces of any size. Drops and counts them behind a goodbye.
+    pub(crate) fn push(&mut self, typed: &[u8]) {
+        if self.has_left {
+            self.dropped.add(typed);
+            return;
         }
-        self.bytes.push(typed);
-        Typed::Text
+        debug_assert!(typed.len() <= self.free_bytes(), "{} bytes for {}", typed.len(), self.free_bytes());
+        self.typed.push(typed);
     }
 
     /// Appends a whole line with its newline, which is text even if it looks like one that leaves.
     pub(crate) fn push_text(&mut self, line: &[u8]) {
-        debug_assert!(self.lines.is_empty(), "no line is torn by another");
-        self.bytes.push(line);
+        if !self.has_left {
+            self.texts.push_back(self.typed_offset + self.typed.len() as u64);
+        }
+        self.push(line);
+    }
+
+    /// Appends a line of the client itself, before any typed line is released.
+    pub(crate) fn push_own(&mut self, line: &[u8]) {
+        self.released.push(line);
+        self.own_end = self.written + self.released.len() as u64;
+    }
+
+    /// Moves typed lines on to the socket.
+    pub(crate) fn release(&mut self, manner: Manner, input: Input) -> Released {
+        let mut result = Released::Nothing;
+        loop {
+            self.skip_line_feed(manner);
+            if self.typed.is_empty() || (manner == Manner::Unknown && self.has_begun()) {
+                return result;
+            }
+            let Some(extent) = line_extent(self.typed.unsent(), input) else {
+                return if self.release_begun(manner) { Released::Text } else { result };
+            };
+            match self.release_line(extent, manner) {
+                Released::Nothing => return result,
+                Released::Text => result = Released::Text,
+                goodbye => return goodbye,
+            }
+            if manner == Manner::Bare && !self.released.is_empty() {
+                return result;
+            }
+        }
+    }
+
+    /// Releases a last piece that is no typed line: a word of farewell, or the end of one.
+    pub(crate) fn release_piece(&mut self, piece: &[u8]) {
+        self.push_own(piece);
+    }
+
+    fn release_line(&mut self, (text_len, end_len): Extent, manner: Manner) -> Released {
+        let line = &self.typed.unsent()[..text_len + end_len];
+        let (text, end) = line.split_at(text_len);
+        let is_text = self.says_text || self.texts.front() == Some(&self.typed_offset);
+        if self.says_text && !self.is_mid_line && is_interpreted(text, self.released_lines == 0) {
+            match manner {
+                Manner::Unknown => return Released::Nothing,
+                Manner::Pollchat => self.released.push(SAY),
+                Manner::Lines | Manner::Bare => {}
+            }
+        }
+        extend_within(&mut self.begun, text, LEAVE_LINE_BYTES_MAX + 1);
+        let is_goodbye = !is_text && is_goodbye(&self.begun);
+        let is_empty = text.is_empty() && !self.is_mid_line;
+        let end_goes = match manner {
+            Manner::Pollchat => true,
+            Manner::Unknown | Manner::Lines => !is_goodbye,
+            Manner::Bare => false,
+        };
+        self.released.push(if end_goes { line } else { text });
+        if manner != Manner::Pollchat {
+            self.last_line.clear();
+            extend_within(&mut self.last_line, text, ECHO_BYTES_MAX);
+        }
+        let result = if is_goodbye {
+            Released::Goodbye { end: if end_goes { Vec::new() } else { end.to_vec() } }
+        } else {
+            Released::Text
+        };
+        self.is_after_return = end == b"\r";
+        if self.keeps_lines {
+            let released_end = self.written + self.released.len() as u64;
+            self.kept.push_back((released_end, line.to_vec()));
+        }
+        self.released_lines += u64::from(!is_empty && !is_goodbye);
+        self.begun.clear();
+        self.is_mid_line = false;
+        self.advance_typed(text_len + end_len);
+        if is_goodbye {
+            self.drop_typed();
+        }
+        result
+    }
+
+    /// Releases the beginning of a line that may have no end for long. Returns whether it did.
+    fn release_begun(&mut self, manner: Manner) -> bool {
+        let begun = self.typed.unsent();
+        let waits_for_its_end = !self.is_mid_line && (self.says_text || self.keeps_lines) || manner == Manner::Bare;
+        if waits_for_its_end && begun.len() < HELD_BYTES_MAX {
+            return false;
+        }
+        if self.says_text && !self.is_mid_line && is_interpreted(begun, self.released_lines == 0) {
+            match manner {
+                Manner::Unknown => return false,
+                Manner::Pollchat => self.released.push(SAY),
+                Manner::Lines | Manner::Bare => {}
+            }
+        }
+        self.released.push(begun);
+        extend_within(&mut self.begun, begun, LEAVE_LINE_BYTES_MAX + 1);
+        self.is_mid_line = true;
+        self.advance_typed(self.typed.len());
+        true
+    }
+
+    /// Passes the LF of a CRLF that was torn.
+    fn skip_line_feed(&mut self, manner: Manner) {
+        if self.is_after_return && !self.typed.is_empty() {
+            self.is_after_return = false;
+            if self.typed.unsent()[0] == b'\n' {
+                if manner != Manner::Bare {
+                    self.released.push(b"\n");
+                }
+                self.advance_typed(1);
+            }
+        }
+    }
+
+    /// Whether a whole line was released.
+    fn has_begun(&self) -> bool {
+        (self.released_lines > 0 || self.own_end > 0) && !self.is_mid_line
+    }
+
+    fn advance_typed(&mut self, bytes: usize) {
+        self.typed.advance(bytes);
+        self.typed_offset += bytes as u64;
+        while self.texts.front().is_some_and(|&offset| offset < self.typed_offset) {
+            self.texts.pop_front();
+        }
+    }
+
+    fn drop_typed(&mut self) {
+        self.has_left = true;
+        let is_torn_end = mem::take(&mut self.is_after_return) && self.typed.unsent().first() == Some(&b'\n');
+        self.dropped.add(&self.typed.unsent()[usize::from(is_torn_end)..]);
+        self.typed.clear();
     }
 
     /// Writes once and drops the bytes that were written. Returns their number.
@@ -61,84 +254,127 @@ impl SendBuffer {
     /// # Errors
     /// The writer's error.
     pub(crate) fn write_to(&mut self, writer: &mut impl Write) -> io::Result<usize> {
-        let len = writer.write(self.bytes.unsent())?;
-        self.bytes.advance(len);
+        let len = writer.write(self.released.unsent())?;
+        self.released.advance(len);
+        self.written += len as u64;
+        while self.kept.front().is_some_and(|&(end, _)| end <= self.written) {
+            self.kept.pop_front();
+        }
         Ok(len)
+    }
+
+    /// Returns the lines that were not written whole, as they were typed. Empties the buffer.
+    pub(crate) fn take_back(&mut self) -> Vec<u8> {
+        let mut lines = Vec::new();
+        self.kept.drain(..).for_each(|(_, line)| lines.extend(line));
+        lines.extend(self.typed.unsent());
+        self.typed.clear();
+        self.released.clear();
+        lines
     }
 
     /// Free space, in bytes.
     pub(crate) fn free_bytes(&self) -> usize {
-        OUTBOX_BYTES_MAX - self.bytes.len()
+        OUTBOX_BYTES_MAX.saturating_sub(self.len())
     }
 
     /// Unsent bytes.
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
+        self.typed.len() + self.released.len()
     }
 
     /// Whether the kernel has taken all bytes.
     pub(crate) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.len() == 0
+    }
+
+    /// Whether bytes wait for the socket.
+    pub(crate) fn has_released(&self) -> bool {
+        !self.released.is_empty()
+    }
+
+    /// Whether typed bytes wait for their release.
+    pub(crate) fn has_typed(&self) -> bool {
+        !self.typed.is_empty()
+    }
+
+    /// All bytes that the kernel has taken.
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.written
+    }
+
+    /// The beginning of the last line that was released; empty for a pollchat server, which does not echo.
+    pub(crate) fn last_line(&self) -> &[u8] {
+        &self.last_line
+    }
+
+    /// Typed lines that the kernel has taken whole.
+    pub(crate) fn sent_lines(&self) -> u64 {
+        self.released_lines - self.released_unsent_lines().min(self.released_lines)
+    }
+
+    /// Typed lines that the kernel has not taken whole.
+    pub(crate) fn unsent_lines(&self) -> u64 {
+        let mut typed = LineCount::default();
+        if self.is_mid_line {
+            typed.add(b"x");
+        }
+        typed.add(self.typed.unsent());
+        let unsent_of_begun = if self.is_mid_line { 0 } else { self.released_unsent_lines() };
+        typed.lines() + unsent_of_begun.min(self.released_lines)
+    }
+
+    /// Lines behind a goodbye.
+    pub(crate) fn dropped_lines(&self) -> u64 {
+        self.dropped.lines()
+    }
+
+    fn released_unsent_lines(&self) -> u64 {
+        let own = usize::try_from(self.own_end.saturating_sub(self.written)).unwrap_or(usize::MAX);
+        let mut count = LineCount::default();
+        count.add(self.released.unsent().get(own..).unwrap_or_default());
+        count.lines()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Returns the bytes for the server when `typed` comes in pieces of `len` bytes, and the kind of the last piece.
-    fn push_in_pieces(typed: &[u8], len: usize) -> (Vec<u8>, Typed) {
-        let mut buffer = SendBuffer::default();
-        let leave = typed.chunks(len).map(|piece| buffer.push(piece)).find(|&typed| typed == Typed::Leave);
-        (buffer.bytes.unsent().to_vec(), leave.unwrap_or(Typed::Text))
+/// Returns the first line of `bytes`; `None` if it has no end yet. A CR ends a line like a LF: servers disagree, and a
+/// word behind it may be one that leaves.
+fn line_extent(bytes: &[u8], input: Input) -> Option<Extent> {
+    match memchr::memchr2(b'\n', b'\r', bytes) {
+        Some(at) if bytes[at..].starts_with(b"\r\n") => Some((at, 2)),
+        Some(at) => Some((at, 1)),
+        None => (input == Input::Ended).then_some((bytes.len(), 0)),
     }
+}
 
-    #[test]
-    fn a_line_that_leaves_is_the_last_however_it_arrives() {
-        for leave in ["FIN\n", "fin\r", "\0FIN\n", "\u{feff}exit\n", "Exit\n", "/quit\n", "/QUIT see you\r\n"] {
-            let before = "hello\n\nFIN.\n FIN\nfin \nexit now\n//quit\n\u{1}FIN\n";
-            let typed = format!("{before}{leave}this is not said\nexit\n");
-            let passed = format!("{before}{leave}");
-            for len in 1..=typed.len() {
-                let (sent, kind) = push_in_pieces(typed.as_bytes(), len);
-                // The CR of a CRLF ends the line already, so its LF may be left.
-                let is_all = sent == passed.as_bytes()
-                    || passed.strip_suffix("\r\n").is_some_and(|line| sent == [line.as_bytes(), b"\r"].concat());
-                assert!(is_all && kind == Typed::Leave, "{len}: {sent:?}");
-            }
-        }
-    }
+/// The server parses the line in the same way, so both see the same line as the last.
+fn is_goodbye(line: &[u8]) -> bool {
+    line.len() <= LEAVE_LINE_BYTES_MAX && Command::parse(sanitize(line, &mut String::new())) == Command::Leave
+}
 
-    #[test]
-    fn bytes_of_any_kind_pass_unchanged() {
-        let mut typed: Vec<u8> = (0..=255).collect();
-        typed.extend(b"x".repeat(LEAVE_LINE_BYTES_MAX + 1));
-        typed.extend(b"exit.\r\r\n\xffexit\nexit"); // The last line has no end yet: it may become `exits`.
-        for len in 1..=typed.len() {
-            assert_eq!(push_in_pieces(&typed, len), (typed.clone(), Typed::Text), "{len}");
-        }
+/// Whether a pollchat server might take `line` for anything but text: for a command, for a goodbye or, as the first
+/// line of a connection, for another protocol. It may be wrong about text, but never about the others.
+fn is_interpreted(line: &[u8], is_first: bool) -> bool {
+    let Some(&first) = line.first() else { return false };
+    let is_plain = |byte: u8| byte.is_ascii_graphic() || byte == b' ' || byte == b'\t' || byte >= 0x80;
+    if !line.iter().all(|&byte| is_plain(byte)) || line.contains(&0xff) {
+        return true;
     }
+    if first.is_ascii() && !first.is_ascii_alphanumeric() {
+        return true;
+    }
+    // What is not ASCII may be a blank that nobody sees, or the beginning of a byte order mark.
+    if !first.is_ascii() && !str::from_utf8(line).is_ok_and(|line| line.starts_with(char::is_alphanumeric)) {
+        return true;
+    }
+    let word = line.split(|&byte| byte == b' ' || byte == b'\t').next().unwrap_or(line);
+    let is_shouted = || !word.iter().any(|byte| byte.is_ascii_lowercase() || *byte >= 0x80);
+    is_goodbye(line)
+        || (is_first && (is_shouted() || !word.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80)))
+}
 
-    #[test]
-    fn text_is_never_a_goodbye() {
-        let mut buffer = SendBuffer::default();
-        buffer.push_text(b"exit\n");
-        assert_eq!(buffer.push(b"FIN\n"), Typed::Leave);
-        assert_eq!(buffer.bytes.unsent(), b"exit\nFIN\n");
-    }
-
-    #[test]
-    fn a_short_write_leaves_the_rest() {
-        let mut buffer = SendBuffer::default();
-        buffer.push(b"hello");
-        let mut three = [0; 3];
-        assert_eq!(buffer.write_to(&mut &mut three[..]).unwrap(), 3);
-        assert_eq!((&three, buffer.len(), buffer.free_bytes()), (b"hel", 2, OUTBOX_BYTES_MAX - 2));
-        let mut all = Vec::new();
-        buffer.push(b"!");
-        while !buffer.is_empty() {
-            buffer.write_to(&mut all).unwrap();
-        }
-        assert_eq!(all, b"lo!");
-    }
+/// Appends `more` to `bytes`, up to `bytes_max` altogether.
+fn extend_within(bytes: &mut Vec<u8>, more: &[u8], bytes_max: usize) {
+    let space = bytes_max.saturating_sub(bytes.len());
+    bytes.extend_from_slice(&more[..more.len().min(space)]);
 }

@@ -108,9 +108,11 @@ impl Inbox {
     /// A server that says FIN ends the chat, unless it announced a restart, or is full after it once had a place.
     pub(super) fn should_reconnect(&self, reason: &CloseReason) -> bool {
         match (reason, &self.farewell) {
-            (CloseReason::Complete, Some(ServerEvent::ShuttingDown)) => true,
-            (CloseReason::Complete, Some(ServerEvent::Full)) => matches!(self.continuity, Continuity::GapSince(_)),
-            (CloseReason::Complete, _) => false,
+            (CloseReason::Complete | CloseReason::Dismissed, Some(ServerEvent::ShuttingDown)) => true,
+            (CloseReason::Complete | CloseReason::Dismissed, Some(ServerEvent::Full)) => {
+                matches!(self.continuity, Continuity::GapSince(_))
+            }
+            (CloseReason::Complete | CloseReason::Dismissed, _) => false,
             _ => true,
         }
     }

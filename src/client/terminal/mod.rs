@@ -171,9 +171,8 @@ impl TerminalClient {
         }
         let now = Instant::now();
         self.on_timers(now)?;
-        if events.is_empty() && progress == Progress::None {
-            self.uplink.check_grace(&mut self.chat, now)?;
-        }
+        let is_idle = events.is_empty() && progress == Progress::None;
+        self.uplink.check_grace(&mut self.chat, is_idle, now)?;
         ControlFlow::Continue(())
     }
 

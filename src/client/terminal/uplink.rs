@@ -207,14 +207,10 @@ impl Uplink {
         }
     }
 
-    /// Closes a half-closed session that has made no progress within its grace.
-    pub(super) fn check_grace(&mut self, chat: &mut ChatView, now: Instant) -> ControlFlow<RunResult> {
-        match &self.state {
-            LinkState::Connected(session, _) if session.grace_left() == Some(Duration::ZERO) => {
-                self.on_closed(chat, now)
-            }
-            _ => ControlFlow::Continue(()),
-        }
+    /// Closes a half-closed session whose grace is over. `is_idle` tells whether the last turn did nothing.
+    pub(super) fn check_grace(&mut self, chat: &mut ChatView, is_idle: bool, now: Instant) -> ControlFlow<RunResult> {
+        let LinkState::Connected(session, _) = &mut self.state else { return ControlFlow::Continue(()) };
+        if session.is_overdue(is_idle, now) { self.on_closed(chat, now) } else { ControlFlow::Continue(()) }
     }
 
     /// The time of the next step that no event announces.
@@ -237,7 +233,8 @@ impl Uplink {
                     _ => None,
                 };
                 let flush = session.flush_deadline().filter(|_| space == ScreenSpace::Free);
-                [grace, welcome, leave, flush, self.inbox.nick.deadline()].into_iter().flatten().min()
+                let send = session.send_deadline(now);
+                [grace, welcome, leave, flush, send, self.inbox.nick.deadline()].into_iter().flatten().min()
             }
         }
     }
@@ -264,6 +261,8 @@ impl Uplink {
         if space == ScreenSpace::Free {
             let inbox = &mut self.inbox;
             progress |= session.receive(&mut self.scratch, now, &mut |line| inbox.on_line(line, chat, now));
+        } else {
+            session.on_unread();
         }
         if session.is_finished() {
             self.on_closed(chat, now)?;
@@ -297,7 +296,7 @@ impl Uplink {
             self.inbox.on_own_line(&line, &wire, kind, chat, now);
             match line.intent {
                 LineIntent::Line => session.queue(&bytes, now),
-                LineIntent::Text => session.queue_text(&bytes),
+                LineIntent::Text => session.queue_text(&bytes, now),
             }
         }
         if let Intent::LeaveBy(at) = self.intent
@@ -327,7 +326,11 @@ impl Uplink {
         let is_leaving = !session.is_send_half_open() || self.intent != Intent::Stay;
         let reason = session.into_reason();
         if is_leaving || !self.reconnects || !self.inbox.should_reconnect(&reason) {
-            return ControlFlow::Break(reason.into_result(self.address.clone()));
+            return ControlFlow::Break(match reason {
+                // The person has read why.
+                CloseReason::Dismissed => Ok(()),
+                reason => reason.into_result(self.address.clone()),
+            });
         }
         if self.inbox.on_lost(now) {
             chat.show_note(&format!("{}; trying again (Ctrl-C ends it)", close_text(&reason)));
@@ -369,10 +372,10 @@ fn ask_for(name: &str, session: &mut Session, unsent: &mut LineQueue, now: Insta
 
 fn close_text(reason: &CloseReason) -> String {
     match reason {
-        CloseReason::Complete => "the server has stopped".to_owned(),
+        CloseReason::Complete | CloseReason::Dismissed => "the server has stopped".to_owned(),
         CloseReason::Closed => "the server closed the connection".to_owned(),
         CloseReason::Lost(err) => format!("the connection was lost: {err}"),
-        CloseReason::Unsent(_) => "the server stopped reading".to_owned(),
+        CloseReason::Unsent(_) | CloseReason::Unconfirmed => "the server stopped reading".to_owned(),
     }
 }
 

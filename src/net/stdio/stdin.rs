@@ -1,11 +1,13 @@
 //! Any stdin as an event source: a terminal, a pipe, a file, `/dev/null`, or a closed one.
 //!
-//! (The standard library opens `/dev/null` for a closed stdin, so it reads as EOF.)
+//! (The standard library opens `/dev/null` for a closed stdin, so it reads as EOF. One that is open for writing alone,
+//! as `nohup` leaves it, reads as EOF, too.)
 
 use std::io::{self, Read};
 
 use mio::{Interest, Registry, Token};
 use rustix::event::PollFlags;
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::stdio::stdin;
 
@@ -37,6 +39,10 @@ impl Stdin {
     /// # Errors
     /// The poller fails.
     pub(crate) fn register(registry: &Registry, token: Token) -> io::Result<Stdin> {
+        // `nohup` opens it for writing alone. Such a pipe would never be readable, and never end.
+        if rustix::fs::fcntl_getfl(stdin()).is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::WRONLY) {
+            return Ok(Stdin { state: StdinState::Ended });
+        }
         stdio::watch(registry, stdin(), token, Interest::READABLE)?;
         Ok(Stdin { state: StdinState::MayRead })
     }
@@ -80,7 +86,8 @@ impl Read for Descriptor {
     }
 }
 
-/// Reads stdin once, without waiting, as from a non-blocking socket. A terminal that has gone away is an EOF.
+/// Reads stdin once, without waiting, as from a non-blocking socket. A terminal that has gone away is an EOF, and so is
+/// a descriptor that is open for writing alone.
 ///
 /// # Errors
 /// `WouldBlock` without input; an event announces the next. Other errors if stdin cannot be read at all.
@@ -89,7 +96,7 @@ pub(crate) fn read_now(buffer: &mut [u8]) -> io::Result<usize> {
         return Err(io::ErrorKind::WouldBlock.into());
     }
     match rustix::io::read(stdin(), buffer) {
-        Err(Errno::IO) => Ok(0),
+        Err(Errno::IO | Errno::BADF) => Ok(0),
         // `WouldBlock` only if another process set `O_NONBLOCK` and took the input first.
         result => Ok(result?),
     }

@@ -21,6 +21,9 @@ pub const FAREWELL: &str = "FIN\n";
 /// First bytes that a client reads after it entered a pollchat server: the start of [`Notice::Welcome`].
 pub const FIRST_BYTES: &str = "* you are ";
 
+/// The start of [`Notice::ForeignProtocol`].
+pub const FOREIGN_PREFIX: &str = "this is a chat relay and speaks no ";
+
 /// `/help` for a client.
 const HELP: [&str; 7] = [
     "a line is relayed to the others as NAME> line",
@@ -321,7 +324,7 @@ impl fmt::Display for Notice<'_> {
                 write!(f, "too many connections from your address (at most {})", Grouped(most))
             }
             Notice::ForeignProtocol { protocol } => {
-                write!(f, "this is a chat relay and speaks no {protocol}: goodbye")
+                write!(f, "{FOREIGN_PREFIX}{protocol}: goodbye")
             }
             Notice::Silent { seconds } => {
                 write!(f, "you have said nothing for {seconds} {}: goodbye", Plural(seconds, "second"))

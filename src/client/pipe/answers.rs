@@ -1,0 +1,348 @@
+//! The server's answers about us and our lines, across all connections. Pure.
+
+use std::time::{Duration, Instant};
+
+use crate::client::backoff::Backoff;
+use crate::client::limits::{NICK_PAUSE_FIRST, NICK_PAUSE_MAX};
+use crate::relay::name::{Name, fold};
+use crate::relay::notice::{FOREIGN_PREFIX, Notice};
+
+/// Follows the notices: whether the server let us in, by which name, and the lines that it did not take.
+#[derive(Debug)]
+pub(super) struct Answers {
+    wanted: Option<String>,
+    /// Our present name.
+    own: String,
+    name: NameState,
+    /// Time of the last request for the name.
+    asked_at: Option<Instant>,
+    backoff: Backoff,
+    /// Whether the name was ours, in this connection or an earlier one.
+    was_ours: bool,
+    /// Whether this connection is in the room.
+    is_in: bool,
+    /// Whether any connection was.
+    was_in: bool,
+    farewell: Option<Farewell>,
+    /// The number of lines that were refused, and the first notice about it.
+    refused: u64,
+    first_refusal: Option<String>,
+}
+
+/// Our `--nick` in this connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum NameState {
+    /// None is wanted, or the server knows no names.
+    Unneeded,
+    /// The request was sent.
+    Asked,
+    /// Another member has it. The next request is due then.
+    AskAt(Instant),
+    /// It is ours.
+    Ours,
+    /// The server refuses it for good, with this notice.
+    Refused(String),
+}
+
+/// The server's last notice before its FIN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Farewell {
+    /// Its text.
+    pub(super) text: String,
+    /// Its kind.
+    pub(super) kind: FarewellKind,
+}
+
+/// Kind of a [`Farewell`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FarewellKind {
+    /// The server shuts down. It may come back.
+    ShuttingDown,
+    /// We were never in the room: there is no place for now.
+    Full,
+    /// We were never in the room.
+    Refused,
+    /// We were in the room.
+    Removed,
+}
+
+impl Answers {
+    /// Nothing was answered yet.
+    pub(super) fn new(nick: Option<&Name>) -> Answers {
+        Answers {
+            wanted: nick.map(Name::to_string),
+            own: String::new(),
+            name: NameState::Unneeded,
+            asked_at: None,
+            backoff: Backoff::new(NICK_PAUSE_FIRST, NICK_PAUSE_MAX),
+            was_ours: false,
+            is_in: false,
+            was_in: false,
+            farewell: None,
+            refused: 0,
+            first_refusal: None,
+        }
+    }
+
+    /// Begins a connection. Returns the request for the name.
+    pub(super) fn on_connected(&mut self, now: Instant) -> Option<String> {
+        self.is_in = false;
+        self.farewell = None;
+        self.backoff.reset();
+        self.ask(now)
+    }
+
+    /// Returns the request for the name, if one is due again.
+    pub(super) fn ask_again(&mut self, now: Instant) -> Option<String> {
+        match self.name {
+            NameState::AskAt(at) if at <= now => self.ask(now),
+            _ => None,
+        }
+    }
+
+    fn ask(&mut self, now: Instant) -> Option<String> {
+        let name = self.wanted.as_ref()?;
+        self.asked_at = Some(now);
+        self.name = NameState::Asked;
+        Some(format!("/nick {name}\n"))
+    }
+
+    /// The time of the next request.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        if let NameState::AskAt(at) = self.name { Some(at) } else { None }
+    }
+
+    /// The time of the request that was not answered yet.
+    pub(super) fn asked_at(&self) -> Option<Instant> {
+        self.asked_at.filter(|_| self.name == NameState::Asked)
+    }
+
+    /// Whether the answer has not come within `wait`.
+    pub(super) fn is_late(&self, wait: Duration, now: Instant) -> bool {
+        self.asked_at().is_some_and(|at| now >= at + wait)
+    }
+
+    /// Takes a line of the server.
+    pub(super) fn on_line(&mut self, line: &str, now: Instant, jitter: u64) {
+        if let Some(notice) = Notice::in_line(line) {
+            self.on_notice(notice, now, jitter);
+        } else if !self.is_in
+            && let Some(at) = line.find(FOREIGN_PREFIX)
+        {
+            // In protocols with errors of their own, the notice has another prefix.
+            self.on_farewell(&line[at..], FarewellKind::Refused);
+        }
+    }
+
+    fn on_notice(&mut self, notice: Notice<'_>, now: Instant, jitter: u64) {
+        match notice {
+            Notice::Welcome { name } if !self.is_in => {
+                self.is_in = true;
+                self.was_in = true;
+                self.on_called(name);
+            }
+            Notice::Renamed { from, to } if from == self.own => self.on_called(to),
+            Notice::NameUnchanged { name } => self.on_called(name),
+            Notice::NameTaken { name } if self.name == NameState::Asked && self.is_wanted(name) => {
+                self.name = if self.was_ours {
+                    NameState::AskAt(now + self.backoff.next_delay(jitter))
+                } else {
+                    NameState::Refused(notice.to_string())
+                };
+            }
+            Notice::NameMalformed | Notice::NameFixed if self.name == NameState::Asked => {
+                self.name = NameState::Refused(notice.to_string());
+            }
+            Notice::NameTaken { .. }
+            | Notice::NameMalformed
+            | Notice::NameFixed
+            | Notice::NickUsage
+            | Notice::NotReading { .. }
+            | Notice::NobodyCalled { .. }
+            | Notice::TellUsage
+            | Notice::SayUsage
+            | Notice::KickSelf
+            | Notice::KickUsage
+            | Notice::UnknownCommand { .. }
+            | Notice::IndentedCommand
+            | Notice::TooLong { .. } => self.on_refused(&notice),
+            Notice::ShuttingDown => self.on_farewell(&notice.to_string(), FarewellKind::ShuttingDown),
+            Notice::ServerFull { .. } | Notice::AddressCrowded { .. } => {
+                self.on_farewell(&notice.to_string(), FarewellKind::Full);
+            }
+            Notice::AddressDenied | Notice::ForeignProtocol { .. } => {
+                self.on_farewell(&notice.to_string(), FarewellKind::Refused);
+            }
+            Notice::Silent { .. } | Notice::TooSlow | Notice::RemovedByOperator => {
+                self.on_farewell(&notice.to_string(), FarewellKind::Removed);
+            }
+            Notice::Welcome { .. }
+            | Notice::Renamed { .. }
+            | Notice::Earlier { .. }
+            | Notice::Missed { .. }
+            | Notice::Joined { .. }
+            | Notice::Left { .. }
+            | Notice::Here { .. }
+            | Notice::HereMore { .. }
+            | Notice::HereTotal { .. }
+            | Notice::TellsYou { .. }
+            | Notice::YouTold { .. }
+            | Notice::Removed { .. }
+            | Notice::Other(_) => {}
+        }
+    }
+
+    fn on_called(&mut self, name: &str) {
+        name.clone_into(&mut self.own);
+        if self.is_wanted(name) {
+            self.name = NameState::Ours;
+            self.was_ours = true;
+        }
+    }
+
+    /// A foreign server may say anything behind `* `, so a line counts as refused only in the room.
+    fn on_refused(&mut self, notice: &Notice<'_>) {
+        if self.is_in {
+            self.refused += 1;
+            self.first_refusal.get_or_insert_with(|| notice.to_string());
+        }
+    }
+
+    fn on_farewell(&mut self, text: &str, kind: FarewellKind) {
+        self.farewell = Some(Farewell { text: text.to_owned(), kind });
+    }
+
+    fn is_wanted(&self, name: &str) -> bool {
+        self.wanted.as_ref().is_some_and(|wanted| fold(wanted) == fold(name))
+    }
+
+    /// Whether lines must not be said, because the answer about the name is awaited.
+    pub(super) fn awaits_name(&self) -> bool {
+        matches!(self.name, NameState::Asked | NameState::AskAt(_) | NameState::Refused(_))
+    }
+
+    /// Gives the name up: the server knows none.
+    pub(super) fn forget_name(&mut self) {
+        self.name = NameState::Unneeded;
+    }
+
+    /// The wanted name, if the server has not given it.
+    pub(super) fn missing_name(&self) -> Option<&str> {
+        self.wanted.as_deref().filter(|_| self.awaits_name())
+    }
+
+    /// The notice that refuses the name for good.
+    pub(super) fn refused_name(&self) -> Option<&str> {
+        if let NameState::Refused(text) = &self.name { Some(text) } else { None }
+    }
+
+    /// The last notice about the end of the connection.
+    pub(super) fn farewell(&self) -> Option<&Farewell> {
+        self.farewell.as_ref()
+    }
+
+    /// Whether this connection is in the room.
+    pub(super) fn is_in(&self) -> bool {
+        self.is_in
+    }
+
+    /// Whether any connection was in the room.
+    pub(super) fn was_in(&self) -> bool {
+        self.was_in
+    }
+
+    /// The number of lines that were refused, and the first notice about it.
+    pub(super) fn refused_lines(&self) -> (u64, Option<&str>) {
+        (self.refused, self.first_refusal.as_deref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers(nick: Option<&str>, lines: &[&str]) -> Answers {
+        let name = nick.map(|nick| Name::parse(nick).unwrap());
+        let mut answers = Answers::new(name.as_ref());
+        answers.on_connected(Instant::now());
+        lines.iter().for_each(|line| answers.on_line(line, Instant::now(), 0));
+        answers
+    }
+
+    const WELCOME: &str = "* you are client-7; /help lists what you can do";
+
+    #[test]
+    fn a_name_is_ours_once_the_server_says_so_of_us() {
+        assert_eq!(answers(Some("ana"), &[WELCOME]).missing_name(), Some("ana"));
+        let of_another = answers(Some("ana"), &[WELCOME, "* client-9 is now ana"]);
+        assert_eq!(of_another.missing_name(), Some("ana"));
+        assert_eq!(answers(Some("ana"), &[WELCOME, "* client-7 is now ana"]).missing_name(), None);
+        assert_eq!(answers(Some("Ana"), &[WELCOME, "* client-7 is now ana"]).missing_name(), None);
+        assert_eq!(answers(None, &[WELCOME]).missing_name(), None);
+    }
+
+    #[test]
+    fn a_name_that_was_never_ours_is_refused_for_good_and_one_that_was_is_asked_for_again() {
+        let taken = "* the name ana is taken";
+        let mut never = answers(Some("ana"), &[WELCOME, taken]);
+        assert_eq!(never.refused_name(), Some("the name ana is taken"));
+        assert_eq!((never.deadline(), never.refused_lines()), (None, (0, None)));
+        assert_eq!(never.ask_again(Instant::now()), None);
+        let mut was = answers(Some("ana"), &[WELCOME, "* client-7 is now ana"]);
+        assert_eq!(was.on_connected(Instant::now()).as_deref(), Some("/nick ana\n"));
+        assert!(was.awaits_name());
+        for line in ["* you are client-8; /help lists what you can do", taken] {
+            was.on_line(line, Instant::now(), 0);
+        }
+        assert_eq!((was.refused_name(), was.awaits_name()), (None, true));
+        let at = was.deadline().unwrap();
+        assert_eq!(was.ask_again(at).as_deref(), Some("/nick ana\n"));
+        was.on_line("* client-8 is now ana", at, 0);
+        assert!(!was.awaits_name());
+    }
+
+    #[test]
+    fn lines_that_the_server_did_not_take_are_counted_in_the_room_alone() {
+        let refusals = [
+            "* nobody here is called bob",
+            "* bob is not reading: not told",
+            "* /msg NAME TEXT tells TEXT to NAME alone",
+            "* there is no command /x; /help lists what you can do",
+            "* line too long (over 4096 bytes): not relayed",
+            "* the name ana is taken",
+            "* a name is 1 to 24 letters, digits, _ or -",
+            "* /nick NAME: a name is 1 to 24 letters, digits, _ or -",
+        ];
+        for refusal in refusals {
+            assert_eq!(answers(None, &[WELCOME, refusal]).refused_lines(), (1, refusal.strip_prefix("* ")));
+            assert_eq!(answers(None, &["hello", refusal]).refused_lines(), (0, None));
+        }
+        for other in ["* ana joined", "* you told ana: x", "ana> * nobody here is called bob", "* welcome", "FIN"] {
+            assert_eq!(answers(None, &[WELCOME, other]).refused_lines(), (0, None));
+        }
+    }
+
+    #[test]
+    fn the_reason_of_an_end_is_kept() {
+        use FarewellKind::{Full, Refused, Removed, ShuttingDown};
+        for (line, kind) in [
+            ("* the server is shutting down", ShuttingDown),
+            ("* the server is full (3 clients)", Full),
+            ("* too many connections from your address (at most 3)", Full),
+            ("* connections from your address are not allowed here", Refused),
+            ("* this is a chat relay and speaks no HTTP: goodbye", Refused),
+            ("* you have said nothing for 5 seconds: goodbye", Removed),
+            ("* you read too slowly: goodbye", Removed),
+            ("* you were removed by the operator", Removed),
+        ] {
+            let answers = answers(None, &[line, "FIN"]);
+            assert_eq!(
+                answers.farewell().map(|farewell| (farewell.kind, format!("* {}", farewell.text))),
+                Some((kind, line.to_owned()))
+            );
+        }
+        let with_prefix = answers(None, &["ERROR :this is a chat relay and speaks no IRC: goodbye"]);
+        assert_eq!(with_prefix.farewell().unwrap().text, "this is a chat relay and speaks no IRC: goodbye");
+        assert_eq!(answers(None, &[WELCOME, "ana> this is a chat relay and speaks no IRC: goodbye"]).farewell(), None);
+    }
+}

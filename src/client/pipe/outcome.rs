@@ -1,0 +1,150 @@
+//! The end of the pipe form: whether everything on stdin was said, and if not, why, and how many lines.
+
+use std::time::Instant;
+
+use super::answers::{Farewell, FarewellKind};
+use super::{InputState, PipeClient};
+use crate::client::ending::{ClientError, Ending, Unsaid};
+use crate::client::limits::COUNT_TIME_MAX;
+use crate::client::outbox::line_count::LineCount;
+use crate::client::session::{CloseReason, LineCounts};
+use crate::net::stream::Received;
+
+impl PipeClient {
+    /// Whether nothing is left to do: the session is finished and shown, or nobody is there for whom to wait.
+    pub(super) fn is_finished(&mut self) -> bool {
+        let listens = matches!(self.input, InputState::Unused);
+        let is_shown = self.is_shown;
+        let Some(session) = self.link.session() else { return !is_shown };
+        if is_shown {
+            return session.is_finished() && self.stdout.waiting_bytes() == 0;
+        }
+        let has_said_nothing = !session.is_open() && session.line_counts() == LineCounts::default();
+        session.is_finished() || listens || has_said_nothing
+    }
+
+    /// Ends the session. Returns whether the run ends with it.
+    pub(super) fn end_session(&mut self, now: Instant) -> bool {
+        if self.link.session().is_none() {
+            return true;
+        }
+        self.ended = self.link.end(&self.answers, now);
+        self.ended.is_some()
+    }
+
+    /// Returns the result of the run.
+    ///
+    /// # Errors
+    /// Not all of stdin was said.
+    pub(super) fn outcome(mut self) -> Result<Ending, ClientError> {
+        self.count_rest();
+        let listens = matches!(self.input, InputState::Unused);
+        let unread = self.unread.lines();
+        let Some((reason, counts)) = self.ended.take() else {
+            // The reader of stdout closed it, and there is no connection.
+            let mut given_back = LineCount::default();
+            given_back.add(&self.link.take_back());
+            let lines = Unsaid { lines: given_back.lines() + unread, in_doubt: self.link.in_doubt };
+            return if lines == Unsaid::default() { Ok(Ending::Complete) } else { Err(self.lost_between(lines)) };
+        };
+        if !self.is_shown && unread == 0 && (listens || counts == LineCounts::default()) {
+            return Ok(Ending::Complete);
+        }
+        let is_in = self.answers.is_in();
+        match self.cause(reason, counts, listens) {
+            Some(cause) => Err(cause.with_unsaid(self.unsaid(counts, is_in))),
+            None => self.said_result(counts),
+        }
+    }
+
+    /// Returns the reason for which the conversation did not end in good order.
+    fn cause(&mut self, reason: CloseReason, counts: LineCounts, listens: bool) -> Option<ClientError> {
+        if let Some(text) = self.answers.refused_name() {
+            return Some(ClientError::Notice(text.to_owned()));
+        }
+        if let Some(Farewell { text, kind }) = self.answers.farewell() {
+            // The server ended in good order, and nothing waited to be said.
+            let is_awaited = listens && *kind == FarewellKind::ShuttingDown;
+            let is_orderly = matches!(reason, CloseReason::Dismissed | CloseReason::Complete);
+            if !is_awaited || !is_orderly {
+                return Some(ClientError::Notice(text.clone()));
+            }
+        }
+        let is_orderly = match reason {
+            CloseReason::Complete => true,
+            CloseReason::Dismissed => listens,
+            CloseReason::Closed => listens && !self.answers.is_in() && self.has_heard,
+            // The kernel took everything, but the server is silent. Nothing was said that it could have taken.
+            CloseReason::Unconfirmed | CloseReason::Lost(_) | CloseReason::Unsent(_) => false,
+        };
+        if !is_orderly {
+            return reason.into_result(self.address.clone()).err();
+        }
+        let address = || self.address.clone();
+        match self.answers.missing_name() {
+            Some(name) => Some(ClientError::Unnamed { address: address(), name: name.to_owned() }),
+            None if self.link.in_doubt > 0 && counts.dropped == 0 => {
+                Some(ClientError::LostBetween { address: address() })
+            }
+            None => None,
+        }
+    }
+
+    /// Returns the result of a conversation that ended in good order.
+    fn said_result(self, counts: LineCounts) -> Result<Ending, ClientError> {
+        let unread = self.unread.lines();
+        let (refused, refusal) = self.answers.refused_lines();
+        let lines = Unsaid { lines: counts.dropped + unread + refused, in_doubt: self.link.in_doubt };
+        let cause = match self.input {
+            InputState::Failed(err) => ClientError::Stdin(err),
+            _ if counts.dropped > 0 => ClientError::AfterGoodbye,
+            _ if unread > 0 && self.is_shown => ClientError::AfterGoodbye,
+            _ if unread > 0 => ClientError::StdoutClosed,
+            _ => match refusal {
+                Some(text) => ClientError::Notice(text.to_owned()),
+                None if !self.is_shown || self.stdout.waiting_bytes() == 0 => return Ok(Ending::Complete),
+                None => return Ok(Ending::Unshown(self.stdout.waiting_bytes())),
+            },
+        };
+        Err(cause.with_unsaid(lines))
+    }
+
+    /// Returns the lines that were not said in a conversation that did not end in good order.
+    fn unsaid(&self, counts: LineCounts, is_in: bool) -> Unsaid {
+        let (refused, _) = self.answers.refused_lines();
+        let unsent = counts.unsent + counts.dropped + self.unread.lines();
+        let is_refused = self.answers.refused_name().is_some()
+            || self
+                .answers
+                .farewell()
+                .is_some_and(|farewell| matches!(farewell.kind, FarewellKind::Full | FarewellKind::Refused) && !is_in);
+        if is_refused {
+            return Unsaid { lines: unsent + counts.sent, in_doubt: self.link.in_doubt };
+        }
+        let in_doubt = self.link.in_doubt + counts.sent.saturating_sub(refused);
+        Unsaid { lines: unsent + refused, in_doubt }
+    }
+
+    /// The lines that were not said when stdout failed.
+    pub(super) fn unsaid_at_failure(&mut self) -> Unsaid {
+        self.count_rest();
+        let counts = self.link.session().map(|session| session.line_counts()).unwrap_or_default();
+        self.unsaid(counts, self.answers.is_in())
+    }
+
+    fn lost_between(&self, lines: Unsaid) -> ClientError {
+        ClientError::LostBetween { address: self.address.clone() }.with_unsaid(lines)
+    }
+
+    /// Counts the lines of stdin that no session was given, as far as they are there.
+    fn count_rest(&mut self) {
+        let until = Instant::now() + COUNT_TIME_MAX;
+        while matches!(self.input, InputState::Open) && Instant::now() < until {
+            match self.stdin.read(&mut self.scratch[..]) {
+                Received::Bytes(len) => self.unread.add(&self.scratch[..len]),
+                Received::NotYet | Received::Failed(_) => break,
+                Received::End => self.input = InputState::Ended,
+            }
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Each way to end, from either side.
+
+use super::*;
+
+#[test]
+fn a_typed_word_to_leave_is_the_last_that_is_sent() {
+    for leave in ["FIN\n", "fin\n", "exit\r\n", "Exit\n", "/quit\n", "/QUIT bye\n"] {
+        let (mut client, mut server) = conversation();
+        client.type_in(&format!("hello\n{leave}not said\nexit\n"));
+        assert_eq!(read_to_end(&mut server), format!("hello\n{leave}"));
+        // Stdin stays open, and the server leaves without a word.
+        drop(server);
+        client.ends(0, "", "");
+    }
+}
+
+#[test]
+fn what_only_looks_like_a_word_to_leave_is_said() {
+    let (mut client, mut server) = conversation();
+    let typed = "FIN.\n exit\n//quit\nfin \n/quitter\nexit";
+    client.type_in(typed);
+    expect(&mut server, typed);
+    client.type_in("s\nexit\n");
+    assert_eq!(read_to_end(&mut server), "s\nexit\n");
+    drop(server);
+    client.ends(0, "", "");
+}
+
+#[test]
+fn fin_from_the_server_ends_a_conversation_with_stdin_open() {
+    let (client, mut server) = conversation();
+    server.write_all(b"* the server is shutting down\nFIN\nana> too late\n").unwrap();
+    client.ends(0, "* the server is shutting down\nFIN\n", "");
+}
+
+#[test]
+fn only_the_very_line_fin_is_the_end() {
+    let (mut client, mut server) = conversation();
+    server.write_all(b"ana> FIN\nFIN \nfin\n FIN\n").unwrap();
+    client.stdout().wait_for(" FIN\n");
+    client.type_in("still here\n");
+    expect(&mut server, "still here\n");
+}
+
+#[test]
+fn a_server_that_closes_after_our_end_needs_no_fin() {
+    let (mut client, mut server) = conversation();
+    client.end_stdin();
+    assert_eq!(read_to_end(&mut server), "");
+    server.write_all(b"ana> one\na last line without its end").unwrap();
+    drop(server);
+    client.ends(0, "ana> one\na last line without its end\n", "");
+}
+
+#[test]
+fn a_server_that_closes_out_of_the_blue_is_told() {
+    let (client, mut server) = conversation();
+    let at = server.local_addr().unwrap();
+    server.write_all(b"ana> one\ntw").unwrap();
+    drop(server);
+    client.ends(1, "ana> one\ntw\n", &format!("pollchat-client: the server at {at} closed the connection\n"));
+}
+
+#[test]
+fn a_reset_is_told_and_what_came_before_it_shown() {
+    let (client, mut server) = conversation();
+    let at = server.local_addr().unwrap();
+    // From a server that does not end its lines, what was cut off might be one.
+    server.write_all(b"* you are client-7\ncut o").unwrap();
+    reset(server);
+    let lost = format!("pollchat-client: the connection to {at} was lost: Connection reset by peer (os error 104)\n");
+    client.ends(1, "* you are client-7\n", &lost);
+}
+
+#[test]
+fn a_reset_after_our_end_is_told_too() {
+    let (mut client, mut server) = conversation();
+    client.end_stdin();
+    assert_eq!(read_to_end(&mut server), "");
+    reset(server);
+    assert!(client.exits(1).stderr.contains("Connection reset by peer"));
+}
+
+#[test]
+fn a_reset_after_fin_is_an_end_in_good_order() {
+    let (client, mut server) = conversation();
+    server.write_all(b"FIN\n").unwrap();
+    reset(server);
+    client.ends(0, "FIN\n", "");
+}
+
+#[test]
+fn a_failed_write_does_not_hide_that_the_server_said_fin_before() {
+    let (mut client, mut server) = conversation();
+    client.wait_until_asleep();
+    // What is typed while the client is stopped it writes to a connection that was reset, before it reads all of it.
+    client.stop();
+    let said = format!("{}FIN\n", numbered_lines(50_000));
+    server.write_all(said.as_bytes()).unwrap();
+    reset(server);
+    client.type_in("hello?\n");
+    client.signal(Signal::CONT);
+    client.ends(0, &said, "");
+}
+
+#[test]
+fn a_failed_write_without_fin_is_a_lost_connection() {
+    let (mut client, mut server) = conversation();
+    client.wait_until_asleep();
+    client.stop();
+    server.write_all(b"ana> bye\nhalf a l").unwrap();
+    reset(server);
+    client.type_in("hello?\n");
+    client.signal(Signal::CONT);
+    let exit = client.exits(1);
+    assert_eq!(exit.stdout, "ana> bye\n");
+    assert!(exit.stderr.contains("was lost: "), "{}", exit.stderr);
+}
+
+#[test]
+fn a_closed_stdout_ends_it_quietly_with_nothing_to_write() {
+    let (mut client, mut server) = conversation();
+    server.write_all(b"* you are client-7\n").unwrap();
+    client.stdout().wait_for("* you are client-7\n");
+    client.wait_until_asleep();
+    client.close_stdout();
+    client.ends(0, "", "");
+}
+
+#[test]
+fn a_stdout_that_closes_in_a_flood_ends_it_quietly() {
+    let listener = listen("127.0.0.1:0");
+    let mut shell = Command::new("sh");
+    let pipeline = r#"{ "$0" "$1"; echo "exit $?" >&2; } | head -1"#;
+    shell.args(["-c", pipeline, env!("CARGO_BIN_EXE_pollchat-client")]).arg(address(&listener).to_string());
+    let client = Client::start(&mut shell);
+    let mut server = accept(&listener);
+    let flood = thread::spawn(move || while server.write_all(b"ana> hello\n").is_ok() {});
+    client.ends(0, "ana> hello\n", "exit 0\n");
+    flood.join().unwrap();
+}
+
+#[test]
+fn a_full_disk_is_told() {
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (client, mut server) = conversation_with(|command| command.stdout(full));
+    server.write_all(b"ana> hello\n").unwrap();
+    client.ends(1, "", "pollchat-client: cannot write to stdout: No space left on device (os error 28)\n");
+}
+
+#[test]
+fn a_stdout_that_is_a_file_gets_every_line() {
+    let path = temporary_path();
+    let file = OpenOptions::new().append(true).create_new(true).open(&path).unwrap();
+    (&file).write_all(b"before\n").unwrap();
+    let (client, mut server) = conversation_with(|command| command.stdout(file));
+    let said = numbered_lines(200_000);
+    server.write_all(said.as_bytes()).unwrap();
+    server.write_all(b"FIN\n").unwrap();
+    client.ends(0, "", "");
+    assert!(fs::read_to_string(&path).unwrap() == format!("before\n{said}FIN\n"));
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_server_that_never_ends_is_left_after_the_grace() {
+    let (mut client, mut server) = conversation();
+    client.type_in("hello\n");
+    client.end_stdin();
+    assert_eq!(read_to_end(&mut server), "hello\n");
+    // Each byte that moves is progress, and the time starts anew: this goes on for longer than the grace.
+    let talk_from = Instant::now();
+    let mut said = String::new();
+    let mut said_at = Instant::now();
+    wait_until("the grace is long over", || {
+        if said_at.elapsed() > GRACE / 20 {
+            said_at = Instant::now();
+            server.write_all(b"ana> still here\n").unwrap();
+            said.push_str("ana> still here\n");
+        }
+        talk_from.elapsed() > GRACE + GRACE / 10
+    });
+    client.stdout().wait_for(&said);
+    client.wait_until_asleep();
+    let cpu_ticks = client.cpu_ticks();
+    client.wait_for_exit(); // Not reaped yet, so its times can still be read.
+    assert!(said_at.elapsed() >= GRACE, "it left after {:?}", said_at.elapsed());
+    assert!(client.cpu_ticks() <= cpu_ticks + 20, "waiting took {} ticks of CPU", client.cpu_ticks() - cpu_ticks);
+    client.ends(0, &said, "");
+}
+
+#[test]
+fn a_server_that_does_not_take_the_last_bytes_is_told() {
+    let listener = listen("127.0.0.1:0");
+    SockRef::from(&listener).set_recv_buffer_size(4096).unwrap();
+    let mut client = Client::start(&mut client_of(address(&listener)));
+    let server = accept(&listener);
+    let mut typed_bytes = 0;
+    // Fill what the kernel has for a server that does not read, until the client itself is left with some of it.
+    // It takes so much at once even then, and stdin is empty when it ends.
+    let step = numbered_lines(32 << 10);
+    while typed_bytes < 4096 + bytes_under_way(&server) {
+        client.type_in(&step);
+        typed_bytes += step.len();
+        client.wait_until("what was typed is taken", Client::has_taken_typed);
+        client.wait_until_asleep();
+    }
+    client.end_stdin();
+    let at = server.local_addr().unwrap();
+    let exit = client.exits(1);
+    let told = exit.stderr.strip_prefix(&format!("pollchat-client: the server at {at} did not take the last "));
+    let bytes: u64 = told.and_then(|told| told.strip_suffix(" bytes\n")).expect(&exit.stderr).parse().unwrap();
+    assert!((1..=64 << 10).contains(&bytes), "{bytes}");
+}
+
+#[test]
+fn a_stuck_stdout_does_not_hold_up_the_end_for_ever() {
+    let (stuck, stdout) = io::pipe().unwrap();
+    let (client, mut server) = conversation_with(|command| command.stdout(stdout));
+    server.write_all(numbered_lines(100_000).as_bytes()).unwrap();
+    server.write_all(b"FIN\n").unwrap();
+    let exit = client.exits(0);
+    assert!(exit.stderr.starts_with("pollchat-client: stdout did not take the last "), "{}", exit.stderr);
+    drop(stuck);
+}
+
+#[test]
+fn a_stop_longer_than_the_grace_loses_nothing() {
+    let (mut client, mut server) = conversation();
+    client.end_stdin();
+    assert_eq!(read_to_end(&mut server), "");
+    client.wait_until_asleep();
+    client.stop();
+    let stopped_at = Instant::now();
+    server.write_all(b"ana> while you were out\nFIN\n").unwrap();
+    wait_until("the grace is over", || stopped_at.elapsed() > GRACE + Duration::from_millis(200));
+    client.signal(Signal::CONT);
+    client.ends(0, "ana> while you were out\nFIN\n", "");
+}
+
+#[test]
+fn a_stop_in_the_middle_of_a_conversation_is_survived() {
+    let (mut client, mut server) = conversation();
+    for turn in 0..3 {
+        client.wait_until_asleep();
+        client.stop();
+        client.signal(Signal::CONT);
+        client.type_in(&format!("turn {turn}\n"));
+        expect(&mut server, &format!("turn {turn}\n"));
+    }
+    client.end_stdin();
+    drop(server);
+    client.exits(0);
+}
