@@ -40,6 +40,9 @@ pub(crate) enum Ends {
     /// It has said text that silence ended, or has repeated our text behind a text of its own: the server of a
     /// textbook, which takes each `recv` for a message.
     Silence,
+    /// It has said `Thread-N> text` with a newline: a server that names its clients so passes on messages as they come,
+    /// and the newline is another client's.
+    Relayed,
     /// It has ended a line of its own with a newline.
     Newline,
 }
@@ -122,7 +125,7 @@ impl Decoder {
     /// Passes an unterminated line to `show`: at EOF, or when the server fell silent.
     pub(crate) fn flush_partial(&mut self, show: &mut impl FnMut(ServerLine<'_>)) -> Decoded {
         let Some(line) = self.lines.finish(FRAMING) else { return Decoded::More };
-        if self.ends == Ends::Unknown {
+        if matches!(self.ends, Ends::Unknown | Ends::Relayed) {
             self.ends = Ends::Silence;
         }
         show_line(&line, LineEnd::None, &mut self.buffer, show)
@@ -166,7 +169,7 @@ impl ServerKind {
 }
 
 impl Ends {
-    /// Ends as a line with a newline shows them, after we sent `sent`.
+    /// Ends as a line with a newline shows them, after we sent `sent`, if anything.
     fn after_line(self, line: &Line<'_>, sent: &str) -> Ends {
         let (Line::Text(raw) | Line::More(raw) | Line::TooLong(raw)) = line;
         if raw.is_empty() && self == Ends::Silence {
@@ -174,12 +177,23 @@ impl Ends {
             return Ends::Silence;
         }
         match raw.strip_suffix(sent.as_bytes()).filter(|_| !sent.is_empty()) {
-            None => Ends::Newline,
             // An echo alone is also what a server of lines does.
             Some([]) => self,
             Some(_) => Ends::Silence,
+            None if names_a_thread(raw) => match self {
+                Ends::Silence => Ends::Silence,
+                Ends::Unknown | Ends::Relayed | Ends::Newline => Ends::Relayed,
+            },
+            None => Ends::Newline,
         }
     }
+}
+
+/// Whether `line` begins as `Thread-7> `: textbooks use the names that Java gives its threads.
+fn names_a_thread(line: &[u8]) -> bool {
+    let number = line.strip_prefix(b"Thread-").unwrap_or_default();
+    let digits = number.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    digits > 0 && number[digits..].starts_with(b"> ")
 }
 
 fn show_line(line: &Line<'_>, end: LineEnd, buffer: &mut String, show: &mut impl FnMut(ServerLine<'_>)) -> Decoded {

@@ -24,10 +24,10 @@ pub(crate) const OWED_BYTES_MAX: u64 = 16 << 20;
 pub(crate) const SLOWEST_LINK: u64 = 64 << 10;
 
 /// Additional time that a pollchat server gets to take each line: it may throttle them (`--rate`).
-pub(crate) const PATIENCE_PER_LINE: Duration = Duration::from_secs(1);
+pub(crate) const PATIENCE_PER_LINE: Duration = Duration::from_millis(250);
 
 /// The longest time for all lines together.
-pub(crate) const PATIENCE_MAX: Duration = Duration::from_secs(600);
+pub(crate) const PATIENCE_MAX: Duration = Duration::from_secs(300);
 
 /// Time after a deadline for a client that still reads: it may have been stopped for longer.
 pub(crate) const OVERTIME: Duration = Duration::from_millis(500);
@@ -88,6 +88,10 @@ pub(crate) const NICK_PAUSE_FIRST: Duration = Duration::from_secs(1);
 
 /// Maximum delay before asking again for a taken nick, before jitter.
 pub(crate) const NICK_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// Wait for the greeting of a new connection before the first line of a pipe: as long as a server nearby needs that
+/// greets by itself. A pollchat server greets when it has a line, or after 100 ms.
+pub(crate) const GREETING_WAIT: Duration = Duration::from_millis(30);
 
 /// Wait for the greeting of a new connection before typed lines are sent regardless.
 ///

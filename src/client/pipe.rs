@@ -142,7 +142,7 @@ impl PipeClient {
             };
             let waited = self.wait(&mut events, timeout).map_err(ClientError::Poll)?;
             // Time alone does not decide: a client that was stopped (Ctrl-Z) for longer has unread events.
-            let is_idle = progress == Progress::None && waited != Waited::Events;
+            let is_idle = progress == Progress::None && waited == Waited::Timeout;
             let now = Instant::now();
             let is_overdue = self.link.session().is_some_and(|session| session.is_overdue(is_idle, now));
             if is_overdue && self.end_session(now) {
@@ -231,8 +231,14 @@ impl PipeClient {
             // Without a reader of stdout, the client does not wait for more.
             Received::NotYet if self.is_shown => return Progress::None,
             Received::NotYet => session.finish_sending(now),
-            Received::End => self.input = InputState::Ended,
-            Received::Failed(err) => self.input = InputState::Failed(err),
+            Received::End => {
+                self.input = InputState::Ended;
+                session.finish_sending(now);
+            }
+            Received::Failed(err) => {
+                self.input = InputState::Failed(err);
+                session.finish_sending(now);
+            }
         }
         Progress::Made
     }

@@ -13,7 +13,7 @@ use mio::net::TcpStream;
 use self::farewell::Farewell;
 use super::decoder::{Decoded, Decoder, Ends, ServerKind, ServerLine};
 use super::leaving::Leaving;
-use super::limits::{GRACE, MESSAGE_PAUSE, MESSAGE_SILENCE, READ_BYTES, WELCOME_WAIT};
+use super::limits::{GRACE, GREETING_WAIT, MESSAGE_PAUSE, MESSAGE_SILENCE, READ_BYTES, WELCOME_WAIT};
 use super::outbox::send_buffer::{Input, Manner, Released, SendBuffer};
 use super::progress::Progress;
 use super::race::Connected;
@@ -32,6 +32,8 @@ pub(crate) struct Session {
     decoder: Decoder,
     /// `--flush-after`: silence that ends an unterminated line; `None`: never.
     flush_after: Option<Duration>,
+    /// Until then the first line waits for the greeting.
+    first_at: Instant,
     /// Until then the kind of a silent server counts as unknown.
     known_at: Instant,
     /// Time of the last bytes to the server.
@@ -117,6 +119,7 @@ impl Session {
             farewell: Farewell::default(),
             decoder: Decoder::default(),
             flush_after,
+            first_at: now + GREETING_WAIT,
             known_at: now + WELCOME_WAIT,
             sent_at: now,
             received_at: now,
@@ -230,7 +233,7 @@ impl Session {
             SendHalf::Closing => Input::Ended,
             SendHalf::Closed | SendHalf::Failed(_) => return Progress::None,
         };
-        if self.outbox.has_typed() && (manner != Manner::Bare || self.is_turn(MESSAGE_PAUSE, now)) {
+        if self.outbox.has_typed() && self.is_turn(manner, now) {
             match self.outbox.release(manner, input) {
                 Released::Nothing => {}
                 Released::Text => {
@@ -256,11 +259,23 @@ impl Session {
         Progress::None
     }
 
-    /// Whether a server that takes each `recv` for a message is ready for the next line: it has answered the last one,
-    /// or `pause` has passed.
-    fn is_turn(&self, pause: Duration, now: Instant) -> bool {
-        let has_answered = self.received_at > self.sent_at;
-        !self.outbox.has_released() && !self.decoder.has_partial_line() && (has_answered || now >= self.sent_at + pause)
+    /// Whether typed lines may go. A server that takes each `recv` for a message is ready for the next line once it has
+    /// answered the last one, or [`MESSAGE_PAUSE`] has passed.
+    fn is_turn(&self, manner: Manner, now: Instant) -> bool {
+        if manner.is_by_message() {
+            let has_answered = self.received_at > self.sent_at;
+            return !self.outbox.has_released()
+                && !self.decoder.has_partial_line()
+                && (has_answered || now >= self.sent_at + MESSAGE_PAUSE);
+        }
+        if manner != Manner::Unknown || self.outbox.written_bytes() > 0 {
+            return true;
+        }
+        // A greeting without a newline shows at once how the first line must be sent.
+        match self.decoder.server_kind() {
+            ServerKind::Unknown(_) => now >= self.first_at,
+            _ => !self.decoder.has_partial_line(),
+        }
     }
 
     /// The form in which the server takes lines, as far as it is known.
@@ -268,6 +283,7 @@ impl Session {
         match (self.decoder.server_kind(), self.decoder.ends()) {
             (ServerKind::Pollchat, _) => Manner::Pollchat,
             (ServerKind::Other, Ends::Silence) => Manner::Bare,
+            (ServerKind::Other, Ends::Relayed) => Manner::Relay,
             (ServerKind::Other, Ends::Newline) => Manner::Lines,
             (ServerKind::Other | ServerKind::Unknown(_), _) if now >= self.known_at => Manner::Lines,
             (ServerKind::Other | ServerKind::Unknown(_), _) => Manner::Unknown,
@@ -289,7 +305,7 @@ impl Session {
             return None;
         }
         let next_message = self.sent_at + MESSAGE_PAUSE;
-        [self.known_at, next_message].into_iter().filter(|&at| at > now).min()
+        [self.first_at, self.known_at, next_message].into_iter().filter(|&at| at > now).min()
     }
 
     /// Reads from the server once, into `scratch`, and passes complete lines to `show`.
@@ -339,8 +355,8 @@ impl Session {
         let flush_after = self.flush_after.filter(|_| may_lack_ends)?;
         // What we have to say next waits for the end of its message.
         let has_more = self.outbox.has_typed() || matches!(self.send_half, SendHalf::Closing);
-        let is_bare = self.decoder.ends() == Ends::Silence;
-        let silence = if has_more && is_bare { flush_after.min(MESSAGE_SILENCE) } else { flush_after };
+        let is_by_message = matches!(self.decoder.ends(), Ends::Silence | Ends::Relayed);
+        let silence = if has_more && is_by_message { flush_after.min(MESSAGE_SILENCE) } else { flush_after };
         Some(self.received_at + silence)
     }
 
@@ -406,10 +422,15 @@ impl Session {
     /// Returns the reason of the end: the session is finished, or its grace is over.
     pub(crate) fn into_reason(self) -> CloseReason {
         let kind = self.decoder.server_kind();
+        // It may close with a word of ours unread, which resets the connection.
+        let has_said_goodbye = self.farewell.has_begun() && self.outbox.is_empty();
+        let may_reset = has_said_goodbye && matches!(self.decoder.ends(), Ends::Silence | Ends::Relayed);
         match (self.recv_half, self.send_half) {
+            (RecvHalf::Fin, SendHalf::Open) if self.outbox.has_begun_goodbye() => CloseReason::Complete,
             (RecvHalf::Fin, SendHalf::Closed) => CloseReason::Complete,
             (RecvHalf::Fin, SendHalf::Closing) if self.outbox.is_empty() => CloseReason::Complete,
             (RecvHalf::Fin, _) => CloseReason::Dismissed,
+            (RecvHalf::Failed(_), SendHalf::Closing | SendHalf::Closed) if may_reset => CloseReason::Complete,
             (RecvHalf::Failed(source), _) | (_, SendHalf::Failed(source)) => CloseReason::Lost(source),
             (RecvHalf::Eof, SendHalf::Closed) if kind != ServerKind::Pollchat => CloseReason::Complete,
             (RecvHalf::Open | RecvHalf::Abandoned, SendHalf::Closed) if kind == ServerKind::Other => {

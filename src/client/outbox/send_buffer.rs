@@ -63,8 +63,17 @@ pub(crate) enum Manner {
     Pollchat,
     /// Each line with its end, to another server.
     Lines,
+    /// Each line with its end, one at a time, to a server that passes messages on as they come.
+    Relay,
     /// Each line without its end, one at a time.
     Bare,
+}
+
+impl Manner {
+    /// Whether the server takes each `recv` for a message, so that lines go one at a time.
+    pub(crate) fn is_by_message(self) -> bool {
+        matches!(self, Manner::Relay | Manner::Bare)
+    }
 }
 
 /// Whether more input may follow.
@@ -140,7 +149,7 @@ impl SendBuffer {
                 Released::Text => result = Released::Text,
                 goodbye => return goodbye,
             }
-            if manner == Manner::Bare && !self.released.is_empty() {
+            if manner.is_by_message() && !self.released.is_empty() {
                 return result;
             }
         }
@@ -159,7 +168,7 @@ impl SendBuffer {
             match manner {
                 Manner::Unknown => return Released::Nothing,
                 Manner::Pollchat => self.released.push(SAY),
-                Manner::Lines | Manner::Bare => {}
+                Manner::Lines | Manner::Relay | Manner::Bare => {}
             }
         }
         extend_within(&mut self.begun, text, LEAVE_LINE_BYTES_MAX + 1);
@@ -167,7 +176,7 @@ impl SendBuffer {
         let is_empty = text.is_empty() && !self.is_mid_line;
         let end_goes = match manner {
             Manner::Pollchat => true,
-            Manner::Unknown | Manner::Lines => !is_goodbye,
+            Manner::Unknown | Manner::Lines | Manner::Relay => !is_goodbye,
             Manner::Bare => false,
         };
         self.released.push(if end_goes { line } else { text });
@@ -206,7 +215,7 @@ impl SendBuffer {
             match manner {
                 Manner::Unknown => return false,
                 Manner::Pollchat => self.released.push(SAY),
-                Manner::Lines | Manner::Bare => {}
+                Manner::Lines | Manner::Relay | Manner::Bare => {}
             }
         }
         self.released.push(begun);
@@ -296,6 +305,11 @@ impl SendBuffer {
     /// Whether typed bytes wait for their release.
     pub(crate) fn has_typed(&self) -> bool {
         !self.typed.is_empty()
+    }
+
+    /// Whether the line whose beginning was sent is a word that leaves so far.
+    pub(crate) fn has_begun_goodbye(&self) -> bool {
+        self.is_mid_line && self.is_empty() && !self.says_text && is_goodbye(&self.begun)
     }
 
     /// All bytes that the kernel has taken.

@@ -66,6 +66,13 @@ pub(super) enum FarewellKind {
     Removed,
 }
 
+impl FarewellKind {
+    /// Whether the server did not let us in.
+    pub(super) fn is_refusal(self) -> bool {
+        matches!(self, FarewellKind::Full | FarewellKind::Refused)
+    }
+}
+
 impl Answers {
     /// Nothing was answered yet.
     pub(super) fn new(nick: Option<&Name>) -> Answers {

@@ -1,5 +1,6 @@
 //! The end of the pipe form: whether everything on stdin was said, and if not, why, and how many lines.
 
+use std::mem;
 use std::time::Instant;
 
 use super::answers::{Farewell, FarewellKind};
@@ -16,11 +17,12 @@ impl PipeClient {
         let listens = matches!(self.input, InputState::Unused);
         let is_shown = self.is_shown;
         let Some(session) = self.link.session() else { return !is_shown };
-        if is_shown {
-            return session.is_finished() && self.stdout.waiting_bytes() == 0;
-        }
         let has_said_nothing = !session.is_open() && session.line_counts() == LineCounts::default();
-        session.is_finished() || listens || has_said_nothing
+        let is_needless = match self.input {
+            InputState::Failed(_) => has_said_nothing,
+            _ => !is_shown && (listens || has_said_nothing),
+        };
+        is_needless || (session.is_finished() && (!is_shown || self.stdout.waiting_bytes() == 0))
     }
 
     /// Ends the session. Returns whether the run ends with it.
@@ -50,9 +52,9 @@ impl PipeClient {
         if !self.is_shown && unread == 0 && (listens || counts == LineCounts::default()) {
             return Ok(Ending::Complete);
         }
-        let is_in = self.answers.is_in();
+        let is_confirmed = matches!(reason, CloseReason::Complete) && self.answers.farewell().is_none();
         match self.cause(reason, counts, listens) {
-            Some(cause) => Err(cause.with_unsaid(self.unsaid(counts, is_in))),
+            Some(cause) => Err(cause.with_unsaid(self.unsaid(counts, is_confirmed))),
             None => self.said_result(counts),
         }
     }
@@ -69,6 +71,9 @@ impl PipeClient {
             if !is_awaited || !is_orderly {
                 return Some(ClientError::Notice(text.clone()));
             }
+        }
+        if let InputState::Failed(err) = mem::replace(&mut self.input, InputState::Ended) {
+            return Some(ClientError::Stdin(err));
         }
         let is_orderly = match reason {
             CloseReason::Complete => true,
@@ -95,8 +100,7 @@ impl PipeClient {
         let unread = self.unread.lines();
         let (refused, refusal) = self.answers.refused_lines();
         let lines = Unsaid { lines: counts.dropped + unread + refused, in_doubt: self.link.in_doubt };
-        let cause = match self.input {
-            InputState::Failed(err) => ClientError::Stdin(err),
+        let cause = match () {
             _ if counts.dropped > 0 => ClientError::AfterGoodbye,
             _ if unread > 0 && self.is_shown => ClientError::AfterGoodbye,
             _ if unread > 0 => ClientError::StdoutClosed,
@@ -110,18 +114,16 @@ impl PipeClient {
     }
 
     /// Returns the lines that were not said in a conversation that did not end in good order.
-    fn unsaid(&self, counts: LineCounts, is_in: bool) -> Unsaid {
+    fn unsaid(&self, counts: LineCounts, is_confirmed: bool) -> Unsaid {
         let (refused, _) = self.answers.refused_lines();
         let unsent = counts.unsent + counts.dropped + self.unread.lines();
         let is_refused = self.answers.refused_name().is_some()
-            || self
-                .answers
-                .farewell()
-                .is_some_and(|farewell| matches!(farewell.kind, FarewellKind::Full | FarewellKind::Refused) && !is_in);
+            || self.answers.farewell().is_some_and(|farewell| farewell.kind.is_refusal() && !self.answers.is_in());
         if is_refused {
             return Unsaid { lines: unsent + counts.sent, in_doubt: self.link.in_doubt };
         }
-        let in_doubt = self.link.in_doubt + counts.sent.saturating_sub(refused);
+        let sent_in_doubt = if is_confirmed { 0 } else { counts.sent.saturating_sub(refused) };
+        let in_doubt = self.link.in_doubt + sent_in_doubt;
         Unsaid { lines: unsent + refused, in_doubt }
     }
 
@@ -129,7 +131,7 @@ impl PipeClient {
     pub(super) fn unsaid_at_failure(&mut self) -> Unsaid {
         self.count_rest();
         let counts = self.link.session().map(|session| session.line_counts()).unwrap_or_default();
-        self.unsaid(counts, self.answers.is_in())
+        self.unsaid(counts, false)
     }
 
     fn lost_between(&self, lines: Unsaid) -> ClientError {

@@ -1,6 +1,7 @@
 //! The words of farewell to a foreign server. Pure.
 
 use std::collections::VecDeque;
+use std::mem;
 
 use crate::client::outbox::send_buffer::Manner;
 
@@ -28,20 +29,24 @@ impl Farewell {
     /// Takes the next piece: the rest of a typed line for a server of lines, further words for one that takes each
     /// `recv` for a message.
     pub(super) fn next_piece(&mut self, manner: Manner) -> Option<Vec<u8>> {
-        if manner != Manner::Bare {
-            return Some(std::mem::take(&mut self.end)).filter(|end| !end.is_empty());
+        if !manner.is_by_message() {
+            return Some(mem::take(&mut self.end)).filter(|end| !end.is_empty());
         }
         self.end.clear();
         let said = &self.word;
-        let words = || WORDS.into_iter().filter(|word| word != said).collect();
+        // A server that may also be one of lines is told no more than it needs.
+        let words = if manner == Manner::Bare { &WORDS[..] } else { &WORDS[..1] };
+        let words = || words.iter().copied().filter(|word| word != said).collect();
         self.words.get_or_insert_with(words).pop_front().map(<[u8]>::to_vec)
     }
 
     /// Whether nothing is left to say.
     pub(super) fn is_over(&self, manner: Manner) -> bool {
-        match manner {
-            Manner::Bare => self.words.as_ref().is_some_and(VecDeque::is_empty),
-            _ => self.end.is_empty(),
-        }
+        if manner.is_by_message() { self.words.as_ref().is_some_and(VecDeque::is_empty) } else { self.end.is_empty() }
+    }
+
+    /// Whether words were said to a server that takes each `recv` for a message.
+    pub(super) fn has_begun(&self) -> bool {
+        self.words.is_some() || !self.word.is_empty()
     }
 }

@@ -104,6 +104,8 @@ fn inherited_pipes_stay_blocking() {
     for fd in [ours_in.as_fd(), ours_out.as_fd()] {
         assert!(!rustix::fs::fcntl_getfl(fd).unwrap().contains(OFlags::NONBLOCK));
     }
+    drop(typist);
+    assert_eq!(read_to_end(&mut server), "");
     server.write_all(b"FIN\n").unwrap();
     client.ends(0, "", "");
 }

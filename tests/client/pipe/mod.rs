@@ -28,6 +28,7 @@ mod endings;
 mod hostile;
 mod inputs;
 mod servers;
+mod textbook;
 
 /// How long anything may take that should happen at once. Generous: the machine may be busy.
 const DEADLINE: Duration = Duration::from_secs(30);
