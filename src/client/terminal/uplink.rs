@@ -242,7 +242,7 @@ impl Uplink {
     fn on_connected(&mut self, connected: Connected, chat: &mut ChatView, now: Instant) {
         let mut session = Session::new(connected, self.flush_after, now);
         if let Some(name) = self.inbox.on_connected(chat) {
-            ask_for(name, &mut session, &mut self.unsent, now);
+            ask_for(name, &mut session, &mut self.unsent);
         }
         self.state = LinkState::Connected(Box::new(session), now);
     }
@@ -254,7 +254,7 @@ impl Uplink {
         if let Some(name) = self.inbox.nick.ask_again(now)
             && session.is_open()
         {
-            ask_for(name, session, &mut self.unsent, now);
+            ask_for(name, session, &mut self.unsent);
         }
         progress |= session.send(now);
         self.unsent.on_unsent(session.unsent_bytes());
@@ -327,8 +327,8 @@ impl Uplink {
         let reason = session.into_reason();
         if is_leaving || !self.reconnects || !self.inbox.should_reconnect(&reason) {
             return ControlFlow::Break(match reason {
-                // The person has read why.
-                CloseReason::Dismissed => Ok(()),
+                // The person has read why, or has left.
+                CloseReason::Dismissed | CloseReason::Unconfirmed => Ok(()),
                 reason => reason.into_result(self.address.clone()),
             });
         }
@@ -362,11 +362,11 @@ impl Uplink {
     }
 }
 
-fn ask_for(name: &str, session: &mut Session, unsent: &mut LineQueue, now: Instant) {
+fn ask_for(name: &str, session: &mut Session, unsent: &mut LineQueue) {
     let line = format!("/nick {name}\n");
     if line.len() <= session.free_bytes() {
         unsent.count_handed(line.len());
-        session.queue(line.as_bytes(), now);
+        session.queue_own(&line);
     }
 }
 
