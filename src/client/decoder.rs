@@ -305,4 +305,33 @@ mod tests {
             assert!(!decoder.has_partial_line());
         }
     }
+
+    #[test]
+    fn the_ends_of_a_foreign_servers_lines_are_learnt_from_its_text() {
+        let ends = |sent: &str, pieces: &[&str]| {
+            let mut decoder = Decoder::default();
+            decoder.on_sent(sent.as_bytes());
+            for piece in pieces {
+                decoder.decode(piece.as_bytes(), &mut |_| {});
+                if decoder.has_partial_line() {
+                    decoder.flush_partial(&mut |_| {});
+                }
+            }
+            decoder.ends()
+        };
+        assert_eq!(ends("", &["hello"]), Ends::Silence);
+        assert_eq!(ends("", &["hello\n"]), Ends::Newline);
+        assert_eq!(ends("", &["welcome\nlogin: "]), Ends::Newline);
+        assert_eq!(ends("", &["hello", "\n"]), Ends::Silence);
+        assert_eq!(ends("", &["login: ", "welcome\n"]), Ends::Newline);
+        // The newline is ours.
+        assert_eq!(ends("one", &["echo : one\n"]), Ends::Silence);
+        assert_eq!(ends("one", &["one\n"]), Ends::Unknown);
+        assert_eq!(ends("one", &["ana> two\n"]), Ends::Newline);
+        // Or another client's.
+        assert_eq!(ends("one", &["Thread-12> two\n"]), Ends::Relayed);
+        assert_eq!(ends("one", &["Thread-12> two\n", "Thread-12> three"]), Ends::Silence);
+        assert_eq!(ends("one", &["Thread-x> two\n"]), Ends::Newline);
+        assert_eq!(ends("", &["* you are client-7; x\n"]), Ends::Unknown, "the greeting is enough");
+    }
 }

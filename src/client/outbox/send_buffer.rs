@@ -392,3 +392,6 @@ fn extend_within(bytes: &mut Vec<u8>, more: &[u8], bytes_max: usize) {
     let space = bytes_max.saturating_sub(bytes.len());
     bytes.extend_from_slice(&more[..more.len().min(space)]);
 }
+
+#[cfg(test)]
+mod tests;
