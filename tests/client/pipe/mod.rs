@@ -27,7 +27,10 @@ use crate::support::terminal::pseudo_terminal;
 mod endings;
 mod hostile;
 mod inputs;
+mod listening;
+mod said;
 mod servers;
+mod text;
 mod textbook;
 
 /// How long anything may take that should happen at once. Generous: the machine may be busy.
@@ -105,6 +108,10 @@ impl Client {
 
     fn stdout(&mut self) -> &mut Output {
         self.stdout.as_mut().expect("stdout is a pipe")
+    }
+
+    fn stderr(&mut self) -> &mut Output {
+        self.stderr.as_mut().expect("stderr is a pipe")
     }
 
     fn close_stdout(&mut self) {

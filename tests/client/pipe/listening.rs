@@ -1,0 +1,161 @@
+//! Clients that only listen, and clients that reconnect.
+
+use super::*;
+use crate::support::Server;
+
+const WELCOME: &str = "* you are client-1; /help lists what you can do\n";
+
+fn listener(args: &[&str]) -> (Client, TcpStream) {
+    conversation_with(|command| command.arg("--listen").args(args).stdin(Stdio::null()))
+}
+
+#[test]
+fn a_listener_stays_until_the_server_ends() {
+    let mut server = Server::start(&[]);
+    let stdin = temporary_file(b"never said\nFIN\n");
+    let mut client = Client::start(client_of(server.address()).args(["--listen", "--nick", "log"]).stdin(stdin));
+    client.stdout().wait_for("is now log\n");
+    let mut ana = server.join();
+    ana.send("hello\n");
+    client.stdout().wait_for("client-2> hello\n");
+    server.signal(Signal::TERM);
+    let exit = client.exits(0);
+    assert!(exit.stdout.ends_with("* the server is shutting down\nFIN\n"), "{}", exit.stdout);
+    assert_eq!(exit.stderr, "");
+    assert!(server.wait(DEADLINE).success());
+}
+
+#[test]
+fn the_end_of_a_listener_tells_what_happened() {
+    let (client, mut server) = listener(&[]);
+    server.write_all(format!("{WELCOME}FIN\n").as_bytes()).unwrap();
+    client.ends(0, &format!("{WELCOME}FIN\n"), "");
+    let removed = "* you were removed by the operator\nFIN\n";
+    let (client, mut server) = listener(&[]);
+    server.write_all(format!("{WELCOME}{removed}").as_bytes()).unwrap();
+    client.ends(1, &format!("{WELCOME}{removed}"), "pollchat-client: you were removed by the operator\n");
+    let (client, mut server) = listener(&[]);
+    let at = server.local_addr().unwrap();
+    server.write_all(WELCOME.as_bytes()).unwrap();
+    drop(server);
+    client.ends(1, WELCOME, &format!("pollchat-client: the server at {at} closed the connection\n"));
+    // Other servers say no FIN.
+    let (client, mut server) = listener(&[]);
+    server.write_all(b"hello\n").unwrap();
+    drop(server);
+    client.ends(0, "hello\n", "");
+    let (client, server) = listener(&[]);
+    let at = server.local_addr().unwrap();
+    drop(server);
+    client.ends(1, "", &format!("pollchat-client: the server at {at} closed the connection\n"));
+}
+
+#[test]
+fn a_listener_ends_quietly_with_the_reader_of_its_stdout() {
+    let (mut client, mut server) = listener(&[]);
+    server.write_all(WELCOME.as_bytes()).unwrap();
+    client.stdout().wait_for(WELCOME);
+    client.close_stdout();
+    client.ends(0, "", "");
+}
+
+#[test]
+fn a_stdin_that_is_open_for_writing_alone_is_an_empty_one() {
+    // As `nohup` opens it.
+    let null = || OpenOptions::new().write(true).open("/dev/null").unwrap();
+    let (client, mut server) = conversation_with(|command| command.stdin(null()));
+    assert_eq!(read_to_end(&mut server), "");
+    server.write_all(b"FIN\n").unwrap();
+    client.ends(0, "FIN\n", "");
+    let (_reader, writer) = io::pipe().unwrap();
+    let (client, mut server) = conversation_with(|command| command.stdin(writer));
+    assert_eq!(read_to_end(&mut server), "");
+    server.write_all(b"FIN\n").unwrap();
+    client.ends(0, "FIN\n", "");
+    let (client, mut server) = conversation_with(|command| command.stdin(null()).arg("--listen"));
+    server.write_all(format!("{WELCOME}* the server is shutting down\nFIN\n").as_bytes()).unwrap();
+    assert!(client.exits(0).stdout.ends_with("FIN\n"));
+}
+
+#[test]
+fn closed_descriptors_are_empty_ones() {
+    for closed in ["<&-", ">&-", "<&- >&-", "<&- >&- 2>&-"] {
+        let listener = listen("127.0.0.1:0");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!(r#"exec "$0" "$1" {closed}"#), env!("CARGO_BIN_EXE_pollchat-client")]);
+        let mut client = Client::start(shell.arg(address(&listener).to_string()));
+        let mut server = accept(&listener);
+        client.end_stdin();
+        assert_eq!(read_to_end(&mut server), "");
+        server.write_all(b"FIN\n").unwrap();
+        client.exits(0);
+    }
+}
+
+#[test]
+fn a_lost_connection_is_made_again_and_what_was_not_sent_is_sent_then() {
+    let listener = listen("127.0.0.1:0");
+    let mut client = Client::start(client_of(address(&listener)).args(["--reconnect", "--nick", "ana"]));
+    let mut server = accept(&listener);
+    expect(&mut server, "/nick ana\n");
+    server.write_all(format!("{WELCOME}* client-1 is now ana\n").as_bytes()).unwrap();
+    client.type_in("one\n");
+    expect(&mut server, "one\n");
+    reset(server);
+    client.stderr().wait_for("; trying again\n");
+    client.type_in("two\n");
+    let mut server = accept(&listener);
+    // The name may still be held by the lost connection.
+    for _ in 0..2 {
+        expect(&mut server, "/nick ana\n");
+        server.write_all(format!("{WELCOME}* the name ana is taken\n").as_bytes()).unwrap();
+    }
+    expect(&mut server, "/nick ana\n");
+    server.write_all(b"* client-1 is now ana\n").unwrap();
+    expect(&mut server, "two\n");
+    client.stderr().wait_for("connected again; ");
+    client.end_stdin();
+    assert_eq!(read_to_end(&mut server), "");
+    server.write_all(b"FIN\n").unwrap();
+    let exit = client.exits(1);
+    assert!(exit.stderr.ends_with(" was lost in between; 1 line may not have been said\n"), "{}", exit.stderr);
+}
+
+#[test]
+fn a_listener_that_reconnects_survives_a_restart_and_a_full_server() {
+    let listener = listen("127.0.0.1:0");
+    let mut client = Client::start(client_of(address(&listener)).args(["--reconnect", "--listen"]));
+    for (said, why) in [
+        (&*format!("{WELCOME}* the server is shutting down\nFIN\n"), "the server is shutting down; trying again\n"),
+        ("* the server is full (3 clients)\nFIN\n", ""),
+        ("", ""),
+        (&format!("{WELCOME}ana> hello\n"), "connected again; what was said in these "),
+    ] {
+        let mut server = accept(&listener);
+        server.write_all(said.as_bytes()).unwrap();
+        client.stdout().wait_for(said);
+        client.stderr().wait_for(why);
+    }
+    let mut server = accept(&listener);
+    server.write_all(format!("{WELCOME}* you were removed by the operator\nFIN\n").as_bytes()).unwrap();
+    let exit = client.exits(1);
+    assert!(exit.stderr.ends_with("pollchat-client: you were removed by the operator\n"), "{}", exit.stderr);
+}
+
+#[test]
+fn a_first_connection_that_fails_is_told_even_if_one_would_reconnect() {
+    let told = format!("pollchat-client: cannot connect to {}: ", address_of_nobody());
+    let exit = Client::start(client_of(address_of_nobody()).args(["--reconnect", "--listen"])).exits(1);
+    assert!(exit.stderr.starts_with(&told), "{}", exit.stderr);
+    // So is a server that is full at first.
+    let (client, mut server) = listener(&["--reconnect"]);
+    server.write_all(b"* the server is full (3 clients)\nFIN\n").unwrap();
+    assert_eq!(client.exits(1).stderr, "pollchat-client: the server is full (3 clients)\n");
+}
+
+#[test]
+fn flags_that_contradict_each_other_are_wrong_usage() {
+    for args in [&["--listen", "--text"][..], &["--reconnect", "--no-reconnect"]] {
+        Client::start(client_of("localhost").args(args)).exits(2);
+    }
+}
