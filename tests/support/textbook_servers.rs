@@ -117,16 +117,16 @@ pub fn window() -> Textbook {
     })
 }
 
-/// A relay with a thread for each of `clients`: sends `Thread-N> text` to the others. A client leaves with `FIN` in any
-/// case, and is answered `FIN`.
+/// A relay that waits for `clients` and gives each a thread: sends `Thread-N> text` to the others. A client leaves with
+/// `FIN` in any case, and is answered `FIN`.
 pub fn relay(clients: usize) -> (SocketAddr, JoinHandle<Vec<Heard>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let server = thread::spawn(move || {
-        let all: Arc<Mutex<Vec<(usize, TcpStream)>>> = Arc::default();
-        let serve = |number: usize| {
-            let mut stream = accept(&listener);
-            all.lock().unwrap().push((number, stream.try_clone().unwrap()));
+        let streams: Vec<_> = (1..=clients).map(|number| (number, accept(&listener))).collect();
+        let all = streams.iter().map(|(number, stream)| (*number, stream.try_clone().unwrap())).collect();
+        let all: Arc<Mutex<Vec<(usize, TcpStream)>>> = Arc::new(Mutex::new(all));
+        let serve = |(number, mut stream): (usize, TcpStream)| {
             let all = Arc::clone(&all);
             thread::spawn(move || {
                 let heard = converse(&mut stream, |message, stream| {
@@ -143,7 +143,7 @@ pub fn relay(clients: usize) -> (SocketAddr, JoinHandle<Vec<Heard>>) {
                 heard
             })
         };
-        let threads: Vec<_> = (1..=clients).map(serve).collect();
+        let threads: Vec<_> = streams.into_iter().map(serve).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     (address, server)

@@ -179,7 +179,10 @@ impl SendBuffer {
             Manner::Unknown | Manner::Lines | Manner::Relay => !is_goodbye,
             Manner::Bare => false,
         };
-        self.released.push(if end_goes { line } else { text });
+        // A server that takes each `recv` for a message knows no commands.
+        if !(is_goodbye && manner == Manner::Bare && text.starts_with(b"/")) {
+            self.released.push(if end_goes { line } else { text });
+        }
         if manner != Manner::Pollchat {
             self.last_line.clear();
             extend_within(&mut self.last_line, text, ECHO_BYTES_MAX);

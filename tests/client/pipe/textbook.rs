@@ -127,13 +127,13 @@ fn a_pair_of_threads_that_has_said_nothing_is_left_by_a_typed_exit() {
 
 #[test]
 fn the_server_of_a_window_is_left_by_fin() {
-    for typed in ["", "one\n", "one\ntwo\n", "one\nexit\n", "fin\n", "FIN\n"] {
+    for typed in ["", "one\n", "one\ntwo\n", "one\nexit\n", "fin\n", "FIN\n", "/quit\n"] {
         let server = window();
         let exit = say(client_at(&server), typed, 0);
         assert_eq!(exit.stdout, "connected\n");
         let heard = over(server);
         assert_eq!(heard.messages.last().map(String::as_str), Some("FIN"), "{typed:?}");
-        let said: Vec<&str> = typed.lines().collect();
+        let said: Vec<&str> = typed.lines().filter(|line| *line != "/quit").collect();
         assert_eq!(heard.texts()[..said.len()], said, "{typed:?}");
     }
 }

@@ -14,6 +14,7 @@ mod resolution;
 mod server;
 mod strings;
 mod text;
+mod textbook;
 mod typing;
 mod ways_out;
 mod window;
