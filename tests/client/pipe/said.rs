@@ -39,7 +39,7 @@ fn everything_was_said() {
     ] {
         assert_eq!(say(&server, &["--nick", "ana"], typed, 0), "", "{typed:?}");
         for text in said {
-            listener.expect(&format!("ana> {text}"));
+            listener.expect(format!("ana> {text}"));
         }
     }
 }

@@ -30,7 +30,7 @@ fn a_pollchat_server_says_every_line_as_it_is() {
         client.end_stdin();
         assert_eq!(client.exits(0).stderr, "");
         for line in lines {
-            listener.expect(&format!("ana> {line}"));
+            listener.expect(format!("ana> {line}"));
         }
     }
 }
