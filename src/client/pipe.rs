@@ -159,7 +159,7 @@ impl PipeClient {
         let now = Instant::now();
         if self.link.session().is_none() {
             if !self.link.advance(self.poll.registry(), now) {
-                return Progress::None;
+                return self.read_ahead();
             }
             self.on_connected(now);
         }
@@ -239,6 +239,20 @@ impl PipeClient {
                 self.input = InputState::Failed(err);
                 session.finish_sending(now);
             }
+        }
+        Progress::Made
+    }
+
+    /// Reads stdin once without a connection, unless something waits for one already. So the end of stdin is noticed.
+    fn read_ahead(&mut self) -> Progress {
+        if self.link.has_given_back() || !matches!(self.input, InputState::Open) {
+            return Progress::None;
+        }
+        match self.stdin.read(&mut self.scratch[..]) {
+            Received::NotYet => return Progress::None,
+            Received::Bytes(len) => self.link.give_back(&self.scratch[..len]),
+            Received::End => self.input = InputState::Ended,
+            Received::Failed(err) => self.input = InputState::Failed(err),
         }
         Progress::Made
     }

@@ -250,7 +250,7 @@ impl Session {
         let is_last = input == Input::Ended && self.outbox.is_empty() && matches!(self.recv_half, RecvHalf::Open);
         if is_last
             && now >= self.sent_at + MESSAGE_PAUSE
-            && !self.decoder.has_partial_line()
+            && !self.is_mid_message(now)
             && let Some(piece) = self.farewell.next_piece(manner)
         {
             self.outbox.release_piece(&piece);
@@ -265,7 +265,7 @@ impl Session {
         if manner.is_by_message() {
             let has_answered = self.received_at > self.sent_at;
             return !self.outbox.has_released()
-                && !self.decoder.has_partial_line()
+                && !self.is_mid_message(now)
                 && (has_answered || now >= self.sent_at + MESSAGE_PAUSE);
         }
         if manner != Manner::Unknown || self.outbox.written_bytes() > 0 {
@@ -274,8 +274,13 @@ impl Session {
         // A greeting without a newline shows at once how the first line must be sent.
         match self.decoder.server_kind() {
             ServerKind::Unknown(_) => now >= self.first_at,
-            _ => !self.decoder.has_partial_line(),
+            _ => !self.is_mid_message(now),
         }
+    }
+
+    /// Whether a server has begun a message that silence may end soon. One that is never silent is not waited for.
+    fn is_mid_message(&self, now: Instant) -> bool {
+        self.flush_after.is_some() && self.decoder.has_partial_line() && now < self.sent_at + WELCOME_WAIT
     }
 
     /// The form in which the server takes lines, as far as it is known.
@@ -305,7 +310,10 @@ impl Session {
             return None;
         }
         let next_message = self.sent_at + MESSAGE_PAUSE;
-        [self.first_at, self.known_at, next_message].into_iter().filter(|&at| at > now).min()
+        [self.first_at, self.known_at, next_message, self.sent_at + WELCOME_WAIT]
+            .into_iter()
+            .filter(|&at| at > now)
+            .min()
     }
 
     /// Reads from the server once, into `scratch`, and passes complete lines to `show`.

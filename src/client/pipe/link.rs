@@ -104,6 +104,16 @@ impl Link {
         self.state = LinkState::Connected(Box::new(session), now);
     }
 
+    /// Whether lines wait for the next connection.
+    pub(super) fn has_given_back(&self) -> bool {
+        !self.taken_back.is_empty()
+    }
+
+    /// Keeps typed bytes for the next connection.
+    pub(super) fn give_back(&mut self, typed: &[u8]) {
+        self.taken_back.extend_from_slice(typed);
+    }
+
     /// Lines that a lost connection gave back, for the next one.
     pub(super) fn take_back(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.taken_back)

@@ -16,7 +16,11 @@ impl PipeClient {
     pub(super) fn is_finished(&mut self) -> bool {
         let listens = matches!(self.input, InputState::Unused);
         let is_shown = self.is_shown;
-        let Some(session) = self.link.session() else { return !is_shown };
+        let has_given_back = self.link.has_given_back();
+        let Some(session) = self.link.session() else {
+            let is_read = matches!(self.input, InputState::Ended | InputState::Failed(_));
+            return !is_shown || (is_read && !has_given_back);
+        };
         let has_said_nothing = !session.is_open() && session.line_counts() == LineCounts::default();
         let is_needless = match self.input {
             InputState::Failed(_) => has_said_nothing,
@@ -43,7 +47,10 @@ impl PipeClient {
         let listens = matches!(self.input, InputState::Unused);
         let unread = self.unread.lines();
         let Some((reason, counts)) = self.ended.take() else {
-            // The reader of stdout closed it, and there is no connection.
+            // There is no connection, and nothing to say or nobody to show it to.
+            if let InputState::Failed(err) = self.input {
+                return Err(ClientError::Stdin(err));
+            }
             let mut given_back = LineCount::default();
             given_back.add(&self.link.take_back());
             let lines = Unsaid { lines: given_back.lines() + unread, in_doubt: self.link.in_doubt };

@@ -159,3 +159,26 @@ fn flags_that_contradict_each_other_are_wrong_usage() {
         Client::start(client_of("localhost").args(args)).exits(2);
     }
 }
+
+#[test]
+fn the_end_of_stdin_ends_the_attempts_if_nothing_is_left_to_say() {
+    let listener = listen("127.0.0.1:0");
+    let mut client = Client::start(client_of(address(&listener)).arg("--reconnect"));
+    let server = accept(&listener);
+    drop(listener);
+    reset(server);
+    client.stderr().wait_for("; trying again\n");
+    client.end_stdin();
+    client.exits(0);
+    // A line waits for a connection.
+    let listener = listen("127.0.0.1:0");
+    let mut client = Client::start(client_of(address(&listener)).arg("--reconnect"));
+    reset(accept(&listener));
+    client.stderr().wait_for("; trying again\n");
+    client.type_in("one\n");
+    client.end_stdin();
+    let mut server = accept(&listener);
+    assert_eq!(read_to_end(&mut server), "one\n");
+    server.write_all(b"FIN\n").unwrap();
+    client.exits(0);
+}
