@@ -35,6 +35,9 @@ pub(crate) const OVERTIME: Duration = Duration::from_millis(500);
 /// Time for counting the lines of stdin that were not said.
 pub(crate) const COUNT_TIME_MAX: Duration = Duration::from_secs(1);
 
+/// Time that a sent line waits until a receipt is asked for: the lines of a burst share one.
+pub(crate) const RECEIPT_WAIT: Duration = Duration::from_secs(1);
+
 /// Pause between two sends to a server that takes each `recv` for a message.
 pub(crate) const MESSAGE_PAUSE: Duration = Duration::from_millis(50);
 

@@ -13,6 +13,7 @@
 mod answers;
 mod link;
 mod outcome;
+mod receipts;
 
 use std::collections::VecDeque;
 use std::io;
@@ -22,6 +23,7 @@ use mio::{Events, Poll, Token};
 
 use self::answers::Answers;
 use self::link::Link;
+use self::receipts::Receipts;
 use super::address::ServerAddress;
 use super::backoff::jitter;
 use super::connect::Attempt;
@@ -104,6 +106,7 @@ impl PipeClient {
         };
         let stdin = Stdin::register(poll.registry(), STDIN).map_err(ClientError::Poll)?;
         let stdout = Stdout::register(poll.registry(), STDOUT).map_err(ClientError::Poll)?;
+        let receipts = if config.pipe_reconnects { Receipts::with(jitter()) } else { Receipts::default() };
         let mut client = PipeClient {
             link: Link::new(config, resolver, SERVER, connected, Instant::now()),
             address,
@@ -114,7 +117,7 @@ impl PipeClient {
             stdout,
             is_shown: true,
             ended: None,
-            answers: Answers::new(config.nick.as_ref()),
+            answers: Answers::new(config.nick.as_ref(), receipts),
             has_heard: false,
             timestamps: Timestamps::new(config.timestamps),
             scratch: Box::new([0; READ_BYTES]),
@@ -165,6 +168,7 @@ impl PipeClient {
         }
         let mut progress = self.follow_name(now);
         progress |= self.read_stdin();
+        progress |= self.ask_for_receipt(now);
         if let Some(session) = self.link.session() {
             progress |= session.send(Instant::now());
         }
@@ -200,6 +204,18 @@ impl PipeClient {
             return Progress::Made;
         }
         Progress::None
+    }
+
+    fn ask_for_receipt(&mut self, now: Instant) -> Progress {
+        let is_in = self.answers.is_in();
+        let Some(session) = self.link.session().filter(|session| is_in && session.is_between_lines()) else {
+            return Progress::None;
+        };
+        let Some(request) = self.answers.receipts.request(session.line_counts().sent, now) else {
+            return Progress::None;
+        };
+        session.queue_own(&request);
+        Progress::Made
     }
 
     /// Reads stdin once, if the session has space for a full read.
@@ -313,6 +329,7 @@ impl PipeClient {
     fn timeout(&mut self, now: Instant) -> Option<Duration> {
         let name_at = self.answers.asked_at();
         let asks_at = self.answers.deadline();
+        let receipt_at = self.answers.receipts.deadline();
         let is_full = self.stdout.holds(SCREEN_BYTES_MAX);
         let link_at = self.link.deadline();
         let Some(session) = self.link.session() else {
@@ -320,8 +337,10 @@ impl PipeClient {
         };
         let name_at = name_at.filter(|_| session.is_open()).map(|at| at + name_wait(session));
         let grace_at = session.grace_left().map(|left| now + left);
+        let receipt_at = receipt_at.filter(|_| session.is_between_lines());
         let flush_at = session.flush_deadline().filter(|_| !is_full);
-        let at = [asks_at, name_at, grace_at, flush_at, session.send_deadline(now)].into_iter().flatten().min();
+        let at =
+            [asks_at, name_at, receipt_at, grace_at, flush_at, session.send_deadline(now)].into_iter().flatten().min();
         at.map(|at| at.saturating_duration_since(now))
     }
 
@@ -361,8 +380,8 @@ fn take_line(
     shown: &mut VecDeque<u8>,
     now: Instant,
 ) {
-    if !line.is_continued {
-        answers.on_line(line.text, now, jitter());
+    if !line.is_continued && !answers.on_line(line.text, now, jitter()) {
+        return;
     }
     for part in [timestamps.prefix().as_str(), line.mark(), line.text, "\n"] {
         shown.extend(part.as_bytes());

@@ -412,6 +412,12 @@ impl Session {
         matches!((&self.send_half, &self.recv_half), (SendHalf::Open, RecvHalf::Open))
     }
 
+    /// Whether a line of the client itself may go next: both directions are open, and all that was typed has been sent
+    /// in whole lines.
+    pub(crate) fn is_between_lines(&self) -> bool {
+        self.is_open() && self.outbox.is_empty() && !self.outbox.is_mid_line()
+    }
+
     /// Whether our direction was not closed by us. If the session ends then, the server or the network ended it.
     pub(crate) fn is_send_half_open(&self) -> bool {
         matches!(self.send_half, SendHalf::Open | SendHalf::Failed(_))

@@ -300,6 +300,11 @@ impl SendBuffer {
         self.len() == 0
     }
 
+    /// Whether the last line was released only in part.
+    pub(crate) fn is_mid_line(&self) -> bool {
+        self.is_mid_line
+    }
+
     /// Whether bytes wait for the socket.
     pub(crate) fn has_released(&self) -> bool {
         !self.released.is_empty()

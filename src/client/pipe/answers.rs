@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::receipts::Receipts;
 use crate::client::backoff::Backoff;
 use crate::client::limits::{NICK_PAUSE_FIRST, NICK_PAUSE_MAX};
 use crate::relay::name::{Name, fold};
@@ -24,6 +25,7 @@ pub(super) struct Answers {
     /// Whether any connection was.
     was_in: bool,
     farewell: Option<Farewell>,
+    pub(super) receipts: Receipts,
     /// The number of lines that were refused, and the first notice about it.
     refused: u64,
     first_refusal: Option<String>,
@@ -75,7 +77,7 @@ impl FarewellKind {
 
 impl Answers {
     /// Nothing was answered yet.
-    pub(super) fn new(nick: Option<&Name>) -> Answers {
+    pub(super) fn new(nick: Option<&Name>, receipts: Receipts) -> Answers {
         Answers {
             wanted: nick.map(Name::to_string),
             own: String::new(),
@@ -86,6 +88,7 @@ impl Answers {
             is_in: false,
             was_in: false,
             farewell: None,
+            receipts,
             refused: 0,
             first_refusal: None,
         }
@@ -95,6 +98,7 @@ impl Answers {
     pub(super) fn on_connected(&mut self, now: Instant) -> Option<String> {
         self.is_in = false;
         self.farewell = None;
+        self.receipts.on_connected();
         self.backoff.reset();
         self.ask(now)
     }
@@ -129,9 +133,14 @@ impl Answers {
         self.asked_at().is_some_and(|at| now >= at + wait)
     }
 
-    /// Takes a line of the server.
-    pub(super) fn on_line(&mut self, line: &str, now: Instant, jitter: u64) {
+    /// Takes a line of the server. Returns whether stdout gets it, too: a receipt is for the client alone.
+    pub(super) fn on_line(&mut self, line: &str, now: Instant, jitter: u64) -> bool {
         if let Some(notice) = Notice::in_line(line) {
+            if let Notice::UnknownCommand { word } = notice
+                && self.receipts.take(word)
+            {
+                return false;
+            }
             self.on_notice(notice, now, jitter);
         } else if !self.is_in
             && let Some(at) = line.find(FOREIGN_PREFIX)
@@ -139,6 +148,7 @@ impl Answers {
             // In protocols with errors of their own, the notice has another prefix.
             self.on_farewell(&line[at..], FarewellKind::Refused);
         }
+        true
     }
 
     fn on_notice(&mut self, notice: Notice<'_>, now: Instant, jitter: u64) {
@@ -270,9 +280,11 @@ mod tests {
 
     fn answers(nick: Option<&str>, lines: &[&str]) -> Answers {
         let name = nick.map(|nick| Name::parse(nick).unwrap());
-        let mut answers = Answers::new(name.as_ref());
+        let mut answers = Answers::new(name.as_ref(), Receipts::default());
         answers.on_connected(Instant::now());
-        lines.iter().for_each(|line| answers.on_line(line, Instant::now(), 0));
+        for line in lines {
+            assert!(answers.on_line(line, Instant::now(), 0), "{line}");
+        }
         answers
     }
 

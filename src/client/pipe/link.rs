@@ -29,7 +29,7 @@ pub(super) struct Link {
     backoff: Backoff,
     /// Typed lines that a lost connection gave back.
     taken_back: Vec<u8>,
-    /// Lines that were sent in connections that were lost.
+    /// Lines that were sent in connections that were lost, without a receipt.
     pub(super) in_doubt: u64,
     lost_at: Option<Instant>,
 }
@@ -141,7 +141,7 @@ impl Link {
         if !self.reconnects || !has_more || !should_reconnect(&reason, answers) {
             return Some((reason, counts));
         }
-        self.in_doubt += counts.sent;
+        self.in_doubt += counts.sent.saturating_sub(answers.receipts.confirmed());
         self.taken_back = taken_back;
         if self.lost_at.is_none() {
             self.lost_at = Some(now);

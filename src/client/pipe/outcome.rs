@@ -129,7 +129,8 @@ impl PipeClient {
         if is_refused {
             return Unsaid { lines: unsent + counts.sent, in_doubt: self.link.in_doubt };
         }
-        let sent_in_doubt = if is_confirmed { 0 } else { counts.sent.saturating_sub(refused) };
+        let taken = self.answers.receipts.confirmed().max(refused);
+        let sent_in_doubt = if is_confirmed { 0 } else { counts.sent.saturating_sub(taken) };
         let in_doubt = self.link.in_doubt + sent_in_doubt;
         Unsaid { lines: unsent + refused, in_doubt }
     }
