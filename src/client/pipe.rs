@@ -319,6 +319,8 @@ impl PipeClient {
             }
             Err(StdoutError::Closed) => {
                 self.is_shown = false;
+                // A full queue would stop the reads from the server.
+                self.stdout.queue().clear();
                 Ok(Progress::Made)
             }
             Err(StdoutError::Failed(err)) => Err(ClientError::Stdout(err).with_unsaid(self.unsaid_at_failure())),

@@ -149,6 +149,25 @@ fn a_stdout_that_closes_in_a_flood_ends_it_quietly() {
 }
 
 #[test]
+fn a_full_stdout_that_closes_holds_up_no_server() {
+    let (reader, writer) = io::pipe().unwrap();
+    let (mut client, mut server) = conversation_with(|command| command.stdout(writer));
+    client.type_in("hello\n");
+    client.end_stdin();
+    let mut heard = server.try_clone().unwrap();
+    // More than the pipe and the client's queue hold.
+    let said = format!("* you are client-1; x\n{}FIN\n", "line\n".repeat(64 << 10));
+    let talk = thread::spawn(move || server.write_all(said.as_bytes()));
+    assert_eq!(read_to_end(&mut heard), "hello\n");
+    client.wait_until_asleep();
+    let start = Instant::now();
+    drop(reader);
+    client.ends(0, "", "");
+    assert!(start.elapsed() < GRACE, "{:?}", start.elapsed());
+    talk.join().unwrap().unwrap();
+}
+
+#[test]
 fn a_full_disk_is_told() {
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let (client, mut server) = conversation_with(|command| command.stdout(full));
