@@ -412,10 +412,15 @@ impl Session {
         matches!((&self.send_half, &self.recv_half), (SendHalf::Open, RecvHalf::Open))
     }
 
+    /// Whether the last line was sent, or is being sent, without its end.
+    pub(crate) fn is_mid_line(&self) -> bool {
+        self.outbox.is_mid_line()
+    }
+
     /// Whether a line of the client itself may go next: both directions are open, and all that was typed has been sent
     /// in whole lines.
     pub(crate) fn is_between_lines(&self) -> bool {
-        self.is_open() && self.outbox.is_empty() && !self.outbox.is_mid_line()
+        self.is_open() && self.outbox.is_empty() && !self.is_mid_line()
     }
 
     /// Whether our direction was not closed by us. If the session ends then, the server or the network ended it.

@@ -135,10 +135,12 @@ impl Link {
         let LinkState::Connected(mut session, since) = state else { return None };
         let counts = session.line_counts();
         let is_leaving = !session.is_send_half_open();
+        // A line of many KiB may have left in part. Nothing else may pass for it or for its rest.
+        let is_torn = session.is_mid_line();
         let taken_back = if self.reconnects { session.take_back() } else { Vec::new() };
         let reason = session.into_reason();
         let has_more = !is_leaving || !taken_back.is_empty();
-        if !self.reconnects || !has_more || !should_reconnect(&reason, answers) {
+        if !self.reconnects || !has_more || is_torn || !should_reconnect(&reason, answers) {
             return Some((reason, counts));
         }
         self.in_doubt += counts.sent.saturating_sub(answers.receipts.confirmed());

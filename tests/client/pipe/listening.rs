@@ -160,6 +160,21 @@ fn a_line_with_a_receipt_is_not_in_doubt_after_the_connection_was_lost() {
 }
 
 #[test]
+fn a_line_that_was_torn_ends_the_run_and_its_rest_is_never_said() {
+    let listener = listen("127.0.0.1:0");
+    let mut client = Client::start(client_of(address(&listener)).arg("--reconnect"));
+    let mut server = accept(&listener);
+    server.write_all(WELCOME.as_bytes()).unwrap();
+    client.stdout().wait_for(WELCOME);
+    let begun = "x".repeat(40 << 10);
+    client.type_in(&begun);
+    expect(&mut server, &begun[..16 << 10]);
+    reset(server);
+    let exit = client.exits(1);
+    assert!(exit.stderr.ends_with(" not said\n"), "{}", exit.stderr);
+}
+
+#[test]
 fn a_listener_that_reconnects_survives_a_restart_and_a_full_server() {
     let listener = listen("127.0.0.1:0");
     let mut client = Client::start(client_of(address(&listener)).args(["--reconnect", "--listen"]));
