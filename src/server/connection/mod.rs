@@ -118,8 +118,8 @@ pub enum Output {
 pub enum NextStep {
     /// Nothing before the next event.
     Nothing,
-    /// A flush at this time, for which a timer has to be set.
-    FlushAt(Instant),
+    /// A flush after the pause before its next last word, whose timer the caller sets.
+    Pause,
     /// A further flush: the socket may take more.
     Flush,
     /// Removal.

@@ -41,10 +41,14 @@ impl<S: Socket> Connection<S> {
         self.next_step(tape)
     }
 
-    fn next_step(&mut self, tape: &Tape) -> NextStep {
+    /// Returns the end of the pause before its next last word, the first time that it is asked for.
+    pub fn take_pause_timer(&mut self) -> Option<Instant> {
+        self.last_words_mut().and_then(LastWords::take_timer)
+    }
+
+    fn next_step(&self, tape: &Tape) -> NextStep {
         if self.output == Output::Writable && self.pause_end().is_some() {
-            let timer = self.last_words_mut().and_then(LastWords::take_timer);
-            return timer.map_or(NextStep::Nothing, NextStep::FlushAt);
+            return NextStep::Pause;
         }
         match (self.phase, self.output) {
             (Phase::Closing | Phase::Entering, Output::Broken) => NextStep::Removal,

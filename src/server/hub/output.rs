@@ -94,7 +94,11 @@ impl Schedule {
         match connection.flush(tape, share, now, &mut pass.stats.sent_bytes) {
             NextStep::Nothing => {}
             NextStep::Flush => self.mark_dirty(key, connection),
-            NextStep::FlushAt(time) => pass.timers.set(time, Timer::LastWord, connection.handle(key)),
+            NextStep::Pause => {
+                if let Some(time) = connection.take_pause_timer() {
+                    pass.timers.set(time, Timer::LastWord, connection.handle(key));
+                }
+            }
             NextStep::Removal => self.close(key, connection),
         }
         if connection.wants_reading(limits.read) {
