@@ -12,6 +12,7 @@ pub(crate) mod browser;
 pub(crate) mod chart;
 pub(crate) mod churn;
 pub(crate) mod flags;
+pub(crate) mod gated;
 pub(crate) mod ledger;
 pub(crate) mod load;
 pub(crate) mod process;

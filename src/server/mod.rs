@@ -23,6 +23,7 @@ pub mod web;
 use std::collections::TryReserveError;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant, SystemTime};
 
 use log::{info, warn};
@@ -182,43 +183,51 @@ impl Server {
     /// When the poller fails. Nothing that a client does makes it return.
     pub fn run(mut self) -> Result<(), Error> {
         let mut events = Events::with_capacity(EVENTS_MAX);
-        loop {
-            self.wait(&mut events)?;
-            let now = Instant::now();
-            for event in &events {
-                match Source::from(event.token()) {
-                    Source::Connection(key) => self.hub.on_ready(key, readiness(event)),
-                    Source::Console => {
-                        self.hub.console().into_iter().for_each(|key| self.hub.on_ready(key, readiness(event)));
-                    }
-                    Source::Listener(index) => {
-                        self.listeners.get_mut(index).into_iter().for_each(|listener| listener.on_readable(now));
-                    }
-                    Source::Signals => {
-                        if self.on_signals(now) == Stop::AtOnce {
-                            return Ok(());
-                        }
+        while self.turn(&mut events)?.is_continue() {}
+        Ok(())
+    }
+
+    /// Waits for events or a timer, and handles them: one turn of the loop. `Break` ends the server.
+    ///
+    /// # Errors
+    /// When the poller fails.
+    pub fn turn(&mut self, events: &mut Events) -> Result<ControlFlow<()>, Error> {
+        self.wait(events)?;
+        let now = Instant::now();
+        for event in &*events {
+            match Source::from(event.token()) {
+                Source::Connection(key) => self.hub.on_ready(key, readiness(event)),
+                Source::Console => {
+                    self.hub.console().into_iter().for_each(|key| self.hub.on_ready(key, readiness(event)));
+                }
+                Source::Listener(index) => {
+                    self.listeners.get_mut(index).into_iter().for_each(|listener| listener.on_readable(now));
+                }
+                Source::Signals => {
+                    if self.on_signals(now) == Stop::AtOnce {
+                        return Ok(ControlFlow::Break(()));
                     }
                 }
             }
-            self.release_console(now);
-            self.accept(now);
-            self.hub.react(now);
-            if self.hub.is_stop_wanted() && self.stop_at.is_none() {
-                self.begin_stop(now);
-            }
-            if self.hub.flush(now) > 0 {
-                self.listeners.iter_mut().for_each(|listener| listener.on_descriptor_freed(now));
-            }
-            typing::show_interrupted();
-            let took = now.elapsed();
-            self.hub.note_turn(took, now + took);
-            if self.stop_at.is_some_and(|stop_at| self.hub.connections() == 0 || stop_at <= now) {
-                self.hub.reports().end(now);
-                info!("stopped with {} connections open", self.hub.connections());
-                return Ok(());
-            }
         }
+        self.release_console(now);
+        self.accept(now);
+        self.hub.react(now);
+        if self.hub.is_stop_wanted() && self.stop_at.is_none() {
+            self.begin_stop(now);
+        }
+        if self.hub.flush(now) > 0 {
+            self.listeners.iter_mut().for_each(|listener| listener.on_descriptor_freed(now));
+        }
+        typing::show_interrupted();
+        let took = now.elapsed();
+        self.hub.note_turn(took, now + took);
+        if self.stop_at.is_some_and(|stop_at| self.hub.connections() == 0 || stop_at <= now) {
+            self.hub.reports().end(now);
+            info!("stopped with {} connections open", self.hub.connections());
+            return Ok(ControlFlow::Break(()));
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Waits for events until the next timer. An interruption (EINTR, after Ctrl-Z and `fg`) is no event.
