@@ -13,6 +13,7 @@ use log::LevelFilter;
 use super::access::{AccessRules, parse_prefix};
 use super::config::{Config, Lag};
 use super::endpoint::ListenAddress;
+use super::flow::budget::TurnLimits;
 use super::flow::rate::Rate;
 use super::limits::{
     ANNOUNCE_UP_TO, BACKLOG_BYTES, BACKLOG_BYTES_MAX, FLUSH_AFTER_MS_MAX, LINE_BYTES_CEILING, LINE_BYTES_MAX, RATE_MAX,
@@ -192,6 +193,7 @@ impl Flags {
             line_bytes_max: self.max_line.0,
             console: self.console,
             flush_after: self.flush_after.map(Duration::from_millis),
+            turn: TurnLimits::default(),
         };
         if !(1..=LINE_BYTES_CEILING).contains(&config.line_bytes_max) {
             return usage(format!("--max-line must be from 1 to {LINE_BYTES_CEILING}, not {}", config.line_bytes_max));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::access::AccessRules;
 use super::endpoint::ListenAddress;
+use super::flow::budget::TurnLimits;
 use super::flow::rate::Rate;
 use super::limits::{
     ANNOUNCE_UP_TO, BACKLOG_BYTES, LINE_BYTES_MAX, LINE_OVERHEAD_BYTES, PRIVATE_BYTES_MAX, STALL_TIMEOUT, VISITORS_MAX,
@@ -63,6 +64,8 @@ pub struct Config {
     pub console: bool,
     /// Silence after which a partial line is relayed as a whole one; `None` for never.
     pub flush_after: Option<Duration>,
+    /// Budgets of a turn. No flag sets them.
+    pub turn: TurnLimits,
 }
 
 impl Default for Config {
@@ -85,6 +88,7 @@ impl Default for Config {
             line_bytes_max: LINE_BYTES_MAX,
             console: false,
             flush_after: None,
+            turn: TurnLimits::default(),
         }
     }
 }

@@ -25,7 +25,9 @@ fn receive(frames: &[Frame]) -> (String, Vec<Frame>, Option<WebSocketEnd>) {
 fn receive_pieces<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (String, Vec<Frame>, Option<WebSocketEnd>) {
     let now = Instant::now();
     let (mut socket, mut lines, mut bytes) = (WebSocket::new(now), Vec::new(), Vec::new());
-    pieces.for_each(|piece| socket.receive(piece, &mut lines, &mut bytes, now));
+    for piece in pieces {
+        socket.receive(piece, &mut lines, &mut bytes, now);
+    }
     let (mut replies, mut rest) = (Vec::new(), &bytes[..]);
     while let Some((frame, taken)) = Frame::decode(rest) {
         replies.push(frame);

@@ -314,14 +314,21 @@ fn who_has_something_to_say_does_not_wait_for_the_answers_of_others() {
         world.turn();
         !bob.received().is_empty()
     });
-    assert!(turns.unwrap() <= 3, "{turns:?} turns: it waited for answers");
+    let turns = turns.unwrap();
+    // All that came before it are read first, some 256 in a turn; and besides, 64 are answered in a turn.
+    assert!(turns <= 2_000 / 256 + 2, "{turns} turns: it waited for answers");
     let answered = crowd.iter().filter(|asker| asker.peer.borrow().received.len() > 1_000).count();
-    assert!(answered < 500, "{answered} answers in {turns:?} turns: a turn stays short");
+    assert!(answered < 100 * turns, "{answered} answers in {turns} turns: a turn stays short");
     // Nor does one who talks on and on keep them from their answers.
     for number in 0..1_000 {
         ana.sends(format!("{number}\n"));
         world.hub.on_ready(ana.key, READABLE);
-        world.turn();
+        // The walk over all 2,002, of which 512 are written to in a turn, ends first.
+        for _ in 0..=2_002 / 512 + 2 {
+            if bob.peer.borrow().received.is_empty() {
+                world.turn();
+            }
+        }
         assert_eq!(bob.received(), format!("client-1> {number}\n"), "at once");
     }
     world.run();
@@ -346,13 +353,19 @@ fn an_answer_that_the_end_of_input_asks_for_waits_like_any_other() {
             }
             world.hub.on_ready(asker.key, READABLE);
         }
-        if flush_after.is_some() {
+        let mut answered = 0;
+        for turn in 0.. {
             world.turn();
             world.now += Duration::from_millis(1);
+            let before = answered;
+            answered = crowd.iter().map(|asker| asker.peer.borrow().received.len()).sum();
+            let in_turn = answered - before;
+            assert!(in_turn < 512 * 1024, "{in_turn} bytes in a turn");
+            if answered > 512 * 1024 {
+                break;
+            }
+            assert!(turn < 20, "they wait for their answers");
         }
-        world.turn();
-        let answered: usize = crowd.iter().map(|asker| asker.peer.borrow().received.len()).sum();
-        assert!((100 * 1024..512 * 1024).contains(&answered), "{answered} bytes in a turn");
         world.run();
         for asker in &crowd {
             assert!(asker.received().lines().any(|line| line.ends_with(" here")));

@@ -256,8 +256,10 @@ fn the_ends_of_long_messages_do_not_keep_a_person_waiting() {
     }
     ana.sends("a word\n");
     world.hub.on_ready(ana.key, READABLE);
-    world.turn();
-    world.turn();
+    // Each is given its share once before that: 3 KiB of empty lines.
+    for _ in 0..4 {
+        world.turn();
+    }
     assert_eq!(bob.received(), "client-1> a word\n");
     world.run();
     assert_eq!(bob.received().matches("> x\n").count(), browsers.len());
@@ -277,7 +279,7 @@ fn the_ends_of_messages_take_turns_as_what_is_read_does() {
     }
     world.turn();
     let heard = browsers.iter().filter(|browser| browser.peer.borrow().incoming.is_empty()).count();
-    assert!((200..=300).contains(&heard), "{heard} were heard in a turn, each 512 bytes");
+    assert!((64..=128).contains(&heard), "{heard} were heard in a turn, each 512 empty lines");
 }
 
 #[test]

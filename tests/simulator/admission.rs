@@ -108,8 +108,9 @@ impl Oracle {
         // While all refusals are taken, it waits for its own, and others may come first.
         let is_refused = |&&other: &&usize| self.members[other].is_refused() && !self.wires[other].borrow().is_closed;
         let waits_for_refusal = self.active.iter().filter(is_refused).count() >= REFUSALS_MAX;
+        let may_be_behind = self.may_be_behind();
         let known = &mut self.members[member];
-        if waits_for_refusal {
+        if waits_for_refusal || may_be_behind {
             (known.overdue, known.late_turns) = (None, 0);
             return Ok(());
         }

@@ -27,6 +27,25 @@ pub(crate) struct Shared {
     pub(crate) now: Cell<Instant>,
     /// Counts actions of sockets that made progress.
     pub(crate) progress: Cell<u64>,
+    /// The turn under way.
+    pub(crate) turn: Cell<Turn>,
+}
+
+/// What a turn has done so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Turn {
+    number: u64,
+    /// Wires that were read.
+    pub(crate) read: usize,
+    /// Wires that were written to.
+    pub(crate) written: usize,
+}
+
+impl Turn {
+    /// The turn after this one.
+    pub(crate) fn next(self) -> Turn {
+        Turn { number: self.number + 1, read: 0, written: 0 }
+    }
 }
 
 /// Whether the connection was torn down.
@@ -51,6 +70,8 @@ pub(crate) struct Wire {
     /// Payloads of pings that the peer has not answered.
     pub(crate) pings: Vec<Vec<u8>>,
     shared: Rc<Shared>,
+    /// The turns in which it was last read, and written to.
+    last_turns: (u64, u64),
     chance: Chance,
     faults: Faults,
     /// Bytes that the peer sent and the server has not read.
@@ -72,6 +93,8 @@ pub(crate) struct Wire {
     pub(crate) is_drained: bool,
     /// Bytes that the server wrote, for the oracle to take.
     pub(crate) written: Vec<u8>,
+    /// Lines that the oracle has taken before the server wrote them.
+    foreseen: VecDeque<Vec<u8>>,
     /// The meaning of all that the server read.
     pub(crate) ear: Ear,
     /// When the server last wrote something, or ended writing.
@@ -97,6 +120,7 @@ impl Wire {
             is_open: false,
             pings: Vec::new(),
             shared: Rc::clone(shared),
+            last_turns: (0, 0),
             chance,
             faults,
             incoming: VecDeque::new(),
@@ -110,6 +134,7 @@ impl Wire {
             edge: Readiness { readable: false, writable: false },
             is_drained: false,
             written: Vec::new(),
+            foreseen: VecDeque::new(),
             ear,
             last_written: shared.now.get(),
             written_bytes: 0,
@@ -245,11 +270,41 @@ impl Wire {
         (self.outgoing_max - self.outgoing) * 3 >= self.outgoing_max
     }
 
+    /// Takes these lines, which the server will write next, for written. Private ones may have come before those that
+    /// were foreseen already.
+    pub(crate) fn foresee(&mut self, unsent: &[u8]) {
+        let mut known = std::mem::take(&mut self.foreseen);
+        for line in unsent.split_inclusive(|&byte| byte == b'\n') {
+            if known.pop_front_if(|foreseen| foreseen == line).is_none() {
+                self.written.extend_from_slice(line);
+            }
+            self.foreseen.push_back(line.to_vec());
+        }
+        if !known.is_empty() {
+            self.misuse = Some("what it was owed was neither written nor kept");
+        }
+    }
+
     fn note_progress(&self) {
         self.shared.progress.set(self.shared.progress.get() + 1);
     }
 
+    fn note_read(&mut self) {
+        let mut turn = self.shared.turn.get();
+        turn.read += usize::from(self.last_turns.0 != turn.number);
+        self.last_turns.0 = turn.number;
+        self.shared.turn.set(turn);
+    }
+
+    fn note_write(&mut self) {
+        let mut turn = self.shared.turn.get();
+        turn.written += usize::from(self.last_turns.1 != turn.number);
+        self.last_turns.1 = turn.number;
+        self.shared.turn.set(turn);
+    }
+
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.note_read();
         if self.faults.has(Fault::Interrupted) && self.chance.one_in(8) {
             return Err(ErrorKind::Interrupted.into());
         }
@@ -304,6 +359,7 @@ impl Wire {
     }
 
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.note_write();
         if self.is_finished {
             self.misuse = Some("it wrote after it had ended writing");
         }
@@ -346,11 +402,19 @@ impl Wire {
             self.rests.push(self.written_bytes);
         }
         self.written_bytes += taken;
-        let mut left = taken;
+        let (mut left, written_before) = (taken, self.written.len());
         for slice in slices {
             let of_slice = left.min(slice.len());
             self.written.extend_from_slice(&slice[..of_slice]);
             left -= of_slice;
+        }
+        if !self.foreseen.is_empty() {
+            let written = self.written.split_off(written_before);
+            for line in written.split_inclusive(|&byte| byte == b'\n') {
+                if self.foreseen.pop_front_if(|foreseen| foreseen == line).is_none() {
+                    self.written.extend_from_slice(line);
+                }
+            }
         }
         self.last_written = self.shared.now.get();
         self.note_progress();

@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use pollchat::relay::room::Audience;
 use pollchat::server::config::{Config, Lag};
+use pollchat::server::flow::budget::TurnLimits;
 use pollchat::server::hub::Wake;
 use pollchat::server::limits::TURN_DELAY_MAX;
 use pollchat::server::stats::Snapshot;
@@ -197,6 +198,11 @@ impl Oracle {
         rule.demands(of_log == of_hub, || {
             format!("clients, connections, lines, tape bytes and entered are {of_hub:?}, and ought to be {of_log:?}")
         })
+    }
+
+    /// Whether small budgets may have put off to the next turn what was due in this one.
+    pub(crate) fn may_be_behind(&self) -> bool {
+        self.config.turn != TurnLimits::default() && self.wanted_at == Some(self.now)
     }
 
     /// The time of this turn.

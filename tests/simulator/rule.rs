@@ -92,6 +92,8 @@ rules! {
     Rest = "rest",
     /// A hub without work sleeps: it makes no turns that bring nothing on.
     Sleep = "sleep",
+    /// A turn reads from, and writes to, no more peers than its budgets allow.
+    Turn = "turn",
     /// The server keeps a bounded number of bytes and refusals for its peers.
     Memory = "memory",
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use pollchat::relay::room::Audience;
 use pollchat::server::access::AccessRules;
 use pollchat::server::config::{Capacity, Config, Lag};
+use pollchat::server::flow::budget::TurnLimits;
 use pollchat::server::flow::rate::Rate;
 
 use crate::chance::Chance;
@@ -158,7 +159,9 @@ impl Plan {
         // By a chance of its own, so that runs without it are what they would be if there were no such thing.
         let flush_after = Chance::new(!setting.seed).pick(&[None, None, None, Some(2), Some(20)]);
         config.flush_after = flush_after.map(Duration::from_millis);
-        // So are the rules of access.
+        // So are the budgets of a turn,
+        config.turn = some_turn(setting.seed, config.flush_after.is_some());
+        // and the rules of access.
         config.access = some_door(&mut Chance::new(setting.seed ^ 0xd00f));
         let mut limits = Limits::of(setting.seed);
         limits.set(&mut config, peers_max);
@@ -267,6 +270,21 @@ fn some_site(seed: u64) -> Option<SitePlan> {
 /// The address from which the connection with this number comes: one of three.
 pub(crate) fn home(line: usize) -> IpAddr {
     IpAddr::from([192, 0, 2, [1, 2, 3][line % 3]])
+}
+
+/// The budgets of a turn: those of a server, or such as a few peers use up.
+fn some_turn(seed: u64, has_silences: bool) -> TurnLimits {
+    let mut chance = Chance::new(seed.rotate_left(48) ^ 0x7475_726e);
+    // With less time for reading, a silence would be noticed late, and perhaps never.
+    if has_silences || chance.one_in(2) {
+        return TurnLimits::default();
+    }
+    TurnLimits {
+        read_bytes: chance.pick(&[1, 600, 2_000, 8_000]),
+        reply_bytes: chance.pick(&[1, 2_000, 8_000]),
+        write_bytes: chance.pick(&[1, 2_048, 5_000, 15_000]),
+        timers: chance.pick(&[1, 4, 16]),
+    }
 }
 
 fn some_door(chance: &mut Chance) -> AccessRules {

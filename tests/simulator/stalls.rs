@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use pollchat::server::config::{Config, Lag};
+use pollchat::server::flow::budget::TurnLimits;
 use pollchat::server::hub::Wake;
 
 use crate::net::Reset;
@@ -106,7 +107,9 @@ impl Oracle {
             let (_, since) = known.stall.may_be_gone.unwrap_or((limit, log_end));
             known.stall.may_be_gone = Some((limit, since));
         }
-        if (took_nothing || took_little) && is_end_known {
+        // With small budgets, it may not have been offered anything in all that time.
+        let is_offered = self.config.turn == TurnLimits::default();
+        if (took_nothing || took_little) && is_end_known && is_offered {
             known.stall.must_be_gone = Some(limit);
         }
         Ok(())

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use pollchat::relay::room::Audience;
 use pollchat::server::config::Lag;
+use pollchat::server::flow::budget::TurnLimits;
 use pollchat::server::hub::Wake;
 use pollchat::server::limits::INTRODUCE_AFTER;
 use pollchat::server::report::PERIOD;
@@ -180,6 +181,7 @@ impl Oracle {
             return rule.broken(format!("{:?} is missing on the tape", due.line));
         }
         let (least, most) = self.present_range;
+        let may_be_behind = self.may_be_behind();
         for at in 0..self.active.len() {
             let member = self.active[at];
             let may_have_spoken = self.may_have_spoken_untold(member);
@@ -192,16 +194,24 @@ impl Oracle {
                 // The one line that the witness is not sent.
                 known.introduction = Introduction::Told;
                 self.log.push("* client-1 joined", WITNESS, Kind::Joined);
+            } else if was_at_wall && self.config.turn != TurnLimits::default() {
+                // Its timer may fire now, or may have fired at the wall and fire again.
+                known.may_be_untold = true;
             } else if was_at_wall {
                 // The announcement may have to wait.
                 known.may_be_untold |= most > self.config.announce_up_to;
                 known.introduce_by = Some(now + INTRODUCE_AFTER);
-            } else if least > self.config.announce_up_to {
+            } else if may_be_behind && most <= self.config.announce_up_to {
+                // In one of the next turns.
+            } else if !may_be_behind && least > self.config.announce_up_to {
                 known.introduction = Introduction::Untold;
             } else if most > self.config.announce_up_to {
                 known.may_be_untold = true;
+                known.introduce_by = known.introduce_by.filter(|_| may_be_behind);
+            } else if may_have_spoken {
+                known.may_be_untold = true;
                 known.introduce_by = None;
-            } else if !known.may_be_untold && !may_have_spoken {
+            } else if !known.may_be_untold && self.config.turn == TurnLimits::default() {
                 return Rule::JoinedInTime.broken(self.about(member, "its time is over, and it is not announced"));
             }
         }
@@ -222,6 +232,7 @@ impl Oracle {
         let is_forgotten = |&&member: &&usize| {
             let known = &self.members[member];
             let is_pending = known.is_present() && known.introduction == Introduction::Pending && member != WITNESS;
+            let is_pending = is_pending && !known.may_be_untold;
             let is_quiet = self.wires[member].borrow().reset == Reset::No && !self.is_shutting_down;
             let is_due = known.introduce_by.is_some_and(|time| is_late(time.max(now + INTRODUCE_AFTER)));
             is_pending && is_quiet && is_due && !known.may_be_untold && !self.may_have_spoken_untold(member)

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use pollchat::server::config::Config;
 use pollchat::server::endpoint::Endpoint;
+use pollchat::server::flow::budget::TurnLimits;
 use pollchat::server::hub::{Hub, Readiness, Wake};
 use pollchat::server::limits::INTRODUCE_AFTER;
 use pollchat::server::web::origin::OriginPolicy;
@@ -23,6 +24,9 @@ use crate::setting::{Fault, Faults, Oddities, Plan, Setting, SitePlan, home};
 
 /// Turns in a row that may bring nothing on although the hub wanted them at once.
 const IDLE_TURNS_MAX: usize = 100;
+
+/// The same with small budgets: of what a peer is answered that takes nothing, each turn answers one request.
+const IDLE_TURNS_OF_SMALL_BUDGETS_MAX: usize = 4_000;
 
 /// The longest wait for everything to come to rest while there are browsers: longer than a silent browser stays.
 const REST_MAX: Duration = Duration::from_secs(600);
@@ -77,7 +81,7 @@ impl World {
             oddities: plan.oddities,
             site: plan.site,
             hub,
-            shared: Rc::new(Shared { now: Cell::new(now), progress: Cell::new(0) }),
+            shared: Rc::new(Shared { now: Cell::new(now), progress: Cell::new(0), turn: Cell::default() }),
             listener: Listener::new(),
             lines: Vec::new(),
             alive: Vec::new(),
@@ -257,13 +261,19 @@ impl World {
         for &(key, readiness) in &events[middle..] {
             self.hub.on_ready(key, readiness);
         }
+        self.shared.turn.set(self.shared.turn.get().next());
         self.hub.react(now);
         if self.hub.flush(now) > 0 {
             self.listener.on_freed(now);
         }
+        self.judge_turn()?;
         self.is_checking = true;
         self.hub.check_invariants();
         self.is_checking = false;
+        // The oracle knows the tape by the witness, which may be sent it later than others.
+        if let Some(key) = self.lines[WITNESS].key.filter(|_| self.has_small_budgets()) {
+            self.lines[WITNESS].wire.borrow_mut().foresee(&self.hub.unsent(key));
+        }
         let wake = self.hub.next_wake();
         self.oracle.judge(now, wake)?;
         if wake != Wake::Now {
@@ -275,7 +285,32 @@ impl World {
         let wants_turn = wake == Wake::Now || matches!(wake, Wake::At(time) if time <= now);
         let is_idle = wants_turn && events.is_empty() && self.shared.progress.get() == before;
         self.idle_turns = if is_idle { self.idle_turns + 1 } else { 0 };
-        if self.idle_turns > IDLE_TURNS_MAX { Rule::Sleep.broken("the hub turns and does nothing") } else { Ok(()) }
+        if self.idle_turns > self.idle_turns_max() {
+            Rule::Sleep.broken("the hub turns and does nothing")
+        } else {
+            Ok(())
+        }
+    }
+
+    fn has_small_budgets(&self) -> bool {
+        self.oracle.config.turn != TurnLimits::default()
+    }
+
+    fn idle_turns_max(&self) -> usize {
+        if self.has_small_budgets() { IDLE_TURNS_OF_SMALL_BUDGETS_MAX } else { IDLE_TURNS_MAX }
+    }
+
+    /// Judges how many peers the turn has read from and written to. The last one of each budget may exceed it.
+    fn judge_turn(&self) -> Verdict {
+        let limits = self.oracle.config.turn;
+        let (read_max, written_max) =
+            (limits.read_bytes / 512 + limits.reply_bytes / 2_048 + 2, limits.write_bytes / 2_048 + 2);
+        let turn = self.shared.turn.get();
+        Rule::Turn
+            .demands(turn.read <= read_max, || format!("it read from {} peers; {read_max} are allowed", turn.read))?;
+        Rule::Turn.demands(turn.written <= written_max, || {
+            format!("it wrote to {} peers; {written_max} are allowed", turn.written)
+        })
     }
 
     fn collect(&mut self, reports: &mut dyn FnMut(usize) -> bool) -> Vec<(usize, Readiness)> {
@@ -391,7 +426,7 @@ impl World {
             }
             self.turn(&mut |_| true)?;
             vain_waits = if self.shared.progress.get() == before { vain_waits + 1 } else { 0 };
-            if vain_waits > 2 * IDLE_TURNS_MAX {
+            if vain_waits > 2 * self.idle_turns_max() {
                 return Rule::Sleep.broken(format!("nothing comes of waiting: {wake:?}"));
             }
         }

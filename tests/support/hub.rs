@@ -20,6 +20,16 @@ pub(crate) enum Incoming {
     Error(ErrorKind),
 }
 
+impl Incoming {
+    /// Bytes that are left.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Incoming::Bytes(bytes) => bytes.len(),
+            Incoming::End | Incoming::Error(_) => 0,
+        }
+    }
+}
+
 /// A peer, as its socket sees it.
 #[derive(Default)]
 pub(crate) struct Peer {

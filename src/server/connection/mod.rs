@@ -23,7 +23,7 @@ use input::Input;
 use protocol::Protocol;
 
 pub use farewell::{Farewell, LastWords, LineHabit};
-pub use protocol::PingStep;
+pub use protocol::{PingStep, Unframed};
 
 /// The identity of a connection. Its key in the slab may pass to another connection, its serial number does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,6 +120,10 @@ pub enum NextStep {
     Nothing,
     /// A flush after the pause before its next last word, whose timer the caller sets.
     Pause,
+    /// Nothing before the next event: the socket took less than it was offered.
+    Blocked,
+    /// Nothing before its EOF: this flush has ended its output.
+    Linger,
     /// A further flush: the socket may take more.
     Flush,
     /// Removal.
@@ -405,10 +409,13 @@ impl<S: Socket> Connection<S> {
         Some(begun.armed())
     }
 
-    /// Returns the next stall deadline, now that the one before is over. `None` if the reader has not taken enough in
-    /// time; then the room no longer waits for it.
-    pub fn rearm_stall(&mut self, now: Instant) -> Option<Instant> {
+    /// Returns the next stall deadline, now that the one before is over. With a `timeout` it begins anew. `None` if the
+    /// reader has not taken enough in time; then the room no longer waits for it.
+    pub fn rearm_stall(&mut self, timeout: Option<Duration>, now: Instant) -> Option<Instant> {
         let stall = &mut self.busy.as_mut()?.stall;
+        if let Some(timeout) = timeout {
+            stall.as_mut()?.postpone(now + timeout);
+        }
         let later = stall.as_mut()?.rearm(now);
         if later.is_none() {
             *stall = None;

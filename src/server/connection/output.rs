@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::farewell::{LastStep, LastWords};
 use super::{ClosingStep, Connection, NextStep, Output, Phase, ReadState};
 use crate::net::stream::Socket;
-use crate::relay::cursor::Slices;
+use crate::relay::cursor::{Cursor, Slices};
 use crate::relay::notice::Notice;
 use crate::relay::tape::Tape;
 use crate::server::limits::{GRACE, REQUEST_TIME};
@@ -20,25 +20,50 @@ struct Written {
 }
 
 impl<S: Socket> Connection<S> {
-    /// Writes its pending bytes, if it takes output. Begins no further write after `share` bytes. Adds the bytes
-    /// written to `sent_bytes`.
+    /// Writes its pending bytes, if it takes output: about `share` bytes of the tape, and all private bytes. Adds the
+    /// bytes written to `sent_bytes`.
     pub fn flush(&mut self, tape: &Tape, share: usize, now: Instant, sent_bytes: &mut u64) -> NextStep {
-        if self.output == Output::Writable && self.is_plain() && self.flush_plain(tape, sent_bytes) {
+        if self.output != Output::Writable {
+            return self.flush_rest(tape, share, now, sent_bytes);
+        }
+        if self.is_plain() && self.flush_plain(tape, share, sent_bytes) {
             return NextStep::Nothing;
         }
-        if self.output == Output::Writable && self.flush_plain_browser(tape, sent_bytes) {
+        if self.flush_plain_browser(tape, sent_bytes) {
             return NextStep::Nothing;
         }
+        match self.flush_rest(tape, share, now, sent_bytes) {
+            NextStep::Nothing if self.output == Output::Blocked => NextStep::Blocked,
+            step => step,
+        }
+    }
+
+    /// Does what the fast paths do not do.
+    #[inline(never)]
+    fn flush_rest(&mut self, tape: &Tape, share: usize, now: Instant, sent_bytes: &mut u64) -> NextStep {
         if self.phase == Phase::Gone {
             // A further write could report its end a second time.
             return NextStep::Nothing;
         }
-        if self.output == Output::Writable && !self.is_lingering() {
+        let was_lingering = self.is_lingering();
+        if self.output == Output::Writable && !was_lingering {
             *sent_bytes += self.flush_all(tape, share, now) as u64;
         }
         self.cursor.tidy(tape);
         self.free_unused(now);
-        self.next_step(tape)
+        match self.next_step(tape) {
+            NextStep::Linger if was_lingering => NextStep::Nothing,
+            step => step,
+        }
+    }
+
+    /// Returns a copy of the private bytes and of the tape that it has not been sent.
+    pub(crate) fn unsent(&self, tape: &Tape) -> Vec<u8> {
+        let mut unsent = self.busy.as_ref().map_or(Vec::new(), |busy| busy.outbox.unsent().to_vec());
+        let mut slices = Slices::new();
+        self.cursor.pending(tape, self.stop(tape).offset, &mut slices);
+        unsent.extend(slices.after(0));
+        unsent
     }
 
     /// Returns the end of the pause before its next last word, the first time that it is asked for.
@@ -56,7 +81,7 @@ impl<S: Socket> Connection<S> {
                 if self.read_state == ReadState::Ended {
                     NextStep::Removal
                 } else {
-                    NextStep::Nothing
+                    NextStep::Linger
                 }
             }
             (Phase::Closing, Output::Writable) => NextStep::Flush,
@@ -78,10 +103,13 @@ impl<S: Socket> Connection<S> {
     ///
     /// This is the fast path of [`flush_all`](Connection::flush_all), which decides the cost of a delivery. Each write
     /// evicts our code from the CPU's caches, so less code runs faster.
-    fn flush_plain(&mut self, tape: &Tape, sent_bytes: &mut u64) -> bool {
+    fn flush_plain(&mut self, tape: &Tape, share: usize, sent_bytes: &mut u64) -> bool {
         let Some(slice) = self.cursor.pending_in_one(tape, tape.end().offset) else { return false };
         if slice.is_empty() {
             return true;
+        }
+        if slice.len() > share {
+            return false;
         }
         match self.stream.write(slice) {
             Ok(bytes) if bytes == slice.len() => {
@@ -108,7 +136,7 @@ impl<S: Socket> Connection<S> {
         let mut written = 0;
         let mut tape_written = 0;
         while written < share {
-            match self.write_once(tape) {
+            match self.write_once(tape, share - written) {
                 Ok(None) => match self.closing_step() {
                     Some(ClosingStep::Draining) => match self.last_words_mut().map(|words| words.next(now)) {
                         Some(LastStep::Pause) => break,
@@ -154,8 +182,8 @@ impl<S: Socket> Connection<S> {
         written
     }
 
-    /// Writes once, and advances; `None` if it is owed nothing.
-    fn write_once(&mut self, tape: &Tape) -> io::Result<Option<Written>> {
+    /// Writes once, about `share` bytes of the tape, and advances; `None` if it is owed nothing.
+    fn write_once(&mut self, tape: &Tape, share: usize) -> io::Result<Option<Written>> {
         // Tells a reader how many lines it missed, before it gets later ones. While its outbox is not empty, it only
         // counts them, so one notice covers all.
         if self.cursor.has_missed() && self.outbox_bytes() == 0 {
@@ -170,13 +198,14 @@ impl<S: Socket> Connection<S> {
             // So does a copy.
             return Ok(self.write_crlf(tape)?.map(|bytes| Written { bytes, tape_bytes: 0 }));
         }
-        let Some(bytes) = self.write_lines(tape)? else { return Ok(None) };
+        let Some(bytes) = self.write_lines(tape, share)? else { return Ok(None) };
         Ok(Some(Written { bytes, tape_bytes: self.advance(bytes) }))
     }
 
-    /// Writes the outbox and the tape in one call; `None` if it is owed neither.
-    fn write_lines(&mut self, tape: &Tape) -> io::Result<Option<usize>> {
-        let stop = self.stop(tape).offset;
+    /// Writes the outbox and about `share` bytes of the tape in one call; `None` if it is owed neither. A socket with a
+    /// large buffer would take megabytes in one call, and other connections would wait for it.
+    fn write_lines(&mut self, tape: &Tape, share: usize) -> io::Result<Option<usize>> {
+        let stop = share_stop(&self.cursor, tape, self.stop(tape).offset, share as u64);
         let private = self.busy.as_ref().map_or(&[][..], |busy| busy.outbox.unsent());
         if private.is_empty()
             && let Some(slice) = self.cursor.pending_in_one(tape, stop)
@@ -254,4 +283,10 @@ impl<S: Socket> Connection<S> {
             exchange.set_deadline(now + REQUEST_TIME);
         }
     }
+}
+
+/// Returns the end of the next write, between two lines: `share` bytes away, and up to the end of that line.
+fn share_stop(cursor: &Cursor, tape: &Tape, stop: u64, share: u64) -> u64 {
+    let from = cursor.position().offset;
+    if stop.saturating_sub(from) <= share { stop } else { tape.line_end(from + share - 1) }
 }

@@ -12,7 +12,7 @@ use crate::relay::tape::Tape;
 use crate::relay::telnet::{Telnet, put_crlf};
 use crate::server::web::exchange::Exchange;
 use crate::server::web::frame::{FRAME_BYTES_MAX, Header, put_close, put_ping, put_text};
-use crate::server::web::websocket::{PingState, WebSocket, WebSocketEnd};
+use crate::server::web::websocket::{MESSAGE_BYTES_MAX, PingState, WebSocket, WebSocketEnd};
 
 /// Framing of a connection's bytes.
 #[derive(Debug, Default)]
@@ -35,6 +35,17 @@ pub enum PingStep {
     Wait(Instant),
     /// It was pinged long ago and has sent nothing since.
     TimedOut,
+}
+
+/// The work that frames of a browser made.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unframed {
+    /// Number of frames that began.
+    pub frames: usize,
+    /// Bytes of messages that came in earlier turns.
+    pub message_bytes: usize,
+    /// Bytes of answers that the protocol requires.
+    pub answer_bytes: usize,
 }
 
 impl Protocol {
@@ -99,14 +110,18 @@ impl<S: Socket> Connection<S> {
     }
 
     /// Processes frames of a browser: adds the lines that they hold to `lines`, and queues the answers that the
-    /// protocol requires. Returns how many bytes of answers these are.
-    pub fn unframe(&mut self, bytes: &[u8], lines: &mut Vec<u8>, now: Instant) -> usize {
+    /// protocol requires.
+    pub fn unframe(&mut self, bytes: &[u8], lines: &mut Vec<u8>, now: Instant) -> Unframed {
         let mut answers = Vec::new();
-        if let Some(websocket) = self.websocket_mut() {
-            websocket.receive(bytes, lines, &mut answers, now);
-            self.push_bytes(&answers);
-        }
-        answers.len()
+        let Some(websocket) = self.websocket_mut() else { return Unframed::default() };
+        let frames = websocket.receive(bytes, lines, &mut answers, now);
+        let message_bytes = match websocket.end() {
+            // The message whose end broke the protocol may have been as long as any.
+            Some(WebSocketEnd::Broken(_)) => MESSAGE_BYTES_MAX,
+            _ => lines.len().saturating_sub(bytes.len()),
+        };
+        self.push_bytes(&answers);
+        Unframed { frames, message_bytes, answer_bytes: answers.len() }
     }
 
     /// Returns the end of a browser's WebSocket, if it ended.

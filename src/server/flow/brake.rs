@@ -16,8 +16,8 @@ const PERIOD: Duration = Duration::from_millis(10);
 /// keeps up is overtaken within one.
 const TURN_BYTES: usize = 256 * 1024;
 
-/// Bytes that one turn writes to all readers together, of what it appended. With more than 32 readers it makes the
-/// budget of a turn smaller.
+/// Bytes that are written to all readers together of what one turn appended, in that turn and in the next ones. With
+/// more than 32 readers it makes the budget of a turn smaller.
 const TURN_WRITTEN_BYTES: usize = 8 * 1024 * 1024;
 
 /// Bytes that one turn may append however many readers there are. Writing this much to a reader costs about twice as
@@ -121,9 +121,10 @@ impl Brake {
     }
 
     /// Begins a turn of the loop, whose appended bytes go to `readers` readers, and a new period if the last one is
-    /// over.
-    pub(crate) fn begin_turn(&mut self, readers: usize, now: Instant) {
-        self.turn_left = self.turn_bytes.min(bytes_per_reader(readers));
+    /// over. The budget counts `unflushed` bytes as appended: those that a walk over the readers has begun to write.
+    pub(crate) fn begin_turn(&mut self, readers: usize, unflushed: u64, now: Instant) {
+        let unflushed = usize::try_from(unflushed).unwrap_or(usize::MAX);
+        self.turn_left = self.turn_bytes.min(bytes_per_reader(readers)).saturating_sub(unflushed);
         if now >= self.next_period() {
             // Periods without a turn count as well, up to the memory of a class.
             let passed = now.saturating_duration_since(self.period_start).as_nanos() / PERIOD.as_nanos();
@@ -137,6 +138,11 @@ impl Brake {
     /// Returns the lag in bytes above which the brake has to know the slowest healthy reader.
     pub(crate) fn threshold(&self) -> u64 {
         if self.wall.is_some() { 0 } else { self.braked_bytes as u64 }
+    }
+
+    /// Whether clients wait for the slowest reader.
+    pub(crate) fn has_wall(&self) -> bool {
+        self.wall.is_some()
     }
 
     /// Sets the lag of the slowest healthy reader, in bytes: 0 if none exceeds the [threshold](Brake::threshold).
@@ -249,7 +255,7 @@ mod tests {
     fn brake() -> (Brake, Instant) {
         let start = Instant::now();
         let mut brake = Brake::new(BACKLOG_BYTES, LINE_BYTES, start);
-        brake.begin_turn(1, start);
+        brake.begin_turn(1, 0, start);
         (brake, start)
     }
 
@@ -288,7 +294,7 @@ mod tests {
         assert_eq!(brake.allowance(QUIET), 0, "the last line exceeds the budget");
         assert!(brake.is_spent());
         assert!(brake.may_talk_next_turn(recent));
-        brake.begin_turn(1, now);
+        brake.begin_turn(1, 0, now);
         assert_eq!(brake.allowance(recent), TURN_BYTES);
     }
 
@@ -303,7 +309,7 @@ mod tests {
             (512, TURN_BYTES_MIN),
             (100_000, TURN_BYTES_MIN),
         ] {
-            brake.begin_turn(readers, now);
+            brake.begin_turn(readers, 0, now);
             assert_eq!(brake.allowance(QUIET), bytes, "{readers}");
             assert_eq!(bytes_per_reader(readers), bytes, "{readers}");
         }
@@ -314,7 +320,7 @@ mod tests {
         let now = Instant::now();
         for (backlog_bytes, turn_bytes) in [(40_000, 10_000), (LINE_BYTES + 1_000, 1_000), (LINE_BYTES, 1), (0, 1)] {
             let mut brake = Brake::new(backlog_bytes, LINE_BYTES, now);
-            brake.begin_turn(1, now);
+            brake.begin_turn(1, 0, now);
             assert_eq!(brake.allowance(QUIET), turn_bytes, "{backlog_bytes}");
             assert_eq!(brake.threshold(), backlog_bytes as u64 / 8);
         }
@@ -339,9 +345,9 @@ mod tests {
         brake.spend(BRAKED_BYTES as u64);
         assert!(brake.is_spent() && !brake.may_talk_next_turn(QUIET));
         assert_eq!(brake.next_period(), start + PERIOD);
-        brake.begin_turn(1, start + PERIOD - Duration::from_nanos(1));
+        brake.begin_turn(1, 0, start + PERIOD - Duration::from_nanos(1));
         assert!(brake.is_spent(), "another turn of the same period");
-        brake.begin_turn(1, start + PERIOD);
+        brake.begin_turn(1, 0, start + PERIOD);
         assert!(!brake.is_spent() && brake.may_talk_next_turn(QUIET));
         assert_eq!(brake.next_period(), start + 2 * PERIOD);
         assert_eq!(append_all(&mut brake, QUIET), BRAKED_BYTES * 5 / 8);
@@ -392,11 +398,11 @@ mod tests {
             let (mut brake, start) = brake();
             let recent = brake.charge(QUIET, bytes.into());
             let class = brake.class(recent);
-            brake.begin_turn(1, start + PERIOD * u32::from(CLASS_PERIODS - 1));
+            brake.begin_turn(1, 0, start + PERIOD * u32::from(CLASS_PERIODS - 1));
             assert_eq!(brake.class(recent), class);
             let more = brake.charge(recent, 1);
             assert_eq!(brake.class(more), class, "a single byte changes nothing");
-            brake.begin_turn(1, start + PERIOD * u32::from(CLASS_PERIODS));
+            brake.begin_turn(1, 0, start + PERIOD * u32::from(CLASS_PERIODS));
             assert_eq!(brake.class(recent), TrafficClass::Quiet);
             let more = brake.charge(recent, 1);
             assert_eq!(brake.class(more), TrafficClass::Quiet);
@@ -408,7 +414,7 @@ mod tests {
         let (mut brake, start) = brake();
         let mut recent = brake.charge(QUIET, BUSY_BYTES.into());
         for period in 1..300 {
-            brake.begin_turn(1, start + PERIOD * period);
+            brake.begin_turn(1, 0, start + PERIOD * period);
             recent = brake.charge(recent, 1);
             assert_eq!(brake.class(recent), TrafficClass::Busy, "{period}");
         }
@@ -420,7 +426,7 @@ mod tests {
     fn a_flood_is_not_renewed_by_single_words() {
         let (mut brake, start) = brake();
         let flooded = brake.charge(QUIET, FLOOD_BYTES.into());
-        brake.begin_turn(1, start + PERIOD * 50);
+        brake.begin_turn(1, 0, start + PERIOD * 50);
         assert_eq!(brake.charge(flooded, 10), flooded, "it counts from its last flood");
     }
 
@@ -440,7 +446,7 @@ mod tests {
             let (mut brake, start) = brake();
             let recent = brake.charge(QUIET, FLOOD_BYTES.into());
             for periods in [first, WRAP] {
-                brake.begin_turn(1, start + PERIOD * periods);
+                brake.begin_turn(1, 0, start + PERIOD * periods);
                 assert_eq!(brake.class(recent), TrafficClass::Quiet, "{periods}");
             }
             assert_eq!(brake.next_period(), start + PERIOD * (WRAP + 1));

@@ -39,6 +39,11 @@ impl Stall {
         self.armed
     }
 
+    /// Gives the reader time until `deadline`, if that is later: nothing was written to it meanwhile.
+    pub(crate) fn postpone(&mut self, deadline: Instant) {
+        self.deadline = self.deadline.max(deadline);
+    }
+
     /// Handles the entry that came up: returns the time of the next one, or `None` if the reader has stalled.
     pub(crate) fn rearm(&mut self, now: Instant) -> Option<Instant> {
         self.armed = self.deadline;

@@ -26,6 +26,7 @@ use crate::server::access::{AccessControl, Refusal};
 use crate::server::config::{Capacity, Config};
 use crate::server::connection::{Connection, Farewell, Handle, Phase, ReadState, Role};
 use crate::server::endpoint::Endpoint;
+use crate::server::flow::budget::Effort;
 use crate::server::limits::{ENTER_DELAY, ENTER_TIMEOUT, ENTERS_MAX, INTRODUCE_AFTER, REQUEST_TIME};
 use crate::server::reason::Reason;
 use crate::server::report::{Kind, Reports};
@@ -149,6 +150,7 @@ impl<S: Socket> Hub<S> {
         self.connections.set_role(key, Role::Client);
         let member = self.become_member(key, now);
         self.stats.entered += 1;
+        self.budget.spend(Effort::Enter);
         self.stats.clients_most = self.stats.clients_most.max(self.roster.clients());
         let connection = &self.connections[key];
         self.log_roster(key, format_args!("{} enters", self.roster.shown(member)));

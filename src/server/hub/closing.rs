@@ -14,6 +14,8 @@ use crate::relay::event::Event;
 use crate::relay::roster::{Introduction, MemberId};
 use crate::relay::tape::Position;
 use crate::server::connection::{Connection, Farewell, LastWords, LineHabit, Output, Phase, ReadState, Role};
+use crate::server::flow::budget::Effort;
+use crate::server::limits::GRACE;
 use crate::server::reason::Reason;
 use crate::server::report::{Kind, Reports};
 use crate::server::sniff::ForeignProtocol;
@@ -34,6 +36,7 @@ impl<S: Socket> Hub<S> {
             Phase::Closing | Phase::Gone => return,
         };
         self.stats.reasons.count(reason);
+        self.budget.spend(Effort::Leave);
         let connection = &mut self.connections[key];
         let farewell = match reason {
             Reason::Reset(_) | Reason::Unwritable => {
@@ -162,6 +165,9 @@ impl<S: Socket> Hub<S> {
         let deadline = connection.deadline()?;
         if deadline > now {
             return Some(deadline);
+        }
+        if self.schedule.is_unflushed(connection) {
+            return Some(now + GRACE);
         }
         self.schedule.close(key, connection);
         None

@@ -17,12 +17,20 @@ pub(super) struct Connections<S> {
     slab: Slab<Connection<S>>,
     counts: [usize; Role::COUNT],
     console: Option<usize>,
+    /// All keys so far are below it.
+    keys_end: usize,
     next_serial: Serial,
 }
 
 impl<S: Socket> Connections<S> {
     pub(super) fn new() -> Connections<S> {
-        Connections { slab: Slab::new(), counts: [0; Role::COUNT], console: None, next_serial: Serial::default() }
+        Connections {
+            slab: Slab::new(),
+            counts: [0; Role::COUNT],
+            console: None,
+            keys_end: 0,
+            next_serial: Serial::default(),
+        }
     }
 
     /// Adds a connection that speaks in lines. Returns its key.
@@ -100,9 +108,10 @@ impl<S: Socket> Connections<S> {
         self.slab.iter()
     }
 
-    /// Returns all connections with their keys, by ascending key.
-    pub(super) fn iter_mut(&mut self) -> slab::IterMut<'_, Connection<S>> {
-        self.slab.iter_mut()
+    /// Returns the end of the keys: every connection has a lower one. The slab reuses the keys of the removed first, so
+    /// it is the largest number of connections so far.
+    pub(super) fn keys_end(&self) -> usize {
+        self.keys_end
     }
 
     /// Panics if an invariant does not hold.
@@ -123,6 +132,7 @@ impl<S: Socket> Connections<S> {
     fn add(&mut self, connection: Connection<S>) -> usize {
         let role = connection.role;
         let key = self.slab.insert(connection);
+        self.keys_end = self.keys_end.max(key + 1);
         self.counts[role as usize] += 1;
         if role == Role::Console {
             self.console = Some(key);

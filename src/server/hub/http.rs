@@ -16,6 +16,7 @@ use super::timers::Timer;
 use crate::net::stream::{Received, Socket};
 use crate::server::connection::input::{Input, Pending};
 use crate::server::connection::{Farewell, Phase, PingStep, ReadState};
+use crate::server::flow::budget::Effort;
 use crate::server::limits::{PING_AFTER, PONG_WITHIN, REQUEST_TIME, TURN_DELAY_MAX};
 use crate::server::reason::Reason;
 use crate::server::report::{Kind, Reports};
@@ -39,6 +40,7 @@ impl<S: Socket> Hub<S> {
             let answer = match exchange.next_head() {
                 RequestProgress::Head(head) => {
                     self.stats.requests += 1;
+                    self.budget.spend(Effort::Request(head.len()));
                     self.site.as_ref().map_or_else(Answer::empty, |site| site.answer(&head))
                 }
                 RequestProgress::TooLong => self.refusal_answer(Status::HeadTooLong),
@@ -170,15 +172,16 @@ impl<S: Socket> Hub<S> {
         }
         let has_untaken = connection.outbox_bytes() > 0;
         let is_unread = connection.read_state != ReadState::Idle;
+        let is_unflushed = self.schedule.is_unflushed(connection);
         let exchange = connection.exchange_mut()?;
         if exchange.deadline() > now {
             return Some(exchange.deadline());
         }
-        if has_untaken {
-            self.schedule.close(key, connection);
-        } else if is_unread {
-            // The delay is ours: its input is not read yet.
+        if is_unflushed || (is_unread && !has_untaken) {
+            // The delay is ours.
             return Some(now + REQUEST_TIME);
+        } else if has_untaken {
+            self.schedule.close(key, connection);
         } else if exchange.is_idle() {
             self.close_entering(key, Farewell::Close(None), now);
         } else {

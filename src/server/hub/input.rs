@@ -14,7 +14,7 @@ use crate::relay::line::LineDecoder;
 use crate::relay::telnet;
 use crate::server::connection::input::{Input, Pending};
 use crate::server::connection::{Connection, Handle, LineHabit, Output, Phase, ReadState, Role};
-use crate::server::flow::budget::READ_SHARE_BYTES_MIN;
+use crate::server::flow::budget::{Effort, READ_SHARE_BYTES_MIN};
 use crate::server::flow::rate::Rate;
 use crate::server::reason::Reason;
 use crate::server::sniff::ForeignProtocol;
@@ -86,6 +86,7 @@ impl<S: Socket> Hub<S> {
                 continue;
             }
             let may_ask = state == ReadState::Asking || self.schedule.asking.is_empty();
+            let before = self.budget.before_read();
             let new_state = match connection.phase {
                 Phase::Present(_) if self.channel.brake.allowance(connection.recent) == 0 => {
                     braked.push_back(handle);
@@ -97,6 +98,11 @@ impl<S: Socket> Hub<S> {
                 Phase::Gone => continue,
             };
             self.set_read_state(handle, new_state, now);
+            if state == ReadState::Asking {
+                self.budget.end_asking(before);
+            } else {
+                self.budget.end_read(before);
+            }
         }
         braked.append(&mut queue);
         braked
@@ -217,7 +223,10 @@ impl<S: Socket> Hub<S> {
         lines.clear();
         let connection = &mut self.connections[turn.key];
         let answered = if turn.is_browser {
-            connection.unframe(bytes, &mut lines, now)
+            let unframed = connection.unframe(bytes, &mut lines, now);
+            self.budget.spend(Effort::Frames(unframed.frames));
+            self.budget.spend(Effort::Message(unframed.message_bytes));
+            unframed.answer_bytes
         } else {
             connection.strip_telnet(bytes, &mut lines)
         };
@@ -286,6 +295,7 @@ impl<S: Socket> Hub<S> {
                 Phase::Closing | Phase::Gone => return Some(ReadState::Ready),
             }
             let line = input.decoder.next(bytes, self.limits.framing)?;
+            self.budget.spend(Effort::Line);
             if let Some(rate) = turn.rate {
                 input.bucket.charge(rate, now);
             }

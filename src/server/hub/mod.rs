@@ -4,6 +4,9 @@
 //! The hub uses neither mio nor a clock. Events, streams and the time are arguments, so a simulator drives it as well
 //! as the kernel does.
 //!
+//! A turn does a bounded part of what is to be done ([`budget`](super::flow::budget)), however many clients there are,
+//! and leaves the rest to the next turns. A line is written by a *walk* over all readers, which may take several turns.
+//!
 //! A turn has two halves. [`react`](Hub::react) processes input and writes nothing. [`flush`](Hub::flush) writes to the
 //! connections, and then removes the closed ones. So no event of the batch reaches a newcomer with a reused key.
 //!
@@ -35,7 +38,7 @@ use std::time::{Duration, Instant};
 use super::config::{Capacity, Config, Lag};
 use super::connection::{Handle, Output, Phase, ReadLimits, ReadState};
 use super::flow::brake::{Brake, RecentTraffic};
-use super::flow::budget::TurnBudget;
+use super::flow::budget::{TurnBudget, TurnLimits};
 use super::flow::rate::Rate;
 use super::limits::SCRATCH_BYTES;
 use super::report::Reports;
@@ -110,6 +113,7 @@ struct Buffers {
 /// Settings that hold for every connection.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
+    turn: TurnLimits,
     lag: Lag,
     backlog_bytes: usize,
     /// `--stall-timeout`; `None` unless `--lag wait`.
@@ -141,7 +145,7 @@ impl<S: Socket> Hub<S> {
             schedule: Schedule::default(),
             timers: Timers::default(),
             admission: Admission::new(config, capacity),
-            budget: TurnBudget::new(0, 0),
+            budget: TurnBudget::new(config.turn, 0),
             buffers: Buffers { scratch: vec![0; SCRATCH_BYTES].into(), lines: Vec::new(), sanitized: String::new() },
             limits: Limits::of(config),
             stats: Stats::default(),
@@ -177,6 +181,12 @@ impl<S: Socket> Hub<S> {
         self.is_stop_wanted
     }
 
+    /// Returns a copy of all that the connection with this key is owed and has not been sent, in the order in which it
+    /// will be sent. For tests: the hub itself never copies it.
+    pub fn unsent(&self, key: usize) -> Vec<u8> {
+        self.connections.get(key).map(|connection| connection.unsent(self.channel.tape())).unwrap_or_default()
+    }
+
     /// Records the result of `poll` for the connection with this key.
     pub fn on_ready(&mut self, key: usize, readiness: Readiness) {
         let Some(connection) = self.connections.get_mut(key) else { return };
@@ -192,10 +202,10 @@ impl<S: Socket> Hub<S> {
     /// Reads connections and processes their lines, as far as the budgets allow. Nothing is written.
     pub fn react(&mut self, now: Instant) {
         self.reports.end_periods(now);
-        self.channel.brake.begin_turn(self.roster.clients(), now);
+        self.channel.brake.begin_turn(self.roster.clients(), self.channel.unflushed_bytes(), now);
         self.channel.announce_departed(&mut self.roster);
         self.begin_timers(now);
-        self.budget = TurnBudget::new(self.schedule.input_len(), self.connections.len());
+        self.budget = TurnBudget::new(self.limits.turn, self.schedule.input_len());
         self.read_all(now);
         self.end_enter_delays(now);
         self.fire_timers(Stage::AfterReading, now);
@@ -221,8 +231,9 @@ impl<S: Socket> Hub<S> {
 
     /// Returns the time of the next turn.
     pub fn next_wake(&self) -> Wake {
-        let is_unflushed = !self.schedule.dirty.is_empty() || self.channel.has_moved();
-        if is_unflushed || self.can_read() || self.channel.can_announce_departed() || self.admission.is_behind {
+        let is_unflushed = self.schedule.dirty_len() > 0 || self.channel.has_moved();
+        let is_behind = self.admission.is_behind || self.timers.is_behind();
+        if is_unflushed || is_behind || self.can_read() || self.channel.can_announce_departed() {
             return Wake::Now;
         }
         // While the room waits for a slow reader, that reader's socket or its stall timer wakes the loop.
@@ -305,6 +316,7 @@ impl Limits {
     fn of(config: &Config) -> Limits {
         let waits = config.lag == Lag::Wait;
         Limits {
+            turn: config.turn,
             lag: config.lag,
             backlog_bytes: config.backlog_bytes,
             stall_timeout: waits.then_some(config.stall_timeout),

@@ -1,7 +1,6 @@
 //! The flush pass: the only code that writes to sockets. If the tape has moved, it looks at every cursor, and so finds
 //! the readers that lag and the slowest reader.
 
-use std::mem;
 use std::time::{Duration, Instant};
 
 use super::schedule::Schedule;
@@ -12,8 +11,13 @@ use crate::relay::tape::Tape;
 use crate::server::config::Lag;
 use crate::server::connection::{Connection, NextStep, Overtaken, Phase, Role};
 use crate::server::flow::brake::bytes_per_reader;
+use crate::server::flow::budget::WriteBudget;
 use crate::server::reason::Reason;
 use crate::server::stats::Stats;
+
+/// Connections of a walk whose writes are counted together: counting each would take as long as finding out what it is
+/// owed.
+const ROUND: usize = 32;
 
 /// The state that flushing a connection needs, and the counters that it updates.
 struct Pass<'a> {
@@ -23,39 +27,62 @@ struct Pass<'a> {
     timers: &'a mut Timers,
     /// Bytes after which a connection gives way to the others.
     share: usize,
+    budget: WriteBudget,
     now: Instant,
 }
 
 impl<S: Socket> Hub<S> {
-    /// Writes to every dirty connection, or to all if the tape has moved. Finds out which readers lag, and how far
-    /// behind the slowest is.
+    /// Writes to dirty connections, and to all if the tape has moved, as far as the budget of the turn allows. Finds
+    /// out which readers lag, and how far behind the slowest is.
+    ///
+    /// If the tape has moved, half of the budget is kept for the walk over all readers. So neither waits for the other.
     pub(super) fn flush_all(&mut self, now: Instant) {
-        let dirty = mem::take(&mut self.schedule.dirty);
-        let Hub { channel, connections, schedule, limits, stats, timers, roster, .. } = self;
+        let has_moved = self.channel.has_moved();
+        let walk = has_moved.then(|| self.channel.take_walk());
+        let Hub { channel, connections, schedule, limits, stats, timers, roster, budget, .. } = self;
         let tape = channel.room.tape();
-        let mut pass = Pass { tape, limits, stats, timers, share: bytes_per_reader(roster.clients()), now };
-        if !channel.has_moved() {
-            for key in dirty {
-                if let Some(connection) = connections.get_mut(key) {
-                    schedule.flush(key, connection, &mut pass);
+        let share = bytes_per_reader(roster.clients());
+        let mut pass = Pass { tape, limits, stats, timers, share, budget: budget.for_writing(), now };
+        schedule.is_flush_behind = false;
+        // A connection that is still dirty after its flush waits for the next turn.
+        for _ in 0..schedule.dirty_len() {
+            if pass.budget.is_spent() || (has_moved && pass.budget.is_half_spent()) {
+                schedule.is_flush_behind = true;
+                break;
+            }
+            let Some(key) = schedule.next_dirty(connections) else { break };
+            if let Some(connection) = connections.get_mut(key) {
+                let sent_before = pass.stats.sent_bytes;
+                schedule.flush(key, connection, &mut pass);
+                pass.budget.spend(1, pass.stats.sent_bytes - sent_before);
+            }
+        }
+        let Some(mut walk) = walk else { return };
+        pass.budget.begin_walk();
+        let (keys_end, threshold) = (connections.keys_end(), channel.brake.threshold());
+        while !pass.budget.is_spent() {
+            let keys = walk.next_keys(pass.budget.writes_left().min(ROUND), keys_end);
+            if keys.is_empty() {
+                channel.end_walk(walk);
+                return;
+            }
+            let (count, sent_before) = (keys.len(), pass.stats.sent_bytes);
+            for key in keys {
+                let Some(connection) = connections.get_mut(key) else { continue };
+                schedule.flush(key, connection, &mut pass);
+                if connection.healthy_bytes_behind(tape) > threshold {
+                    walk.note_slow(key);
                 }
             }
-            return;
+            pass.budget.spend(count, pass.stats.sent_bytes - sent_before);
         }
-        channel.slow.clear();
-        for (key, connection) in connections.iter_mut() {
-            schedule.flush(key, connection, &mut pass);
-            if connection.healthy_bytes_behind(tape) > channel.brake.threshold() {
-                channel.slow.push(key);
-            }
-        }
-        channel.flushed_to = tape.end();
+        channel.put_off(walk);
     }
 
     /// Disconnects readers that were overtaken (`--lag disconnect`). The console stays, and is told how many lines it
     /// missed: an operator whose screen is stuck can still type.
     pub(super) fn disconnect_lagging(&mut self, now: Instant) {
-        for key in mem::take(&mut self.schedule.lagging) {
+        for key in std::mem::take(&mut self.schedule.lagging) {
             if self.connections[key].role() != Role::Console {
                 self.leave(key, &Reason::TooSlow, now);
             }
@@ -68,7 +95,8 @@ impl<S: Socket> Hub<S> {
         if !connection.is_stall_armed(time) {
             return None;
         }
-        if let Some(later) = connection.rearm_stall(now) {
+        let timeout = self.limits.stall_timeout.filter(|_| self.schedule.is_unflushed(connection));
+        if let Some(later) = connection.rearm_stall(timeout, now) {
             return Some(later);
         }
         if connection.role() == Role::Console {
@@ -87,12 +115,35 @@ impl Schedule {
     /// Flushes one connection, and queues it for its next step.
     fn flush<S: Socket>(&mut self, key: usize, connection: &mut Connection<S>, pass: &mut Pass<'_>) {
         let &mut Pass { tape, limits, share, now, .. } = pass;
-        connection.is_dirty = false;
         if let Some(overtaken) = connection.catch_up(tape) {
             self.note_lag(key, overtaken, limits.lag, pass.stats);
+            pass.budget.spend_on_leaving();
         }
         match connection.flush(tape, share, now, &mut pass.stats.sent_bytes) {
             NextStep::Nothing => {}
+            step => self.take_step(step, key, connection, pass),
+        }
+        if connection.wants_reading(limits.read) {
+            self.mark_ready(key, connection);
+        }
+        if let Some(timeout) = limits.stall_timeout {
+            self.watch_stall(key, connection, timeout, pass);
+        }
+    }
+
+    /// Queues a connection for its next step, and counts what its flush cost beside a write that was taken.
+    #[inline(never)]
+    fn take_step<S: Socket>(
+        &mut self,
+        step: NextStep,
+        key: usize,
+        connection: &mut Connection<S>,
+        pass: &mut Pass<'_>,
+    ) {
+        match step {
+            NextStep::Nothing => {}
+            NextStep::Blocked => pass.budget.spend_on_refused_write(),
+            NextStep::Linger => pass.budget.spend_on_leaving(),
             NextStep::Flush => self.mark_dirty(key, connection),
             NextStep::Pause => {
                 if let Some(time) = connection.take_pause_timer() {
@@ -100,12 +151,6 @@ impl Schedule {
                 }
             }
             NextStep::Removal => self.close(key, connection),
-        }
-        if connection.wants_reading(limits.read) {
-            self.mark_ready(key, connection);
-        }
-        if let Some(timeout) = limits.stall_timeout {
-            self.watch_stall(key, connection, timeout, pass);
         }
     }
 

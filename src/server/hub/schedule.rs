@@ -1,6 +1,6 @@
 //! The queues of a turn: connections to read, connections to flush, connections to disconnect or remove.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::mem;
 
 use super::connections::Connections;
@@ -11,7 +11,7 @@ use crate::server::connection::{Connection, Handle, Phase, ReadState};
 ///
 /// Invariants, checked by [`check_invariants`](Schedule::check_invariants) after a turn:
 /// - a connection whose read state is `Ready` is in `ready`, and one that is `Asking` in `asking`; each of them once;
-/// - a connection that is dirty is in `dirty`, once;
+/// - a connection that is dirty is in `dirty`, once; `dirty` may hold keys of removed connections, too;
 /// - `lagging` and `closed` are empty: they are used within a turn. They hold bare keys, which are valid only until its
 ///   end.
 #[derive(Debug, Default)]
@@ -22,8 +22,10 @@ pub(super) struct Schedule {
     pub(super) asking: VecDeque<Handle>,
     /// Whether the next turn begins with `asking`, because this one did not reach it.
     pub(super) is_asking_first: bool,
-    /// Connections to be flushed even if the tape does not move.
-    pub(super) dirty: Vec<usize>,
+    /// Connections to be flushed even if the tape does not move, first in first out.
+    dirty: VecDeque<usize>,
+    /// Whether this turn had no budget to flush all of them.
+    pub(super) is_flush_behind: bool,
     /// Readers that the tail overtook in this turn, to be disconnected for it (`--lag disconnect`).
     pub(super) lagging: Vec<usize>,
     /// Connections to be removed at the end of this turn.
@@ -50,8 +52,29 @@ impl Schedule {
     /// Queues a connection for flushing.
     pub(super) fn mark_dirty<S: Socket>(&mut self, key: usize, connection: &mut Connection<S>) {
         if !mem::replace(&mut connection.is_dirty, true) {
-            self.dirty.push(key);
+            self.dirty.push_back(key);
         }
+    }
+
+    /// Takes out the next connection to be flushed; `None` if there is none.
+    pub(super) fn next_dirty<S: Socket>(&mut self, connections: &mut Connections<S>) -> Option<usize> {
+        loop {
+            let key = self.dirty.pop_front()?;
+            let was_dirty = |connection: &mut Connection<S>| mem::take(&mut connection.is_dirty);
+            if connections.get_mut(key).is_some_and(was_dirty) {
+                return Some(key);
+            }
+        }
+    }
+
+    /// Whether a connection was not flushed in this turn, although it is dirty: a delay that is not the peer's.
+    pub(super) fn is_unflushed<S: Socket>(&self, connection: &Connection<S>) -> bool {
+        self.is_flush_behind && connection.is_dirty
+    }
+
+    /// Returns the number of connections to be flushed, at most.
+    pub(super) fn dirty_len(&self) -> usize {
+        self.dirty.len()
     }
 
     /// Queues a connection for removal.
@@ -86,8 +109,9 @@ impl Schedule {
             "asking connections are queued once"
         );
         let dirty = connections.iter().filter(|(_, connection)| connection.is_dirty).count();
-        let listed = self.dirty.iter().filter(|&&key| connections.get(key).is_some_and(|known| known.is_dirty)).count();
-        assert_eq!(dirty, listed, "dirty connections are listed once");
+        let is_dirty = |key: &&usize| connections.get(**key).is_some_and(|known| known.is_dirty);
+        let listed = self.dirty.iter().filter(is_dirty).collect::<HashSet<_>>().len();
+        assert_eq!(dirty, listed, "dirty connections are listed");
         assert!(self.lagging.is_empty() && self.closed.is_empty(), "the turn ends them");
     }
 }

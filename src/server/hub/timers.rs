@@ -55,6 +55,15 @@ impl Timer {
     /// Number of kinds.
     pub(super) const COUNT: usize = Timer::Close as usize + 1;
 
+    /// Effort of firing it, in system calls and lines of the log. Stale timers count like others.
+    fn effort(self) -> usize {
+        match self {
+            Timer::FlushPartial | Timer::Resume | Timer::Ping | Timer::LastWord => 1,
+            Timer::Enter | Timer::Introduce => 2,
+            Timer::Stall | Timer::Idle | Timer::Request | Timer::Close => 4,
+        }
+    }
+
     fn stage(self) -> Stage {
         match self {
             Timer::FlushPartial | Timer::Resume | Timer::Ping | Timer::LastWord => Stage::BeforeReading,
@@ -77,6 +86,8 @@ pub(super) struct Timers {
     heap: BinaryHeap<Reverse<Entry>>,
     due: Vec<Entry>,
     pruned_len: usize,
+    /// Whether the last turn left timers that were due.
+    is_behind: bool,
 }
 
 impl Timers {
@@ -95,16 +106,26 @@ impl Timers {
         self.heap.len()
     }
 
+    /// Whether the last turn left timers that were due.
+    pub(super) fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
     /// Number of timers that the last pruning left.
     pub(super) fn pruned_len(&self) -> usize {
         self.pruned_len
     }
 
-    /// Takes out the timers that are due at `now`, for all stages of this turn.
-    fn begin_turn(&mut self, now: Instant) {
-        while self.next().is_some_and(|time| time <= now) {
-            self.due.extend(self.heap.pop().map(|Reverse(entry)| entry));
+    /// Takes out the timers that are due at `now`, for all stages of this turn, up to so much effort. The others fire in
+    /// the next turn.
+    fn begin_turn(&mut self, effort_max: usize, now: Instant) {
+        let mut effort = 0;
+        while effort < effort_max && self.next().is_some_and(|time| time <= now) {
+            let Some(Reverse(entry)) = self.heap.pop() else { break };
+            effort += entry.1.effort();
+            self.due.push(entry);
         }
+        self.is_behind = self.next().is_some_and(|time| time <= now);
     }
 
     fn take_due(&mut self, stage: Stage) -> Vec<Entry> {
@@ -125,7 +146,7 @@ impl Timers {
 impl<S: Socket> Hub<S> {
     /// Finds the timers that are due, and fires those of the first stage.
     pub(super) fn begin_timers(&mut self, now: Instant) {
-        self.timers.begin_turn(now);
+        self.timers.begin_turn(self.limits.turn.timers, now);
         self.fire_timers(Stage::BeforeReading, now);
     }
 

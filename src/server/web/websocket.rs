@@ -85,20 +85,21 @@ impl WebSocket {
     }
 
     /// Receives `bytes`. Appends whole messages to `lines`, each ended by LF, and replies to control frames to
-    /// `replies`. Drops bytes after the end. Any input counts as a pong.
-    pub fn receive(&mut self, bytes: &[u8], lines: &mut Vec<u8>, replies: &mut Vec<u8>, now: Instant) {
+    /// `replies`. Drops bytes after the end. Any input counts as a pong. Returns how many frames began.
+    pub fn receive(&mut self, bytes: &[u8], lines: &mut Vec<u8>, replies: &mut Vec<u8>, now: Instant) -> usize {
         self.is_pinged = false;
         self.since = now;
         if self.end.is_some() {
-            return;
+            return 0;
         }
-        let Walked { valid_bytes, breach } = self.walk.pass(bytes);
+        let Walked { valid_bytes, breach, frames } = self.walk.pass(bytes);
         let mut context = self.context.take().unwrap_or_else(|| Box::new(new_context()));
         let end = read(&mut context, &mut Feed { bytes: &bytes[..valid_bytes], replies }, lines);
         self.end = end.or(breach.map(WebSocketEnd::Broken));
         if self.end.is_none() && !self.walk.is_at_rest() {
             self.context = Some(context);
         }
+        frames
     }
 
     /// Returns the end of the WebSocket, if it has ended.
@@ -197,12 +198,14 @@ struct Walked {
     valid_bytes: usize,
     /// Close code of that frame.
     breach: Option<u16>,
+    /// Headers that ended.
+    frames: usize,
 }
 
 impl FrameWalk {
     /// Moves past `all`, up to the first invalid header. Costs a step per header byte and per payload.
     fn pass(&mut self, all: &[u8]) -> Walked {
-        let mut bytes = all;
+        let (mut bytes, mut frames) = (all, 0);
         while let [first, rest @ ..] = bytes {
             if self.payload_left > 0 {
                 let passed = usize::try_from(self.payload_left).map_or(bytes.len(), |left| left.min(bytes.len()));
@@ -219,8 +222,9 @@ impl FrameWalk {
                 Ok(Some((header, payload_left))) => {
                     self.header_len = 0;
                     self.payload_left = payload_left;
+                    frames += 1;
                     if let Some(breach) = breach_of(&header, payload_left) {
-                        return Walked { valid_bytes: all.len() - bytes.len(), breach: Some(breach) };
+                        return Walked { valid_bytes: all.len() - bytes.len(), breach: Some(breach), frames };
                     }
                     if let OpCode::Data(_) = header.opcode {
                         self.is_mid_message = !header.is_final;
@@ -234,7 +238,7 @@ impl FrameWalk {
                 }
             }
         }
-        Walked { valid_bytes: all.len(), breach: None }
+        Walked { valid_bytes: all.len(), breach: None, frames }
     }
 
     fn is_at_rest(&self) -> bool {
