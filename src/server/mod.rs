@@ -196,7 +196,12 @@ impl Server {
         let now = Instant::now();
         for event in &*events {
             match Source::from(event.token()) {
-                Source::Connection(key) => self.hub.on_ready(key, readiness(event)),
+                Source::Connection(key) => {
+                    self.hub.on_ready(key, readiness(event));
+                    if event.is_error() {
+                        self.hub.on_error(key);
+                    }
+                }
                 Source::Console => {
                     self.hub.console().into_iter().for_each(|key| self.hub.on_ready(key, readiness(event)));
                 }

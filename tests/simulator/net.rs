@@ -172,6 +172,11 @@ impl Wire {
         !self.is_closed && !self.edge.readable && (!self.incoming.is_empty() || self.has_unread_end())
     }
 
+    /// Whether all input was read but its end, of which the server was told.
+    pub(crate) fn is_end_unread(&self) -> bool {
+        self.is_unread() && self.incoming.is_empty()
+    }
+
     /// Whether there is input that the server has not read, told of it or not.
     pub(crate) fn has_input(&self) -> bool {
         !self.incoming.is_empty() || self.has_unread_end()

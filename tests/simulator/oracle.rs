@@ -276,9 +276,9 @@ impl Oracle {
         let known = &self.members[member];
         let was_too_slow = self.config.lag == Lag::Disconnect && known.was_overtaken;
         // Input of a client that `--rate` holds back is dropped once the client is gone.
-        // So is the first line of one that entered while the room waited for a slow reader.
+        // So is that of one that is held while the room waits for a slow reader.
         let wire = self.wires[member].borrow();
-        let waits_to_say = self.config.rate.is_some() || (self.config.lag == Lag::Wait && wire.ear.asked.len() == 1);
+        let waits_to_say = self.config.rate.is_some() || self.config.lag == Lag::Wait;
         let is_gone = waits_to_say && wire.reset == Reset::Told;
         // What breaks the protocol may be noticed before it has ended.
         let breaks_rule = self.wires[member].borrow().ear.breaks_rule();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use pollchat::server::hub::Wake;
 use pollchat::server::limits::GRACE;
 
+use crate::last_words::PAUSE;
 use crate::log::{Item, Kind};
 use crate::net::{Reset, Wire};
 use crate::oracle::Oracle;
@@ -112,6 +113,15 @@ impl Oracle {
         self.rests_outstayed()?;
         for &member in &self.active {
             let wire = self.wires[member].borrow();
+            // At the wall, too: the poller has reported it. The next write finds it, after the pause between two last words.
+            let pause = if self.config.flush_after.is_some() { PAUSE } else { Duration::ZERO };
+            let goes_on = wakes_at.is_some_and(|time| time.saturating_duration_since(now) <= BRAKE_MAX.max(pause));
+            if wire.reset == Reset::Untold && !wire.is_closed && !wire.has_edge() && !goes_on {
+                return Rule::Rest.broken(self.about(member, "at rest: its reset is not noticed"));
+            }
+            if !goes_on && wire.reset == Reset::No && wire.is_end_unread() && self.has_nothing_to_say(member) {
+                return Rule::Rest.broken(self.about(member, "at rest: its end is not noticed"));
+            }
             if wire.is_closed || wire.reset != Reset::No {
                 continue;
             }
@@ -153,6 +163,13 @@ impl Oracle {
         Ok(())
     }
 
+    /// Whether all that was read of a plain client was said and answered, so that the wall does not concern it.
+    fn has_nothing_to_say(&self, member: usize) -> bool {
+        let wire = self.wires[member].borrow();
+        let is_done = || self.all_heard(member).is_ok() && self.all_answered(member).is_ok();
+        self.config.rate.is_none() && !wire.is_blocked() && wire.ear.is_between_lines() && is_done()
+    }
+
     /// Whether what a client says counts.
     pub(crate) fn is_heard(&self, member: usize) -> bool {
         let known = &self.members[member];
@@ -171,7 +188,8 @@ impl Oracle {
         if known.is_entering() && !known.has_fin {
             let ear = &wire.ear;
             let has_ended = ear.ended.is_some() || ear.leaves_by_word() || self.is_shutting_down;
-            return Rule::Farewell.demands(!has_ended, || "it leaves, and was not told FIN".to_owned());
+            // The brake holds its first line, and what it sent behind that.
+            return Rule::Farewell.demands(!has_ended || is_braked, || "it leaves, and was not told FIN".to_owned());
         }
         if known.has_fin || known.number.is_none() {
             return if wire.is_finished { Ok(()) } else { Rule::Rest.broken("it is still here") };

@@ -135,6 +135,11 @@ impl Ear {
         self.has_said_farewell() || self.ended.is_some() || self.socket_end().is_some()
     }
 
+    /// Whether it is between two lines.
+    pub(crate) fn is_between_lines(&self) -> bool {
+        self.line.is_empty() && !self.is_dropping && self.outline.is_none()
+    }
+
     /// Whether it asked to leave by a word, or by an end of its input before that of its WebSocket.
     pub(crate) fn leaves_by_word(&self) -> bool {
         self.has_said_farewell() || (self.ended.is_some() && self.socket_end().is_none())

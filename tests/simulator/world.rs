@@ -14,7 +14,7 @@ use pollchat::server::web::site::Site;
 
 use crate::chance::Chance;
 use crate::listener::{Accepted, Listener};
-use crate::net::{FakeSocket, Shared, Wire};
+use crate::net::{FakeSocket, Reset, Shared, Wire};
 use crate::oracle::{Oracle, PAGE_ADDRESS, WITNESS};
 use crate::peers::Peer;
 use crate::roster_log;
@@ -255,11 +255,11 @@ impl World {
         self.listener.collect();
         let middle = if self.faults.has(Fault::MidBatch) { self.chance.below(events.len() + 1) } else { events.len() };
         for &(key, readiness) in &events[..middle] {
-            self.hub.on_ready(key, readiness);
+            self.report(key, readiness);
         }
         self.accept(now)?;
         for &(key, readiness) in &events[middle..] {
-            self.hub.on_ready(key, readiness);
+            self.report(key, readiness);
         }
         self.shared.turn.set(self.shared.turn.get().next());
         self.hub.react(now);
@@ -311,6 +311,16 @@ impl World {
         Rule::Turn.demands(turn.written <= written_max, || {
             format!("it wrote to {} peers; {written_max} are allowed", turn.written)
         })
+    }
+
+    /// Tells the hub of an event, as the outer loop does.
+    fn report(&mut self, key: usize, readiness: Readiness) {
+        self.hub.on_ready(key, readiness);
+        let is_reset =
+            |&line: &usize| self.lines[line].key == Some(key) && self.lines[line].wire.borrow().reset == Reset::Untold;
+        if self.alive.iter().any(is_reset) {
+            self.hub.on_error(key);
+        }
     }
 
     fn collect(&mut self, reports: &mut dyn FnMut(usize) -> bool) -> Vec<(usize, Readiness)> {

@@ -88,7 +88,9 @@ impl<S: Socket> Hub<S> {
             let may_ask = state == ReadState::Asking || self.schedule.asking.is_empty();
             let before = self.budget.before_read();
             let new_state = match connection.phase {
-                Phase::Present(_) if self.channel.brake.allowance(connection.recent) == 0 => {
+                Phase::Present(_)
+                    if self.channel.brake.allowance(connection.recent) == 0 && !self.is_read_at_wall(connection) =>
+                {
                     braked.push_back(handle);
                     continue;
                 }
@@ -305,7 +307,8 @@ impl<S: Socket> Hub<S> {
 
     /// Whether the next line of a member may be processed now, or how its connection has to wait.
     fn may_process(&self, turn: &ReadTurn, input: &Input, bytes: &[u8], now: Instant) -> Result<(), ReadState> {
-        if turn.tape_bytes_left == 0 || self.is_stop_wanted {
+        let is_full = turn.tape_bytes_left == 0 && !self.is_processed_at_wall(&input.decoder, bytes);
+        if is_full || self.is_stop_wanted {
             return Err(ReadState::Ready);
         }
         if self.must_wait_for_answer(turn, &input.decoder, bytes) {

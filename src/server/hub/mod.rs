@@ -19,7 +19,7 @@
 //! | the way into the room, and refusals | `admission` |
 //! | the throttled log | [`report`](super::report) |
 //!
-//! `input`, `lines`, `output`, `http` and `closing` hold the steps of a turn that need several of these.
+//! `input`, `lines`, `output`, `http`, `closing` and `wall` hold the steps of a turn that need several of these.
 
 mod admission;
 mod channel;
@@ -31,6 +31,7 @@ mod lines;
 mod output;
 mod schedule;
 mod timers;
+mod wall;
 
 use std::collections::TryReserveError;
 use std::time::{Duration, Instant};
@@ -206,6 +207,7 @@ impl<S: Socket> Hub<S> {
         self.channel.announce_departed(&mut self.roster);
         self.begin_timers(now);
         self.budget = TurnBudget::new(self.limits.turn, self.schedule.input_len());
+        self.end_failed(now);
         self.read_all(now);
         self.end_enter_delays(now);
         self.fire_timers(Stage::AfterReading, now);
@@ -232,7 +234,7 @@ impl<S: Socket> Hub<S> {
     /// Returns the time of the next turn.
     pub fn next_wake(&self) -> Wake {
         let is_unflushed = self.schedule.dirty_len() > 0 || self.channel.has_moved();
-        let is_behind = self.admission.is_behind || self.timers.is_behind();
+        let is_behind = self.admission.is_behind || self.timers.is_behind() || self.can_end_failed();
         if is_unflushed || is_behind || self.can_read() || self.channel.can_announce_departed() {
             return Wake::Now;
         }
@@ -297,6 +299,7 @@ impl<S: Socket> Hub<S> {
         let is_at_wall = brake.is_at_wall();
         let may_be_read = |handle: &Handle| {
             self.connections.get(handle.key).is_none_or(|connection| match connection.phase {
+                Phase::Present(_) if self.is_read_at_wall(connection) => true,
                 Phase::Present(_) => !is_at_wall && brake.may_talk_next_turn(connection.recent),
                 // Such a connection puts nothing on the tape.
                 _ if is_at_wall => true,

@@ -26,6 +26,8 @@ pub(super) struct Schedule {
     dirty: VecDeque<usize>,
     /// Whether this turn had no budget to flush all of them.
     pub(super) is_flush_behind: bool,
+    /// Connections of which the poller has reported an error.
+    pub(super) failed: Vec<Handle>,
     /// Readers that the tail overtook in this turn, to be disconnected for it (`--lag disconnect`).
     pub(super) lagging: Vec<usize>,
     /// Connections to be removed at the end of this turn.
