@@ -72,6 +72,7 @@
 //! | | `admission` `closing` | the way in, the way out |
 //! | | `input` `lines` `output` `http` | reading, handing lines to the room, the flush pass, visitors of the page |
 //! | | `channel` `connections` `schedule` `timers` | one room at work, the slab, the queues of a turn, all timers |
+//! | | `wall` `patrol` | what is read while the room waits, the search for dead peers |
 //! | `server/connection` | `mod` `input` `output` `protocol` | one connection: phase, unprocessed bytes, write paths, encoding |
 //! | `server/flow` | `brake` `budget` `rate` `stall` | backpressure: the tape, a turn, one client, a slow reader |
 //! | `server/web` | `site` `request` `response` `exchange` `origin` | HTTP: parsing, routing, answers, origin policy |
@@ -80,7 +81,7 @@
 //! | | `resolver` `race` | the look-up of the name, connects to several addresses |
 //! | | `decoder` `outbox` `pipe` | lines from the server, lines to it, the form for pipes |
 //! | | `terminal` | the form for terminals: keys, editor, screen, chat view |
-//! | [`net`] | `stream` `outbox` `keepalive` `stdio` | the kernel: sockets, unsent bytes, dead peers, inherited stdio |
+//! | [`net`] | `stream` `outbox` `keepalive` `unanswered` `stdio` | the kernel: sockets, unsent bytes, dead peers, inherited stdio |
 //! | | `address` `resolve` | addresses as people write them, look-ups off the loop |
 //! | [`logging`] | | the log on stderr, which neither blocks nor panics |
 //! | [`variables`] | | the environment variables behind the flags |

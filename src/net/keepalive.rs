@@ -13,7 +13,8 @@
 //! `TCP_RTO_MAX_MS`, any answer resets the count of tries, which achieves both.
 //!
 //! The server sets the options on its listening sockets, and accepted sockets inherit them. That costs a connection no
-//! system call, no memory and no timer. The client sets them as well: a server that disconnected it while its network
+//! system call, no memory and no timer. Where the kernel lacks `TCP_RTO_MAX_MS`, the server asks it now and then
+//! (`net::unanswered`). The client sets them as well: a server that disconnected it while its network
 //! was down, or its host asleep, cannot tell it.
 //!
 //! Tests are here, and in `tests/system/links` with real packet loss.
@@ -69,7 +70,7 @@ setsockopt_impl!(RetryPauseMax, libc::IPPROTO_TCP, TCP_RTO_MAX_MS, u32, SetStruc
 pub(crate) enum DeadPeerDetection {
     /// Within two minutes.
     Fast,
-    /// In a quarter of an hour and more: before Linux 6.15 the kernel has no option for it.
+    /// In a quarter of an hour and more: before Linux 6.15 the kernel has no option for it. The server looks for itself.
     KernelDefault,
 }
 

@@ -7,3 +7,4 @@ pub mod outbox;
 pub(crate) mod resolve;
 pub mod stdio;
 pub mod stream;
+pub(crate) mod unanswered;

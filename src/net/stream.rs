@@ -10,6 +10,7 @@ use mio::{Interest, Registry, Token};
 use rustix::stdio::{stdin, stdout};
 
 use super::stdio::{self, lossy::LossyLines, stdin::read_now, stdout::write_now, typing};
+use super::unanswered;
 
 /// Non-blocking stream socket, as far as a connection needs one. Tests implement it in memory.
 pub trait Socket: Read + Write {
@@ -29,6 +30,11 @@ pub trait Socket: Read + Write {
     /// neither read nor written. `None` if there is none, or if the stream cannot tell.
     fn take_error(&self) -> Option<io::Error> {
         None
+    }
+
+    /// Whether the peer has answered nothing for minutes, although something is in flight to it. Asks the kernel.
+    fn is_unanswered(&self) -> bool {
+        false
     }
 }
 
@@ -180,6 +186,10 @@ impl Socket for Stream {
             Stream::Tcp(stream) => stream.take_error().unwrap_or_else(Some),
             Stream::Console(_) => None,
         }
+    }
+
+    fn is_unanswered(&self) -> bool {
+        matches!(self, Stream::Tcp(stream) if unanswered::is_unanswered(stream))
     }
 }
 

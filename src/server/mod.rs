@@ -164,9 +164,7 @@ impl Server {
             warn!("there are not enough descriptors for {} clients: some will have to wait", capacity.clients_max);
         }
         if listeners.iter().any(|listener| listener.dead_peer_detection() == DeadPeerDetection::KernelDefault) {
-            warn!(
-                "this kernel (Linux before 6.15) detects a dead peer with unsent data only after a quarter of an hour"
-            );
+            hub.begin_patrol(Instant::now());
         }
         Ok(Server { poll, signals, listeners, hub, stop_at: None })
     }

@@ -12,6 +12,7 @@ mod frames;
 mod http;
 mod lag_wait;
 mod limits;
+mod patrol;
 mod report;
 mod tape;
 mod telnet;

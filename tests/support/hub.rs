@@ -45,6 +45,8 @@ pub(crate) struct Peer {
     pub(crate) write_error: Option<ErrorKind>,
     /// What the kernel knows of the connection, and tells who asks.
     pub(crate) error: Option<ErrorKind>,
+    /// Whether the kernel says that it has not answered for long.
+    pub(crate) is_unanswered: bool,
     pub(crate) received: Vec<u8>,
     pub(crate) is_ended: bool,
     pub(crate) is_closed: bool,
@@ -119,6 +121,10 @@ impl Socket for FakeSocket {
 
     fn take_error(&self) -> Option<io::Error> {
         self.0.borrow_mut().error.take().map(io::Error::from)
+    }
+
+    fn is_unanswered(&self) -> bool {
+        self.0.borrow().is_unanswered
     }
 }
 

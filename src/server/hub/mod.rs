@@ -17,6 +17,7 @@
 //! | the queues of a turn | `schedule` |
 //! | the timers | `timers` |
 //! | the way into the room, and refusals | `admission` |
+//! | the search for dead peers | `patrol` |
 //! | the throttled log | [`report`](super::report) |
 //!
 //! `input`, `lines`, `output`, `http`, `closing` and `wall` hold the steps of a turn that need several of these.
@@ -29,6 +30,7 @@ mod http;
 mod input;
 mod lines;
 mod output;
+mod patrol;
 mod schedule;
 mod timers;
 mod wall;
@@ -53,6 +55,7 @@ use crate::relay::roster::Roster;
 use admission::Admission;
 use channel::Channel;
 use connections::Connections;
+use patrol::Patrol;
 use schedule::Schedule;
 use timers::{PRUNED_LEN_MIN, Stage, Timer, Timers};
 
@@ -93,6 +96,7 @@ pub struct Hub<S> {
     limits: Limits,
     stats: Stats,
     reports: Reports,
+    patrol: Patrol,
     /// The answers to visitors, if there is a page.
     site: Option<Site>,
     /// Whether the operator has stopped the server. No line is processed after that.
@@ -151,6 +155,7 @@ impl<S: Socket> Hub<S> {
             limits: Limits::of(config),
             stats: Stats::default(),
             reports: Reports::default(),
+            patrol: Patrol::default(),
             site: None,
             is_stop_wanted: false,
             started: now,
@@ -208,6 +213,7 @@ impl<S: Socket> Hub<S> {
         self.begin_timers(now);
         self.budget = TurnBudget::new(self.limits.turn, self.schedule.input_len());
         self.end_failed(now);
+        self.patrol(now);
         self.read_all(now);
         self.end_enter_delays(now);
         self.fire_timers(Stage::AfterReading, now);
@@ -243,7 +249,7 @@ impl<S: Socket> Hub<S> {
         let is_braked = self.schedule.input_len() > 0 && !brake.is_at_wall();
         let brake_end = is_braked.then(|| brake.next_period());
         let times = [brake_end, self.timers.next(), self.admission.next_delay_end(), self.reports.next()];
-        times.into_iter().flatten().min().map_or(Wake::OnEvent, Wake::At)
+        times.into_iter().chain([self.next_patrol()]).flatten().min().map_or(Wake::OnEvent, Wake::At)
     }
 
     /// Returns the throttled log.
