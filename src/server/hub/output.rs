@@ -132,7 +132,7 @@ impl Schedule {
     }
 
     /// Queues a connection for its next step, and counts what its flush cost beside a write that was taken.
-    #[inline(never)]
+    #[cold]
     fn take_step<S: Socket>(
         &mut self,
         step: NextStep,
