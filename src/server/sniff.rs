@@ -157,6 +157,10 @@ impl ForeignProtocol {
 
     /// Detects a protocol in a whole first line, or in a part of one of which nothing more comes.
     pub(crate) fn in_line(line: &[u8]) -> Option<ForeignProtocol> {
+        // A client may send any number of empty lines, each of which is still a first line.
+        if line.is_empty() {
+            return None;
+        }
         let line = &without_padding(line);
         if has_foreign_control(line) {
             return Some(ForeignProtocol::Binary);
