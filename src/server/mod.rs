@@ -164,6 +164,9 @@ impl Server {
             warn!("there are not enough descriptors for {} clients: some will have to wait", capacity.clients_max);
         }
         if listeners.iter().any(|listener| listener.dead_peer_detection() == DeadPeerDetection::KernelDefault) {
+            info!(
+                "this kernel (Linux before 6.15) detects a dead peer with unsent data late: the server looks once a minute"
+            );
             hub.begin_patrol(Instant::now());
         }
         Ok(Server { poll, signals, listeners, hub, stop_at: None })
