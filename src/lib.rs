@@ -59,7 +59,8 @@
 //! | module | files | owns |
 //! |---|---|---|
 //! | [`relay`] | | lines, their rules and their recipients. Pure: no socket, no clock, no mio |
-//! | | `line` `name` `command` `notice` | framing and cleaning, names, commands, the texts of the server |
+//! | | `line` `sanitize` `telnet` | framing, cleaning, telnet commands |
+//! | | `name` `lookalike` `command` `notice` | names, names that look alike, commands, the texts of the server |
 //! | | `room` `roster` `event` | rules of a room, its members, its changes |
 //! | | `tape` `cursor` | the tape and a reader's place on it |
 //! | [`server`] | `mod` | the outer loop on mio |
@@ -67,19 +68,22 @@
 //! | | `endpoint` `reach` | addresses of ports, as written and as reached |
 //! | | `listening` `listener` `systemd` | binding, accepting, sockets handed over |
 //! | | `access` `sniff` | allowed addresses, foreign protocols |
-//! | | `stats` `reason` | counters, reasons of refusals and leaves |
+//! | | `stats` `reason` `report` | counters, reasons of refusals and leaves, the throttled log |
 //! | `server/hub` | `mod` | the order of the phases of a turn |
 //! | | `admission` `closing` | the way in, the way out |
 //! | | `input` `lines` `output` `http` | reading, handing lines to the room, the flush pass, visitors of the page |
 //! | | `channel` `connections` `schedule` `timers` | one room at work, the slab, the queues of a turn, all timers |
 //! | | `wall` `patrol` | what is read while the room waits, the search for dead peers |
-//! | `server/connection` | `mod` `input` `output` `protocol` | one connection: phase, unprocessed bytes, write paths, encoding |
+//! | `server/connection` | `mod` `input` `output` | one connection: phase, unprocessed bytes, write paths |
+//! | | `protocol` `telnet` `farewell` | its encoding, its telnet commands, its last words |
 //! | `server/flow` | `brake` `budget` `rate` `stall` | backpressure: the tape, a turn, one client, a slow reader |
 //! | `server/web` | `site` `request` `response` `exchange` `origin` | HTTP: parsing, routing, answers, origin policy |
 //! | | `websocket` `frame` `page` | frames in, frames out, the page itself |
 //! | [`client`] | `session` `connect` `backoff` | one connection, making it, making it again |
 //! | | `resolver` `race` | the look-up of the name, connects to several addresses |
-//! | | `decoder` `outbox` `pipe` | lines from the server, lines to it, the form for pipes |
+//! | | `decoder` `outbox` | lines from the server, lines to it |
+//! | | `leaving` `ending` | the bounds of leaving, the exit code and its message |
+//! | | `pipe` | the form for pipes: answers, receipts, the link across reconnects |
 //! | | `terminal` | the form for terminals: keys, editor, screen, chat view |
 //! | [`net`] | `stream` `outbox` `keepalive` `unanswered` `stdio` | the kernel: sockets, unsent bytes, dead peers, inherited stdio |
 //! | | `address` `resolve` | addresses as people write them, look-ups off the loop |
