@@ -21,8 +21,11 @@ fn in_help(output: &Output) -> Vec<String> {
 fn an_empty_variable_counts_as_unset() {
     let names = in_help(&run(&["--help"], &[]));
     assert!(names.len() > 15, "{names:?}");
-    let mut start =
-        Server::builder().flags(["--log-level", "warn"]).env("LISTEN_FDS", "").env("LISTEN_FDS_FIRST_FD", "");
+    let mut start = Server::builder()
+        .listen("127.0.0.1:0")
+        .flags(["--log-level", "warn"])
+        .env("LISTEN_FDS", "")
+        .env("LISTEN_FDS_FIRST_FD", "");
     for name in &names {
         start = start.env(name, "");
     }
