@@ -77,7 +77,7 @@ fn is_for_its_author(decoder: &LineDecoder, bytes: &[u8]) -> bool {
     // Bytes that the server drops or replaces would make it another command.
     match str::from_utf8(&line) {
         Ok(text) if text.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) => {
-            !matches!(Command::parse(text), Command::Say(_) | Command::Nick(_))
+            !matches!(Command::parse(text), Command::Say(_) | Command::Nick(_) | Command::Indented)
         }
         _ => false,
     }
@@ -111,7 +111,8 @@ mod tests {
             ("/who\rhello\n", true),
             ("hello\r/who\n", false),
             ("\u{feff}/who\n", false),
-            (" /kick ana\n", true),
+            (" /kick ana\n", false),
+            (" /abcdefghijklmn/opq\n", false),
             (" hello\n", false),
         ] {
             for at in 0..=line.len() {
