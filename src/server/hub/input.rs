@@ -326,8 +326,9 @@ impl<S: Socket> Hub<S> {
     /// Whether the next line needs an answer, judged by its first byte, and this turn has no budget left for it.
     fn must_wait_for_answer(&self, turn: &ReadTurn, decoder: &LineDecoder, bytes: &[u8]) -> bool {
         let is_spent = turn.reply_bytes_left == 0 || self.budget.is_reply_spent();
-        // A command behind blanks is answered, too.
-        let is_command = || matches!(decoder.first_byte(bytes), Some(COMMAND_BYTE | b' ' | b'\t'));
+        // A command behind blanks is answered, too, and not all blanks are ASCII.
+        let is_blank = |byte: u8| !byte.is_ascii_graphic();
+        let is_command = || decoder.first_byte(bytes).is_some_and(|byte| byte == COMMAND_BYTE || is_blank(byte));
         is_spent && (self.limits.answers_all || is_command())
     }
 
