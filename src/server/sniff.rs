@@ -68,6 +68,9 @@ const NAMED_BYTES: usize = 10;
 /// Bytes that [`in_prefix`](ForeignProtocol::in_prefix) looks at for a name.
 const PREFIX_BYTES: usize = 32;
 
+/// Beginning of a line that is said as it is, control characters and all. No other protocol begins with it.
+const SAY: &[u8] = b"/say ";
+
 /// Signature of the PROXY protocol, version 2.
 const PROXY_SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
@@ -152,7 +155,7 @@ impl ForeignProtocol {
             return Some(ForeignProtocol::Git);
         }
         let has_control = || has_foreign_control(&before[..before.len().min(NAMED_BYTES)]) || has_foreign_control(line);
-        (len >= NAMED_BYTES && has_control()).then_some(ForeignProtocol::Binary)
+        (len >= NAMED_BYTES && !beginning.starts_with(SAY) && has_control()).then_some(ForeignProtocol::Binary)
     }
 
     /// Detects a protocol in a whole first line, or in a part of one of which nothing more comes.
@@ -162,6 +165,9 @@ impl ForeignProtocol {
             return None;
         }
         let line = &without_padding(line);
+        if line.starts_with(SAY) {
+            return None;
+        }
         if has_foreign_control(line) {
             return Some(ForeignProtocol::Binary);
         }
@@ -226,9 +232,15 @@ fn is_git(beginning: &[u8]) -> bool {
 
 /// Returns a line without NULs, and without byte order marks at its start: as the room reads it.
 fn without_padding(line: &[u8]) -> Cow<'_, [u8]> {
-    let mut line = without_nuls(line);
-    while line.starts_with(&BYTE_ORDER_MARK) {
-        line = line[BYTE_ORDER_MARK.len()..].to_vec().into();
+    match without_nuls(line) {
+        Cow::Borrowed(line) => Cow::Borrowed(without_marks(line)),
+        Cow::Owned(line) => Cow::Owned(without_marks(&line).to_vec()),
+    }
+}
+
+fn without_marks(mut line: &[u8]) -> &[u8] {
+    while let Some(rest) = line.strip_prefix(&BYTE_ORDER_MARK) {
+        line = rest;
     }
     line
 }
@@ -399,5 +411,7 @@ mod tests {
         assert_eq!(ForeignProtocol::in_prefix([b"\x16", b"\0\0\x03"]), Some(ForeignProtocol::Tls));
         assert_eq!(ForeignProtocol::in_prefix([b"h", b"ello"]), None);
         assert_eq!(ForeignProtocol::in_prefix([&[], &[]]), None);
+        let said = b"/say \x01\x02\x03\x04\x05\x06";
+        assert_eq!(ForeignProtocol::in_prefix([&said[..3], &said[3..]]).or(ForeignProtocol::in_line(said)), None);
     }
 }
