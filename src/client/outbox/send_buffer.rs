@@ -389,10 +389,12 @@ fn is_interpreted(line: &[u8], is_first: bool) -> bool {
     if !first.is_ascii() && !str::from_utf8(line).is_ok_and(|line| line.starts_with(char::is_alphanumeric)) {
         return true;
     }
-    let word = line.split(|&byte| byte == b' ' || byte == b'\t').next().unwrap_or(line);
-    let is_shouted = || !word.iter().any(|byte| byte.is_ascii_lowercase() || *byte >= 0x80);
-    is_goodbye(line)
-        || (is_first && (is_shouted() || !word.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80)))
+    // A line of another protocol has a word in capitals, or one with a sign, or begins with `ehlo`.
+    let is_of_a_protocol = |word: &[u8]| {
+        let is_shouted = !word.is_empty() && !word.iter().any(|byte| byte.is_ascii_lowercase() || *byte >= 0x80);
+        is_shouted || word == b"ehlo" || !word.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80)
+    };
+    is_goodbye(line) || (is_first && line.split(|&byte| byte == b' ' || byte == b'\t').any(is_of_a_protocol))
 }
 
 /// Appends `more` to `bytes`, up to `bytes_max` altogether.
