@@ -101,6 +101,8 @@ function onMessage({ data }) {
 function onClose(code) {
   endReplay();
   const isRefused = state === 'connecting';
+  // A refused upgrade says nothing (1006); askWhy has told whether the server is full.
+  if (state === 'on' || code !== 1006) backoff.setFull(code === 1013);
   if (state === 'on') {
     loss = code === 1001 ? 'The server stopped' : 'Connection lost';
     failUnsent(linesInDoubt(doubtfulSince(code)));
@@ -109,7 +111,6 @@ function onClose(code) {
   abandon();
   if (hasLeft || code === 1000) return leave('Not connected: you left');
   if (code === 1008) return leave('Not connected: the server disconnected you');
-  backoff.setFull(code === 1013);
   wait(backoff.isFull ? 'The server is full' : loss);
   if (isRefused) askWhy();
 }
