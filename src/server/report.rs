@@ -2,7 +2,7 @@
 //!
 //! The first events of a kind are logged at once: ten arrivals and departures, and one of any other kind. After them
 //! the server logs one line a minute, with the number of further events, of their addresses, and the last event. A
-//! minute without an event that had to be counted ends the storm. At log level `debug` every event is logged.
+//! minute with fewer events than are logged at once ends the storm. At log level `debug` every event is logged.
 //!
 //! A report never blocks and keeps no more than one entry per [`Kind`].
 
