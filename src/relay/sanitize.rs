@@ -20,7 +20,7 @@ pub fn is_terminal_unsafe(c: char) -> bool {
 }
 
 /// Byte order mark, in UTF-8.
-pub(crate) const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
+pub(super) const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
 
 /// Returns a line as text that is safe to show. NULs are dropped first, then byte order marks at its start. Each other
 /// [unsafe](is_terminal_unsafe) character and each invalid sequence of bytes becomes U+FFFD, so that an attempt stays
@@ -35,12 +35,8 @@ pub fn sanitize<'a>(raw: &'a [u8], buffer: &'a mut String) -> &'a str {
         return text;
     }
     let line = without_nuls(raw);
-    let mut line = &line[..];
-    while let Some(rest) = line.strip_prefix(&BYTE_ORDER_MARK) {
-        line = rest;
-    }
     buffer.clear();
-    for chunk in line.utf8_chunks() {
+    for chunk in without_marks(&line).utf8_chunks() {
         buffer
             .extend(chunk.valid().chars().map(|c| if is_terminal_unsafe(c) { char::REPLACEMENT_CHARACTER } else { c }));
         if !chunk.invalid().is_empty() {
@@ -48,6 +44,14 @@ pub fn sanitize<'a>(raw: &'a [u8], buffer: &'a mut String) -> &'a str {
         }
     }
     buffer
+}
+
+/// Returns a line without byte order marks at its start.
+pub(crate) fn without_marks(mut line: &[u8]) -> &[u8] {
+    while let Some(rest) = line.strip_prefix(&BYTE_ORDER_MARK) {
+        line = rest;
+    }
+    line
 }
 
 /// Returns a line without its padding of NULs. Copies it only if it has any.

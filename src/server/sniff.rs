@@ -12,7 +12,7 @@ mod shapes;
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::relay::sanitize::{BYTE_ORDER_MARK, without_nuls};
+use crate::relay::sanitize::{without_marks, without_nuls};
 
 /// Protocol other than the line protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,9 +139,7 @@ impl ForeignProtocol {
             len += 1;
         }
         let beginning = &buffer[..len];
-        // Behind an empty line there is a first line of its own.
-        let is_line_begun = !matches!(beginning, [b'\n' | b'\r', ..]);
-        let named = if is_line_begun { &beginning[..len.min(NAMED_BYTES)] } else { &[] };
+        let named = &beginning[..len.min(NAMED_BYTES)];
         if named.starts_with(&[0x16, 0x03]) {
             return Some(ForeignProtocol::Tls);
         }
@@ -236,13 +234,6 @@ fn without_padding(line: &[u8]) -> Cow<'_, [u8]> {
         Cow::Borrowed(line) => Cow::Borrowed(without_marks(line)),
         Cow::Owned(line) => Cow::Owned(without_marks(&line).to_vec()),
     }
-}
-
-fn without_marks(mut line: &[u8]) -> &[u8] {
-    while let Some(rest) = line.strip_prefix(&BYTE_ORDER_MARK) {
-        line = rest;
-    }
-    line
 }
 
 /// Known methods (RFC 9110, 9.3; RFC 5789).
