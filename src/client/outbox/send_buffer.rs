@@ -210,7 +210,10 @@ impl SendBuffer {
     /// Releases the beginning of a line that may have no end for long. Returns whether it did.
     fn release_begun(&mut self, manner: Manner) -> bool {
         let begun = self.typed.unsent();
-        let waits_for_its_end = !self.is_mid_line && (self.says_text || self.keeps_lines) || manner == Manner::Bare;
+        // With `--flush-after`, a pollchat server would take each piece for a line: half of a private message, say.
+        let may_be_pollchat = matches!(manner, Manner::Unknown | Manner::Pollchat);
+        let is_whole = self.says_text || self.keeps_lines || may_be_pollchat;
+        let waits_for_its_end = !self.is_mid_line && is_whole || manner == Manner::Bare;
         if waits_for_its_end && begun.len() < HELD_BYTES_MAX {
             return false;
         }
