@@ -129,6 +129,20 @@ pub(crate) const PASTE_WAIT: Duration = Duration::from_millis(300);
 /// Silence that ends a paste dropped at Ctrl-C. A user needs more time for the next key.
 pub(crate) const PASTE_REST_WAIT: Duration = Duration::from_millis(50);
 
+/// Time for which the end of such a paste is awaited after its last part: the longest pause of a link that a user
+/// waits for.
+pub(crate) const PASTE_END_WAIT: Duration = Duration::from_secs(10);
+
+/// Time for which it is awaited in all: a terminal that never ends its pastes must not take the typing for more of one.
+pub(crate) const PASTE_OPEN_MAX: Duration = Duration::from_secs(60);
+
+/// Silence around a key that is typed although the end of a paste is owed. A link passes the parts of a burst on at
+/// once, and a user types more slowly.
+pub(crate) const ALONE_WAIT: Duration = Duration::from_millis(50);
+
+/// Time for which the rest of a torn key or string is awaited.
+pub(crate) const REST_WAIT: Duration = Duration::from_secs(2);
+
 /// The longest paste, in bytes. The rest is dropped, and a note tells how much.
 pub(crate) const PASTE_BYTES_MAX: usize = 64 << 10;
 

@@ -12,7 +12,7 @@ use super::completion::{Completed, Completion};
 use super::history::History;
 use super::names::Names;
 use super::paste::{Pasted, preview};
-use crate::client::limits::TYPED_LINE_BYTES_MAX;
+use crate::client::limits::{PASTE_BYTES_MAX, TYPED_LINE_BYTES_MAX};
 use crate::client::outbox::entered::Entered;
 use crate::relay::sanitize::is_terminal_unsafe;
 
@@ -25,6 +25,16 @@ pub(super) struct Editor {
     completion: Option<Completion>,
     /// The question that waits for an answer.
     question: Option<Question>,
+    last_paste: LastPaste,
+}
+
+/// The last paste, which may go on.
+#[derive(Debug, Default)]
+struct LastPaste {
+    /// Its text, or those of all pastes that the question is about. At most [`PASTE_BYTES_MAX`].
+    text: String,
+    /// The part of it that was inserted into the line, if it was.
+    inserted: Option<String>,
 }
 
 /// A question to the user.
@@ -38,6 +48,15 @@ pub(super) enum Question {
 
 /// Note about a paste of a single line.
 const FULL: &str = "the line is full: the end of the paste is missing";
+
+/// Note about pastes that are too long together.
+const PASTE_FULL: &str = "too much is pasted: the end of it is missing";
+
+/// Note about a paste while another one is asked about.
+const ADDED: &str = "added to what was pasted before";
+
+/// Note about a paste while a [`Question::ShiftedCommand`] is asked.
+const NOT_TAKEN: &str = "paste dropped: first answer the question";
 
 /// Note about a [`Question::ShiftedCommand`].
 const SHIFTED_COMMAND: &str = "that is no command: a blank stands before the slash";
@@ -101,27 +120,57 @@ impl Editor {
         is_free
     }
 
-    /// Takes a paste.
-    pub(super) fn on_paste(&mut self, text: &str) -> Action {
-        if self.question.is_some() {
-            // A second paste does not answer the question about the first one.
-            return Action::Nothing;
-        }
+    /// Takes a paste. If it `continues` the previous one, both are treated as one, as long as nothing has happened to
+    /// the first. A paste never answers a question: its lines are asked about, too.
+    pub(super) fn on_paste(&mut self, pasted: &str, continues: bool) -> Action {
         self.completion = None;
-        match Pasted::new(text) {
-            Pasted::Text(text) => {
-                if self.insert(&text) {
-                    Action::Redraw
-                } else {
-                    Action::Show { quoted: Vec::new(), note: Some(FULL) }
-                }
+        let asked = match self.question.take() {
+            None => Vec::new(),
+            Some(Question::Paste(lines)) => lines,
+            question @ Some(Question::ShiftedCommand(_)) => {
+                self.question = question;
+                return Action::Show { quoted: Vec::new(), note: Some(NOT_TAKEN) };
+            }
+        };
+        let before = mem::take(&mut self.last_paste);
+        let mut text = match (asked.is_empty(), continues) {
+            (false, true) => before.text + pasted,
+            (false, false) => before.text + "\n" + pasted,
+            (true, true) if before.inserted.is_some_and(|inserted| self.take_out(&inserted)) => before.text + pasted,
+            (true, _) => pasted.to_owned(),
+        };
+        let mut note = (!asked.is_empty()).then_some(ADDED);
+        if text.len() > PASTE_BYTES_MAX {
+            text.truncate(text.floor_char_boundary(PASTE_BYTES_MAX));
+            note = Some(PASTE_FULL);
+        }
+        let inserted;
+        let action = match Pasted::new(&text) {
+            Pasted::Text(line) => {
+                let (fitting, is_whole) = self.insert(&line);
+                inserted = Some(fitting);
+                let note = if is_whole { note } else { Some(FULL) };
+                if note.is_none() { Action::Redraw } else { Action::Show { quoted: Vec::new(), note } }
             }
             Pasted::Lines(lines) => {
-                let shown = preview(&lines);
+                inserted = None;
+                let same = lines.iter().zip(&asked).take_while(|(line, asked)| line == asked).count();
+                let quoted = preview(&lines[same..]);
                 self.question = Some(Question::Paste(lines));
-                Action::Show { quoted: shown, note: None }
+                Action::Show { quoted, note }
             }
-        }
+        };
+        self.last_paste = LastPaste { text, inserted };
+        action
+    }
+
+    /// Removes `inserted` from before the cursor. Returns whether it was still there.
+    fn take_out(&mut self, inserted: &str) -> bool {
+        let (head, tail) = self.text().split_at(self.cursor());
+        let Some(head) = head.strip_suffix(inserted) else { return false };
+        let replaced = Completed { text: [head, tail].concat(), cursor: head.len() };
+        self.replace(replaced);
+        true
     }
 
     /// Takes a key. Tab completes from `names`.
@@ -265,16 +314,16 @@ impl Editor {
         action
     }
 
-    /// Inserts as much of `text` as fits. Returns whether all of it did.
-    fn insert(&mut self, text: &str) -> bool {
+    /// Inserts as much of `text` as fits. Returns that, and whether it is all.
+    fn insert(&mut self, text: &str) -> (String, bool) {
         let free = TYPED_LINE_BYTES_MAX.saturating_sub(self.text().len());
         let fitting = &text[..text.floor_char_boundary(free)];
         let is_whole = fitting.len() == text.len();
-        let text = fitting;
+        let text = fitting.to_owned();
         let (head, tail) = self.text().split_at(self.cursor());
-        let replaced = Completed { text: [head, text, tail].concat(), cursor: head.len() + text.len() };
+        let replaced = Completed { text: [head, &text, tail].concat(), cursor: head.len() + text.len() };
         self.replace(replaced);
-        is_whole
+        (text, is_whole)
     }
 
     fn edit(&mut self, request: InputRequest) -> Action {
@@ -325,7 +374,7 @@ mod tests {
         let mut keys = Keys::default();
         let mut handle = |event| match event {
             TermEvent::Key(key) => actions.push(editor.on_key(key, &names)),
-            TermEvent::Paste { text, .. } => actions.push(editor.on_paste(&text)),
+            TermEvent::Paste { text, continues, .. } => actions.push(editor.on_paste(&text, continues)),
             TermEvent::PasteDropped | TermEvent::CursorColumn(_) => {}
         };
         let now = Instant::now();
@@ -421,10 +470,13 @@ mod tests {
     fn a_paste_of_several_lines_is_shown_and_asked_about() {
         let paste = "\x1b[200~one\rtwo\x1b[201~";
         let shown = Action::Show { quoted: vec!["| one".into(), "| two".into()], note: None };
-        let both = Action::Say(vec![Entered::text("one".into()), Entered::text("two".into())]);
-        for (answer, actions) in [("y", vec![shown.clone(), both]), ("n", vec![shown.clone()]), ("\x03", vec![shown])] {
+        let added = Action::Show { quoted: vec!["| y".into()], note: Some(ADDED) };
+        let all = Action::Say(["one", "two", "y"].map(|line| Entered::text(line.into())).to_vec());
+        let asked = vec![shown, added];
+        let said = asked.iter().cloned().chain([all]).collect();
+        for (answer, actions) in [("y", said), ("n", asked.clone()), ("\x03", asked)] {
             let mut editor = Editor::default();
-            // Neither Enter nor another key answers, and a second paste is ignored.
+            // Neither Enter nor another key answers, and a second paste is asked about, too.
             assert_eq!(press(&mut editor, &format!("ha{paste}\rx\x1b[A\x1b[200~y\x1b[201~{answer}")), actions);
             assert_eq!((editor.text(), editor.question()), ("ha", None));
         }
@@ -433,6 +485,48 @@ mod tests {
         assert_eq!(editor.question(), Some(&Question::Paste(vec!["one".into(), "two".into()])));
         press(&mut editor, "\x1b");
         assert_eq!(editor.question(), None);
+    }
+
+    #[test]
+    fn a_paste_in_two_parts_is_one() {
+        let asked = |parts: [&str; 2]| {
+            let mut editor = Editor::default();
+            press(&mut editor, "ha \x1b[Dx");
+            editor.on_paste(parts[0], false);
+            editor.on_paste(parts[1], true);
+            let question = editor.question().cloned();
+            (editor.text().to_owned(), question)
+        };
+        let lines = |lines: &[&str]| Some(Question::Paste(lines.iter().map(|&line| line.to_owned()).collect()));
+        assert_eq!(asked(["one", "more"]), ("hax onemore ".replace("x one", "xone"), None));
+        assert_eq!(asked(["one", " more\rtwo"]), ("hax ".into(), lines(&["one more", "two"])));
+        assert_eq!(asked(["one\r", "two"]), ("hax ".into(), lines(&["one", "two"])));
+        assert_eq!(asked(["one\rtw", "o\rthree"]), ("hax ".into(), lines(&["one", "two", "three"])));
+        // Something has happened in between.
+        let mut editor = Editor::default();
+        editor.on_paste("one\r", false);
+        press(&mut editor, "\r");
+        editor.on_paste("two", true);
+        assert_eq!((editor.text(), editor.question()), ("two", None));
+    }
+
+    #[test]
+    fn pastes_at_a_question_are_bounded_together_and_never_dropped_untold() {
+        let mut editor = Editor::default();
+        let half = format!("{}\r", "x".repeat(PASTE_BYTES_MAX / 4)).repeat(2);
+        editor.on_paste(&half, false);
+        for _ in 0..3 {
+            editor.on_paste(&half, false);
+            assert!(editor.last_paste.text.len() <= PASTE_BYTES_MAX);
+        }
+        let Action::Show { note, .. } = editor.on_paste("x", false) else { panic!("it is told") };
+        assert_eq!(note, Some(PASTE_FULL));
+        let mut editor = Editor::default();
+        press(&mut editor, " /msg ana x\r");
+        let told = Action::Show { quoted: Vec::new(), note: Some(NOT_TAKEN) };
+        assert_eq!(editor.on_paste("a\rb", false), told);
+        press(&mut editor, "n");
+        assert_eq!(editor.text(), " /msg ana x");
     }
 
     #[test]

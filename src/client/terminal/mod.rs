@@ -197,14 +197,14 @@ impl TerminalClient {
     fn on_term_event(&mut self, event: TermEvent, now: Instant) -> ControlFlow<RunResult> {
         let action = match event {
             TermEvent::Key(key) => self.editor.on_key(key, self.chat.names()),
-            TermEvent::Paste { text, dropped_bytes, has_end } => {
+            TermEvent::Paste { text, dropped_bytes, has_end, continues } => {
                 if dropped_bytes > 0 {
                     self.chat.show_note(&format!("paste too long: dropped its last {dropped_bytes} bytes"));
                 }
-                if !has_end {
+                if !has_end && !continues {
                     self.chat.show_note("the terminal did not end a paste: what came so far is taken");
                 }
-                self.editor.on_paste(&text)
+                self.editor.on_paste(&text, continues)
             }
             TermEvent::PasteDropped => {
                 self.chat.show_note("paste dropped at a control key");

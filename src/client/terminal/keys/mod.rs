@@ -5,8 +5,12 @@
 //! No state needs a byte from outside to end. Each has a [deadline](Keys::deadline) and a limit in bytes, and Ctrl-C,
 //! Ctrl-D, Ctrl-Z and Ctrl-\ end each. Terminals answer questions of earlier programs with strings (OSC, DCS, APC, PM,
 //! SOS) and with mouse reports. These are swallowed whole.
+//!
+//! A silence may also be a pause of a slow link. So `late` still recognises the tail of what it has torn, for a bounded
+//! time: no later part of a paste answers a question or is obeyed.
 
 mod bracketed;
+mod late;
 mod swallowed;
 #[cfg(test)]
 mod tests;
@@ -17,11 +21,13 @@ use std::time::Instant;
 use terminput::{Event, KeyEvent};
 
 use self::bracketed::{BracketedPaste, PasteStep};
+use self::late::{Late, LateStep, Owed, is_several_keys};
 use self::swallowed::{MouseReport, Swallow, SwallowStep};
 use crate::client::limits::{ESCAPE_WAIT, KEY_BYTES_MAX, SEQUENCE_WAIT};
 
 const ESCAPE: u8 = 0x1b;
 const PASTE_BEGIN: &[u8] = b"\x1b[200~";
+const PASTE_END: &[u8] = b"\x1b[201~";
 
 /// A C1 control is this much above the second byte of its escape sequence: U+009B for `ESC [`.
 const C1_OFFSET: u8 = 0x40;
@@ -39,6 +45,8 @@ pub(super) enum TermEvent {
         dropped_bytes: usize,
         /// Whether the terminal marked its end. Otherwise silence ended it.
         has_end: bool,
+        /// Whether it goes on with the previous paste, which silence had ended.
+        continues: bool,
     },
     /// A paste with Ctrl-C, Ctrl-D, Ctrl-Z or Ctrl-\ in it, which was dropped.
     PasteDropped,
@@ -53,6 +61,7 @@ pub(super) enum TermEvent {
 pub(super) struct Keys {
     state: State,
     sequence: Vec<u8>,
+    owed: Owed,
     /// Time of the last byte.
     at: Option<Instant>,
 }
@@ -79,6 +88,8 @@ enum State {
     Swallow(Swallow),
     /// In a paste.
     Paste(BracketedPaste),
+    /// In what may be the tail of something that silence ended.
+    Late(Late),
 }
 
 impl Keys {
@@ -87,6 +98,9 @@ impl Keys {
         self.at = Some(now);
         for &byte in bytes {
             self.take(byte, now, emit);
+        }
+        if matches!(&self.state, State::Late(late) if late.is_report()) {
+            self.settle(now, emit);
         }
     }
 
@@ -97,6 +111,7 @@ impl Keys {
             State::Ground => None,
             State::Escape => Some(at + ESCAPE_WAIT),
             State::Paste(paste) => Some(at + paste.silence()),
+            State::Late(late) => Some(at + late.silence()),
             State::Swallow(swallow) => Some((at + SEQUENCE_WAIT).min(swallow.deadline())),
             _ => Some(at + SEQUENCE_WAIT),
         }
@@ -105,15 +120,29 @@ impl Keys {
     /// Ends what was begun, if its deadline has passed. A lone escape byte is the Escape key, and a paste is complete.
     /// Anything else is dropped. The caller has read all bytes that came.
     pub(super) fn on_time(&mut self, now: Instant, emit: &mut impl FnMut(TermEvent)) {
-        if self.deadline().is_none_or(|at| now < at) {
-            return;
+        // Late bytes may turn out to begin a key, whose deadline has passed, too.
+        while self.deadline().is_some_and(|at| at <= now) {
+            match mem::take(&mut self.state) {
+                State::Escape => {
+                    self.finish(emit);
+                    self.owed.sequence(vec![ESCAPE], now);
+                }
+                State::Paste(mut paste) => {
+                    let torn = paste.take_torn();
+                    emit(paste.into_event(false, false));
+                    self.owed.paste_end(torn, now);
+                }
+                State::Swallow(string) if string.is_string() => self.owed.string(string, now),
+                State::Csi => self.owed.sequence(self.sequence.clone(), now),
+                late @ State::Late(_) => {
+                    self.state = late;
+                    self.settle(now, emit);
+                    continue;
+                }
+                _ => {}
+            }
+            self.reset();
         }
-        match mem::take(&mut self.state) {
-            State::Escape => return self.finish(emit),
-            State::Paste(paste) => emit(paste.end_in_silence()),
-            _ => {}
-        }
-        self.reset();
     }
 
     fn take(&mut self, byte: u8, now: Instant, emit: &mut impl FnMut(TermEvent)) {
@@ -154,13 +183,77 @@ impl Keys {
                 if paste.take(byte) == PasteStep::End
                     && let State::Paste(paste) = mem::take(&mut self.state)
                 {
-                    emit(paste.end());
+                    self.owed = Owed::default();
+                    emit(paste.into_event(true, false));
                 }
+            }
+            // A key that was typed just before does not make it a paste.
+            State::Late(late) if is_way_out(byte) && late.is_one_key() => {
+                self.settle(now, emit);
+                self.take(byte, now, emit);
+            }
+            State::Late(late) => {
+                let step = late.take(byte, now);
+                self.follow_late(step, now, emit);
             }
         }
     }
 
+    fn follow_late(&mut self, step: LateStep, now: Instant, emit: &mut impl FnMut(TermEvent)) {
+        match step {
+            LateStep::More => {}
+            LateStep::PasteEnd => {
+                if let State::Late(Late::Paste { rest, .. }) = mem::take(&mut self.state)
+                    && (!rest.bytes_behind(0).is_empty() || rest.is_cancelled())
+                {
+                    emit(rest.into_event(true, true));
+                }
+                self.owed = Owed::default();
+            }
+            LateStep::PasteBegin => {
+                if matches!(self.state, State::Late(Late::Paste { .. })) {
+                    self.settle(now, emit);
+                }
+                self.reset();
+                self.state = State::Paste(BracketedPaste::default());
+            }
+            LateStep::Swallowed => self.reset(),
+            LateStep::Swallow(string) => {
+                self.reset();
+                self.state = State::Swallow(string);
+            }
+            LateStep::Sequence(sequence) => {
+                self.sequence = sequence;
+                self.finish(emit);
+            }
+            LateStep::Typed => self.settle(now, emit),
+        }
+    }
+
+    /// Decides about late bytes of which no more follows: they are a part of a paste, or typed.
+    fn settle(&mut self, now: Instant, emit: &mut impl FnMut(TermEvent)) {
+        let State::Late(late) = mem::take(&mut self.state) else { return };
+        let typed = match late {
+            Late::Paste { rest, .. } if rest.is_cancelled() => return emit(rest.into_event(false, true)),
+            Late::Paste { mut rest, carried } if is_several_keys(rest.bytes_behind(carried)) => {
+                rest.drop_torn_end(carried);
+                let torn = rest.take_torn();
+                emit(rest.into_event(false, true));
+                return self.owed.paste_end(torn, now);
+            }
+            Late::Paste { rest, carried } => rest.bytes_behind(carried).to_vec(),
+            Late::Answer { held, .. } => held,
+        };
+        let mut keys = Keys::default();
+        keys.parse(&typed, now, emit);
+        (self.state, self.sequence) = (keys.state, keys.sequence);
+    }
+
     fn begin(&mut self, byte: u8, now: Instant, emit: &mut impl FnMut(TermEvent)) {
+        if let Some(late) = self.owed.begin(byte, now) {
+            self.state = State::Late(late);
+            return self.take(byte, now, emit);
+        }
         self.sequence.push(byte);
         match byte {
             ESCAPE => self.state = State::Escape,
@@ -200,7 +293,12 @@ impl Keys {
                 self.finish(emit);
                 self.begin(byte, now, emit);
             }
-            b'[' | b'O' | b']' | b'P' | b'X' | b'^' | b'_' => self.begin_control(byte, now),
+            b'[' | b'O' | b']' | b'P' | b'X' | b'^' | b'_' => {
+                self.begin_control(byte, now);
+                if let State::Swallow(string) = &mut self.state {
+                    string.may_be_alt(byte);
+                }
+            }
             _ => {
                 self.sequence.push(byte);
                 if byte.is_ascii() { self.finish(emit) } else { self.begin_character(byte, now) }
@@ -222,6 +320,10 @@ impl Keys {
                 if self.sequence == PASTE_BEGIN {
                     self.reset();
                     self.state = State::Paste(BracketedPaste::default());
+                } else if self.sequence == PASTE_END {
+                    // The end of a paste, torn behind the pause that ended the paste.
+                    self.owed = Owed::default();
+                    self.reset();
                 } else {
                     self.finish(emit);
                 }

@@ -12,12 +12,14 @@ const CAN: u8 = 0x18;
 const ST: u8 = 0x9c;
 
 /// A string of the terminal, or a key with too many parameters.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Swallow {
     begun_at: Instant,
     bytes: usize,
     previous: u8,
     is_string: bool,
+    /// The second byte of the escape sequence that began it, if that may also have been a key with Alt.
+    alt: u8,
 }
 
 /// Characters of `ESC [ M`, the oldest form of a mouse report: a button, a column and a row.
@@ -44,7 +46,17 @@ pub(super) enum SwallowStep {
 impl Swallow {
     /// A string, which ends with ST or BEL.
     pub(super) fn string(now: Instant) -> Swallow {
-        Swallow { begun_at: now, bytes: 0, previous: 0, is_string: true }
+        Swallow { begun_at: now, bytes: 0, previous: 0, is_string: true, alt: 0 }
+    }
+
+    /// Records that `ESC` and `second` began it: perhaps a key with Alt, and what follows is typed.
+    pub(super) fn may_be_alt(&mut self, second: u8) {
+        self.alt = second;
+    }
+
+    /// Whether it is a string, and no key.
+    pub(super) fn is_string(&self) -> bool {
+        self.is_string
     }
 
     /// The rest of a key, which ends with its final byte.
@@ -70,7 +82,18 @@ impl Swallow {
                 _ => SwallowStep::Restart,
             };
         }
+        // No answer begins with such a byte (OSC: its number, or the letter of a title; DCS: its parameters).
+        let is_typed = match self.alt {
+            _ if self.bytes > 1 => false,
+            b']' => byte.is_ascii_graphic() && !matches!(byte, b'0'..=b'9' | b'l' | b'L' | b';'),
+            b'P' => byte.is_ascii_alphabetic(),
+            _ => false,
+        };
         match byte {
+            _ if is_typed => SwallowStep::Restart,
+            // No answer holds an Enter. Behind swallowed text it would send half of what was typed.
+            b'\r' if self.bytes == 1 => SwallowStep::Restart,
+            b'\r' => SwallowStep::End,
             b'\\' if previous == ESCAPE => SwallowStep::End,
             _ if previous == ESCAPE => SwallowStep::Escaped,
             BEL | CAN => SwallowStep::End,

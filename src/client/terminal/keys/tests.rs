@@ -3,7 +3,10 @@ use std::time::Duration;
 use terminput::{KeyCode, KeyModifiers};
 
 use super::*;
-use crate::client::limits::{PASTE_BYTES_MAX, PASTE_REST_WAIT, PASTE_WAIT, SWALLOW_BYTES_MAX, SWALLOW_WAIT_MAX};
+use crate::client::limits::{
+    ALONE_WAIT, PASTE_BYTES_MAX, PASTE_END_WAIT, PASTE_OPEN_MAX, PASTE_REST_WAIT, PASTE_WAIT, REST_WAIT,
+    SWALLOW_BYTES_MAX, SWALLOW_WAIT_MAX,
+};
 
 const PASTE_END: &[u8] = b"\x1b[201~";
 
@@ -79,7 +82,7 @@ fn every_key_is_known_in_any_pieces() {
 }
 
 fn paste(text: &str) -> TermEvent {
-    TermEvent::Paste { text: text.to_owned(), dropped_bytes: 0, has_end: true }
+    TermEvent::Paste { text: text.to_owned(), dropped_bytes: 0, has_end: true, continues: false }
 }
 
 #[test]
@@ -98,10 +101,10 @@ fn a_paste_is_one_event_in_any_pieces() {
 fn a_paste_over_the_limit_is_cut_and_the_rest_counted() {
     let bytes = [PASTE_BEGIN, &vec![b'a'; PASTE_BYTES_MAX + 7], PASTE_END].concat();
     let text = "a".repeat(PASTE_BYTES_MAX);
-    assert_eq!(parsed(&[&bytes]), [TermEvent::Paste { text, dropped_bytes: 7, has_end: true }]);
+    assert_eq!(parsed(&[&bytes]), [TermEvent::Paste { text, dropped_bytes: 7, has_end: true, continues: false }]);
     let bytes = &bytes[..bytes.len() - PASTE_END.len()];
     let text = "a".repeat(PASTE_BYTES_MAX);
-    assert_eq!(parsed(&[bytes]), [TermEvent::Paste { text, dropped_bytes: 7, has_end: false }]);
+    assert_eq!(parsed(&[bytes]), [TermEvent::Paste { text, dropped_bytes: 7, has_end: false, continues: false }]);
     let bytes = [PASTE_BEGIN, &vec![b'a'; PASTE_BYTES_MAX], PASTE_END].concat();
     assert_eq!(parsed(&[&bytes]), [paste(&"a".repeat(PASTE_BYTES_MAX))]);
 }
@@ -119,8 +122,10 @@ fn silence_ends_a_paste_and_what_comes_then_is_typed() {
         assert_eq!(all, []);
         keys.on_time(now + wait, &mut |event| all.push(event));
         keys.parse(b"x", now + wait, &mut |event| all.push(event));
+        assert_eq!(keys.deadline(), Some(now + wait + ALONE_WAIT));
+        keys.on_time(now + wait + ALONE_WAIT, &mut |event| all.push(event));
         let text = "a\rb".to_owned();
-        let paste = TermEvent::Paste { text, dropped_bytes: 0, has_end: false };
+        let paste = TermEvent::Paste { text, dropped_bytes: 0, has_end: false, continues: false };
         assert_eq!(all, [paste, plain(KeyCode::Char('x'))], "{end:?}");
     }
 }
@@ -199,7 +204,7 @@ fn strings_of_the_terminal_are_swallowed() {
     let ends = ["\x07", "\x1b\\", "\u{9c}", "\x18"];
     for begin in begins {
         for end in ends {
-            for text in ["11;rgb:0000/0000/0000", "", "l朝 œ\r\n"] {
+            for text in ["11;rgb:0000/0000/0000", "", if begin == "\x1bP" { "1朝 œ\n" } else { "l朝 œ\n" }] {
                 every_split(format!("a{begin}{text}{end}x").as_bytes(), &[a.clone(), x.clone()]);
             }
         }
@@ -240,12 +245,12 @@ fn a_string_without_an_end_is_bounded_in_bytes_and_in_time() {
     // Somebody types.
     let (mut keys, from) = (Keys::default(), Instant::now());
     keys.parse(b"\x1b]", from, &mut |_| {});
-    let mut now = from;
-    while keys.deadline().is_some() {
-        assert!(now <= from + SWALLOW_WAIT_MAX);
+    let (mut now, mut is_typed) = (from, false);
+    while !is_typed {
+        assert!(now <= from + SWALLOW_WAIT_MAX + SEQUENCE_WAIT);
         now += SEQUENCE_WAIT / 2;
-        keys.on_time(now, &mut |_| {});
-        keys.parse(b"a", now, &mut |_| {});
+        keys.on_time(now, &mut |_| is_typed = true);
+        keys.parse(b"1", now, &mut |_| is_typed = true);
     }
     assert!(now >= from + SWALLOW_WAIT_MAX);
 }
@@ -273,5 +278,166 @@ proptest::proptest! {
     ) {
         let pieces: Vec<&[u8]> = bytes.chunks(len).collect();
         assert_eq!(parsed(&pieces), parsed(&[&bytes]));
+    }
+}
+
+/// Returns the events of pieces that come after so many milliseconds each. A timeout follows.
+fn timed(pieces: &[(u64, &[u8])]) -> Vec<TermEvent> {
+    let (mut keys, mut now) = (Keys::default(), Instant::now());
+    let mut all = Vec::new();
+    for &(pause, piece) in pieces {
+        let until = now + Duration::from_millis(pause);
+        while let Some(at) = keys.deadline().filter(|&at| at <= until) {
+            keys.on_time(at, &mut |event| all.push(event));
+        }
+        now = until;
+        keys.parse(piece, now, &mut |event| all.push(event));
+    }
+    keys.on_time(now + SEQUENCE_WAIT, &mut |event| all.push(event));
+    assert_eq!(keys.deadline(), None, "each state ends: {pieces:?}");
+    all
+}
+
+/// A part of a paste.
+fn part(text: &str, continues: bool, has_end: bool) -> TermEvent {
+    TermEvent::Paste { text: text.to_owned(), dropped_bytes: 0, has_end, continues }
+}
+
+#[test]
+fn a_paste_goes_on_behind_a_pause_until_its_end_comes() {
+    let x = plain(KeyCode::Char('x'));
+    for pause in [400, 600, 2_000, 9_000] {
+        let rest = b"yes\r/nick mallory\r/quit\r\x1b[201~";
+        let begun = b"\x1b[200~first\rsecond\r";
+        let whole = [part("first\rsecond\r", false, false), part("yes\r/nick mallory\r/quit\r", true, true)];
+        let all = timed(&[(0, begun), (pause, rest), (0, b"x")]);
+        assert_eq!(all, [&whole[..], std::slice::from_ref(&x)].concat());
+        // In any two pieces, with pauses between.
+        for at in 1..rest.len() {
+            for between in [0, 30, 250] {
+                assert_eq!(
+                    timed(&[(0, begun), (pause, &rest[..at]), (between, &rest[at..])]).len(),
+                    2 + usize::from(at == 1 && between > 50),
+                    "{at}, {between}"
+                );
+            }
+            let all = timed(&[(0, begun), (pause, &rest[..at]), (800, &rest[at..])]);
+            let is_paste = |event: &TermEvent| matches!(event, TermEvent::Paste { .. });
+            let keys: Vec<_> = all.iter().filter(|event| !is_paste(event)).collect();
+            assert!(keys.is_empty() || at == 1, "{at}: {keys:?}");
+        }
+    }
+    // The end alone says nothing, and what comes then is typed at once.
+    let all = timed(&[(0, b"\x1b[200~a"), (800, PASTE_END), (0, b"x\r")]);
+    assert_eq!(all, [part("a", false, false), x.clone(), plain(KeyCode::Enter)]);
+    // A torn end, and a torn character.
+    for at in 1..PASTE_END.len() {
+        let begun = [b"\x1b[200~a", &PASTE_END[..at]].concat();
+        assert_eq!(timed(&[(0, &begun), (800, &PASTE_END[at..]), (0, b"x")]), [part("a", false, false), x.clone()]);
+    }
+    let all = timed(&[(0, b"\x1b[200~a\xe4\xb8"), (800, b"\x96b\x1b[201~")]);
+    assert_eq!(all, [part("a", false, false), part("\u{4e16}b", true, true)]);
+}
+
+#[test]
+fn a_key_that_arrives_alone_is_typed_while_the_end_of_a_paste_is_owed() {
+    let begun: (u64, &[u8]) = (0, b"\x1b[200~a\rb");
+    let paste = part("a\rb", false, false);
+    let keys: [(&[u8], KeyCode); 7] = [
+        (b"y", KeyCode::Char('y')),
+        (b"\r", KeyCode::Enter),
+        ("é".as_bytes(), KeyCode::Char('é')),
+        (b"\x1b[A", KeyCode::Up),
+        (b"\x7f", KeyCode::Backspace),
+        (b"\t", KeyCode::Tab),
+        (b"\x1b", KeyCode::Esc),
+    ];
+    for (bytes, code) in keys {
+        let all = timed(&[begun, (600, bytes), (700, bytes)]);
+        assert_eq!(all, [paste.clone(), plain(code), plain(code)], "{bytes:?}");
+        // What streams in behind it makes it paste.
+        let all = timed(&[begun, (600, bytes), (20, b"es\r")]);
+        assert_eq!(all.len(), 2, "{bytes:?}: {all:?}");
+    }
+    // Reports and strings are no paste, and keys without text repeat.
+    let all = timed(&[begun, (600, b"\x1b[2;7R"), (600, b"\x1b]11;rgb:0/0/0\x07"), (600, b"\x1b[A\x1b[A")]);
+    assert_eq!(all, [paste.clone(), TermEvent::CursorColumn(6), plain(KeyCode::Up), plain(KeyCode::Up)]);
+    // The control keys wait for nothing.
+    for key in *b"\x03\x04\x1a\x1c" {
+        let (mut keys, now) = (Keys::default(), Instant::now());
+        keys.parse(b"\x1b[200~a\rb", now, &mut |_| {});
+        keys.on_time(now + PASTE_WAIT, &mut |_| {});
+        let mut all = Vec::new();
+        keys.parse(&[key, key], now + PASTE_WAIT, &mut |event| all.push(event));
+        assert_eq!(all, parsed(&[&[key, key]]));
+        let all = timed(&[begun, (600, b"x/quit\r"), (0, &[key])]);
+        assert_eq!(all, [paste.clone(), TermEvent::PasteDropped]);
+        let all = timed(&[begun, (600, b"n"), (0, &[key])]);
+        assert_eq!(all[1..], [&[plain(KeyCode::Char('n'))], &parsed(&[&[key]])[..]].concat());
+    }
+}
+
+#[test]
+fn the_end_of_a_paste_is_not_owed_for_ever() {
+    let typed = [plain(KeyCode::Char('a')), plain(KeyCode::Enter)];
+    let end_wait = u64::try_from((PASTE_WAIT + PASTE_END_WAIT).as_millis()).unwrap();
+    let all = timed(&[(0, b"\x1b[200~x"), (end_wait, b"a\r")]);
+    assert_eq!(all, [&[part("x", false, false)][..], &typed].concat());
+    // Bursts prolong it, but not for ever.
+    let (mut pieces, mut millis) = (vec![(0, &b"\x1b[200~x"[..])], 0);
+    while Duration::from_millis(millis) < PASTE_OPEN_MAX + PASTE_WAIT {
+        pieces.push((5_000, b"a\r"));
+        millis += 5_000;
+    }
+    pieces.push((5_000, b"a\r"));
+    let all = timed(&pieces);
+    assert!(all.ends_with(&typed), "{all:?}");
+    // Another paste ends it.
+    let all = timed(&[(0, b"\x1b[200~x"), (600, b"\x1b[200~y\x1b[201~a\r")]);
+    assert_eq!(all, [&[part("x", false, false), paste("y")][..], &typed].concat());
+}
+
+#[test]
+fn the_rest_of_a_torn_answer_is_swallowed_if_it_is_recognised() {
+    let x = plain(KeyCode::Char('x'));
+    let rest_wait = u64::try_from((REST_WAIT + SEQUENCE_WAIT).as_millis()).unwrap();
+    for answer in ["\x1b]11;rgb:0000/0000/0000\x07", "\x1b]11;rgb:0000/0000/0000\x1b\\", "\x1bP>|XTerm(367)\x1b\\"] {
+        let answer = answer.as_bytes();
+        for at in 1..answer.len() - 1 {
+            for pause in [100, 250, 400, 700, 1_500] {
+                let mut all = timed(&[(0, &answer[..at]), (pause, &answer[at..]), (0, b"x")]);
+                all.retain(|event| *event != plain(KeyCode::Esc));
+                assert_eq!(all, std::slice::from_ref(&x), "{:?}, {pause}", String::from_utf8_lossy(&answer[..at]));
+            }
+        }
+        // What is typed instead is typed.
+        let typed: Vec<_> = "hello".chars().map(|c| plain(KeyCode::Char(c))).collect();
+        for pause in [700, rest_wait] {
+            assert_eq!(timed(&[(0, &answer[..8]), (pause, b"h"), (90, b"el"), (90, b"lo")]), typed);
+            let all = timed(&[(0, &answer[..8]), (pause, b"hello\r")]);
+            assert_eq!(all, [&typed[..], &[plain(KeyCode::Enter)]].concat());
+        }
+    }
+    // A long one, and the begin of a paste.
+    let long = [b"aGVs".repeat(100), b"\x07x".to_vec()].concat();
+    assert_eq!(timed(&[(0, b"\x1b]52;c;"), (700, &long)]), std::slice::from_ref(&x));
+    for at in 1..PASTE_BEGIN.len() {
+        let rest = [&PASTE_BEGIN[at..], b"a\r/quit\r\x1b[201~x"].concat();
+        let mut all = timed(&[(0, &PASTE_BEGIN[..at]), (700, &rest)]);
+        all.retain(|event| *event != plain(KeyCode::Esc));
+        assert_eq!(all, [paste("a\r/quit\r"), x.clone()], "{at}");
+    }
+}
+
+#[test]
+fn alt_with_a_letter_that_begins_strings_does_not_swallow_what_is_typed() {
+    let typed = |text: &str| text.chars().map(|c| plain(KeyCode::Char(c))).collect::<Vec<_>>();
+    let enter = plain(KeyCode::Enter);
+    assert_eq!(parsed(&[b"\x1b]hello\r"]), [typed("hello"), vec![enter.clone()]].concat());
+    assert_eq!(parsed(&[b"\x1bPhello\r"]), [typed("hello"), vec![enter.clone()]].concat());
+    assert_eq!(parsed(&[b"\x1b]\r"]), std::slice::from_ref(&enter));
+    // What looks like an answer ends at Enter.
+    for begin in ["\x1b]4", "\x1bP1", "\x1b_a", "\x1b^a", "\x1bXa"] {
+        assert_eq!(parsed(&[begin.as_bytes(), b"2\rx\r"]), [typed("x"), vec![enter.clone()]].concat(), "{begin:?}");
     }
 }
