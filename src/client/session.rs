@@ -378,6 +378,19 @@ impl Session {
         }
     }
 
+    /// Shows an unterminated line before the session is dropped. One that a lost connection cut off is shown only if the
+    /// server may not end its lines.
+    pub(crate) fn show_rest(&mut self, show: &mut impl FnMut(ServerLine<'_>)) {
+        let is_received = match self.recv_half {
+            RecvHalf::Open | RecvHalf::Abandoned => true,
+            RecvHalf::Failed(_) => self.decoder.has_partial_line(),
+            RecvHalf::Fin | RecvHalf::Eof => false,
+        };
+        if is_received {
+            self.decoder.flush_partial(show);
+        }
+    }
+
     /// The kind of server, as far as its first bytes tell.
     pub(crate) fn server_kind(&self) -> ServerKind {
         self.decoder.server_kind()

@@ -368,6 +368,7 @@ impl TerminalClient {
     /// Shows the last lines and the unsent ones, without the input line. Returns the bytes that the terminal did not
     /// take.
     fn show_last_words(&mut self, events: &mut Events) -> usize {
+        self.uplink.show_rest(&mut self.chat, Instant::now());
         let mut unsent: Vec<String> = self.uplink.drain_unsent().collect();
         if !self.editor.text().is_empty() {
             unsent.push(self.editor.text().to_owned());

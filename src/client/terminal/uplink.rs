@@ -207,6 +207,13 @@ impl Uplink {
         }
     }
 
+    /// Shows what the server has said of a line without its end, because the session ends.
+    pub(super) fn show_rest(&mut self, chat: &mut ChatView, now: Instant) {
+        if let LinkState::Connected(session, _) = &mut self.state {
+            session.show_rest(&mut |line| self.inbox.on_line(line, chat, now));
+        }
+    }
+
     /// Closes a half-closed session whose grace is over. `is_idle` tells whether the last turn did nothing.
     pub(super) fn check_grace(&mut self, chat: &mut ChatView, is_idle: bool, now: Instant) -> ControlFlow<RunResult> {
         let LinkState::Connected(session, _) = &mut self.state else { return ControlFlow::Continue(()) };
@@ -320,6 +327,7 @@ impl Uplink {
 
     /// Ends the session: breaks at the end of the run, or waits for the next attempt.
     fn on_closed(&mut self, chat: &mut ChatView, now: Instant) -> ControlFlow<RunResult> {
+        self.show_rest(chat, now);
         let LinkState::Connected(session, since) = mem::replace(&mut self.state, LinkState::Waiting(now)) else {
             return ControlFlow::Continue(());
         };

@@ -62,6 +62,30 @@ fn ctrl_backslash_does_not_wait_for_the_server_at_all() {
 }
 
 #[test]
+fn what_was_received_is_shown_before_a_forced_end() {
+    for end in ["\x03\x03", "\x1c", "term"] {
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let mut window = Window::open(20, 60, &client_of(listener.local_addr().unwrap(), &["--flush-after", "0"]));
+        let mut server = accept(&listener);
+        server.write_all(b"Welcome\nhalf a li").unwrap();
+        window.shows(&["Welcome", ">"]);
+        server.write_all(b"ne").unwrap();
+        let from = Instant::now();
+        window.wait_until("a moment", |_| from.elapsed() > Duration::from_millis(200));
+        if end == "term" {
+            // The first signal leaves, the second forces.
+            window.signal(Signal::TERM);
+            assert_eq!(hear_to_the_end(&mut server), "");
+            window.signal(Signal::TERM);
+        } else {
+            window.press(end);
+        }
+        assert_eq!(window.ends().code(), Some(0), "{end:?}");
+        window.wait_until("the last words", |window| window.rows() == ["Welcome", "half a line"]);
+    }
+}
+
+#[test]
 fn each_signal_that_ends_gives_the_terminal_back() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let mut talk = talk(10, 60, &[]);
