@@ -3,6 +3,14 @@
 /// First byte of a command. A line that begins with two of them is said with one.
 pub const COMMAND_BYTE: u8 = b'/';
 
+/// The command that says what follows it verbatim.
+pub const SAY: &str = "/say ";
+
+/// Returns the line that asks for a name.
+pub fn nick_line(name: &str) -> String {
+    format!("/nick {name}\n")
+}
+
 /// A sanitized line, parsed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Command<'a> {
@@ -79,20 +87,32 @@ fn is_indented(line: &str) -> bool {
     let rest = line.trim_start_matches(is_blank);
     rest.len() < line.len()
         && rest.strip_prefix(COMMAND_BYTE as char).is_some_and(|rest| {
-            let word = rest.split(is_blank).next().unwrap_or_default();
+            let word = rest.split(|c| is_blank(c) && !is_accent(c)).next().unwrap_or_default();
             !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphabetic())
         })
 }
 
-/// Whether `c` leaves no ink, so that a reader does not see it before a command. U+FFFD is what a control character
-/// became, such as an arrow key of a raw terminal.
-fn is_blank(c: char) -> bool {
+/// Whether a reader does not see `c` before a command: white space, an accent without a letter, a letter or pattern
+/// without ink, and all that Unicode calls default ignorable. U+FFFD is what a control character became, such as an
+/// arrow key of a raw terminal.
+///
+/// The page has the same table (`typed.js`).
+pub fn is_blank(c: char) -> bool {
     match c {
-        '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{180e}' => true,
-        '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}' => true,
+        '!'..='~' => false,
+        _ if is_accent(c) => true,
+        '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' => true,
+        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' => true,
+        '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' => true,
+        '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}' => true,
         char::REPLACEMENT_CHARACTER => true,
-        _ => c.is_whitespace(),
+        _ => c.is_whitespace() || c.is_control(),
     }
+}
+
+/// Whether `c` belongs to the letter before it.
+fn is_accent(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}')
 }
 
 /// Returns the first word, and the rest without the white space around it.
@@ -125,6 +145,9 @@ mod tests {
             "\u{85}",
             "\u{2800}",
             "\u{fffd}",
+            "\u{301}",
+            "\u{3164}",
+            "\u{feff}",
             " \t\u{3000}",
         ];
         for blank in blanks {
@@ -153,6 +176,23 @@ mod tests {
         }
         assert_eq!(Command::parse("/say  /msg ana x"), Command::Say(" /msg ana x"), "/say takes it as it is");
         assert_eq!(Command::parse("// /msg ana x"), Command::Say("/ /msg ana x"));
+    }
+
+    /// Ranges of blanks: tests/browser/pure holds the page's table to the same file.
+    const BLANKS_OF_THE_PAGE: &str = include_str!("../../tests/browser/pure/blanks.json");
+
+    #[test]
+    fn the_page_has_the_same_blanks() {
+        let mut ranges: Vec<(u32, u32)> = Vec::new();
+        for c in ('\0'..=char::MAX).filter(|&c| is_blank(c)) {
+            let code = u32::from(c);
+            match ranges.last_mut() {
+                Some((_, last)) if *last + 1 == code => *last = code,
+                _ => ranges.push((code, code)),
+            }
+        }
+        let listed: Vec<(u32, u32)> = serde_json::from_str(BLANKS_OF_THE_PAGE).unwrap();
+        assert_eq!(ranges, listed, "{}", serde_json::to_string(&ranges).unwrap());
     }
 
     #[test]

@@ -2,16 +2,14 @@
 
 use std::borrow::Cow;
 
-use unicode_width::UnicodeWidthChar;
-
 use crate::client::decoder::ServerKind;
-use crate::relay::command::Command;
-
-/// The command of a pollchat server that says its argument verbatim.
-const SAY: &str = "/say ";
+use crate::relay::command::{Command, SAY, is_blank};
 
 /// Bytes that [`Entered::wire`] adds at most.
 pub(crate) const WIRE_BYTES_MORE: usize = SAY.len();
+
+/// A byte order mark. The server drops those at the start of a line, which ours need not be behind [`SAY`].
+const MARK: char = '\u{feff}';
 
 /// A slash as some input methods type it.
 const WIDE_SLASH: char = '\u{ff0f}';
@@ -37,12 +35,12 @@ pub(crate) enum Intent {
 impl Entered {
     /// A typed line.
     pub(crate) fn line(text: String) -> Entered {
-        Entered { text, intent: Intent::Line }
+        Entered { text: without_marks(text), intent: Intent::Line }
     }
 
     /// A line to say as it is.
     pub(crate) fn text(text: String) -> Entered {
-        Entered { text, intent: Intent::Text }
+        Entered { text: without_marks(text), intent: Intent::Text }
     }
 
     /// Returns the line for a server of this kind, without a newline.
@@ -84,10 +82,8 @@ fn may_be_obeyed(text: &str) -> bool {
     trimmed.starts_with('/') || Command::parse(trimmed) != Command::Say(trimmed)
 }
 
-/// Whether nothing shows that `c` stands there.
-fn is_blank(c: char) -> bool {
-    // The last ones are letters that show nothing: a Braille pattern without dots, and fillers of Hangul.
-    c.is_whitespace() || c.width() == Some(0) || matches!(c, '\u{2800}' | '\u{115f}' | '\u{3164}' | '\u{ffa0}')
+fn without_marks(text: String) -> String {
+    if text.starts_with(MARK) { text.trim_start_matches(MARK).to_owned() } else { text }
 }
 
 #[cfg(test)]
@@ -104,6 +100,17 @@ mod tests {
         for text in ["hello", "exit now", "a /nick x", " indented", "fin."] {
             assert_eq!(Entered::text(text.to_owned()).wire(ServerKind::Pollchat), text);
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_at_the_start_is_not_said() {
+        for (text, wire) in
+            [("\u{feff}/x", "/say /x"), ("\u{feff}\u{feff}hello", "hello"), ("\u{feff}exit", "/say exit")]
+        {
+            assert_eq!(Entered::text(text.to_owned()).wire(ServerKind::Pollchat), wire);
+        }
+        assert_eq!(Entered::line("\u{feff}/who".to_owned()).wire(ServerKind::Pollchat), "/who");
+        assert!(!Entered::line("\u{feff}/who".to_owned()).is_shifted_command());
     }
 
     #[test]

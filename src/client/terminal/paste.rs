@@ -14,9 +14,9 @@ pub(super) enum Pasted {
 }
 
 impl Pasted {
-    /// Splits a paste at CR, LF or CRLF.
+    /// Splits a paste at CR, LF or CRLF. Drops byte order marks: files that were joined have them anywhere.
     pub(super) fn new(text: &str) -> Pasted {
-        let text = text.replace("\r\n", "\n").replace('\r', "\n");
+        let text = text.replace("\r\n", "\n").replace('\r', "\n").replace('\u{feff}', "");
         let mut buffer = String::new();
         let lines = text.split('\n').filter(|line| !line.is_empty());
         let mut lines: Vec<String> = lines.map(|line| cut(sanitize(line.as_bytes(), &mut buffer)).to_owned()).collect();
@@ -57,6 +57,8 @@ mod tests {
             assert_eq!(Pasted::new(text), Pasted::Lines(vec!["a".into(), "b".into()]), "{text:?}");
         }
         assert_eq!(Pasted::new("\r\n"), Pasted::Text(String::new()));
+        assert_eq!(Pasted::new("/say \u{feff}x"), Pasted::Text("/say x".into()));
+        assert_eq!(Pasted::new("\u{feff}a\n/msg w \u{feff}b"), Pasted::Lines(vec!["a".into(), "/msg w b".into()]));
     }
 
     #[test]

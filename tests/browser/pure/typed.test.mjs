@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { load } from './load.mjs';
 
-const { disguisedCommand, linesOf, messagesOf, typedAgain, MESSAGE_BYTES_MAX } = load(
+const { disguisedCommand, linesOf, messagesOf, typedAgain, BLANK, MESSAGE_BYTES_MAX } = load(
   ['limits.js', 'text.js', 'typed.js'],
-  ['disguisedCommand', 'linesOf', 'messagesOf', 'typedAgain', 'MESSAGE_BYTES_MAX'],
+  ['disguisedCommand', 'linesOf', 'messagesOf', 'typedAgain', 'BLANK', 'MESSAGE_BYTES_MAX'],
 );
+
+/** Ranges of blanks. A test of the server (src/relay/command.rs) holds its table to the same file. */
+const BLANKS = JSON.parse(readFileSync(new URL('blanks.json', import.meta.url)));
 
 const theLineOf = (text) => {
   const lines = linesOf(text);
@@ -34,6 +38,22 @@ test('words and slashes that the server would obey are said', () => {
   for (const text of ['exit', 'FIN', 'Fin', ' exit', 'fin ', '\u{200B}exit', ' /x', '\u00A0/msg ana x', '\u{200B}//x']) {
     const { text: said, wire, isGoodbye } = theLineOf(text);
     assert.deepEqual([said, wire, isGoodbye], [text, `/say ${text}\n`, undefined]);
+  }
+});
+
+test('the blanks are those of the server', () => {
+  const isBlank = new RegExp(`^${BLANK}$`, 'u');
+  const ranges = [];
+  for (let code = 0; code <= 0x10FFFF; code += 1) {
+    const isSurrogate = code >= 0xD800 && code <= 0xDFFF;
+    if (isSurrogate || !isBlank.test(String.fromCodePoint(code))) continue;
+    if (ranges.at(-1)?.[1] === code - 1) ranges.at(-1)[1] = code;
+    else ranges.push([code, code]);
+  }
+  assert.deepEqual(ranges, BLANKS);
+  for (const blank of ['\u2800', '\u3164', '\u115F', '\u1160', '\uFFA0', '\u034F', '\uFFFD']) {
+    assert.equal(disguisedCommand(`${blank}/msg ana x`), '/msg ana x', JSON.stringify(blank));
+    assert.equal(linesOf(`${blank}exit`)[0].wire, `/say ${blank}exit\n`);
   }
 });
 

@@ -1,10 +1,13 @@
 // Typed text, as it goes over the wire. Pure.
 
+/** The characters that nobody sees before a command, as the server has them (`is_blank` in relay/command.rs). */
+const BLANK = '[\\p{White_Space}\\p{DI}\\p{Cc}\\u0300-\\u036F\\u2800\\uFFFD]';
+
 /** Text that the server would take for a command, or for one behind blanks. */
-const OBEYED = /^[\s\p{Cf}]*(?:\/|(?:fin|exit)\s*$)/iu;
+const OBEYED = new RegExp(`^${BLANK}*(?:/|(?:fin|exit)${BLANK}*$)`, 'iu');
 
 /** A command behind blanks or invisible characters, or behind the slash of an input method. */
-const DISGUISED = /^[\s\p{Cf}]*[/\uFF0F\u2044\u2215](?=\p{L}+(?:\s|$))/u;
+const DISGUISED = new RegExp(`^${BLANK}*[/\uFF0F\u2044\u2215](?=\\p{L}+(?:${BLANK}|$))`, 'u');
 
 /** The lines of a text. A single line may be a command; several lines are pasted text, and are said as they are. */
 function linesOf(text) {
