@@ -69,7 +69,7 @@ const NAMED_BYTES: usize = 10;
 const PREFIX_BYTES: usize = 32;
 
 /// Beginning of a line that is said as it is, control characters and all. No other protocol begins with it.
-const SAY: &[u8] = b"/say ";
+const SAY: &[u8] = crate::relay::command::SAY.as_bytes();
 
 /// Signature of the PROXY protocol, version 2.
 const PROXY_SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";

@@ -13,11 +13,11 @@ use std::mem;
 use super::line_count::LineCount;
 use crate::client::limits::{ECHO_BYTES_MAX, HELD_BYTES_MAX, LEAVE_LINE_BYTES_MAX, OUTBOX_BYTES_MAX};
 use crate::net::outbox::Outbox;
-use crate::relay::command::Command;
+use crate::relay::command::{self, Command};
 use crate::relay::sanitize::sanitize;
 
 /// The command that says its text as it is, up to the text.
-const SAY: &[u8] = b"/say ";
+const SAY: &[u8] = command::SAY.as_bytes();
 
 /// A bounded buffer before the socket, which ends at the first line that leaves the room (`FIN`, `exit`, `/quit`).
 ///
@@ -165,11 +165,10 @@ impl SendBuffer {
         let (text, end) = line.split_at(text_len);
         let is_text = self.says_text || self.texts.front() == Some(&self.typed_offset);
         if self.says_text && !self.is_mid_line && is_interpreted(text, self.released_lines == 0) {
-            match manner {
-                Manner::Unknown => return Released::Nothing,
-                Manner::Pollchat => self.released.push(SAY),
-                Manner::Lines | Manner::Relay | Manner::Bare => {}
+            if manner == Manner::Unknown {
+                return Released::Nothing;
             }
+            put_say(&mut self.released, manner);
         }
         extend_within(&mut self.begun, text, LEAVE_LINE_BYTES_MAX + 1);
         let is_goodbye = !is_text && is_goodbye(&self.begun);
@@ -218,11 +217,10 @@ impl SendBuffer {
             return false;
         }
         if self.says_text && !self.is_mid_line && is_interpreted(begun, self.released_lines == 0) {
-            match manner {
-                Manner::Unknown => return false,
-                Manner::Pollchat => self.released.push(SAY),
-                Manner::Lines | Manner::Relay | Manner::Bare => {}
+            if manner == Manner::Unknown {
+                return false;
             }
+            put_say(&mut self.released, manner);
         }
         self.released.push(begun);
         extend_within(&mut self.begun, begun, LEAVE_LINE_BYTES_MAX + 1);
@@ -398,6 +396,13 @@ fn is_interpreted(line: &[u8], is_first: bool) -> bool {
         is_shouted || word == b"ehlo" || !word.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80)
     };
     is_goodbye(line) || (is_first && line.split(|&byte| byte == b' ' || byte == b'\t').any(is_of_a_protocol))
+}
+
+/// Begins a line that a pollchat server would interpret. Other servers may not know the command.
+fn put_say(released: &mut Outbox, manner: Manner) {
+    if manner == Manner::Pollchat {
+        released.push(SAY);
+    }
 }
 
 /// Appends `more` to `bytes`, up to `bytes_max` altogether.

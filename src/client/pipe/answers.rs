@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::receipts::Receipts;
 use crate::client::backoff::Backoff;
 use crate::client::limits::{NICK_PAUSE_FIRST, NICK_PAUSE_MAX};
+use crate::relay::command::nick_line;
 use crate::relay::name::{Name, fold};
 use crate::relay::notice::{FOREIGN_PREFIX, Notice};
 
@@ -115,7 +116,7 @@ impl Answers {
         let name = self.wanted.as_ref()?;
         self.asked_at = Some(now);
         self.name = NameState::Asked;
-        Some(format!("/nick {name}\n"))
+        Some(nick_line(name))
     }
 
     /// The time of the next request.

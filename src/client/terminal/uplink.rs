@@ -25,6 +25,7 @@ use crate::client::race::Connected;
 use crate::client::resolver::Resolver;
 use crate::client::session::{CloseReason, Session};
 use crate::client::{ClientError, Config};
+use crate::relay::command::nick_line;
 
 /// Result of a run of the client.
 pub(super) type RunResult = Result<(), ClientError>;
@@ -371,7 +372,7 @@ impl Uplink {
 }
 
 fn ask_for(name: &str, session: &mut Session, unsent: &mut LineQueue) {
-    let line = format!("/nick {name}\n");
+    let line = nick_line(name);
     if line.len() <= session.free_bytes() {
         unsent.count_handed(line.len());
         session.queue_own(&line);
