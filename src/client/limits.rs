@@ -164,6 +164,10 @@ pub(crate) const NAMES_MAX: usize = 1000;
 /// Bytes of typed lines that wait for a connection or for space in it: a whole paste and some more.
 pub(crate) const UNSENT_BYTES_MAX: usize = 128 << 10;
 
+/// Bytes of sent lines, with their newlines, that the server may still refuse. The answer to the first line of a paste may
+/// come behind everything that could be sent meanwhile: the queue and the buffer before the socket, both full.
+pub(crate) const REFUSABLE_BYTES_MAX: usize = UNSENT_BYTES_MAX + OUTBOX_BYTES_MAX;
+
 /// Own lines remembered to recognise their echoes. A server echoes at once or not at all.
 pub(crate) const ECHOES_MAX: usize = 64;
 

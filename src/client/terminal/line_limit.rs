@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 use std::mem;
 
 use crate::client::decoder::ServerKind;
-use crate::client::limits::{ECHOES_MAX, SERVER_LINE_BYTES};
+use crate::client::limits::{REFUSABLE_BYTES_MAX, SERVER_LINE_BYTES};
 
 /// Keeps lines over the server's limit from being lost: each comes back, to be edited.
+///
+/// Invariant: `sent` takes at most [`REFUSABLE_BYTES_MAX`], and holds no line within a limit that was told.
 #[derive(Debug, Default)]
 pub(super) struct LineLimit {
     /// The limit in bytes, once the server of this connection has told it.
@@ -15,6 +17,7 @@ pub(super) struct LineLimit {
     held: Option<String>,
     /// Lines of this connection that the server may refuse yet, the oldest first.
     sent: VecDeque<String>,
+    sent_bytes: usize,
     refused: Vec<Refused>,
 }
 
@@ -34,6 +37,7 @@ impl LineLimit {
     pub(super) fn on_connected(&mut self) {
         self.told = None;
         self.sent.clear();
+        self.sent_bytes = 0;
     }
 
     /// Returns the limit that a line exceeds. A foreign server has none.
@@ -52,20 +56,27 @@ impl LineLimit {
     /// Records a line that is sent.
     pub(super) fn on_sent(&mut self, line: &str) {
         self.held = self.held.take().filter(|held| held != line);
-        if self.sent.len() == ECHOES_MAX {
-            self.sent.pop_front();
+        if self.told.is_some_and(|limit| line.len() <= limit) {
+            return;
         }
+        self.sent_bytes += line.len() + 1;
         self.sent.push_back(line.to_owned());
+        while self.sent_bytes > REFUSABLE_BYTES_MAX
+            && let Some(oldest) = self.sent.pop_front()
+        {
+            self.sent_bytes -= oldest.len() + 1;
+        }
     }
 
-    /// Records that the server refused a line over `limit`: the first such line. The lines before it have arrived.
+    /// Records that the server refused a line over `limit`: the first such line. The lines before it have arrived, and
+    /// no shorter one will be refused.
     pub(super) fn on_refused(&mut self, limit: usize) {
         self.told = Some(limit);
-        if let Some(at) = self.sent.iter().position(|line| line.len() > limit)
-            && let Some(line) = self.sent.drain(..=at).next_back()
-        {
+        self.sent.retain(|line| line.len() > limit);
+        if let Some(line) = self.sent.pop_front() {
             self.refused.push(Refused { line, limit, is_told: true });
         }
+        self.sent_bytes = self.sent.iter().map(|line| line.len() + 1).sum();
     }
 
     /// Takes the refused lines.
@@ -130,7 +141,28 @@ mod tests {
         assert_eq!(limit.exceeded(&line(101), ServerKind::Pollchat), Some(100));
         limit.hold(line(101), 100);
         assert_eq!(limit.exceeded(&line(101), ServerKind::Pollchat), Some(100), "the server would refuse it");
+        for _ in 0..10 {
+            limit.on_sent(&line(100));
+        }
+        assert_eq!((limit.sent.len(), limit.sent_bytes), (0, 0));
         limit.on_connected();
         assert_eq!(limit.exceeded(&line(102), ServerKind::Pollchat), None);
+    }
+
+    #[test]
+    fn a_refused_line_is_found_behind_many_others_and_what_is_kept_is_bounded() {
+        let mut limit = LineLimit::default();
+        limit.on_sent(&line(200));
+        for _ in 0..5_000 {
+            limit.on_sent(&line(20));
+        }
+        limit.on_refused(100);
+        assert_eq!(limit.take_refused()[0].line, line(200));
+        let mut limit = LineLimit::default();
+        for _ in 0..1_000 {
+            limit.on_sent(&line(1_000));
+            assert!(limit.sent_bytes <= REFUSABLE_BYTES_MAX);
+        }
+        assert!(limit.sent.len() > 100);
     }
 }
