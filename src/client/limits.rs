@@ -41,6 +41,13 @@ pub(crate) const RECEIPT_WAIT: Duration = Duration::from_secs(1);
 /// Pause between two sends to a server that takes each `recv` for a message.
 pub(crate) const MESSAGE_PAUSE: Duration = Duration::from_millis(50);
 
+/// Wait for the first answer of such a server before the next message: a person or a slow program may have to think, and
+/// one that never answers costs this time once.
+pub(crate) const ANSWER_WAIT: Duration = Duration::from_secs(2);
+
+/// Wait for its later answers: as long as leaves time for the words of farewell within [`GRACE`].
+pub(crate) const ANSWER_WAIT_MAX: Duration = Duration::from_secs(4);
+
 /// Silence that ends a message of such a server while we have something to answer.
 pub(crate) const MESSAGE_SILENCE: Duration = Duration::from_millis(10);
 

@@ -2,6 +2,7 @@
 //! terminal.
 
 mod farewell;
+mod turns;
 
 use std::io;
 use std::net::Shutdown;
@@ -11,9 +12,10 @@ use mio::event::Event;
 use mio::net::TcpStream;
 
 use self::farewell::Farewell;
+use self::turns::Turns;
 use super::decoder::{Decoded, Decoder, Ends, ServerKind, ServerLine};
 use super::leaving::Leaving;
-use super::limits::{GRACE, GREETING_WAIT, MESSAGE_PAUSE, MESSAGE_SILENCE, READ_BYTES, WELCOME_WAIT};
+use super::limits::{GRACE, READ_BYTES};
 use super::outbox::send_buffer::{Input, Manner, Released, SendBuffer};
 use super::progress::Progress;
 use super::race::Connected;
@@ -30,16 +32,7 @@ pub(crate) struct Session {
     outbox: SendBuffer,
     farewell: Farewell,
     decoder: Decoder,
-    /// `--flush-after`: silence that ends an unterminated line; `None`: never.
-    flush_after: Option<Duration>,
-    /// Until then the first line waits for the greeting.
-    first_at: Instant,
-    /// Until then the kind of a silent server counts as unknown.
-    known_at: Instant,
-    /// Time of the last bytes to the server.
-    sent_at: Instant,
-    /// Time of the last bytes from the server.
-    received_at: Instant,
+    turns: Turns,
     /// Time of the last byte in any direction, or of the last half-close.
     progress_at: Instant,
     leaving: Leaving,
@@ -118,11 +111,7 @@ impl Session {
             outbox: SendBuffer::default(),
             farewell: Farewell::default(),
             decoder: Decoder::default(),
-            flush_after,
-            first_at: now + GREETING_WAIT,
-            known_at: now + WELCOME_WAIT,
-            sent_at: now,
-            received_at: now,
+            turns: Turns::new(flush_after, now),
             progress_at: now,
             leaving: Leaving::new(now),
         }
@@ -167,7 +156,7 @@ impl Session {
     /// Gives the server time to say what it is, before the first line.
     fn await_kind(&mut self, now: Instant) {
         if self.outbox.is_empty() && self.outbox.written_bytes() == 0 {
-            self.known_at = self.known_at.max(now + WELCOME_WAIT);
+            self.turns.await_kind(now);
         }
     }
 
@@ -216,18 +205,19 @@ impl Session {
     fn on_written(&mut self, len: usize, now: Instant) -> Progress {
         if len > 0 {
             let is_first = self.outbox.written_bytes() == len as u64;
-            if is_first && matches!(self.decoder.server_kind(), ServerKind::Unknown(_)) {
-                self.known_at = now + WELCOME_WAIT;
+            let is_unknown = matches!(self.decoder.server_kind(), ServerKind::Unknown(_));
+            self.turns.on_sent(is_first && is_unknown, now);
+            // A server that does not answer gets no more time for each word.
+            if !self.farewell.has_words() {
+                self.leaving.on_sent(self.outbox.sent_lines(), self.outbox.written_bytes(), now);
             }
-            self.sent_at = now;
-            self.leaving.on_sent(self.outbox.sent_lines(), self.outbox.written_bytes(), now);
         }
         Progress::of_bytes(len)
     }
 
     /// Moves lines on to the socket, in the manner of the server, and then the words of farewell.
     fn release(&mut self, now: Instant) -> Progress {
-        let manner = self.manner(now);
+        let manner = self.turns.manner(&self.decoder, now);
         let input = match self.send_half {
             SendHalf::Open => Input::Open,
             SendHalf::Closing => Input::Ended,
@@ -237,10 +227,12 @@ impl Session {
             match self.outbox.release(manner, input) {
                 Released::Nothing => {}
                 Released::Text => {
+                    self.turns.on_turn(manner);
                     self.decoder.on_sent(self.outbox.last_line());
                     return Progress::Made;
                 }
                 Released::Goodbye { end } => {
+                    self.turns.on_turn(manner);
                     self.farewell.say_end(end, self.outbox.last_line());
                     self.finish_sending(now);
                     return Progress::Made;
@@ -249,57 +241,26 @@ impl Session {
         }
         let is_last = input == Input::Ended && self.outbox.is_empty() && matches!(self.recv_half, RecvHalf::Open);
         if is_last
-            && now >= self.sent_at + MESSAGE_PAUSE
-            && !self.is_mid_message(now)
+            && self.turns.is_for_farewell(manner, &self.decoder, now)
             && let Some(piece) = self.farewell.next_piece(manner)
         {
+            self.turns.on_turn(manner);
             self.outbox.release_piece(&piece);
             return Progress::Made;
         }
         Progress::None
     }
 
-    /// Whether typed lines may go. A server that takes each `recv` for a message is ready for the next line once it has
-    /// answered the last one, or [`MESSAGE_PAUSE`] has passed.
     fn is_turn(&self, manner: Manner, now: Instant) -> bool {
-        if manner.is_by_message() {
-            let has_answered = self.received_at > self.sent_at;
-            return !self.outbox.has_released()
-                && !self.is_mid_message(now)
-                && (has_answered || now >= self.sent_at + MESSAGE_PAUSE);
-        }
-        if manner != Manner::Unknown || self.outbox.written_bytes() > 0 {
-            return true;
-        }
-        // A greeting without a newline shows at once how the first line must be sent.
-        match self.decoder.server_kind() {
-            ServerKind::Unknown(_) => now >= self.first_at,
-            _ => !self.is_mid_message(now),
-        }
-    }
-
-    /// Whether a server has begun a message that silence may end soon. One that is never silent is not waited for.
-    fn is_mid_message(&self, now: Instant) -> bool {
-        self.flush_after.is_some() && self.decoder.has_partial_line() && now < self.sent_at + WELCOME_WAIT
-    }
-
-    /// The form in which the server takes lines, as far as it is known.
-    fn manner(&self, now: Instant) -> Manner {
-        match (self.decoder.server_kind(), self.decoder.ends()) {
-            (ServerKind::Pollchat, _) => Manner::Pollchat,
-            (ServerKind::Other, Ends::Silence) => Manner::Bare,
-            (ServerKind::Other, Ends::Relayed) => Manner::Relay,
-            (ServerKind::Other, Ends::Newline) => Manner::Lines,
-            (ServerKind::Other | ServerKind::Unknown(_), _) if now >= self.known_at => Manner::Lines,
-            (ServerKind::Other | ServerKind::Unknown(_), _) => Manner::Unknown,
-        }
+        let is_sent = !manner.is_by_message() || !self.outbox.has_released();
+        is_sent && self.turns.is_ours(manner, &self.decoder, self.outbox.written_bytes() > 0, now)
     }
 
     fn has_sent_all(&self, now: Instant) -> bool {
         if !self.outbox.is_empty() {
             return false;
         }
-        let manner = self.manner(now);
+        let manner = self.turns.manner(&self.decoder, now);
         !matches!(self.recv_half, RecvHalf::Open) || (manner != Manner::Unknown && self.farewell.is_over(manner))
     }
 
@@ -309,11 +270,7 @@ impl Session {
         if !self.outbox.has_typed() && !is_closing {
             return None;
         }
-        let next_message = self.sent_at + MESSAGE_PAUSE;
-        [self.first_at, self.known_at, next_message, self.sent_at + WELCOME_WAIT]
-            .into_iter()
-            .filter(|&at| at > now)
-            .min()
+        self.turns.deadline(self.turns.manner(&self.decoder, now), now)
     }
 
     /// Reads from the server once, into `scratch`, and passes complete lines to `show`.
@@ -328,7 +285,12 @@ impl Session {
         }
         match receive(&mut self.link.stream, scratch) {
             Received::Bytes(len) => {
-                self.received_at = now;
+                let is_answer = self.turns.on_received(now);
+                let manner = self.turns.manner(&self.decoder, now);
+                let has_more = matches!(self.send_half, SendHalf::Closing) && !self.farewell.is_over(manner);
+                if is_answer && has_more && manner == Manner::Bare {
+                    self.leaving.postpone(now);
+                }
                 if self.decoder.decode(&scratch[..len], show) == Decoded::Fin {
                     self.recv_half = RecvHalf::Fin;
                 } else if matches!(self.send_half, SendHalf::Closed)
@@ -359,13 +321,8 @@ impl Session {
 
     /// Time to call [`Session::flush_partial`]; `None` unless a foreign server has begun a line.
     pub(crate) fn flush_deadline(&self) -> Option<Instant> {
-        let may_lack_ends = matches!(self.recv_half, RecvHalf::Open) && self.decoder.has_partial_line();
-        let flush_after = self.flush_after.filter(|_| may_lack_ends)?;
-        // What we have to say next waits for the end of its message.
         let has_more = self.outbox.has_typed() || matches!(self.send_half, SendHalf::Closing);
-        let is_by_message = matches!(self.decoder.ends(), Ends::Silence | Ends::Relayed);
-        let silence = if has_more && is_by_message { flush_after.min(MESSAGE_SILENCE) } else { flush_after };
-        Some(self.received_at + silence)
+        self.turns.flush_deadline(&self.decoder, has_more).filter(|_| matches!(self.recv_half, RecvHalf::Open))
     }
 
     /// Shows an unterminated line if the server has been silent for `--flush-after`. Call it right after a poll, so

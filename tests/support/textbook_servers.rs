@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use super::DEADLINE;
 
@@ -90,6 +91,23 @@ pub fn turns(answers: &'static [&'static str]) -> Textbook {
     })
 }
 
+/// The same, but it thinks that long before each answer, and does not read meanwhile.
+pub fn slow_turns(answers: &'static [&'static str], thinks: Duration) -> Textbook {
+    Textbook::start(move |listener| {
+        let mut stream = accept(listener);
+        stream.write_all(b"hello, it is your turn").unwrap();
+        let mut answers = answers.iter();
+        converse(&mut stream, |message, stream| {
+            if matches!(message, "fin" | "FIN" | "exit" | "") {
+                return Turn::End;
+            }
+            thread::sleep(thinks);
+            let answer = answers.next().unwrap_or(&"yes");
+            if stream.write_all(answer.as_bytes()).is_ok() { Turn::Next } else { Turn::Broken }
+        })
+    })
+}
+
 /// A pair of threads, the one sending `said` on its own, the other receiving. It ends at `exit`. It never answers.
 pub fn pair(said: &'static [&'static str]) -> Textbook {
     Textbook::start(move |listener| {
@@ -99,7 +117,7 @@ pub fn pair(said: &'static [&'static str]) -> Textbook {
             for message in said {
                 let _ = sender.write_all(message.as_bytes());
                 // As a person types.
-                thread::sleep(std::time::Duration::from_millis(150));
+                thread::sleep(Duration::from_millis(150));
             }
         });
         let heard = converse(&mut stream, |message, _| if message == "exit" { Turn::End } else { Turn::Next });

@@ -45,6 +45,11 @@ impl Farewell {
         if manner.is_by_message() { self.words.as_ref().is_some_and(VecDeque::is_empty) } else { self.end.is_empty() }
     }
 
+    /// Whether words of ours were chosen. Then all lines have been sent.
+    pub(super) fn has_words(&self) -> bool {
+        self.words.is_some()
+    }
+
     /// Whether words were said to a server that takes each `recv` for a message.
     pub(super) fn has_begun(&self) -> bool {
         self.words.is_some() || !self.word.is_empty()

@@ -2,7 +2,7 @@
 //! runs away.
 
 use super::*;
-use crate::support::textbook_servers::{Heard, Textbook, echo, pair, relay, turns, window};
+use crate::support::textbook_servers::{Heard, Textbook, echo, pair, relay, slow_turns, turns, window};
 
 /// More output than any of these conversations has.
 const OUTPUT_BYTES_MAX: usize = 64 << 10;
@@ -101,6 +101,39 @@ fn a_server_that_takes_turns_is_left_by_its_word_or_by_nothing() {
         let heard = over(server);
         let said: Vec<&str> = typed.lines().collect();
         assert_eq!(heard.texts()[..said.len()], said, "{typed:?}");
+    }
+}
+
+#[test]
+fn a_server_that_thinks_before_it_answers_gets_each_line_and_word_alone() {
+    for millis in [60, 300, 1_500] {
+        let server = slow_turns(&["a", "b", "c"], Duration::from_millis(millis));
+        let exit = say(client_at(&server), "one\ntwo\nthree\n", 0);
+        assert_eq!(exit.stdout, "hello, it is your turn\na\nb\nc\n");
+        assert_eq!(over(server).texts(), ["one", "two", "three", "FIN"], "{millis}");
+    }
+}
+
+#[test]
+fn a_server_that_hangs_in_its_turn_is_left_within_the_grace() {
+    for answers in [0, 1] {
+        let listener = listen("127.0.0.1:0");
+        let mut client = Client::start(&mut client_of(address(&listener)));
+        let mut stream = accept(&listener);
+        stream.write_all(b"hello").unwrap();
+        client.stdout().wait_for("hello");
+        client.type_in("one\n");
+        if answers > 0 {
+            expect(&mut stream, "one");
+            stream.write_all(b"yes").unwrap();
+            client.stdout().wait_for("yes");
+        }
+        client.type_in("two\n");
+        client.end_stdin();
+        let start = Instant::now();
+        client.exits(0);
+        assert!(start.elapsed() < GRACE + Duration::from_secs(3), "{:?}", start.elapsed());
+        drop(stream);
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::server::client_of;
 use super::window::Window;
-use crate::support::textbook_servers::{Heard, Textbook, echo, pair, relay, turns, window as window_server};
+use crate::support::textbook_servers::{
+    Heard, Textbook, echo, pair, relay, slow_turns, turns, window as window_server,
+};
 
 /// The ways to leave: Ctrl-D, and the command.
 const WAYS: [&str; 2] = ["\x04", "/quit\r"];
@@ -58,6 +60,18 @@ fn a_server_that_takes_turns_is_left_by_nothing_and_leaves_with_its_own_word() {
     sees(&mut window, "yes");
     window.press("two\r");
     assert_eq!(ends(window, server).texts(), ["one", "two"]);
+}
+
+#[test]
+fn a_server_that_thinks_before_it_answers_gets_each_line_alone() {
+    for leave in WAYS {
+        let server = slow_turns(&["yes", "no"], std::time::Duration::from_millis(400));
+        let mut window = open(&server);
+        sees(&mut window, "hello, it is your turn");
+        window.press("one\rtwo\r");
+        window.press(leave);
+        assert_eq!(ends(window, server).texts(), ["one", "two", "FIN"], "{leave:?}");
+    }
 }
 
 #[test]
