@@ -144,7 +144,7 @@ pub(crate) const PASTE_END_WAIT: Duration = Duration::from_secs(10);
 pub(crate) const PASTE_OPEN_MAX: Duration = Duration::from_secs(60);
 
 /// Silence around a key that is typed although the end of a paste is owed. A link passes the parts of a burst on at
-/// once, and a user types more slowly.
+/// once, and a user types more slowly. Enter and answers wait for [`PASTE_WAIT`].
 pub(crate) const ALONE_WAIT: Duration = Duration::from_millis(50);
 
 /// Time for which the rest of a torn key or string is awaited.

@@ -184,6 +184,7 @@ impl TerminalClient {
             Received::NotYet => return ControlFlow::Continue(Progress::None),
             Received::Bytes(len) => {
                 let mut term_events = Vec::new();
+                self.keys.set_asked(self.editor.question().is_some());
                 self.keys.parse(&self.scratch[..len], now, &mut |event| term_events.push(event));
                 term_events.into_iter().try_for_each(|event| self.on_term_event(event, now))?;
             }

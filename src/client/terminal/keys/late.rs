@@ -5,7 +5,8 @@
 //! have paused. So for a bounded time, the next bytes are held for a moment and are looked at as a whole:
 //!
 //! - While the end of a paste is owed, several keys that arrive together, text or Enter among them, are more of the
-//!   paste. A key that arrives alone is typed. The end of the paste makes the tail paste, too, however short it is.
+//!   paste. A key that arrives alone is typed: after 50 ms, or after 300 ms if it is Enter or may answer a question. The
+//!   end of the paste makes the tail paste, too, however short it is.
 //! - While the rest of a sequence or an answer is owed, bytes that complete it in one burst are that rest. Others are
 //!   typed.
 //!
@@ -29,6 +30,8 @@ pub(super) struct Owed {
     /// The last bytes before the silence that have no meaning alone: a part of a character, of an end of a paste, or of
     /// a sequence. At most [`KEY_BYTES_MAX`].
     carry: Vec<u8>,
+    /// Whether the next key may answer a question.
+    is_asked: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -49,6 +52,8 @@ pub(super) enum Late {
         rest: BracketedPaste,
         /// Bytes at the start that came before the silence.
         carried: usize,
+        /// Whether a key may answer a question.
+        is_asked: bool,
     },
     /// The rest of a sequence or of a string, or keys.
     Answer {
@@ -108,6 +113,16 @@ impl Owed {
         }
     }
 
+    /// Records whether a question waits for an answer.
+    pub(super) fn set_asked(&mut self, is_asked: bool) {
+        self.is_asked = is_asked;
+    }
+
+    /// Records that nothing is owed.
+    pub(super) fn clear(&mut self) {
+        *self = Owed { is_asked: self.is_asked, ..Owed::default() };
+    }
+
     /// Whether the end of a paste is owed.
     pub(super) fn is_paste(&self) -> bool {
         matches!(self.tail, Some(Tail::Paste(..)))
@@ -122,12 +137,13 @@ impl Owed {
             return None;
         }
         if now >= until {
-            *self = Owed::default();
+            self.clear();
             return None;
         }
         if self.is_paste() {
             let carry = std::mem::take(&mut self.carry);
-            return Some(Late::Paste { carried: carry.len(), rest: BracketedPaste::from(carry) });
+            let is_asked = self.is_asked;
+            return Some(Late::Paste { carried: carry.len(), rest: BracketedPaste::from(carry), is_asked });
         }
         let (begun, tail) = (std::mem::take(&mut self.carry), self.tail.take());
         let string = match tail {
@@ -183,11 +199,11 @@ impl Late {
     /// The silence that ends it.
     pub(super) fn silence(&self) -> Duration {
         match self {
-            Late::Paste { rest, carried } => match rest.end_silence() {
-                Some(silence) => silence,
-                None if is_several_keys(rest.bytes_behind(*carried)) => PASTE_WAIT,
-                None => ALONE_WAIT,
-            },
+            Late::Paste { rest, carried, is_asked } => {
+                let bytes = rest.bytes_behind(*carried);
+                let may_wait = *is_asked || matches!(bytes, [b'\r' | b'\n']) || is_several_keys(bytes);
+                rest.end_silence().unwrap_or(if may_wait { PASTE_WAIT } else { ALONE_WAIT })
+            }
             Late::Answer { held, .. } => {
                 if held.len() > 1 {
                     SEQUENCE_WAIT
@@ -201,7 +217,7 @@ impl Late {
     /// Whether the held bytes are no more than a key so far.
     pub(super) fn is_one_key(&self) -> bool {
         match self {
-            Late::Paste { rest, carried } => !rest.is_cancelled() && !is_several_keys(rest.bytes_behind(*carried)),
+            Late::Paste { rest, carried, .. } => !rest.is_cancelled() && !is_several_keys(rest.bytes_behind(*carried)),
             Late::Answer { .. } => false,
         }
     }
@@ -209,7 +225,7 @@ impl Late {
     /// Whether the held bytes are a single cursor report. It has a waiting reader, and no person types it.
     pub(super) fn is_report(&self) -> bool {
         match self {
-            Late::Paste { rest, carried } => super::reported_column(rest.bytes_behind(*carried)).is_some(),
+            Late::Paste { rest, carried, .. } => super::reported_column(rest.bytes_behind(*carried)).is_some(),
             Late::Answer { .. } => false,
         }
     }

@@ -104,6 +104,11 @@ impl Keys {
         }
     }
 
+    /// Records whether a question waits for an answer: what may be more of a paste must not answer it.
+    pub(super) fn set_asked(&mut self, is_asked: bool) {
+        self.owed.set_asked(is_asked);
+    }
+
     /// The time for [`Keys::on_time`], unless more bytes come before; `None` between two keys.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let at = self.at?;
@@ -183,7 +188,7 @@ impl Keys {
                 if paste.take(byte) == PasteStep::End
                     && let State::Paste(paste) = mem::take(&mut self.state)
                 {
-                    self.owed = Owed::default();
+                    self.owed.clear();
                     emit(paste.into_event(true, false));
                 }
             }
@@ -208,7 +213,7 @@ impl Keys {
                 {
                     emit(rest.into_event(true, true));
                 }
-                self.owed = Owed::default();
+                self.owed.clear();
             }
             LateStep::PasteBegin => {
                 if matches!(self.state, State::Late(Late::Paste { .. })) {
@@ -235,13 +240,13 @@ impl Keys {
         let State::Late(late) = mem::take(&mut self.state) else { return };
         let typed = match late {
             Late::Paste { rest, .. } if rest.is_cancelled() => return emit(rest.into_event(false, true)),
-            Late::Paste { mut rest, carried } if is_several_keys(rest.bytes_behind(carried)) => {
+            Late::Paste { mut rest, carried, .. } if is_several_keys(rest.bytes_behind(carried)) => {
                 rest.drop_torn_end(carried);
                 let torn = rest.take_torn();
                 emit(rest.into_event(false, true));
                 return self.owed.paste_end(torn, now);
             }
-            Late::Paste { rest, carried } => rest.bytes_behind(carried).to_vec(),
+            Late::Paste { rest, carried, .. } => rest.bytes_behind(carried).to_vec(),
             Late::Answer { held, .. } => held,
         };
         let mut keys = Keys::default();
@@ -322,7 +327,7 @@ impl Keys {
                     self.state = State::Paste(BracketedPaste::default());
                 } else if self.sequence == PASTE_END {
                     // The end of a paste, torn behind the pause that ended the paste.
-                    self.owed = Owed::default();
+                    self.owed.clear();
                     self.reset();
                 } else {
                     self.finish(emit);

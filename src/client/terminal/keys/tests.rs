@@ -378,6 +378,31 @@ fn a_key_that_arrives_alone_is_typed_while_the_end_of_a_paste_is_owed() {
 }
 
 #[test]
+fn an_answer_and_enter_stand_alone_for_longer() {
+    for (is_asked, key, wait) in
+        [(true, b'y', PASTE_WAIT), (false, b'y', ALONE_WAIT), (false, b'\r', PASTE_WAIT), (false, b'\n', PASTE_WAIT)]
+    {
+        let (mut keys, now) = (Keys::default(), Instant::now());
+        keys.parse(b"\x1b[200~a\rb", now, &mut |_| {});
+        let now = now + PASTE_WAIT;
+        keys.on_time(now, &mut |_| {});
+        keys.set_asked(is_asked);
+        keys.parse(&[key], now, &mut |_| {});
+        assert_eq!(keys.deadline(), Some(now + wait), "{key}");
+        // Byte by byte, on a very slow link.
+        let (mut now, mut all) = (now, Vec::new());
+        for byte in b"es\r/quit\r" {
+            now += wait - Duration::from_millis(1);
+            keys.on_time(now, &mut |event| all.push(event));
+            keys.parse(&[*byte], now, &mut |event| all.push(event));
+        }
+        keys.on_time(now + PASTE_WAIT, &mut |event| all.push(event));
+        let text = format!("{}es\r/quit\r", char::from(key));
+        assert_eq!(all, [part(&text, true, false)]);
+    }
+}
+
+#[test]
 fn the_end_of_a_paste_is_not_owed_for_ever() {
     let typed = [plain(KeyCode::Char('a')), plain(KeyCode::Enter)];
     let end_wait = u64::try_from((PASTE_WAIT + PASTE_END_WAIT).as_millis()).unwrap();
