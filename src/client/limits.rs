@@ -65,8 +65,8 @@ pub(crate) const SCREEN_BYTES_MAX: usize = 64 << 10;
 /// hostile server exceeds it.
 pub(crate) const SHOWN_LINE_BYTES_MAX: usize = 64 << 10;
 
-/// The longest typed line, in bytes, that the client itself checks for leaving. `/quit` may have a text behind it. In a
-/// longer line, only the server recognises it.
+/// The beginning of a typed line, in bytes of text, that decides whether the line leaves: longer than `/quit` and a
+/// blank. (One byte more is compared.)
 pub(crate) const LEAVE_LINE_BYTES_MAX: usize = 64;
 
 /// The longest line without its end that waits for it, in bytes: as much as makes no reader of stdin wait for space.

@@ -20,7 +20,7 @@ pub fn is_terminal_unsafe(c: char) -> bool {
 }
 
 /// Byte order mark, in UTF-8.
-pub(super) const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
+pub(crate) const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
 
 /// Returns a line as text that is safe to show. NULs are dropped first, then byte order marks at its start. Each other
 /// [unsafe](is_terminal_unsafe) character and each invalid sequence of bytes becomes U+FFFD, so that an attempt stays

@@ -11,10 +11,11 @@ use std::io::{self, Write};
 use std::mem;
 
 use super::line_count::LineCount;
-use crate::client::limits::{ECHO_BYTES_MAX, HELD_BYTES_MAX, LEAVE_LINE_BYTES_MAX, OUTBOX_BYTES_MAX};
+use super::line_view::{Extent, LineView, is_goodbye};
+use crate::client::limits::{ECHO_BYTES_MAX, HELD_BYTES_MAX, OUTBOX_BYTES_MAX};
 use crate::net::outbox::Outbox;
-use crate::relay::command::{self, Command};
-use crate::relay::sanitize::sanitize;
+use crate::relay::command;
+use crate::relay::sanitize::without_marks;
 
 /// The command that says its text as it is, up to the text.
 const SAY: &[u8] = command::SAY.as_bytes();
@@ -35,7 +36,9 @@ pub(crate) struct SendBuffer {
     written: u64,
     /// End of the released bytes that are no line of stdin or the editor.
     own_end: u64,
-    /// The part of the present line that was released before its end, up to [`LEAVE_LINE_BYTES_MAX`] and one more.
+    /// The first typed byte as a pollchat server reads it.
+    view: LineView,
+    /// The beginning of the text of the present line, as far as the line was released.
     begun: Vec<u8>,
     is_mid_line: bool,
     /// Whether a CR ended the last line, so that a LF may belong to it.
@@ -100,9 +103,6 @@ pub(crate) enum Released {
     },
 }
 
-/// A line at the front of the typed bytes: the length of its text and of its end.
-type Extent = (usize, usize);
-
 impl SendBuffer {
     /// A buffer of an empty connection.
     pub(crate) fn new(says_text: bool, keeps_lines: bool) -> SendBuffer {
@@ -137,11 +137,11 @@ impl SendBuffer {
     pub(crate) fn release(&mut self, manner: Manner, input: Input) -> Released {
         let mut result = Released::Nothing;
         loop {
-            self.skip_line_feed(manner);
+            self.skip_padding(manner);
             if self.typed.is_empty() || (manner == Manner::Unknown && self.has_begun()) {
                 return result;
             }
-            let Some(extent) = line_extent(self.typed.unsent(), input) else {
+            let Some(extent) = self.line_extent(input) else {
                 return if self.release_begun(manner) { Released::Text } else { result };
             };
             match self.release_line(extent, manner) {
@@ -160,26 +160,38 @@ impl SendBuffer {
         self.push_own(piece);
     }
 
+    /// Returns the first typed line; `None` if it has no end yet.
+    fn line_extent(&self, input: Input) -> Option<Extent> {
+        let typed = self.typed.unsent();
+        self.view.line_extent(typed).or((input == Input::Ended).then_some((typed.len(), 0)))
+    }
+
     fn release_line(&mut self, (text_len, end_len): Extent, manner: Manner) -> Released {
         let line = &self.typed.unsent()[..text_len + end_len];
         let (text, end) = line.split_at(text_len);
         let is_text = self.says_text || self.texts.front() == Some(&self.typed_offset);
+        let mut said = Vec::new();
         if self.says_text && !self.is_mid_line && is_interpreted(text, self.released_lines == 0) {
-            if manner == Manner::Unknown {
-                return Released::Nothing;
+            match manner {
+                Manner::Unknown => return Released::Nothing,
+                Manner::Pollchat => said = self.view.text(text),
+                Manner::Lines | Manner::Relay | Manner::Bare => {}
             }
             put_say(&mut self.released, manner);
         }
-        extend_within(&mut self.begun, text, LEAVE_LINE_BYTES_MAX + 1);
-        let is_goodbye = !is_text && is_goodbye(&self.begun);
-        let is_empty = text.is_empty() && !self.is_mid_line;
+        let mut begun = mem::take(&mut self.begun);
+        self.view.pass(text, &mut begun);
+        let is_goodbye = !is_text && is_goodbye(&begun);
+        let is_empty = begun.is_empty();
         let end_goes = match manner {
             Manner::Pollchat => true,
             Manner::Unknown | Manner::Lines | Manner::Relay => !is_goodbye,
             Manner::Bare => false,
         };
         // A server that takes each `recv` for a message knows no commands.
-        if !(is_goodbye && manner == Manner::Bare && text.starts_with(b"/")) {
+        if !said.is_empty() {
+            self.released.push(&[SAY, &said, end].concat());
+        } else if !(is_goodbye && manner == Manner::Bare && begun.starts_with(b"/")) {
             self.released.push(if end_goes { line } else { text });
         }
         if manner != Manner::Pollchat {
@@ -197,7 +209,9 @@ impl SendBuffer {
             self.kept.push_back((released_end, line.to_vec()));
         }
         self.released_lines += u64::from(!is_empty && !is_goodbye);
-        self.begun.clear();
+        self.view.skip(end);
+        begun.clear();
+        self.begun = begun;
         self.is_mid_line = false;
         self.advance_typed(text_len + end_len);
         if is_goodbye {
@@ -217,29 +231,33 @@ impl SendBuffer {
             return false;
         }
         if self.says_text && !self.is_mid_line && is_interpreted(begun, self.released_lines == 0) {
-            if manner == Manner::Unknown {
-                return false;
+            match manner {
+                Manner::Unknown => return false,
+                Manner::Pollchat => self.released.push(&[SAY, without_marks(begun)].concat()),
+                Manner::Lines | Manner::Relay | Manner::Bare => self.released.push(begun),
             }
-            put_say(&mut self.released, manner);
+        } else {
+            self.released.push(begun);
         }
-        self.released.push(begun);
-        extend_within(&mut self.begun, begun, LEAVE_LINE_BYTES_MAX + 1);
-        self.is_mid_line = true;
+        self.view.pass(begun, &mut self.begun);
+        (self.is_mid_line, self.is_after_return) = (true, false);
         self.advance_typed(self.typed.len());
         true
     }
 
-    /// Passes the LF of a CRLF that was torn.
-    fn skip_line_feed(&mut self, manner: Manner) {
-        if self.is_after_return && !self.typed.is_empty() {
-            self.is_after_return = false;
-            if self.typed.unsent()[0] == b'\n' {
-                if manner != Manner::Bare {
-                    self.released.push(b"\n");
-                }
-                self.advance_typed(1);
-            }
+    /// Passes what a server takes for the rest of a CRLF: the LF, and padding before it.
+    fn skip_padding(&mut self, manner: Manner) {
+        if !self.is_after_return || self.typed.is_empty() {
+            return;
         }
+        let (len, is_over) = self.view.padding_len(self.typed.unsent());
+        let padding = &self.typed.unsent()[..len];
+        if manner != Manner::Bare {
+            self.released.push(padding);
+        }
+        self.view.skip(padding);
+        self.is_after_return = !is_over;
+        self.advance_typed(len);
     }
 
     /// Whether a whole line was released.
@@ -257,8 +275,7 @@ impl SendBuffer {
 
     fn drop_typed(&mut self) {
         self.has_left = true;
-        let is_torn_end = mem::take(&mut self.is_after_return) && self.typed.unsent().first() == Some(&b'\n');
-        self.dropped.add(&self.typed.unsent()[usize::from(is_torn_end)..]);
+        self.dropped.add(self.typed.unsent());
         self.typed.clear();
     }
 
@@ -358,21 +375,6 @@ impl SendBuffer {
         count.add(self.released.unsent().get(own..).unwrap_or_default());
         count.lines()
     }
-}
-
-/// Returns the first line of `bytes`; `None` if it has no end yet. A CR ends a line like a LF: servers disagree, and a
-/// word behind it may be one that leaves.
-fn line_extent(bytes: &[u8], input: Input) -> Option<Extent> {
-    match memchr::memchr2(b'\n', b'\r', bytes) {
-        Some(at) if bytes[at..].starts_with(b"\r\n") => Some((at, 2)),
-        Some(at) => Some((at, 1)),
-        None => (input == Input::Ended).then_some((bytes.len(), 0)),
-    }
-}
-
-/// The server parses the line in the same way, so both see the same line as the last.
-fn is_goodbye(line: &[u8]) -> bool {
-    line.len() <= LEAVE_LINE_BYTES_MAX && Command::parse(sanitize(line, &mut String::new())) == Command::Leave
 }
 
 /// Whether a pollchat server might take `line` for anything but text: for a command, for a goodbye or, as the first

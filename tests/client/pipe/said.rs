@@ -117,6 +117,37 @@ fn lines_behind_a_goodbye_are_told() {
 }
 
 #[test]
+fn a_goodbye_is_seen_as_the_server_sees_it() {
+    let server = Server::start(&[]);
+    let quit = format!("/quit {}", "x".repeat(100));
+    for goodbye in [
+        &b"FIN\xff\xf1"[..],
+        b"\xff\xfd\x01\xff\xfb\x1fFI\xff\xf1N",
+        b"\xff\xfa\x1f\x00\n\x00\n\xff\xf0exit",
+        b"\xff\xfa\x18\x00xterm\rx\xff\xf0exit",
+        b"\xff\xfd\nexit",
+        b"\xffexit",
+        b"F\0I\0N",
+        &[&b"fin"[..], &[0; 100]].concat(),
+        b"fin\r\0",
+        b"\xef\xbb\xbfexit\r",
+        &["\u{feff}".repeat(40).as_bytes(), b"/QUIT\tbye"].concat(),
+        quit.as_bytes(),
+    ] {
+        let (stdin, mut typist) = io::pipe().unwrap();
+        let client = Client::start(client_of(server.address()).stdin(stdin));
+        typist.write_all(&[b"a\n", goodbye, b"\nb\n"].concat()).unwrap();
+        drop(typist);
+        let told = "pollchat-client: stdin goes on after the goodbye; 1 line was not said\n";
+        assert_eq!(client.exits(1).stderr, told, "{goodbye:?}");
+    }
+    // Padding behind a goodbye is no line, and these are text for the server.
+    for typed in ["a\nFIN\r\0\n\u{feff}\n", "FIN\u{7f}\nFIN \n exit\nb\u{feff}\n\u{1b}FIN\n"] {
+        assert_eq!(say(&server, &[], typed, 0), "", "{typed:?}");
+    }
+}
+
+#[test]
 fn a_server_that_stops_or_removes_a_client_has_not_taken_all() {
     let mut server = Server::start(&[]);
     let mut client = client_at(&server, &[]);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::client::limits::LEAVE_LINE_BYTES_MAX;
 
 const GOODBYE: Released = Released::Goodbye { end: Vec::new() };
 
@@ -33,9 +34,15 @@ fn a_line_that_leaves_is_the_last_however_it_arrives() {
 
 #[test]
 fn lines_behind_a_goodbye_are_counted() {
-    for (typed, dropped) in
-        [("a\nfin\n", 0), ("a\nfin\n\n\r\n", 0), ("a\nfin\nb", 1), ("a\nfin\r\nb\nc\n", 2), ("fin\nb\n\nFIN\nd\n", 3)]
-    {
+    for (typed, dropped) in [
+        ("a\nfin\n", 0),
+        ("a\nfin\r\0\n\u{feff}\n\r\n", 0),
+        ("fin\0\nb\n", 1),
+        ("\u{feff}/quit\r\0b\n", 1),
+        ("a\nfin\nb", 1),
+        ("a\nfin\r\nb\nc\n", 2),
+        ("fin\nb\n\nFIN\nd\n", 3),
+    ] {
         for len in 1..=typed.len() {
             let mut buffer = SendBuffer::default();
             for piece in typed.as_bytes().chunks(len) {
@@ -51,7 +58,7 @@ fn lines_behind_a_goodbye_are_counted() {
 fn bytes_of_any_kind_pass_unchanged() {
     let mut typed: Vec<u8> = (0..=255).collect();
     typed.extend(b"x".repeat(LEAVE_LINE_BYTES_MAX + 1));
-    typed.extend(b"exit.\r\r\n\xffexit\nexit"); // The last line has no end yet: it may become `exits`.
+    typed.extend(b"exit.\r\r\n\xffexit.\nexit"); // The last line has no end yet: it may become `exits`.
     for len in 1..=typed.len() {
         // A pollchat server gets whole lines only, unless one is very long.
         for (manner, passed) in [(Manner::Pollchat, &typed[..typed.len() - 4]), (Manner::Lines, &typed)] {
@@ -141,9 +148,6 @@ fn with_text_every_line_is_said_as_it_is() {
         "\tx",
         " ",
         "* x",
-        "\0FIN",
-        "F\0IN",
-        "\u{feff}exit",
         "\u{a0}/msg ana x",
         "\u{200b}/x",
         "\u{1b}[A/x",
@@ -163,6 +167,31 @@ fn with_text_every_line_is_said_as_it_is() {
         let typed = format!("hello\n{text}\n");
         let (sent, _) = release_in_pieces(SendBuffer::new(true, false), typed.as_bytes(), 99, Manner::Pollchat);
         assert_eq!(String::from_utf8(sent).unwrap(), typed);
+    }
+}
+
+#[test]
+fn with_text_a_line_goes_without_the_bytes_that_the_server_drops() {
+    for (text, said) in [
+        (&b"\0FIN"[..], "/say FIN"),
+        (b"F\0IN", "/say FIN"),
+        (b"\xef\xbb\xbfexit", "/say exit"),
+        (b"\xef\xbb\xbfhello", "/say hello"),
+        (b"\0\xef\xbb\xbf\xef\xbb\xbf/x", "/say /x"),
+        (b"\xff\xf1\xef\xbb\xbf/x\xff\xf1", "/say /x"),
+        (b"\xff\xfd\n/x", "/say /x"),
+        (b"a\xef\xbb\xbfb", "a\u{feff}b"),
+    ] {
+        for len in 1..=text.len() + 1 {
+            let typed = [text, b"\nFIN\n"].concat();
+            let (sent, _) = release_in_pieces(SendBuffer::new(true, false), &typed, len, Manner::Pollchat);
+            assert_eq!(String::from_utf8(sent).unwrap(), format!("{said}\n/say FIN\n"), "by {len}");
+        }
+    }
+    for nothing in [&b"\0"[..], b"\xef\xbb\xbf", b"\xff\xf1"] {
+        let typed = [nothing, b"\n"].concat();
+        let (sent, _) = release_in_pieces(SendBuffer::new(true, false), &typed, 9, Manner::Pollchat);
+        assert_eq!(sent, typed, "an empty line is no bare /say");
     }
 }
 
