@@ -36,6 +36,19 @@ fn a_pollchat_server_says_every_line_as_it_is() {
 }
 
 #[test]
+fn a_byte_order_mark_at_the_start_of_a_file_is_not_said() {
+    let server = Server::start(&["--announce-up-to", "0"]);
+    let mut listener = server.join();
+    for line in ["hello", "/x", "FIN"] {
+        let file = temporary_file(format!("\u{feff}{line}\nlast\n\u{feff}").as_bytes());
+        let client = Client::start(client_of(server.address()).args(["--text", "--nick", "ana"]).stdin(file));
+        assert_eq!(client.exits(0).stderr, "");
+        listener.expect(format!("ana> {line}"));
+        listener.expect("ana> last");
+    }
+}
+
+#[test]
 fn another_server_gets_every_line_as_it_is() {
     for greeting in ["hello\n", ""] {
         let (mut client, mut server) = conversation_with(|command| command.arg("--text"));
