@@ -5,11 +5,14 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::process;
 
 use clap::builder::Resettable;
 use clap::error::ErrorKind;
 use clap::{Arg, Command, Error, Parser};
 use strsim::damerau_levenshtein;
+
+use crate::net::stdio::exit_code_of_print;
 
 /// Beginning of the names of all variables.
 const PREFIX: &str = "POLLCHAT_";
@@ -21,10 +24,17 @@ pub const CLIENT: [&str; 1] = ["POLLCHAT_NICK"];
 const EDITS_MAX: usize = 2;
 
 /// Parses the command line and the environment, and passes the flags to `finish`. Exits with a usage error if either
-/// fails.
+/// fails, and after `--help` and `--version`.
 pub fn parse<F: Parser, T>(finish: impl Fn(F) -> Result<T, Error>) -> T {
     let arguments: Vec<OsString> = env::args_os().collect();
-    try_parse(&arguments, finish).unwrap_or_else(|error| error.exit())
+    let error = match try_parse(&arguments, finish) {
+        Ok(parsed) => return parsed,
+        Err(error) => error,
+    };
+    if error.use_stderr() {
+        error.exit();
+    }
+    process::exit(exit_code_of_print(F::command().get_name(), error.print()).into())
 }
 
 fn try_parse<F: Parser, T>(arguments: &[OsString], finish: impl Fn(F) -> Result<T, Error>) -> Result<T, Error> {

@@ -16,7 +16,7 @@ use clap::{Command, ValueEnum};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use crate::net::stdio::eprint_line;
+use crate::net::stdio::exit_code_of_print;
 
 mod roff;
 
@@ -53,14 +53,9 @@ pub enum Generate {
 
 /// Prints `what` for the program whose flags are `command`. A reader that closes stdout early is no error.
 pub fn generate(what: Generate, command: Command) -> ExitCode {
+    let program = command.get_name().to_owned();
     let text = text(what, command);
-    match io::stdout().write_all(&text) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            eprint_line(&format!("cannot write to stdout: {error}"));
-            ExitCode::FAILURE
-        }
-        _ => ExitCode::SUCCESS,
-    }
+    exit_code_of_print(&program, io::stdout().write_all(&text)).into()
 }
 
 fn text(what: Generate, command: Command) -> Vec<u8> {

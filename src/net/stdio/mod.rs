@@ -9,7 +9,7 @@ pub(crate) mod stdout;
 pub(crate) mod typing;
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write as _};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::OpenOptionsExt;
 
@@ -97,4 +97,16 @@ pub fn eprint_line(line: &str) -> bool {
     // There is no other place to report an error.
     stderr_takes_a_line()
         && rustix::io::write(rustix::stdio::stderr(), format!("{line}\n").as_bytes()).is_ok_and(|bytes| bytes > 0)
+}
+
+/// Flushes stdout after `printed`, and returns the exit code of a `program` that only prints. A reader that closes stdout
+/// early is no error; any other is told on stderr.
+pub fn exit_code_of_print(program: &str, printed: io::Result<()>) -> u8 {
+    match printed.and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprint_line(&format!("{program}: cannot write to stdout: {error}"));
+            1
+        }
+        _ => 0,
+    }
 }

@@ -176,6 +176,25 @@ fn a_full_disk_is_told() {
 }
 
 #[test]
+fn a_program_that_only_prints_tells_a_full_disk() {
+    let programs =
+        [("client", env!("CARGO_BIN_EXE_pollchat-client")), ("server", env!("CARGO_BIN_EXE_pollchat-server"))];
+    for (name, program) in programs {
+        for args in [&["--help"][..], &["--version"], &["--generate", "man"], &["--generate", "bash"]] {
+            let run = |stdout: Stdio| Command::new(program).args(args).stdout(stdout).output().unwrap();
+            let full = run(OpenOptions::new().write(true).open("/dev/full").unwrap().into());
+            let told = "cannot write to stdout: No space left on device (os error 28)";
+            assert_eq!(String::from_utf8(full.stderr).unwrap(), format!("pollchat-{name}: {told}\n"), "{args:?}");
+            assert_eq!(full.status.code(), Some(1));
+            let (reader, closed) = io::pipe().unwrap();
+            drop(reader);
+            let closed = run(closed.into());
+            assert_eq!((closed.status.code(), closed.stderr), (Some(0), Vec::new()), "{args:?}");
+        }
+    }
+}
+
+#[test]
 fn a_stdout_that_is_a_file_gets_every_line() {
     let path = temporary_path();
     let file = OpenOptions::new().append(true).create_new(true).open(&path).unwrap();
