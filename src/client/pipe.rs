@@ -56,6 +56,8 @@ pub(super) struct PipeClient {
     stdout: Stdout,
     /// Whether stdout has a reader.
     is_shown: bool,
+    /// Time of the last bytes that stdout took, or of the end of stdin without a connection.
+    shown_at: Instant,
     link: Link,
     /// The last session's end.
     ended: Option<(CloseReason, LineCounts)>,
@@ -116,6 +118,7 @@ impl PipeClient {
             unread: LineCount::default(),
             stdout,
             is_shown: true,
+            shown_at: Instant::now(),
             ended: None,
             answers: Answers::new(config.nick.as_ref(), receipts),
             has_heard: false,
@@ -147,8 +150,7 @@ impl PipeClient {
             // Time alone does not decide: a client that was stopped (Ctrl-Z) for longer has unread events.
             let is_idle = progress == Progress::None && waited == Waited::Timeout;
             let now = Instant::now();
-            let is_overdue = self.link.session().is_some_and(|session| session.is_overdue(is_idle, now));
-            if is_overdue && self.end_session(now) {
+            if self.is_overdue(is_idle, now) && self.end_session(now) {
                 return self.outcome();
             }
             if waited != Waited::Interrupted {
@@ -160,6 +162,9 @@ impl PipeClient {
     /// Moves bytes once in each direction, or advances a connection attempt.
     fn exchange(&mut self) -> Progress {
         let now = Instant::now();
+        if self.is_over() {
+            return Progress::None;
+        }
         if self.link.session().is_none() {
             if !self.link.advance(self.poll.registry(), now) {
                 return self.read_ahead();
@@ -270,6 +275,7 @@ impl PipeClient {
             Received::End => self.input = InputState::Ended,
             Received::Failed(err) => self.input = InputState::Failed(err),
         }
+        self.shown_at = Instant::now();
         Progress::Made
     }
 
@@ -312,8 +318,9 @@ impl PipeClient {
         match self.stdout.flush() {
             Ok(0) => Ok(Progress::None),
             Ok(_) => {
+                self.shown_at = Instant::now();
                 if let Some(session) = self.link.session() {
-                    session.mark_progress(Instant::now());
+                    session.mark_progress(self.shown_at);
                 }
                 Ok(Progress::Made)
             }
@@ -333,7 +340,7 @@ impl PipeClient {
         let asks_at = self.answers.deadline();
         let receipt_at = self.answers.receipts.deadline();
         let is_full = self.stdout.holds(SCREEN_BYTES_MAX);
-        let link_at = self.link.deadline();
+        let link_at = if self.is_over() { Some(self.shown_at + GRACE) } else { self.link.deadline() };
         let Some(session) = self.link.session() else {
             return link_at.map(|at| at.saturating_duration_since(now));
         };

@@ -27,8 +27,10 @@ pub(super) struct Answers {
     was_in: bool,
     farewell: Option<Farewell>,
     pub(super) receipts: Receipts,
-    /// The number of lines that were refused, and the first notice about it.
+    /// The number of lines that were refused in all connections, and the first notice about it.
     refused: u64,
+    /// Those of this connection that came after the last receipt.
+    refused_since: u64,
     first_refusal: Option<String>,
 }
 
@@ -91,6 +93,7 @@ impl Answers {
             farewell: None,
             receipts,
             refused: 0,
+            refused_since: 0,
             first_refusal: None,
         }
     }
@@ -100,6 +103,7 @@ impl Answers {
         self.is_in = false;
         self.farewell = None;
         self.receipts.on_connected();
+        self.refused_since = 0;
         self.backoff.reset();
         self.ask(now)
     }
@@ -140,6 +144,7 @@ impl Answers {
             if let Notice::UnknownCommand { word } = notice
                 && self.receipts.take(word)
             {
+                self.refused_since = 0;
                 return false;
             }
             self.on_notice(notice, now, jitter);
@@ -222,6 +227,7 @@ impl Answers {
     fn on_refused(&mut self, notice: &Notice<'_>) {
         if self.is_in {
             self.refused += 1;
+            self.refused_since += 1;
             self.first_refusal.get_or_insert_with(|| notice.to_string());
         }
     }
@@ -269,7 +275,13 @@ impl Answers {
         self.was_in
     }
 
-    /// The number of lines that were refused, and the first notice about it.
+    /// The number of `sent` lines of this connection that the server may have taken or not. It answers in order: each
+    /// line before a receipt was taken or refused, and each refusal since is about a line behind it.
+    pub(super) fn in_doubt(&self, sent: u64) -> u64 {
+        sent.saturating_sub(self.receipts.confirmed() + self.refused_since)
+    }
+
+    /// The number of lines that were refused in all connections, and the first notice about it.
     pub(super) fn refused_lines(&self) -> (u64, Option<&str>) {
         (self.refused, self.first_refusal.as_deref())
     }
@@ -278,6 +290,7 @@ impl Answers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::limits::RECEIPT_WAIT;
 
     fn answers(nick: Option<&str>, lines: &[&str]) -> Answers {
         let name = nick.map(|nick| Name::parse(nick).unwrap());
@@ -340,6 +353,29 @@ mod tests {
         for other in ["* ana joined", "* you told ana: x", "ana> * nobody here is called bob", "* welcome", "FIN"] {
             assert_eq!(answers(None, &[WELCOME, other]).refused_lines(), (0, None));
         }
+    }
+
+    #[test]
+    fn a_line_with_an_answer_is_not_in_doubt() {
+        let now = Instant::now();
+        let mut answers = Answers::new(None, Receipts::with(1));
+        let hear = |answers: &mut Answers, line: &str| answers.on_line(line, now, 0);
+        let nobody = "* nobody here is called bob";
+        answers.on_connected(now);
+        hear(&mut answers, WELCOME);
+        hear(&mut answers, nobody);
+        assert_eq!((answers.in_doubt(3), answers.refused_lines().0), (2, 1));
+        answers.receipts.request(3, now);
+        answers.receipts.request(3, now + RECEIPT_WAIT).unwrap();
+        hear(&mut answers, nobody);
+        assert_eq!(answers.in_doubt(4), 2);
+        assert!(!hear(&mut answers, "* there is no command /receipt-1-1; /help lists what you can do"));
+        assert_eq!(answers.in_doubt(4), 1);
+        hear(&mut answers, nobody);
+        assert_eq!((answers.in_doubt(4), answers.in_doubt(5)), (0, 1));
+        // The next connection has lines of its own.
+        answers.on_connected(now);
+        assert_eq!((answers.in_doubt(2), answers.refused_lines().0), (2, 3));
     }
 
     #[test]

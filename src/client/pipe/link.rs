@@ -139,12 +139,13 @@ impl Link {
         let is_torn = session.is_mid_line();
         let taken_back = if self.reconnects { session.take_back() } else { Vec::new() };
         let reason = session.into_reason();
-        let has_more = !is_leaving || !taken_back.is_empty();
+        let has_more = !is_leaving || !taken_back.is_empty() || self.has_given_back();
         if !self.reconnects || !has_more || is_torn || !should_reconnect(&reason, answers) {
             return Some((reason, counts));
         }
-        self.in_doubt += counts.sent.saturating_sub(answers.receipts.confirmed());
-        self.taken_back = taken_back;
+        self.in_doubt += answers.in_doubt(counts.sent);
+        // Lines of an earlier connection may still wait for the answer about the name.
+        self.taken_back.splice(..0, taken_back);
         if self.lost_at.is_none() {
             self.lost_at = Some(now);
             let why = match answers.farewell() {

@@ -6,8 +6,7 @@ use std::time::Instant;
 use super::answers::{Farewell, FarewellKind};
 use super::{InputState, PipeClient};
 use crate::client::ending::{ClientError, Ending, Unsaid};
-use crate::client::limits::COUNT_TIME_MAX;
-use crate::client::outbox::line_count::LineCount;
+use crate::client::limits::{COUNT_TIME_MAX, GRACE};
 use crate::client::session::{CloseReason, LineCounts};
 use crate::net::stream::Received;
 
@@ -16,17 +15,29 @@ impl PipeClient {
     pub(super) fn is_finished(&mut self) -> bool {
         let listens = matches!(self.input, InputState::Unused);
         let is_shown = self.is_shown;
-        let has_given_back = self.link.has_given_back();
-        let Some(session) = self.link.session() else {
-            let is_read = matches!(self.input, InputState::Ended | InputState::Failed(_));
-            return !is_shown || (is_read && !has_given_back);
-        };
+        let has_shown_all = !is_shown || self.stdout.waiting_bytes() == 0;
+        let is_over = self.is_over();
+        let Some(session) = self.link.session() else { return !is_shown || (is_over && has_shown_all) };
         let has_said_nothing = !session.is_open() && session.line_counts() == LineCounts::default();
         let is_needless = match self.input {
             InputState::Failed(_) => has_said_nothing,
             _ => !is_shown && (listens || has_said_nothing),
         };
-        is_needless || (session.is_finished() && (!is_shown || self.stdout.waiting_bytes() == 0))
+        is_needless || (session.is_finished() && has_shown_all)
+    }
+
+    /// Whether there is no connection, and no need of another one: only stdout may have something left to take.
+    pub(super) fn is_over(&mut self) -> bool {
+        let is_read = matches!(self.input, InputState::Ended | InputState::Failed(_));
+        is_read && self.link.session().is_none() && !self.link.has_given_back()
+    }
+
+    /// Whether the time for an end is over: that of the server, or that of a stdout which takes nothing. `is_idle` tells
+    /// whether nothing happened in the last round.
+    pub(super) fn is_overdue(&mut self, is_idle: bool, now: Instant) -> bool {
+        let is_stuck = is_idle && now >= self.shown_at + GRACE;
+        let is_over = self.is_over();
+        self.link.session().map_or(is_over && is_stuck, |session| session.is_overdue(is_idle, now))
     }
 
     /// Ends the session. Returns whether the run ends with it.
@@ -48,13 +59,18 @@ impl PipeClient {
         let unread = self.unread.lines();
         let Some((reason, counts)) = self.ended.take() else {
             // There is no connection, and nothing to say or nobody to show it to.
+            let (refused, refusal) = self.answers.refused_lines();
+            let lines = Unsaid { lines: unread + refused, in_doubt: self.link.in_doubt };
             if let InputState::Failed(err) = self.input {
-                return Err(ClientError::Stdin(err));
+                return Err(ClientError::Stdin(err).with_unsaid(lines));
             }
-            let mut given_back = LineCount::default();
-            given_back.add(&self.link.take_back());
-            let lines = Unsaid { lines: given_back.lines() + unread, in_doubt: self.link.in_doubt };
-            return if lines == Unsaid::default() { Ok(Ending::Complete) } else { Err(self.lost_between(lines)) };
+            return match refusal {
+                _ if lines == Unsaid::default() => Ok(self.shown_ending()),
+                Some(text) if unread == 0 && lines.in_doubt == 0 => {
+                    Err(ClientError::Notice(text.to_owned()).with_unsaid(lines))
+                }
+                _ => Err(self.lost_between(lines)),
+            };
         };
         if !self.is_shown && unread == 0 && (listens || counts == LineCounts::default()) {
             return Ok(Ending::Complete);
@@ -113,11 +129,18 @@ impl PipeClient {
             _ if unread > 0 => ClientError::StdoutClosed,
             _ => match refusal {
                 Some(text) => ClientError::Notice(text.to_owned()),
-                None if !self.is_shown || self.stdout.waiting_bytes() == 0 => return Ok(Ending::Complete),
-                None => return Ok(Ending::Unshown(self.stdout.waiting_bytes())),
+                None => return Ok(self.shown_ending()),
             },
         };
         Err(cause.with_unsaid(lines))
+    }
+
+    /// The end of a run that said everything.
+    fn shown_ending(&self) -> Ending {
+        match self.stdout.waiting_bytes() {
+            bytes @ 1.. if self.is_shown => Ending::Unshown(bytes),
+            _ => Ending::Complete,
+        }
     }
 
     /// Returns the lines that were not said in a conversation that did not end in good order.
@@ -127,10 +150,9 @@ impl PipeClient {
         let is_refused = self.answers.refused_name().is_some()
             || self.answers.farewell().is_some_and(|farewell| farewell.kind.is_refusal() && !self.answers.is_in());
         if is_refused {
-            return Unsaid { lines: unsent + counts.sent, in_doubt: self.link.in_doubt };
+            return Unsaid { lines: unsent + counts.sent + refused, in_doubt: self.link.in_doubt };
         }
-        let taken = self.answers.receipts.confirmed().max(refused);
-        let sent_in_doubt = if is_confirmed { 0 } else { counts.sent.saturating_sub(taken) };
+        let sent_in_doubt = if is_confirmed { 0 } else { self.answers.in_doubt(counts.sent) };
         let in_doubt = self.link.in_doubt + sent_in_doubt;
         Unsaid { lines: unsent + refused, in_doubt }
     }
@@ -148,6 +170,7 @@ impl PipeClient {
 
     /// Counts the lines of stdin that no session was given, as far as they are there.
     fn count_rest(&mut self) {
+        self.unread.add(&self.link.take_back());
         let until = Instant::now() + COUNT_TIME_MAX;
         while matches!(self.input, InputState::Open) && Instant::now() < until {
             match self.stdin.read(&mut self.scratch[..]) {

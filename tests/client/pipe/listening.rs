@@ -235,3 +235,98 @@ fn the_end_of_stdin_ends_the_attempts_if_nothing_is_left_to_say() {
     server.write_all(b"FIN\n").unwrap();
     client.exits(0);
 }
+
+#[test]
+fn a_slow_stdout_gets_everything_though_stdin_ends_without_a_connection() {
+    for is_read in [true, false] {
+        let (reader, writer) = io::pipe().unwrap();
+        let listener = listen("127.0.0.1:0");
+        let mut client = Client::start(client_of(address(&listener)).arg("--reconnect").stdout(writer));
+        let mut server = accept(&listener);
+        drop(listener);
+        // More than a pipe takes.
+        let said = format!("{WELCOME}{}", numbered_lines(100_000));
+        server.write_all(said.as_bytes()).unwrap();
+        drop(server);
+        client.stderr().wait_for("; trying again\n");
+        client.end_stdin();
+        if is_read {
+            assert!(Output::of(reader).whole() == said);
+            assert!(client.exits(0).stderr.ends_with("; trying again\n"));
+        } else {
+            let told = client.exits(0).stderr;
+            assert!(told.contains("; trying again\npollchat-client: stdout did not take the last "), "{told}");
+        }
+    }
+}
+
+#[test]
+fn lines_that_wait_for_the_name_survive_another_lost_connection() {
+    for is_taken in [false, true] {
+        let listener = listen("127.0.0.1:0");
+        let mut client = Client::start(client_of(address(&listener)).args(["--reconnect", "--nick", "ana"]));
+        reset(accept(&listener));
+        client.stderr().wait_for("; trying again\n");
+        client.type_in("one\ntwo\n");
+        client.end_stdin();
+        for _ in 0..2 {
+            let mut server = accept(&listener);
+            expect(&mut server, "/nick ana\n");
+            reset(server);
+        }
+        let mut server = accept(&listener);
+        expect(&mut server, "/nick ana\n");
+        if is_taken {
+            server.write_all(format!("{WELCOME}* the name ana is taken\nFIN\n").as_bytes()).unwrap();
+            let told = client.exits(1).stderr;
+            assert!(told.ends_with("pollchat-client: the name ana is taken; 2 lines were not said\n"), "{told}");
+        } else {
+            server.write_all(format!("{WELCOME}* client-1 is now ana\n").as_bytes()).unwrap();
+            assert_eq!(read_to_end(&mut server), "one\ntwo\n");
+            server.write_all(b"FIN\n").unwrap();
+            client.exits(0);
+        }
+    }
+}
+
+#[test]
+fn a_line_that_was_refused_counts_once_in_each_connection() {
+    let listener = listen("127.0.0.1:0");
+    let mut client = Client::start(client_of(address(&listener)).arg("--reconnect"));
+    let nobody = "* nobody here is called bob\n";
+    for lines in ["/msg bob 1\n/msg bob 2\n", "/msg bob 3\n", "a\n"] {
+        let mut server = accept(&listener);
+        server.write_all(WELCOME.as_bytes()).unwrap();
+        client.type_in(lines);
+        expect(&mut server, lines);
+        server.write_all(nobody.repeat(lines.matches("/msg").count()).as_bytes()).unwrap();
+        server.write_all(b"ana> answered\n").unwrap();
+        client.stdout().wait_for("ana> answered\n");
+        client.stdout().seen.clear();
+        drop(server);
+    }
+    let mut server = accept(&listener);
+    server.write_all(WELCOME.as_bytes()).unwrap();
+    client.end_stdin();
+    assert_eq!(read_to_end(&mut server), "");
+    server.write_all(b"FIN\n").unwrap();
+    let told = client.exits(1).stderr;
+    assert!(told.ends_with("; 3 lines were not said, and 1 line before may not have been\n"), "{told}");
+}
+
+#[test]
+fn a_line_that_was_refused_is_told_though_stdin_ends_without_a_connection() {
+    let listener = listen("127.0.0.1:0");
+    let mut client = Client::start(client_of(address(&listener)).arg("--reconnect"));
+    let mut server = accept(&listener);
+    drop(listener);
+    server.write_all(WELCOME.as_bytes()).unwrap();
+    client.type_in("/msg bob 1\n");
+    expect(&mut server, "/msg bob 1\n");
+    server.write_all(b"* nobody here is called bob\n").unwrap();
+    drop(server);
+    client.stderr().wait_for("; trying again\n");
+    client.end_stdin();
+    let told = client.exits(1).stderr;
+    assert!(told.ends_with("pollchat-client: nobody here is called bob; 1 line was not said\n"), "{told}");
+}
