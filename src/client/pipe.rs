@@ -150,7 +150,7 @@ impl PipeClient {
             // Time alone does not decide: a client that was stopped (Ctrl-Z) for longer has unread events.
             let is_idle = progress == Progress::None && waited == Waited::Timeout;
             let now = Instant::now();
-            if self.is_overdue(is_idle, now) && self.end_session(now) {
+            if self.is_overdue(is_idle, now) && !self.abandon_server() && self.end_session(now) {
                 return self.outcome();
             }
             if waited != Waited::Interrupted {
@@ -298,6 +298,15 @@ impl PipeClient {
             self.link.on_in(now);
         }
         progress
+    }
+
+    /// Reads no more of a server that does not end. Stdout still gets what it has said. Returns whether there was one.
+    fn abandon_server(&mut self) -> bool {
+        let now = Instant::now();
+        let Some(session) = self.link.session().filter(|session| !session.is_finished()) else { return false };
+        let (queue, timestamps, answers) = (self.stdout.queue(), &self.timestamps, &mut self.answers);
+        session.abandon(&mut |line| take_line(line, timestamps, answers, queue, now));
+        true
     }
 
     fn flush_partial(&mut self) {

@@ -296,7 +296,7 @@ impl Session {
                 } else if matches!(self.send_half, SendHalf::Closed)
                     && self.leaving.on_received(len, self.decoder.server_kind())
                 {
-                    self.recv_half = RecvHalf::Abandoned;
+                    self.abandon(show);
                 }
             }
             Received::NotYet => {
@@ -304,19 +304,34 @@ impl Session {
                 return Progress::None;
             }
             Received::End => self.recv_half = self.on_eof(show),
-            Received::Failed(err) => self.recv_half = RecvHalf::Failed(err),
+            Received::Failed(err) => {
+                self.recv_half = if self.show_cut(show) == Decoded::Fin { RecvHalf::Fin } else { RecvHalf::Failed(err) };
+            }
         }
         self.progress_at = now;
         Progress::Made
     }
 
+    /// Reads no more of the server, although it may go on. What it has begun is shown.
+    pub(crate) fn abandon(&mut self, show: &mut impl FnMut(ServerLine<'_>)) {
+        let is_fin = self.decoder.flush_partial(show) == Decoded::Fin;
+        self.recv_half = if is_fin { RecvHalf::Fin } else { RecvHalf::Abandoned };
+    }
+
+    /// Shows a line that the network may have cut off, unless the server ends its lines: half of one could pass for
+    /// another.
+    fn show_cut(&mut self, show: &mut impl FnMut(ServerLine<'_>)) -> Decoded {
+        let may_be_whole = self.decoder.has_partial_line() && self.decoder.ends() != Ends::Newline;
+        if may_be_whole { self.decoder.flush_partial(show) } else { Decoded::More }
+    }
+
     fn on_eof(&mut self, show: &mut impl FnMut(ServerLine<'_>)) -> RecvHalf {
-        // After a failed write, a reset caused this EOF: an unterminated line was cut off and is not shown.
-        if matches!(self.send_half, SendHalf::Failed(_)) || self.decoder.flush_partial(show) == Decoded::More {
-            RecvHalf::Eof
-        } else {
-            RecvHalf::Fin
-        }
+        // After a failed write, a reset caused this EOF.
+        let decoded = match self.send_half {
+            SendHalf::Failed(_) => self.show_cut(show),
+            _ => self.decoder.flush_partial(show),
+        };
+        if decoded == Decoded::Fin { RecvHalf::Fin } else { RecvHalf::Eof }
     }
 
     /// Time to call [`Session::flush_partial`]; `None` unless a foreign server has begun a line.

@@ -250,6 +250,43 @@ fn a_flood_after_the_goodbye_is_left_at_its_bound() {
 }
 
 #[test]
+fn text_that_nothing_has_ended_is_shown_before_a_forced_end() {
+    for greeting in ["hello\n", "", "* you are client-7; hi\n"] {
+        // Its silence never ends a line, and it stays.
+        let (mut client, mut server) = conversation_with(|command| command.args(["--flush-after", "0"]));
+        client.end_stdin();
+        server.write_all(format!("{greeting}half a word").as_bytes()).unwrap();
+        assert_eq!(read_to_end(&mut server), "");
+        let exit = client.exits(i32::from(greeting.starts_with("* ")));
+        assert_eq!(exit.stdout, format!("{greeting}half a word\n"));
+    }
+    // Without a pause, until it has sent too much.
+    let (mut client, mut server) = conversation();
+    client.end_stdin();
+    server.write_all(b"x").unwrap();
+    let heard = thread::spawn(move || {
+        let mut sent = 1;
+        while let Ok(len) = server.write(&[b'x'; 1000]) {
+            sent += len;
+        }
+        sent
+    });
+    let shown = client.exits(0).stdout;
+    assert!(shown.bytes().filter(|&byte| byte == b'x').count() > 1 << 20, "{} bytes", shown.len());
+    assert!(heard.join().unwrap() > 1 << 20);
+}
+
+#[test]
+fn what_a_server_that_ends_no_lines_said_before_a_reset_is_shown() {
+    let (client, mut server) = conversation_with(|command| command.args(["--flush-after", "0"]));
+    server.write_all(b"Your name? ").unwrap();
+    reset(server);
+    let exit = client.exits(1);
+    assert_eq!(exit.stdout, "Your name? \n");
+    assert!(exit.stderr.contains(" was lost: "), "{}", exit.stderr);
+}
+
+#[test]
 fn a_server_that_says_nothing_at_all_has_taken_nothing_for_sure() {
     let (mut client, mut server) = conversation();
     let at = server.local_addr().unwrap();
