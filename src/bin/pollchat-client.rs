@@ -82,18 +82,19 @@ At a terminal /quit leaves; FIN and exit are said (to a foreign server they leav
 At a terminal, the typed line stays whole while others talk, and survives a lost connection.
 Keys are those of a shell prompt; Tab completes names. Ctrl-C clears the line; on an empty line,
 Ctrl-C and Ctrl-D leave the room. A paste of several lines is sent only after a confirmation,
-as text. Ctrl-\\ leaves at once.
+as text. Ctrl-\\, a second Ctrl-C or a second signal leaves at once.
 Exit codes:
   0  the server took every line of stdin, in the room, under the name of --nick, and ended in good
-     order; with --listen: the server ended in good order, or the reader of stdout closed it; at a
-     terminal: left in good order
+     order, and nothing is left on stdin; with --listen: the server ended in good order, or the reader
+     of stdout closed it; at a terminal: left in good order
   1  anything else; a line on stderr says why and how many lines were not said: cannot connect,
      refused (full, --deny, another protocol), the name is taken, removed, the server shut down or
      said FIN before the end of stdin, the connection was lost, the server did not answer the
      goodbye, a command failed, a line was too long, stdin went on after FIN, exit or /quit, stdin
      or stdout failed
   2  wrong usage
-  A signal ends a pipe at once; a shell tells it as 128 and its number (Ctrl-C: 130).";
+  A signal ends a pipe at once, and a second one ends it at a terminal. A shell tells it as 128 and
+  its number (Ctrl-C: 130).";
 
 fn main() -> ExitCode {
     let flags = variables::parse(Flags::with_port);

@@ -64,6 +64,9 @@ pub enum ClientError {
     /// Reading or setting the terminal's mode failed.
     #[error("cannot set the terminal's mode: {0}")]
     Terminal(io::Error),
+    /// A second signal did not wait for the server.
+    #[error("ended by signal {0}")]
+    Signal(i32),
     /// The poller failed.
     #[error("cannot wait for events: {0}")]
     Poll(io::Error),
@@ -114,6 +117,10 @@ impl Report {
             Ok(Ending::Unshown(bytes)) => {
                 Report { exit_code: 0, message: Some(format!("stdout did not take the last {bytes} bytes")) }
             }
+            // As a shell tells the end by a signal.
+            Err(ClientError::Signal(signal)) => {
+                Report { exit_code: u8::try_from(128 + signal).unwrap_or(1), message: None }
+            }
             Err(err) => Report { exit_code: 1, message: Some(err.to_string()) },
         }
     }
@@ -159,6 +166,11 @@ mod tests {
             assert_eq!(error.to_string(), told);
             assert_eq!(Report::new(&Err(error)), Report { exit_code: 1, message: Some(told.to_owned()) });
         }
+    }
+
+    #[test]
+    fn a_signal_gives_its_own_code() {
+        assert_eq!(Report::new(&Err(ClientError::Signal(15))), Report { exit_code: 143, message: None });
     }
 
     #[test]

@@ -14,16 +14,18 @@ pub(crate) const RESOLVE_PATIENCE: Duration = Duration::from_secs(2);
 /// Timeout of the end of a session: of a server after our goodbye, and of a stdout that takes nothing.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
-/// Bytes of a foreign server after our goodbye. It may also repeat everything that it was sent.
+/// Bytes of a foreign server after our goodbye, and of any server at a terminal. A foreign one may also repeat
+/// everything that it was sent.
 pub(crate) const LEAVE_BYTES_MAX: u64 = 1 << 20;
 
-/// Bytes of a pollchat server after our goodbye: twice its default `--backlog`.
+/// Bytes of a pollchat server after the goodbye of a pipe: twice its default `--backlog`.
 pub(crate) const OWED_BYTES_MAX: u64 = 16 << 20;
 
 /// Bytes per second at which a pollchat server must send what it owes after our goodbye, beyond [`GRACE`].
-pub(crate) const SLOWEST_LINK: u64 = 64 << 10;
+pub(crate) const SLOWEST_LINK: u64 = 256 << 10;
 
-/// Additional time that a pollchat server gets to take each line: it may throttle them (`--rate`).
+/// Additional time that a pollchat server gets to take each line, from the time on at which we sent it: it may throttle
+/// them (`--rate`).
 pub(crate) const PATIENCE_PER_LINE: Duration = Duration::from_millis(250);
 
 /// The longest time for all lines together.

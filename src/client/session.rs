@@ -15,7 +15,7 @@ use self::farewell::Farewell;
 use self::turns::Turns;
 use super::decoder::{Decoded, Decoder, Ends, ServerKind, ServerLine};
 use super::leaving::Leaving;
-use super::limits::{GRACE, READ_BYTES};
+use super::limits::{GRACE, LEAVE_BYTES_MAX, READ_BYTES};
 use super::outbox::send_buffer::{Input, Manner, Released, SendBuffer};
 use super::progress::Progress;
 use super::race::Connected;
@@ -113,13 +113,14 @@ impl Session {
             decoder: Decoder::default(),
             turns: Turns::new(flush_after, now),
             progress_at: now,
-            leaving: Leaving::new(now),
+            leaving: Leaving::new(LEAVE_BYTES_MAX, now),
         }
     }
 
-    /// Sets the way in which lines of stdin are sent, before the first one.
-    pub(crate) fn with_outbox(self, outbox: SendBuffer) -> Session {
-        Session { outbox, ..self }
+    /// Sets the way in which lines of stdin are sent, before the first one, and the bytes that a pollchat server may owe
+    /// at the end. (At a terminal they are those of any server: a person leaves.)
+    pub(crate) fn of_pipe(self, outbox: SendBuffer, owed_bytes_max: u64, now: Instant) -> Session {
+        Session { outbox, leaving: Leaving::new(owed_bytes_max, now), ..self }
     }
 
     /// Records an event of the socket. The next call of `send` or `receive` finds out what it means.
@@ -305,7 +306,8 @@ impl Session {
             }
             Received::End => self.recv_half = self.on_eof(show),
             Received::Failed(err) => {
-                self.recv_half = if self.show_cut(show) == Decoded::Fin { RecvHalf::Fin } else { RecvHalf::Failed(err) };
+                self.recv_half =
+                    if self.show_cut(show) == Decoded::Fin { RecvHalf::Fin } else { RecvHalf::Failed(err) };
             }
         }
         self.progress_at = now;

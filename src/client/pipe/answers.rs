@@ -29,7 +29,7 @@ pub(super) struct Answers {
     pub(super) receipts: Receipts,
     /// The number of lines that were refused in all connections, and the first notice about it.
     refused: u64,
-    /// Those of this connection that came after the last receipt.
+    /// Refusals of this connection that came after the last receipt.
     refused_since: u64,
     first_refusal: Option<String>,
 }

@@ -9,7 +9,7 @@ use crate::client::Config;
 use crate::client::address::ServerAddress;
 use crate::client::backoff::{Backoff, jitter};
 use crate::client::connect::{Attempt, AttemptStatus};
-use crate::client::limits::{RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX, RECONNECT_STABLE};
+use crate::client::limits::{OWED_BYTES_MAX, RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX, RECONNECT_STABLE};
 use crate::client::outbox::send_buffer::SendBuffer;
 use crate::client::race::Connected;
 use crate::client::resolver::Resolver;
@@ -100,7 +100,7 @@ impl Link {
 
     fn connect(&mut self, connected: Connected, now: Instant) {
         let outbox = SendBuffer::new(self.says_text, self.reconnects);
-        let session = Session::new(connected, self.flush_after, now).with_outbox(outbox);
+        let session = Session::new(connected, self.flush_after, now).of_pipe(outbox, OWED_BYTES_MAX, now);
         self.state = LinkState::Connected(Box::new(session), now);
     }
 

@@ -46,7 +46,7 @@ use self::prompts::PromptState;
 use self::resize::{CURSOR_REQUEST, ProbeStep, ResizeProbe};
 use self::screen::{InputLine, Prompt, Resized, Screen};
 use self::style::Style;
-use self::uplink::{RunResult, ScreenSpace, Uplink};
+use self::uplink::{LinkStatus, RunResult, ScreenSpace, Uplink};
 use super::limits::{AWAY_LOOK, LAST_WORDS_WAIT, READ_BYTES, SCREEN_BYTES_MAX, UNSENT_SHOWN_MAX};
 use super::outbox::entered::Entered;
 use super::progress::Progress;
@@ -291,6 +291,9 @@ impl TerminalClient {
                 SIGCONT => {
                     let foreground = self.mode.take();
                     self.on_resume(foreground)?;
+                }
+                _ if self.uplink.status(Instant::now()) == LinkStatus::Leaving => {
+                    return ControlFlow::Break(Err(ClientError::Signal(signal)));
                 }
                 _ => {
                     self.uplink.leave(Instant::now())?;

@@ -298,6 +298,25 @@ fn a_server_that_says_nothing_at_all_has_taken_nothing_for_sure() {
 }
 
 #[test]
+fn a_signal_ends_a_pipe_at_once_even_while_it_leaves() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let (mut client, mut server) = conversation();
+        client.end_stdin();
+        server.write_all(b"* you are client-7; hi\n").unwrap();
+        assert_eq!(read_to_end(&mut server), "");
+        client.stdout().wait_for("hi\n");
+        let flood = thread::spawn(move || while server.write_all(b"ana> flood\n").is_ok() {});
+        client.stdout().wait_for("flood\n");
+        let from = Instant::now();
+        client.signal(signal);
+        client.wait_for_exit();
+        assert_eq!(client.child.wait().unwrap().signal(), Some(signal.as_raw()));
+        assert!(from.elapsed() < GRACE / 2, "{:?}", from.elapsed());
+        flood.join().unwrap();
+    }
+}
+
+#[test]
 fn a_server_that_does_not_take_the_last_bytes_is_told() {
     let listener = listen("127.0.0.1:0");
     SockRef::from(&listener).set_recv_buffer_size(4096).unwrap();

@@ -108,6 +108,46 @@ fn each_signal_that_ends_gives_the_terminal_back() {
 }
 
 #[test]
+fn a_second_signal_does_not_wait_for_the_server() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        for first in ["", "\x03", "/quit\r"] {
+            let mut talk = talk(10, 60, &[]);
+            if first.is_empty() {
+                talk.window.signal(signal);
+            } else {
+                talk.window.press(first);
+            }
+            hear_to_the_end(&mut talk.server);
+            talk.window.shows(&["(leaving)"]);
+            let from = Instant::now();
+            talk.window.signal(signal);
+            assert_eq!(talk.window.ends().code(), Some(code), "{signal:?} after {first:?}");
+            assert!(from.elapsed() < GRACE / 2, "{:?}", from.elapsed());
+        }
+    }
+}
+
+#[test]
+fn a_flood_does_not_hold_up_leaving() {
+    let mut talk = talk(10, 60, &[]);
+    talk.window.press("\x03");
+    assert_eq!(hear_to_the_end(&mut talk.server), "");
+    let mut server = talk.server.try_clone().unwrap();
+    let flood = std::thread::spawn(move || {
+        let mut sent = 0;
+        while let Ok(len) = server.write(&b"ana> flood\n".repeat(1000)) {
+            sent += len;
+        }
+        sent
+    });
+    let from = Instant::now();
+    assert_eq!(talk.window.ends().code(), Some(0));
+    drop(talk);
+    let sent = flood.join().unwrap();
+    assert!(from.elapsed() < 4 * GRACE, "{sent} bytes in {:?}", from.elapsed());
+}
+
+#[test]
 fn a_silent_server_does_not_hold_up_sigterm() {
     let mut talk = talk(10, 60, &[]);
     let from = Instant::now();
