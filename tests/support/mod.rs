@@ -9,6 +9,7 @@ pub mod http;
 pub mod hub;
 pub mod lines;
 pub mod page;
+pub mod proc;
 pub mod server;
 pub mod socket;
 pub mod terminal;
@@ -24,6 +25,7 @@ use rustix::process::{Resource, Rlimit};
 
 pub use client::Client;
 pub use lines::{Follower, Lines, Member, Screen, ask, converse, missed, numbered, say_numbered};
+pub use proc::Proc;
 pub use server::{Server, Start};
 pub use socket::read;
 

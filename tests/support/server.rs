@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal};
 use super::client::Client;
 use super::eventually;
 use super::lines::{Lines as _, Member as _, Screen};
+use super::proc::Proc;
 
 /// The flags and surroundings of a server that is about to start.
 pub struct Start {
@@ -285,21 +286,12 @@ impl Server {
 
     /// Processor time that it has used, user and system, in ticks of the kernel (10 ms).
     pub fn cpu_ticks(&self) -> u64 {
-        let number = |field: &String| field.parse::<u64>().expect("a number");
-        self.stat()[11..13].iter().map(number).sum()
+        self.process().cpu_ticks()
     }
 
-    /// Whether it sleeps: it has nothing to do, and does not only wait for a processor.
+    /// Whether it sleeps.
     pub fn is_asleep(&self) -> bool {
-        self.stat()[0] == "S"
-    }
-
-    /// The fields of its `stat`, from its state on.
-    fn stat(&self) -> Vec<String> {
-        let stat = self.proc("stat");
-        // The name of the command may hold anything; what follows its parenthesis starts with the third field.
-        let (_, fields) = stat.rsplit_once(')').expect("a command in parentheses");
-        fields.split_whitespace().map(str::to_owned).collect()
+        self.process().is_asleep()
     }
 
     /// Processor time that it has used, in nanoseconds: of its one thread.
@@ -318,7 +310,11 @@ impl Server {
     }
 
     fn proc(&self, file: &str) -> String {
-        fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).expect("the server runs")
+        self.process().file(file)
+    }
+
+    fn process(&self) -> Proc {
+        Proc(self.child.id())
     }
 }
 

@@ -217,11 +217,7 @@ fn a_server_that_never_ends_is_left_after_the_grace_whatever_it_says() {
     client.end_stdin();
     assert_eq!(read_to_end(&mut server), "hello\n");
     let left_at = Instant::now();
-    let server = thread::spawn(move || {
-        while server.write_all(b"* still here\n").is_ok() {
-            thread::sleep(GRACE / 20);
-        }
-    });
+    let server = thread::spawn(move || say_until_gone(&mut server, "* still here\n", GRACE / 20));
     client.stdout().wait_for("* still here\n");
     client.wait_until_asleep();
     let cpu_ticks = client.cpu_ticks();

@@ -22,6 +22,7 @@ use rustix::fs::OFlags;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
 use socket2::{Domain, SockRef, Socket, Type};
 
+use crate::support::Proc;
 use crate::support::terminal::pseudo_terminal;
 
 mod endings;
@@ -170,39 +171,31 @@ impl Client {
     fn is_asleep(&self) -> bool {
         (0..3).all(|_| {
             thread::yield_now();
-            let waits_in = self.proc("wchan");
-            self.stat()[0] == "S" && (waits_in.contains("epoll") || waits_in.contains("ep_poll") || waits_in == "0")
+            let waits_in = self.process().file("wchan");
+            self.process().is_asleep()
+                && (waits_in.contains("epoll") || waits_in.contains("ep_poll") || waits_in == "0")
         })
     }
 
-    /// User and system time so far, in ticks of a hundredth of a second.
     fn cpu_ticks(&self) -> u64 {
-        let stat = self.stat();
-        stat[11].parse::<u64>().unwrap() + stat[12].parse::<u64>().unwrap()
-    }
-
-    /// The fields of its stat, from the state on.
-    fn stat(&self) -> Vec<String> {
-        let stat = self.proc("stat");
-        let (_, fields) = stat.rsplit_once(") ").unwrap();
-        fields.split(' ').map(str::to_owned).collect()
+        self.process().cpu_ticks()
     }
 
     fn stdin_offset(&self) -> u64 {
-        let info = self.proc("fdinfo/0");
+        let info = self.process().file("fdinfo/0");
         info.lines().find_map(|line| line.strip_prefix("pos:")).unwrap().trim().parse().unwrap()
     }
 
     #[track_caller]
     fn expect_small(&self) {
-        let status = self.proc("status");
+        let status = self.process().file("status");
         let rss = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         let kib: u64 = rss.trim().strip_suffix(" kB").unwrap().parse().unwrap();
         assert!(kib <= RSS_KIB_MAX, "it grew to {kib} KiB");
     }
 
-    fn proc(&self, name: &str) -> String {
-        fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).unwrap_or_default()
+    fn process(&self) -> Proc {
+        Proc(self.child.id())
     }
 }
 
@@ -335,6 +328,15 @@ fn bytes_under_way(server: &TcpStream) -> usize {
         [tx, rx].map(|bytes| usize::from_str_radix(bytes, 16).unwrap())
     });
     queues.sum()
+}
+
+/// Says `text` again and again, with pauses, until the client has gone.
+fn say_until_gone(server: &mut TcpStream, text: &str, pause: Duration) {
+    let pause = Timespec { tv_sec: 0, tv_nsec: pause.subsec_nanos().into() };
+    while server.write_all(text.as_bytes()).is_ok() {
+        // Of no flag asked for: a hang-up alone ends the pause.
+        poll(&mut [PollFd::new(server, PollFlags::empty())], Some(&pause)).unwrap();
+    }
 }
 
 fn is_ready(fd: impl AsFd, flags: PollFlags) -> bool {

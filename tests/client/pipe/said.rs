@@ -1,7 +1,7 @@
 //! Exit codes with a real server: 0 means that it took every line of stdin, in the room, under the wanted name.
 
 use super::*;
-use crate::support::{Lines, Server};
+use crate::support::{Lines, Member as _, Server};
 
 fn client_at(server: &Server, args: &[&str]) -> Client {
     Client::start(client_of(server.address()).args(args))
@@ -144,6 +144,33 @@ fn a_goodbye_is_seen_as_the_server_sees_it() {
     // Padding behind a goodbye is no line, and these are text for the server.
     for typed in ["a\nFIN\r\0\n\u{feff}\n", "FIN\u{7f}\nFIN \n exit\nb\u{feff}\n\u{1b}FIN\n"] {
         assert_eq!(say(&server, &[], typed, 0), "", "{typed:?}");
+    }
+}
+
+#[test]
+fn half_a_line_is_told_to_nobody_before_its_end() {
+    for (args, is_known) in [(&["--nick", "eva"][..], true), (&["--reconnect"], true), (&[], false)] {
+        let server = Server::start(&["--announce-up-to", "0", "--flush-after", "100"]);
+        let (mut ana, mut ben) = (server.join(), server.connect());
+        ben.lines_until(|line| line.starts_with("* you are client-2; "));
+        let mut client = client_at(&server, args);
+        if is_known {
+            client.stdout().wait_for("* you are ");
+        }
+        // The silence that ends each line of ben's would end the client's, too.
+        for (half, said) in [("/msg client-1 ", "one"), ("sec", "two")] {
+            client.type_in(half);
+            client.wait_until("the half is read", Client::has_taken_typed);
+            ben.send(said);
+            ana.lines_until(|line| line == format!("client-2> {said}"));
+        }
+        client.type_in("ret\n");
+        let told = ana.lines_until(|line| line.ends_with("tells you: secret"));
+        assert_eq!(told.len(), 1, "{told:?}");
+        client.end_stdin();
+        assert_eq!(client.exits(0).stderr, "");
+        let heard = ben.who();
+        assert!(!heard.iter().any(|line| line.contains("sec") || line.contains("/msg")), "{heard:?}");
     }
 }
 

@@ -239,11 +239,7 @@ fn a_server_that_is_never_silent_gets_its_lines_and_is_left() {
             client.stdout().wait_for("x\n");
         }
         let mut heard = server.try_clone().unwrap();
-        let talk = thread::spawn(move || {
-            while server.write_all(b"x").is_ok() {
-                thread::sleep(Duration::from_millis(2));
-            }
-        });
+        let talk = thread::spawn(move || say_until_gone(&mut server, "x", Duration::from_millis(2)));
         client.type_in("one\ntwo\n");
         client.end_stdin();
         let text = read_to_end(&mut heard);
