@@ -10,6 +10,7 @@
 //! | `session` | a single connection: bytes in both directions, half-closes, the reason of its end |
 //! | `leaving` | the time and the bytes that a server gets after our goodbye |
 //! | `ending` | the result of a run, its message and its exit code |
+//! | `link` | the connection across reconnects, and the rule for another one |
 //! | `connect`, `backoff` | connection attempts and the delays between them |
 //! | `resolver`, `race` | parts of an attempt: the look-up of the name, connects to several addresses |
 //! | `decoder` | the server's bytes as clean lines |
@@ -23,6 +24,7 @@ mod decoder;
 mod ending;
 mod leaving;
 mod limits;
+mod link;
 mod outbox;
 mod pipe;
 mod progress;

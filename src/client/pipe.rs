@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token};
 
 use self::answers::Answers;
-use self::link::Link;
+use self::link::PipeLink;
 use self::receipts::Receipts;
 use super::address::ServerAddress;
 use super::backoff::jitter;
@@ -58,7 +58,7 @@ pub(super) struct PipeClient {
     is_shown: bool,
     /// Time of the last bytes that stdout took, or of the end of stdin without a connection.
     shown_at: Instant,
-    link: Link,
+    link: PipeLink,
     /// The last session's end.
     ended: Option<(CloseReason, LineCounts)>,
     answers: Answers,
@@ -110,7 +110,7 @@ impl PipeClient {
         let stdout = Stdout::register(poll.registry(), STDOUT).map_err(ClientError::Poll)?;
         let receipts = if config.pipe_reconnects { Receipts::with(jitter()) } else { Receipts::default() };
         let mut client = PipeClient {
-            link: Link::new(config, resolver, SERVER, connected, Instant::now()),
+            link: PipeLink::new(config, resolver, SERVER, connected, Instant::now()),
             address,
             poll,
             stdin,

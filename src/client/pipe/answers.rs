@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::receipts::Receipts;
 use crate::client::backoff::Backoff;
 use crate::client::limits::{NICK_PAUSE_FIRST, NICK_PAUSE_MAX};
+use crate::client::link::FarewellKind;
 use crate::relay::command::nick_line;
 use crate::relay::name::{Name, fold};
 use crate::relay::notice::{FOREIGN_PREFIX, Notice};
@@ -56,26 +57,6 @@ pub(super) struct Farewell {
     pub(super) text: String,
     /// Its kind.
     pub(super) kind: FarewellKind,
-}
-
-/// Kind of a [`Farewell`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FarewellKind {
-    /// The server shuts down. It may come back.
-    ShuttingDown,
-    /// We were never in the room: there is no place for now.
-    Full,
-    /// We were never in the room.
-    Refused,
-    /// We were in the room.
-    Removed,
-}
-
-impl FarewellKind {
-    /// Whether the server did not let us in.
-    pub(super) fn is_refusal(self) -> bool {
-        matches!(self, FarewellKind::Full | FarewellKind::Refused)
-    }
 }
 
 impl Answers {
@@ -189,15 +170,17 @@ impl Answers {
             | Notice::UnknownCommand { .. }
             | Notice::IndentedCommand
             | Notice::TooLong { .. } => self.on_refused(&notice),
-            Notice::ShuttingDown => self.on_farewell(&notice.to_string(), FarewellKind::ShuttingDown),
-            Notice::ServerFull { .. } | Notice::AddressCrowded { .. } => {
-                self.on_farewell(&notice.to_string(), FarewellKind::Full);
-            }
-            Notice::AddressDenied | Notice::ForeignProtocol { .. } => {
-                self.on_farewell(&notice.to_string(), FarewellKind::Refused);
-            }
-            Notice::Silent { .. } | Notice::TooSlow | Notice::RemovedByOperator => {
-                self.on_farewell(&notice.to_string(), FarewellKind::Removed);
+            Notice::ShuttingDown
+            | Notice::ServerFull { .. }
+            | Notice::AddressCrowded { .. }
+            | Notice::AddressDenied
+            | Notice::ForeignProtocol { .. }
+            | Notice::Silent { .. }
+            | Notice::TooSlow
+            | Notice::RemovedByOperator => {
+                if let Some(kind) = FarewellKind::of(&notice) {
+                    self.on_farewell(&notice.to_string(), kind);
+                }
             }
             Notice::Welcome { .. }
             | Notice::Renamed { .. }

@@ -4,29 +4,23 @@ use std::time::{Duration, Instant};
 
 use mio::{Registry, Token};
 
-use super::answers::{Answers, FarewellKind};
+use super::answers::Answers;
 use crate::client::Config;
 use crate::client::address::ServerAddress;
-use crate::client::backoff::{Backoff, jitter};
-use crate::client::connect::{Attempt, AttemptStatus};
-use crate::client::limits::{OWED_BYTES_MAX, RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX, RECONNECT_STABLE};
+use crate::client::limits::OWED_BYTES_MAX;
+use crate::client::link::{Advance, Link, LinkState, should_reconnect};
 use crate::client::outbox::send_buffer::SendBuffer;
 use crate::client::race::Connected;
 use crate::client::resolver::Resolver;
 use crate::client::session::{CloseReason, LineCounts, Session};
 use crate::net::stdio::eprint_line;
 
-/// The link to the server: at most one session or connection attempt at a time.
+/// The link to the server, and the lines of stdin that no session has.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct PipeLink {
     address: ServerAddress,
-    resolver: Resolver,
-    token: Token,
-    flush_after: Option<Duration>,
-    says_text: bool,
-    reconnects: bool,
-    state: LinkState,
-    backoff: Backoff,
+    link: Link,
+    opening: Opening,
     /// Typed lines that a lost connection gave back.
     taken_back: Vec<u8>,
     /// Lines that were sent in connections that were lost, without a receipt.
@@ -34,43 +28,53 @@ pub(super) struct Link {
     lost_at: Option<Instant>,
 }
 
-#[derive(Debug)]
-enum LinkState {
-    Connecting(Attempt),
-    /// A session, and the time of its connect.
-    Connected(Box<Session>, Instant),
-    /// No connection. The next attempt begins then.
-    Waiting(Instant),
+/// The flags that each session begins with.
+#[derive(Clone, Copy, Debug)]
+struct Opening {
+    flush_after: Option<Duration>,
+    says_text: bool,
+    reconnects: bool,
 }
 
-impl Link {
+impl Opening {
+    fn session(self, connected: Connected, now: Instant) -> Session {
+        let outbox = SendBuffer::new(self.says_text, self.reconnects);
+        Session::new(connected, self.flush_after, now).of_pipe(outbox, OWED_BYTES_MAX, now)
+    }
+}
+
+impl PipeLink {
     /// A link that has its first connection.
-    pub(super) fn new(config: &Config, resolver: Resolver, token: Token, connected: Connected, now: Instant) -> Link {
-        let mut link = Link {
-            address: config.server.clone(),
-            resolver,
-            token,
+    pub(super) fn new(
+        config: &Config,
+        resolver: Resolver,
+        token: Token,
+        connected: Connected,
+        now: Instant,
+    ) -> PipeLink {
+        let opening = Opening {
             flush_after: config.flush_after,
             says_text: config.says_text,
             reconnects: config.pipe_reconnects,
-            state: LinkState::Waiting(now),
-            backoff: Backoff::new(RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX),
+        };
+        PipeLink {
+            address: config.server.clone(),
+            link: Link::connected(resolver, token, opening.session(connected, now), now),
+            opening,
             taken_back: Vec::new(),
             in_doubt: 0,
             lost_at: None,
-        };
-        link.connect(connected, now);
-        link
+        }
     }
 
     /// The session; `None` without a connection.
     pub(super) fn session(&mut self) -> Option<&mut Session> {
-        if let LinkState::Connected(session, _) = &mut self.state { Some(session) } else { None }
+        self.link.session()
     }
 
     /// The time of the next step that no event announces, without a connection.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        match &self.state {
+        match &self.link.state {
             LinkState::Connecting(attempt) => attempt.deadline(),
             LinkState::Waiting(until) => Some(*until),
             LinkState::Connected(..) => None,
@@ -79,29 +83,15 @@ impl Link {
 
     /// Advances a connection attempt. Returns whether there is a new connection.
     pub(super) fn advance(&mut self, registry: &Registry, now: Instant) -> bool {
-        if let LinkState::Waiting(until) = self.state
-            && until <= now
-        {
-            self.state = LinkState::Connecting(Attempt::new(&mut self.resolver, self.token, now));
-        }
-        let LinkState::Connecting(attempt) = &mut self.state else { return false };
-        match attempt.advance(&mut self.resolver, registry, now) {
-            AttemptStatus::Pending => false,
-            AttemptStatus::Failed(_) => {
-                self.wait(now);
-                false
-            }
-            AttemptStatus::Connected(connected) => {
-                self.connect(connected, now);
+        match self.link.advance(registry, now) {
+            // An address may fail at once.
+            Advance::Begun => self.advance(registry, now),
+            Advance::Connected(connected) => {
+                self.link.open(self.opening.session(connected, now), now);
                 true
             }
+            Advance::Nothing | Advance::Failed(_) => false,
         }
-    }
-
-    fn connect(&mut self, connected: Connected, now: Instant) {
-        let outbox = SendBuffer::new(self.says_text, self.reconnects);
-        let session = Session::new(connected, self.flush_after, now).of_pipe(outbox, OWED_BYTES_MAX, now);
-        self.state = LinkState::Connected(Box::new(session), now);
     }
 
     /// Whether lines wait for the next connection.
@@ -131,16 +121,17 @@ impl Link {
 
     /// Ends the session. Returns its end, or `None` if the link will reconnect.
     pub(super) fn end(&mut self, answers: &Answers, now: Instant) -> Option<(CloseReason, LineCounts)> {
-        let state = std::mem::replace(&mut self.state, LinkState::Waiting(now));
-        let LinkState::Connected(mut session, since) = state else { return None };
+        let mut session = self.link.close(now)?;
         let counts = session.line_counts();
         let is_leaving = !session.is_send_half_open();
         // A line of many KiB may have left in part. Nothing else may pass for it or for its rest.
         let is_torn = session.is_mid_line();
-        let taken_back = if self.reconnects { session.take_back() } else { Vec::new() };
+        let taken_back = if self.opening.reconnects { session.take_back() } else { Vec::new() };
         let reason = session.into_reason();
         let has_more = !is_leaving || !taken_back.is_empty() || self.has_given_back();
-        if !self.reconnects || !has_more || is_torn || !should_reconnect(&reason, answers) {
+        let farewell = answers.farewell().map(|farewell| farewell.kind);
+        let may_reconnect = self.opening.reconnects && should_reconnect(&reason, farewell, answers.was_in());
+        if !has_more || is_torn || !may_reconnect {
             return Some((reason, counts));
         }
         self.in_doubt += answers.in_doubt(counts.sent);
@@ -154,28 +145,6 @@ impl Link {
             };
             eprint_line(&format!("pollchat-client: {why}; trying again"));
         }
-        if now.saturating_duration_since(since) >= RECONNECT_STABLE {
-            self.backoff.reset();
-        }
-        self.wait(now);
         None
-    }
-
-    fn wait(&mut self, now: Instant) {
-        self.state = LinkState::Waiting(now + self.backoff.next_delay(jitter()));
-    }
-}
-
-/// Whether a client that wants to stay reconnects after a session ended for `reason`.
-///
-/// A server that refuses or removes us, or says FIN for no known reason, ends the chat. One that announced a restart
-/// does not, and one that is full after it once had a place does not either.
-fn should_reconnect(reason: &CloseReason, answers: &Answers) -> bool {
-    match (reason, answers.farewell().map(|farewell| farewell.kind)) {
-        (_, Some(FarewellKind::ShuttingDown)) => true,
-        (_, Some(FarewellKind::Full)) => answers.was_in(),
-        (_, Some(FarewellKind::Refused | FarewellKind::Removed)) => false,
-        (CloseReason::Complete | CloseReason::Dismissed, None) => false,
-        (CloseReason::Closed | CloseReason::Lost(_) | CloseReason::Unsent(_) | CloseReason::Unconfirmed, None) => true,
     }
 }

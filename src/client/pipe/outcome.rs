@@ -3,10 +3,11 @@
 use std::mem;
 use std::time::Instant;
 
-use super::answers::{Farewell, FarewellKind};
+use super::answers::Farewell;
 use super::{InputState, PipeClient};
 use crate::client::ending::{ClientError, Ending, Unsaid};
 use crate::client::limits::{COUNT_TIME_MAX, GRACE};
+use crate::client::link::FarewellKind;
 use crate::client::session::{CloseReason, LineCounts};
 use crate::net::stream::Received;
 

@@ -10,6 +10,7 @@ use super::names::Names;
 use super::style::Style;
 use crate::client::decoder::ServerLine;
 use crate::client::limits::ECHOES_MAX;
+use crate::client::link::FarewellKind;
 use crate::client::timestamps::Timestamps;
 use crate::relay::command::Command;
 use crate::relay::name::{TYPED_BYTES_MAX, fold};
@@ -42,10 +43,8 @@ pub(super) enum ServerEvent {
     Called(String),
     /// The nick that we asked for is taken.
     Taken(String),
-    /// The server is shutting down, perhaps to restart.
-    ShuttingDown,
-    /// The server has no free seat.
-    Full,
+    /// The server is about to end the connection.
+    Farewell(FarewellKind),
     /// The server dropped a line of ours, over this limit in bytes.
     TooLong(usize),
 }
@@ -176,10 +175,8 @@ impl ChatView {
             }
             // `Inbox` decides whether to show it.
             Notice::NameTaken { name } => return Some(ServerEvent::Taken(name.to_owned())),
-            Notice::ShuttingDown => event = Some(ServerEvent::ShuttingDown),
-            Notice::ServerFull { .. } => event = Some(ServerEvent::Full),
             Notice::TooLong { bytes } => event = Some(ServerEvent::TooLong(bytes)),
-            _ => {}
+            _ => event = FarewellKind::of(&notice).map(ServerEvent::Farewell),
         }
         self.write_dim(line);
         event

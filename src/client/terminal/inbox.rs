@@ -9,10 +9,10 @@ use super::line_limit::LineLimit;
 use super::nick::{Nick, TakenReport};
 use crate::client::backoff::jitter;
 use crate::client::decoder::{ServerKind, ServerLine};
+use crate::client::link::{FarewellKind, should_reconnect};
 use crate::client::outbox::entered::{Entered, Intent};
 use crate::client::session::CloseReason;
 use crate::relay::name::Name;
-use crate::relay::notice::Notice;
 
 /// Passes each line of the server to the [`ChatView`] and acts on what it tells.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Inbox {
     pub(super) limit: LineLimit,
     continuity: Continuity,
     /// The last notice about the end of the present connection.
-    farewell: Option<ServerEvent>,
+    farewell: Option<FarewellKind>,
 }
 
 /// The relation of the next line to the lines before it.
@@ -71,7 +71,7 @@ impl Inbox {
                 }
             },
             Some(ServerEvent::TooLong(limit)) => self.limit.on_refused(limit),
-            Some(event @ (ServerEvent::ShuttingDown | ServerEvent::Full)) => self.farewell = Some(event),
+            Some(ServerEvent::Farewell(kind)) => self.farewell = Some(kind),
         }
     }
 
@@ -104,17 +104,8 @@ impl Inbox {
     }
 
     /// Whether a client that wants to stay reconnects after a session ended for `reason`.
-    ///
-    /// A server that says FIN ends the chat, unless it announced a restart, or is full after it once had a place.
     pub(super) fn should_reconnect(&self, reason: &CloseReason) -> bool {
-        match (reason, &self.farewell) {
-            (CloseReason::Complete | CloseReason::Dismissed, Some(ServerEvent::ShuttingDown)) => true,
-            (CloseReason::Complete | CloseReason::Dismissed, Some(ServerEvent::Full)) => {
-                matches!(self.continuity, Continuity::GapSince(_))
-            }
-            (CloseReason::Complete | CloseReason::Dismissed, _) => false,
-            _ => true,
-        }
+        should_reconnect(reason, self.farewell, self.was_connected())
     }
 
     /// Begins a gap. Returns whether it is a new one.
@@ -137,5 +128,9 @@ impl Inbox {
 
 /// Whether `line` refuses this connection, so that it does not end a gap.
 fn is_refusal(line: ServerLine<'_>) -> bool {
-    matches!(LineKind::parse(line.text), LineKind::Notice(Notice::ServerFull { .. }) | LineKind::Fin)
+    match LineKind::parse(line.text) {
+        LineKind::Notice(notice) => FarewellKind::of(&notice).is_some_and(FarewellKind::is_refusal),
+        LineKind::Fin => true,
+        _ => false,
+    }
 }

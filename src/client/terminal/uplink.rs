@@ -1,7 +1,6 @@
 //! The link to the server across reconnects, and the typed lines that outlive a connection.
 
 use std::io;
-use std::mem;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -12,12 +11,9 @@ use super::chat_view::ChatView;
 use super::inbox::Inbox;
 use super::line_limit::Refused;
 use crate::client::address::ServerAddress;
-use crate::client::backoff::{Backoff, jitter};
-use crate::client::connect::{Attempt, AttemptStatus};
 use crate::client::decoder::ServerKind;
-use crate::client::limits::{
-    GRACE, KIND_WAIT, READ_BYTES, RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX, RECONNECT_STABLE, WELCOME_WAIT,
-};
+use crate::client::limits::{GRACE, KIND_WAIT, READ_BYTES, WELCOME_WAIT};
+use crate::client::link::{Advance, Link, LinkState};
 use crate::client::outbox::entered::{Entered, Intent as LineIntent};
 use crate::client::outbox::line_queue::LineQueue;
 use crate::client::progress::Progress;
@@ -34,27 +30,15 @@ pub(super) type RunResult = Result<(), ClientError>;
 #[derive(Debug)]
 pub(super) struct Uplink {
     address: ServerAddress,
-    resolver: Resolver,
-    token: Token,
     flush_after: Option<Duration>,
     reconnects: bool,
-    state: LinkState,
+    link: Link,
     intent: Intent,
     inbox: Inbox,
     unsent: LineQueue,
-    backoff: Backoff,
     /// Reason for having no connection now, or none before this one.
     failure: Option<ClientError>,
     scratch: Box<[u8; READ_BYTES]>,
-}
-
-#[derive(Debug)]
-enum LinkState {
-    Connecting(Attempt),
-    /// A session, and the time of its connect.
-    Connected(Box<Session>, Instant),
-    /// No connection. The next attempt begins then.
-    Waiting(Instant),
 }
 
 /// Intent of the user.
@@ -89,18 +73,15 @@ pub(super) enum ScreenSpace {
 
 impl Uplink {
     /// Begins to connect to the first address of `resolver` that answers. `token` is the socket's.
-    pub(super) fn new(config: &Config, mut resolver: Resolver, token: Token) -> Uplink {
+    pub(super) fn new(config: &Config, resolver: Resolver, token: Token) -> Uplink {
         Uplink {
             address: config.server.clone(),
-            state: LinkState::Connecting(Attempt::new(&mut resolver, token, Instant::now())),
-            resolver,
-            token,
+            link: Link::connecting(resolver, token, Instant::now()),
             flush_after: config.flush_after,
             reconnects: config.reconnect,
             intent: Intent::Stay,
             inbox: Inbox::new(config.nick.as_ref()),
             unsent: LineQueue::default(),
-            backoff: Backoff::new(RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX),
             failure: None,
             scratch: Box::new([0; READ_BYTES]),
         }
@@ -108,7 +89,7 @@ impl Uplink {
 
     /// The state of the link.
     pub(super) fn status(&self, now: Instant) -> LinkStatus {
-        match (&self.state, self.intent) {
+        match (&self.link.state, self.intent) {
             (LinkState::Connecting(_), _) => LinkStatus::Connecting,
             (LinkState::Connected(..), Intent::LeaveBy(_)) => LinkStatus::Leaving,
             (LinkState::Connected(session, _), _) if !session.is_open() => LinkStatus::Leaving,
@@ -144,7 +125,7 @@ impl Uplink {
     /// Leaves: sends the typed lines, then waits for the server's FIN, both within [`GRACE`]. A second call ends the
     /// run at once.
     pub(super) fn leave(&mut self, now: Instant) -> ControlFlow<RunResult> {
-        match (&self.state, self.intent) {
+        match (&self.link.state, self.intent) {
             (LinkState::Connected(session, _), Intent::Stay) if session.is_open() => {
                 self.intent = Intent::LeaveBy(now + GRACE);
                 ControlFlow::Continue(())
@@ -159,14 +140,14 @@ impl Uplink {
 
     /// Records an event of the socket.
     pub(super) fn on_event(&mut self, event: &Event) {
-        if let LinkState::Connected(session, _) = &mut self.state {
+        if let LinkState::Connected(session, _) = &mut self.link.state {
             session.on_event(event);
         }
     }
 
     /// Restarts the grace: the terminal has taken something.
     pub(super) fn mark_progress(&mut self, now: Instant) {
-        if let LinkState::Connected(session, _) = &mut self.state {
+        if let LinkState::Connected(session, _) = &mut self.link.state {
             session.mark_progress(now);
         }
     }
@@ -180,28 +161,22 @@ impl Uplink {
         space: ScreenSpace,
         now: Instant,
     ) -> ControlFlow<RunResult, Progress> {
-        match &mut self.state {
-            LinkState::Waiting(until) if *until > now => return ControlFlow::Continue(Progress::None),
-            LinkState::Waiting(_) => {
-                self.state = LinkState::Connecting(Attempt::new(&mut self.resolver, self.token, now));
+        match self.link.advance(registry, now) {
+            Advance::Nothing => return self.exchange(chat, space, now),
+            Advance::Begun => {}
+            Advance::Connected(connected) => self.on_connected(connected, chat, now),
+            Advance::Failed(source) => {
+                let address = self.address.clone();
+                self.failure = Some(ClientError::Connect { address, source });
+                self.end_unless_let_in()?;
             }
-            LinkState::Connecting(attempt) => match attempt.advance(&mut self.resolver, registry, now) {
-                AttemptStatus::Pending => return ControlFlow::Continue(Progress::None),
-                AttemptStatus::Connected(connected) => self.on_connected(connected, chat, now),
-                AttemptStatus::Failed(source) => {
-                    let address = self.address.clone();
-                    self.failure = Some(ClientError::Connect { address, source });
-                    self.wait_to_reconnect(now)?;
-                }
-            },
-            LinkState::Connected(..) => return self.exchange(chat, space, now),
         }
         ControlFlow::Continue(Progress::Made)
     }
 
     /// Shows an unterminated line if a foreign server has been silent for long enough.
     pub(super) fn flush_partial(&mut self, chat: &mut ChatView, space: ScreenSpace, now: Instant) {
-        if let LinkState::Connected(session, _) = &mut self.state
+        if let LinkState::Connected(session, _) = &mut self.link.state
             && space == ScreenSpace::Free
         {
             session.flush_partial(now, &mut |line| self.inbox.on_line(line, chat, now));
@@ -210,20 +185,20 @@ impl Uplink {
 
     /// Shows what the server has said of a line without its end, because the session ends.
     pub(super) fn show_rest(&mut self, chat: &mut ChatView, now: Instant) {
-        if let LinkState::Connected(session, _) = &mut self.state {
+        if let LinkState::Connected(session, _) = &mut self.link.state {
             session.show_rest(&mut |line| self.inbox.on_line(line, chat, now));
         }
     }
 
     /// Closes a half-closed session whose grace is over. `is_idle` tells whether the last turn did nothing.
     pub(super) fn check_grace(&mut self, chat: &mut ChatView, is_idle: bool, now: Instant) -> ControlFlow<RunResult> {
-        let LinkState::Connected(session, _) = &mut self.state else { return ControlFlow::Continue(()) };
+        let LinkState::Connected(session, _) = &mut self.link.state else { return ControlFlow::Continue(()) };
         if session.is_overdue(is_idle, now) { self.on_closed(chat, now) } else { ControlFlow::Continue(()) }
     }
 
     /// The time of the next step that no event announces.
     pub(super) fn deadline(&self, space: ScreenSpace, now: Instant) -> Option<Instant> {
-        match &self.state {
+        match &self.link.state {
             LinkState::Connecting(attempt) => attempt.deadline().or(Some(now)),
             // The prompt counts the seconds.
             LinkState::Waiting(until) => {
@@ -252,13 +227,13 @@ impl Uplink {
         if let Some(name) = self.inbox.on_connected(chat) {
             ask_for(name, &mut session, &mut self.unsent);
         }
-        self.state = LinkState::Connected(Box::new(session), now);
+        self.link.open(session, now);
     }
 
     fn exchange(&mut self, chat: &mut ChatView, space: ScreenSpace, now: Instant) -> ControlFlow<RunResult, Progress> {
         let mut progress = Progress::None;
         self.send_lines(chat, now);
-        let LinkState::Connected(session, _) = &mut self.state else { return ControlFlow::Continue(progress) };
+        let LinkState::Connected(session, _) = &mut self.link.state else { return ControlFlow::Continue(progress) };
         if let Some(name) = self.inbox.nick.ask_again(now)
             && session.is_open()
         {
@@ -282,7 +257,7 @@ impl Uplink {
     /// Moves typed lines to the session, as many as fit. Closes our direction behind them if the user leaves.
     fn send_lines(&mut self, chat: &mut ChatView, now: Instant) {
         let is_welcome = self.is_welcome(now);
-        let LinkState::Connected(session, since) = &mut self.state else { return };
+        let LinkState::Connected(session, since) = &mut self.link.state else { return };
         let is_known = now.saturating_duration_since(*since) >= KIND_WAIT;
         while is_welcome && session.is_open() {
             let Some(line) = self.unsent.next() else { break };
@@ -317,7 +292,7 @@ impl Uplink {
     /// Whether typed lines may be sent. A full server would drop them, so it gets [`WELCOME_WAIT`] to say that it is
     /// full or to answer about the nick.
     fn is_welcome(&self, now: Instant) -> bool {
-        match &self.state {
+        match &self.link.state {
             LinkState::Connected(session, since) => {
                 let is_known = session.server_kind() == ServerKind::Pollchat && !self.inbox.nick.is_awaited();
                 is_known || now.saturating_duration_since(*since) >= WELCOME_WAIT
@@ -329,9 +304,7 @@ impl Uplink {
     /// Ends the session: breaks at the end of the run, or waits for the next attempt.
     fn on_closed(&mut self, chat: &mut ChatView, now: Instant) -> ControlFlow<RunResult> {
         self.show_rest(chat, now);
-        let LinkState::Connected(session, since) = mem::replace(&mut self.state, LinkState::Waiting(now)) else {
-            return ControlFlow::Continue(());
-        };
+        let Some(session) = self.link.close(now) else { return ControlFlow::Continue(()) };
         let is_leaving = !session.is_send_half_open() || self.intent != Intent::Stay;
         let reason = session.into_reason();
         if is_leaving || !self.reconnects || !self.inbox.should_reconnect(&reason) {
@@ -353,20 +326,16 @@ impl Uplink {
             Ok(()) => ClientError::Closed { address: self.address.clone() },
             Err(err) => err,
         });
-        if now.saturating_duration_since(since) >= RECONNECT_STABLE {
-            self.backoff.reset();
-        }
-        self.wait_to_reconnect(now)
+        self.end_unless_let_in()
     }
 
-    /// Schedules the next attempt. Breaks instead if no server has ever let us in.
-    fn wait_to_reconnect(&mut self, now: Instant) -> ControlFlow<RunResult> {
+    /// Breaks if no server has ever let us in.
+    fn end_unless_let_in(&mut self) -> ControlFlow<RunResult> {
         if !self.inbox.was_connected()
             && let Some(failure) = self.failure.take()
         {
             return ControlFlow::Break(Err(failure));
         }
-        self.state = LinkState::Waiting(now + self.backoff.next_delay(jitter()));
         ControlFlow::Continue(())
     }
 }

@@ -1,0 +1,184 @@
+//! The connection to the server across reconnects: its state, the pauses between attempts, and the rule for another one.
+
+use std::io;
+use std::mem;
+use std::time::Instant;
+
+use mio::{Registry, Token};
+
+use super::backoff::{Backoff, jitter};
+use super::connect::{Attempt, AttemptStatus};
+use super::limits::{RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX, RECONNECT_STABLE};
+use super::race::Connected;
+use super::resolver::Resolver;
+use super::session::{CloseReason, Session};
+use crate::relay::notice::Notice;
+
+/// At most one session or connection attempt at a time.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) state: LinkState,
+    resolver: Resolver,
+    token: Token,
+    backoff: Backoff,
+}
+
+/// State of a [`Link`].
+#[derive(Debug)]
+pub(crate) enum LinkState {
+    /// An attempt is under way.
+    Connecting(Attempt),
+    /// A session, and the time of its connect.
+    Connected(Box<Session>, Instant),
+    /// No connection. The next attempt begins then.
+    Waiting(Instant),
+}
+
+/// Result of [`Link::advance`].
+#[derive(Debug)]
+pub(crate) enum Advance {
+    /// There is a session, or nothing is due.
+    Nothing,
+    /// An attempt has begun.
+    Begun,
+    /// A connection, for which the caller must [open](Link::open) a session.
+    Connected(Connected),
+    /// The attempt failed, and the next one is scheduled.
+    Failed(io::Error),
+}
+
+/// Kind of the server's last notice before the end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FarewellKind {
+    /// The server shuts down. It may come back.
+    ShuttingDown,
+    /// We were never in the room: there is no place for now.
+    Full,
+    /// We were never in the room.
+    Refused,
+    /// We were in the room.
+    Removed,
+}
+
+impl FarewellKind {
+    /// Returns the kind of a notice; `None` if the notice ends no connection.
+    pub(crate) fn of(notice: &Notice<'_>) -> Option<FarewellKind> {
+        match notice {
+            Notice::ShuttingDown => Some(FarewellKind::ShuttingDown),
+            Notice::ServerFull { .. } | Notice::AddressCrowded { .. } => Some(FarewellKind::Full),
+            Notice::AddressDenied | Notice::ForeignProtocol { .. } => Some(FarewellKind::Refused),
+            Notice::Silent { .. } | Notice::TooSlow | Notice::RemovedByOperator => Some(FarewellKind::Removed),
+            _ => None,
+        }
+    }
+
+    /// Whether the server did not let us in.
+    pub(crate) fn is_refusal(self) -> bool {
+        matches!(self, FarewellKind::Full | FarewellKind::Refused)
+    }
+}
+
+impl Link {
+    /// A link that begins with an attempt. Sockets are registered with `token`.
+    pub(crate) fn connecting(mut resolver: Resolver, token: Token, now: Instant) -> Link {
+        let state = LinkState::Connecting(Attempt::new(&mut resolver, token, now));
+        Link { state, resolver, token, backoff: Backoff::new(RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX) }
+    }
+
+    /// A link with a first session.
+    pub(crate) fn connected(resolver: Resolver, token: Token, session: Session, now: Instant) -> Link {
+        let state = LinkState::Connected(Box::new(session), now);
+        Link { state, resolver, token, backoff: Backoff::new(RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX) }
+    }
+
+    /// The session; `None` without a connection.
+    pub(crate) fn session(&mut self) -> Option<&mut Session> {
+        if let LinkState::Connected(session, _) = &mut self.state { Some(session) } else { None }
+    }
+
+    /// Begins an attempt that is due, or advances the present one.
+    pub(crate) fn advance(&mut self, registry: &Registry, now: Instant) -> Advance {
+        match &mut self.state {
+            LinkState::Waiting(until) if *until <= now => {
+                self.state = LinkState::Connecting(Attempt::new(&mut self.resolver, self.token, now));
+                Advance::Begun
+            }
+            LinkState::Waiting(_) | LinkState::Connected(..) => Advance::Nothing,
+            LinkState::Connecting(attempt) => match attempt.advance(&mut self.resolver, registry, now) {
+                AttemptStatus::Pending => Advance::Nothing,
+                AttemptStatus::Connected(connected) => Advance::Connected(connected),
+                AttemptStatus::Failed(error) => {
+                    self.wait(now);
+                    Advance::Failed(error)
+                }
+            },
+        }
+    }
+
+    /// Begins a session.
+    pub(crate) fn open(&mut self, session: Session, now: Instant) {
+        self.state = LinkState::Connected(Box::new(session), now);
+    }
+
+    /// Takes the session, if there is one, and schedules an attempt.
+    pub(crate) fn close(&mut self, now: Instant) -> Option<Box<Session>> {
+        match mem::replace(&mut self.state, LinkState::Waiting(now)) {
+            LinkState::Connected(session, since) => {
+                if now.saturating_duration_since(since) >= RECONNECT_STABLE {
+                    self.backoff.reset();
+                }
+                self.wait(now);
+                Some(session)
+            }
+            state => {
+                self.state = state;
+                None
+            }
+        }
+    }
+
+    fn wait(&mut self, now: Instant) {
+        self.state = LinkState::Waiting(now + self.backoff.next_delay(jitter()));
+    }
+}
+
+/// Whether a client that wants to stay reconnects after a session ended for `reason`. `was_in` tells whether a server has
+/// ever let it in.
+///
+/// A server that refuses or removes us, or says FIN for no known reason, ends the chat. One that announced a restart
+/// does not, and one that is full after it once had a place does not either.
+pub(crate) fn should_reconnect(reason: &CloseReason, farewell: Option<FarewellKind>, was_in: bool) -> bool {
+    match (reason, farewell) {
+        (_, Some(FarewellKind::ShuttingDown)) => true,
+        (_, Some(FarewellKind::Full)) => was_in,
+        (_, Some(FarewellKind::Refused | FarewellKind::Removed)) => false,
+        (CloseReason::Complete | CloseReason::Dismissed, None) => false,
+        (CloseReason::Closed | CloseReason::Lost(_) | CloseReason::Unsent(_) | CloseReason::Unconfirmed, None) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_reconnects_unless_the_server_has_ended_the_chat() {
+        for (notice, after_fin, after_reset, after_fin_at_first) in [
+            (None, false, true, false),
+            (Some("the server is shutting down"), true, true, true),
+            (Some("the server is full (3 clients)"), true, true, false),
+            (Some("too many connections from your address (at most 3)"), true, true, false),
+            (Some("connections from your address are not allowed here"), false, false, false),
+            (Some("you were removed by the operator"), false, false, false),
+            (Some("you read too slowly: goodbye"), false, false, false),
+        ] {
+            let line = notice.map(|notice| format!("* {notice}"));
+            let farewell = line.as_deref().and_then(Notice::in_line).and_then(|notice| FarewellKind::of(&notice));
+            assert_eq!(farewell.is_some(), notice.is_some(), "{notice:?}");
+            let lost = || CloseReason::Lost(io::ErrorKind::ConnectionReset.into());
+            assert_eq!(should_reconnect(&CloseReason::Dismissed, farewell, true), after_fin, "{notice:?}");
+            assert_eq!(should_reconnect(&lost(), farewell, true), after_reset, "{notice:?}");
+            assert_eq!(should_reconnect(&CloseReason::Dismissed, farewell, false), after_fin_at_first, "{notice:?}");
+        }
+    }
+}
