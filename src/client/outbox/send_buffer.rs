@@ -177,7 +177,6 @@ impl SendBuffer {
                 Manner::Pollchat => said = self.view.text(text),
                 Manner::Lines | Manner::Relay | Manner::Bare => {}
             }
-            put_say(&mut self.released, manner);
         }
         let mut begun = mem::take(&mut self.begun);
         self.view.pass(text, &mut begun);
@@ -398,13 +397,6 @@ fn is_interpreted(line: &[u8], is_first: bool) -> bool {
         is_shouted || word == b"ehlo" || !word.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80)
     };
     is_goodbye(line) || (is_first && line.split(|&byte| byte == b' ' || byte == b'\t').any(is_of_a_protocol))
-}
-
-/// Begins a line that a pollchat server would interpret. Other servers may not know the command.
-fn put_say(released: &mut Outbox, manner: Manner) {
-    if manner == Manner::Pollchat {
-        released.push(SAY);
-    }
 }
 
 /// Appends `more` to `bytes`, up to `bytes_max` altogether.
