@@ -3,10 +3,12 @@
 //! Any web page can make a browser send almost arbitrary bytes to the line port, behind a request line. Such a browser
 //! must not talk in the room. Nor must programs whose users point them at the wrong port: they may send a password.
 //!
-//! Only a first line decides, so nobody is disconnected in a conversation. It belongs to a binary protocol if it holds a
-//! C0 control that no terminal sends by itself: tab, CR, BS, DEL, and ESC and BEL (an arrow key, or the answer of a raw
-//! terminal) are text here. NULs do not count; C programs send them behind a line.
+//! Only a first line decides, so nobody is disconnected in a conversation; where it may be chat, the second line decides
+//! with it ([`opening`]). It belongs to a binary protocol if it holds a control character that no person sends
+//! ([`controls`]).
 
+pub(crate) mod controls;
+pub(crate) mod opening;
 mod shapes;
 
 use std::borrow::Cow;
@@ -25,6 +27,8 @@ pub enum ForeignProtocol {
     Stun,
     /// A binary protocol: MQTT, SOCKS, PostgreSQL, RDP, SMB, and so on.
     Binary,
+    /// The manager interface of Asterisk.
+    Asterisk,
     /// FTP.
     Ftp,
     /// The protocol of git servers.
@@ -33,6 +37,14 @@ pub enum ForeignProtocol {
     Imap,
     /// IRC.
     Irc,
+    /// JSON-RPC.
+    JsonRpc,
+    /// A login that several protocols have: `AUTHENTICATE` of ManageSieve and Tor, `PASSWORD` of MPD, `USER` and `PASS`.
+    Login,
+    /// memcached.
+    Memcached,
+    /// NATS.
+    Nats,
     /// NNTP.
     Nntp,
     /// POP3.
@@ -57,6 +69,10 @@ pub enum ForeignProtocol {
     Stratum,
     /// syslog.
     Syslog,
+    /// VNC.
+    Vnc,
+    /// The relay of WeeChat.
+    Weechat,
     /// XMPP.
     Xmpp,
 }
@@ -85,10 +101,15 @@ impl ForeignProtocol {
             ForeignProtocol::Tls => "TLS",
             ForeignProtocol::Stun => "STUN",
             ForeignProtocol::Binary => "binary protocol",
+            ForeignProtocol::Asterisk => "Asterisk",
             ForeignProtocol::Ftp => "FTP",
             ForeignProtocol::Git => "git",
             ForeignProtocol::Imap => "IMAP",
             ForeignProtocol::Irc => "IRC",
+            ForeignProtocol::JsonRpc => "JSON-RPC",
+            ForeignProtocol::Login => "login protocol",
+            ForeignProtocol::Memcached => "memcached",
+            ForeignProtocol::Nats => "NATS",
             ForeignProtocol::Nntp => "NNTP",
             ForeignProtocol::Pop3 => "POP3",
             ForeignProtocol::Proxy => "PROXY protocol",
@@ -101,6 +122,8 @@ impl ForeignProtocol {
             ForeignProtocol::Stomp => "STOMP",
             ForeignProtocol::Stratum => "Stratum",
             ForeignProtocol::Syslog => "syslog",
+            ForeignProtocol::Vnc => "VNC",
+            ForeignProtocol::Weechat => "WeeChat",
             ForeignProtocol::Xmpp => "XMPP",
         }
     }
@@ -146,14 +169,17 @@ impl ForeignProtocol {
         if named.windows(STUN_COOKIE.len()).any(|window| window == STUN_COOKIE) {
             return Some(ForeignProtocol::Stun);
         }
-        if beginning.starts_with(b"<?xml ") || beginning.starts_with(b"<stream:stream") {
-            return Some(ForeignProtocol::Xmpp);
+        if let Some((_, protocol)) = BEGINNINGS.into_iter().find(|(bytes, _)| beginning.starts_with(bytes)) {
+            return Some(protocol);
+        }
+        if is_postgres(beginning) {
+            return Some(ForeignProtocol::Binary);
         }
         if is_git(beginning) {
             return Some(ForeignProtocol::Git);
         }
-        let has_control = || has_foreign_control(&before[..before.len().min(NAMED_BYTES)]) || has_foreign_control(line);
-        (len >= NAMED_BYTES && !beginning.starts_with(SAY) && has_control()).then_some(ForeignProtocol::Binary)
+        let is_binary = || controls::begins_binary([&before[..before.len().min(NAMED_BYTES)], line]);
+        (len >= NAMED_BYTES && !beginning.starts_with(SAY) && is_binary()).then_some(ForeignProtocol::Binary)
     }
 
     /// Detects a protocol in a whole first line, or in a part of one of which nothing more comes.
@@ -166,7 +192,7 @@ impl ForeignProtocol {
         if line.starts_with(SAY) {
             return None;
         }
-        if has_foreign_control(line) {
+        if controls::is_binary(line) {
             return Some(ForeignProtocol::Binary);
         }
         ForeignProtocol::in_request(line).or_else(|| shapes::protocol_of(line))
@@ -175,15 +201,21 @@ impl ForeignProtocol {
     /// Detects a request line with any method (RFC 9112, 3) of HTTP, SIP or RTSP.
     fn in_request(line: &[u8]) -> Option<ForeignProtocol> {
         let mut words = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
-        let [method, target, version] = [words.next()?, words.next()?, words.next()?];
+        let [method, target] = [words.next()?, words.next()?];
+        let Some(version) = words.next() else {
+            // As in HTTP/0.9. A person says so of a file, at most in lower case.
+            return (METHODS.contains(&method) && target.starts_with(b"/")).then_some(ForeignProtocol::Http);
+        };
         // Each form of a target (RFC 9112, 3.2) begins like this, or has a colon behind its scheme or host.
         let is_target = matches!(target, [b'/' | b'*', ..]) || target.contains(&b':');
-        let (_, protocol) = VERSIONS.into_iter().find(|(name, _)| version.starts_with(name))?;
+        let (_, protocol) = VERSIONS.into_iter().find(|(name, _)| {
+            version.split_at_checked(name.len()).is_some_and(|(begin, _)| begin.eq_ignore_ascii_case(name))
+        })?;
         (is_method(method) && is_target && words.next().is_none()).then_some(protocol)
     }
 
-    /// Detects a protocol in the beginning of a first line that exceeds the limit. Text of this length hardly has a second
-    /// word that looks like the target of a request.
+    /// Detects a protocol in the beginning of a first line that exceeds the limit. Text of this length hardly has a
+    /// second word that looks like the target of a request.
     pub(crate) fn in_overlong(beginning: &[u8]) -> Option<ForeignProtocol> {
         ForeignProtocol::in_line(beginning).or_else(|| ForeignProtocol::in_overlong_request(beginning))
     }
@@ -216,9 +248,27 @@ impl ForeignProtocol {
 const VERSIONS: [(&[u8], ForeignProtocol); 3] =
     [(b"HTTP/", ForeignProtocol::Http), (b"SIP/", ForeignProtocol::Sip), (b"RTSP/", ForeignProtocol::Rtsp)];
 
-/// Whether a line holds a control character that no person sends.
-pub(crate) fn has_foreign_control(line: &[u8]) -> bool {
-    line.iter().any(|byte| matches!(byte, 0x01..=0x06 | 0x0b | 0x0c | 0x0e..=0x1a | 0x1c..=0x1f))
+/// Beginnings that no first line of a person has, without NULs.
+const BEGINNINGS: [(&[u8], ForeignProtocol); 11] = [
+    (b"<?xml ", ForeignProtocol::Xmpp),
+    (b"<stream:stream", ForeignProtocol::Xmpp),
+    (b"8=FIX", ForeignProtocol::Binary),
+    (b"AMQP\t\x01", ForeignProtocol::Binary),
+    (b"AMQP\x01", ForeignProtocol::Binary),
+    (b"AMQP\x02", ForeignProtocol::Binary),
+    (b"AMQP\x03", ForeignProtocol::Binary),
+    // X11.
+    (b"l\x0b", ForeignProtocol::Binary),
+    (b"B\x0b", ForeignProtocol::Binary),
+    // HL7: the records of patients.
+    (b"\x0bMSH|", ForeignProtocol::Binary),
+    (b"RFB 003.", ForeignProtocol::Vnc),
+];
+
+/// Whether a connection begins with a startup message of PostgreSQL: its length, the version 3, and a parameter. Without
+/// NULs, the length has one byte or two.
+fn is_postgres(beginning: &[u8]) -> bool {
+    (1..=2).any(|len| beginning.get(len..).is_some_and(|rest| rest.starts_with(b"\x03user")))
 }
 
 /// Whether a connection begins with a request for a service of git: its length in four digits, then the service.
@@ -278,6 +328,11 @@ mod tests {
             "patch http://example.org/ HTTP/1.1",
             "X-Y_z! /a HTTP/1.1",
             "GET  /  HTTP/1.1",
+            "get / http/1.1",
+            "Get / Http/1.1",
+            "GET /",
+            "POST /login",
+            "DELETE /rooms/1",
         ] {
             assert_eq!(ForeignProtocol::in_line(line.as_bytes()), Some(ForeignProtocol::Http), "{line}");
         }
@@ -287,7 +342,9 @@ mod tests {
     fn ordinary_text_is_not_a_request() {
         for line in [
             "hello",
-            "GET /",
+            "get /",
+            "GET x",
+            "LOOK /etc",
             "I speak HTTP/1.1",
             "we all speak HTTP/1.1 here",
             "GET / HTTP/1.1 is what it says",
@@ -339,6 +396,11 @@ mod tests {
             (b"0032git-upload-pack /project.git\0host=myserver.com\0", ForeignProtocol::Git),
             (b"<?xml version='1.0'?><stream:stream to='x'>", ForeignProtocol::Xmpp),
             (b"<stream:stream to='x' version='1.0'>", ForeignProtocol::Xmpp),
+            (b"AMQP\0\0\x09\x01", ForeignProtocol::Binary),
+            (b"l\0\x0b\0\0\0\0\0\0\0\0\0", ForeignProtocol::Binary),
+            (b"8=FIX.4.2\x019=99", ForeignProtocol::Binary),
+            (b"\x0bMSH|^~\\&|A\r", ForeignProtocol::Binary),
+            (b"RFB 003.008\n", ForeignProtocol::Vnc),
             (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\x01", ForeignProtocol::Proxy),
         ] {
             assert_eq!(ForeignProtocol::in_prefix([&[], hello]), Some(protocol));
@@ -355,9 +417,7 @@ mod tests {
             assert_eq!(found, Some(protocol));
         }
         // Shorter ones are detected when nothing more comes.
-        for hello in
-            [&b"\x05\x01\0"[..], b"\0\0\0\x08\x04\xd2\x16\x2f", b"AMQP\0\0\x09\x01", b"l\0\x0b\0\0\0\0\0\0\0\0\0"]
-        {
+        for hello in [&b"\x05\x01\0"[..], b"\0\0\0\x08\x04\xd2\x16\x2f"] {
             assert_eq!(ForeignProtocol::in_prefix([&[], hello]), None);
             assert_eq!(ForeignProtocol::in_partial(hello), Some(ForeignProtocol::Binary), "{hello:?}");
         }
@@ -372,6 +432,9 @@ mod tests {
             "helo\x08\x08llo, world",
             "hello\x7f\x7fy all",
             "\x1b[A\x1b[D/nick ana",
+            "\x15\x17\x03hello, all of you",
+            "hello, al\x17you all",
+            "AMQP\tis another protocol",
             "\u{feff}hello, world",
             "caf\u{e9} and \u{85} and \u{9b}",
             "a lone\rCR in it",

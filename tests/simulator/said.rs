@@ -330,9 +330,12 @@ impl Ear {
     }
 }
 
-/// Whether a line holds a control character that no terminal sends.
+/// Whether a line holds a control character that no person sends there: the keys that edit a line follow text.
 fn has_control(line: &[u8]) -> bool {
-    line.iter().any(|&byte| byte < 0x20 && !b"\0\x07\x08\t\n\r\x1b".contains(&byte))
+    let is_edited = |byte: &u8| b"\x01\x04\x05\x0b\x0c\x12\x1a".contains(byte);
+    let is_text = |byte: &u8| *byte >= 0x20 || b"\0\x03\x07\x08\t\n\r\x15\x17\x1b".contains(byte);
+    let is_odd = str::from_utf8(line).is_err() && line.iter().any(is_edited);
+    is_odd || line.first().is_some_and(is_edited) || !line.iter().all(|byte| is_text(byte) || is_edited(byte))
 }
 
 /// Whether a terminal would obey `c`, or show another line than there is.
@@ -357,10 +360,11 @@ pub(crate) fn is_reserved(name: &str) -> bool {
     folded == "server" || folded.starts_with("client-")
 }
 
-/// Whether this is a whole request line.
+/// Whether this is a whole request line, perhaps of HTTP/0.9.
 fn is_request(line: &[u8]) -> bool {
     let words: Vec<&[u8]> = line.strip_suffix(b"\r").unwrap_or(line).split(|&byte| byte == b' ').collect();
-    is_cut_request(line) && words.len() == 3 && words[2].starts_with(b"HTTP/")
+    let is_short = words.len() == 2 && words[0].iter().all(u8::is_ascii_uppercase) && words[1].starts_with(b"/");
+    is_cut_request(line) && (is_short || (words.len() == 3 && words[2].starts_with(b"HTTP/")))
 }
 
 /// Whether this is how one begins, and nothing but its end is missing.

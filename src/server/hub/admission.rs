@@ -30,7 +30,8 @@ use crate::server::flow::budget::Effort;
 use crate::server::limits::{ENTER_DELAY, ENTER_TIMEOUT, ENTERS_MAX, INTRODUCE_AFTER, REQUEST_TIME};
 use crate::server::reason::Reason;
 use crate::server::report::{Kind, Reports};
-use crate::server::sniff::{ForeignProtocol, has_foreign_control};
+use crate::server::sniff::opening::{self, Opening};
+use crate::server::sniff::{ForeignProtocol, controls};
 use crate::server::web::exchange::Exchange;
 use crate::server::web::websocket::code;
 
@@ -58,6 +59,8 @@ pub(super) struct Admission {
 pub(super) enum FirstLine {
     /// Its end is missing, and it may be of any protocol.
     Partial,
+    /// It is complete, and the second line decides whether it belongs to another protocol.
+    Waiting,
     /// It is complete, or over the limit.
     Complete,
     /// It belongs to another protocol.
@@ -195,9 +198,9 @@ impl<S: Socket> Hub<S> {
                 self.admission.entering.push_back((now + ENTER_DELAY, handle));
             } else if self.has_sent_binary(handle.key) {
                 self.reject_protocol(handle.key, ForeignProtocol::Binary, now);
-            } else if connection.input().is_some() {
+            } else if connection.input().is_some_and(|input| input.pending.bytes().is_empty()) {
                 self.timers.set(time + (ENTER_TIMEOUT - ENTER_DELAY), Timer::Enter, handle);
-            } else if self.enter(handle.key, now).is_none() && self.is_entering(handle) {
+            } else if self.enter_late(handle.key, now).is_none() && self.is_entering(handle) {
                 self.admission.entering.push_back((now + ENTER_DELAY, handle));
             }
         }
@@ -235,13 +238,23 @@ impl<S: Socket> Hub<S> {
             self.reject_protocol(key, ForeignProtocol::Binary, now);
             return None;
         }
-        (self.enter(key, now).is_none() && self.is_entering(handle)).then(|| now + ENTER_DELAY)
+        (self.enter_late(key, now).is_none() && self.is_entering(handle)).then(|| now + ENTER_DELAY)
+    }
+
+    /// Makes a connection enter whose time is over. A first line that waited for the second is processed.
+    fn enter_late(&mut self, key: usize, now: Instant) -> Option<MemberId> {
+        let member = self.enter(key, now)?;
+        let connection = &mut self.connections[key];
+        if connection.input().is_some_and(|input| !input.pending.bytes().is_empty()) {
+            self.schedule.mark_ready(key, connection);
+        }
+        Some(member)
     }
 
     /// Whether a connection has sent a part of a line that belongs to a binary protocol, however short it is.
     fn has_sent_binary(&self, key: usize) -> bool {
         let input = self.connections[key].input();
-        input.is_some_and(|input| has_foreign_control(input.decoder.fragment()))
+        input.is_some_and(|input| controls::is_binary(input.decoder.fragment()))
     }
 
     fn is_entering(&self, handle: Handle) -> bool {
@@ -452,7 +465,11 @@ fn first_line(decoder: &LineDecoder, input: &[u8], framing: Framing) -> FirstLin
     } else {
         ForeignProtocol::in_line(line.strip_suffix(b"\r").unwrap_or(&line))
     };
-    foreign.map_or(FirstLine::Complete, FirstLine::Foreign)
+    match (foreign, opening::of(fragment, input, false)) {
+        (Some(protocol), _) | (None, Opening::Foreign(protocol)) => FirstLine::Foreign(protocol),
+        (None, Opening::Waiting) => FirstLine::Waiting,
+        (None, Opening::Decided) => FirstLine::Complete,
+    }
 }
 
 impl From<Refusal> for Reason {

@@ -18,6 +18,7 @@ use crate::server::flow::budget::{Effort, READ_SHARE_BYTES_MIN};
 use crate::server::flow::rate::Rate;
 use crate::server::reason::Reason;
 use crate::server::sniff::ForeignProtocol;
+use crate::server::sniff::opening::{self, Opening};
 
 /// A client while it is read, with the rest of its budgets for this turn.
 pub(super) struct ReadTurn {
@@ -215,7 +216,8 @@ impl<S: Socket> Hub<S> {
         bytes: &[u8],
         now: Instant,
     ) -> Option<ReadState> {
-        if !turn.is_browser && !self.connections[turn.key].hears_telnet(bytes) {
+        let is_text = !turn.is_browser && !self.connections[turn.key].hears_telnet(bytes);
+        if is_text && input.pending.bytes().is_empty() {
             let mut rest = bytes;
             let state = self.process_share(turn, input, &mut rest, now);
             input.pending = Pending::new(rest);
@@ -223,8 +225,13 @@ impl<S: Socket> Hub<S> {
         }
         let mut lines = mem::take(&mut self.buffers.lines);
         lines.clear();
+        // A first line that waited for more bytes.
+        lines.extend_from_slice(input.pending.bytes());
         let connection = &mut self.connections[turn.key];
-        let answered = if turn.is_browser {
+        let answered = if is_text {
+            lines.extend_from_slice(bytes);
+            0
+        } else if turn.is_browser {
             let unframed = connection.unframe(bytes, &mut lines, now);
             self.budget.spend(Effort::Frames(unframed.frames));
             self.budget.spend(Effort::Message(unframed.message_bytes));
@@ -258,7 +265,8 @@ impl<S: Socket> Hub<S> {
         state.or_else(|| (!rest.is_empty()).then_some(ReadState::Ready))
     }
 
-    /// Processes the lines of `bytes` until none is left (`None`), or until the next one has to wait.
+    /// Processes the lines of `bytes` until none is left (`None`), or until the next one has to wait. What is left with
+    /// `None` is a first line that waits for more bytes.
     fn process_lines(
         &mut self,
         turn: &mut ReadTurn,
@@ -270,6 +278,7 @@ impl<S: Socket> Hub<S> {
             match self.connections[turn.key].phase {
                 Phase::Entering => match self.first_line(&input.decoder, bytes) {
                     FirstLine::Partial => {}
+                    FirstLine::Waiting => return None,
                     FirstLine::Complete => {
                         self.enter(turn.key, now);
                         if self.connections[turn.key].phase == Phase::Entering {
@@ -287,7 +296,7 @@ impl<S: Socket> Hub<S> {
                         return Some(state);
                     }
                     if self.may_be_foreign(turn, member)
-                        && let Some(protocol) = ForeignProtocol::in_prefix(input.decoder.begun(bytes))
+                        && let Some(protocol) = foreign_beginning(&input.decoder, bytes)
                     {
                         self.reject_protocol(turn.key, protocol, now);
                         continue;
@@ -339,6 +348,12 @@ impl<S: Socket> Hub<S> {
             self.leave(turn.key, &Reason::Reset(io::ErrorKind::ConnectionReset.into()), now);
             return ReadState::Ended;
         }
+        let phase = self.connections[turn.key].phase;
+        if phase == Phase::Entering && !input.pending.bytes().is_empty() {
+            // A first line that waited for the second. The next read returns the EOF again.
+            self.enter(turn.key, now);
+            return ReadState::Ready;
+        }
         if !input.decoder.is_empty() {
             if let Err(state) = self.may_end_line(turn, input, now) {
                 return state;
@@ -351,8 +366,8 @@ impl<S: Socket> Hub<S> {
         ReadState::Ended
     }
 
-    /// With `--flush-after`, records that a client ends its lines itself, or speaks telnet: silence ends none of them any
-    /// more.
+    /// With `--flush-after`, records that a client ends its lines itself, or speaks telnet: silence ends none of them
+    /// any more.
     fn note_line_end(&mut self, turn: &ReadTurn, bytes: &[u8]) {
         let connection = &mut self.connections[turn.key];
         let is_known = turn.is_browser || connection.habit == LineHabit::Newline;
@@ -489,4 +504,13 @@ impl<S: Socket> Hub<S> {
         }
         received
     }
+}
+
+/// Detects a protocol in the beginning of an entered connection, which no longer waits for more.
+fn foreign_beginning(decoder: &LineDecoder, bytes: &[u8]) -> Option<ForeignProtocol> {
+    let [fragment, arrived] = decoder.begun(bytes);
+    ForeignProtocol::in_prefix([fragment, arrived]).or(match opening::of(fragment, arrived, true) {
+        Opening::Foreign(protocol) => Some(protocol),
+        Opening::Decided | Opening::Waiting => None,
+    })
 }
