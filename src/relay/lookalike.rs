@@ -3,6 +3,8 @@
 //! Two texts look alike if their skeletons are equal (UTS 39, section 4). Skeletons join far more than a reader would:
 //! `rn` and `m`, `1` and `l`. So they protect reserved names alone, and no member from another.
 
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 use unicode_security::skeleton;
 
 use super::name::{GIVEN_PREFIX, Name, fold};
@@ -20,9 +22,23 @@ pub(super) fn is_reserved(shown: &str, folded: &str) -> bool {
         || is_like(GIVEN_PREFIX, |look, prefix| look.starts_with(prefix))
 }
 
-/// Returns the skeleton of a name, without differences of case.
+/// Returns the skeleton of a name, without differences of case, style and small signs.
+///
+/// NFKC replaces letters that are only styled: raised, small or wide ones. Other signs beside letters hardly show, so
+/// modifier letters and marks are dropped: `serverʼ`, `seˑrver`. Most skeletons of them are punctuation.
 fn outline(name: &str) -> Box<str> {
-    fold(&skeleton(name).collect::<String>())
+    let plain: String = name.nfkc().filter(|&c| !is_sign(c)).collect();
+    let skeleton: String = skeleton(&plain).filter(|&c| !is_sign(c)).collect();
+    fold(&skeleton)
+}
+
+/// Whether `c` is a mark, or a modifier letter that shows no letter (NFKC maps those that do).
+fn is_sign(c: char) -> bool {
+    is_combining_mark(c)
+        || matches!(c, '\u{2b0}'..='\u{2ff}' | '\u{374}' | '\u{559}' | '\u{640}' | '\u{7f4}' | '\u{7f5}' | '\u{7fa}')
+        || matches!(c, '\u{a67f}' | '\u{a700}'..='\u{a721}' | '\u{a788}' | '\u{a78b}' | '\u{a78c}' | '\u{ff70}')
+        || matches!(c, '\u{1d2c}'..='\u{1d6a}' | '\u{1d78}' | '\u{30fc}' | '\u{ab5b}' | '\u{ab6a}' | '\u{ab6b}')
+        || matches!(c, '\'' | '`' | '\u{2018}' | '\u{2019}' | ':' | '"')
 }
 
 #[cfg(test)]
@@ -48,21 +64,63 @@ mod tests {
             "𝗌𝖾𝗋𝗏𝖾𝗋",
             "𝐒𝐄𝐑𝐕𝐄𝐑",
             "ſerver",
+            "ˢᵉʳᵛᵉʳ",
+            "serverʼ",
+            "serverˈ",
+            "ʻserver",
+            "seˑrver",
+            "seːrver",
+            "ⓢerver",
+            "ₛerver",
+            "Šerver",
+            "serverـ",
+            "ꜝserver",
+            "ʼˢерverʼ",
         ] {
             assert_eq!(Name::parse(name), Err(NameError::Reserved), "{name}");
         }
-        for name in
-            ["сlient-7", "cIient-7", "c1ient-7", "CLІENT-7", "CL1ENT-7", "ｃｌｉｅｎｔ-7", "clіent-x", "client-７"]
-        {
+        for name in [
+            "сlient-7",
+            "cIient-7",
+            "c1ient-7",
+            "CLІENT-7",
+            "CL1ENT-7",
+            "ｃｌｉｅｎｔ-7",
+            "clіent-x",
+            "client-７",
+            "ᶜˡⁱᵉⁿᵗ-7",
+            "clientʼ-7",
+            "clˑient-7",
+        ] {
             assert_eq!(Name::parse(name), Err(NameError::Reserved), "{name}");
         }
     }
 
     #[test]
     fn other_names_may_look_alike() {
-        for name in
-            ["servers", "serve", "observer", "client", "clients", "emily", "ernily", "Il1", "аnа", "сервер", "Σέρβερ"]
-        {
+        for name in [
+            "servers",
+            "serve",
+            "observer",
+            "client",
+            "clients",
+            "emily",
+            "ernily",
+            "Il1",
+            "аnа",
+            "сервер",
+            "Σέρβερ",
+            "Serverin",
+            "OʼBrien",
+            "DʼAngelo",
+            "ʻOkina",
+            "हिन्दी",
+            "server2",
+            "my-server",
+            "clientele",
+            "Çelik",
+            "bserver",
+        ] {
             assert!(Name::parse(name).is_ok(), "{name}");
         }
     }
