@@ -75,7 +75,7 @@ mod tests {
             "Šerver",
             "serverـ",
             "ꜝserver",
-            "ʼˢерverʼ",
+            "ʼˢеrverʼ",
         ] {
             assert_eq!(Name::parse(name), Err(NameError::Reserved), "{name}");
         }
