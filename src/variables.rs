@@ -24,15 +24,15 @@ pub const CLIENT: [&str; 1] = ["POLLCHAT_NICK"];
 const EDITS_MAX: usize = 2;
 
 /// Parses the command line and the environment, and passes the flags to `finish`. Exits with a usage error if either
-/// fails, and after `--help` and `--version`.
-pub fn parse<F: Parser, T>(finish: impl Fn(F) -> Result<T, Error>) -> T {
+/// fails, to which `with_tip` may add, and after `--help` and `--version`.
+pub fn parse<F: Parser, T>(finish: impl Fn(F) -> Result<T, Error>, with_tip: impl Fn(Error) -> Error) -> T {
     let arguments: Vec<OsString> = env::args_os().collect();
     let error = match try_parse(&arguments, finish) {
         Ok(parsed) => return parsed,
         Err(error) => error,
     };
     if error.use_stderr() {
-        error.exit();
+        with_tip(error).exit();
     }
     process::exit(exit_code_of_print(F::command().get_name(), error.print()).into())
 }

@@ -97,7 +97,7 @@ Exit codes:
   its number (Ctrl-C: 130).";
 
 fn main() -> ExitCode {
-    let flags = variables::parse(Flags::with_port);
+    let flags = variables::parse(Flags::with_port, std::convert::identity);
     if let Some(what) = flags.generate {
         return manual::generate(what, Flags::command());
     }

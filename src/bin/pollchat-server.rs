@@ -7,7 +7,7 @@ use clap::CommandFactory;
 use log::warn;
 use pollchat::manual;
 use pollchat::net::stdio::eprint_line;
-use pollchat::server::cli::Flags;
+use pollchat::server::cli::{self, Flags};
 use pollchat::server::config::Config;
 use pollchat::server::endpoint::Endpoint;
 use pollchat::server::reach::reachable;
@@ -17,12 +17,13 @@ use pollchat::server::{Error, Server};
 use pollchat::variables;
 
 fn main() -> ExitCode {
-    let (generate, log_level, config) = variables::parse(|flags: Flags| {
+    let finish = |flags: Flags| {
         let (generate, log_level) = (flags.generate(), flags.log_level());
         // A wrong combination of flags is no reason to refuse the manual.
         let config = if generate.is_some() { Config::default() } else { flags.into_config()? };
         Ok((generate, log_level, config))
-    });
+    };
+    let (generate, log_level, config) = variables::parse(finish, cli::with_tip);
     if let Some(what) = generate {
         return manual::generate(what, Flags::command());
     }

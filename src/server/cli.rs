@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Error, Parser};
 use ipnet::IpNet;
 use log::LevelFilter;
@@ -149,6 +149,19 @@ pub struct Flags {
     /// Print a manual page (`man`, `man-protocol`) or completions (`bash`, `zsh`, `fish`), and exit
     #[arg(long, value_name = "WHAT", value_enum, hide_possible_values = true)]
     generate: Option<Generate>,
+}
+
+/// Adds a tip to the error about an argument that is an address: clap suggests flags alone.
+pub fn with_tip(mut error: Error) -> Error {
+    let address = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) if ListenAddress::of_lines(argument).is_ok() => argument.clone(),
+        _ => return error,
+    };
+    if error.kind() == ErrorKind::UnknownArgument {
+        let tip = format!("to listen on {address}, use '--listen {address}'");
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
 }
 
 impl Flags {

@@ -80,6 +80,23 @@ fn text_without_a_plain_meaning_is_a_usage_error_with_an_example() {
 }
 
 #[test]
+fn an_address_without_its_flag_gets_a_tip() {
+    for (argument, tip) in [
+        ("46001", Some("tip: to listen on 46001, use '--listen 46001'")),
+        ("localhost:46001", Some("use '--listen localhost:46001'")),
+        ("[::]:46001", Some("use '--listen [::]:46001'")),
+        ("start", None),
+        ("--lisen", Some("'--listen'")),
+    ] {
+        let (code, error) = failure(&[argument]);
+        assert_eq!(code, Some(2), "{argument}: {error}");
+        assert!(error.starts_with("error: unexpected argument"), "{argument}: {error}");
+        assert_eq!(error.contains("tip: "), tip.is_some(), "{argument}: {error}");
+        assert!(tip.is_none_or(|tip| error.contains(tip)), "{argument}: {error}");
+    }
+}
+
+#[test]
 fn an_address_that_cannot_be_had_is_named_with_the_reason() {
     let (port, missing) = (free_port().to_string(), "no address of this machine");
     let all = format!("0.0.0.0:{port}");

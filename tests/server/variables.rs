@@ -49,6 +49,9 @@ fn an_error_names_the_variable_that_the_value_came_from() {
         ),
         (&[], &[("POLLCHAT_LAG", "maybe")], "invalid value 'maybe' for '--lag <ACTION>' (from POLLCHAT_LAG)"),
         (&[], &[("POLLCHAT_ALLOW", "::1,x")], "invalid value 'x' for '--allow <CIDR>' (from POLLCHAT_ALLOW)"),
+        // An empty item is a slip. Without it, `,` would open the server to all.
+        (&[], &[("POLLCHAT_ALLOW", "::1,,::2")], "invalid value '' for '--allow <CIDR>' (from POLLCHAT_ALLOW)"),
+        (&[], &[("POLLCHAT_ALLOW", ",")], "invalid value '' for '--allow <CIDR>' (from POLLCHAT_ALLOW)"),
         (&[], &[("POLLCHAT_CONSOLE", "perhaps")], "'--console' (from POLLCHAT_CONSOLE)"),
         (&[], &[("POLLCHAT_BURST", "5"), ("POLLCHAT_RATE", "")], "--burst requires --rate (from POLLCHAT_BURST)\n"),
         (&[], &[("POLLCHAT_WEB_HOST", "a")], "were not provided (from POLLCHAT_WEB_HOST):\n"),
