@@ -1,4 +1,5 @@
-//! The reports of a server: its log lines about peers, throttled. It owns the one rule for all kinds of repeated events.
+//! The reports of a server: its log lines about peers, throttled. It owns the one rule for all kinds of repeated
+//! events.
 //!
 //! The first events of a kind are logged at once: ten arrivals and departures, and one of any other kind. After them
 //! the server logs one line a minute, with the number of further events, of their addresses, and the last event. A
@@ -30,7 +31,9 @@ pub enum Kind {
     Came,
     /// A client left by itself.
     Left,
-    /// The server disconnected a client, for the reason with this label.
+    /// The operator removed a client.
+    Removed,
+    /// The server disconnected a client by itself, for the reason with this label.
     Disconnected(&'static str),
     /// The server refused a connection, for the reason with this label.
     Refused(&'static str),
@@ -69,7 +72,7 @@ impl Kind {
     fn at_once(self) -> u32 {
         match self {
             // An operator removes clients by hand.
-            Kind::Came | Kind::Left | Kind::Disconnected("removed") => VISITS_AT_ONCE,
+            Kind::Came | Kind::Left | Kind::Removed => VISITS_AT_ONCE,
             _ => 1,
         }
     }
@@ -88,6 +91,7 @@ impl fmt::Display for Kind {
         match self {
             Kind::Came => f.write_str("clients came"),
             Kind::Left => f.write_str("clients left"),
+            Kind::Removed => f.write_str("clients were removed"),
             Kind::Disconnected(label) => write!(f, "clients were disconnected ({label})"),
             Kind::Refused(label) => write!(f, "connections were refused ({label})"),
             Kind::Foreign(protocol) => write!(f, "peers spoke {protocol}"),

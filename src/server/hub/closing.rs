@@ -76,19 +76,22 @@ impl<S: Socket> Hub<S> {
         self.channel.room.apply(&mut self.roster, Event::Left { member });
         self.channel.announce_departed(&mut self.roster);
         self.stats.passing += u64::from(!was_announced && !reason.is_ours());
-        // A member that nobody was told of leaves as silently. Why the server disconnects a member is always of interest;
-        // a foreign protocol was reported already.
+        // A member that nobody was told of leaves as silently. The reason of a disconnect by the server is always of
+        // interest; a foreign protocol was reported already.
         let kind = match reason {
             Reason::Foreign(_) => None,
+            Reason::Removed => Some(Kind::Removed),
             _ if reason.is_ours() => Some(Kind::Disconnected(reason.label())),
             _ => was_announced.then_some(Kind::Left),
         };
-        if !log_enabled!(Level::Info) {
+        if !kind.map_or_else(|| log_enabled!(Level::Debug), Reports::wants) {
             return stop;
         }
         let peer = Peer::of(&self.connections[key]);
         let clients = self.roster.clients();
-        let what = format_args!("{name} left ({reason}; {peer}); {clients} present");
+        // The kernel forgets the address of a reset connection. The line about its arrival has it.
+        let (separator, address) = if peer.is_known() { ("; ", peer.to_string()) } else { ("", String::new()) };
+        let what = format_args!("{name} left ({reason}{separator}{address}); {clients} present");
         match kind {
             Some(kind) => self.reports.note(kind, peer.ip(), what, now),
             None => debug!("{what}"),
@@ -115,8 +118,8 @@ impl<S: Socket> Hub<S> {
         debug!(target: "pollchat::roster", "{} at {offset}: {change}", Peer::of(&self.connections[key]));
     }
 
-    /// Tells a peer that we do not speak its protocol, in its own manner if one line is enough; in HTTP, with the address
-    /// of the page, if there is one.
+    /// Tells a peer that we do not speak its protocol, in its own manner if one line is enough; in HTTP, with the
+    /// address of the page, if there is one.
     fn answer_foreign(&mut self, key: usize, protocol: ForeignProtocol, stop: Position) -> Farewell {
         let connection = &mut self.connections[key];
         if let Some(site) = self.site.as_ref().filter(|_| protocol == ForeignProtocol::Http) {
@@ -239,6 +242,10 @@ impl Peer {
             Peer::Client(address) => address.map(|address| address.ip()),
             Peer::Console => None,
         }
+    }
+
+    fn is_known(&self) -> bool {
+        !matches!(self, Peer::Client(None))
     }
 
     pub(super) fn of_stream<S: Socket>(stream: &S) -> Peer {
