@@ -9,7 +9,7 @@
 
 use std::mem;
 
-use super::sanitize::BYTE_ORDER_MARK;
+use super::sanitize::after_marks;
 
 /// A line, or a part of one.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,8 +67,8 @@ const BEGINNING_BYTES: usize = 64;
 
 /// Splits one stream into lines.
 ///
-/// Invariant: between calls, `fragment` holds no LF, no NUL and at most `line_bytes_max + 1` bytes; the last of them may
-/// be the CR of a CRLF. Each byte is searched for the end of a line once. An idle decoder holds no heap memory.
+/// Invariant: between calls, `fragment` holds no LF, no NUL and at most `line_bytes_max + 1` bytes; the last of them
+/// may be the CR of a CRLF. Each byte is searched for the end of a line once. An idle decoder holds no heap memory.
 #[derive(Debug, Default)]
 pub struct LineDecoder {
     fragment: Vec<u8>,
@@ -77,7 +77,7 @@ pub struct LineDecoder {
     fate: Fate,
     /// Whether the stream stands behind a CR that ended a line, and that an LF may still follow.
     is_after_return: bool,
-    /// Whether a CR has ended a line.
+    /// Whether a CR has ended a line, alone or before LF.
     has_seen_return: bool,
 }
 
@@ -192,13 +192,13 @@ impl LineDecoder {
         self.is_empty() && !self.is_after_return
     }
 
-    /// Whether a CR has ended a line: its peer needs CRLF.
+    /// Whether a CR, alone or before LF, has ended a line: its peer needs CRLF.
     pub fn has_seen_return(&self) -> bool {
         self.has_seen_return
     }
 
-    /// Returns the line that `input` begins or continues in two pieces, without the LF and NULs that [`next`](Self::next)
-    /// would skip.
+    /// Returns the line that `input` begins or continues in two pieces, without the LF and NULs that
+    /// [`next`](Self::next) would skip.
     pub fn begun<'a>(&'a self, input: &'a [u8]) -> [&'a [u8]; 2] {
         let input = if self.is_empty() { skip_padding(input, &mut self.is_after_return.clone()) } else { input };
         [self.fragment(), input]
@@ -206,11 +206,8 @@ impl LineDecoder {
 
     /// Returns the first byte of the line that `input` begins or continues, as [`sanitize`](super::sanitize) leaves it.
     pub fn first_byte(&self, input: &[u8]) -> Option<u8> {
-        let mut bytes = self.begun(input).into_iter().flatten().copied().filter(|&byte| byte != 0);
-        while bytes.clone().take(BYTE_ORDER_MARK.len()).eq(BYTE_ORDER_MARK) {
-            bytes.nth(BYTE_ORDER_MARK.len() - 1);
-        }
-        bytes.next()
+        let bytes = self.begun(input).into_iter().flatten().copied().filter(|&byte| byte != 0);
+        after_marks(bytes).next()
     }
 
     /// Returns the heap memory, in bytes.

@@ -3,7 +3,7 @@
 //!
 //! The server applies it to each line of a client, the client to each line of the server: neither trusts the other.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 
 /// Whether `c` would control a terminal, or change how the rest of its line is shown.
 ///
@@ -47,11 +47,19 @@ pub fn sanitize<'a>(raw: &'a [u8], buffer: &'a mut String) -> &'a str {
 }
 
 /// Returns a line without byte order marks at its start.
-pub(crate) fn without_marks(mut line: &[u8]) -> &[u8] {
-    while let Some(rest) = line.strip_prefix(&BYTE_ORDER_MARK) {
-        line = rest;
+pub(crate) fn without_marks(line: &[u8]) -> &[u8] {
+    after_marks(line.iter()).as_slice()
+}
+
+/// Returns the bytes of a line behind the byte order marks at its start.
+pub(super) fn after_marks<I>(mut bytes: I) -> I
+where
+    I: Iterator<Item: Borrow<u8>> + Clone,
+{
+    while bytes.clone().take(BYTE_ORDER_MARK.len()).map(|byte| *byte.borrow()).eq(BYTE_ORDER_MARK) {
+        bytes.nth(BYTE_ORDER_MARK.len() - 1);
     }
-    line
+    bytes
 }
 
 /// Returns a line without its padding of NULs. Copies it only if it has any.
