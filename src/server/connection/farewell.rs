@@ -3,6 +3,8 @@
 use std::mem;
 use std::time::{Duration, Instant};
 
+use super::Connection;
+use crate::net::stream::Socket;
 use crate::relay::notice;
 
 /// Pause before each of the [`LastWords`]: long enough that the kernel of a peer on the same continent hands out each
@@ -101,5 +103,33 @@ impl LastWords {
     /// Returns the end of the pause, the first time that it is asked for.
     pub(super) fn take_timer(&mut self) -> Option<Instant> {
         self.pause_end.filter(|_| mem::take(&mut self.needs_timer))
+    }
+}
+
+impl<S: Socket> Connection<S> {
+    /// Says this word before `FIN`, if it is told [`Farewell::Bare`].
+    pub fn answer_exit(&mut self, word: &str) {
+        if let Some(words) = self.last_words_mut() {
+            words.begin_with(word);
+        }
+    }
+
+    /// Whether the pause before its next last word ends at this time.
+    pub fn is_pausing_until(&self, time: Instant) -> bool {
+        self.pause_end() == Some(time)
+    }
+
+    pub(super) fn pause_end(&self) -> Option<Instant> {
+        match self.closing()?.farewell {
+            Farewell::Bare(words) => words.pause_end(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn last_words_mut(&mut self) -> Option<&mut LastWords> {
+        match &mut self.busy.as_mut()?.closing.as_mut()?.farewell {
+            Farewell::Bare(words) => Some(words),
+            _ => None,
+        }
     }
 }

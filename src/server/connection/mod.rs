@@ -310,32 +310,6 @@ impl<S: Socket> Connection<S> {
         busy.protocol.end_input();
     }
 
-    /// Says this word before `FIN`, if it is told [`Farewell::Bare`].
-    pub fn answer_exit(&mut self, word: &str) {
-        if let Some(words) = self.last_words_mut() {
-            words.begin_with(word);
-        }
-    }
-
-    /// Whether the pause before its next last word ends at this time.
-    pub fn is_pausing_until(&self, time: Instant) -> bool {
-        self.pause_end() == Some(time)
-    }
-
-    fn pause_end(&self) -> Option<Instant> {
-        match self.closing()?.farewell {
-            Farewell::Bare(words) => words.pause_end(),
-            _ => None,
-        }
-    }
-
-    fn last_words_mut(&mut self) -> Option<&mut LastWords> {
-        match &mut self.busy.as_mut()?.closing.as_mut()?.farewell {
-            Farewell::Bare(words) => Some(words),
-            _ => None,
-        }
-    }
-
     /// Returns the time at which it is dropped, if it is closing and takes nothing.
     pub fn deadline(&self) -> Option<Instant> {
         self.closing().map(|closing| closing.deadline)
