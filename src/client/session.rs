@@ -246,7 +246,7 @@ impl Session {
             && let Some(piece) = self.farewell.next_piece(manner)
         {
             self.turns.on_turn(manner);
-            self.outbox.release_piece(&piece);
+            self.outbox.push_own(&piece);
             return Progress::Made;
         }
         Progress::None

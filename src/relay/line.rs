@@ -138,7 +138,8 @@ impl LineDecoder {
         }
     }
 
-    /// Ends the stream at EOF. An unterminated line is its last one.
+    /// Returns an unterminated line as a line, at EOF or although the stream goes on. If the line was being dropped, it
+    /// ends here.
     pub fn finish(&mut self, framing: Framing) -> Option<Line<'_>> {
         self.discard_returned();
         let fate = mem::take(&mut self.fate);
@@ -156,17 +157,6 @@ impl LineDecoder {
                 Some(as_line(fate, &self.fragment))
             }
         }
-    }
-
-    /// Returns an unterminated line as a line, although the stream goes on. If the line was being dropped, it ends
-    /// here.
-    pub fn flush_partial(&mut self, framing: Framing) -> Option<Line<'_>> {
-        self.discard_returned();
-        // The CR may be half of a CRLF, whose LF then becomes an empty line.
-        if self.fragment.last() == Some(&b'\r') {
-            self.fragment.pop();
-        }
-        self.finish(framing)
     }
 
     /// Whether the unterminated line stops in the middle of a UTF-8 character.

@@ -127,7 +127,7 @@ impl SendBuffer {
         self.push(line);
     }
 
-    /// Appends a line of the client itself, while no typed line waits for the socket or has begun.
+    /// Appends a line of the client itself, or a piece of its farewell, while no typed line waits for the socket or has begun.
     pub(crate) fn push_own(&mut self, line: &[u8]) {
         self.released.push(line);
         self.own_end = self.written + self.released.len() as u64;
@@ -153,11 +153,6 @@ impl SendBuffer {
                 return result;
             }
         }
-    }
-
-    /// Releases a last piece that is no typed line: a word of farewell, or the end of one.
-    pub(crate) fn release_piece(&mut self, piece: &[u8]) {
-        self.push_own(piece);
     }
 
     /// Returns the first typed line; `None` if it has no end yet.

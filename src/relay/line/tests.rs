@@ -125,7 +125,7 @@ fn a_buffer_of_padding_is_no_line_and_keeps_no_memory() {
     // So does the padding behind a line without an end, and it does not count toward the limit.
     let message = [&b"hello"[..], &[0; 8_000]].concat();
     assert_eq!(decoder.next(&mut &message[..], framing), None);
-    assert_eq!(decoder.flush_partial(framing), Some(Line::Text(b"hello")));
+    assert_eq!(decoder.finish(framing), Some(Line::Text(b"hello")));
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn a_line_that_is_broken_off_is_one_and_the_next_is_another() {
         while let Some(line) = decoder.next(&mut input, framing) {
             all.push(said(&line));
         }
-        all.extend(decoder.flush_partial(framing).map(|line| said(&line)));
+        all.extend(decoder.finish(framing).map(|line| said(&line)));
         assert!(decoder.is_empty());
         let mut next: &[u8] = b"\nnext\n";
         while let Some(line) = decoder.next(&mut next, framing) {

@@ -397,7 +397,7 @@ impl<S: Socket> Hub<S> {
         if let Err(state) = self.may_end_line(turn, input, now) {
             return state;
         }
-        if let Some(line) = input.decoder.flush_partial(self.limits.framing) {
+        if let Some(line) = input.decoder.finish(self.limits.framing) {
             if let Some(rate) = turn.rate {
                 input.bucket.charge(rate, now);
             }
