@@ -75,8 +75,8 @@ pub(crate) enum Stream {
 
 /// The operator's console: stdin and stdout of the process as one stream.
 ///
-/// A process has one of each, and the hub keeps their readiness, so this holds no state: a stream must be no larger than
-/// a socket. The state of stdout is in [`SCREEN`].
+/// A process has one of each, and the hub keeps their readiness, so this holds no state: a stream must be no larger
+/// than a socket. The state of stdout is in [`SCREEN`].
 #[derive(Debug)]
 pub(crate) struct Console(());
 

@@ -1,7 +1,8 @@
 //! Detection of dead peers without the kernel's help: `TCP_INFO`, for Linux before 6.15.
 //!
-//! There the kernel retries for a quarter of an hour and more while data is in flight (see [`keepalive`](super::keepalive)).
-//! But it tells how long no acknowledgement has come, and a server can ask from time to time.
+//! There the kernel retries for a quarter of an hour and more while data is in flight (see
+//! [`keepalive`](super::keepalive)). But it tells how long no acknowledgement has come, and a server can ask from time
+//! to time.
 
 use std::os::fd::AsFd;
 use std::time::Duration;

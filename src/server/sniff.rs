@@ -3,8 +3,8 @@
 //! Any web page can make a browser send almost arbitrary bytes to the line port, behind a request line. Such a browser
 //! must not talk in the room. Nor must programs whose users point them at the wrong port: they may send a password.
 //!
-//! Only a first line decides, so nobody is disconnected in a conversation; where it may be chat, the second line decides
-//! with it ([`opening`]). It belongs to a binary protocol if it holds a control character that no person sends
+//! Only a first line decides, so nobody is disconnected in a conversation; where it may be chat, the second line
+//! decides with it ([`opening`]). It belongs to a binary protocol if it holds a control character that no person sends
 //! ([`controls`]).
 
 pub(crate) mod controls;
@@ -39,7 +39,8 @@ pub enum ForeignProtocol {
     Irc,
     /// JSON-RPC.
     JsonRpc,
-    /// A login that several protocols have: `AUTHENTICATE` of ManageSieve and Tor, `PASSWORD` of MPD, `USER` and `PASS`.
+    /// A login that several protocols have: `AUTHENTICATE` of ManageSieve and Tor, `PASSWORD` of MPD, `USER` and
+    /// `PASS`.
     Login,
     /// memcached.
     Memcached,
@@ -265,8 +266,8 @@ const BEGINNINGS: [(&[u8], ForeignProtocol); 11] = [
     (b"RFB 003.", ForeignProtocol::Vnc),
 ];
 
-/// Whether a connection begins with a startup message of PostgreSQL: its length, the version 3, and a parameter. Without
-/// NULs, the length has one byte or two.
+/// Whether a connection begins with a startup message of PostgreSQL: its length, the version 3, and a parameter.
+/// Without NULs, the length has one byte or two.
 fn is_postgres(beginning: &[u8]) -> bool {
     (1..=2).any(|len| beginning.get(len..).is_some_and(|rest| rest.starts_with(b"\x03user")))
 }

@@ -1,5 +1,5 @@
-//! The patrol: asks the kernel in turn about each plain client whether its peer still answers, on a kernel that does not
-//! find dead peers by itself in good time (Linux before 6.15).
+//! The patrol: asks the kernel in turn about each plain client whether its peer still answers, on a kernel that does
+//! not find dead peers by itself in good time (Linux before 6.15).
 //!
 //! A visitor has a deadline and a browser is pinged, so they are not asked about. An idle hub without clients sleeps.
 

@@ -9,8 +9,8 @@ use super::ForeignProtocol::{
 };
 
 /// The shapes. In a shape, `?` is any word, `#` a number, `:` a word with a colon at its start and all that follows it,
-/// `%` a host name, `~` one that no word of chat looks like, `$` the tag of IMAP, `!` any word that [people](CHAT) do not
-/// write there, and `...` all that follows. Any other word is itself: in lower case it is so in any case.
+/// `%` a host name, `~` one that no word of chat looks like, `$` the tag of IMAP, `!` any word that [people](CHAT) do
+/// not write there, and `...` all that follows. Any other word is itself: in lower case it is so in any case.
 const SHAPES: &[(ForeignProtocol, &str)] = &[
     (Irc, "PASS ?"),
     (Irc, "pass !"),
@@ -84,8 +84,8 @@ const SHAPES: &[(ForeignProtocol, &str)] = &[
     (Proxy, "PROXY UNKNOWN ? ? # #"),
 ];
 
-/// Words that people write behind `pass`, `auth`, `login` or `password`, where a client has a name or a secret. They are
-/// compared in lower case, without the marks behind them.
+/// Words that people write behind `pass`, `auth`, `login` or `password`, where a client has a name or a secret. They
+/// are compared in lower case, without the marks behind them.
 const CHAT: &str = "\
     a again all along an and any anyone around at away back broke broken button by can does down error errors \
     everyone expired failed failing fails failure fine first fixed for forgotten form go gone has help her here him \

@@ -49,11 +49,12 @@ const SOURCE: &str = concat!(
     "</script>\n</body>\n</html>\n",
 );
 
-/// Returns the source without indentation and comments, and its length. Browsers do not need them, and every browser that
-/// loads the page costs its size in memory. No text of the page runs over several lines, so no indentation is part of one.
+/// Returns the source without indentation and comments, and its length. Browsers do not need them, and every browser
+/// that loads the page costs its size in memory. No text of the page runs over several lines, so no indentation is part
+/// of one.
 ///
-/// A comment begins its line: `// …` takes that line, `/* …` takes all lines up to one that ends with `*/`. Behind code,
-/// two blanks and `//` begin a comment. Every line ends with LF.
+/// A comment begins its line: `// …` takes that line, `/* …` takes all lines up to one that ends with `*/`. Behind
+/// code, two blanks and `//` begin a comment. Every line ends with LF.
 const fn stripped<const N: usize>(source: &[u8]) -> ([u8; N], usize) {
     let (mut kept, mut len) = ([0; N], 0);
     let (mut at, mut is_in_block) = (0, false);
