@@ -5,6 +5,7 @@
 
 use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
+use std::io::ErrorKind;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
@@ -94,8 +95,12 @@ impl Client {
         Client { child, stdout, stderr }
     }
 
+    /// Types this. A client that is refused may have ended already.
     fn type_in(&mut self, text: &str) {
-        self.child.stdin.as_mut().expect("stdin is a pipe").write_all(text.as_bytes()).unwrap();
+        match self.child.stdin.as_mut().expect("stdin is a pipe").write_all(text.as_bytes()) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+            result => result.unwrap(),
+        }
     }
 
     fn end_stdin(&mut self) {

@@ -64,7 +64,7 @@ fn ctrl_backslash_does_not_wait_for_the_server_at_all() {
 
 #[test]
 fn what_was_received_is_shown_before_a_forced_end() {
-    for end in ["\x03\x03", "\x1c", "term"] {
+    for (end, code) in [("\x03\x03", 0), ("\x1c", 0), ("term", 128 + Signal::TERM.as_raw())] {
         let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)));
         let mut window = Window::open(20, 60, &client_of(listener.local_addr().unwrap(), &["--flush-after", "0"]));
         let mut server = accept(&listener);
@@ -81,7 +81,7 @@ fn what_was_received_is_shown_before_a_forced_end() {
         } else {
             window.press(end);
         }
-        assert_eq!(window.ends().code(), Some(0), "{end:?}");
+        assert_eq!(window.ends().code(), Some(code), "{end:?}");
         window.wait_until("the last words", |window| window.rows() == ["Welcome", "half a line"]);
     }
 }
