@@ -105,8 +105,9 @@ impl Oracle {
         if !known.is_entering() || wire.is_closed || wire.ear.ended.is_some() || self.is_shutting_down {
             return Ok(());
         }
-        // While all refusals are taken, it waits for its own, and others may come first.
-        let is_refused = |&&other: &&usize| self.members[other].is_refused() && !self.wires[other].borrow().is_closed;
+        // While all refusals are taken, it waits for its own, and others may come first. Those that ended in this turn
+        // were taken when it was looked at.
+        let is_refused = |&&other: &&usize| self.members[other].is_refused();
         let waits_for_refusal = self.active.iter().filter(is_refused).count() >= REFUSALS_MAX;
         let may_be_behind = self.may_be_behind();
         let known = &mut self.members[member];

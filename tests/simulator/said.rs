@@ -125,9 +125,12 @@ impl Ear {
         is_binary
     }
 
-    /// Whether all that it sent is a part of a line that may belong to a binary protocol.
+    /// Whether its first line, or the part of it that it sent, may belong to a binary protocol.
     pub(crate) fn has_begun_binary(&self) -> bool {
-        self.asked.is_empty() && has_control(&self.line)
+        match self.asked.first() {
+            None => has_control(&self.line),
+            Some(first) => matches!(first, Asked::Foreign("binary protocol")),
+        }
     }
 
     /// Whether it asked to leave, by a word or by an orderly end.

@@ -182,6 +182,9 @@ impl Oracle {
         }
         let (least, most) = self.present_range;
         let may_be_behind = self.may_be_behind();
+        // Small budgets also make the room wait for readers that were not written to.
+        let has_small_budgets = self.config.turn != TurnLimits::default();
+        let may_wait_unseen = has_small_budgets && self.config.lag == Lag::Wait;
         for at in 0..self.active.len() {
             let member = self.active[at];
             let may_have_spoken = self.may_have_spoken_untold(member);
@@ -194,7 +197,7 @@ impl Oracle {
                 // The one line that the witness is not sent.
                 known.introduction = Introduction::Told;
                 self.log.push("* client-1 joined", WITNESS, Kind::Joined);
-            } else if was_at_wall && self.config.turn != TurnLimits::default() {
+            } else if was_at_wall && has_small_budgets || may_wait_unseen && least > self.config.announce_up_to {
                 // Its timer may fire now, or may have fired at the wall and fire again.
                 known.may_be_untold = true;
             } else if was_at_wall {
@@ -211,7 +214,7 @@ impl Oracle {
             } else if may_have_spoken {
                 known.may_be_untold = true;
                 known.introduce_by = None;
-            } else if !known.may_be_untold && self.config.turn == TurnLimits::default() {
+            } else if !known.may_be_untold && !has_small_budgets {
                 return Rule::JoinedInTime.broken(self.about(member, "its time is over, and it is not announced"));
             }
         }
