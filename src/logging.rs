@@ -3,14 +3,17 @@
 //! simple_logger uses `eprintln!`, which panics on a closed pipe and blocks on a full one. So a line is written only if
 //! stderr takes it at once. Otherwise it is dropped and counted, and the count is logged before the next line.
 //!
-//! While the operator types a line at the same terminal, lines are held back; [`flush`](log::Log::flush) writes them.
+//! While the operator types a line at the same terminal, lines are held back. [`flush`](log::Log::flush) writes them,
+//! and so does the log itself when they are many: none of them is dropped.
 //!
-//! A full disk can take a part of a line. The next line then begins with a newline.
+//! A full disk can take a part of a line. The next line then begins with a newline. After a failed write the log pauses,
+//! but a flush tries at once, and tells how many lines were dropped although no line follows: the server may be ending.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
@@ -22,10 +25,10 @@ use crate::net::stdio::{eprint_line, stderr_place, stderr_takes_a_line, typing, 
 /// (`PIPE_BUF`) that a writable pipe takes without blocking (pipe(7)).
 const MESSAGE_BYTES_MAX: usize = 2_000;
 
-/// Lines held back at most; further ones are dropped and counted.
+/// Lines held back at most. Before there are more, all are written.
 const HELD_LINES_MAX: usize = 200;
 
-/// Pause after a failed write.
+/// Pause after a failed write to a file.
 const PAUSE: Duration = Duration::from_secs(10);
 
 thread_local! {
@@ -66,8 +69,8 @@ struct GuardedLog {
     /// Lines dropped since the last written one.
     dropped: AtomicU64,
     failure: Mutex<Failure>,
-    /// Lines that wait for the end of a typed line.
-    held: Mutex<Vec<Held>>,
+    /// Lines that wait for the end of a typed line, or for a terminal that did not take them all at once.
+    held: Mutex<VecDeque<Held>>,
 }
 
 /// A line of the log.
@@ -97,38 +100,70 @@ impl Log for GuardedLog {
             return;
         }
         let (level, target) = (record.level(), record.target());
-        if typing::holds() {
-            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-            if held.len() < HELD_LINES_MAX {
-                held.push(Held { level, target: target.to_owned(), message: record.args().to_string() });
+        let line = Held { level, target: target.to_owned(), message: record.args().to_string() };
+        if typing::holds(typing::Output::Log) {
+            self.hold(line);
+        } else if !(self.write_held() && self.write_behind_note(&line)) {
+            // The console's terminal tells when it takes more.
+            if typing::shows(typing::Output::Log) {
+                self.hold(line);
             } else {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             }
-            return;
         }
-        self.flush();
-        self.write_or_drop(level, target, &record.args().to_string());
     }
 
     fn flush(&self) {
-        let held = std::mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner));
-        for Held { level, target, message } in held {
-            self.write_or_drop(level, &target, &message);
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).time = None;
+        if self.held().is_empty() || !typing::holds(typing::Output::Log) {
+            self.write_held();
+            self.tell_dropped(module_path!());
         }
     }
 }
 
 impl GuardedLog {
-    /// Writes a line, and before it how many were dropped; or drops and counts it.
-    fn write_or_drop(&self, level: Level, target: &str, message: &str) {
+    fn held(&self) -> MutexGuard<'_, VecDeque<Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holds a line back. If there are many, writes all; if stderr does not take them, drops this one.
+    fn hold(&self, line: Held) {
+        if self.held().len() + 1 >= HELD_LINES_MAX {
+            typing::interrupt();
+            if !self.write_held() {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+        }
+        self.held().push_back(line);
+    }
+
+    /// Writes the lines that were held back. Returns whether none is left: stderr has taken all.
+    fn write_held(&self) -> bool {
+        let mut held = self.held();
+        while let Some(line) = held.front() {
+            if !self.write_behind_note(line) {
+                return false;
+            }
+            held.pop_front();
+        }
+        true
+    }
+
+    /// Writes how many lines were dropped, if stderr takes it.
+    fn tell_dropped(&self, target: &str) {
         let dropped = self.dropped.load(Ordering::Relaxed);
         let note = || format!("dropped {dropped} lines of the log: stderr was blocked or full");
         if dropped > 0 && self.write(Level::Warn, target, &note()) {
-            self.dropped.store(0, Ordering::Relaxed);
+            self.dropped.fetch_sub(dropped, Ordering::Relaxed);
         }
-        if !self.write(level, target, message) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+    }
+
+    /// Writes a line, and before it how many were dropped. Returns whether stderr took it.
+    fn write_behind_note(&self, Held { level, target, message }: &Held) -> bool {
+        self.tell_dropped(target);
+        self.write(*level, target, message)
     }
 
     /// Writes one line if stderr takes it at once. Returns whether it did.
@@ -152,7 +187,8 @@ impl GuardedLog {
             self.inner.log(&Record::builder().level(level).target(target).args(format_args!("{message}")).build());
         }));
         IS_WRITING.set(false);
-        failure.time = written.is_err().then(Instant::now);
+        // A terminal and a pipe tell when they take more.
+        failure.time = (written.is_err() && place.is_some()).then(Instant::now);
         // A pipe or a terminal has no place: it may have taken a part.
         failure.is_torn = written.is_err() && (place.is_none() || stderr_place() != place);
         written.is_ok()

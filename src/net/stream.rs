@@ -83,6 +83,12 @@ pub(crate) struct Console(());
 /// Stdout as the screen of the console.
 static SCREEN: Mutex<LossyLines> = Mutex::new(LossyLines::new());
 
+/// Shows the line again that the operator is typing, if output has interrupted it.
+pub(crate) fn show_typed_line() {
+    let is_chat_whole = SCREEN.lock().unwrap_or_else(PoisonError::into_inner).is_at_line_start();
+    typing::show_interrupted(is_chat_whole);
+}
+
 impl Console {
     /// Registers both sides at the poller, under the same `token`.
     ///
@@ -92,7 +98,7 @@ impl Console {
         stdio::unblock_stdout_terminal();
         stdio::watch(registry, stdin(), token, Interest::READABLE)?;
         stdio::watch(registry, stdout(), token, Interest::WRITABLE)?;
-        typing::begin(registry, token);
+        typing::begin();
         Ok(Console(()))
     }
 }
@@ -119,7 +125,7 @@ impl Write for Console {
     /// without a screen the relay goes on, and so does the input of the operator. Logs the first failure. While a line
     /// is being typed, takes nothing: the server tells when it takes more.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if typing::holds() {
+        if typing::holds(typing::Output::Chat) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let mut screen = SCREEN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -30,7 +30,7 @@ use log::{info, warn};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 use rustix::process::{Resource, getrlimit, setrlimit};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook_mio::v1_0::Signals;
 
 use config::{Capacity, Config};
@@ -45,7 +45,7 @@ use web::site::Site;
 
 use crate::net::keepalive::DeadPeerDetection;
 use crate::net::stdio::typing;
-use crate::net::stream::{Console, Stream};
+use crate::net::stream::{Console, Stream, show_typed_line};
 
 /// The source of an event, as mio's token names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +150,7 @@ impl Server {
         }
         let poll = Poll::new()?;
         // SIGXFSZ would end the process when its log or its console reaches the limit on file sizes.
-        let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ])?;
+        let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ, SIGCONT])?;
         poll.registry().register(&mut signals, Source::Signals.into(), Interest::READABLE)?;
         for (index, listener) in listeners.iter_mut().enumerate() {
             poll.registry().register(listener.socket_mut(), Source::Listener(index).into(), Interest::READABLE)?;
@@ -185,6 +185,7 @@ impl Server {
     pub fn run(mut self) -> Result<(), Error> {
         let mut events = Events::with_capacity(EVENTS_MAX);
         while self.turn(&mut events)?.is_continue() {}
+        log::logger().flush();
         Ok(())
     }
 
@@ -204,6 +205,8 @@ impl Server {
                     }
                 }
                 Source::Console => {
+                    // Its terminal may show the log, too.
+                    log::logger().flush();
                     self.hub.console().into_iter().for_each(|key| self.hub.on_ready(key, readiness(event)));
                 }
                 Source::Listener(index) => {
@@ -225,7 +228,7 @@ impl Server {
         if self.hub.flush(now) > 0 {
             self.listeners.iter_mut().for_each(|listener| listener.on_descriptor_freed(now));
         }
-        typing::show_interrupted();
+        show_typed_line();
         let took = now.elapsed();
         self.hub.note_turn(took, now + took);
         if self.stop_at.is_some_and(|stop_at| self.hub.connections() == 0 || stop_at <= now) {
@@ -298,6 +301,7 @@ impl Server {
             match signal {
                 SIGUSR1 => info!("{}", self.hub.stats()),
                 SIGINT | SIGTERM => wants_stop = true,
+                SIGCONT => typing::resume(),
                 _ => {}
             }
         }
@@ -314,6 +318,7 @@ impl Server {
     fn begin_stop(&mut self, now: Instant) {
         typing::stop();
         self.release_console(now);
+        log::logger().flush();
         info!("shutting down");
         self.stop_at = Some(now + SHUTDOWN_GRACE);
         systemd::notify_stopping();

@@ -5,9 +5,10 @@ use std::io::{Read, Write};
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::termios::{LocalModes, tcgetattr};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 
 use crate::support::terminal::pseudo_terminal;
 use crate::support::{Client, Lines as _, Member as _, Server, eventually};
@@ -24,10 +25,18 @@ struct AtDesk {
 
 impl AtDesk {
     fn new(host: &str) -> AtDesk {
+        AtDesk::with(host, &[], |_| ())
+    }
+
+    /// The same, with flags, at a terminal whose modes were changed.
+    fn with(host: &str, flags: &[&str], change: impl FnOnce(&mut Termios)) -> AtDesk {
         let (terminal, line) = pseudo_terminal();
+        let mut modes = tcgetattr(&line).unwrap();
+        change(&mut modes);
+        tcsetattr(&line, OptionalActions::Now, &modes).unwrap();
         let address = std::net::TcpListener::bind(format!("{host}:0")).unwrap().local_addr().unwrap();
-        let flags = ["--console", "--announce-up-to", "0", "--log-level", "debug"];
-        let mut command = Server::builder().listen(&address.to_string()).flags(flags).command();
+        let start = Server::builder().listen(&address.to_string()).flags(flags);
+        let mut command = start.flags(["--console", "--announce-up-to", "0", "--log-level", "debug"]).command();
         let end = || Stdio::from(line.try_clone().unwrap());
         let child = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
         let (mut screen, shown) = (terminal.try_clone().unwrap(), Arc::new(Mutex::new(String::new())));
@@ -89,13 +98,100 @@ fn what_comes_while_a_line_is_typed_is_shown_behind_it() {
 
 #[test]
 fn a_line_that_is_given_up_holds_nothing() {
-    for keys in ["nothing\x15", "no\x7f\x7f"] {
+    for (text, keys) in [("nothing", "\x15"), ("no", "\x7f\x7f"), ("two words", "\x17\x17"), ("", "\x16x\x7f")] {
         let mut desk = AtDesk::new("127.0.0.84");
-        desk.types(keys);
-        desk.expect_shown("\x08 \x08");
+        desk.types(text);
+        desk.expect_shown(text);
+        let start = Instant::now();
         desk.client.send_line("hello");
+        desk.client.who();
+        desk.types(keys);
         desk.expect_shown("> hello\r\n");
+        let shown = desk.shown();
+        assert!(start.elapsed() < Duration::from_secs(5), "{text:?} was held");
+        assert!(!shown.contains(&format!("{text}\r\n")) || text.is_empty(), "{shown:?}");
     }
+}
+
+#[test]
+fn what_comes_in_a_pause_is_shown_below_the_line_and_the_line_again() {
+    // A key that shows a line again may be disabled, or remapped to text.
+    let of_keys = |key| move |modes: &mut Termios| modes.special_codes[SpecialCodeIndex::VREPRINT] = key;
+    thread::scope(|scope| {
+        for (host, key) in [("127.0.0.86", 0x12), ("127.0.0.87", 0), ("127.0.0.88", b'z')] {
+            scope.spawn(move || {
+                let mut desk = AtDesk::with(host, &[], of_keys(key));
+                desk.types("half a li");
+                desk.expect_shown("half a li");
+                // The first is held until the pause is long enough, and the others are not.
+                for round in 0..3 {
+                    desk.client.send_line(format!("round {round}"));
+                    desk.expect_shown(&format!("> round {round}\r\nhalf a li"));
+                }
+                desk.types("ne\n");
+                desk.expect_shown("half a line\r\n");
+                let shown = desk.shown();
+                let lines: Vec<_> = shown.split("\r\n").filter(|line| line.contains("half a li")).collect();
+                assert!(lines[..3].iter().all(|line| *line == "half a li"), "{shown:?}");
+                assert_eq!(lines[3], "half a line", "{shown:?}");
+            });
+        }
+    });
+}
+
+#[test]
+fn a_log_that_is_long_is_held_in_parts_and_is_whole() {
+    let mut desk = AtDesk::new("127.0.0.89");
+    desk.types("half a li");
+    desk.expect_shown("half a li");
+    let lines = 300;
+    for number in 0..lines {
+        desk.client.send_line(format!("between {number}"));
+    }
+    desk.client.who();
+    desk.types("ne\n");
+    desk.client.expect("server> half a line");
+    eventually("all is logged", || desk.shown().matches(": between ").count() >= lines);
+    desk.expect_shown("server: half a line\r\n");
+    let shown = desk.shown();
+    assert!(!shown.contains("dropped"), "{shown}");
+    let mut typed = shown.split("\r\n").filter(|line| line.contains("half a li"));
+    assert!(typed.all(|line| line.starts_with("half a li") || line.ends_with("server: half a line")), "{shown}");
+}
+
+#[test]
+fn a_long_line_is_said_whole_or_the_operator_is_told() {
+    for (host, max_line, is_said) in [("127.0.0.90", "20000", true), ("127.0.0.91", "4096", false)] {
+        let mut desk = AtDesk::with(host, &["--max-line", max_line], |_| ());
+        let line = "0123456789".repeat(1_000);
+        desk.types(&format!("{line}\nnext\n"));
+        if is_said {
+            desk.client.expect(format!("server> {line}"));
+        } else {
+            desk.expect_shown("* line too long (over 4096 bytes): not relayed\r\n");
+        }
+        desk.client.expect("server> next");
+    }
+}
+
+#[test]
+fn a_line_that_was_begun_before_a_stop_is_shown_again_behind_it() {
+    let mut desk = AtDesk::new("127.0.0.92");
+    desk.types("half a li");
+    desk.expect_shown("half a li");
+    let pid = Pid::from_child(&desk.child);
+    let passing = tcgetattr(&desk.line).unwrap();
+    kill_process(pid, Signal::STOP).unwrap();
+    // A shell sets its own modes.
+    let mut modes = passing.clone();
+    modes.local_modes |= LocalModes::ICANON | LocalModes::ECHO;
+    tcsetattr(&desk.line, OptionalActions::Now, &modes).unwrap();
+    (&desk.line).write_all(b"\n$ fg\n").unwrap();
+    kill_process(pid, Signal::CONT).unwrap();
+    desk.expect_shown("$ fg\r\nhalf a li");
+    eventually("it takes key by key", || !desk.is_line_by_line());
+    desk.types("ne\n");
+    desk.client.expect("server> half a line");
 }
 
 #[test]

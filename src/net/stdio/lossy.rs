@@ -27,6 +27,11 @@ impl LossyLines {
         LossyLines { is_at_line_start: true, is_torn: false, is_amid_dropped: false, missed: 0, note: Vec::new() }
     }
 
+    /// Whether the last byte written ended a line.
+    pub(crate) fn is_at_line_start(&self) -> bool {
+        self.is_at_line_start
+    }
+
     /// Offers `bytes` to `write`, which writes once and does not block. Returns how many of them were written or
     /// dropped, and the error for which some were dropped.
     ///
@@ -46,7 +51,7 @@ impl LossyLines {
         if rest.is_empty() && dropped > 0 {
             return Ok((dropped, None));
         }
-        match self.write_note(&mut write).and_then(|()| write(rest)) {
+        match self.write_note(&mut write).and_then(|()| write_some(rest, &mut write)) {
             Ok(written) => {
                 self.note_written(&rest[..written]);
                 Ok((dropped + written, None))
@@ -73,8 +78,7 @@ impl LossyLines {
                 return Ok(());
             }
             let note = std::mem::take(&mut self.note);
-            match write(&note) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            match write_some(&note, write) {
                 Ok(written) => {
                     self.note_written(&note[..written]);
                     self.note = note[written..].to_vec();
@@ -121,6 +125,14 @@ impl LossyLines {
     }
 }
 
+/// Writes once. That nothing was written is an error.
+fn write_some(bytes: &[u8], write: &mut impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<usize> {
+    match write(bytes) {
+        Ok(0) if !bytes.is_empty() => Err(io::ErrorKind::WriteZero.into()),
+        result => result,
+    }
+}
+
 fn is_temporary(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
@@ -134,12 +146,14 @@ mod tests {
         text: Vec<u8>,
         room: usize,
         piece: usize,
+        /// Whether a full disk takes no bytes, in place of an error.
+        is_polite: bool,
     }
 
     impl Disk {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let taken = bytes.len().min(self.room).min(self.piece);
-            if taken == 0 && !bytes.is_empty() {
+            if taken == 0 && !bytes.is_empty() && !self.is_polite {
                 return Err(io::ErrorKind::StorageFull.into());
             }
             self.text.extend(&bytes[..taken]);
@@ -163,8 +177,9 @@ mod tests {
         let text: String = (0..12).map(|number| format!("line {number:02}\n")).collect();
         for room in 0..text.len() {
             for size in [1, 3, 7, 8, 20, 200] {
-                for piece in [1, 5, 4096] {
-                    let (mut lines, mut disk) = (LossyLines::new(), Disk { text: Vec::new(), room, piece });
+                for (piece, is_polite) in [(1, false), (5, false), (4096, false), (1, true), (5, true), (4096, true)] {
+                    let mut lines = LossyLines::new();
+                    let mut disk = Disk { text: Vec::new(), room, piece, is_polite };
                     offer_all(&mut lines, &mut disk, text.as_bytes(), size);
                     disk.room = 10;
                     offer_all(&mut lines, &mut disk, b"short room\n", size);

@@ -6,6 +6,7 @@
 pub(crate) mod lossy;
 pub(crate) mod stdin;
 pub(crate) mod stdout;
+mod typed_line;
 pub(crate) mod typing;
 
 use std::fs::{File, OpenOptions};

@@ -1,30 +1,25 @@
-//! Knows whether the operator is typing a line, so that nothing is shown in its middle. It owns the hold and a
-//! pseudo-terminal between the keyboard and the console.
+//! Knows whether the operator is typing a line, so that nothing is shown in its middle. It owns the modes of the
+//! operator's terminal, the line that is being typed, and the hold.
 //!
 //! In canonical mode the kernel edits a line and tells no reader of it before its end: not by `poll`, `FIONREAD` or
-//! SIGIO. To leave canonical mode for a moment hands over the line so far, which can then not be erased any more. So
-//! each key passes through a pseudo-terminal of our own. Its line discipline edits and echoes as the operator's
-//! terminal would, and this module sees the keys pass. It edits nothing.
+//! SIGIO. It also drops what a line has beyond 4,095 bytes. So the terminal hands over key by key, and
+//! [`TypedLine`] edits and echoes as the kernel would. SIGINT, SIGQUIT and SIGTSTP come from the terminal as ever.
 //!
-//! This holds only if stdin and stderr are the same terminal, and in the foreground. SIGINT, SIGQUIT and SIGTSTP come
-//! from the operator's terminal as ever.
+//! Output waits only if it goes to the same terminal. Whatever is shown amid a line after all begins below it, and then
+//! the line is shown again.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::{self, IsTerminal, Write as _};
+use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use mio::{Interest, Registry, Token};
 use rustix::event::PollFlags;
-use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::stdio::{stderr, stdin};
-use rustix::termios::{
-    InputModes, LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
-};
+use rustix::stdio::{stderr, stdin, stdout};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 
+use super::typed_line::{EditKeys, TypedLine};
 use crate::net::stdio;
 
 /// Pause between two keys that ends a hold.
@@ -33,80 +28,109 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// Longest hold: however long a line is typed, the log is not further behind.
 const HOLD_MAX: Duration = Duration::from_secs(60);
 
-/// Time within which the end of a line is echoed. The kernel echoes in a worker of its own.
-const ECHO_MAX: Duration = Duration::from_millis(100);
-
-/// Echo of the key that shows a line again.
-const REPRINT_ECHO: &[u8] = b"^R\n";
-
-/// Keys read at a time. The kernel takes a line of 4,095 bytes at most.
+/// Keys read at a time.
 const KEYS_BYTES: usize = 1_024;
 
 static TYPING: Mutex<Option<Typing>> = Mutex::new(None);
 
+/// An output of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// The log, on stderr.
+    Log,
+    /// The console's chat, on stdout.
+    Chat,
+}
+
 /// The terminal while the console is open.
 #[derive(Debug)]
 struct Typing {
-    /// The modes of the operator's terminal, as they were and as they are now.
-    found: Termios,
-    passing: Termios,
-    /// The two sides of the pseudo-terminal: keys go into `keyboard`, edited lines come out of `line`.
-    keyboard: File,
-    line: File,
-    /// Keys that the pseudo-terminal has not taken.
-    keys: Vec<u8>,
-    /// Characters of the line that is being typed, and when the first and the last were typed.
-    characters: usize,
+    /// The modes of the terminal; `None` until the server is in the foreground for the first time.
+    modes: Option<Modes>,
+    /// The terminal, opened again; `None` if that failed, and stderr is the same terminal.
+    screen: Option<File>,
+    /// The outputs that go to the terminal.
+    outputs: Vec<Output>,
+    line: TypedLine,
+    cursor: ScreenCursor,
+    /// Lines that are complete and were not read.
+    input: Vec<u8>,
+    is_at_end: bool,
+    /// When the first and the last key of the line were typed.
     first: Instant,
     last: Instant,
-    /// Whether the end of the line has not been echoed.
-    awaits_echo: bool,
     /// Whether something waits for the end of the line.
     has_held: bool,
-    /// Whether the line is to be shown again, because something was shown in its middle after all.
-    is_interrupted: bool,
-    /// Whether the line is being shown again.
-    is_reprinting: bool,
+    /// Whether the shell has the terminal.
+    is_away: bool,
     has_stopped: bool,
+}
+
+/// The modes of the terminal, and what follows from them.
+#[derive(Debug)]
+struct Modes {
+    found: Termios,
+    passing: Termios,
+    keys: EditKeys,
+    echoes: bool,
+}
+
+/// The place of the screen's cursor, while a line is being typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ScreenCursor {
+    /// Behind the line.
+    Behind,
+    /// At the beginning of another line: something else was shown.
+    Elsewhere,
+    /// Amid the line: the terminal did not take all of it.
+    Amid,
 }
 
 fn typing() -> MutexGuard<'static, Option<Typing>> {
     TYPING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Begins to look at the keys, if stdin and stderr are the same terminal. Registers the pseudo-terminal under `token`.
-pub(crate) fn begin(registry: &Registry, token: Token) {
-    if !is_one_terminal() || stdio::is_in_background(stdin()) {
-        return;
-    }
-    // Without a pseudo-terminal nothing is held, and all else works.
-    if let Ok(new) = Typing::open(registry, token) {
-        let _ = tcsetattr(stdin(), OptionalActions::Now, &new.passing);
-        *typing() = Some(new);
-    }
+/// Begins to look at the keys, if stdin is a terminal that edits lines.
+pub(crate) fn begin() {
+    // Otherwise nothing is held, and all else works.
+    *typing() = Typing::open();
 }
 
 /// Gives the terminal back as it was found.
 pub(crate) fn end() {
-    if let Some(old) = typing().take()
+    if let Some(Typing { modes: Some(modes), .. }) = typing().take()
         && !stdio::is_in_background(stdin())
     {
-        let _ = tcsetattr(stdin(), OptionalActions::Now, &old.found);
+        let _ = tcsetattr(stdin(), OptionalActions::Now, &modes.found);
     }
 }
 
 /// Reads edited input once, without waiting; `None` if stdin is to be read as it is.
 pub(crate) fn read(buffer: &mut [u8]) -> Option<io::Result<usize>> {
-    typing().as_mut().map(|typing| typing.read(buffer))
+    typing().as_mut().and_then(|typing| typing.read(buffer))
 }
 
-/// Whether a line is being typed, so that output has to wait. A caller that is held gets a release.
-pub(crate) fn holds() -> bool {
-    typing().as_mut().is_some_and(|typing| {
+/// Whether a line is being typed, so that this output has to wait. An output that is held gets a release. For one that
+/// is not, the screen's cursor is at the beginning of a line.
+pub(crate) fn holds(output: Output) -> bool {
+    typing().as_mut().filter(|typing| typing.outputs.contains(&output)).is_some_and(|typing| {
         let holds = typing.holds(Instant::now());
         typing.has_held |= holds;
+        if !holds {
+            typing.leave_line();
+        }
         holds
     })
+}
+
+/// Whether this output goes to the console's terminal.
+pub(crate) fn shows(output: Output) -> bool {
+    typing().as_ref().is_some_and(|typing| typing.outputs.contains(&output))
+}
+
+/// Makes way for output that can not wait any longer.
+pub(crate) fn interrupt() {
+    typing().iter_mut().for_each(Typing::leave_line);
 }
 
 /// Returns when held output is released at the latest; `None` if none is held.
@@ -114,182 +138,198 @@ pub(crate) fn release_at() -> Option<Instant> {
     typing().as_ref().filter(|typing| typing.has_held).map(Typing::release_at)
 }
 
-/// Whether held output may be written from now on. If the line is not complete, ends it on the screen.
+/// Whether held output may be written from now on. If the line is not complete, makes way.
 pub(crate) fn releases(now: Instant) -> bool {
     let mut typing = typing();
     let Some(typing) = typing.as_mut().filter(|typing| typing.has_held && !typing.holds(now)) else { return false };
     typing.has_held = false;
-    typing.is_interrupted = typing.leave_line();
+    typing.leave_line();
     true
 }
 
-/// Shows a line again that output has interrupted.
-pub(crate) fn show_interrupted() {
+/// Shows a line again that output has interrupted, if `is_chat_whole`: no line of the chat is incomplete.
+pub(crate) fn show_interrupted(is_chat_whole: bool) {
     if let Some(typing) = typing().as_mut()
-        && std::mem::take(&mut typing.is_interrupted)
+        && (is_chat_whole || !typing.outputs.contains(&Output::Chat))
     {
-        typing.is_reprinting = true;
-        typing.keys.push(typing.found.special_codes[SpecialCodeIndex::VREPRINT]);
-        typing.pass_keys();
+        typing.show_line();
     }
+}
+
+/// Takes the terminal back after a stop (SIGCONT), unless the server goes on in the background.
+pub(crate) fn resume() {
+    typing().iter_mut().for_each(Typing::resume);
 }
 
 /// Holds nothing any more: the server stops.
 pub(crate) fn stop() {
     if let Some(typing) = typing().as_mut() {
-        typing.has_stopped = true;
         typing.leave_line();
+        typing.has_stopped = true;
     }
 }
 
-impl Typing {
-    fn open(registry: &Registry, token: Token) -> io::Result<Typing> {
-        let found = tcgetattr(stdin())?;
-        if !found.local_modes.contains(LocalModes::ICANON | LocalModes::ECHO) {
-            return Err(io::ErrorKind::Unsupported.into());
+impl Modes {
+    /// Returns the modes of a terminal that edits lines.
+    fn of(found: Termios) -> Option<Modes> {
+        if !found.local_modes.contains(LocalModes::ICANON) {
+            return None;
         }
         let mut passing = found.clone();
         passing.local_modes -= LocalModes::ICANON | LocalModes::ECHO | LocalModes::ECHONL | LocalModes::IEXTEN;
         passing.special_codes[SpecialCodeIndex::VMIN] = 1;
         passing.special_codes[SpecialCodeIndex::VTIME] = 0;
-        let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
-        grantpt(&keyboard)?;
-        unlockpt(&keyboard)?;
-        rustix::fs::fcntl_setfl(&keyboard, OFlags::NONBLOCK)?;
-        let name = ptsname(&keyboard, Vec::new())?;
-        let name = name.to_str().map_err(|_| io::ErrorKind::InvalidData)?;
-        let flags = (OFlags::NOCTTY | OFlags::NONBLOCK).bits().cast_signed();
-        let line = OpenOptions::new().read(true).write(true).custom_flags(flags).open(name)?;
-        let mut editing = found.clone();
-        editing.local_modes -= LocalModes::ISIG;
-        editing.input_modes -= InputModes::IXON | InputModes::IXOFF;
-        editing.output_modes -= OutputModes::OPOST;
-        tcsetattr(&line, OptionalActions::Now, &editing)?;
-        stdio::watch(registry, &keyboard, token, Interest::READABLE | Interest::WRITABLE)?;
-        stdio::watch(registry, &line, token, Interest::READABLE)?;
+        let (keys, echoes) = (EditKeys::of(&found), found.local_modes.contains(LocalModes::ECHO));
+        Some(Modes { found, passing, keys, echoes })
+    }
+}
+
+impl Typing {
+    fn open() -> Option<Typing> {
+        let outputs = [(Output::Log, stderr()), (Output::Chat, stdout())];
+        let outputs = outputs.into_iter().filter(|(_, fd)| is_stdin(fd)).map(|(output, _)| output);
         let now = Instant::now();
-        Ok(Typing {
-            found,
-            passing,
-            keyboard: keyboard.into(),
-            line,
-            keys: Vec::new(),
-            characters: 0,
+        let mut typing = Typing {
+            modes: None,
+            screen: stdio::reopen_terminal(&io::stdin()),
+            outputs: outputs.collect(),
+            line: TypedLine::default(),
+            cursor: ScreenCursor::Behind,
+            input: Vec::new(),
+            is_at_end: false,
             first: now,
             last: now,
-            awaits_echo: false,
             has_held: false,
-            is_interrupted: false,
-            is_reprinting: false,
+            is_away: false,
             has_stopped: false,
-        })
+        };
+        if typing.screen.is_none() && !typing.outputs.contains(&Output::Log) {
+            return None;
+        }
+        typing.resume();
+        let is_usable = io::stdin().is_terminal() && (typing.is_away || typing.modes.is_some());
+        is_usable.then_some(typing)
+    }
+
+    fn resume(&mut self) {
+        self.cursor = ScreenCursor::Elsewhere;
+        self.is_away = stdio::is_in_background(stdin());
+        if !self.is_away {
+            self.take_terminal();
+        }
+    }
+
+    /// Sets the modes of the terminal, if another process has set them. Returns whether it had.
+    fn take_terminal(&mut self) -> bool {
+        let Some(modes) = tcgetattr(stdin()).ok().and_then(Modes::of) else { return false };
+        let _ = tcsetattr(stdin(), OptionalActions::Now, &modes.passing);
+        self.modes = Some(modes);
+        true
     }
 
     fn release_at(&self) -> Instant {
-        match (self.characters, self.awaits_echo) {
-            (0, false) => self.last,
-            (0, true) => self.last + ECHO_MAX,
-            _ => (self.last + PAUSE).min(self.first + HOLD_MAX),
-        }
+        if self.line.is_empty() { self.last } else { (self.last + PAUSE).min(self.first + HOLD_MAX) }
     }
 
     fn holds(&self, now: Instant) -> bool {
-        (self.characters > 0 || self.awaits_echo) && !self.has_stopped && now < self.release_at()
+        self.is_on_screen() && now < self.release_at()
     }
 
-    /// Goes on below a line that is not complete. Returns whether there is one.
-    fn leave_line(&mut self) -> bool {
-        let is_amid = self.characters > 0;
-        if is_amid {
-            show(b"\n");
-        }
-        (self.characters, self.awaits_echo) = (0, false);
-        is_amid
+    /// Whether a line is being typed, and belongs on the screen.
+    fn is_on_screen(&self) -> bool {
+        let echoes = self.modes.as_ref().is_some_and(|modes| modes.echoes);
+        echoes && !self.line.is_empty() && !self.is_away && !self.has_stopped
     }
 
-    /// Passes keys on, shows their echo, and reads a line once.
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // A shell may have set the modes while the server was stopped (Ctrl-Z).
-        if tcgetattr(stdin()).is_ok_and(|modes| modes.local_modes.contains(LocalModes::ICANON)) {
-            let _ = tcsetattr(stdin(), OptionalActions::Now, &self.passing);
-        }
-        let is_gone = self.take_keys()?;
-        self.show_echo();
-        match self.line.read(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && is_gone => Ok(0),
-            result => result,
+    /// Goes on below a line that is not complete.
+    fn leave_line(&mut self) {
+        if self.is_on_screen() && self.cursor != ScreenCursor::Elsewhere {
+            self.show(b"\n");
+            self.cursor = ScreenCursor::Elsewhere;
         }
     }
 
-    /// Takes keys from the terminal and passes them on. Returns whether the terminal has gone away.
-    fn take_keys(&mut self) -> io::Result<bool> {
-        self.pass_keys();
-        while self.keys.is_empty() && !stdio::ready(stdin(), PollFlags::IN)?.is_empty() {
+    /// Shows the line, if it is not.
+    fn show_line(&mut self) {
+        if !self.is_on_screen() || self.cursor == ScreenCursor::Behind {
+            return;
+        }
+        let mut text = if self.cursor == ScreenCursor::Amid { b"\n".to_vec() } else { Vec::new() };
+        self.line.show(&mut text);
+        self.show(&text);
+    }
+
+    /// Passes keys on, shows their echo, and reads once; `None` if the terminal does not edit lines.
+    fn read(&mut self, buffer: &mut [u8]) -> Option<io::Result<usize>> {
+        if self.is_away {
+            self.resume();
+        }
+        let is_shown = self.take_terminal();
+        self.modes.as_ref()?;
+        if self.input.is_empty()
+            && !self.is_at_end
+            && let Err(error) = self.take_keys(is_shown)
+        {
+            return Some(Err(error));
+        }
+        if self.input.is_empty() {
+            return Some(if self.is_at_end { Ok(0) } else { Err(io::ErrorKind::WouldBlock.into()) });
+        }
+        let count = self.input.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&self.input[..count]);
+        self.input.drain(..count);
+        Some(Ok(count))
+    }
+
+    /// Takes keys from the terminal until a line is complete or no key is left. The kernel has shown them already if
+    /// `is_shown`.
+    fn take_keys(&mut self, is_shown: bool) -> io::Result<()> {
+        while self.input.is_empty() && !self.is_at_end && !stdio::ready(stdin(), PollFlags::IN)?.is_empty() {
             let mut keys = [0; KEYS_BYTES];
-            let count = match rustix::io::read(stdin(), &mut keys) {
-                Ok(0) | Err(Errno::IO) => return Ok(true),
-                Ok(count) => count,
+            match rustix::io::read(stdin(), &mut keys) {
+                // The terminal has gone away.
+                Ok(0) | Err(Errno::IO) => self.is_at_end = true,
+                Ok(count) => self.press(&keys[..count], is_shown),
                 Err(Errno::AGAIN) => break,
                 Err(error) => return Err(error.into()),
-            };
-            keys[..count].iter().for_each(|&key| self.note_key(key));
-            self.keys.extend(&keys[..count]);
-            self.pass_keys();
+            }
         }
-        Ok(false)
+        Ok(())
     }
 
-    fn note_key(&mut self, key: u8) {
-        let codes = &self.found.special_codes;
-        let is = |index| codes[index] == key;
-        let ends = matches!(key, b'\n' | b'\r') || is(SpecialCodeIndex::VEOF) || is(SpecialCodeIndex::VKILL);
+    fn press(&mut self, keys: &[u8], is_shown: bool) {
+        if !is_shown {
+            self.show_line();
+        }
+        let Some(modes) = &self.modes else { return };
         self.last = Instant::now();
-        if ends {
-            self.characters = 0;
-            self.awaits_echo = matches!(key, b'\n' | b'\r');
-        } else if is(SpecialCodeIndex::VERASE) {
-            self.characters = self.characters.saturating_sub(1);
-        } else if key >= b' ' && key & 0xC0 != 0x80 {
-            if self.characters == 0 {
+        let mut echo = Vec::new();
+        for &key in keys {
+            if self.line.is_empty() {
                 self.first = self.last;
             }
-            self.characters += 1;
+            self.is_at_end |= self.line.press(key, &modes.keys, &mut echo, &mut self.input);
+        }
+        if modes.echoes && !is_shown {
+            self.show(&echo);
         }
     }
 
-    fn pass_keys(&mut self) {
-        while !self.keys.is_empty() {
-            match self.keyboard.write(&self.keys) {
-                Ok(count) if count > 0 => drop(self.keys.drain(..count)),
-                _ => return,
-            }
-        }
-    }
-
-    /// Shows the echo. What the screen does not take is lost.
-    fn show_echo(&mut self) {
-        let mut echo = [0; KEYS_BYTES];
-        while let Ok(count) = self.keyboard.read(&mut echo)
-            && count > 0
-        {
-            let mut shown = &echo[..count];
-            if std::mem::take(&mut self.is_reprinting) {
-                shown = shown.strip_prefix(REPRINT_ECHO).unwrap_or(shown);
-            }
-            self.awaits_echo &= !shown.contains(&b'\n');
-            show(shown);
-        }
+    /// Shows what ends with the line, and notes whether the terminal took all of it.
+    fn show(&mut self, bytes: &[u8]) {
+        let written = match &mut self.screen {
+            Some(screen) => screen.write(bytes).ok(),
+            None if stdio::stderr_takes_a_line() => rustix::io::write(stderr(), bytes).ok(),
+            None => None,
+        };
+        self.cursor = if written == Some(bytes.len()) { ScreenCursor::Behind } else { ScreenCursor::Amid };
     }
 }
 
-fn show(bytes: &[u8]) {
-    let _ = rustix::io::write(stderr(), bytes);
-}
-
-/// Whether stdin and stderr are the same terminal.
-fn is_one_terminal() -> bool {
+/// Whether `fd` is the terminal that is stdin.
+fn is_stdin(fd: impl AsFd) -> bool {
     let device = |stat: rustix::fs::Stat| stat.st_rdev;
-    io::stdin().is_terminal()
-        && io::stderr().is_terminal()
-        && rustix::fs::fstat(stdin()).map(device).ok() == rustix::fs::fstat(stderr()).map(device).ok()
+    rustix::termios::isatty(&fd)
+        && io::stdin().is_terminal()
+        && rustix::fs::fstat(stdin()).map(device).ok() == rustix::fs::fstat(fd).map(device).ok()
 }
