@@ -4,9 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
-use crate::support::{Client, Lines as _, Member as _, Server, eventually};
+use crate::support::{Client, DEADLINE, Lines as _, Member as _, Server, eventually};
 
 /// A child that does not outlive its test.
 struct Killed(Child);
@@ -74,10 +74,39 @@ fn a_log_on_a_disk_that_was_full_has_whole_lines_and_tells_the_loss() {
         last += 1;
         ana.send_line(format!("after {last}"));
         bob.expect(ana.says(format!("after {last}")));
-        std::thread::sleep(std::time::Duration::from_millis(20));
         text().contains(" lines of the log: ")
     });
     let torn: Vec<_> = text().lines().filter(|line| !line.contains(" [pollchat::")).map(str::to_owned).collect();
     assert!(torn.len() == 1 && torn[0].len() == 9, "{torn:?}");
     let _ = fs::remove_file(&log);
+}
+
+#[test]
+fn a_log_on_a_disk_that_was_full_tells_the_loss_at_the_end() {
+    // The disk has room again before the stop, or for the last words alone.
+    for has_room_before in [true, false] {
+        let log = path("last-log");
+        let mut server = Server::builder().flags(["--log-level", "debug"]).log_to(fs::File::create(&log).unwrap()).go();
+        let text = || fs::read_to_string(&log).unwrap();
+        let [mut ana, mut bob] = server.join_introduced();
+        limit(server.pid(), Some(text().len() as u64 + 9));
+        for number in 0..50 {
+            ana.send_line(format!("{number}"));
+            bob.expect(ana.says(number));
+        }
+        if has_room_before {
+            limit(server.pid(), None);
+            server.signal(Signal::TERM);
+            ana.lines_until(|line| line == "FIN");
+        } else {
+            server.signal(Signal::TERM);
+            ana.lines_until(|line| line == "FIN");
+            limit(server.pid(), None);
+        }
+        drop((ana, bob));
+        assert_eq!(server.wait(DEADLINE).code(), Some(0));
+        assert!(text().contains(" lines of the log: stderr was blocked or full\n"), "{}", text());
+        assert_eq!(text().contains("shutting down\n"), has_room_before, "{}", text());
+        let _ = fs::remove_file(&log);
+    }
 }
