@@ -1,8 +1,9 @@
 //! Telnet and CRLF: commands are no text, and clients that use CRLF are sent CRLF.
 
+use pollchat::server::config::Config;
 use pollchat::server::limits::ENTER_DELAY;
 
-use crate::support::hub::{World, quiet};
+use crate::support::hub::{READABLE, World, quiet};
 
 #[test]
 fn a_telnet_client_that_only_negotiated_enters_as_if_silent() {
@@ -36,4 +37,22 @@ fn a_client_that_uses_crlf_is_sent_crlf_and_no_other() {
         world.says(&bob, "hi\n");
         assert!(ana.received().ends_with("client-2> hi\r\n"), "{end:?}");
     }
+}
+
+#[test]
+fn where_there_are_many_a_client_that_uses_crlf_gets_a_share_at_a_time_and_all_in_the_end() {
+    let mut world = World::new(&Config { history_lines: u64::MAX, ..quiet() });
+    let ana = world.connect();
+    world.says(&ana, format!("{}\n", "x".repeat(99)).repeat(700));
+    let _others: Vec<_> = (0..511).map(|_| world.connect_silently()).collect();
+    world.run_on();
+    let client = world.connect_silently();
+    client.sends("\r\n");
+    world.hub.on_ready(client.key, READABLE);
+    world.turn();
+    let shown = client.received_bytes().len();
+    assert!((16 * 1024..18 * 1024).contains(&shown), "{shown} bytes were written in a turn");
+    world.run();
+    let rest = client.received_bytes();
+    assert!(rest.ends_with(b"x\r\n") && shown + rest.len() > 70_000, "in the end it has all of it");
 }

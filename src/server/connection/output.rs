@@ -32,14 +32,15 @@ impl<S: Socket> Connection<S> {
         self.flush_slowly(tape, share, now, sent_bytes)
     }
 
-    /// Flushes what is not plain, or was not taken whole. `Blocked` also tells of a socket that refused the fast path.
+    /// Flushes what is not plain, or was not taken whole. `Blocked` also tells of a socket that refused
+    /// the fast path, or failed.
     #[inline(never)]
     fn flush_slowly(&mut self, tape: &Tape, share: usize, now: Instant, sent_bytes: &mut u64) -> NextStep {
         if self.output == Output::Writable && self.flush_plain_browser(tape, sent_bytes) {
             return NextStep::Nothing;
         }
         match self.flush_rest(tape, share, now, sent_bytes) {
-            NextStep::Nothing if self.output == Output::Blocked => NextStep::Blocked,
+            NextStep::Nothing if self.output != Output::Writable => NextStep::Blocked,
             step => step,
         }
     }
@@ -202,7 +203,7 @@ impl<S: Socket> Connection<S> {
         }
         if self.has_crlf() {
             // So does a copy.
-            return Ok(self.write_crlf(tape)?.map(|bytes| Written { bytes, tape_bytes: 0 }));
+            return Ok(self.write_crlf(tape, share)?.map(|bytes| Written { bytes, tape_bytes: 0 }));
         }
         let Some(bytes) = self.write_lines(tape, share)? else { return Ok(None) };
         Ok(Some(Written { bytes, tape_bytes: self.advance(bytes) }))
@@ -292,7 +293,7 @@ impl<S: Socket> Connection<S> {
 }
 
 /// Returns the end of the next write, between two lines: `share` bytes away, and up to the end of that line.
-fn share_stop(cursor: &Cursor, tape: &Tape, stop: u64, share: u64) -> u64 {
+pub(super) fn share_stop(cursor: &Cursor, tape: &Tape, stop: u64, share: u64) -> u64 {
     let from = cursor.position().offset;
     if stop.saturating_sub(from) <= share { stop } else { tape.line_end(from + share - 1) }
 }

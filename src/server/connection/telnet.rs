@@ -4,8 +4,9 @@
 //! made for each write, and the rest of a line that the socket took in part goes to the outbox. A plain client costs
 //! one search for the byte 0xFF in each read.
 
-use std::io;
+use std::io::{self, IoSlice};
 
+use super::output::share_stop;
 use super::protocol::{Protocol, frame_stop};
 use super::{Connection, Role};
 use crate::net::stream::Socket;
@@ -61,9 +62,10 @@ impl<S: Socket> Connection<S> {
         self.busy.as_ref().is_some_and(|busy| matches!(busy.protocol, Protocol::Telnet(_)))
     }
 
-    /// Writes the outbox and a copy of some of the tape in one call; `None` if it is owed neither.
-    pub(super) fn write_crlf(&mut self, tape: &Tape) -> io::Result<Option<usize>> {
+    /// Writes the outbox and a copy of about `share` bytes of the tape in one call; `None` if it is owed neither.
+    pub(super) fn write_crlf(&mut self, tape: &Tape, share: usize) -> io::Result<Option<usize>> {
         let stop = frame_stop(&self.cursor, tape, self.stop(tape).offset);
+        let stop = share_stop(&self.cursor, tape, stop, share as u64);
         let mut slices = Slices::new();
         if !self.cursor.has_missed() {
             self.cursor.pending(tape, stop, &mut slices);
@@ -73,15 +75,19 @@ impl<S: Socket> Connection<S> {
         if private_bytes + tape_bytes == 0 {
             return Ok(None);
         }
-        let mut output = Vec::with_capacity(private_bytes + tape_bytes + tape_bytes / 4);
-        output.extend_from_slice(self.busy.as_ref().map_or(&[][..], |busy| busy.outbox.unsent()));
+        let mut copy = Vec::with_capacity(tape_bytes + tape_bytes / 4);
         for slice in slices.as_slice() {
-            put_crlf(&mut output, slice);
+            put_crlf(&mut copy, slice);
         }
-        let written = self.stream.write(&output)?;
+        let private = self.busy.as_ref().map_or(&[][..], |busy| busy.outbox.unsent());
+        let written = match (private, &copy[..]) {
+            ([], copy) => self.stream.write(copy)?,
+            (private, []) => self.stream.write(private)?,
+            (private, copy) => self.stream.write_vectored(&[IoSlice::new(private), IoSlice::new(copy)])?,
+        };
         self.advance(written.min(private_bytes));
         if written > private_bytes {
-            self.pass_crlf(tape, &output[private_bytes..written]);
+            self.pass_crlf(tape, &copy[..written - private_bytes]);
         }
         Ok(Some(written))
     }
