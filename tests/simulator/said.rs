@@ -116,11 +116,12 @@ impl Ear {
         self.habit
     }
 
-    /// Whether this line turns away what it has sent so far. If so, that was all.
+    /// Whether this line turns away what it has sent so far. If so, that was all: the bytes that name its protocol may
+    /// have come too late.
     pub(crate) fn is_turned_away(&mut self, line: &str) -> bool {
         let is_binary = line.starts_with("* this is a chat relay and speaks no binary") && has_control(&self.line);
-        if is_binary && self.asked.is_empty() {
-            self.asked.push(Asked::Foreign(BINARY));
+        if is_binary && matches!(self.asked[..], [] | [Asked::Foreign("TLS" | "STUN")]) {
+            self.asked = vec![Asked::Foreign(BINARY)];
         }
         is_binary
     }
@@ -129,7 +130,7 @@ impl Ear {
     pub(crate) fn has_begun_binary(&self) -> bool {
         match self.asked.first() {
             None => has_control(&self.line),
-            Some(first) => matches!(first, Asked::Foreign("binary protocol")),
+            Some(first) => matches!(first, Asked::Foreign("TLS" | "STUN" | BINARY)),
         }
     }
 

@@ -150,7 +150,10 @@ impl Schedule {
                     pass.timers.set(time, Timer::LastWord, connection.handle(key));
                 }
             }
-            NextStep::Removal => self.close(key, connection),
+            NextStep::Removal => {
+                pass.budget.spend_on_refused_write();
+                self.close(key, connection);
+            }
         }
     }
 
