@@ -46,17 +46,6 @@ fn quiet(flags: &[&str]) -> (Server, Desk) {
     operated(&[&["--announce-up-to", "0"], flags].concat())
 }
 
-/// It does not use the processor, and is not woken.
-#[track_caller]
-fn expect_rest(server: &Server) {
-    let is_at_rest = || {
-        let before = (server.cpu_ticks(), server.voluntary_switches());
-        thread::sleep(Duration::from_secs(1));
-        before == (server.cpu_ticks(), server.voluntary_switches())
-    };
-    assert!((0..10).any(|_| is_at_rest()), "it does not come to rest");
-}
-
 mod talk {
     use super::*;
 
@@ -223,7 +212,7 @@ mod end {
         ana.expect("* nobody here is called server");
         ana.send_line("/nick server");
         ana.expect("* the name server is taken");
-        expect_rest(&server);
+        server.expect_rest();
         server.signal(Signal::TERM);
         ana.lines_until(|line| line == "FIN");
         assert_eq!(server.wait(DEADLINE).code(), Some(0));
@@ -269,7 +258,7 @@ mod descriptors {
         let [mut ana, mut bob]: [Client; 2] = server.join_many();
         converse(&mut ana, &mut bob, 10);
         server.expect_log(&["server left ("]);
-        expect_rest(server);
+        server.expect_rest();
         server.assert_running();
     }
 
@@ -345,7 +334,7 @@ mod descriptors {
             client.lines_until(|line| line == format!("server> {}", numbered(19_999)));
         }
         converse(&mut ana, &mut bob, 10);
-        expect_rest(server);
+        server.expect_rest();
     }
 
     #[test]
@@ -356,7 +345,7 @@ mod descriptors {
         say_numbered(&mut ana, &mut bob, 0, 20_000);
         desk.types("I see nothing\n");
         ana.expect("server> I see nothing");
-        expect_rest(&server);
+        server.expect_rest();
         let (mut due, mut gaps) = (0, 0);
         while due < 20_000 {
             let line = desk.screen.line();
@@ -386,7 +375,7 @@ mod descriptors {
         bob.expect("* you were removed by the operator");
         server.expect_log(&["cannot write to stdout"]);
         assert_eq!(server.log().iter().filter(|line| line.contains("cannot write to stdout")).count(), 1);
-        expect_rest(&server);
+        server.expect_rest();
         writeln!(keyboard, "FIN").unwrap();
         ana.lines_until(|line| line == "FIN");
         drop((ana, bob));
@@ -402,7 +391,7 @@ mod descriptors {
         server.expect_log(&["cannot write to stdout"]);
         writeln!(keyboard, "still here").unwrap();
         ana.expect("server> still here");
-        expect_rest(&server);
+        server.expect_rest();
         writeln!(keyboard, "FIN").unwrap();
         ana.expect("* the server is shutting down");
         ana.expect_farewell();
@@ -459,11 +448,11 @@ mod descriptors {
         let mut ana = server.join();
         desk.types("hello\n");
         ana.expect("server> hello");
-        expect_rest(&server);
+        server.expect_rest();
         let (_keyboard_side, line) = pseudo_terminal();
         let server = Server::builder().flags(["--console"]).stdin(line).go();
         eventually("the console is open", || server.stdout().len() == 2);
-        expect_rest(&server);
+        server.expect_rest();
     }
 }
 
@@ -505,7 +494,7 @@ mod terminals {
         say_numbered(&mut ana, &mut bob, 0, 20_000);
         writeln!(keyboard, "hello").unwrap();
         ana.expect("server> hello");
-        expect_rest(&server);
+        server.expect_rest();
         drop(screen);
     }
 
@@ -516,7 +505,7 @@ mod terminals {
         drop((keyboard, screen));
         converse(&mut ana, &mut bob, 10);
         server.expect_log(&["server left ("]);
-        expect_rest(&server);
+        server.expect_rest();
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use crate::support::{Client, DEADLINE, Lines, Member, Screen, Server, converse, eventually};
 
@@ -172,10 +171,5 @@ fn it_rests_when_nobody_has_begun_a_line() {
     let (mut ana, mut bob) = (ChunkPeer::join(&server), ChunkPeer::join(&server));
     ana.sends("hello");
     bob.hears("client-1> hello\n");
-    let is_at_rest = || {
-        let before = (server.cpu_ticks(), server.voluntary_switches());
-        std::thread::sleep(Duration::from_secs(1));
-        before == (server.cpu_ticks(), server.voluntary_switches())
-    };
-    assert!((0..10).any(|_| is_at_rest()), "it does not come to rest");
+    server.expect_rest();
 }

@@ -3,10 +3,11 @@
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Output, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::terminal::pseudo_terminal;
 use crate::support::{Client, DEADLINE, Lines, Member, Server, Start, ask, converse, eventually, say_numbered};
@@ -23,16 +24,14 @@ const MANY: usize = 30_000;
 #[track_caller]
 fn run(start: &Start) -> Output {
     let mut command = start.command();
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the server starts");
-    let begin = Instant::now();
-    while child.try_wait().expect("the child is ours").is_none() {
-        if begin.elapsed() > DEADLINE {
-            let _ = child.kill();
-            panic!("it did not end by itself: {:?}", child.wait_with_output());
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-    child.wait_with_output().expect("the child is ours")
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the server starts");
+    let (pid, (sender, receiver)) = (Pid::from_child(&child), mpsc::channel());
+    thread::spawn(move || sender.send(child.wait_with_output()));
+    let output = receiver.recv_timeout(DEADLINE).unwrap_or_else(|_| {
+        let _ = kill_process(pid, Signal::KILL);
+        panic!("it did not end by itself");
+    });
+    output.expect("the child is ours")
 }
 
 /// A server with two who talk, and one who does not read and is owed as much as the server keeps.
@@ -723,10 +722,10 @@ mod descriptors {
         // It tries again now and then, and does not spin on it.
         let before = server.cpu_ticks();
         let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(1) {
+        eventually("they talk for a second", || {
             converse(&mut a, &mut b, 1);
-            thread::sleep(Duration::from_millis(50));
-        }
+            start.elapsed() >= Duration::from_secs(1)
+        });
         let used = server.cpu_ticks() - before;
         assert!(used < 30, "{used} ticks in a second of doing next to nothing");
         drop(waiting);
@@ -752,28 +751,9 @@ mod descriptors {
 mod idleness {
     use super::*;
 
-    /// What counts as no work at all: not a tick, and not one time that it woke and went to sleep again.
-    const WINDOW: Duration = Duration::from_secs(1);
-
-    /// It comes to rest, and stays so for a while.
-    #[track_caller]
-    fn expect_rest(server: &Server) {
-        let mut last = Vec::new();
-        for _ in 0..15 {
-            let before = (server.cpu_ticks(), server.voluntary_switches());
-            thread::sleep(WINDOW);
-            let after = (server.cpu_ticks(), server.voluntary_switches());
-            if before == after {
-                return;
-            }
-            last.push((after.0 - before.0, after.1 - before.1));
-        }
-        panic!("(ticks, wake-ups) in each {WINDOW:?}: {last:?}");
-    }
-
     #[test]
     fn a_server_that_nobody_came_to_rests() {
-        expect_rest(&Server::start(&[]));
+        Server::start(&[]).expect_rest();
     }
 
     #[test]
@@ -798,7 +778,7 @@ mod idleness {
                 visitor.reset();
             }
         }
-        expect_rest(&server);
+        server.expect_rest();
         converse(&mut a, &mut b, 2);
     }
 
@@ -816,7 +796,7 @@ mod idleness {
         let mut mute = server.join_narrow();
         mute.send("one\ntwo\n");
         b.lines_until(|line| line.ends_with("> two"));
-        expect_rest(&server);
+        server.expect_rest();
         converse(&mut a, &mut b, 2);
         drop((stuck, with_fragment, over, half_closed, asker, mute));
     }
@@ -828,7 +808,7 @@ mod idleness {
         for _ in 0..10 {
             server.connect().expect_notice();
         }
-        expect_rest(&server);
+        server.expect_rest();
         converse(&mut a, &mut b, 2);
     }
 }

@@ -289,7 +289,21 @@ impl Server {
         self.process().cpu_ticks()
     }
 
-    /// Whether it sleeps.
+    /// Waits until it comes to rest and stays so for a second: it uses no processor time, and is not woken once.
+    #[track_caller]
+    pub fn expect_rest(&self) {
+        let state = || (self.cpu_ticks(), self.voluntary_switches());
+        let mut rest = (Instant::now(), state());
+        eventually("it rests", || {
+            let now = state();
+            if now != rest.1 {
+                rest = (Instant::now(), now);
+            }
+            rest.0.elapsed() >= Duration::from_secs(1)
+        });
+    }
+
+    /// Whether it sleeps: it has nothing to do, and does not only wait for a processor.
     pub fn is_asleep(&self) -> bool {
         self.process().is_asleep()
     }
