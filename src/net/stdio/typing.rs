@@ -152,6 +152,10 @@ pub(crate) fn show_interrupted(is_chat_whole: bool) {
     if let Some(typing) = typing().as_mut()
         && (is_chat_whole || !typing.outputs.contains(&Output::Chat))
     {
+        // `fg` sends no SIGCONT to what runs already.
+        if typing.is_away && !stdio::is_in_background(stdin()) {
+            typing.resume();
+        }
         typing.show_line();
     }
 }

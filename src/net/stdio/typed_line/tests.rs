@@ -25,7 +25,7 @@ fn terminal() -> (File, File) {
     (keyboard.into(), line)
 }
 
-/// What the reader of a terminal reads, with a mark for each EOF, and what the screen shows.
+/// The input that the reader of a terminal reads, with a mark for each EOF, and the text on the screen.
 #[derive(Debug, PartialEq, Eq)]
 struct Result {
     read: Vec<u8>,
