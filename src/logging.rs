@@ -25,8 +25,11 @@ use crate::net::stdio::{eprint_line, stderr_place, stderr_takes_a_line, typing, 
 /// (`PIPE_BUF`) that a writable pipe takes without blocking (pipe(7)).
 const MESSAGE_BYTES_MAX: usize = 2_000;
 
-/// Lines held back at most. Before there are more, all are written.
+/// Lines held back at most while the operator types. Before there are more, all are written.
 const HELD_LINES_MAX: usize = 200;
+
+/// Lines held back at most while the terminal does not take them; further ones are dropped and counted.
+const BLOCKED_LINES_MAX: usize = 2_000;
 
 /// Pause after a failed write to a file.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -127,11 +130,11 @@ impl GuardedLog {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Holds a line back. If there are many, writes all; if stderr does not take them, drops this one.
+    /// Holds a line back. If there are many, writes all; if stderr does not take them for long, drops this one.
     fn hold(&self, line: Held) {
-        if self.held().len() + 1 >= HELD_LINES_MAX {
+        if self.held().len() >= HELD_LINES_MAX {
             typing::interrupt();
-            if !self.write_held() {
+            if !self.write_held() && self.held().len() >= BLOCKED_LINES_MAX {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
                 return;
             }

@@ -144,7 +144,7 @@ fn a_log_that_is_long_is_held_in_parts_and_is_whole() {
     let mut desk = AtDesk::new("127.0.0.89");
     desk.types("half a li");
     desk.expect_shown("half a li");
-    let lines = 300;
+    let lines = 210;
     for number in 0..lines {
         desk.client.send_line(format!("between {number}"));
     }

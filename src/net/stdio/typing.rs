@@ -216,10 +216,13 @@ impl Typing {
     }
 
     fn resume(&mut self) {
-        self.cursor = ScreenCursor::Elsewhere;
-        self.is_away = stdio::is_in_background(stdin());
-        if !self.is_away {
-            self.take_terminal();
+        let was_away = std::mem::replace(&mut self.is_away, stdio::is_in_background(stdin()));
+        let has_changed = !self.is_away && self.take_terminal();
+        if self.is_away || was_away || has_changed {
+            self.cursor = ScreenCursor::Elsewhere;
+        } else {
+            // Whether the shell has shown anything is not known.
+            self.leave_line();
         }
     }
 
