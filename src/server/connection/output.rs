@@ -23,19 +23,27 @@ impl<S: Socket> Connection<S> {
     /// Writes its pending bytes, if it takes output: about `share` bytes of the tape, and all private bytes. Adds the
     /// bytes written to `sent_bytes`.
     pub fn flush(&mut self, tape: &Tape, share: usize, now: Instant, sent_bytes: &mut u64) -> NextStep {
-        if self.output != Output::Writable {
-            return self.flush_rest(tape, share, now, sent_bytes);
-        }
-        if self.is_plain() && self.flush_plain(tape, share, sent_bytes) {
+        let was_writable = self.output == Output::Writable;
+        if was_writable && self.is_plain() && self.flush_plain(tape, share, sent_bytes) {
             return NextStep::Nothing;
         }
-        self.flush_slowly(tape, share, now, sent_bytes)
+        self.flush_slowly(tape, share, now, sent_bytes, was_writable)
     }
 
-    /// Flushes what is not plain, or was not taken whole. `Blocked` also tells of a socket that refused
-    /// the fast path, or failed.
+    /// Flushes what is not plain, or was not taken whole. `Blocked` also tells of a socket that refused the fast path,
+    /// or failed.
     #[inline(never)]
-    fn flush_slowly(&mut self, tape: &Tape, share: usize, now: Instant, sent_bytes: &mut u64) -> NextStep {
+    fn flush_slowly(
+        &mut self,
+        tape: &Tape,
+        share: usize,
+        now: Instant,
+        sent_bytes: &mut u64,
+        was_writable: bool,
+    ) -> NextStep {
+        if !was_writable {
+            return self.flush_rest(tape, share, now, sent_bytes);
+        }
         if self.output == Output::Writable && self.flush_plain_browser(tape, sent_bytes) {
             return NextStep::Nothing;
         }
@@ -46,7 +54,6 @@ impl<S: Socket> Connection<S> {
     }
 
     /// Does what the fast paths do not do.
-    #[inline(never)]
     fn flush_rest(&mut self, tape: &Tape, share: usize, now: Instant, sent_bytes: &mut u64) -> NextStep {
         if self.phase == Phase::Gone {
             // A further write could report its end a second time.
