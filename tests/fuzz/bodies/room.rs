@@ -366,7 +366,10 @@ fn text(slices: [&[u8]; 2]) -> String {
 fn is_indented(line: &str) -> bool {
     let Some((blanks, command)) = line.split_once('/') else { return false };
     let word = command.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
-    let is_seen =
-        |c: char| c.is_ascii_graphic() || (c.is_alphanumeric() && !"\u{115f}\u{1160}\u{3164}\u{ffa0}".contains(c));
+    // Letters without ink of their own.
+    let is_inkless = |c: char| {
+        "\u{115f}\u{1160}\u{17b4}\u{17b5}\u{3164}\u{ffa0}".contains(c) || ('\u{300}'..='\u{36f}').contains(&c)
+    };
+    let is_seen = |c: char| c.is_ascii_graphic() || (c.is_alphanumeric() && !is_inkless(c));
     !blanks.is_empty() && !blanks.contains(is_seen) && !word.is_empty() && Command::parse(line) == Command::Indented
 }
