@@ -4,8 +4,8 @@
 //! must not talk in the room. Nor must programs whose users point them at the wrong port: they may send a password.
 //!
 //! Only a first line decides, so nobody is disconnected in a conversation; where it may be chat, the second line
-//! decides with it (`sniff/opening.rs`). It belongs to a binary protocol if it holds a control character that no person sends
-//! (`sniff/controls.rs`).
+//! decides with it (`sniff/opening.rs`). It belongs to a binary protocol if it holds a control character that no person
+//! sends (`sniff/controls.rs`).
 
 pub(crate) mod controls;
 pub(crate) mod opening;
