@@ -118,7 +118,8 @@ impl Log for GuardedLog {
 
     fn flush(&self) {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).time = None;
-        if self.held().is_empty() || !typing::holds(typing::Output::Log) {
+        let has_lines = !self.held().is_empty() || self.dropped.load(Ordering::Relaxed) > 0;
+        if has_lines && !typing::holds(typing::Output::Log) {
             self.write_held();
             self.tell_dropped(module_path!());
         }
@@ -133,8 +134,8 @@ impl GuardedLog {
     /// Holds a line back. If there are many, writes all; if stderr does not take them for long, drops this one.
     fn hold(&self, line: Held) {
         if self.held().len() >= HELD_LINES_MAX {
-            typing::interrupt();
-            if !self.write_held() && self.held().len() >= BLOCKED_LINES_MAX {
+            let is_written = typing::interrupt() && self.write_held();
+            if !is_written && self.held().len() >= BLOCKED_LINES_MAX {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
                 return;
             }
@@ -194,6 +195,10 @@ impl GuardedLog {
         failure.time = (written.is_err() && place.is_some()).then(Instant::now);
         // A pipe or a terminal has no place: it may have taken a part.
         failure.is_torn = written.is_err() && (place.is_none() || stderr_place() != place);
+        if typing::shows(typing::Output::Log) {
+            // Whatever comes next at this terminal begins a new line.
+            typing::note_written(typing::Output::Log, !std::mem::take(&mut failure.is_torn));
+        }
         written.is_ok()
     }
 }

@@ -85,8 +85,10 @@ static SCREEN: Mutex<LossyLines> = Mutex::new(LossyLines::new());
 
 /// Shows the line again that the operator is typing, if output has interrupted it.
 pub(crate) fn show_typed_line() {
-    let is_chat_whole = SCREEN.lock().unwrap_or_else(PoisonError::into_inner).is_at_line_start();
-    typing::show_interrupted(is_chat_whole);
+    if typing::frees_log() {
+        log::logger().flush();
+    }
+    typing::show_interrupted();
 }
 
 impl Console {
@@ -98,7 +100,7 @@ impl Console {
         stdio::unblock_stdout_terminal();
         stdio::watch(registry, stdin(), token, Interest::READABLE)?;
         stdio::watch(registry, stdout(), token, Interest::WRITABLE)?;
-        typing::begin();
+        typing::begin(registry, token);
         Ok(Console(()))
     }
 }
@@ -125,11 +127,18 @@ impl Write for Console {
     /// without a screen the relay goes on, and so does the input of the operator. Logs the first failure. While a line
     /// is being typed, takes nothing: the server tells when it takes more.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if typing::holds(typing::Output::Chat) {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
         let mut screen = SCREEN.lock().unwrap_or_else(PoisonError::into_inner);
-        let (taken, failure) = screen.offer(bytes, |bytes| write_now(stdout(), bytes))?;
+        let mut bytes = bytes;
+        if typing::holds(typing::Output::Chat) {
+            // The rest of a line is shown: log and echo wait for it.
+            if !screen.awaits_rest() {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            bytes = &bytes[..memchr::memchr(b'\n', bytes).map_or(bytes.len(), |newline| newline + 1)];
+        }
+        let offered = screen.offer(bytes, |bytes| write_now(stdout(), bytes));
+        typing::note_written(typing::Output::Chat, !screen.awaits_rest());
+        let (taken, failure) = offered?;
         if let Some(error) = failure {
             static TOLD: Once = Once::new();
             TOLD.call_once(|| warn!("cannot write to stdout, will drop output of the console: {error}"));

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ struct AtDesk {
     /// The operator's side of the terminal, which stays open.
     line: File,
     shown: Arc<Mutex<String>>,
+    /// Bytes that the terminal shows at a time; while 0, it is stopped.
+    piece: Arc<AtomicUsize>,
 }
 
 impl AtDesk {
@@ -40,16 +43,21 @@ impl AtDesk {
         let end = || Stdio::from(line.try_clone().unwrap());
         let child = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
         let (mut screen, shown) = (terminal.try_clone().unwrap(), Arc::new(Mutex::new(String::new())));
-        let seen = Arc::clone(&shown);
+        let (seen, piece) = (Arc::clone(&shown), Arc::new(AtomicUsize::new(4_096)));
+        let size = Arc::clone(&piece);
         thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while let Ok(count) = screen.read(&mut bytes) {
+            let mut bytes = [0; 4_096];
+            loop {
+                while size.load(Ordering::SeqCst) == 0 {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                let Ok(count) = screen.read(&mut bytes[..size.load(Ordering::SeqCst).max(1)]) else { return };
                 seen.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..count]));
             }
         });
         eventually("it listens", || std::net::TcpStream::connect(address).is_ok());
         let client = Client::join(Client::connect(address));
-        AtDesk { child, client, terminal, line, shown }
+        AtDesk { child, client, terminal, line, shown, piece }
     }
 
     fn shown(&self) -> String {
@@ -115,12 +123,19 @@ fn a_line_that_is_given_up_holds_nothing() {
 
 #[test]
 fn what_comes_in_a_pause_is_shown_below_the_line_and_the_line_again() {
-    // A key that shows a line again may be disabled, or remapped to text.
-    let of_keys = |key| move |modes: &mut Termios| modes.special_codes[SpecialCodeIndex::VREPRINT] = key;
+    // A key that shows a line again may be disabled, or remapped to text. A terminal may have no such keys at all.
+    let of_keys = |key, has_extended| {
+        move |modes: &mut Termios| {
+            modes.special_codes[SpecialCodeIndex::VREPRINT] = key;
+            modes.local_modes.set(LocalModes::IEXTEN, has_extended);
+        }
+    };
+    let all =
+        [("127.0.0.86", 0x12, true), ("127.0.0.87", 0, true), ("127.0.0.88", b'z', true), ("127.0.0.93", 0x12, false)];
     thread::scope(|scope| {
-        for (host, key) in [("127.0.0.86", 0x12), ("127.0.0.87", 0), ("127.0.0.88", b'z')] {
+        for (host, key, has_extended) in all {
             scope.spawn(move || {
-                let mut desk = AtDesk::with(host, &[], of_keys(key));
+                let mut desk = AtDesk::with(host, &[], of_keys(key, has_extended));
                 desk.types("half a li");
                 desk.expect_shown("half a li");
                 // The first is held until the pause is long enough, and the others are not.
@@ -160,17 +175,72 @@ fn a_log_that_is_long_is_held_in_parts_and_is_whole() {
 }
 
 #[test]
-fn a_long_line_is_said_whole_or_the_operator_is_told() {
-    for (host, max_line, is_said) in [("127.0.0.90", "20000", true), ("127.0.0.91", "4096", false)] {
-        let mut desk = AtDesk::with(host, &["--max-line", max_line], |_| ());
-        let line = "0123456789".repeat(1_000);
-        desk.types(&format!("{line}\nnext\n"));
-        if is_said {
-            desk.client.expect(format!("server> {line}"));
-        } else {
-            desk.expect_shown("* line too long (over 4096 bytes): not relayed\r\n");
+fn a_terminal_that_takes_little_at_a_time_fuses_no_lines() {
+    // Where a write is short depends on the lengths.
+    for (number, width) in [100, 237, 611, 1_000].into_iter().enumerate() {
+        let mut desk = AtDesk::new(&format!("127.0.0.{}", 100 + number));
+        desk.piece.store(0, Ordering::SeqCst);
+        let filler = "=".repeat(width);
+        for _ in 0..200_000 / width {
+            desk.client.send_line(format!("<{filler}>"));
         }
-        desk.client.expect("server> next");
+        desk.client.who();
+        desk.types("half a li");
+        desk.client.send_line("meanwhile");
+        desk.client.who();
+        desk.types("ne\n");
+        desk.client.expect("server> half a line");
+        desk.piece.store(50, Ordering::SeqCst);
+        desk.expect_shown("server: half a line\r\n");
+        let shown = desk.shown();
+        // The chat: `time? client-1> <===>`. The log: `time DEBUG [target] client-1: <===>`. Any of the log may be torn.
+        for line in shown.split("\r\n") {
+            assert!(line.matches('<').count() <= 1, "{line:?}");
+            assert!(!line.contains('<') || !line.contains("half"), "{line:?}");
+            let before = line.find("half a li").map_or("", |place| &line[..place]);
+            assert!(before.is_empty() || before.ends_with("server: ") || before.ends_with("server> "), "{line:?}");
+            assert!(line.matches("DEBUG").count() <= 1, "{line:?}");
+        }
+    }
+}
+
+#[test]
+fn the_operators_key_shows_the_line_again() {
+    for (host, key) in [("127.0.0.94", 0x12), ("127.0.0.95", b'z')] {
+        let mut desk = AtDesk::with(host, &[], |modes| modes.special_codes[SpecialCodeIndex::VREPRINT] = key);
+        desk.types("half a li");
+        desk.expect_shown("half a li");
+        desk.types(&char::from(key).to_string());
+        desk.expect_shown("half a li\r\nhalf a li");
+        // A quoted one is text.
+        desk.types(&format!("\x16{}ne\n", char::from(key)));
+        desk.client.expect(format!("server> half a li{}ne", if key == b'z' { "z" } else { "\u{fffd}" }));
+    }
+}
+
+#[test]
+fn a_line_that_the_kernel_cuts_is_not_said_and_the_operator_is_told() {
+    let mut desk = AtDesk::with("127.0.0.90", &["--max-line", "20000"], |_| ());
+    let line = "0123456789".repeat(1_000);
+    let told = "* line too long (over 4094 bytes): not relayed\r\n";
+    for (number, (typed, is_said)) in [
+        (line[..4_094].to_owned(), true),
+        (line[..4_095].to_owned(), false),
+        (line.clone(), false),
+        (format!("{line}{}", "\x7f".repeat(9_000)), false),
+        (format!("{}\x15{}", &line[..3_000], &line[..3_000]), true),
+        (format!("{line}\x15{}", &line[..3_000]), true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let known = desk.shown().matches(told).count();
+        desk.types(&format!("{typed}\nnext {number}\n"));
+        if is_said {
+            desk.client.expect(format!("server> {}", typed.rsplit('\x15').next().unwrap()));
+        }
+        desk.client.expect(format!("server> next {number}"));
+        eventually("told", || desk.shown().matches(told).count() == known + usize::from(!is_said));
     }
 }
 

@@ -27,9 +27,9 @@ impl LossyLines {
         LossyLines { is_at_line_start: true, is_torn: false, is_amid_dropped: false, missed: 0, note: Vec::new() }
     }
 
-    /// Whether the last byte written ended a line.
-    pub(crate) fn is_at_line_start(&self) -> bool {
-        self.is_at_line_start
+    /// Whether a line was written in part, and its rest is yet to be offered.
+    pub(crate) fn awaits_rest(&self) -> bool {
+        !self.is_at_line_start && !self.is_torn
     }
 
     /// Offers `bytes` to `write`, which writes once and does not block. Returns how many of them were written or

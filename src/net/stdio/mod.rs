@@ -3,10 +3,10 @@
 //! They share `O_NONBLOCK` with the shell and other processes, so it stays untouched. Instead, each call is preceded by
 //! a poll. That is equivalent as long as no other process uses the descriptor in between.
 
+mod kernel_line;
 pub(crate) mod lossy;
 pub(crate) mod stdin;
 pub(crate) mod stdout;
-mod typed_line;
 pub(crate) mod typing;
 
 use std::fs::{File, OpenOptions};

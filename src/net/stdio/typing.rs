@@ -1,12 +1,12 @@
 //! Knows whether the operator is typing a line, so that nothing is shown in its middle. It owns the modes of the
-//! operator's terminal, the line that is being typed, and the hold.
+//! operator's terminal, the place of its cursor, and the hold.
 //!
 //! In canonical mode the kernel edits a line and tells no reader of it before its end: not by `poll`, `FIONREAD` or
-//! SIGIO. It also drops what a line has beyond 4,095 bytes. So the terminal hands over key by key, and
-//! [`TypedLine`] edits and echoes as the kernel would. SIGINT, SIGQUIT and SIGTSTP come from the terminal as ever.
+//! SIGIO. So the terminal hands over key by key, and each key passes through a pseudo-terminal of our own, a
+//! [`KernelLine`]. There the kernel edits as ever. SIGINT, SIGQUIT and SIGTSTP come from the operator's terminal.
 //!
 //! Output waits only if it goes to the same terminal. Whatever is shown amid a line after all begins below it, and then
-//! the line is shown again.
+//! the line is shown again. Log, chat and echo also wait for each other: a terminal may take a part of a line.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write as _};
@@ -14,12 +14,13 @@ use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use mio::{Registry, Token};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::stdio::{stderr, stdin, stdout};
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 
-use super::typed_line::{EditKeys, TypedLine};
+use super::kernel_line::{KernelLine, News, TEXT_BYTES_MAX};
 use crate::net::stdio;
 
 /// Pause between two keys that ends a hold.
@@ -30,6 +31,9 @@ const HOLD_MAX: Duration = Duration::from_secs(60);
 
 /// Keys read at a time.
 const KEYS_BYTES: usize = 1_024;
+
+/// Bytes of complete lines that are kept at most until the terminal takes them.
+const UNSHOWN_BYTES_MAX: usize = 16 * 1_024;
 
 static TYPING: Mutex<Option<Typing>> = Mutex::new(None);
 
@@ -45,82 +49,82 @@ pub(crate) enum Output {
 /// The terminal while the console is open.
 #[derive(Debug)]
 struct Typing {
-    /// The modes of the terminal; `None` until the server is in the foreground for the first time.
-    modes: Option<Modes>,
+    /// The modes of the terminal, as they were and as they are now.
+    found: Termios,
+    passing: Termios,
     /// The terminal, opened again; `None` if that failed, and stderr is the same terminal.
     screen: Option<File>,
     /// The outputs that go to the terminal.
     outputs: Vec<Output>,
-    line: TypedLine,
+    line: KernelLine,
     cursor: ScreenCursor,
+    /// Lines that were typed while the terminal did not take their echo.
+    unshown: Vec<u8>,
     /// Lines that are complete and were not read.
     input: Vec<u8>,
+    /// Whether the terminal has gone away.
+    is_gone: bool,
+    /// Whether the input has ended.
     is_at_end: bool,
     /// When the first and the last key of the line were typed.
     first: Instant,
     last: Instant,
     /// Whether something waits for the end of the line.
     has_held: bool,
+    /// Whether the log waits for the rest of a line of the chat.
+    has_held_log: bool,
+    /// Whether the kernel has echoed the keys already, at the terminal itself.
+    is_echoed: bool,
     /// Whether the shell has the terminal.
     is_away: bool,
     has_stopped: bool,
 }
 
-/// The modes of the terminal, and what follows from them.
-#[derive(Debug)]
-struct Modes {
-    found: Termios,
-    passing: Termios,
-    keys: EditKeys,
-    echoes: bool,
-}
-
-/// The place of the screen's cursor, while a line is being typed.
+/// The place of the screen's cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ScreenCursor {
-    /// Behind the line.
+    /// Behind the line that is being typed.
     Behind,
     /// At the beginning of another line: something else was shown.
     Elsewhere,
-    /// Amid the line: the terminal did not take all of it.
-    Amid,
+    /// Amid the typed line, or one of the log: the terminal did not take all of it. It will be shown again, whole.
+    AmidLost,
+    /// Amid a line of the chat. Its rest follows.
+    AmidChat,
 }
 
 fn typing() -> MutexGuard<'static, Option<Typing>> {
     TYPING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Begins to look at the keys, if stdin is a terminal that edits lines.
-pub(crate) fn begin() {
+/// Begins to look at the keys, if stdin is a terminal that edits lines. Registers what it needs under `token`.
+pub(crate) fn begin(registry: &Registry, token: Token) {
     // Otherwise nothing is held, and all else works.
-    *typing() = Typing::open();
+    *typing() = Typing::open(registry, token);
 }
 
 /// Gives the terminal back as it was found.
 pub(crate) fn end() {
-    if let Some(Typing { modes: Some(modes), .. }) = typing().take()
+    if let Some(old) = typing().take()
         && !stdio::is_in_background(stdin())
     {
-        let _ = tcsetattr(stdin(), OptionalActions::Now, &modes.found);
+        let _ = tcsetattr(stdin(), OptionalActions::Now, &old.found);
     }
 }
 
 /// Reads edited input once, without waiting; `None` if stdin is to be read as it is.
 pub(crate) fn read(buffer: &mut [u8]) -> Option<io::Result<usize>> {
-    typing().as_mut().and_then(|typing| typing.read(buffer))
+    typing().as_mut().map(|typing| typing.read(buffer))
 }
 
-/// Whether a line is being typed, so that this output has to wait. An output that is held gets a release. For one that
-/// is not, the screen's cursor is at the beginning of a line.
+/// Whether this output has to wait. An output that is held gets a release. For one that is not, the screen's cursor is
+/// at the beginning of a line.
 pub(crate) fn holds(output: Output) -> bool {
-    typing().as_mut().filter(|typing| typing.outputs.contains(&output)).is_some_and(|typing| {
-        let holds = typing.holds(Instant::now());
-        typing.has_held |= holds;
-        if !holds {
-            typing.leave_line();
-        }
-        holds
-    })
+    let mut typing = typing();
+    let Some(typing) = typing.as_mut().filter(|typing| typing.outputs.contains(&output)) else { return false };
+    let holds = typing.holds(Instant::now());
+    typing.has_held |= holds;
+    holds || !typing.makes_way_for(output)
 }
 
 /// Whether this output goes to the console's terminal.
@@ -128,9 +132,27 @@ pub(crate) fn shows(output: Output) -> bool {
     typing().as_ref().is_some_and(|typing| typing.outputs.contains(&output))
 }
 
-/// Makes way for output that can not wait any longer.
-pub(crate) fn interrupt() {
-    typing().iter_mut().for_each(Typing::leave_line);
+/// Makes way for lines of the log that can not wait any longer. Returns whether they may be written.
+pub(crate) fn interrupt() -> bool {
+    typing().as_mut().is_none_or(|typing| typing.makes_way_for(Output::Log))
+}
+
+/// Notes that output was written, and whether its last line is whole.
+pub(crate) fn note_written(output: Output, is_whole: bool) {
+    if let Some(typing) = typing().as_mut().filter(|typing| typing.outputs.contains(&output)) {
+        typing.cursor = match (is_whole, output) {
+            (true, _) => ScreenCursor::Elsewhere,
+            (false, Output::Log) => ScreenCursor::AmidLost,
+            (false, Output::Chat) => ScreenCursor::AmidChat,
+        };
+    }
+}
+
+/// Whether the log has waited for the rest of a line of the chat, and need not any more.
+pub(crate) fn frees_log() -> bool {
+    typing()
+        .as_mut()
+        .is_some_and(|typing| typing.cursor != ScreenCursor::AmidChat && std::mem::take(&mut typing.has_held_log))
 }
 
 /// Returns when held output is released at the latest; `None` if none is held.
@@ -143,15 +165,13 @@ pub(crate) fn releases(now: Instant) -> bool {
     let mut typing = typing();
     let Some(typing) = typing.as_mut().filter(|typing| typing.has_held && !typing.holds(now)) else { return false };
     typing.has_held = false;
-    typing.leave_line();
+    typing.make_way();
     true
 }
 
-/// Shows a line again that output has interrupted, if `is_chat_whole`: no line of the chat is incomplete.
-pub(crate) fn show_interrupted(is_chat_whole: bool) {
-    if let Some(typing) = typing().as_mut()
-        && (is_chat_whole || !typing.outputs.contains(&Output::Chat))
-    {
+/// Shows a line again that output has interrupted.
+pub(crate) fn show_interrupted() {
+    if let Some(typing) = typing().as_mut() {
         // `fg` sends no SIGCONT to what runs already.
         if typing.is_away && !stdio::is_in_background(stdin()) {
             typing.resume();
@@ -168,51 +188,59 @@ pub(crate) fn resume() {
 /// Holds nothing any more: the server stops.
 pub(crate) fn stop() {
     if let Some(typing) = typing().as_mut() {
-        typing.leave_line();
+        typing.make_way();
         typing.has_stopped = true;
     }
 }
 
-impl Modes {
-    /// Returns the modes of a terminal that edits lines.
-    fn of(found: Termios) -> Option<Modes> {
-        if !found.local_modes.contains(LocalModes::ICANON) {
-            return None;
-        }
-        let mut passing = found.clone();
-        passing.local_modes -= LocalModes::ICANON | LocalModes::ECHO | LocalModes::ECHONL | LocalModes::IEXTEN;
-        passing.special_codes[SpecialCodeIndex::VMIN] = 1;
-        passing.special_codes[SpecialCodeIndex::VTIME] = 0;
-        let (keys, echoes) = (EditKeys::of(&found), found.local_modes.contains(LocalModes::ECHO));
-        Some(Modes { found, passing, keys, echoes })
-    }
+/// Returns the modes in which a terminal with these hands over key by key, as typed.
+fn passing(found: &Termios) -> Termios {
+    let mut passing = found.clone();
+    passing.local_modes -= LocalModes::ICANON | LocalModes::ECHO | LocalModes::ECHONL | LocalModes::IEXTEN;
+    passing.input_modes -= InputModes::ICRNL | InputModes::INLCR | InputModes::IGNCR;
+    passing.special_codes[SpecialCodeIndex::VMIN] = 1;
+    passing.special_codes[SpecialCodeIndex::VTIME] = 0;
+    passing
 }
 
 impl Typing {
-    fn open() -> Option<Typing> {
+    fn open(registry: &Registry, token: Token) -> Option<Typing> {
+        let found = tcgetattr(stdin()).ok()?;
+        let is_away = stdio::is_in_background(stdin());
+        // In the background, the modes may be those of the shell's editor.
+        if !is_away && !found.local_modes.contains(LocalModes::ICANON) {
+            return None;
+        }
         let outputs = [(Output::Log, stderr()), (Output::Chat, stdout())];
-        let outputs = outputs.into_iter().filter(|(_, fd)| is_stdin(fd)).map(|(output, _)| output);
+        let outputs: Vec<_> = outputs.into_iter().filter(|(_, fd)| is_stdin(fd)).map(|(output, _)| output).collect();
+        let screen = stdio::reopen_terminal(&io::stdin());
+        if screen.is_none() && !outputs.contains(&Output::Log) {
+            return None;
+        }
         let now = Instant::now();
         let mut typing = Typing {
-            modes: None,
-            screen: stdio::reopen_terminal(&io::stdin()),
-            outputs: outputs.collect(),
-            line: TypedLine::default(),
-            cursor: ScreenCursor::Behind,
+            passing: passing(&found),
+            screen,
+            outputs,
+            line: KernelLine::open(registry, token, &found).ok()?,
+            found,
+            cursor: ScreenCursor::Elsewhere,
+            unshown: Vec::new(),
             input: Vec::new(),
+            is_gone: false,
             is_at_end: false,
             first: now,
             last: now,
             has_held: false,
-            is_away: false,
+            has_held_log: false,
+            is_echoed: false,
+            is_away,
             has_stopped: false,
         };
-        if typing.screen.is_none() && !typing.outputs.contains(&Output::Log) {
-            return None;
+        if !is_away {
+            typing.take_terminal();
         }
-        typing.resume();
-        let is_usable = io::stdin().is_terminal() && (typing.is_away || typing.modes.is_some());
-        is_usable.then_some(typing)
+        Some(typing)
     }
 
     fn resume(&mut self) {
@@ -222,114 +250,177 @@ impl Typing {
             self.cursor = ScreenCursor::Elsewhere;
         } else {
             // Whether the shell has shown anything is not known.
-            self.leave_line();
+            self.make_way();
         }
     }
 
     /// Sets the modes of the terminal, if another process has set them. Returns whether it had.
     fn take_terminal(&mut self) -> bool {
-        let Some(modes) = tcgetattr(stdin()).ok().and_then(Modes::of) else { return false };
-        let _ = tcsetattr(stdin(), OptionalActions::Now, &modes.passing);
-        self.modes = Some(modes);
+        let found = tcgetattr(stdin()).ok().filter(|modes| modes.local_modes.contains(LocalModes::ICANON));
+        let Some(found) = found else { return false };
+        self.passing = passing(&found);
+        let _ = tcsetattr(stdin(), OptionalActions::Now, &self.passing);
+        let _ = self.line.set_modes(&found);
+        self.found = found;
         true
     }
 
     fn release_at(&self) -> Instant {
-        if self.line.is_empty() { self.last } else { (self.last + PAUSE).min(self.first + HOLD_MAX) }
+        if self.line.is_begun() { (self.last + PAUSE).min(self.first + HOLD_MAX) } else { self.last }
     }
 
     fn holds(&self, now: Instant) -> bool {
-        self.is_on_screen() && now < self.release_at()
+        self.line.is_begun() && self.is_shown() && now < self.release_at()
     }
 
-    /// Whether a line is being typed, and belongs on the screen.
-    fn is_on_screen(&self) -> bool {
-        let echoes = self.modes.as_ref().is_some_and(|modes| modes.echoes);
-        echoes && !self.line.is_empty() && !self.is_away && !self.has_stopped
+    /// Whether a line that is typed belongs on the screen.
+    fn is_shown(&self) -> bool {
+        self.found.local_modes.contains(LocalModes::ECHO) && !self.is_away && !self.has_stopped
     }
 
-    /// Goes on below a line that is not complete.
-    fn leave_line(&mut self) {
-        if self.is_on_screen() && self.cursor != ScreenCursor::Elsewhere {
-            self.show(b"\n");
+    fn makes_way_for(&mut self, output: Output) -> bool {
+        if self.cursor == ScreenCursor::AmidChat && output == Output::Chat {
+            return true;
+        }
+        let makes_way = self.make_way();
+        self.has_held_log |= !makes_way && output == Output::Log;
+        makes_way
+    }
+
+    /// Goes on below a line that is not complete. Returns whether the cursor is at the beginning of a line.
+    fn make_way(&mut self) -> bool {
+        let is_free = match self.cursor {
+            ScreenCursor::Elsewhere => true,
+            ScreenCursor::Behind => self.line.text().is_empty() || !self.is_shown() || self.show(b"\n"),
+            ScreenCursor::AmidLost => self.show(b"\n"),
+            // A server that stops waits for nothing.
+            ScreenCursor::AmidChat => self.has_stopped && self.show(b"\n"),
+        };
+        if is_free {
             self.cursor = ScreenCursor::Elsewhere;
         }
+        is_free
     }
 
-    /// Shows the line, if it is not.
-    fn show_line(&mut self) {
-        if !self.is_on_screen() || self.cursor == ScreenCursor::Behind {
-            return;
+    /// Shows the line, if it is not. Returns whether the cursor is behind it.
+    fn show_line(&mut self) -> bool {
+        if !self.is_shown() {
+            return false;
         }
-        let mut text = if self.cursor == ScreenCursor::Amid { b"\n".to_vec() } else { Vec::new() };
-        self.line.show(&mut text);
-        self.show(&text);
+        if self.cursor == ScreenCursor::Behind && self.unshown.is_empty() {
+            return true;
+        }
+        if !self.line.is_begun() && self.unshown.is_empty() && self.cursor != ScreenCursor::Elsewhere {
+            return false;
+        }
+        if !self.make_way() {
+            return false;
+        }
+        let mut text = std::mem::take(&mut self.unshown);
+        text.extend_from_slice(self.line.text());
+        let is_taken = text.is_empty() || self.show(&text);
+        self.cursor = if is_taken { ScreenCursor::Behind } else { ScreenCursor::AmidLost };
+        is_taken
     }
 
-    /// Passes keys on, shows their echo, and reads once; `None` if the terminal does not edit lines.
-    fn read(&mut self, buffer: &mut [u8]) -> Option<io::Result<usize>> {
+    /// Passes keys on, shows their echo, and reads once.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.is_away {
             self.resume();
         }
-        let is_shown = self.take_terminal();
-        self.modes.as_ref()?;
-        if self.input.is_empty()
-            && !self.is_at_end
-            && let Err(error) = self.take_keys(is_shown)
-        {
-            return Some(Err(error));
+        if self.take_terminal() {
+            self.is_echoed = true;
         }
+        self.take_input()?;
         if self.input.is_empty() {
-            return Some(if self.is_at_end { Ok(0) } else { Err(io::ErrorKind::WouldBlock.into()) });
+            let is_at_end = self.is_at_end || self.is_gone && self.line.is_settled();
+            return if is_at_end { Ok(0) } else { Err(io::ErrorKind::WouldBlock.into()) };
         }
         let count = self.input.len().min(buffer.len());
         buffer[..count].copy_from_slice(&self.input[..count]);
         self.input.drain(..count);
-        Some(Ok(count))
+        Ok(count)
     }
 
-    /// Takes keys from the terminal until a line is complete or no key is left. The kernel has shown them already if
-    /// `is_shown`.
-    fn take_keys(&mut self, is_shown: bool) -> io::Result<()> {
-        while self.input.is_empty() && !self.is_at_end && !stdio::ready(stdin(), PollFlags::IN)?.is_empty() {
-            let mut keys = [0; KEYS_BYTES];
-            match rustix::io::read(stdin(), &mut keys) {
-                // The terminal has gone away.
-                Ok(0) | Err(Errno::IO) => self.is_at_end = true,
-                Ok(count) => self.press(&keys[..count], is_shown),
-                Err(Errno::AGAIN) => break,
-                Err(error) => return Err(error.into()),
+    /// Takes keys and what becomes of them, until a line is complete or nothing is left to do.
+    fn take_input(&mut self) -> io::Result<()> {
+        while self.input.is_empty() && !self.is_at_end {
+            let now = Instant::now();
+            match self.line.step(now) {
+                Some(News::Echo(echo)) => self.show_echo(&echo),
+                Some(News::Again) => drop(self.make_way() && self.show_line()),
+                Some(News::Input(input)) => self.input = input,
+                Some(News::CutLine) => self.refuse_line(),
+                Some(News::EndOfInput) => self.is_at_end = true,
+                None if self.is_gone || !self.line.wants_keys() || !self.take_keys(now)? => return Ok(()),
+                None => {}
+            }
+            if self.line.is_settled() {
+                self.is_echoed = false;
             }
         }
         Ok(())
     }
 
-    fn press(&mut self, keys: &[u8], is_shown: bool) {
-        if !is_shown {
-            self.show_line();
+    /// Takes keys from the terminal. Returns whether there were any.
+    fn take_keys(&mut self, now: Instant) -> io::Result<bool> {
+        if stdio::ready(stdin(), PollFlags::IN)?.is_empty() {
+            return Ok(false);
         }
-        let Some(modes) = &self.modes else { return };
-        self.last = Instant::now();
-        let mut echo = Vec::new();
-        for &key in keys {
-            if self.line.is_empty() {
-                self.first = self.last;
+        let mut keys = [0; KEYS_BYTES];
+        match rustix::io::read(stdin(), &mut keys) {
+            // The terminal has gone away.
+            Ok(0) | Err(Errno::IO) => self.is_gone = true,
+            Ok(count) => {
+                self.last = now;
+                if !self.line.is_begun() {
+                    self.first = now;
+                }
+                self.line.press(&keys[..count], self.is_echoed);
             }
-            self.is_at_end |= self.line.press(key, &modes.keys, &mut echo, &mut self.input);
+            Err(Errno::AGAIN) => return Ok(false),
+            Err(error) => return Err(error.into()),
         }
-        if modes.echoes && !is_shown {
-            self.show(&echo);
+        Ok(true)
+    }
+
+    /// Shows the echo of keys behind the line. If the screen does not take it, the line will be shown whole.
+    fn show_echo(&mut self, echo: &[u8]) {
+        if self.is_echoed {
+            self.cursor = ScreenCursor::Behind;
+        } else if self.is_shown() {
+            if self.show_line() {
+                if !self.show(echo) {
+                    self.cursor = ScreenCursor::AmidLost;
+                }
+            } else if let Some(newline) = memchr::memrchr(b'\n', echo) {
+                let line = [self.line.text(), &echo[..=newline]].concat();
+                self.keep(&line);
+            }
+        }
+        self.line.note_echo(echo);
+    }
+
+    /// Tells the operator of a line that the kernel has cut, in the words of the relay.
+    fn refuse_line(&mut self) {
+        self.keep(format!("* line too long (over {TEXT_BYTES_MAX} bytes): not relayed\n").as_bytes());
+    }
+
+    /// Keeps lines for the screen. Lines beyond the limit are not shown.
+    fn keep(&mut self, lines: &[u8]) {
+        if self.unshown.len() + lines.len() <= UNSHOWN_BYTES_MAX {
+            self.unshown.extend_from_slice(lines);
         }
     }
 
-    /// Shows what ends with the line, and notes whether the terminal took all of it.
-    fn show(&mut self, bytes: &[u8]) {
+    /// Writes to the terminal. Returns whether it took all.
+    fn show(&mut self, bytes: &[u8]) -> bool {
         let written = match &mut self.screen {
             Some(screen) => screen.write(bytes).ok(),
             None if stdio::stderr_takes_a_line() => rustix::io::write(stderr(), bytes).ok(),
             None => None,
         };
-        self.cursor = if written == Some(bytes.len()) { ScreenCursor::Behind } else { ScreenCursor::Amid };
+        written == Some(bytes.len())
     }
 }
 
