@@ -112,7 +112,9 @@ impl<S: Socket> Hub<S> {
 }
 
 impl Schedule {
-    /// Flushes one connection, and queues it for its next step.
+    /// Flushes one connection, and queues it for its next step. Inlined into the walk: called, a delivery costs a sixth
+    /// more.
+    #[inline(always)]
     fn flush<S: Socket>(&mut self, key: usize, connection: &mut Connection<S>, pass: &mut Pass<'_>) {
         let &mut Pass { tape, limits, share, now, .. } = pass;
         if let Some(overtaken) = connection.catch_up(tape) {
