@@ -157,6 +157,19 @@ fn a_client_is_logged_when_the_room_learns_of_it_and_its_departure_exactly_then(
 }
 
 #[test]
+fn a_reset_client_is_logged_without_the_address_that_the_kernel_has_forgotten() {
+    logged();
+    let mut world = World::new(&quiet());
+    let client = world.connect();
+    world.says(&client, "hello\n");
+    client.peer.borrow_mut().address = None;
+    client.resets();
+    world.hub.on_ready(client.key, READABLE);
+    world.run();
+    assert_eq!(logged(), ["client-1 came from 127.0.0.1:1; 1 present", "client-1 left (connection reset); 0 present"]);
+}
+
+#[test]
 fn comings_and_goings_are_logged_one_by_one_as_long_as_they_are_few() {
     logged();
     let mut world = World::new(&quiet());
