@@ -3,9 +3,9 @@
 //! Any web page can make a browser send almost arbitrary bytes to the line port, behind a request line. Such a browser
 //! must not talk in the room. Nor must programs whose users point them at the wrong port: they may send a password.
 //!
-//! Only a first line decides, so nobody is disconnected in a conversation; where it may be chat, the second line
-//! decides with it (`sniff/opening.rs`). It belongs to a binary protocol if it holds a control character that no person
-//! sends (`sniff/controls.rs`).
+//! The first line decides, so no client is disconnected in a conversation. If the first line may also be chat, the
+//! second one decides with it (`sniff/opening.rs`). A line with a control character that no person sends belongs to a
+//! binary protocol (`sniff/controls.rs`).
 
 pub(crate) mod controls;
 pub(crate) mod opening;
@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::relay::sanitize::{without_marks, without_nuls};
+use opening::Opening;
 
 /// Protocol other than the line protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,6 +184,16 @@ impl ForeignProtocol {
         (len >= NAMED_BYTES && !beginning.starts_with(SAY) && is_binary()).then_some(ForeignProtocol::Binary)
     }
 
+    /// Detects a protocol in the first bytes of a client that has entered, and so waits for no second line: in the two
+    /// pieces of [`in_prefix`](ForeignProtocol::in_prefix).
+    pub(crate) fn in_arrived(pieces: [&[u8]; 2]) -> Option<ForeignProtocol> {
+        let [before, arrived] = pieces;
+        ForeignProtocol::in_prefix(pieces).or(match opening::of(before, arrived, true) {
+            Opening::Foreign(protocol) => Some(protocol),
+            Opening::Decided | Opening::Waiting => None,
+        })
+    }
+
     /// Detects a protocol in a whole first line, or in a part of one of which nothing more comes.
     pub(crate) fn in_line(line: &[u8]) -> Option<ForeignProtocol> {
         // A client may send any number of empty lines, each of which is still a first line.
@@ -204,7 +215,7 @@ impl ForeignProtocol {
         let mut words = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
         let [method, target] = [words.next()?, words.next()?];
         let Some(version) = words.next() else {
-            // As in HTTP/0.9. A person says so of a file, at most in lower case.
+            // A request of HTTP/0.9 has no version. A person may write `get /etc`, but in lower case.
             return (METHODS.contains(&method) && target.starts_with(b"/")).then_some(ForeignProtocol::Http);
         };
         // Each form of a target (RFC 9112, 3.2) begins like this, or has a colon behind its scheme or host.

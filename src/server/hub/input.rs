@@ -18,7 +18,6 @@ use crate::server::flow::budget::{Effort, READ_SHARE_BYTES_MIN};
 use crate::server::flow::rate::Rate;
 use crate::server::reason::Reason;
 use crate::server::sniff::ForeignProtocol;
-use crate::server::sniff::opening::{self, Opening};
 
 /// A client while it is read, with the rest of its budgets for this turn.
 pub(super) struct ReadTurn {
@@ -296,7 +295,7 @@ impl<S: Socket> Hub<S> {
                         return Some(state);
                     }
                     if self.may_be_foreign(turn, member)
-                        && let Some(protocol) = foreign_beginning(&input.decoder, bytes)
+                        && let Some(protocol) = ForeignProtocol::in_arrived(input.decoder.begun(bytes))
                     {
                         self.reject_protocol(turn.key, protocol, now);
                         continue;
@@ -504,13 +503,4 @@ impl<S: Socket> Hub<S> {
         }
         received
     }
-}
-
-/// Detects a protocol in the beginning of an entered connection, which no longer waits for more.
-fn foreign_beginning(decoder: &LineDecoder, bytes: &[u8]) -> Option<ForeignProtocol> {
-    let [fragment, arrived] = decoder.begun(bytes);
-    ForeignProtocol::in_prefix([fragment, arrived]).or(match opening::of(fragment, arrived, true) {
-        Opening::Foreign(protocol) => Some(protocol),
-        Opening::Decided | Opening::Waiting => None,
-    })
 }
