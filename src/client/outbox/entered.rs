@@ -4,12 +4,10 @@ use std::borrow::Cow;
 
 use crate::client::decoder::ServerKind;
 use crate::relay::command::{Command, SAY, is_blank};
+use crate::relay::sanitize;
 
 /// Bytes that [`Entered::wire`] adds at most.
 pub(crate) const WIRE_BYTES_MORE: usize = SAY.len();
-
-/// A byte order mark. The server drops those at the start of a line, which ours need not be behind [`SAY`].
-const MARK: char = '\u{feff}';
 
 /// A slash as some input methods type it.
 const WIDE_SLASH: char = '\u{ff0f}';
@@ -82,8 +80,11 @@ fn may_be_obeyed(text: &str) -> bool {
     trimmed.starts_with('/') || Command::parse(trimmed) != Command::Say(trimmed)
 }
 
-fn without_marks(text: String) -> String {
-    if text.starts_with(MARK) { text.trim_start_matches(MARK).to_owned() } else { text }
+/// Removes byte order marks at the start. Behind [`SAY`] the server would not drop them.
+fn without_marks(mut text: String) -> String {
+    let marks = text.len() - sanitize::without_marks(text.as_bytes()).len();
+    text.drain(..marks);
+    text
 }
 
 #[cfg(test)]
