@@ -79,11 +79,11 @@
 //! | `server/flow` | `brake` `budget` `rate` `stall` | backpressure: the tape, a turn, one client, a slow reader |
 //! | `server/web` | `site` `request` `response` `exchange` `origin` | HTTP: parsing, routing, answers, origin policy |
 //! | | `websocket` `frame` `page` | frames in, frames out, the page itself |
-//! | [`client`] | `session` `connect` `backoff` | one connection, making it, making it again |
+//! | [`client`] | `session` `connect` `backoff` `link` | one connection, making it, making it again, all of them in turn |
 //! | | `resolver` `race` | the look-up of the name, connects to several addresses |
 //! | | `decoder` `outbox` | lines from the server, lines to it |
 //! | | `leaving` `ending` | the bounds of leaving, the exit code and its message |
-//! | | `pipe` | the form for pipes: answers, receipts, the link across reconnects |
+//! | | `pipe` | the form for pipes: answers, receipts, the outcome |
 //! | | `terminal` | the form for terminals: keys, editor, screen, chat view |
 //! | [`net`] | `stream` `outbox` `keepalive` `unanswered` `stdio` | the kernel: sockets, unsent bytes, dead peers, inherited stdio |
 //! | | `address` `resolve` | addresses as people write them, look-ups off the loop |

@@ -6,8 +6,9 @@
 //! While the operator types a line at the same terminal, lines are held back. [`flush`](log::Log::flush) writes them,
 //! and so does the log itself when they are many: none of them is dropped.
 //!
-//! A full disk can take a part of a line. The next line then begins with a newline. After a failed write the log pauses,
-//! but a flush tries at once, and tells how many lines were dropped although no line follows: the server may be ending.
+//! A full disk can take a part of a line. The next line then begins with a newline. After a failed write the log
+//! pauses. A flush tries at once, and logs the count of dropped lines by itself: no further line follows at the end of
+//! the server.
 
 use std::cell::Cell;
 use std::collections::VecDeque;

@@ -43,8 +43,8 @@ pub(crate) const RECEIPT_WAIT: Duration = Duration::from_secs(1);
 /// Pause between two sends to a server that takes each `recv` for a message.
 pub(crate) const MESSAGE_PAUSE: Duration = Duration::from_millis(50);
 
-/// Wait for the first answer of such a server before the next message: a person or a slow program may have to think, and
-/// one that never answers costs this time once.
+/// Wait for the first answer of such a server before the next message: a person or a slow program may have to think,
+/// and one that never answers costs this time once.
 pub(crate) const ANSWER_WAIT: Duration = Duration::from_secs(2);
 
 /// Wait for its later answers: as long as leaves time for the words of farewell within [`GRACE`].
@@ -125,8 +125,8 @@ pub(crate) const SEQUENCE_WAIT: Duration = Duration::from_millis(500);
 /// The longest sequence of a key, in bytes. The longest known has about twenty.
 pub(crate) const KEY_BYTES_MAX: usize = 64;
 
-/// The longest string of the terminal that is swallowed, in bytes: a clipboard of considerable size. What follows counts
-/// as typed.
+/// The longest string of the terminal that is swallowed, in bytes: a clipboard of considerable size. What follows
+/// counts as typed.
 pub(crate) const SWALLOW_BYTES_MAX: usize = 1 << 20;
 
 /// Time after which a string of the terminal without an end is over, though more bytes come: somebody types.
@@ -173,8 +173,8 @@ pub(crate) const NAMES_MAX: usize = 1000;
 /// Bytes of typed lines that wait for a connection or for space in it: a whole paste and some more.
 pub(crate) const UNSENT_BYTES_MAX: usize = 128 << 10;
 
-/// Bytes of sent lines, with their newlines, that the server may still refuse. The answer to the first line of a paste may
-/// come behind everything that could be sent meanwhile: the queue and the buffer before the socket, both full.
+/// Bytes of sent lines, with their newlines, that the server may still refuse. The answer to the first line of a paste
+/// may come behind everything that could be sent meanwhile: the queue and the buffer before the socket, both full.
 pub(crate) const REFUSABLE_BYTES_MAX: usize = UNSENT_BYTES_MAX + OUTBOX_BYTES_MAX;
 
 /// Own lines remembered to recognise their echoes. A server echoes at once or not at all.

@@ -1,4 +1,5 @@
-//! The connection to the server across reconnects: its state, the pauses between attempts, and the rule for another one.
+//! The connection to the server across reconnects: its state, the pauses between attempts, and the rule for another
+//! one.
 
 use std::io;
 use std::mem;
@@ -142,8 +143,8 @@ impl Link {
     }
 }
 
-/// Whether a client that wants to stay reconnects after a session ended for `reason`. `was_in` tells whether a server has
-/// ever let it in.
+/// Whether a client that wants to stay reconnects after a session ended for `reason`. `was_in` tells whether a server
+/// has ever let it in.
 ///
 /// A server that refuses or removes us, or says FIN for no known reason, ends the chat. One that announced a restart
 /// does not, and one that is full after it once had a place does not either.

@@ -117,8 +117,8 @@ impl Session {
         }
     }
 
-    /// Sets the way in which lines of stdin are sent, before the first one, and the bytes that a pollchat server may owe
-    /// at the end. (At a terminal they are those of any server: a person leaves.)
+    /// Sets the way in which lines of stdin are sent, before the first one, and the bytes that a pollchat server may
+    /// owe at the end. (At a terminal they are those of any server: a person leaves.)
     pub(crate) fn of_pipe(self, outbox: SendBuffer, owed_bytes_max: u64, now: Instant) -> Session {
         Session { outbox, leaving: Leaving::new(owed_bytes_max, now), ..self }
     }
@@ -352,8 +352,8 @@ impl Session {
         }
     }
 
-    /// Shows an unterminated line before the session is dropped. One that a lost connection cut off is shown only if the
-    /// server may not end its lines.
+    /// Shows an unterminated line before the session is dropped. One that a lost connection cut off is shown only if
+    /// the server may not end its lines.
     pub(crate) fn show_rest(&mut self, show: &mut impl FnMut(ServerLine<'_>)) {
         let is_received = match self.recv_half {
             RecvHalf::Open | RecvHalf::Abandoned => true,

@@ -1,9 +1,9 @@
 //! The line that an operator types, edited by the kernel. It owns a private pseudo-terminal: keys go into its one side,
 //! and the echo comes back there. Lines come out of the other side.
 //!
-//! The kernel tells nobody what an unfinished line is. But it has a key that echoes the line again (VREPRINT). This
-//! module presses it behind each key that may have edited, twice: what is echoed between the two is the line. So this
-//! module edits nothing, and keeps no more than what the kernel echoed.
+//! No call returns an unfinished line. But the kernel has a key that echoes the line again (VREPRINT). This module
+//! presses that key twice behind each key that may have edited: the echo between the two is the line. So it edits
+//! nothing, and keeps only what the kernel has echoed.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -108,7 +108,7 @@ pub(crate) struct KernelLine {
     waiting: VecDeque<u8>,
     /// Bytes that the pseudo-terminal has not taken.
     unsent: Vec<u8>,
-    /// Echo that was read and is of no use yet.
+    /// Echo that was read, and is incomplete.
     echo: Vec<u8>,
     question: Option<Question>,
     /// The line as a screen shows it.
@@ -163,7 +163,7 @@ impl KernelLine {
         let line = OpenOptions::new().read(true).write(true).custom_flags(flags).open(name)?;
         stdio::watch(registry, &keyboard, token, Interest::READABLE | Interest::WRITABLE)?;
         stdio::watch(registry, &line, token, Interest::READABLE)?;
-        let mut new = KernelLine {
+        let mut opened = KernelLine {
             keyboard: keyboard.into(),
             line,
             keys: Keys::of(modes),
@@ -179,8 +179,8 @@ impl KernelLine {
             passed: 0,
             empty_at: 0,
         };
-        new.set_modes(modes)?;
-        Ok(new)
+        opened.set_modes(modes)?;
+        Ok(opened)
     }
 
     /// Edits as the operator's terminal does in these modes. Signals and flow control are left to that terminal.
@@ -212,7 +212,7 @@ impl KernelLine {
         &self.text
     }
 
-    /// Whether all keys were passed on and echoed.
+    /// Whether all keys were passed on, and each question was answered. The echo of keys without a question may follow.
     pub(crate) fn is_settled(&self) -> bool {
         self.waiting.is_empty() && self.question.is_none()
     }
@@ -227,9 +227,8 @@ impl KernelLine {
         self.is_question_due |= is_question_due;
     }
 
-    /// Returns what happened, and passes keys on; `None` if the kernel has no news yet.
-    ///
-    /// One step at a time: the next keys wait for the answer to the last question, and for the reader.
+    /// Returns what happened, and passes keys on; `None` if the kernel has no news yet. The next keys wait for the
+    /// answer to the last question, and for the reader.
     pub(crate) fn step(&mut self, now: Instant) -> Option<News> {
         loop {
             self.send();

@@ -100,8 +100,8 @@ pub fn eprint_line(line: &str) -> bool {
         && rustix::io::write(rustix::stdio::stderr(), format!("{line}\n").as_bytes()).is_ok_and(|bytes| bytes > 0)
 }
 
-/// Flushes stdout after `printed`, and returns the exit code of a `program` that only prints. A reader that closes stdout
-/// early is no error; any other is told on stderr.
+/// Flushes stdout after `printed`, and returns the exit code of a `program` that only prints. A reader that closes
+/// stdout early is no error; any other is told on stderr.
 pub fn exit_code_of_print(program: &str, printed: io::Result<()>) -> u8 {
     match printed.and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
