@@ -50,8 +50,7 @@ fn the_page_comes_back_when_the_server_does() {
     assert!(page.browser.text("#trouble").is_empty());
     page.browser.press(&[key::ENTER]);
     bob.lines_until(|line| line == "ana> half a thought");
-    page.until_said("half a thought");
-    assert_eq!(page.texts(), ["before", "half a thought"]);
+    page.until_texts(&["before", "half a thought"]);
 }
 
 #[test]
@@ -161,8 +160,7 @@ fn lines_that_are_shown_already_are_not_replayed() {
     hurry(&page);
     page.until_state("Connected as ana");
     bob.send_line("four");
-    page.until_said("four");
-    assert_eq!(page.texts(), ["one", "two", "three", "four"]);
+    page.until_texts(&["one", "two", "three", "four"]);
     assert_eq!(page.until_said("three").at, "earlier");
     assert!(page.notices().contains(&"1 earlier line".to_owned()), "{:?}", page.notices());
     // The replay proves that the line sent just before the break arrived.
@@ -173,8 +171,7 @@ fn lines_that_are_shown_already_are_not_replayed() {
     proxy.cut();
     page.until_state("Connected as ana");
     bob.send_line("five");
-    page.until_said("five");
-    assert_eq!(page.texts(), ["one", "two", "three", "four", "five"]);
+    page.until_texts(&["one", "two", "three", "four", "five"]);
 }
 
 #[test]

@@ -88,6 +88,8 @@ fn a_server_that_refuses_the_page_says_what_its_operator_can_do() {
     page.browser.go(&format!("http://chat.localhost:{port}/?again"));
     let text = page.browser.text("body");
     assert!(text.contains("--web-host"), "a person without the page is told, too: {text}");
+    // The browser asks for an icon whenever it likes, is refused, and complains, until it shows another document.
+    page.browser.go("about:blank");
     page.browser.complaints();
 }
 

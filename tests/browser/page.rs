@@ -119,6 +119,12 @@ impl Page {
         self.said().into_iter().map(|said| said.text).collect()
     }
 
+    /// Waits until the said lines are these.
+    #[track_caller]
+    pub(crate) fn until_texts(&self, expected: &[&str]) {
+        eventually(&format!("{expected:?} were said, not {:?}", self.texts()), || self.texts() == expected);
+    }
+
     /// Waits until a text was said and returns its line. Panics if there are several.
     #[track_caller]
     pub(crate) fn until_said(&self, text: &str) -> Said {

@@ -76,8 +76,7 @@ fn pasted_lines_are_no_commands() {
     let mut bob = neighbour(&server, "bob");
     page.paste_and_send("/msg bob a secret?\nexit\n/quit\n\n//x\nFIN");
     bob.expect_all(["ana> /msg bob a secret?", "ana> exit", "ana> /quit", "ana> //x", "ana> FIN"]);
-    page.until_said("FIN");
-    assert_eq!(page.texts(), ["/msg bob a secret?", "exit", "/quit", "//x", "FIN"]);
+    page.until_texts(&["/msg bob a secret?", "exit", "/quit", "//x", "FIN"]);
     page.say("//slash");
     bob.expect("ana> /slash");
     page.until_said("/slash");
@@ -94,8 +93,7 @@ fn words_that_end_a_conversation_elsewhere_are_said() {
     }
     page.paste_and_send("\u{feff}exit");
     bob.expect_all(["ana> exit", "ana> FIN", "ana> Fin", "ana> exit", "ana> exit"]);
-    page.until_shown("Fin");
-    assert_eq!(page.texts(), ["exit", "FIN", "Fin", "exit", "exit"]);
+    page.until_texts(&["exit", "FIN", "Fin", "exit", "exit"]);
     page.until_state("Connected as ana");
 }
 
