@@ -1,7 +1,7 @@
 //! A TCP chat relay that serves twenty thousand clients from one thread.
 //!
-//! `pollchat-server` accepts TCP clients and browsers, and relays each complete line of a client to all other clients,
-//! marked with its sender's name. `pollchat-client` is the companion. The server is one readiness-driven loop over a
+//! `pollchat-server` accepts TCP clients and browsers, and relays each complete line of a client to all other clients in
+//! its room, marked with its sender's name. `pollchat-client` is the companion. The server is one readiness-driven loop over a
 //! slab of connections, without a queue per recipient. The [manual] tells operators and users what both programs do;
 //! this page is for readers of the code.
 //!
@@ -30,7 +30,7 @@
 //!
 //! The outer loop ([`Server::run`](server::Server::run)) *waits* for events or the next timer. Then the
 //! [hub](server::hub::Hub) *reacts*: it reads and handles lines, and writes nothing. Then it *flushes*: it writes to
-//! all connections if the tape has moved, and otherwise to the dirty ones. It also finds the readers that lag, and
+//! all readers of the tapes that have moved, and to the dirty connections. It also finds the readers that lag, and
 //! removes closed connections. Keys become free only there, so no event of a batch reaches a newcomer with a reused
 //! key. The hub takes events, streams and the time as values. So the simulator in `tests/simulator` drives it as well
 //! as the kernel does.
@@ -44,13 +44,14 @@
 //! | hole | a span of the tape that a cursor steps over: the reader's own lines |
 //! | lag | the state of a reader that the tail of the tape overtook; it is told how many lines it missed |
 //! | outbox | bytes for one connection alone: private replies, and the rest of a line that a write tore |
-//! | room | one tape and the rules for what is put on it |
+//! | room | one tape and the rules for what is put on it; a client is in one at a time |
+//! | mover | a client on its way to another room: still owed a part of the old tape, and not read |
 //! | roster | the members of the whole server, with their numbers and names |
 //! | event | a change of a room: said, renamed, joined, left, shutting down |
 //! | entering | connected, bounded and on a deadline, but not yet a member of a room |
 //! | turn | one pass of the loop: wait, react, flush |
 //! | dirty | queued for the next flush pass, even if the tape does not move |
-//! | brake | the budgets for bytes put on the tape: one per turn, a tighter one if a healthy reader is far behind |
+//! | brake | the budgets for bytes put on a tape: one per turn, a tighter one if a healthy reader is far behind |
 //!
 //! # The map
 //!
@@ -61,7 +62,7 @@
 //! | [`relay`] | | lines, their rules and their recipients. Pure: no socket, no clock, no mio |
 //! | | `line` `sanitize` `telnet` | framing, cleaning, telnet commands |
 //! | | `name` `lookalike` `command` `notice` | names, names that look alike, commands, the texts of the server |
-//! | | `room` `roster` `event` | rules of a room, its members, its changes |
+//! | | `room` `roster` `directory` `event` | rules of a room, all members, all rooms, changes of a room |
 //! | | `tape` `cursor` | the tape and a reader's place on it |
 //! | [`server`] | `mod` | the outer loop on mio |
 //! | | `cli` `config` `limits` `memory` | flags, settings, every limit, their sum |
@@ -72,7 +73,8 @@
 //! | `server/hub` | `mod` | the order of the phases of a turn |
 //! | | `admission` `closing` | the way in, the way out |
 //! | | `input` `lines` `output` `http` | reading, handing lines to the room, the flush pass, visitors of the page |
-//! | | `channel` `connections` `schedule` `timers` | one room at work, the slab, the queues of a turn, all timers |
+//! | | `channel` `rooms` `key_set` `moving` | one room at work, all of them, its readers, moves between two |
+//! | | `connections` `schedule` `timers` | the slab, the queues of a turn, all timers |
 //! | | `wall` `patrol` | what is read while the room waits, the search for dead peers |
 //! | `server/connection` | `mod` `input` `output` | one connection: phase, unprocessed bytes, write paths |
 //! | | `protocol` `telnet` `farewell` | its encoding, its telnet commands, its last words |

@@ -34,6 +34,15 @@ pub enum Command<'a> {
         /// The message.
         text: &'a str,
     },
+    /// `/join NAME`
+    Join {
+        /// The command as typed. On a server with one room, `/join` is an unknown command.
+        word: &'a str,
+        /// The name of the room as typed, perhaps empty.
+        name: &'a str,
+    },
+    /// `/rooms`
+    Rooms,
     /// `/help`
     Help,
     /// `/kick NAME`
@@ -73,6 +82,8 @@ impl Command<'_> {
                 let (to, text) = split_word(rest);
                 Command::Tell { to, text }
             }
+            "/join" => Command::Join { word: verb, name: rest },
+            "/rooms" => Command::Rooms,
             "/help" => Command::Help,
             "/kick" => Command::Kick { word: verb, name: rest },
             "/quit" => Command::Leave,

@@ -30,8 +30,13 @@ pub enum Event<'a> {
         /// The member.
         member: MemberId,
     },
-    /// A member left.
+    /// A member left the server.
     Left {
+        /// The member.
+        member: MemberId,
+    },
+    /// A member left for another room.
+    Parted {
         /// The member.
         member: MemberId,
     },

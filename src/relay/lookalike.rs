@@ -22,6 +22,13 @@ pub(super) fn is_reserved(shown: &str, folded: &str) -> bool {
         || is_like(GIVEN_PREFIX, |look, prefix| look.starts_with(prefix))
 }
 
+/// Whether two names look alike, in any case.
+pub(super) fn are_alike(a: &str, b: &str) -> bool {
+    let outlines = |name: &str| [outline(name), outline(&name.to_uppercase())];
+    let of_b = outlines(b);
+    outlines(a).iter().any(|look| of_b.contains(look))
+}
+
 /// Returns the skeleton of a name, without differences of case, style and small signs.
 ///
 /// NFKC replaces letters that are only styled: raised, small or wide ones. Other signs beside letters hardly show, so

@@ -5,6 +5,7 @@
 
 pub mod command;
 pub mod cursor;
+pub mod directory;
 pub mod event;
 pub mod line;
 mod lookalike;

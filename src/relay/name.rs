@@ -42,6 +42,9 @@ impl Name {
     /// The name of the operator, which no client can take. It is its own folded form.
     pub const OPERATOR: &str = "server";
 
+    /// The name of the first room. It is its own folded form.
+    pub const LOBBY: &str = "lobby";
+
     /// Parses a name that a client asks for.
     ///
     /// # Errors
@@ -61,6 +64,11 @@ impl Name {
             return Err(NameError::Reserved);
         }
         Ok(Name { shown: shown.into(), folded })
+    }
+
+    /// Returns the name of the first room.
+    pub fn of_lobby() -> Name {
+        Name { shown: Name::LOBBY.into(), folded: Name::LOBBY.into() }
     }
 
     /// Returns the operator's name, which no client can take.

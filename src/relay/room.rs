@@ -5,17 +5,19 @@
 
 use std::collections::{TryReserveError, VecDeque};
 use std::fmt::Write as _;
+use std::rc::Rc;
 
 use super::command::Command;
 use super::cursor::Cursor;
+use super::directory::{Directory, RoomId};
 use super::event::{Applied, Event};
 use super::name::{Name, NameError};
-use super::notice::{Notice, help, help_of_operator};
+use super::notice::{Notice, help};
 use super::roster::{Introduction, MemberId, Roster};
 use super::sanitize::sanitize;
 use super::tape::{Span, Tape};
 
-/// Most rows that `/who` shows.
+/// Most rows that `/who` or `/rooms` shows.
 pub const WHO_ROWS_MAX: usize = 100;
 
 /// The recipients of a line.
@@ -30,7 +32,7 @@ pub enum Audience {
     Sender,
 }
 
-/// The settings of a room.
+/// The settings that all rooms share.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Further notices for newcomers: one a line.
@@ -41,16 +43,17 @@ pub struct Options {
     pub audience: Audience,
     /// Joins and leaves are announced while at most this many clients are present.
     pub announce_up_to: usize,
-    /// The size of the tape, in bytes.
-    pub backlog_bytes: usize,
     /// The longest line as received, in bytes. The room only names it in a notice.
     pub line_bytes_max: usize,
+    /// `--rooms`: the most rooms at a time, the lobby included. With 0 or 1 nobody can go to another room.
+    pub rooms_max: usize,
 }
 
 /// A room.
 #[derive(Debug)]
 pub struct Room {
-    options: Options,
+    id: RoomId,
+    options: Rc<Options>,
     tape: Tape,
     /// Names of members that left and were introduced, and whose departure is not on the tape yet. With `--lag wait`,
     /// nothing may be appended while the tape is full of bytes that the slowest reader has not taken.
@@ -59,7 +62,7 @@ pub struct Room {
     prefix: String,
 }
 
-/// Greeting of a newcomer.
+/// What a member reads first in a room.
 #[derive(Debug)]
 pub struct Welcome {
     /// Where it begins to read.
@@ -88,6 +91,11 @@ pub enum Decision<'a> {
         /// The answer if the recipient does not.
         untold: String,
     },
+    /// The author goes to another room, which may not exist yet.
+    Join {
+        /// The room.
+        room: Name,
+    },
     /// The author leaves.
     Leave,
     /// The operator removes a member.
@@ -102,13 +110,22 @@ pub enum Decision<'a> {
 }
 
 impl Room {
-    /// Creates an empty room.
+    /// Creates the lobby with a tape of `backlog_bytes`, and reserves the memory of that tape.
     ///
     /// # Errors
     /// When there is no memory for the tape.
-    pub fn new(options: Options) -> Result<Room, TryReserveError> {
-        let tape = Tape::new(options.backlog_bytes)?;
-        Ok(Room { options, tape, departed: VecDeque::new(), prefix: String::new() })
+    pub fn lobby(options: Rc<Options>, backlog_bytes: usize) -> Result<Room, TryReserveError> {
+        Ok(Room::new(RoomId::LOBBY, options, Tape::new(backlog_bytes)?))
+    }
+
+    /// Creates an empty room with this tape.
+    pub fn new(id: RoomId, options: Rc<Options>, tape: Tape) -> Room {
+        Room { id, options, tape, departed: VecDeque::new(), prefix: String::new() }
+    }
+
+    /// Returns the settings that all rooms share.
+    pub fn options(&self) -> &Rc<Options> {
+        &self.options
     }
 
     /// Returns the tape.
@@ -121,17 +138,39 @@ impl Room {
         clients <= self.options.announce_up_to
     }
 
-    /// Returns the greeting of `member`, and its place on the tape: at the history, or at the end. The operator gets no
-    /// history.
+    /// Returns the greeting of `member`, which enters the server in this room, and its place on the tape.
     pub fn welcome(&self, roster: &Roster, member: MemberId) -> Welcome {
         let mut private = String::new();
         Notice::Welcome { name: &roster.shown(member).to_string() }.push_line(&mut private);
+        if !roster.is_operator(member) {
+            let mut buffer = String::new();
+            for line in self.options.greeting.lines() {
+                Notice::Other(sanitize(line.as_bytes(), &mut buffer)).push_line(&mut private);
+            }
+        }
+        if self.id != RoomId::LOBBY {
+            self.push_place(roster, &mut private);
+        }
+        self.with_history(roster, member, private)
+    }
+
+    /// Returns what `member` reads first when it comes from another room, and its place on the tape.
+    pub fn welcome_mover(&self, roster: &Roster, member: MemberId) -> Welcome {
+        let mut private = String::new();
+        self.push_place(roster, &mut private);
+        self.with_history(roster, member, private)
+    }
+
+    fn push_place(&self, roster: &Roster, private: &mut String) {
+        let room = roster.directory().name(self.id).as_str();
+        let others = roster.seats(self.id).len().saturating_sub(1);
+        Notice::InRoom { room, others }.push_line(private);
+    }
+
+    /// Returns the place of `member` on the tape: at the history, or at the end. The operator gets no history.
+    fn with_history(&self, roster: &Roster, member: MemberId, mut private: String) -> Welcome {
         if roster.is_operator(member) {
             return Welcome { cursor: Cursor::at(self.tape.end()), private };
-        }
-        let mut buffer = String::new();
-        for line in self.options.greeting.lines() {
-            Notice::Other(sanitize(line.as_bytes(), &mut buffer)).push_line(&mut private);
         }
         let place = self.tape.back(self.options.history_lines);
         match self.tape.end().line - place.line {
@@ -153,11 +192,15 @@ impl Room {
             Command::Say(text) => Decision::Apply(Event::Said { member, text }),
             Command::Nick(_) if is_operator => reply(Notice::NameFixed),
             Command::Nick(name) => decide_name(roster, member, name),
-            Command::Who => Decision::Reply(who(roster, now)),
+            Command::Who => Decision::Reply(who(roster, self.id, now)),
+            Command::Join { name, .. } if self.options.rooms_max > 1 => decide_move(roster, member, name),
+            Command::Rooms => Decision::Reply(rooms(roster.directory())),
             Command::Tell { to, text } => decide_message(roster, member, to, text),
-            Command::Help => Decision::Reply(if is_operator { help_of_operator() } else { help() }),
+            Command::Help => Decision::Reply(help(is_operator, self.options.rooms_max > 1)),
             Command::Kick { name, .. } if is_operator => decide_removal(roster, member, name),
-            Command::Kick { word, .. } | Command::Unknown(word) => reply(Notice::UnknownCommand { word }),
+            Command::Kick { word, .. } | Command::Join { word, .. } | Command::Unknown(word) => {
+                reply(Notice::UnknownCommand { word })
+            }
         }
     }
 
@@ -175,10 +218,15 @@ impl Room {
                 }
                 Applied::default()
             }
+            Event::Parted { member } => {
+                if roster.unseat(member) == Introduction::Told {
+                    self.departed.push_back(roster.shown(member).to_string());
+                }
+                Applied::default()
+            }
             Event::Departed => Applied { bytes: self.announce_departed().unwrap_or(0), ..Applied::default() },
             Event::ShuttingDown => {
                 let span = self.tape.announce(Notice::ShuttingDown);
-                roster.clear();
                 Applied { bytes: span.bytes(), ..Applied::default() }
             }
         }
@@ -237,7 +285,7 @@ impl Room {
         if roster.introduction(member) != Introduction::Pending {
             return None;
         }
-        if !self.announces(roster.clients()) {
+        if !self.announces(roster.clients_in(self.id)) {
             roster.set_introduction(member, Introduction::Untold);
             return None;
         }
@@ -272,18 +320,67 @@ fn decide_name(roster: &Roster, member: MemberId, typed: &str) -> Decision<'stat
     }
 }
 
-fn who(roster: &Roster, now: u32) -> String {
+fn who(roster: &Roster, room: RoomId, now: u32) -> String {
     let (mut rows, mut name) = (String::new(), String::new());
-    for row in roster.rows(now).take(WHO_ROWS_MAX) {
+    for row in roster.rows(room, now).take(WHO_ROWS_MAX) {
         name.clear();
         let _ = write!(name, "{}", row.shown);
         Notice::Here { name: &name, lines: row.lines, minutes: row.minutes }.push_line(&mut rows);
     }
-    if let Some(clients) = roster.len().checked_sub(WHO_ROWS_MAX).filter(|&more| more > 0) {
-        Notice::HereMore { clients }.push_line(&mut rows);
-    }
-    Notice::HereTotal { clients: roster.len() }.push_line(&mut rows);
+    let clients = roster.seats(room).len();
+    push_more(clients, &mut rows);
+    Notice::HereTotal { clients }.push_line(&mut rows);
     rows
+}
+
+fn rooms(directory: &Directory) -> String {
+    let mut rows = String::new();
+    for (room, clients) in directory.by_size().into_iter().take(WHO_ROWS_MAX) {
+        Notice::RoomHere { room: room.as_str(), clients }.push_line(&mut rows);
+    }
+    push_more(directory.len(), &mut rows);
+    Notice::RoomsTotal { rooms: directory.len() }.push_line(&mut rows);
+    rows
+}
+
+/// Tells how many rows of `all` are not shown, if there are any.
+fn push_more(all: usize, rows: &mut String) {
+    if let Some(count) = all.checked_sub(WHO_ROWS_MAX).filter(|&more| more > 0) {
+        Notice::More { count }.push_line(rows);
+    }
+}
+
+fn decide_move(roster: &Roster, member: MemberId, typed: &str) -> Decision<'static> {
+    if typed.is_empty() {
+        return reply(Notice::JoinUsage);
+    }
+    let room = match parse_room(roster.directory(), typed) {
+        Ok(room) => room,
+        Err(answer) => return Decision::Reply(answer),
+    };
+    let own = roster.room(member);
+    if roster.directory().find(&room) == Some(own) {
+        return reply(Notice::InRoomAlready { room: roster.directory().name(own).as_str() });
+    }
+    Decision::Join { room }
+}
+
+/// Reads the name of a room that exists or may come to exist.
+///
+/// # Errors
+/// The line that says why there can be no such room.
+pub fn parse_room(directory: &Directory, typed: &str) -> Result<Name, String> {
+    let room = match Name::parse(typed) {
+        Ok(room) => room,
+        Err(NameError::Reserved) => return Err(Notice::NameTaken { name: typed }.to_line()),
+        Err(NameError::Form) => return Err(Notice::RoomMalformed.to_line()),
+    };
+    if directory.find(&room).is_none()
+        && let Some(other) = directory.lookalike(&room)
+    {
+        return Err(Notice::RoomLookalike { name: room.as_str(), room: other.as_str() }.to_line());
+    }
+    Ok(room)
 }
 
 fn decide_message(roster: &Roster, sender: MemberId, to: &str, text: &str) -> Decision<'static> {

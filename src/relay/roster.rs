@@ -1,6 +1,6 @@
-//! The members of the server: their numbers, their names, and whether the room was told that they joined.
+//! The members of the server: their numbers, their names, their rooms, and whether their room was told that they joined.
 //!
-//! Members are not divided by room: a name and a number are unique on the whole server.
+//! A name and a number are unique on the whole server. A member that moves from one room to another is in none.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,6 +8,7 @@ use std::num::NonZeroU64;
 
 use slab::Slab;
 
+use super::directory::{Directory, RoomId};
 use super::name::{GIVEN_PREFIX, Name, TYPED_BYTES_MAX, fold};
 
 /// The number of a member, never reused, so it identifies the author of a line even when slots are reused.
@@ -25,17 +26,19 @@ pub struct MemberId([u8; 4]);
 /// All members.
 ///
 /// Invariants: `order` holds each member once, by ascending number; `chosen` holds exactly the members with a chosen
-/// name, under its folded form. Both are checked by [`check_invariants`](Roster::check_invariants).
+/// name, under its folded form; a member with a seat has it in its own room. All are checked by
+/// [`check_invariants`](Roster::check_invariants).
 #[derive(Debug)]
 pub struct Roster {
     members: Slab<Member>,
     /// The members in the order of their numbers: the oldest first. Binary search finds a number.
     order: Vec<MemberId>,
     chosen: HashMap<Box<str>, MemberId>,
+    directory: Directory,
     next_number: u64,
 }
 
-/// A member. 32 bytes, and 4 bytes in `order`. Only a member with a chosen name owns more.
+/// A member. 32 bytes, and 4 bytes each in `order` and in the list of its room. Only a member with a chosen name owns more.
 #[derive(Debug)]
 struct Member {
     number: ClientNumber,
@@ -46,6 +49,8 @@ struct Member {
     entered: u32,
     /// The caller's key, in 32 bits, or the member would take 40 bytes.
     key: u32,
+    /// The room whose tape it reads.
+    room: RoomId,
     has_spoken: bool,
     introduction: Introduction,
 }
@@ -74,7 +79,13 @@ pub struct Row<'a> {
 
 impl Default for Roster {
     fn default() -> Self {
-        Roster { members: Slab::new(), order: Vec::new(), chosen: HashMap::new(), next_number: 1 }
+        Roster {
+            members: Slab::new(),
+            order: Vec::new(),
+            chosen: HashMap::new(),
+            directory: Directory::default(),
+            next_number: 1,
+        }
     }
 }
 
@@ -89,23 +100,45 @@ impl Roster {
         self.members.is_empty()
     }
 
-    /// Returns the number of clients.
+    /// Returns the number of clients, in all rooms and between them.
     pub fn clients(&self) -> usize {
-        let has_operator = self.order.first().is_some_and(|&member| self.is_operator(member));
-        self.len() - usize::from(has_operator)
+        self.clients_among(&self.order)
     }
 
-    /// Adds a client under the next number. The caller knows it by `key`; `now` is in seconds of the caller's clock.
+    /// Returns the number of clients in a room.
+    pub fn clients_in(&self, room: RoomId) -> usize {
+        self.clients_among(self.directory.seats(room))
+    }
+
+    fn clients_among(&self, seats: &[MemberId]) -> usize {
+        let has_operator = seats.first().is_some_and(|&member| self.is_operator(member));
+        seats.len() - usize::from(has_operator)
+    }
+
+    /// Returns the rooms.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Returns the rooms, to add or remove some.
+    pub fn directory_mut(&mut self) -> &mut Directory {
+        &mut self.directory
+    }
+
+    /// Adds a client under the next number, in a room. The caller knows it by `key`; `now` is in seconds of the caller's
+    /// clock.
     ///
     /// # Panics
     /// When there are more members, or keys, than a `u32` counts.
-    pub fn add_client(&mut self, key: usize, now: u32) -> MemberId {
+    pub fn add_client(&mut self, key: usize, room: RoomId, now: u32) -> MemberId {
         let number = ClientNumber::of_client(self.next_number).expect("counted from 1");
         self.next_number += 1;
-        self.add(number, None, key, now)
+        let member = self.add(number, None, key, now);
+        self.seat(member, room);
+        member
     }
 
-    /// Adds the operator: before all clients, and once.
+    /// Adds the operator to the lobby: before all clients, and once.
     ///
     /// # Panics
     /// As [`add_client`](Roster::add_client).
@@ -115,6 +148,7 @@ impl Roster {
         let folded = name.folded().into();
         let id = self.add(ClientNumber::OPERATOR, Some(Box::new(name)), key, now);
         self.chosen.insert(folded, id);
+        self.seat(id, RoomId::LOBBY);
         let member = self.member_mut(id);
         member.has_spoken = true;
         // The operator was there before all clients, so each of them is told when it leaves.
@@ -122,8 +156,28 @@ impl Roster {
         id
     }
 
+    /// Gives a member that has none a seat in this room, whose tape it reads from now on. Cost: a search for its place
+    /// among the members of the room.
+    pub fn seat(&mut self, id: MemberId, room: RoomId) {
+        let number = self.number(id);
+        let place = self.seats(room).partition_point(|&other| self.number(other) < number);
+        self.directory.seats_mut(room).insert(place, id);
+        self.member_mut(id).room = room;
+    }
+
+    /// Takes a member's seat in its room. Returns whether the room was told that it joined; the next one is not yet.
+    pub(super) fn unseat(&mut self, id: MemberId) -> Introduction {
+        let (number, room) = (self.number(id), self.room(id));
+        if let Ok(place) = self.seats(room).binary_search_by_key(&number, |&other| self.number(other)) {
+            self.directory.seats_mut(room).remove(place);
+        }
+        let introduction = &mut self.member_mut(id).introduction;
+        std::mem::replace(introduction, Introduction::Pending)
+    }
+
     /// Removes a member; its name is free. Returns that name, and whether the room was told that it joined.
     pub(super) fn remove(&mut self, id: MemberId) -> (String, Introduction) {
+        let introduction = self.unseat(id);
         if let Ok(place) = self.place_in_order(self.member(id).number) {
             self.order.remove(place);
         }
@@ -132,14 +186,15 @@ impl Roster {
         if let Some(name) = member.name {
             self.chosen.remove(name.folded());
         }
-        (name, member.introduction)
+        (name, introduction)
     }
 
     /// Removes all members. Their numbers do not come again.
-    pub(super) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.members.clear();
         self.order.clear();
         self.chosen.clear();
+        self.directory.clear_seats();
     }
 
     /// Gives a member a name. The name must be free, or the member's own in another case.
@@ -164,6 +219,16 @@ impl Roster {
     /// Returns the caller's key of a member.
     pub fn key(&self, id: MemberId) -> usize {
         self.member(id).key as usize
+    }
+
+    /// Returns the room whose tape a member reads: the one that it is in, or is leaving.
+    pub fn room(&self, id: MemberId) -> RoomId {
+        self.member(id).room
+    }
+
+    /// Returns the members of a room, the oldest first.
+    pub fn seats(&self, room: RoomId) -> &[MemberId] {
+        self.directory.seats(room)
     }
 
     /// Whether a member is the operator.
@@ -220,9 +285,9 @@ impl Roster {
         (self.shown(member).to_string() == *folded).then_some(member)
     }
 
-    /// Returns the members, the oldest first, as of `now`.
-    pub(super) fn rows(&self, now: u32) -> impl Iterator<Item = Row<'_>> {
-        self.order.iter().map(move |&id| {
+    /// Returns the members of a room, the oldest first, as of `now`.
+    pub(super) fn rows(&self, room: RoomId, now: u32) -> impl Iterator<Item = Row<'_>> {
+        self.seats(room).iter().map(move |&id| {
             let member = self.member(id);
             let minutes = now.saturating_sub(member.entered) / 60;
             Row { shown: member.shown(), lines: member.lines, minutes }
@@ -231,8 +296,15 @@ impl Roster {
 
     /// Panics if an invariant of the roster does not hold. Costs a look at every member.
     pub fn check_invariants(&self) {
-        let numbers: Vec<_> = self.order.iter().map(|&id| self.number(id)).collect();
-        assert!(numbers.is_sorted_by(|a, b| a < b), "members are ordered by number: {numbers:?}");
+        self.directory.check_invariants();
+        let seats = self.directory.ids().map(|room| self.seats(room));
+        for members in seats.chain([&self.order[..]]) {
+            let numbers: Vec<_> = members.iter().map(|&id| self.number(id)).collect();
+            assert!(numbers.is_sorted_by(|a, b| a < b), "members are ordered by number: {numbers:?}");
+        }
+        for room in self.directory.ids() {
+            assert!(self.seats(room).iter().all(|&id| self.room(id) == room), "a member is in its own room");
+        }
         assert_eq!(self.order.len(), self.members.len(), "each member is in the order once");
         for (folded, &id) in &self.chosen {
             let name = self.member(id).name.as_ref();
@@ -245,7 +317,8 @@ impl Roster {
     fn add(&mut self, number: ClientNumber, name: Option<Box<Name>>, key: usize, now: u32) -> MemberId {
         let key = u32::try_from(key).expect("keys of fewer connections than a u32 counts");
         let introduction = Introduction::Pending;
-        let member = Member { number, name, lines: 0, entered: now, key, has_spoken: false, introduction };
+        let room = RoomId::LOBBY;
+        let member = Member { number, name, lines: 0, entered: now, key, room, has_spoken: false, introduction };
         let index = u32::try_from(self.members.insert(member)).expect("fewer members than a u32 counts");
         let id = MemberId(index.to_ne_bytes());
         self.order.push(id);
@@ -325,10 +398,10 @@ mod tests {
     #[test]
     fn numbers_never_come_again() {
         let mut roster = Roster::default();
-        let first = roster.add_client(0, 0);
+        let first = roster.add_client(0, RoomId::LOBBY, 0);
         assert_eq!(roster.shown(first).to_string(), "client-1");
         roster.remove(first);
-        let second = roster.add_client(0, 0);
+        let second = roster.add_client(0, RoomId::LOBBY, 0);
         assert_eq!(roster.shown(second).to_string(), "client-2");
         assert!(roster.find("client-1").is_none());
         roster.check_invariants();
@@ -337,7 +410,7 @@ mod tests {
     #[test]
     fn a_member_is_found_by_its_number_only_while_it_has_no_name() {
         let mut roster = Roster::default();
-        let ana = roster.add_client(7, 0);
+        let ana = roster.add_client(7, RoomId::LOBBY, 0);
         assert_eq!(roster.find("CLIENT-1"), Some(ana));
         assert!(roster.find("client-01").is_none());
         roster.rename(ana, Name::parse("Ana").unwrap());

@@ -14,6 +14,9 @@ use super::notice;
 /// more than it must.
 const CHECKPOINT_BYTES_MAX: usize = 4 * 1024;
 
+/// The first memory of a tape that grows, in bytes.
+const GROWN_BYTES_MIN: usize = 4 * 1024;
+
 /// A place between two lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
@@ -64,15 +67,27 @@ impl Tape {
     /// # Errors
     /// If the memory cannot be reserved.
     pub fn new(capacity: usize) -> Result<Tape, TryReserveError> {
-        let mut ring = Vec::new();
-        ring.try_reserve_exact(capacity)?;
+        let mut tape = Tape::growing(capacity);
+        tape.ring.try_reserve_exact(capacity)?;
+        Ok(tape)
+    }
+
+    /// Creates an empty tape of at most `capacity` bytes that owns no memory yet. Its memory doubles as it fills, so each
+    /// byte is copied once more on average. (glibc moves the pages of blocks over 128 KiB, and copies none.)
+    pub fn growing(capacity: usize) -> Tape {
         let checkpoint_bytes = (capacity / 16).clamp(1, CHECKPOINT_BYTES_MAX) as u64;
-        Ok(Tape { ring, capacity, end: Position::default(), checkpoints: VecDeque::new(), checkpoint_bytes })
+        let (ring, end, checkpoints) = (Vec::new(), Position::default(), VecDeque::new());
+        Tape { ring, capacity, end, checkpoints, checkpoint_bytes }
     }
 
     /// Returns the end: the place after the last line.
     pub fn end(&self) -> Position {
         self.end
+    }
+
+    /// Returns the most bytes that it holds.
+    pub fn capacity(&self) -> usize {
+        self.capacity
     }
 
     /// Returns the offset of the oldest byte that is left. It may stand within a line.
@@ -201,10 +216,20 @@ impl Tape {
 
     fn write_at(&mut self, at: usize, bytes: &[u8]) {
         if at == self.ring.len() {
+            if self.ring.capacity() - at < bytes.len() {
+                self.grow(at + bytes.len());
+            }
             self.ring.extend_from_slice(bytes);
         } else {
             self.ring[at..at + bytes.len()].copy_from_slice(bytes);
         }
+    }
+
+    /// Reserves memory for `len` bytes, and for as many more, up to the capacity.
+    #[cold]
+    fn grow(&mut self, len: usize) {
+        let bytes = (2 * len).max(GROWN_BYTES_MIN).min(self.capacity);
+        self.ring.reserve_exact(bytes - self.ring.len());
     }
 
     fn is_notice(&self, offset: u64) -> bool {

@@ -7,10 +7,12 @@ use super::endpoint::ListenAddress;
 use super::flow::budget::TurnLimits;
 use super::flow::rate::Rate;
 use super::limits::{
-    ANNOUNCE_UP_TO, BACKLOG_BYTES, LINE_BYTES_MAX, LINE_OVERHEAD_BYTES, PRIVATE_BYTES_MAX, STALL_TIMEOUT, VISITORS_MAX,
+    ANNOUNCE_UP_TO, BACKLOG_BYTES, LINE_BYTES_MAX, LINE_OVERHEAD_BYTES, PRIVATE_BYTES_MAX, ROOM_BACKLOG_BYTES, ROOMS,
+    STALL_TIMEOUT, VISITORS_MAX,
 };
 use super::web::origin::OriginPolicy;
 use crate::relay::line::{Framing, LineEnds, Overlong};
+use crate::relay::name::Name;
 use crate::relay::room::{Audience, Options};
 
 /// Action if a client lags: if it falls off the tail of the tape, or is about to.
@@ -43,8 +45,14 @@ pub struct Config {
     pub audience: Audience,
     /// Joins and leaves are announced while at most this many clients are present.
     pub announce_up_to: usize,
-    /// Size of the tape, in bytes.
+    /// Size of the lobby's tape, in bytes.
     pub backlog_bytes: usize,
+    /// Size of the tape of every other room, in bytes.
+    pub room_backlog_bytes: usize,
+    /// Rooms at a time, the lobby included; 0 or 1 for the lobby alone.
+    pub rooms_max: usize,
+    /// Rooms beside the lobby that exist from the start and forever.
+    pub rooms: Vec<Name>,
     /// Action if a client lags.
     pub lag: Lag,
     /// With [`Lag::Wait`], the time in which a slow reader has to take [`STALL_BYTES`](super::limits::STALL_BYTES), or
@@ -79,6 +87,9 @@ impl Default for Config {
             audience: Audience::default(),
             announce_up_to: ANNOUNCE_UP_TO,
             backlog_bytes: BACKLOG_BYTES,
+            room_backlog_bytes: ROOM_BACKLOG_BYTES,
+            rooms_max: ROOMS,
+            rooms: Vec::new(),
             lag: Lag::default(),
             stall_timeout: STALL_TIMEOUT,
             rate: None,
@@ -110,15 +121,15 @@ impl Config {
         Framing { line_bytes_max: self.line_bytes_max, overlong: Overlong::Drop, ends: LineEnds::NewlineOrReturn }
     }
 
-    /// Returns the settings of the room.
+    /// Returns the settings of all rooms.
     pub fn room_options(&self) -> Options {
         Options {
             greeting: self.greeting.clone(),
             history_lines: self.history_lines,
             audience: self.audience,
             announce_up_to: self.announce_up_to,
-            backlog_bytes: self.backlog_bytes,
             line_bytes_max: self.line_bytes_max,
+            rooms_max: self.rooms_max,
         }
     }
 }

@@ -21,6 +21,15 @@ pub const BACKLOG_BYTES: usize = 8 * 1024 * 1024;
 /// Largest size of the tape, in bytes.
 pub const BACKLOG_BYTES_MAX: usize = 1 << 40;
 
+/// Default size of the tape of a room beside the lobby, in bytes.
+pub const ROOM_BACKLOG_BYTES: usize = 256 * 1024;
+
+/// Default of `--rooms`: rooms at a time, the lobby included.
+pub const ROOMS: usize = 100;
+
+/// Time for which a room with history is kept after its last member has left. It outlives a restart of their computers.
+pub const ROOM_KEPT: Duration = Duration::from_secs(600);
+
 /// Default of `--announce-up-to`. In a larger room, joins and leaves would be most of what clients read.
 pub const ANNOUNCE_UP_TO: usize = 50;
 
@@ -90,6 +99,9 @@ pub const ENTER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A member of a small room that says nothing is announced after this time. If it takes a name before that, it is
 /// announced with that name.
 pub const INTRODUCE_AFTER: Duration = Duration::from_secs(2);
+
+/// A client whose first line is `/join` is announced in its room after this time. Until then it may take a name.
+pub const INTRODUCE_JOINER_AFTER: Duration = Duration::from_millis(100);
 
 /// HTTP connections at a time, or an eighth of the open-file limit, if that is less. Serving the page takes
 /// milliseconds, and a connection that sends no request stays for [`REQUEST_TIME`].

@@ -14,6 +14,7 @@ mod lag_wait;
 mod limits;
 mod patrol;
 mod report;
+mod rooms;
 mod tape;
 mod telnet;
 mod turns;

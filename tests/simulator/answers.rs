@@ -7,12 +7,14 @@ use crate::rule::{Rule, Verdict, Violation};
 use crate::said::{Asked, is_name, is_reserved};
 
 /// The answer to `/help`.
-pub(crate) const HELP: [&str; 7] = [
+pub(crate) const HELP: [&str; 9] = [
     "* a line is relayed to the others as NAME> line",
     "* /nick NAME: be called NAME (1 to 24 letters, digits, _ or -)",
     "* /who: who is here",
     "* /msg NAME TEXT: tell TEXT to NAME alone",
     "* /say TEXT: say TEXT as it is, even exit or /x",
+    "* /rooms: which rooms there are",
+    "* /join NAME: go to the room NAME",
     "* //x: say /x",
     "* FIN, exit or /quit: leave",
 ];

@@ -78,7 +78,8 @@ fn event(text: &str, level: Level) -> Option<Event> {
         let change = Change::Refused { reason: reason.to_owned(), is_silent, is_logged: level <= Level::Info };
         return Some(Event { line: number_of(address)?, offset: None, change });
     }
-    let (address, rest) = text.split_once(" at ")?;
+    let (address, rest) = text.split_once(" in ")?;
+    let (_room, rest) = rest.split_once(" at ")?;
     let (offset, change) = rest.split_once(": ")?;
     let (name, what) = change.split_once(' ')?;
     let change = match what {

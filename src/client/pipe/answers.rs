@@ -169,7 +169,11 @@ impl Answers {
             | Notice::KickUsage
             | Notice::UnknownCommand { .. }
             | Notice::IndentedCommand
-            | Notice::TooLong { .. } => self.on_refused(&notice),
+            | Notice::TooLong { .. }
+            | Notice::RoomMalformed
+            | Notice::RoomLookalike { .. }
+            | Notice::RoomsFull { .. }
+            | Notice::JoinUsage => self.on_refused(&notice),
             Notice::ShuttingDown
             | Notice::ServerFull { .. }
             | Notice::AddressCrowded { .. }
@@ -189,8 +193,12 @@ impl Answers {
             | Notice::Joined { .. }
             | Notice::Left { .. }
             | Notice::Here { .. }
-            | Notice::HereMore { .. }
+            | Notice::More { .. }
             | Notice::HereTotal { .. }
+            | Notice::InRoom { .. }
+            | Notice::InRoomAlready { .. }
+            | Notice::RoomHere { .. }
+            | Notice::RoomsTotal { .. }
             | Notice::TellsYou { .. }
             | Notice::YouTold { .. }
             | Notice::Removed { .. }

@@ -6,7 +6,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::name::{Name, NameError};
+use super::name::{NAME_CHARS_MAX, Name, NameError};
 
 mod read;
 #[cfg(test)]
@@ -25,26 +25,25 @@ pub const FIRST_BYTES: &str = "* you are ";
 pub const FOREIGN_PREFIX: &str = "this is a chat relay and speaks no ";
 
 /// `/help` for a client.
-const HELP: [&str; 7] = [
+const HELP: [&str; 5] = [
     "a line is relayed to the others as NAME> line",
     "/nick NAME: be called NAME (1 to 24 letters, digits, _ or -)",
     "/who: who is here",
     "/msg NAME TEXT: tell TEXT to NAME alone",
     "/say TEXT: say TEXT as it is, even exit or /x",
-    "//x: say /x",
-    "FIN, exit or /quit: leave",
 ];
 
 /// `/help` for the operator.
-const HELP_OF_OPERATOR: [&str; 7] = [
+const HELP_OF_OPERATOR: [&str; 5] = [
     "a line is relayed to all as server> line",
     "/who: who is here",
     "/msg NAME TEXT: tell TEXT to NAME alone",
     "/kick NAME: remove NAME",
     "/say TEXT: say TEXT as it is, even exit or /x",
-    "//x: say /x",
-    "FIN, exit or /quit: stop the server; the end of input: leave it running",
 ];
+
+/// The lines of `/help` about rooms, if there may be more than one.
+const HELP_OF_ROOMS: [&str; 2] = ["/rooms: which rooms there are", "/join NAME: go to the room NAME"];
 
 /// Something that the server says in its own name.
 ///
@@ -123,15 +122,56 @@ pub enum Notice<'a> {
         /// Whole minutes since it entered.
         minutes: u32,
     },
-    /// A row of `/who`: members that are not shown, if there are any.
-    HereMore {
+    /// A row of `/who` or `/rooms`: members or rooms that are not shown, if there are any.
+    More {
         /// Their number.
-        clients: usize,
+        count: usize,
     },
     /// The last row of `/who`: all members.
     HereTotal {
         /// Their number.
         clients: usize,
+    },
+
+    /// The recipient has come into a room.
+    InRoom {
+        /// The room.
+        room: &'a str,
+        /// The other members in it.
+        others: usize,
+    },
+    /// The recipient asked for the room that it is in.
+    InRoomAlready {
+        /// The room.
+        room: &'a str,
+    },
+    /// The text that the recipient asked for is no name of a room.
+    RoomMalformed,
+    /// The name that the recipient asked for looks like that of another room, which exists forever.
+    RoomLookalike {
+        /// The name as typed.
+        name: &'a str,
+        /// The room.
+        room: &'a str,
+    },
+    /// No further room may exist.
+    RoomsFull {
+        /// The limit, `--rooms`.
+        rooms: usize,
+    },
+    /// The usage of `/join`.
+    JoinUsage,
+    /// A row of `/rooms`: a room.
+    RoomHere {
+        /// The room.
+        room: &'a str,
+        /// The members in it.
+        clients: usize,
+    },
+    /// The last row of `/rooms`: all rooms.
+    RoomsTotal {
+        /// Their number.
+        rooms: usize,
     },
 
     /// A private message for the recipient.
@@ -238,8 +278,19 @@ impl Notice<'_> {
         (Notice::NickUsage, "/nick NAME: a name is 1 to 24 letters, digits, _ or -"),
         (Notice::Here { name: "ana", lines: 0, minutes: 0 }, "here: ana, 0 lines, 0 min"),
         (Notice::Here { name: "client-12", lines: 1, minutes: 61 }, "here: client-12, 1 line, 61 min"),
-        (Notice::HereMore { clients: 1_234 }, "and 1,234 more"),
+        (Notice::More { count: 1_234 }, "and 1,234 more"),
         (Notice::HereTotal { clients: 12_345 }, "12,345 here"),
+        (Notice::InRoom { room: "rust", others: 0 }, "you are in rust, alone"),
+        (Notice::InRoom { room: "rust", others: 1 }, "you are in rust, with 1 other"),
+        (Notice::InRoom { room: "rust", others: 1_234 }, "you are in rust, with 1,234 others"),
+        (Notice::InRoomAlready { room: "rust" }, "you are in rust already"),
+        (Notice::RoomMalformed, "the name of a room is 1 to 24 letters, digits, _ or -"),
+        (Notice::RoomLookalike { name: "1obby", room: "lobby" }, "1obby looks like lobby"),
+        (Notice::RoomsFull { rooms: 100 }, "there are 100 rooms already"),
+        (Notice::JoinUsage, "/join NAME: the name of a room is 1 to 24 letters, digits, _ or -"),
+        (Notice::RoomHere { room: "rust", clients: 12 }, "room: rust, 12 here"),
+        (Notice::RoomsTotal { rooms: 1 }, "1 room"),
+        (Notice::RoomsTotal { rooms: 1_234 }, "1,234 rooms"),
         (Notice::TellsYou { from: "ana", text: "lunch?" }, "ana tells you: lunch?"),
         (Notice::YouTold { to: "bob", text: "x is now y" }, "you told bob: x is now y"),
         (Notice::NotReading { name: "bob" }, "bob is not reading: not told"),
@@ -298,8 +349,22 @@ impl fmt::Display for Notice<'_> {
             Notice::Here { name, lines, minutes } => {
                 write!(f, "here: {name}, {lines} {}, {minutes} min", Plural(lines.into(), "line"))
             }
-            Notice::HereMore { clients } => write!(f, "and {} more", Grouped(clients)),
+            Notice::More { count } => write!(f, "and {} more", Grouped(count)),
             Notice::HereTotal { clients } => write!(f, "{} here", Grouped(clients)),
+
+            Notice::InRoom { room, others: 0 } => write!(f, "you are in {room}, alone"),
+            Notice::InRoom { room, others } => {
+                write!(f, "you are in {room}, with {} {}", Grouped(others), Plural(others as u64, "other"))
+            }
+            Notice::InRoomAlready { room } => write!(f, "you are in {room} already"),
+            Notice::RoomMalformed => write!(f, "{RoomForm}"),
+            Notice::RoomLookalike { name, room } => write!(f, "{name} looks like {room}"),
+            Notice::RoomsFull { rooms } => {
+                write!(f, "there are {} {} already", Grouped(rooms), Plural(rooms as u64, "room"))
+            }
+            Notice::JoinUsage => write!(f, "/join NAME: {RoomForm}"),
+            Notice::RoomHere { room, clients } => write!(f, "room: {room}, {} here", Grouped(clients)),
+            Notice::RoomsTotal { rooms } => write!(f, "{} {}", Grouped(rooms), Plural(rooms as u64, "room")),
 
             Notice::TellsYou { from, text } => write!(f, "{from} tells you: {text}"),
             Notice::YouTold { to, text } => write!(f, "you told {to}: {text}"),
@@ -336,20 +401,28 @@ impl fmt::Display for Notice<'_> {
     }
 }
 
-/// Returns the answer to `/help`, as lines.
-pub(super) fn help() -> String {
-    lines(&HELP)
-}
-
-/// Returns the answer to the operator's `/help`, as lines.
-pub(super) fn help_of_operator() -> String {
-    lines(&HELP_OF_OPERATOR)
-}
-
-fn lines(texts: &[&str]) -> String {
+/// Returns the answer to `/help` of a client or the operator, as lines.
+pub(super) fn help(is_operator: bool, has_rooms: bool) -> String {
+    let (texts, end) = if is_operator {
+        (HELP_OF_OPERATOR, "FIN, exit or /quit: stop the server; the end of input: leave it running")
+    } else {
+        (HELP, "FIN, exit or /quit: leave")
+    };
+    let of_rooms = HELP_OF_ROOMS.into_iter().filter(|_| has_rooms);
     let mut lines = String::new();
-    texts.iter().for_each(|text| Notice::Other(text).push_line(&mut lines));
+    for text in texts.into_iter().chain(of_rooms).chain(["//x: say /x", end]) {
+        Notice::Other(text).push_line(&mut lines);
+    }
     lines
+}
+
+/// The form of a room's name, which is that of a member's.
+struct RoomForm;
+
+impl fmt::Display for RoomForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the name of a room is 1 to {NAME_CHARS_MAX} letters, digits, _ or -")
+    }
 }
 
 /// The singular, with an `s` unless the count is 1.

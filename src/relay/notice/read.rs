@@ -7,13 +7,15 @@ use super::{Notice, PREFIX};
 use crate::relay::name::is_shown_name;
 
 /// Notices without a field.
-pub(super) const FIXED: [Notice<'static>; 12] = [
+pub(super) const FIXED: [Notice<'static>; 14] = [
     Notice::ShuttingDown,
     Notice::NameMalformed,
     Notice::NameFixed,
     Notice::NickUsage,
     Notice::TellUsage,
     Notice::SayUsage,
+    Notice::RoomMalformed,
+    Notice::JoinUsage,
     Notice::KickSelf,
     Notice::KickUsage,
     Notice::IndentedCommand,
@@ -88,13 +90,16 @@ fn read_answer(text: &str) -> Option<Notice<'_>> {
         return is_shown_name(name).then_some(Notice::Here { name, lines, minutes });
     }
     if let Some(more) = between(text, "and ", " more") {
-        return Some(Notice::HereMore { clients: grouped(more)? });
+        return Some(Notice::More { count: grouped(more)? });
     }
     if let Some(clients) = text.strip_suffix(" here").and_then(grouped) {
         return Some(Notice::HereTotal { clients });
     }
     if let Some(name) = between(text, "the name ", " is taken") {
         return Some(Notice::NameTaken { name });
+    }
+    if let Some(room) = between(text, "you are in ", " already") {
+        return is_shown_name(room).then_some(Notice::InRoomAlready { room });
     }
     if let Some(name) = between(text, "you are ", " already") {
         return is_shown_name(name).then_some(Notice::NameUnchanged { name });
@@ -109,8 +114,32 @@ fn read_answer(text: &str) -> Option<Notice<'_>> {
     if let Some(word) = between(text, "there is no command ", "; /help lists what you can do") {
         return Some(Notice::UnknownCommand { word });
     }
+    if let Some(notice) = read_rooms(text) {
+        return Some(notice);
+    }
     let rest = text.strip_prefix("line too long (over ")?;
     Some(Notice::TooLong { bytes: number(first_word(rest))? })
+}
+
+/// Reads the answer to `/join` or `/rooms`.
+fn read_rooms(text: &str) -> Option<Notice<'_>> {
+    if let Some(rest) = text.strip_prefix("you are in ") {
+        let (room, others) = rest.split_once(", ")?;
+        let others = if others == "alone" { 0 } else { grouped(first_word(others.strip_prefix("with ")?))? };
+        return is_shown_name(room).then_some(Notice::InRoom { room, others });
+    }
+    if let Some(rest) = text.strip_prefix("room: ") {
+        let (room, clients) = rest.strip_suffix(" here")?.split_once(", ")?;
+        return is_shown_name(room).then_some(Notice::RoomHere { room, clients: grouped(clients)? });
+    }
+    if let Some(rest) = text.strip_prefix("there are ").and_then(|rest| rest.strip_suffix(" already")) {
+        return Some(Notice::RoomsFull { rooms: grouped(first_word(rest))? });
+    }
+    if let Some((name, room)) = text.split_once(" looks like ") {
+        return (is_shown_name(name) && is_shown_name(room)).then_some(Notice::RoomLookalike { name, room });
+    }
+    let (rooms, _) = text.split_once(" room")?;
+    Some(Notice::RoomsTotal { rooms: grouped(rooms)? })
 }
 
 /// Reads the reason that a client gets before the server disconnects it.

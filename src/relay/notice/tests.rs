@@ -28,7 +28,7 @@ fn every_kind_has_an_example() {
     }
     let kinds: std::collections::HashSet<_> =
         Notice::EXAMPLES.iter().map(|(example, _)| std::mem::discriminant(example)).collect();
-    assert_eq!(kinds.len(), 35, "the number of variants");
+    assert_eq!(kinds.len(), 43, "the number of variants");
 }
 
 #[test]
@@ -110,7 +110,8 @@ fn as_the_page_reads(notice: &Notice<'_>) -> Value {
         Notice::NameMalformed => json!({"kind": "nameMalformed"}),
         Notice::NameUnchanged { name } => json!({"kind": "nameUnchanged", "name": name}),
         Notice::Here { name, .. } => json!({"kind": "here", "name": name}),
-        Notice::HereMore { clients } => json!({"kind": "hereMore", "clients": clients}),
+        Notice::More { count } => json!({"kind": "hereMore", "clients": count}),
+        Notice::InRoom { room, .. } => json!({"kind": "inRoom", "room": room}),
         Notice::HereTotal { clients } => json!({"kind": "hereTotal", "clients": clients}),
         Notice::TellsYou { from, text } => json!({"kind": "tellsYou", "from": from, "text": text}),
         Notice::YouTold { to, text } => json!({"kind": "youTold", "to": to, "text": text}),
@@ -144,7 +145,13 @@ proptest! {
             Notice::NameTaken { name },
             Notice::NameUnchanged { name },
             Notice::Here { name, lines: small, minutes: small / 7 },
-            Notice::HereMore { clients: count },
+            Notice::More { count },
+            Notice::InRoom { room: name, others: count },
+            Notice::InRoomAlready { room: name },
+            Notice::RoomLookalike { name, room: to },
+            Notice::RoomHere { room: name, clients: count },
+            Notice::RoomsTotal { rooms: count },
+            Notice::RoomsFull { rooms: count },
             Notice::HereTotal { clients: count },
             Notice::TellsYou { from: name, text },
             Notice::YouTold { to, text },
@@ -164,7 +171,7 @@ proptest! {
 
     #[test]
     fn what_is_read_is_what_was_written(
-        text in "(you |the |here|ana |left|joined|: |, |is now |[0-9]|,| lines?){0,8}",
+        text in "(you |are |in |the |here|rooms?|looks like |alone|ana |left|joined|: |, |is now |[0-9]|,| lines?){0,8}",
     ) {
         prop_assert_eq!(Notice::parse(&text).to_string(), text);
     }

@@ -127,7 +127,7 @@ impl<S: Socket> Connection<S> {
     }
 
     pub(super) fn last_words_mut(&mut self) -> Option<&mut LastWords> {
-        match &mut self.busy.as_mut()?.closing.as_mut()?.farewell {
+        match &mut self.closing_mut()?.farewell {
             Farewell::Bare(words) => Some(words),
             _ => None,
         }

@@ -2,6 +2,7 @@
 
 mod farewell;
 pub mod input;
+mod moving;
 mod output;
 mod protocol;
 mod telnet;
@@ -17,6 +18,7 @@ use super::web::exchange::Exchange;
 use crate::net::outbox::Outbox;
 use crate::net::stream::{Received, Socket, receive};
 use crate::relay::cursor::{Cursor, Pace};
+use crate::relay::directory::RoomId;
 use crate::relay::roster::MemberId;
 use crate::relay::tape::{Position, Span, Tape};
 use input::Input;
@@ -77,9 +79,11 @@ impl Role {
 pub enum Phase {
     /// Connected, bounded, on a deadline, and owed no bytes of the tape.
     Entering,
-    /// In the room, as this member.
+    /// In a room, as this member.
     Present(MemberId),
-    /// No longer (or never) in the room, and closed step by step.
+    /// On the way to another room: still sent the tape of the last one up to where it left, and not read.
+    Moving(MemberId),
+    /// No longer (or never) in a room, and closed step by step.
     Closing,
     /// To be removed at the end of the turn, when no event of the batch can reach a newcomer with the same key.
     Gone,
@@ -126,6 +130,8 @@ pub enum NextStep {
     Linger,
     /// A further flush: the socket may take more.
     Flush,
+    /// The next room: it was sent all of the last one.
+    Arrive,
     /// Removal.
     Removal,
 }
@@ -133,7 +139,7 @@ pub enum NextStep {
 /// A connection. 56 bytes over a plain socket; an idle client on the line port owns no heap.
 ///
 /// Invariants, checked by [`check_invariants`](Connection::check_invariants):
-/// - `phase` is `Closing` exactly while `busy.closing` is set (or the connection is `Gone`);
+/// - `phase` is `Closing` or `Moving` exactly while `busy.departure` is set (or the connection is `Gone`);
 /// - the cursor of an `Entering` connection is the default one: no tape, no missed lines;
 /// - `busy` is `None` unless it holds something.
 #[derive(Debug)]
@@ -167,7 +173,7 @@ struct Busy {
     input: Option<Box<Input>>,
     /// Bytes for this client alone, in whole lines or frames (of the first, a part may have been written).
     outbox: Outbox,
-    closing: Option<Box<Closing>>,
+    departure: Option<Box<Departure>>,
     /// Set while the room waits for this reader (`--lag wait`).
     stall: Option<Box<Stall>>,
 }
@@ -190,12 +196,28 @@ pub struct ReadLimits {
     pub holes_max: usize,
 }
 
+/// The end of its time in a room.
+#[derive(Clone, Copy, Debug)]
+struct Departure {
+    /// The room whose tape it is owed; `None` if it never was in one.
+    room: Option<RoomId>,
+    /// The end of the tape that it is owed.
+    stop: Position,
+    end: DepartureEnd,
+}
+
+/// The sequel of a departure.
+#[derive(Clone, Copy, Debug)]
+enum DepartureEnd {
+    Close(Closing),
+    /// It enters this room.
+    Move(RoomId),
+}
+
 /// The end of a connection.
 #[derive(Clone, Copy, Debug)]
 struct Closing {
     step: ClosingStep,
-    /// The end of the tape that it is owed.
-    stop: Position,
     farewell: Farewell,
     /// The connection is dropped at this time, unless it takes something until then.
     deadline: Instant,
@@ -299,13 +321,13 @@ impl<S: Socket> Connection<S> {
         self.busy.as_ref().map_or(0, |busy| busy.outbox.len())
     }
 
-    /// Begins to close it: it is still sent the tape before `stop`, then its farewell, and is dropped if it takes
-    /// nothing for [`GRACE`].
-    pub fn begin_close(&mut self, stop: Position, farewell: Farewell, now: Instant) {
+    /// Begins to close it: it is still sent the tape of `room` before `stop`, then its farewell, and is dropped if it
+    /// takes nothing for [`GRACE`].
+    pub fn begin_close(&mut self, room: Option<RoomId>, stop: Position, farewell: Farewell, now: Instant) {
         self.phase = Phase::Closing;
         let busy = self.busy.get_or_insert_default();
-        let step = ClosingStep::Draining;
-        busy.closing = Some(Box::new(Closing { step, stop, farewell, deadline: now + GRACE }));
+        let end = DepartureEnd::Close(Closing { step: ClosingStep::Draining, farewell, deadline: now + GRACE });
+        busy.departure = Some(Box::new(Departure { room, stop, end }));
         busy.input = None;
         busy.protocol.end_input();
     }
@@ -329,7 +351,7 @@ impl<S: Socket> Connection<S> {
     pub fn stop(&self, tape: &Tape) -> Position {
         match self.phase {
             Phase::Entering => self.cursor.position(),
-            _ => self.closing().map_or(tape.end(), |closing| closing.stop),
+            _ => self.departure().map_or(tape.end(), |departure| departure.stop),
         }
     }
 
@@ -422,6 +444,9 @@ impl<S: Socket> Connection<S> {
     /// Whether it must be read without an event. That is so in three cases: it is no longer held, it was held or
     /// throttled and now closes, or a write failed while it was idle.
     pub fn wants_reading(&self, limits: ReadLimits) -> bool {
+        if let Phase::Moving(_) = self.phase {
+            return false;
+        }
         let is_processed = matches!(self.phase, Phase::Present(_) | Phase::Entering);
         match self.read_state {
             ReadState::Held => !is_processed || !self.is_held(limits),
@@ -433,12 +458,12 @@ impl<S: Socket> Connection<S> {
 
     /// Panics if an invariant of the connection does not hold.
     pub fn check_invariants(&self, tape: &Tape) {
-        let is_closing = self.phase == Phase::Closing;
-        assert!(
-            self.phase == Phase::Gone || is_closing == self.closing().is_some(),
-            "closing has a state: {:?}",
-            self.phase
-        );
+        let has_fit = match self.departure().map(|departure| departure.end) {
+            None => matches!(self.phase, Phase::Entering | Phase::Present(_)),
+            Some(DepartureEnd::Close(_)) => self.phase == Phase::Closing,
+            Some(DepartureEnd::Move(_)) => matches!(self.phase, Phase::Moving(_)),
+        };
+        assert!(self.phase == Phase::Gone || has_fit, "a departure has a state: {:?}", self.phase);
         if self.phase == Phase::Entering {
             assert!(self.cursor.is_plain() && self.cursor.position() == Position::default(), "no tape before the room");
         }
@@ -446,8 +471,22 @@ impl<S: Socket> Connection<S> {
         assert!(!self.is_lingering() || self.outbox_bytes() == 0, "nothing is owed after the shutdown");
     }
 
+    fn departure(&self) -> Option<&Departure> {
+        self.busy.as_ref()?.departure.as_deref()
+    }
+
     fn closing(&self) -> Option<&Closing> {
-        self.busy.as_ref()?.closing.as_deref()
+        match &self.departure()?.end {
+            DepartureEnd::Close(closing) => Some(closing),
+            DepartureEnd::Move(_) => None,
+        }
+    }
+
+    fn closing_mut(&mut self) -> Option<&mut Closing> {
+        match &mut self.busy.as_mut()?.departure.as_mut()?.end {
+            DepartureEnd::Close(closing) => Some(closing),
+            DepartureEnd::Move(_) => None,
+        }
     }
 
     fn closing_step(&self) -> Option<ClosingStep> {
@@ -476,7 +515,7 @@ impl Busy {
         if self.input.as_mut().is_some_and(|input| input.free_unused(now)) {
             self.input = None;
         }
-        let is_quiet = self.input.is_none() && self.closing.is_none() && self.stall.is_none();
+        let is_quiet = self.input.is_none() && self.departure.is_none() && self.stall.is_none();
         is_quiet && self.outbox.is_empty() && self.protocol.is_plain()
     }
 }

@@ -99,6 +99,8 @@ impl<S: Socket> Connection<S> {
                 }
             }
             (Phase::Closing, Output::Writable) => NextStep::Flush,
+            (Phase::Moving(_), _) if self.has_arrived() => NextStep::Arrive,
+            (Phase::Moving(_), Output::Writable) => NextStep::Flush,
             (Phase::Present(_) | Phase::Entering, Output::Writable) if self.is_owed(tape) => NextStep::Flush,
             _ => NextStep::Nothing,
         }
@@ -285,13 +287,13 @@ impl<S: Socket> Connection<S> {
     }
 
     fn set_closing_step(&mut self, step: ClosingStep) {
-        if let Some(closing) = self.busy.as_mut().and_then(|busy| busy.closing.as_mut()) {
+        if let Some(closing) = self.closing_mut() {
             closing.step = step;
         }
     }
 
     fn extend_deadline(&mut self, now: Instant) {
-        if let Some(closing) = self.busy.as_mut().and_then(|busy| busy.closing.as_mut()) {
+        if let Some(closing) = self.closing_mut() {
             closing.deadline = now + GRACE;
         } else if let Some(exchange) = self.exchange_mut() {
             exchange.set_deadline(now + REQUEST_TIME);

@@ -16,11 +16,11 @@ const PERIOD: Duration = Duration::from_millis(10);
 /// keeps up is overtaken within one.
 const TURN_BYTES: usize = 256 * 1024;
 
-/// Bytes that are written to all readers together of what one turn appended, in that turn and in the next ones. With
-/// more than 32 readers it makes the budget of a turn smaller.
+/// Bytes that are written to all readers together of what one turn appended to all tapes, in that turn and in the next
+/// ones. With more than 32 readers it makes the budget of a turn smaller.
 const TURN_WRITTEN_BYTES: usize = 8 * 1024 * 1024;
 
-/// Bytes that one turn may append however many readers there are. Writing this much to a reader costs about twice as
+/// Bytes that one turn may append to a tape however many readers there are of this and other tapes. Writing this much to a reader costs about twice as
 /// much as writing one line.
 const TURN_BYTES_MIN: usize = 16 * 1024;
 
@@ -63,13 +63,15 @@ pub struct RecentTraffic {
 
 /// Budgets of the bytes that may be appended to one tape.
 ///
-/// Invariants: `1 <= turn_bytes`, `turn_left <= turn_bytes`, and `left <= bytes` in the wall. `spent` counts the
-/// current period alone. A budget never goes below 0: the line that exceeds it is appended whole.
+/// Invariants: `1 <= turn_bytes`, `turn_assured <= turn_left <= turn_bytes`, and `left <= bytes` in the wall. `spent`
+/// counts the current period alone. A budget never goes below 0: the line that exceeds it is appended whole.
 #[derive(Debug)]
 pub(crate) struct Brake {
     turn_bytes: usize,
     braked_bytes: usize,
     turn_left: usize,
+    /// Part of `turn_left` that no other tape can use up.
+    turn_assured: usize,
     /// Number of the period. It wraps around after 11 minutes; a client that last talked exactly then may be put in its
     /// old class for a second.
     period: u16,
@@ -106,6 +108,7 @@ impl Brake {
             turn_bytes,
             braked_bytes: BRAKED_BYTES.min(backlog_bytes / 8),
             turn_left: turn_bytes,
+            turn_assured: turn_bytes.min(TURN_BYTES_MIN),
             period: 0,
             period_start: now,
             spent: 0,
@@ -125,6 +128,7 @@ impl Brake {
     pub(crate) fn begin_turn(&mut self, readers: usize, unflushed: u64, now: Instant) {
         let unflushed = usize::try_from(unflushed).unwrap_or(usize::MAX);
         self.turn_left = self.turn_bytes.min(bytes_per_reader(readers)).saturating_sub(unflushed);
+        self.turn_assured = self.turn_bytes.min(TURN_BYTES_MIN).saturating_sub(unflushed);
         if now >= self.next_period() {
             // Periods without a turn count as well, up to the memory of a class.
             let passed = now.saturating_duration_since(self.period_start).as_nanos() / PERIOD.as_nanos();
@@ -160,9 +164,11 @@ impl Brake {
         }
     }
 
-    /// Returns how many bytes a client may append now. The line that exceeds them is appended whole.
-    pub(crate) fn allowance(&self, recent: RecentTraffic) -> usize {
-        self.turn_left.min(self.allowance_of_period(recent)).min(self.wall_left())
+    /// Returns how many bytes a client may append now, if all tapes together leave each reader of this one `shared`
+    /// bytes. The line that exceeds them is appended whole.
+    pub(crate) fn allowance(&self, recent: RecentTraffic, shared: usize) -> usize {
+        let turn_left = self.turn_left.min(shared.max(self.turn_assured));
+        turn_left.min(self.allowance_of_period(recent)).min(self.wall_left())
     }
 
     /// Whether a client could append anything in another turn of this period.
@@ -175,15 +181,11 @@ impl Brake {
         self.wall.as_ref().is_some_and(|wall| wall.left == 0)
     }
 
-    /// Whether no client may append anything more: in this turn or, while the brake is on, in this period.
-    pub(crate) fn is_spent(&self) -> bool {
-        self.allowance(RecentTraffic::default()) == 0
-    }
-
     /// Takes `bytes` off the budgets that the server itself appended.
     pub(crate) fn spend(&mut self, bytes: u64) {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         self.turn_left = self.turn_left.saturating_sub(bytes);
+        self.turn_assured = self.turn_assured.saturating_sub(bytes);
         self.spent = self.spent.saturating_add(bytes);
         if let Some(wall) = &mut self.wall {
             wall.left = wall.left.saturating_sub(bytes as u64);
@@ -210,6 +212,12 @@ impl Brake {
     /// with it.
     pub(crate) fn on_more_pending(&self, recent: RecentTraffic, bytes: u64) -> RecentTraffic {
         if bytes < SLICE_BYTES as u64 / 2 { recent } else { RecentTraffic { period: self.period, bytes: FLOOD_BYTES } }
+    }
+
+    /// Returns the recent traffic of a client that comes from the room of another brake: it is as busy here as there.
+    pub(crate) fn take_over(&self, recent: RecentTraffic, from: &Brake) -> RecentTraffic {
+        let is_forgotten = from.period.wrapping_sub(recent.period) >= CLASS_PERIODS;
+        if is_forgotten { RecentTraffic::default() } else { RecentTraffic { period: self.period, ..recent } }
     }
 
     /// Returns when the next period begins: the time at which clients held by the brake may go on.
@@ -243,12 +251,42 @@ impl Brake {
     }
 }
 
+/// Remaining bytes of one turn to be written of what is appended to all tapes together: a line of so many bytes costs as
+/// many for each reader of its tape.
+///
+/// So a turn is as short with a hundred crowded rooms as with one. Each room is assured of 16 KiB of lines beyond it, or
+/// the rooms that talk first would silence the others.
+#[derive(Debug, Default)]
+pub(crate) struct Deliveries {
+    left: usize,
+}
+
+impl Deliveries {
+    /// Begins a turn, while so many bytes of earlier turns are still to be written.
+    pub(crate) fn begin_turn(&mut self, unflushed: u64) {
+        self.left = TURN_WRITTEN_BYTES.saturating_sub(usize::try_from(unflushed).unwrap_or(usize::MAX));
+    }
+
+    /// Returns how many bytes may be appended to a tape with so many readers.
+    pub(crate) fn share(&self, readers: usize) -> usize {
+        self.left / readers.max(1)
+    }
+
+    /// Takes `bytes` off that were appended to a tape with so many readers.
+    pub(crate) fn spend(&mut self, bytes: u64, readers: usize) {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX).saturating_mul(readers);
+        self.left = self.left.saturating_sub(bytes);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const BACKLOG_BYTES: usize = 8 * 1024 * 1024;
     const LINE_BYTES: usize = 12 * 1024;
+    /// What other tapes leave.
+    const ALL: usize = usize::MAX;
     const QUIET: RecentTraffic = RecentTraffic { period: 0, bytes: 0 };
 
     /// A brake at the beginning of its first turn, and that time.
@@ -275,8 +313,8 @@ mod tests {
     /// Appends as much as a client may, slice by slice, in this turn; returns the bytes.
     fn append_all(brake: &mut Brake, mut recent: RecentTraffic) -> usize {
         let mut appended = 0;
-        while brake.allowance(recent) > 0 {
-            let bytes = brake.allowance(recent);
+        while brake.allowance(recent, ALL) > 0 {
+            let bytes = brake.allowance(recent, ALL);
             recent = brake.charge(recent, bytes as u64);
             appended += bytes;
         }
@@ -286,16 +324,16 @@ mod tests {
     #[test]
     fn a_turn_has_a_budget_and_the_next_one_the_same() {
         let (mut brake, now) = brake();
-        assert_eq!(brake.allowance(QUIET), TURN_BYTES);
+        assert_eq!(brake.allowance(QUIET, ALL), TURN_BYTES);
         let recent = brake.charge(QUIET, TURN_BYTES as u64 - 1);
-        assert_eq!(brake.allowance(recent), 1, "however much one client appended");
-        assert!(!brake.is_spent());
+        assert_eq!(brake.allowance(recent, ALL), 1, "however much one client appended");
+        assert!(brake.allowance(QUIET, ALL) > 0);
         brake.spend(LINE_BYTES as u64);
-        assert_eq!(brake.allowance(QUIET), 0, "the last line exceeds the budget");
-        assert!(brake.is_spent());
+        assert_eq!(brake.allowance(QUIET, ALL), 0, "the last line exceeds the budget");
+        assert!(brake.allowance(QUIET, ALL) == 0);
         assert!(brake.may_talk_next_turn(recent));
         brake.begin_turn(1, 0, now);
-        assert_eq!(brake.allowance(recent), TURN_BYTES);
+        assert_eq!(brake.allowance(recent, ALL), TURN_BYTES);
     }
 
     #[test]
@@ -310,7 +348,7 @@ mod tests {
             (100_000, TURN_BYTES_MIN),
         ] {
             brake.begin_turn(readers, 0, now);
-            assert_eq!(brake.allowance(QUIET), bytes, "{readers}");
+            assert_eq!(brake.allowance(QUIET, ALL), bytes, "{readers}");
             assert_eq!(bytes_per_reader(readers), bytes, "{readers}");
         }
     }
@@ -321,7 +359,7 @@ mod tests {
         for (backlog_bytes, turn_bytes) in [(40_000, 10_000), (LINE_BYTES + 1_000, 1_000), (LINE_BYTES, 1), (0, 1)] {
             let mut brake = Brake::new(backlog_bytes, LINE_BYTES, now);
             brake.begin_turn(1, 0, now);
-            assert_eq!(brake.allowance(QUIET), turn_bytes, "{backlog_bytes}");
+            assert_eq!(brake.allowance(QUIET, ALL), turn_bytes, "{backlog_bytes}");
             assert_eq!(brake.threshold(), backlog_bytes as u64 / 8);
         }
     }
@@ -331,11 +369,11 @@ mod tests {
         let (mut brake, _) = brake();
         assert_eq!(brake.threshold(), BRAKED_BYTES as u64);
         brake.set_slowest(brake.threshold());
-        assert_eq!(brake.allowance(QUIET), TURN_BYTES);
+        assert_eq!(brake.allowance(QUIET, ALL), TURN_BYTES);
         brake.set_slowest(brake.threshold() + 1);
-        assert_eq!(brake.allowance(QUIET), SLICE_BYTES);
+        assert_eq!(brake.allowance(QUIET, ALL), SLICE_BYTES);
         brake.set_slowest(0);
-        assert_eq!(brake.allowance(QUIET), TURN_BYTES, "the reader has caught up");
+        assert_eq!(brake.allowance(QUIET, ALL), TURN_BYTES, "the reader has caught up");
     }
 
     #[test]
@@ -343,12 +381,12 @@ mod tests {
         let (mut brake, start) = braked();
         assert_eq!(append_all(&mut brake, QUIET), BRAKED_BYTES * 5 / 8, "a client that takes all of it floods");
         brake.spend(BRAKED_BYTES as u64);
-        assert!(brake.is_spent() && !brake.may_talk_next_turn(QUIET));
+        assert!(brake.allowance(QUIET, ALL) == 0 && !brake.may_talk_next_turn(QUIET));
         assert_eq!(brake.next_period(), start + PERIOD);
         brake.begin_turn(1, 0, start + PERIOD - Duration::from_nanos(1));
-        assert!(brake.is_spent(), "another turn of the same period");
+        assert!(brake.allowance(QUIET, ALL) == 0, "another turn of the same period");
         brake.begin_turn(1, 0, start + PERIOD);
-        assert!(!brake.is_spent() && brake.may_talk_next_turn(QUIET));
+        assert!(brake.allowance(QUIET, ALL) > 0 && brake.may_talk_next_turn(QUIET));
         assert_eq!(brake.next_period(), start + 2 * PERIOD);
         assert_eq!(append_all(&mut brake, QUIET), BRAKED_BYTES * 5 / 8);
     }
@@ -357,7 +395,7 @@ mod tests {
     fn bytes_of_the_server_itself_count_as_well() {
         let (mut brake, _) = braked();
         brake.spend(BRAKED_BYTES as u64 - 10);
-        assert_eq!(brake.allowance(QUIET), 10);
+        assert_eq!(brake.allowance(QUIET, ALL), 10);
     }
 
     #[test]
@@ -367,7 +405,7 @@ mod tests {
         let flooding = RecentTraffic { period: 0, bytes: FLOOD_BYTES };
         for (left_to, spent) in [(3, 0), (2, BRAKED_BYTES * 5 / 8), (1, BRAKED_BYTES * 7 / 8), (0, BRAKED_BYTES)] {
             brake.spend((spent - brake.spent) as u64);
-            let may_talk = [QUIET, busy, flooding].map(|recent| brake.allowance(recent) > 0);
+            let may_talk = [QUIET, busy, flooding].map(|recent| brake.allowance(recent, ALL) > 0);
             assert_eq!(may_talk, [left_to > 0, left_to > 1, left_to > 2], "{spent}");
             assert_eq!(may_talk, [QUIET, busy, flooding].map(|recent| brake.may_talk_next_turn(recent)), "{spent}");
         }
@@ -462,8 +500,8 @@ mod tests {
         assert!(!brake.is_at_wall());
         brake.set_slowest((BACKLOG_BYTES - LINE_BYTES) as u64 + 1);
         assert!(brake.is_at_wall());
-        assert_eq!(brake.allowance(QUIET), 0);
-        assert!(brake.is_spent() && !brake.may_talk_next_turn(QUIET));
+        assert_eq!(brake.allowance(QUIET, ALL), 0);
+        assert!(brake.allowance(QUIET, ALL) == 0 && !brake.may_talk_next_turn(QUIET));
         brake.set_slowest(0);
         assert!(!brake.is_at_wall() && brake.may_talk_next_turn(QUIET));
     }
@@ -491,6 +529,6 @@ mod tests {
         brake.set_slowest(BACKLOG_BYTES as u64 * 2);
         brake.on_newcomer(BACKLOG_BYTES as u64);
         assert!(!brake.is_at_wall());
-        assert_eq!(brake.allowance(QUIET), SLICE_BYTES);
+        assert_eq!(brake.allowance(QUIET, ALL), SLICE_BYTES);
     }
 }

@@ -96,6 +96,11 @@ impl TurnBudget {
         self.read_left == 0
     }
 
+    /// Whether this turn reads no more than half as much again.
+    pub(crate) fn is_half_read(&self) -> bool {
+        self.read_left <= self.limits.read_bytes / 2
+    }
+
     /// Whether this turn replies nothing more.
     pub(crate) fn is_reply_spent(&self) -> bool {
         self.reply_left == 0

@@ -19,7 +19,7 @@ use super::Hub;
 use super::closing::Peer;
 use super::timers::Timer;
 use crate::net::stream::Socket;
-use crate::relay::event::Event;
+use crate::relay::directory::RoomId;
 use crate::relay::line::{Framing, LineDecoder};
 use crate::relay::roster::{Introduction, MemberId};
 use crate::server::access::{AccessControl, Refusal};
@@ -99,7 +99,7 @@ impl<S: Socket> Hub<S> {
     /// Opens the operator's console and makes it a member: once, before any client enters.
     pub fn open_console(&mut self, stream: S, now: Instant) {
         let key = self.connections.insert(stream, Role::Console);
-        self.become_member(key, now);
+        self.become_member(key, RoomId::LOBBY, now);
         // The console's input may be a file, for which `poll` reports no event.
         self.schedule.mark_ready(key, &mut self.connections[key]);
     }
@@ -138,9 +138,9 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Makes an entering connection a member, if there is a free seat and `--max-per-address` allows it. Otherwise
+    /// Makes an entering connection a member in this room, if there is a free seat and `--max-per-address` allows it. Otherwise
     /// refuses it, and returns `None`. If this turn can tell no more refusals, the connection goes on entering.
-    pub(super) fn enter(&mut self, key: usize, now: Instant) -> Option<MemberId> {
+    pub(super) fn enter(&mut self, key: usize, room: RoomId, now: Instant) -> Option<MemberId> {
         let is_visitor = self.connections[key].role() == Role::Visitor;
         if let Err(reason) = self.check_seat(is_visitor).and_then(|()| self.count_address(key)) {
             if is_visitor {
@@ -151,7 +151,7 @@ impl<S: Socket> Hub<S> {
             return None;
         }
         self.connections.set_role(key, Role::Client);
-        let member = self.become_member(key, now);
+        let member = self.become_member(key, room, now);
         self.stats.entered += 1;
         self.budget.spend(Effort::Enter);
         self.stats.clients_most = self.stats.clients_most.max(self.roster.clients());
@@ -161,24 +161,24 @@ impl<S: Socket> Hub<S> {
         if let Some(idle_timeout) = self.limits.idle_timeout {
             self.timers.set(now + idle_timeout, Timer::Idle, handle);
         }
-        if self.channel.room.announces(self.roster.clients()) {
+        if self.rooms[room].room.announces(self.roster.clients_in(room)) {
             self.timers.set(now + INTRODUCE_AFTER, Timer::Introduce, handle);
         }
         Some(member)
     }
 
-    fn become_member(&mut self, key: usize, now: Instant) -> MemberId {
+    fn become_member(&mut self, key: usize, room: RoomId, now: Instant) -> MemberId {
         let seconds = self.seconds(now);
         let member = match self.connections[key].role() {
             Role::Console => self.roster.add_operator(key, seconds),
-            _ => self.roster.add_client(key, seconds),
+            _ => self.roster.add_client(key, room, seconds),
         };
-        let welcome = self.channel.room.welcome(&self.roster, member);
+        let welcome = self.rooms[room].room.welcome(&self.roster, member);
         let connection = &mut self.connections[key];
         connection.enter(member, welcome.cursor);
         connection.tell(&welcome.private);
         self.schedule.mark_dirty(key, connection);
-        self.channel.on_newcomer(key, &self.connections);
+        self.rooms.add_reader(room, key, &self.connections);
         member
     }
 
@@ -243,7 +243,7 @@ impl<S: Socket> Hub<S> {
 
     /// Makes a connection enter whose time is over. A first line that waited for the second is processed.
     fn enter_late(&mut self, key: usize, now: Instant) -> Option<MemberId> {
-        let member = self.enter(key, now)?;
+        let member = self.enter(key, RoomId::LOBBY, now)?;
         let connection = &mut self.connections[key];
         if connection.input().is_some_and(|input| !input.pending.bytes().is_empty()) {
             self.schedule.mark_ready(key, connection);
@@ -267,13 +267,12 @@ impl<S: Socket> Hub<S> {
         if self.roster.introduction(member) != Introduction::Pending {
             return None;
         }
-        if self.channel.brake.is_at_wall() {
+        let room = self.roster.room(member);
+        if self.rooms[room].brake.is_at_wall() {
             return Some(now + INTRODUCE_AFTER);
         }
-        let applied = self.channel.room.apply(&mut self.roster, Event::Joined { member });
+        self.introduce(key, member, room);
         self.report_arrival(key, member, now);
-        self.channel.brake.spend(applied.bytes);
-        self.skip_own(key, applied.own);
         None
     }
 
@@ -360,7 +359,7 @@ impl<S: Socket> Hub<S> {
     /// Closes a connection that has not entered.
     pub(super) fn close_entering(&mut self, key: usize, farewell: Farewell, now: Instant) {
         let stop = self.connections[key].cursor.position();
-        self.begin_close(key, stop, farewell, now);
+        self.begin_close(key, None, stop, farewell, now);
     }
 
     /// Whether one more connection may begin to enter. It may use a place for leaving clients, so a full server can

@@ -10,7 +10,9 @@ use log::{Level, debug, log_enabled};
 use super::Hub;
 use super::timers::Timer;
 use crate::net::stream::Socket;
+use crate::relay::directory::RoomId;
 use crate::relay::event::Event;
+use crate::relay::notice::Notice;
 use crate::relay::roster::{Introduction, MemberId};
 use crate::relay::tape::Position;
 use crate::server::connection::{Connection, Farewell, LastWords, LineHabit, Output, Phase, ReadState, Role};
@@ -26,8 +28,10 @@ impl<S: Socket> Hub<S> {
     /// gets the lines said before. After a reset or a failed write, it is removed at the end of the turn.
     pub(super) fn leave(&mut self, key: usize, reason: &Reason, now: Instant) {
         let connection = &self.connections[key];
+        let room = connection.was_in_room().then(|| self.room_of(connection));
         let stop = match connection.phase {
             Phase::Present(member) => self.leave_room(key, member, reason, now),
+            Phase::Moving(member) => self.leave_between_rooms(key, member, reason, now),
             Phase::Entering => {
                 self.stats.passing += u64::from(!reason.is_ours());
                 debug!("{} left before it entered ({reason})", Peer::of(connection));
@@ -41,6 +45,9 @@ impl<S: Socket> Hub<S> {
         let farewell = match reason {
             Reason::Reset(_) | Reason::Unwritable => {
                 self.schedule.close(key, connection);
+                if let Some(room) = room {
+                    self.rooms.remove_reader(room, key, self.roster.directory());
+                }
                 return;
             }
             Reason::PageClosed(code) => {
@@ -64,18 +71,41 @@ impl<S: Socket> Hub<S> {
                 self.fin(key, reason.close_code())
             }
         };
-        self.begin_close(key, stop, farewell, now);
+        self.begin_close(key, room, stop, farewell, now);
     }
 
-    /// Takes a member out of the room. Returns the end of the tape that it is owed.
+    /// Takes a member off the server that is on its way to another room. Returns the end of the tape that it is owed.
+    fn leave_between_rooms(&mut self, key: usize, member: MemberId, reason: &Reason, now: Instant) -> Position {
+        let connection = &self.connections[key];
+        let (stop, to) = (connection.departure_stop().unwrap_or_default(), connection.destination());
+        let name = self.roster.shown(member).to_string();
+        self.log_roster(key, format_args!("{name} leaves"));
+        let room = self.roster.room(member);
+        self.rooms.apply(room, &mut self.roster, Event::Left { member });
+        if let Some(to) = to {
+            self.rooms.expect_no_longer(to, self.roster.directory());
+        }
+        self.report_departure(key, &name, reason, true, now);
+        stop
+    }
+
+    /// Takes a member out of its room, and off the server. Returns the end of the tape that it is owed.
     fn leave_room(&mut self, key: usize, member: MemberId, reason: &Reason, now: Instant) -> Position {
-        let stop = self.channel.tape().end();
+        let room = self.roster.room(member);
+        let stop = self.rooms[room].tape().end();
         let name = self.roster.shown(member).to_string();
         self.log_roster(key, format_args!("{name} leaves"));
         let was_announced = self.roster.introduction(member) != Introduction::Pending;
-        self.channel.room.apply(&mut self.roster, Event::Left { member });
-        self.channel.announce_departed(&mut self.roster);
+        self.rooms.apply(room, &mut self.roster, Event::Left { member });
+        self.rooms.announce_departed(&mut self.roster);
+        self.rooms.unsettle(room);
         self.stats.passing += u64::from(!was_announced && !reason.is_ours());
+        self.report_departure(key, &name, reason, was_announced, now);
+        stop
+    }
+
+    /// Reports the departure of a member.
+    fn report_departure(&mut self, key: usize, name: &str, reason: &Reason, was_announced: bool, now: Instant) {
         // A member that nobody was told of leaves as silently. The reason of a disconnect by the server is always of
         // interest; a foreign protocol was reported already.
         let kind = match reason {
@@ -85,7 +115,7 @@ impl<S: Socket> Hub<S> {
             _ => was_announced.then_some(Kind::Left),
         };
         if !kind.map_or_else(|| log_enabled!(Level::Debug), Reports::wants) {
-            return stop;
+            return;
         }
         let peer = Peer::of(&self.connections[key]);
         let clients = self.roster.clients();
@@ -96,7 +126,6 @@ impl<S: Socket> Hub<S> {
             Some(kind) => self.reports.note(kind, peer.ip(), what, now),
             None => debug!("{what}"),
         }
-        stop
     }
 
     /// Reports a member when the room learns of it, or would if it were smaller.
@@ -114,8 +143,10 @@ impl<S: Socket> Hub<S> {
     /// Logs a change of the roster with its place on the tape. The simulator reads this log: no line of the tape says
     /// when a client entered.
     pub(super) fn log_roster(&self, key: usize, change: fmt::Arguments<'_>) {
-        let offset = self.channel.tape().end().offset;
-        debug!(target: "pollchat::roster", "{} at {offset}: {change}", Peer::of(&self.connections[key]));
+        let connection = &self.connections[key];
+        let room = self.room_of(connection);
+        let (name, offset) = (self.roster.directory().name(room), self.rooms[room].tape().end().offset);
+        debug!(target: "pollchat::roster", "{} in {name} at {offset}: {change}", Peer::of(connection));
     }
 
     /// Tells a peer that we do not speak its protocol, in its own manner if one line is enough; in HTTP, with the
@@ -136,10 +167,17 @@ impl<S: Socket> Hub<S> {
         Farewell::Fin(code::NORMAL)
     }
 
-    /// Begins to close a connection, which is still sent the tape before `stop`.
-    pub(super) fn begin_close(&mut self, key: usize, stop: Position, farewell: Farewell, now: Instant) {
+    /// Begins to close a connection, which is still sent the tape of `room` before `stop`.
+    pub(super) fn begin_close(
+        &mut self,
+        key: usize,
+        room: Option<RoomId>,
+        stop: Position,
+        farewell: Farewell,
+        now: Instant,
+    ) {
         let connection = &mut self.connections[key];
-        connection.begin_close(stop, farewell, now);
+        connection.begin_close(room, stop, farewell, now);
         self.schedule.mark_dirty(key, connection);
         if let Some(deadline) = connection.deadline() {
             self.timers.set(deadline, Timer::Close, connection.handle(key));
@@ -196,6 +234,9 @@ impl<S: Socket> Hub<S> {
     pub(super) fn remove_closed(&mut self) -> usize {
         let closed = self.schedule.take_closed();
         for &key in &closed {
+            if let Some(room) = self.connections[key].left_room() {
+                self.rooms.remove_reader(room, key, self.roster.directory());
+            }
             self.connections.remove(key);
             if let Some(access) = &mut self.admission.access {
                 access.release(key);
@@ -206,19 +247,38 @@ impl<S: Socket> Hub<S> {
 
     /// Announces the shutdown and closes all connections.
     pub fn shut_down(&mut self, now: Instant) {
-        // Even if the brake holds: the longest line leaves room for this notice.
-        self.channel.room.apply(&mut self.roster, Event::ShuttingDown);
-        let end = self.channel.tape().end();
+        // Even if a brake holds: the longest line leaves room for this notice.
+        let rooms: Vec<_> = self.roster.directory().ids().collect();
+        for room in rooms {
+            self.rooms.apply(room, &mut self.roster, Event::ShuttingDown);
+        }
         let keys: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
         for key in keys {
             let connection = &self.connections[key];
             match connection.phase {
-                Phase::Present(_) => self.begin_close(key, end, self.fin(key, code::GOING_AWAY), now),
+                Phase::Present(_) => {
+                    let room = self.room_of(connection);
+                    let end = self.rooms[room].tape().end();
+                    self.begin_close(key, Some(room), end, self.fin(key, code::GOING_AWAY), now);
+                }
+                Phase::Moving(_) => self.close_mover(key, now),
                 Phase::Entering if connection.is_http() => self.close_entering(key, Farewell::Close(None), now),
                 Phase::Entering => self.close_entering(key, self.fin(key, code::GOING_AWAY), now),
                 Phase::Closing | Phase::Gone => {}
             }
         }
+        self.roster.clear();
+    }
+
+    /// Closes a connection between two rooms for the shutdown, which no tape tells it.
+    fn close_mover(&mut self, key: usize, now: Instant) {
+        let connection = &self.connections[key];
+        let (room, stop) = (self.room_of(connection), connection.departure_stop().unwrap_or_default());
+        if let Some(to) = connection.destination() {
+            self.rooms.expect_no_longer(to, self.roster.directory());
+        }
+        self.connections[key].tell(&Notice::ShuttingDown.to_line());
+        self.begin_close(key, Some(room), stop, self.fin(key, code::GOING_AWAY), now);
     }
 }
 

@@ -115,11 +115,11 @@ impl<S: Socket> Connections<S> {
     }
 
     /// Panics if an invariant does not hold.
-    pub(super) fn check_invariants(&self, tape: &Tape) {
+    pub(super) fn check_invariants<'a>(&'a self, tape_of: impl Fn(&'a Connection<S>) -> &'a Tape) {
         let mut counts = [0; Role::COUNT];
         for (key, connection) in &self.slab {
             counts[connection.role as usize] += 1;
-            connection.check_invariants(tape);
+            connection.check_invariants(tape_of(connection));
             assert_eq!(connection.role == Role::Console, self.console == Some(key), "there is one console");
             let is_in_room = matches!(connection.phase, Phase::Present(_));
             let is_member = matches!(connection.role, Role::Client | Role::Console);

@@ -14,6 +14,7 @@ use super::Hub;
 use super::closing::Peer;
 use super::timers::Timer;
 use crate::net::stream::{Received, Socket};
+use crate::relay::directory::RoomId;
 use crate::server::connection::input::{Input, Pending};
 use crate::server::connection::{Farewell, Phase, PingStep, ReadState};
 use crate::server::flow::budget::Effort;
@@ -131,7 +132,7 @@ impl<S: Socket> Hub<S> {
         let connection = &mut self.connections[key];
         let pipelined = connection.exchange_mut().map(Exchange::take_pipelined).unwrap_or_default();
         connection.switch_to_websocket(now);
-        if self.enter(key, now).is_none() {
+        if self.enter(key, RoomId::LOBBY, now).is_none() {
             return;
         }
         self.stats.browsers += 1;

@@ -10,12 +10,14 @@ use super::admission::FirstLine;
 use super::timers::Timer;
 use crate::net::stream::{Received, Socket};
 use crate::relay::command::COMMAND_BYTE;
+use crate::relay::directory::RoomId;
 use crate::relay::line::LineDecoder;
 use crate::relay::telnet;
 use crate::server::connection::input::{Input, Pending};
 use crate::server::connection::{Connection, Handle, LineHabit, Output, Phase, ReadState, Role};
+use crate::server::flow::brake::RecentTraffic;
 use crate::server::flow::budget::{Effort, READ_SHARE_BYTES_MIN};
-use crate::server::flow::rate::Rate;
+use crate::server::flow::rate::{Bucket, Rate};
 use crate::server::reason::Reason;
 use crate::server::sniff::ForeignProtocol;
 
@@ -50,7 +52,18 @@ impl<S: Socket> Hub<S> {
         }
     }
 
+    /// Reads the clients that their brakes held, and then those that became ready. If both are there, the held ones use
+    /// at most half of the budget, because a room with a thousand floods holds most of them.
     fn read_ready(&mut self, now: Instant) {
+        let holding = self.rooms.holding().len();
+        for _ in 0..holding {
+            if self.is_turn_over() || (!self.schedule.ready.is_empty() && self.budget.is_half_read()) {
+                break;
+            }
+            let Some((room, held)) = self.rooms.take_held() else { break };
+            let unread = if self.is_room_spent(room) { held } else { self.read_held(room, held, now) };
+            self.rooms.put_held(room, unread);
+        }
         let ready = mem::take(&mut self.schedule.ready);
         // Connections that this turn did not reach come before those that it read.
         let mut unread = self.read_queue(ready, ReadState::Ready, now);
@@ -65,56 +78,88 @@ impl<S: Socket> Hub<S> {
         self.schedule.asking = unread;
     }
 
-    /// Whether this turn reads nothing more. While the room waits for a slow reader, connections that enter or close
-    /// are still read.
+    /// Whether this turn reads nothing more.
     fn is_turn_over(&self) -> bool {
-        let brake = &self.channel.brake;
-        self.budget.is_read_spent() || (brake.is_spent() && !brake.is_at_wall())
+        self.budget.is_read_spent()
     }
 
-    /// Reads the connections of a queue, all of which have this state, and puts each on the queue of its new state.
-    /// Returns those that were not read, in their order.
+    /// Whether no member of a room may put anything more on its tape in this turn, or while the brake is on, in this
+    /// period. While the room waits for a slow reader, its members are still read up to a line for the room.
+    fn is_room_spent(&mut self, room: RoomId) -> bool {
+        self.rooms.allowance(room, RecentTraffic::default()) == 0 && !self.rooms[room].brake.is_at_wall()
+    }
+
+    /// Reads the connections of a queue, all of which have this state, and puts each on the queue of its new state, or of
+    /// those that its room holds. Returns those that were not reached, in their order.
     fn read_queue(&mut self, mut queue: VecDeque<Handle>, state: ReadState, now: Instant) -> VecDeque<Handle> {
-        let mut braked = VecDeque::new();
         while !queue.is_empty() {
             if self.is_turn_over() || (state == ReadState::Asking && self.budget.is_reply_spent()) {
                 break;
             }
             let Some(handle) = queue.pop_front() else { break };
-            let Some(connection) = self.connections.known(handle) else { continue };
-            if connection.read_state != state {
-                continue;
-            }
-            let may_ask = state == ReadState::Asking || self.schedule.asking.is_empty();
-            let before = self.budget.before_read();
-            let new_state = match connection.phase {
-                Phase::Present(_)
-                    if self.channel.brake.allowance(connection.recent) == 0 && !self.is_read_at_wall(connection) =>
-                {
-                    braked.push_back(handle);
-                    continue;
-                }
-                Phase::Entering if connection.is_http() => self.read_visitor(handle.key, now),
-                Phase::Present(_) | Phase::Entering => self.read_client(handle.key, may_ask, now),
-                Phase::Closing => self.discard_input(handle.key),
-                Phase::Gone => continue,
-            };
-            self.set_read_state(handle, new_state, now);
-            if state == ReadState::Asking {
-                self.budget.end_asking(before);
-            } else {
-                self.budget.end_read(before);
+            if let Some(room) = self.read(handle, state, now) {
+                self.connections[handle.key].read_state = ReadState::Ready;
+                self.rooms.hold(room, handle);
             }
         }
-        braked.append(&mut queue);
-        braked
+        queue
+    }
+
+    /// Reads the members that a room holds. Returns those that it still holds, in their order.
+    fn read_held(&mut self, room: RoomId, mut queue: VecDeque<Handle>, now: Instant) -> VecDeque<Handle> {
+        let mut held = VecDeque::new();
+        while !queue.is_empty() {
+            if self.is_turn_over() || self.is_room_spent(room) {
+                break;
+            }
+            let Some(handle) = queue.pop_front() else { break };
+            if self.read(handle, ReadState::Ready, now).is_some() {
+                held.push_back(handle);
+            }
+        }
+        held.append(&mut queue);
+        held
+    }
+
+    /// Reads a connection, if it has this state, and puts it on the queue of its new state. Returns its room if it has to
+    /// wait for the brake instead.
+    fn read(&mut self, handle: Handle, state: ReadState, now: Instant) -> Option<RoomId> {
+        let connection = self.connections.known(handle).filter(|connection| connection.read_state == state)?;
+        let may_ask = state == ReadState::Asking || self.schedule.asking.is_empty();
+        let before = self.budget.before_read();
+        let new_state = match connection.phase {
+            Phase::Present(member) => {
+                let room = self.roster.room(member);
+                let allowance = self.rooms.allowance(room, connection.recent);
+                if allowance == 0 && !self.is_read_at_wall(connection) {
+                    return Some(room);
+                }
+                self.read_client(handle.key, room, allowance, may_ask, now)
+            }
+            Phase::Entering if connection.is_http() => self.read_visitor(handle.key, now),
+            // It may enter the lobby, and say something.
+            Phase::Entering => {
+                let allowance = self.rooms.allowance(RoomId::LOBBY, connection.recent);
+                self.read_client(handle.key, RoomId::LOBBY, allowance, may_ask, now)
+            }
+            Phase::Moving(_) => ReadState::Held,
+            Phase::Closing => self.discard_input(handle.key),
+            Phase::Gone => return None,
+        };
+        self.set_read_state(handle, new_state, now);
+        if state == ReadState::Asking {
+            self.budget.end_asking(before);
+        } else {
+            self.budget.end_read(before);
+        }
+        None
     }
 
     fn set_read_state(&mut self, handle: Handle, state: ReadState, now: Instant) {
         let connection = &mut self.connections[handle.key];
         connection.read_state = state;
         match state {
-            ReadState::Ready => self.schedule.ready.push_back(handle),
+            ReadState::Ready => self.queue_again(handle),
             ReadState::Asking => self.schedule.asking.push_back(handle),
             // Its removal may have waited only for its EOF.
             ReadState::Ended => self.schedule.mark_dirty(handle.key, connection),
@@ -123,10 +168,24 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Reads a client: the bytes that are pending first, then the socket.
-    fn read_client(&mut self, key: usize, may_ask: bool, now: Instant) -> ReadState {
+    /// Queues a connection that may have more input: with the members that its room holds, if it does or has to hold this
+    /// one.
+    fn queue_again(&mut self, handle: Handle) {
+        let connection = &self.connections[handle.key];
+        if let Phase::Present(member) = connection.phase {
+            let (room, recent) = (self.roster.room(member), connection.recent);
+            if self.rooms[room].lists.holding || self.rooms.allowance(room, recent) == 0 {
+                self.rooms.hold(room, handle);
+                return;
+            }
+        }
+        self.schedule.ready.push_back(handle);
+    }
+
+    /// Reads a client: the bytes that are pending first, then the socket. It may put `allowance` bytes on the tape of its
+    /// room.
+    fn read_client(&mut self, key: usize, room: RoomId, allowance: usize, may_ask: bool, now: Instant) -> ReadState {
         let connection = &mut self.connections[key];
-        let allowance = self.channel.brake.allowance(connection.recent);
         let mut turn = ReadTurn {
             key,
             tape_bytes_left: allowance as u64,
@@ -153,9 +212,9 @@ impl<S: Socket> Hub<S> {
         }
         if state == ReadState::Ready {
             let bytes = (allowance as u64).saturating_sub(turn.tape_bytes_left);
-            connection.recent = self.channel.brake.on_more_pending(connection.recent, bytes);
+            connection.recent = self.rooms[room].brake.on_more_pending(connection.recent, bytes);
         }
-        if matches!(connection.phase, Phase::Present(_) | Phase::Entering) {
+        if matches!(connection.phase, Phase::Present(_) | Phase::Moving(_) | Phase::Entering) {
             connection.put_input(input, now);
         }
         state
@@ -279,8 +338,18 @@ impl<S: Socket> Hub<S> {
                     FirstLine::Partial => {}
                     FirstLine::Waiting => return None,
                     FirstLine::Complete => {
-                        self.enter(turn.key, now);
+                        let room = self.room_of_first_line(&input.decoder, bytes);
+                        let member = match room {
+                            Some(room) => self.enter_with_join(turn, room, now),
+                            None => self.enter(turn.key, RoomId::LOBBY, now),
+                        };
                         if self.connections[turn.key].phase == Phase::Entering {
+                            return Some(ReadState::Ready);
+                        }
+                        if room.is_some() && member.is_some() {
+                            // What follows is said in another room, and charged to its budgets.
+                            input.decoder.next(bytes, self.limits.framing);
+                            self.charge_line(turn, &mut input.bucket, now);
                             return Some(ReadState::Ready);
                         }
                         continue;
@@ -301,21 +370,28 @@ impl<S: Socket> Hub<S> {
                         continue;
                     }
                 }
+                // Bytes behind a `/join` wait for the new room.
+                Phase::Moving(_) => return Some(ReadState::Held),
                 // Bytes behind a farewell are discarded.
                 Phase::Closing | Phase::Gone => return Some(ReadState::Ready),
             }
             let line = input.decoder.next(bytes, self.limits.framing)?;
-            self.budget.spend(Effort::Line);
-            if let Some(rate) = turn.rate {
-                input.bucket.charge(rate, now);
-            }
+            self.charge_line(turn, &mut input.bucket, now);
             self.handle_line(turn, &line, now);
+        }
+    }
+
+    /// Charges a client for a line.
+    fn charge_line(&mut self, turn: &ReadTurn, bucket: &mut Bucket, now: Instant) {
+        self.budget.spend(Effort::Line);
+        if let Some(rate) = turn.rate {
+            bucket.charge(rate, now);
         }
     }
 
     /// Whether the next line of a member may be processed now, or how its connection has to wait.
     fn may_process(&self, turn: &ReadTurn, input: &Input, bytes: &[u8], now: Instant) -> Result<(), ReadState> {
-        let is_full = turn.tape_bytes_left == 0 && !self.is_processed_at_wall(&input.decoder, bytes);
+        let is_full = turn.tape_bytes_left == 0 && !self.is_processed_at_wall(turn.key, &input.decoder, bytes);
         if is_full || self.is_stop_wanted {
             return Err(ReadState::Ready);
         }
@@ -350,7 +426,7 @@ impl<S: Socket> Hub<S> {
         let phase = self.connections[turn.key].phase;
         if phase == Phase::Entering && !input.pending.bytes().is_empty() {
             // A first line that waited for the second. The next read returns the EOF again.
-            self.enter(turn.key, now);
+            self.enter(turn.key, RoomId::LOBBY, now);
             return ReadState::Ready;
         }
         if !input.decoder.is_empty() {
@@ -411,12 +487,12 @@ impl<S: Socket> Hub<S> {
         if let Some(protocol) = self.cut_protocol(turn, input) {
             self.reject_protocol(turn.key, protocol, now);
         } else if self.connections[turn.key].phase == Phase::Entering {
-            self.enter(turn.key, now);
+            self.enter(turn.key, RoomId::LOBBY, now);
         }
         match self.connections[turn.key].phase {
             Phase::Present(_) => self.may_process(turn, input, &[], now),
             // It was rejected or refused, or goes on entering until this turn's refusals are told.
-            Phase::Entering | Phase::Closing | Phase::Gone => Err(ReadState::Ready),
+            Phase::Entering | Phase::Moving(_) | Phase::Closing | Phase::Gone => Err(ReadState::Ready),
         }
     }
 
@@ -459,7 +535,7 @@ impl<S: Socket> Hub<S> {
         let may_be_foreign = match self.connections[turn.key].phase {
             Phase::Present(member) => self.may_be_foreign(turn, member),
             Phase::Entering => true,
-            Phase::Closing | Phase::Gone => false,
+            Phase::Moving(_) | Phase::Closing | Phase::Gone => false,
         };
         if may_be_foreign { ForeignProtocol::in_partial(input.decoder.fragment()) } else { None }
     }

@@ -1,4 +1,4 @@
-//! Lines of clients: hands each to the room, and applies the decision to connections and budgets.
+//! Lines of clients: hands each to its room, and applies the decision to connections and budgets.
 
 use std::mem;
 use std::time::Instant;
@@ -8,6 +8,7 @@ use log::debug;
 use super::Hub;
 use super::input::ReadTurn;
 use crate::net::stream::Socket;
+use crate::relay::directory::RoomId;
 use crate::relay::event::Event;
 use crate::relay::line::Line;
 use crate::relay::room::Decision;
@@ -35,7 +36,7 @@ impl<S: Socket> Hub<S> {
             Line::TooLong(_) => {
                 debug!("{}: a line over {} bytes", self.roster.shown(member), self.limits.framing.line_bytes_max);
                 self.roster.note_spoken(member);
-                let reply = self.channel.room.overlong_reply();
+                let reply = self.rooms[self.roster.room(member)].room.overlong_reply();
                 self.reply(turn, &reply);
             }
             Line::Text(raw) | Line::More(raw) => {
@@ -49,7 +50,8 @@ impl<S: Socket> Hub<S> {
     fn handle_text(&mut self, turn: &mut ReadTurn, member: MemberId, text: &str, now: Instant) {
         debug!("{}: {text}", self.roster.shown(member));
         let seconds = self.seconds(now);
-        let decision = self.channel.room.decide(&self.roster, member, text, seconds);
+        let room = self.roster.room(member);
+        let decision = self.rooms[room].room.decide(&self.roster, member, text, seconds);
         if !matches!(decision, Decision::Nothing) {
             self.roster.note_spoken(member);
         }
@@ -60,12 +62,12 @@ impl<S: Socket> Hub<S> {
                     self.log_roster(turn.key, format_args!("{name} is its name"));
                 }
                 let is_first_sign = self.roster.introduction(member) == Introduction::Pending;
-                let applied = self.channel.room.apply(&mut self.roster, event);
+                let applied = self.rooms.apply(room, &mut self.roster, event);
                 if is_first_sign {
                     self.report_arrival(turn.key, member, now);
                 }
                 self.skip_own(turn.key, applied.own);
-                self.charge(turn, applied.bytes);
+                self.charge(turn, room, applied.bytes);
                 if let Some(reply) = applied.reply {
                     self.reply(turn, &reply);
                 }
@@ -79,6 +81,7 @@ impl<S: Socket> Hub<S> {
                 }
                 self.reply(turn, if takes_it { &told } else { &untold });
             }
+            Decision::Join { room } => self.begin_move(turn, member, &room, now),
             Decision::Leave => {
                 self.leave(turn.key, &Reason::Goodbye, now);
                 // Where each line is echoed, textbook clients read the answer to `exit` once, and compare it with `FIN`.
@@ -110,13 +113,13 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Charges the budgets for bytes appended to the tape.
-    fn charge(&mut self, turn: &mut ReadTurn, bytes: u64) {
+    fn charge(&mut self, turn: &mut ReadTurn, room: RoomId, bytes: u64) {
         turn.tape_bytes_left = turn.tape_bytes_left.saturating_sub(bytes);
         let recent = &mut self.connections[turn.key].recent;
-        *recent = self.channel.brake.charge(*recent, bytes);
+        *recent = self.rooms.charge(room, *recent, bytes);
     }
 
-    fn reply(&mut self, turn: &mut ReadTurn, lines: &str) {
+    pub(super) fn reply(&mut self, turn: &mut ReadTurn, lines: &str) {
         turn.reply_bytes_left = turn.reply_bytes_left.saturating_sub(lines.len());
         self.tell(turn.key, lines);
     }

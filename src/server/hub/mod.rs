@@ -12,7 +12,8 @@
 //!
 //! | state | owner |
 //! |---|---|
-//! | a room at work: tape, brake, slow readers | `channel` |
+//! | a room at work: tape, brake, readers, slow readers | `channel` |
+//! | all rooms, and those for which a turn has work | `rooms` |
 //! | the slab, identities, counts by role | `connections` |
 //! | the queues of a turn | `schedule` |
 //! | the timers | `timers` |
@@ -20,7 +21,7 @@
 //! | the search for dead peers | `patrol` |
 //! | the throttled log | [`report`](super::report) |
 //!
-//! `input`, `lines`, `output`, `http`, `closing` and `wall` hold the steps of a turn that need several of these.
+//! `input`, `lines`, `output`, `http`, `moving`, `closing` and `wall` hold the steps of a turn that need several of these.
 
 mod admission;
 mod channel;
@@ -28,9 +29,12 @@ mod closing;
 mod connections;
 mod http;
 mod input;
+mod key_set;
 mod lines;
+mod moving;
 mod output;
 mod patrol;
+mod rooms;
 mod schedule;
 mod timers;
 mod wall;
@@ -39,8 +43,8 @@ use std::collections::TryReserveError;
 use std::time::{Duration, Instant};
 
 use super::config::{Capacity, Config, Lag};
-use super::connection::{Handle, Output, Phase, ReadLimits, ReadState};
-use super::flow::brake::{Brake, RecentTraffic};
+use super::connection::{Connection, Handle, Output, Phase, ReadLimits, ReadState};
+use super::flow::brake::RecentTraffic;
 use super::flow::budget::{TurnBudget, TurnLimits};
 use super::flow::rate::Rate;
 use super::limits::SCRATCH_BYTES;
@@ -50,12 +54,14 @@ use super::web::site::Site;
 use crate::net::stream::Socket;
 use crate::relay::cursor::HOLES_MAX;
 use crate::relay::line::Framing;
-use crate::relay::room::{Audience, Room};
+use crate::relay::room::Audience;
 use crate::relay::roster::Roster;
+use crate::relay::tape::Tape;
 use admission::Admission;
 use channel::Channel;
 use connections::Connections;
 use patrol::Patrol;
+use rooms::Rooms;
 use schedule::Schedule;
 use timers::{PRUNED_LEN_MIN, Stage, Timer, Timers};
 
@@ -79,13 +85,14 @@ pub enum Wake {
     OnEvent,
 }
 
-/// All connections, and the room that they are in.
+/// All connections, and the rooms that they are in.
 ///
 /// [`check_invariants`](Hub::check_invariants) checks the invariants of all owners, and between them: the members of
-/// the roster are exactly the connections that are present, under their keys.
+/// the roster are exactly the connections that are present or move, under their keys; the readers of a room are exactly
+/// the connections that are owed its tape.
 #[derive(Debug)]
 pub struct Hub<S> {
-    channel: Channel,
+    rooms: Rooms,
     roster: Roster,
     connections: Connections<S>,
     schedule: Schedule,
@@ -120,7 +127,8 @@ struct Buffers {
 struct Limits {
     turn: TurnLimits,
     lag: Lag,
-    backlog_bytes: usize,
+    /// `--rooms`
+    rooms_max: usize,
     /// `--stall-timeout`; `None` unless `--lag wait`.
     stall_timeout: Option<Duration>,
     read: ReadLimits,
@@ -138,14 +146,10 @@ impl<S: Socket> Hub<S> {
     /// # Errors
     /// When there is no memory for the tape.
     pub fn new(config: &Config, capacity: Capacity, now: Instant) -> Result<Hub<S>, TryReserveError> {
-        let brake = Brake::new(config.backlog_bytes, config.longest_line_bytes(), now);
-        let brake = match config.lag {
-            Lag::Skip | Lag::Disconnect => brake,
-            Lag::Wait => brake.with_wall(config.backlog_bytes, config.longest_line_bytes()),
-        };
+        let mut roster = Roster::default();
         Ok(Hub {
-            channel: Channel::new(Room::new(config.room_options())?, brake),
-            roster: Roster::default(),
+            rooms: Rooms::new(config, &mut roster, now)?,
+            roster,
             connections: Connections::new(),
             schedule: Schedule::default(),
             timers: Timers::default(),
@@ -190,7 +194,8 @@ impl<S: Socket> Hub<S> {
     /// Returns a copy of all that the connection with this key is owed and has not been sent, in the order in which it
     /// will be sent. For tests: the hub itself never copies it.
     pub fn unsent(&self, key: usize) -> Vec<u8> {
-        self.connections.get(key).map(|connection| connection.unsent(self.channel.tape())).unwrap_or_default()
+        let of = |connection: &Connection<S>| connection.unsent(self.rooms[self.room_of(connection)].tape());
+        self.connections.get(key).map(of).unwrap_or_default()
     }
 
     /// Records the result of `poll` for the connection with this key.
@@ -208,10 +213,12 @@ impl<S: Socket> Hub<S> {
     /// Reads connections and processes their lines, as far as the budgets allow. Nothing is written.
     pub fn react(&mut self, now: Instant) {
         self.reports.end_periods(now);
-        self.channel.brake.begin_turn(self.roster.clients(), self.channel.unflushed_bytes(), now);
-        self.channel.announce_departed(&mut self.roster);
+        self.rooms.begin_turn(now);
+        self.rooms.announce_departed(&mut self.roster);
         self.begin_timers(now);
-        self.budget = TurnBudget::new(self.limits.turn, self.schedule.input_len());
+        self.budget = TurnBudget::new(self.limits.turn, self.schedule.input_len() + self.rooms.held_len());
+        self.end_moves(now);
+        self.rooms.drop_empty(now, self.roster.directory_mut());
         self.end_failed(now);
         self.patrol(now);
         self.read_all(now);
@@ -230,7 +237,8 @@ impl<S: Socket> Hub<S> {
         self.forget_enter_delays();
         self.prune_timers();
         // Last, after the removals: if the slowest reader is gone, no event would tell the brake.
-        self.channel.brake.set_slowest(self.channel.slowest_bytes_behind(&self.connections));
+        self.rooms.settle(&self.connections);
+        self.rooms.drop_empty(now, self.roster.directory_mut());
         if cfg!(debug_assertions) {
             self.check_invariants();
         }
@@ -239,16 +247,18 @@ impl<S: Socket> Hub<S> {
 
     /// Returns the time of the next turn.
     pub fn next_wake(&self) -> Wake {
-        let is_unflushed = self.schedule.dirty_len() > 0 || self.channel.has_moved();
+        let is_unflushed = self.schedule.has_output() || !self.rooms.moved.is_empty();
         let is_behind = self.admission.is_behind || self.timers.is_behind() || self.can_end_failed();
-        if is_unflushed || is_behind || self.can_read() || self.channel.can_announce_departed() {
+        if is_unflushed || is_behind || self.can_read() || self.rooms.can_announce_departed() {
             return Wake::Now;
         }
-        // While the room waits for a slow reader, that reader's socket or its stall timer wakes the loop.
-        let brake = &self.channel.brake;
-        let is_braked = self.schedule.input_len() > 0 && !brake.is_at_wall();
-        let brake_end = is_braked.then(|| brake.next_period());
-        let times = [brake_end, self.timers.next(), self.admission.next_delay_end(), self.reports.next()];
+        let times = [
+            self.rooms.next_period(),
+            self.rooms.next_drop(),
+            self.timers.next(),
+            self.admission.next_delay_end(),
+            self.reports.next(),
+        ];
         times.into_iter().chain([self.next_patrol()]).flatten().min().map_or(Wake::OnEvent, Wake::At)
     }
 
@@ -264,16 +274,23 @@ impl<S: Socket> Hub<S> {
 
     /// Returns the counters, and the state of this moment. Changes nothing.
     pub fn stats(&self) -> Snapshot {
-        let (end, tail) = (self.channel.tape().end(), self.channel.tape().tail());
+        let tapes = || self.rooms.iter().map(Channel::tape);
+        let appended = self.rooms.appended();
         Snapshot {
             stats: self.stats,
             clients: self.roster.clients(),
             connections: self.connections.len(),
-            lines: end.line,
-            tape_bytes: end.offset,
-            held_bytes: end.offset - tail,
-            backlog_bytes: self.limits.backlog_bytes,
-            slowest_bytes_behind: self.channel.slowest_bytes_behind(&self.connections),
+            rooms: self.rooms.len(),
+            lines: appended.line,
+            tape_bytes: appended.offset,
+            held_bytes: tapes().map(|tape| tape.end().offset - tape.tail()).sum(),
+            backlog_bytes: tapes().map(Tape::capacity).sum(),
+            slowest_bytes_behind: self
+                .rooms
+                .iter()
+                .map(|room| room.slowest_bytes_behind(&self.connections))
+                .max()
+                .unwrap_or(0),
         }
     }
 
@@ -281,17 +298,27 @@ impl<S: Socket> Hub<S> {
     /// builds (after each turn) and the simulator call it.
     pub fn check_invariants(&self) {
         self.roster.check_invariants();
-        self.connections.check_invariants(self.channel.tape());
-        self.schedule.check_invariants(&self.connections);
+        self.rooms.check_invariants(self.roster.directory());
+        self.connections.check_invariants(|connection| self.rooms[self.room_of(connection)].tape());
+        self.schedule.check_invariants(&self.connections, self.rooms.held());
         self.admission.check_invariants();
-        let mut present = 0;
+        let (mut present, mut readers) = (0, 0);
         for (key, connection) in self.connections.iter() {
             assert!(connection.phase != Phase::Gone, "closed connections are removed");
-            if let Phase::Present(member) = connection.phase {
+            if let Phase::Present(member) | Phase::Moving(member) = connection.phase {
                 present += 1;
                 assert_eq!(self.roster.key(member), key, "a member leads to its connection");
+                let seats = self.roster.seats(self.roster.room(member));
+                let is_seated = seats.contains(&member);
+                assert_eq!(is_seated, connection.destination().is_none(), "a member has a seat unless it moves");
             }
+            let is_owed = !matches!(connection.phase, Phase::Entering)
+                && (connection.departure_stop().is_none() || connection.left_room().is_some());
+            let is_reader = self.rooms[self.room_of(connection)].audience().contains(key);
+            assert_eq!(is_owed, is_reader, "a room knows its readers: {:?}", connection.phase);
+            readers += usize::from(is_reader);
         }
+        assert_eq!(readers, self.rooms.iter().map(Channel::readers).sum::<usize>(), "a reader has one room");
         assert_eq!(present, self.roster.len(), "members are the connections that are present");
         // Live timers, at most one of a kind for each connection, and as many stale ones as pruning leaves.
         let timers_max = 2 * Timer::COUNT * self.connections.len() + 2 * PRUNED_LEN_MIN;
@@ -299,20 +326,24 @@ impl<S: Socket> Hub<S> {
         assert!(self.timers.len() <= timers_max.max(grown_max), "stale timers are pruned: {}", self.timers.len());
     }
 
-    /// Whether a connection that waits to be read could be read in a turn that begins now.
+    /// Whether a connection that waits to be read could be read in a turn that begins now, or be held by its room.
     fn can_read(&self) -> bool {
-        let brake = &self.channel.brake;
-        let is_at_wall = brake.is_at_wall();
         let may_be_read = |handle: &Handle| {
             self.connections.get(handle.key).is_none_or(|connection| match connection.phase {
-                Phase::Present(_) if self.is_read_at_wall(connection) => true,
-                Phase::Present(_) => !is_at_wall && brake.may_talk_next_turn(connection.recent),
-                // Such a connection puts nothing on the tape.
-                _ if is_at_wall => true,
-                _ => brake.may_talk_next_turn(RecentTraffic::default()),
+                Phase::Present(member) => {
+                    let brake = &self.rooms[self.roster.room(member)].brake;
+                    brake.may_talk_next_turn(connection.recent) || self.is_read_at_wall(connection)
+                }
+                // Such a connection puts nothing on a tape.
+                Phase::Entering | Phase::Moving(_) | Phase::Closing | Phase::Gone => true,
             })
         };
-        (is_at_wall || brake.may_talk_next_turn(RecentTraffic::default())) && self.schedule.input().any(may_be_read)
+        let holds_readable = |room| {
+            let brake = &self.rooms[room].brake;
+            let may_talk = brake.is_at_wall() || brake.may_talk_next_turn(RecentTraffic::default());
+            may_talk && self.rooms[room].held.iter().any(may_be_read)
+        };
+        self.schedule.input_len() > 0 || self.rooms.holding().any(holds_readable)
     }
 
     /// Returns the seconds since the start: the clock of the room.
@@ -327,7 +358,7 @@ impl Limits {
         Limits {
             turn: config.turn,
             lag: config.lag,
-            backlog_bytes: config.backlog_bytes,
+            rooms_max: config.rooms_max,
             stall_timeout: waits.then_some(config.stall_timeout),
             read: ReadLimits {
                 private_bytes_max: config.private_bytes_max(),

@@ -1,8 +1,12 @@
-//! The flush pass: the only code that writes to sockets. If the tape has moved, it looks at every cursor, and so finds
-//! the readers that lag and the slowest reader.
+//! The flush pass: the only code that writes to sockets. It looks at every cursor on the tapes that have moved, and so
+//! finds the readers that lag and the slowest reader of each.
 
 use std::time::{Duration, Instant};
 
+use super::channel::WalkedReaders;
+use super::connections::Connections;
+use super::moving::room_of;
+use super::rooms::Rooms;
 use super::schedule::Schedule;
 use super::timers::{Timer, Timers};
 use super::{Hub, Limits};
@@ -19,64 +23,47 @@ use crate::server::stats::Stats;
 /// owed.
 const ROUND: usize = 32;
 
+/// Bytes after which a walk gives way to those of other rooms: as many as a round of short writes counts for.
+const ROUND_BYTES: usize = 64 * 1024;
+
 /// The state that flushing a connection needs, and the counters that it updates.
 struct Pass<'a> {
-    tape: &'a Tape,
     limits: &'a Limits,
     stats: &'a mut Stats,
     timers: &'a mut Timers,
-    /// Bytes after which a connection gives way to the others.
-    share: usize,
     budget: WriteBudget,
     now: Instant,
 }
 
 impl<S: Socket> Hub<S> {
-    /// Writes to dirty connections, and to all if the tape has moved, as far as the budget of the turn allows. Finds
-    /// out which readers lag, and how far behind the slowest is.
+    /// Writes to dirty connections, and to all readers of the rooms whose tape has moved, as far as the budget of the turn
+    /// allows. Finds out which readers lag, and how far behind the slowest is.
     ///
-    /// If the tape has moved, half of the budget is kept for the walk over all readers. So neither waits for the other.
+    /// If a tape has moved, half of the budget is kept for the walks over readers. So neither waits for the other.
     pub(super) fn flush_all(&mut self, now: Instant) {
-        let has_moved = self.channel.has_moved();
-        let walk = has_moved.then(|| self.channel.take_walk());
-        let Hub { channel, connections, schedule, limits, stats, timers, roster, budget, .. } = self;
-        let tape = channel.room.tape();
-        let share = bytes_per_reader(roster.clients());
-        let mut pass = Pass { tape, limits, stats, timers, share, budget: budget.for_writing(), now };
-        schedule.is_flush_behind = false;
+        let Hub { limits, stats, timers, budget, .. } = self;
+        let mut pass = Pass { limits, stats, timers, budget: budget.for_writing(), now };
+        let has_moved = !self.rooms.moved.is_empty();
+        self.schedule.is_flush_behind = false;
         // A connection that is still dirty after its flush waits for the next turn.
-        for _ in 0..schedule.dirty_len() {
+        for _ in 0..self.schedule.dirty_len() {
             if pass.budget.is_spent() || (has_moved && pass.budget.is_half_spent()) {
-                schedule.is_flush_behind = true;
+                self.schedule.is_flush_behind = true;
                 break;
             }
-            let Some(key) = schedule.next_dirty(connections) else { break };
-            if let Some(connection) = connections.get_mut(key) {
-                let sent_before = pass.stats.sent_bytes;
-                schedule.flush(key, connection, &mut pass);
-                pass.budget.spend(1, pass.stats.sent_bytes - sent_before);
-            }
+            let Some(key) = self.schedule.next_dirty(&mut self.connections) else { break };
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            let room = room_of(&self.roster, connection);
+            let channel = &self.rooms[room];
+            let (sent_before, share) = (pass.stats.sent_bytes, bytes_per_reader(channel.readers()));
+            self.schedule.flush(key, connection, channel.tape(), share, &mut pass);
+            pass.budget.spend(1, pass.stats.sent_bytes - sent_before);
+            self.rooms.unsettle(room);
         }
-        let Some(mut walk) = walk else { return };
-        pass.budget.begin_walk();
-        let (keys_end, threshold) = (connections.keys_end(), channel.brake.threshold());
-        while !pass.budget.is_spent() {
-            let keys = walk.next_keys(pass.budget.writes_left().min(ROUND), keys_end);
-            if keys.is_empty() {
-                channel.end_walk(walk);
-                return;
-            }
-            let (count, sent_before) = (keys.len(), pass.stats.sent_bytes);
-            for key in keys {
-                let Some(connection) = connections.get_mut(key) else { continue };
-                schedule.flush(key, connection, &mut pass);
-                if connection.healthy_bytes_behind(tape) > threshold {
-                    walk.note_slow(key);
-                }
-            }
-            pass.budget.spend(count, pass.stats.sent_bytes - sent_before);
+        if has_moved {
+            pass.budget.begin_walk();
+            walk_rooms(&mut self.rooms, &mut self.connections, &mut self.schedule, &mut pass);
         }
-        channel.put_off(walk);
     }
 
     /// Disconnects readers that were overtaken (`--lag disconnect`). The console stays, and is told how many lines it
@@ -100,9 +87,10 @@ impl<S: Socket> Hub<S> {
             return Some(later);
         }
         if connection.role() == Role::Console {
-            connection.cursor.skip_missed(self.channel.room.tape().end());
+            let room = room_of(&self.roster, connection);
+            connection.cursor.skip_missed(connection.stop(self.rooms[room].tape()));
             self.schedule.mark_dirty(key, connection);
-        } else if let Phase::Present(_) = connection.phase {
+        } else if let Phase::Present(_) | Phase::Moving(_) = connection.phase {
             self.leave(key, &Reason::TooSlow, now);
         } else {
             self.schedule.close(key, connection);
@@ -111,12 +99,77 @@ impl<S: Socket> Hub<S> {
     }
 }
 
+/// Goes on with the walks over the readers of the rooms whose tape has moved. Each room in turn has a round, so that one
+/// with few readers does not wait for one with many. A room that has moved again since its walk began waits for the next
+/// turn.
+fn walk_rooms<S: Socket>(
+    rooms: &mut Rooms,
+    connections: &mut Connections<S>,
+    schedule: &mut Schedule,
+    pass: &mut Pass<'_>,
+) {
+    while !pass.budget.is_spent()
+        && let Some(room) = rooms.take_moved()
+    {
+        let is_alone = rooms.moved.is_empty();
+        let channel = &mut rooms[room];
+        let share = bytes_per_reader(channel.readers());
+        let is_over = walk_room(channel.walk(), share, is_alone, connections, schedule, pass);
+        if is_over {
+            channel.end_walk();
+        }
+        rooms.put_moved(room, is_over);
+        rooms.unsettle(room);
+    }
+    rooms.end_walks();
+}
+
+/// Flushes a round of the readers of a room, or as many as the budget allows if no other room waits. Returns whether none
+/// is left.
+fn walk_room<S: Socket>(
+    readers: WalkedReaders<'_>,
+    share: usize,
+    is_alone: bool,
+    connections: &mut Connections<S>,
+    schedule: &mut Schedule,
+    pass: &mut Pass<'_>,
+) -> bool {
+    let WalkedReaders { tape, threshold, mut keys, bytes_each, walk } = readers;
+    let round = if is_alone { ROUND } else { (ROUND_BYTES / share.min(bytes_each).max(1)).clamp(1, ROUND) };
+    while !keys.is_empty() && !pass.budget.is_spent() {
+        let (these, rest) = keys.split_at(pass.budget.writes_left().min(round).min(keys.len()));
+        let sent_before = pass.stats.sent_bytes;
+        for &key in these {
+            let key = key as usize;
+            let Some(connection) = connections.get_mut(key) else { continue };
+            schedule.flush(key, connection, tape, share, pass);
+            if connection.healthy_bytes_behind(tape) > threshold {
+                walk.note_slow(key);
+            }
+        }
+        pass.budget.spend(these.len(), pass.stats.sent_bytes - sent_before);
+        keys = rest;
+        if !is_alone {
+            break;
+        }
+    }
+    walk.go_on_at(keys.first());
+    keys.is_empty()
+}
+
 impl Schedule {
-    /// Flushes one connection, and queues it for its next step. Inlined into the walk, or a delivery would cost a
-    /// sixth more (`cargo bench --bench micro -- 'one line to 1000$'`).
+    /// Flushes one connection, and queues it for its next step. After `share` bytes it gives way to the others. Inlined
+    /// into the walk, or a delivery would cost a sixth more (`cargo bench --bench micro -- 'one line to 1000$'`).
     #[inline(always)]
-    fn flush<S: Socket>(&mut self, key: usize, connection: &mut Connection<S>, pass: &mut Pass<'_>) {
-        let &mut Pass { tape, limits, share, now, .. } = pass;
+    fn flush<S: Socket>(
+        &mut self,
+        key: usize,
+        connection: &mut Connection<S>,
+        tape: &Tape,
+        share: usize,
+        pass: &mut Pass<'_>,
+    ) {
+        let &mut Pass { limits, now, .. } = pass;
         if let Some(overtaken) = connection.catch_up(tape) {
             self.note_lag(key, overtaken, limits.lag, pass.stats);
             pass.budget.spend_on_leaving();
@@ -129,7 +182,7 @@ impl Schedule {
             self.mark_ready(key, connection);
         }
         if let Some(timeout) = limits.stall_timeout {
-            self.watch_stall(key, connection, timeout, pass);
+            self.watch_stall(key, connection, tape, timeout, pass);
         }
     }
 
@@ -147,6 +200,7 @@ impl Schedule {
             NextStep::Blocked => pass.budget.spend_on_refused_write(),
             NextStep::Linger => pass.budget.spend_on_leaving(),
             NextStep::Flush => self.mark_dirty(key, connection),
+            NextStep::Arrive => self.arriving.push(connection.handle(key)),
             NextStep::Pause => {
                 if let Some(time) = connection.take_pause_timer() {
                     pass.timers.set(time, Timer::LastWord, connection.handle(key));
@@ -163,10 +217,11 @@ impl Schedule {
         &mut self,
         key: usize,
         connection: &mut Connection<S>,
+        tape: &Tape,
         timeout: Duration,
         pass: &mut Pass<'_>,
     ) {
-        if let Some(deadline) = connection.watch_stall(pass.tape, pass.now, timeout) {
+        if let Some(deadline) = connection.watch_stall(tape, pass.now, timeout) {
             pass.timers.set(deadline, Timer::Stall, connection.handle(key));
         }
     }

@@ -10,7 +10,7 @@ use crate::server::connection::{Connection, Handle, Phase, ReadState};
 /// The queues.
 ///
 /// Invariants, checked by [`check_invariants`](Schedule::check_invariants) after a turn:
-/// - a connection whose read state is `Ready` is in `ready`, and one that is `Asking` in `asking`; each of them once;
+/// - a connection whose read state is `Ready` is in `ready`, or is held by its room, and one that is `Asking` in `asking`; each of them once;
 /// - a connection that is dirty is in `dirty`, once; `dirty` may hold keys of removed connections, too;
 /// - `lagging` and `closed` are empty: they are used within a turn. They hold bare keys, which are valid only until its
 ///   end.
@@ -28,6 +28,8 @@ pub(super) struct Schedule {
     pub(super) is_flush_behind: bool,
     /// Connections of which the poller has reported an error.
     pub(super) failed: Vec<Handle>,
+    /// Connections that were sent all of the room that they leave for another.
+    pub(super) arriving: Vec<Handle>,
     /// Readers that the tail overtook in this turn, to be disconnected for it (`--lag disconnect`).
     pub(super) lagging: Vec<usize>,
     /// Connections to be removed at the end of this turn.
@@ -39,11 +41,6 @@ impl Schedule {
     pub(super) fn mark_ready<S: Socket>(&mut self, key: usize, connection: &mut Connection<S>) {
         connection.read_state = ReadState::Ready;
         self.ready.push_back(connection.handle(key));
-    }
-
-    /// Connections that wait to be read.
-    pub(super) fn input(&self) -> impl Iterator<Item = &Handle> {
-        self.ready.iter().chain(&self.asking)
     }
 
     /// Returns the number of connections that wait to be read.
@@ -74,6 +71,11 @@ impl Schedule {
         self.is_flush_behind && connection.is_dirty
     }
 
+    /// Whether the next turn has something to flush, or movers to let in.
+    pub(super) fn has_output(&self) -> bool {
+        !self.dirty.is_empty() || !self.arriving.is_empty()
+    }
+
     /// Returns the number of connections to be flushed, at most.
     pub(super) fn dirty_len(&self) -> usize {
         self.dirty.len()
@@ -92,21 +94,22 @@ impl Schedule {
     }
 
     /// Panics if an invariant does not hold.
-    pub(super) fn check_invariants<S: Socket>(&self, connections: &Connections<S>) {
-        let queued = |queue: &VecDeque<Handle>, state| {
-            queue
-                .iter()
-                .filter(|&&handle| connections.known(handle).is_some_and(|known| known.read_state == state))
-                .count()
+    pub(super) fn check_invariants<'a, S: Socket>(
+        &'a self,
+        connections: &Connections<S>,
+        held: impl Iterator<Item = &'a Handle>,
+    ) {
+        let queued = |queue: &mut dyn Iterator<Item = &Handle>, state| {
+            queue.filter(|&&handle| connections.known(handle).is_some_and(|known| known.read_state == state)).count()
         };
         let in_state = |state| connections.iter().filter(|(_, connection)| connection.read_state == state).count();
         assert_eq!(
-            queued(&self.ready, ReadState::Ready),
+            queued(&mut self.ready.iter().chain(held), ReadState::Ready),
             in_state(ReadState::Ready),
             "ready connections are queued once"
         );
         assert_eq!(
-            queued(&self.asking, ReadState::Asking),
+            queued(&mut self.asking.iter(), ReadState::Asking),
             in_state(ReadState::Asking),
             "asking connections are queued once"
         );

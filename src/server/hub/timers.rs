@@ -193,10 +193,11 @@ impl<S: Socket> Hub<S> {
     fn is_live(&self, time: Instant, timer: Timer, handle: Handle) -> bool {
         let Some(connection) = self.connections.known(handle) else { return false };
         let is_present = matches!(connection.phase, Phase::Present(_));
+        let is_member = is_present || matches!(connection.phase, Phase::Moving(_));
         match timer {
             Timer::FlushPartial => connection.input().is_some_and(|input| input.flush_timer == Some(time)),
             Timer::Resume => connection.read_state == ReadState::Throttled,
-            Timer::Ping => is_present && connection.is_browser(),
+            Timer::Ping => is_member && connection.is_browser(),
             Timer::Enter | Timer::Request => connection.phase == Phase::Entering,
             Timer::Introduce | Timer::Idle => is_present,
             Timer::Stall => connection.is_stall_armed(time),

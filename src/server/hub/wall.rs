@@ -1,4 +1,4 @@
-//! Input that is processed although the room waits for a slow reader (`--lag wait`).
+//! Input that is processed although its room waits for a slow reader (`--lag wait`).
 //!
 //! At the wall no line for the room is processed, because it would overwrite what the slow reader still needs. All that
 //! puts nothing on the tape is: the operator's `/kick`, which may end the wait, goodbyes, answers, and the EOF behind
@@ -12,7 +12,7 @@ use super::Hub;
 use crate::net::stream::Socket;
 use crate::relay::command::Command;
 use crate::relay::line::LineDecoder;
-use crate::server::connection::{Connection, Phase, ReadState};
+use crate::server::connection::{Connection, ReadState};
 use crate::server::reason::Reason;
 
 /// Bytes of a line that show whether it is a command: the longest command's word, and more.
@@ -32,10 +32,11 @@ impl<S: Socket> Hub<S> {
     pub(super) fn end_failed(&mut self, now: Instant) {
         for handle in mem::take(&mut self.schedule.failed) {
             let Some(connection) = self.connections.known(handle) else { continue };
-            let is_member = matches!(connection.phase, Phase::Present(_));
+            let is_member = connection.was_in_room();
+            let is_at_wall = self.rooms[self.room_of(connection)].brake.is_at_wall();
             let is_waiting = match connection.read_state {
                 ReadState::Throttled => true,
-                ReadState::Ready | ReadState::Asking | ReadState::Held => self.channel.brake.is_at_wall(),
+                ReadState::Ready | ReadState::Asking | ReadState::Held => is_at_wall,
                 ReadState::Idle | ReadState::Ended => continue,
             };
             if !is_waiting && is_member {
@@ -48,18 +49,19 @@ impl<S: Socket> Hub<S> {
 
     /// Whether the next turn can disconnect a client whose connection is gone.
     pub(super) fn can_end_failed(&self) -> bool {
-        !self.schedule.failed.is_empty() && self.channel.brake.is_at_wall()
+        let is_at_wall = |connection: &Connection<S>| self.rooms[self.room_of(connection)].brake.is_at_wall();
+        self.schedule.failed.iter().filter_map(|&handle| self.connections.known(handle)).any(is_at_wall)
     }
 
     /// Whether a member is read at the wall: it has sent no line for the room.
     pub(super) fn is_read_at_wall(&self, connection: &Connection<S>) -> bool {
-        self.channel.brake.is_at_wall()
+        self.rooms[self.room_of(connection)].brake.is_at_wall()
             && connection.input().is_none_or(|input| is_for_its_author(&input.decoder, input.pending.bytes()))
     }
 
     /// Whether the next line of a member is processed at the wall.
-    pub(super) fn is_processed_at_wall(&self, decoder: &LineDecoder, bytes: &[u8]) -> bool {
-        self.channel.brake.is_at_wall() && is_for_its_author(decoder, bytes)
+    pub(super) fn is_processed_at_wall(&self, key: usize, decoder: &LineDecoder, bytes: &[u8]) -> bool {
+        self.rooms[self.room_of(&self.connections[key])].brake.is_at_wall() && is_for_its_author(decoder, bytes)
     }
 }
 

@@ -6,8 +6,10 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::rc::Rc;
 
 use pollchat::relay::command::Command;
+use pollchat::relay::directory::RoomId;
 use pollchat::relay::event::{Applied, Event};
 use pollchat::relay::name::{NAME_CHARS_MAX, Name, NameError, fold};
 use pollchat::relay::notice::Notice;
@@ -72,7 +74,7 @@ struct Member {
 impl Party {
     fn new(mut config: Config) -> Party {
         config.backlog_bytes = config.longest_line_bytes();
-        let room = Room::new(config.room_options()).unwrap();
+        let room = Room::lobby(Rc::new(config.room_options()), config.backlog_bytes).unwrap();
         let (members, former_names) = (Vec::new(), VecDeque::new());
         Party {
             room,
@@ -102,7 +104,7 @@ impl Party {
     }
 
     fn join(&mut self, key: usize) -> usize {
-        let id = self.roster.add_client(key, self.now);
+        let id = self.roster.add_client(key, RoomId::LOBBY, self.now);
         let (number, name) = (self.roster.number(id), self.roster.shown(id).to_string());
         assert_eq!(name, format!("client-{number}"));
         assert!(self.last_number.is_none_or(|last| last < number), "numbers are not reused");
@@ -153,6 +155,11 @@ impl Party {
             Decision::Apply(event @ Event::Renamed { .. }) => self.check_renamed(at, event),
             Decision::Apply(event) => panic!("{line:?} is {event:?}"),
             Decision::Nothing => assert_eq!(line, ""),
+            Decision::Join { room } => {
+                let called = line.split_once([' ', '\t']).expect("a room is named").1;
+                assert_eq!(fold(called.trim_matches([' ', '\t'])), fold(room.as_str()));
+                assert_ne!(room.folded(), Name::LOBBY, "nobody goes to the room that they are in");
+            }
             Decision::Leave => self.leave(at),
             Decision::Reply(text) => self.check_reply(at, line, &text),
             Decision::Tell { to, message, told, untold } => {

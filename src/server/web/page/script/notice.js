@@ -11,6 +11,7 @@ const NOTICES = {
   here: /^here: (?<name>\S+), .*$/,
   hereMore: /^and (?<clients>[\d,]+) more$/,
   hereTotal: /^(?<clients>[\d,]+) here$/,
+  inRoom: /^you are in (?<room>\S+), (?:alone|with [\d,]+ others?)$/,
   nameTaken: /^the name (?<name>\S+) is taken$/,
   nameMalformed: /^a name is 1 to .*/,
   nameUnchanged: /^you are (?<name>\S+) already$/,

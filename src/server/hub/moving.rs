@@ -1,0 +1,132 @@
+//! Moves from one room to another (`/join`).
+//!
+//! A mover is off the roster of its old room at once. It is still owed the tape of that room up to where it left, like a
+//! client that leaves, and is not read meanwhile. Then it enters the new room. It needs one cursor, and no copy.
+
+use std::mem;
+use std::time::Instant;
+
+use super::Hub;
+use super::input::ReadTurn;
+use super::timers::Timer;
+use crate::net::stream::Socket;
+use crate::relay::command::{COMMAND_BYTE, Command};
+use crate::relay::directory::RoomId;
+use crate::relay::event::Event;
+use crate::relay::line::LineDecoder;
+use crate::relay::name::Name;
+use crate::relay::notice::Notice;
+use crate::relay::room::parse_room;
+use crate::relay::roster::{Introduction, MemberId, Roster};
+use crate::relay::sanitize::sanitize;
+use crate::server::connection::{Connection, Handle, Phase, ReadState};
+use crate::server::limits::{INTRODUCE_AFTER, INTRODUCE_JOINER_AFTER};
+
+/// Returns the room whose tape a connection is owed; the lobby if it is owed none.
+pub(super) fn room_of<S: Socket>(roster: &Roster, connection: &Connection<S>) -> RoomId {
+    match connection.phase {
+        Phase::Present(member) | Phase::Moving(member) => roster.room(member),
+        Phase::Entering | Phase::Closing | Phase::Gone => connection.left_room().unwrap_or_default(),
+    }
+}
+
+impl<S: Socket> Hub<S> {
+    /// Returns the room whose tape a connection is owed; the lobby if it is owed none.
+    pub(super) fn room_of(&self, connection: &Connection<S>) -> RoomId {
+        room_of(&self.roster, connection)
+    }
+
+    /// Begins the move of a member to the room `to`, or tells it that there is no place for another room.
+    pub(super) fn begin_move(&mut self, turn: &mut ReadTurn, member: MemberId, to: &Name, now: Instant) {
+        let Some(to) = self.rooms.find_or_open(to, self.roster.directory_mut()) else {
+            self.reply(turn, &self.rooms_full());
+            return;
+        };
+        let room = self.roster.room(member);
+        let stop = self.rooms[room].tape().end();
+        let directory = self.roster.directory();
+        self.log_roster(turn.key, format_args!("{} moves to {}", self.roster.shown(member), directory.name(to)));
+        if self.roster.introduction(member) == Introduction::Pending {
+            self.report_arrival(turn.key, member, now);
+        }
+        self.rooms.expect(to);
+        self.rooms.apply(room, &mut self.roster, Event::Parted { member });
+        self.rooms.announce_departed(&mut self.roster);
+        let connection = &mut self.connections[turn.key];
+        connection.begin_move(member, room, stop, to);
+        self.rooms.unsettle(room);
+        self.schedule.mark_dirty(turn.key, connection);
+    }
+
+    /// Returns the answer to a client that asks for a further room, while there is no place for it.
+    pub(super) fn rooms_full(&self) -> String {
+        Notice::RoomsFull { rooms: self.roster.directory().len() }.to_line()
+    }
+
+    /// Lets movers enter their new room that were sent all of the old one, or take nothing any more: what those have said
+    /// in the new room is still to be read.
+    pub(super) fn end_moves(&mut self, now: Instant) {
+        for handle in mem::take(&mut self.schedule.arriving) {
+            let Some(connection) = self.connections.known(handle) else { continue };
+            let (Phase::Moving(member), Some(to)) = (connection.phase, connection.destination()) else { continue };
+            self.arrive(handle, member, to, now);
+        }
+    }
+
+    fn arrive(&mut self, handle: Handle, member: MemberId, to: RoomId, now: Instant) {
+        let from = self.roster.room(member);
+        self.rooms.remove_reader(from, handle.key, self.roster.directory());
+        self.roster.seat(member, to);
+        let welcome = self.rooms[to].room.welcome_mover(&self.roster, member);
+        let connection = &mut self.connections[handle.key];
+        connection.recent = self.rooms[to].brake.take_over(connection.recent, &self.rooms[from].brake);
+        connection.arrive(member, welcome.cursor, now);
+        connection.tell(&welcome.private);
+        self.schedule.mark_dirty(handle.key, connection);
+        if connection.read_state == ReadState::Held {
+            self.schedule.mark_ready(handle.key, connection);
+        }
+        self.rooms.add_reader(to, handle.key, &self.connections);
+        self.rooms.expect_no_longer(to, self.roster.directory());
+        self.log_roster(handle.key, format_args!("{} enters", self.roster.shown(member)));
+        if self.rooms[to].brake.is_at_wall() {
+            self.timers.set(now + INTRODUCE_AFTER, Timer::Introduce, handle);
+        } else {
+            self.introduce(handle.key, member, to);
+        }
+    }
+
+    /// Lets a member be announced to its room, if the room is small enough.
+    pub(super) fn introduce(&mut self, key: usize, member: MemberId, room: RoomId) {
+        let applied = self.rooms.apply(room, &mut self.roster, Event::Joined { member });
+        self.rooms.spend(room, applied.bytes);
+        self.skip_own(key, applied.own);
+    }
+
+    /// Returns the room that a connection enters with its first line, if that is `/join` and a room that it can enter. The
+    /// line is complete: its beginning is in `decoder`, the rest in `bytes`.
+    pub(super) fn room_of_first_line(&mut self, decoder: &LineDecoder, bytes: &[u8]) -> Option<RoomId> {
+        let [fragment, rest] = decoder.begun(bytes);
+        if self.limits.rooms_max < 2 || fragment.first().or(rest.first()) != Some(&COMMAND_BYTE) {
+            return None;
+        }
+        let rest = &rest[..self.limits.framing.line_end(rest).unwrap_or(rest.len())];
+        let mut buffer = String::new();
+        let line = [fragment, rest].concat();
+        let Command::Join { name, .. } = Command::parse(sanitize(&line, &mut buffer)) else { return None };
+        let name = parse_room(self.roster.directory(), name).ok()?;
+        self.rooms.find_or_open(&name, self.roster.directory_mut())
+    }
+
+    /// Lets a connection enter in the room of its first line, which is `/join` and complete.
+    pub(super) fn enter_with_join(&mut self, turn: &mut ReadTurn, room: RoomId, now: Instant) -> Option<MemberId> {
+        self.rooms.expect(room);
+        let member = self.enter(turn.key, room, now);
+        self.rooms.expect_no_longer(room, self.roster.directory());
+        let member = member?;
+        self.roster.note_spoken(member);
+        let handle = self.connections[turn.key].handle(turn.key);
+        self.timers.set(now + INTRODUCE_JOINER_AFTER, Timer::Introduce, handle);
+        Some(member)
+    }
+}

@@ -1,0 +1,424 @@
+//! The rooms at work, and the lists of those for which a turn has something to do. A room in which nothing happens is
+//! in none of them, and costs nothing in a turn.
+
+use std::collections::{TryReserveError, VecDeque};
+use std::ops::{Index, IndexMut};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::channel::Channel;
+use super::connections::Connections;
+use crate::net::stream::Socket;
+use crate::relay::directory::{Directory, RoomId};
+use crate::relay::event::{Applied, Event};
+use crate::relay::name::Name;
+use crate::relay::room::{Options, Room};
+use crate::relay::roster::Roster;
+use crate::relay::tape::{Position, Tape};
+use crate::server::config::{Config, Lag};
+use crate::server::connection::Handle;
+use crate::server::flow::brake::{Brake, Deliveries, RecentTraffic};
+use crate::server::limits::ROOM_KEPT;
+
+/// Up to this length, the queue of empty rooms may hold rooms that are empty no longer.
+const EMPTY_KEPT_MIN: usize = 64;
+
+/// All rooms.
+///
+/// Invariants, checked by [`check_invariants`](Rooms::check_invariants):
+/// - there is one channel for each room of the directory, under its number;
+/// - a channel is in a list exactly if its [`Lists`](super::channel::Lists) say so, and once; `moved` holds every channel
+///   whose tape has moved; `holding` every one with clients that wait for its brake; `departing` every one with a
+///   departure to announce;
+/// - a room without readers, which is not permanent, is in `empty`.
+#[derive(Debug)]
+pub(super) struct Rooms {
+    channels: Vec<Option<Box<Channel>>>,
+    options: Rc<Options>,
+    has_wall: bool,
+    backlog_bytes: usize,
+    longest_line_bytes: usize,
+    /// Number of the turn. It wraps around.
+    turn: u32,
+    now: Instant,
+    deliveries: Deliveries,
+    /// Rooms whose tape has moved since all readers were flushed, first in first out.
+    pub(super) moved: VecDeque<RoomId>,
+    /// Rooms whose walk has ended in this turn, and whose tape had moved again before.
+    walked: Vec<RoomId>,
+    /// Rooms whose slowest reader may be another since the last turn.
+    unsettled: Vec<RoomId>,
+    /// Rooms with clients that wait for the brake, first in first out.
+    holding: VecDeque<RoomId>,
+    departing: Vec<RoomId>,
+    /// Rooms without readers, and when they are dropped: the longest empty first. Rooms that are empty no longer are
+    /// skipped.
+    empty: VecDeque<(Instant, RoomId)>,
+    /// What was put on the tapes of rooms that were dropped.
+    dropped: Position,
+}
+
+impl Rooms {
+    /// Creates the lobby, and the rooms that the operator names.
+    ///
+    /// # Errors
+    /// When there is no memory for the tape of the lobby.
+    pub(super) fn new(config: &Config, roster: &mut Roster, now: Instant) -> Result<Rooms, TryReserveError> {
+        let options = Rc::new(config.room_options());
+        let mut rooms = Rooms {
+            channels: Vec::new(),
+            options: Rc::clone(&options),
+            has_wall: config.lag == Lag::Wait,
+            backlog_bytes: config.room_backlog_bytes,
+            longest_line_bytes: config.longest_line_bytes(),
+            turn: 0,
+            now,
+            deliveries: Deliveries::default(),
+            moved: VecDeque::new(),
+            walked: Vec::new(),
+            unsettled: Vec::new(),
+            holding: VecDeque::new(),
+            departing: Vec::new(),
+            empty: VecDeque::new(),
+            dropped: Position::default(),
+        };
+        let lobby = Room::lobby(options, config.backlog_bytes)?;
+        rooms.add(lobby, config.backlog_bytes, RoomId::LOBBY);
+        for name in &config.rooms {
+            if roster.directory().find(name).is_none() {
+                let room = roster.directory_mut().open(name.clone(), true);
+                rooms.open(room);
+            }
+        }
+        Ok(rooms)
+    }
+
+    /// Returns the number of the room with this name, in which the caller seats a member or expects one. If need be, opens
+    /// it, in the place of the one that has been empty longest. `None` if there is no place.
+    pub(super) fn find_or_open(&mut self, name: &Name, directory: &mut Directory) -> Option<RoomId> {
+        if let Some(room) = directory.find(name) {
+            return Some(room);
+        }
+        if directory.len() >= self.options.rooms_max {
+            self.drop_longest_empty(None, directory)?;
+        }
+        let room = directory.open(name.clone(), false);
+        self.open(room);
+        Some(room)
+    }
+
+    fn open(&mut self, room: RoomId) {
+        let tape = Tape::growing(self.backlog_bytes);
+        self.add(Room::new(room, Rc::clone(&self.options), tape), self.backlog_bytes, room);
+    }
+
+    fn add(&mut self, room: Room, backlog_bytes: usize, id: RoomId) {
+        let brake = Brake::new(backlog_bytes, self.longest_line_bytes, self.now);
+        let brake = if self.has_wall { brake.with_wall(backlog_bytes, self.longest_line_bytes) } else { brake };
+        if self.channels.len() <= id.index() {
+            self.channels.resize_with(id.index() + 1, || None);
+        }
+        let mut channel = Channel::new(room, brake);
+        channel.turn = self.turn.wrapping_sub(1);
+        self.channels[id.index()] = Some(Box::new(channel));
+    }
+
+    /// Drops the room that has been empty longest, if there is one and, with a time, if it has been empty long enough
+    /// then.
+    fn drop_longest_empty(&mut self, due: Option<Instant>, directory: &mut Directory) -> Option<()> {
+        self.skip_stale();
+        let (_, room) = self.empty.pop_front_if(|&mut (time, _)| due.is_none_or(|due| time <= due))?;
+        let channel = self.channels[room.index()].take()?;
+        self.dropped.line += channel.tape().end().line;
+        self.dropped.offset += channel.tape().end().offset;
+        self.moved.retain(|&other| other != room);
+        self.unsettled.retain(|&other| other != room);
+        self.holding.retain(|&other| other != room);
+        self.departing.retain(|&other| other != room);
+        directory.close(room);
+        Some(())
+    }
+
+    /// Drops the rooms that have been empty long enough.
+    pub(super) fn drop_empty(&mut self, now: Instant, directory: &mut Directory) {
+        while self.drop_longest_empty(Some(now), directory).is_some() {}
+        if self.empty.len() > 2 * self.channels.len() + EMPTY_KEPT_MIN {
+            let mut empty = std::mem::take(&mut self.empty);
+            empty.retain(|&entry| self.is_empty_since(entry));
+            self.empty = empty;
+        }
+    }
+
+    /// Returns when the next empty room is dropped.
+    pub(super) fn next_drop(&self) -> Option<Instant> {
+        self.empty.front().map(|&(time, _)| time)
+    }
+
+    fn skip_stale(&mut self) {
+        while let Some(&entry) = self.empty.front()
+            && !self.is_empty_since(entry)
+        {
+            self.empty.pop_front();
+        }
+    }
+
+    fn is_empty_since(&self, (time, room): (Instant, RoomId)) -> bool {
+        self.channels[room.index()].as_ref().is_some_and(|channel| channel.dropped_at == Some(time))
+    }
+
+    /// Begins a turn. Cost: a look at each room whose tape has moved; the others follow when they are used.
+    pub(super) fn begin_turn(&mut self, now: Instant) {
+        self.turn = self.turn.wrapping_add(1);
+        self.now = now;
+        let unflushed = |&room: &RoomId| self[room].unflushed_bytes() * self[room].readers() as u64;
+        let unflushed = self.moved.iter().map(unflushed).sum();
+        self.deliveries.begin_turn(unflushed);
+    }
+
+    /// Returns a room whose budgets are those of this turn.
+    fn at_turn(&mut self, room: RoomId) -> &mut Channel {
+        let (turn, now) = (self.turn, self.now);
+        let channel = &mut self[room];
+        if channel.turn != turn {
+            channel.turn = turn;
+            channel.brake.begin_turn(channel.readers(), channel.unflushed_bytes(), now);
+        }
+        channel
+    }
+
+    /// Returns how many bytes a client may put on the tape of a room in this turn.
+    pub(super) fn allowance(&mut self, room: RoomId, recent: RecentTraffic) -> usize {
+        let readers = self[room].readers();
+        let shared = self.deliveries.share(readers);
+        self.at_turn(room).brake.allowance(recent, shared)
+    }
+
+    /// Applies an event to a room.
+    pub(super) fn apply(&mut self, room: RoomId, roster: &mut Roster, event: Event<'_>) -> Applied {
+        let applied = self.at_turn(room).room.apply(roster, event);
+        if self[room].room.has_departed() && !self[room].lists.departing {
+            self[room].lists.departing = true;
+            self.departing.push(room);
+        }
+        if applied.bytes > 0 {
+            self.note_moved(room);
+        }
+        applied
+    }
+
+    /// Takes bytes off the budgets that the server itself put on the tape of a room.
+    pub(super) fn spend(&mut self, room: RoomId, bytes: u64) {
+        let readers = self[room].readers();
+        self.deliveries.spend(bytes, readers);
+        self.at_turn(room).brake.spend(bytes);
+    }
+
+    /// Takes bytes off the budgets that a client put on the tape of its room. Returns what is kept with the client.
+    pub(super) fn charge(&mut self, room: RoomId, recent: RecentTraffic, bytes: u64) -> RecentTraffic {
+        let readers = self[room].readers();
+        self.deliveries.spend(bytes, readers);
+        self.at_turn(room).brake.charge(recent, bytes)
+    }
+
+    /// Announces members that left, as far as the tapes have room for it (`--lag wait`).
+    pub(super) fn announce_departed(&mut self, roster: &mut Roster) {
+        let rooms = std::mem::take(&mut self.departing);
+        for room in rooms {
+            while self[room].can_announce_departed() {
+                let applied = self.at_turn(room).room.apply(roster, Event::Departed);
+                self.note_moved(room);
+                self.spend(room, applied.bytes);
+            }
+            if self[room].room.has_departed() {
+                self.departing.push(room);
+            } else {
+                self[room].lists.departing = false;
+            }
+        }
+    }
+
+    /// Whether a departure can be announced.
+    pub(super) fn can_announce_departed(&self) -> bool {
+        self.departing.iter().any(|&room| self[room].can_announce_departed())
+    }
+
+    /// Lists a room whose tape has moved.
+    fn note_moved(&mut self, room: RoomId) {
+        if !self[room].lists.moved {
+            self[room].lists.moved = true;
+            self.moved.push_back(room);
+        }
+        self.unsettle(room);
+    }
+
+    /// Takes out the next room whose tape has moved. The caller puts it back.
+    pub(super) fn take_moved(&mut self) -> Option<RoomId> {
+        self.moved.pop_front()
+    }
+
+    /// Puts a room back behind the others, if its tape has moved since its readers were flushed; until the next turn, if a
+    /// walk has ended.
+    pub(super) fn put_moved(&mut self, room: RoomId, has_ended: bool) {
+        if !self[room].has_moved() {
+            self[room].lists.moved = false;
+        } else if has_ended {
+            self.walked.push(room);
+        } else {
+            self.moved.push_back(room);
+        }
+    }
+
+    /// Ends the walks of this turn.
+    pub(super) fn end_walks(&mut self) {
+        self.moved.extend(self.walked.drain(..));
+    }
+
+    /// Records that the slowest reader of a room may be another.
+    pub(super) fn unsettle(&mut self, room: RoomId) {
+        if !self[room].lists.unsettled {
+            self[room].lists.unsettled = true;
+            self.unsettled.push(room);
+        }
+    }
+
+    /// Tells each brake how far behind the slowest reader is, if that may have changed.
+    pub(super) fn settle<S: Socket>(&mut self, connections: &Connections<S>) {
+        let mut rooms = std::mem::take(&mut self.unsettled);
+        for room in rooms.drain(..) {
+            self[room].lists.unsettled = false;
+            self[room].settle(connections);
+        }
+        self.unsettled = rooms;
+    }
+
+    /// Adds a reader of a room.
+    pub(super) fn add_reader<S: Socket>(&mut self, room: RoomId, key: usize, connections: &Connections<S>) {
+        self.at_turn(room).add_reader(key, connections);
+        self.unsettle(room);
+    }
+
+    /// Removes a connection that is owed nothing more of a room.
+    pub(super) fn remove_reader(&mut self, room: RoomId, key: usize, directory: &Directory) {
+        if self[room].remove_reader(key) {
+            self.unsettle(room);
+            self.note_empty(room, directory);
+        }
+    }
+
+    /// Expects a connection that moves to a room.
+    pub(super) fn expect(&mut self, room: RoomId) {
+        self[room].expected += 1;
+        self[room].dropped_at = None;
+    }
+
+    /// Expects a connection no longer: it has arrived, or has left the server.
+    pub(super) fn expect_no_longer(&mut self, room: RoomId, directory: &Directory) {
+        self[room].expected -= 1;
+        self.note_empty(room, directory);
+    }
+
+    fn note_empty(&mut self, room: RoomId, directory: &Directory) {
+        if self[room].is_empty() && !directory.is_permanent(room) {
+            let kept = if self.options.history_lines == 0 { Duration::ZERO } else { ROOM_KEPT };
+            let time = self.now + kept;
+            self[room].dropped_at = Some(time);
+            self.empty.push_back((time, room));
+        }
+    }
+
+    /// Queues a client that waits for the brake of its room.
+    pub(super) fn hold(&mut self, room: RoomId, handle: Handle) {
+        self[room].held.push_back(handle);
+        if !self[room].lists.holding {
+            self[room].lists.holding = true;
+            self.holding.push_back(room);
+        }
+    }
+
+    /// Takes out the next room with clients that wait, and those clients. The caller puts back those that still wait, with
+    /// [`put_held`](Rooms::put_held).
+    pub(super) fn take_held(&mut self) -> Option<(RoomId, VecDeque<Handle>)> {
+        let room = self.holding.pop_front()?;
+        Some((room, std::mem::take(&mut self[room].held)))
+    }
+
+    /// Puts clients back that still wait, before those that have come since.
+    pub(super) fn put_held(&mut self, room: RoomId, mut held: VecDeque<Handle>) {
+        held.append(&mut self[room].held);
+        self[room].lists.holding = !held.is_empty();
+        if self[room].lists.holding {
+            self.holding.push_back(room);
+        }
+        self[room].held = held;
+    }
+
+    /// Returns the rooms with clients that wait, the first of them first.
+    pub(super) fn holding(&self) -> impl ExactSizeIterator<Item = RoomId> {
+        self.holding.iter().copied()
+    }
+
+    /// Returns all clients that wait for the brake of their room.
+    pub(super) fn held(&self) -> impl Iterator<Item = &Handle> {
+        self.holding.iter().flat_map(|&room| &self[room].held)
+    }
+
+    /// Returns the number of clients that wait for the brake of their room, at most.
+    pub(super) fn held_len(&self) -> usize {
+        self.holding.iter().map(|&room| self[room].held.len()).sum()
+    }
+
+    /// Returns when the brake of a room next lets waiting clients go on. While a room waits for a slow reader, that
+    /// reader's socket or its stall timer wakes the loop.
+    pub(super) fn next_period(&self) -> Option<Instant> {
+        let braked = self.holding.iter().map(|&room| &self[room].brake).filter(|brake| !brake.is_at_wall());
+        braked.map(Brake::next_period).min()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Channel> {
+        self.channels.iter().flatten().map(|channel| &**channel)
+    }
+
+    /// Returns the number of all rooms at work.
+    pub(super) fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Returns what was put on the tapes since the start: bytes, and lines.
+    pub(super) fn appended(&self) -> Position {
+        let ends = self.iter().map(|channel| channel.tape().end());
+        ends.fold(self.dropped, |sum, end| Position { offset: sum.offset + end.offset, line: sum.line + end.line })
+    }
+
+    /// Panics if an invariant does not hold.
+    pub(super) fn check_invariants(&self, directory: &Directory) {
+        assert_eq!(self.len(), directory.len(), "each room is at work");
+        for room in directory.ids() {
+            let Channel { lists, held, dropped_at, .. } = &self[room];
+            let times = |list: &mut dyn Iterator<Item = &RoomId>| list.filter(|&&other| other == room).count();
+            assert_eq!(times(&mut self.moved.iter()), usize::from(lists.moved), "a room has moved once");
+            assert_eq!(times(&mut self.holding.iter()), usize::from(lists.holding), "a room holds once");
+            assert_eq!(times(&mut self.departing.iter()), usize::from(lists.departing), "a room departs once");
+            assert_eq!(lists.moved, self[room].has_moved(), "a room that has moved is listed");
+            assert_eq!(lists.holding, !held.is_empty(), "a room that holds clients is listed");
+            assert_eq!(lists.departing, self[room].room.has_departed(), "a room with departures is listed");
+            assert!(!lists.unsettled, "the turn settles all rooms");
+            let is_droppable = self[room].is_empty() && !directory.is_permanent(room);
+            assert_eq!(dropped_at.is_some(), is_droppable, "an empty room is dropped in the end");
+            assert!(dropped_at.is_none_or(|time| self.empty.contains(&(time, room))), "an empty room is listed");
+        }
+    }
+}
+
+impl Index<RoomId> for Rooms {
+    type Output = Channel;
+
+    fn index(&self, room: RoomId) -> &Channel {
+        self.channels[room.index()].as_ref().expect("a room with readers, or in a list, exists")
+    }
+}
+
+impl IndexMut<RoomId> for Rooms {
+    fn index_mut(&mut self, room: RoomId) -> &mut Channel {
+        self.channels[room.index()].as_mut().expect("a room with readers, or in a list, exists")
+    }
+}
