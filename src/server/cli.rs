@@ -17,10 +17,12 @@ use super::flow::budget::TurnLimits;
 use super::flow::rate::Rate;
 use super::limits::{
     ANNOUNCE_UP_TO, BACKLOG_BYTES, BACKLOG_BYTES_MAX, FLUSH_AFTER_MS_MAX, LINE_BYTES_CEILING, LINE_BYTES_MAX, RATE_MAX,
-    SECONDS_MAX, STALL_TIMEOUT,
+    ROOM_BACKLOG_BYTES, ROOMS, SECONDS_MAX, STALL_TIMEOUT,
 };
 use super::web::origin::{HostName, Origin, OriginPolicy};
 use crate::manual::Generate;
+use crate::relay::directory::{Directory, ROOMS_MAX};
+use crate::relay::name::{Name, NameError};
 use crate::relay::room::Audience;
 
 /// Relays each line of a client to all other clients, marked with its sender's name
@@ -78,6 +80,20 @@ pub struct Flags {
     #[arg(long, value_name = "BYTES", env = "POLLCHAT_BACKLOG", hide_env_values = true)]
     #[arg(default_value_t = Bytes(BACKLOG_BYTES))]
     backlog: Bytes,
+
+    /// Let clients open rooms, up to this many at a time, the lobby included (0 or 1: the lobby alone)
+    #[arg(long, value_name = "N", env = "POLLCHAT_ROOMS", hide_env_values = true, default_value_t = ROOMS)]
+    #[arg(value_parser = parse_rooms)]
+    rooms: usize,
+
+    /// Have this room from the start and forever. Repeatable [default: the lobby alone]
+    #[arg(long, value_name = "NAME", env = "POLLCHAT_ROOM", value_delimiter = ',', hide_env_values = true)]
+    #[arg(value_parser = parse_room)]
+    room: Vec<Name>,
+
+    /// Keep this much of the newest text of every room but the lobby [default: 256K, or two of the longest lines]
+    #[arg(long, value_name = "BYTES", env = "POLLCHAT_ROOM_BACKLOG", hide_env_values = true)]
+    room_backlog: Option<Bytes>,
 
     /// If a client lags, `skip` ahead and tell it how many lines it missed; or `disconnect` it; or `wait` for it, so
     /// that no client misses a line
@@ -188,7 +204,7 @@ impl Flags {
         if self.stall_timeout.is_some() && self.lag != Lag::Wait {
             return usage("--stall-timeout requires --lag wait".to_owned());
         }
-        let config = Config {
+        let mut config = Config {
             listen: self.listen,
             web: self.web,
             origin_policy: OriginPolicy { hosts: self.web_host, origins: self.web_origin },
@@ -197,6 +213,9 @@ impl Flags {
             audience: self.audience,
             announce_up_to: self.announce_up_to,
             backlog_bytes: self.backlog.0,
+            room_backlog_bytes: self.room_backlog.map_or(ROOM_BACKLOG_BYTES, |bytes| bytes.0),
+            rooms_max: self.rooms,
+            rooms: self.room,
             lag: self.lag,
             stall_timeout: self.stall_timeout.map_or(STALL_TIMEOUT, Duration::from_secs),
             rate: (self.rate > 0).then(|| Rate::new(self.rate, self.burst.unwrap_or(self.rate))),
@@ -211,16 +230,43 @@ impl Flags {
         if !(1..=LINE_BYTES_CEILING).contains(&config.line_bytes_max) {
             return usage(format!("--max-line must be from 1 to {LINE_BYTES_CEILING}, not {}", config.line_bytes_max));
         }
-        // The tape has to hold at least one line of the longest kind.
-        let backlog_bytes_min = config.longest_line_bytes();
-        if !(backlog_bytes_min..=BACKLOG_BYTES_MAX).contains(&config.backlog_bytes) {
-            return usage(format!(
-                "--backlog must be from {backlog_bytes_min} to {BACKLOG_BYTES_MAX} with --max-line {}, not {}",
-                config.line_bytes_max, config.backlog_bytes
-            ));
+        if self.room_backlog.is_none() {
+            config.room_backlog_bytes = config.room_backlog_bytes.max(2 * config.longest_line_bytes());
         }
-        Ok(config)
+        // A tape has to hold at least one line of the longest kind.
+        let backlog_bytes_min = config.longest_line_bytes();
+        for (flag, bytes) in [("--backlog", config.backlog_bytes), ("--room-backlog", config.room_backlog_bytes)] {
+            if !(backlog_bytes_min..=BACKLOG_BYTES_MAX).contains(&bytes) {
+                return usage(format!(
+                    "{flag} must be from {backlog_bytes_min} to {BACKLOG_BYTES_MAX} with --max-line {}, not {bytes}",
+                    config.line_bytes_max
+                ));
+            }
+        }
+        match check_rooms(&config.rooms, config.rooms_max) {
+            Ok(()) => Ok(config),
+            Err(problem) => usage(problem),
+        }
     }
+}
+
+/// Checks the names of the rooms that exist forever against each other, and their number.
+fn check_rooms(names: &[Name], rooms_max: usize) -> Result<(), String> {
+    let mut directory = Directory::default();
+    for name in names {
+        if let Some(other) = directory.lookalike(name) {
+            return Err(if other.folded() == name.folded() {
+                format!("--room {name} exists already")
+            } else {
+                format!("--room {name} looks like {other}")
+            });
+        }
+        directory.open(name.clone(), true);
+    }
+    if names.is_empty() || directory.len() <= rooms_max {
+        return Ok(());
+    }
+    Err(format!("--rooms must be at least {}, for the lobby and each --room, not {rooms_max}", directory.len()))
 }
 
 /// A number of bytes, written with K, M or G behind it if it is a multiple of such a unit.
@@ -257,6 +303,17 @@ fn parse_clients(text: &str) -> Result<usize, &'static str> {
     }
 }
 
+fn parse_rooms(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(rooms) if rooms <= ROOMS_MAX => Ok(rooms),
+        _ => Err(format!("must be a number of rooms, at most {ROOMS_MAX}")),
+    }
+}
+
+fn parse_room(text: &str) -> Result<Name, NameError> {
+    Name::parse(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,6 +343,13 @@ mod tests {
             (&["--max-clients", "0"], "'--max-clients <N>': must be at least 1"),
             (&["--max-line", "0"], "--max-line must be from 1 to 1048576, not 0"),
             (&["--backlog", "100"], "--backlog must be from 12544 to"),
+            (&["--room-backlog", "100"], "--room-backlog must be from 12544 to"),
+            (&["--rooms", "65536"], "must be a number of rooms, at most 65535"),
+            (&["--rooms", "1", "--room", "rust"], "--rooms must be at least 2, for the lobby and each --room, not 1"),
+            (&["--room", "rust", "--room", "RUST"], "--room RUST exists already"),
+            (&["--room", "LOBBY"], "--room LOBBY exists already"),
+            (&["--room", "1obby"], "--room 1obby looks like lobby"),
+            (&["--room", "a b"], "'--room <NAME>': a name is 1 to 24 letters"),
         ] {
             let error = config(flags).unwrap_err();
             assert!(error.contains(expected), "{flags:?}: {error}");

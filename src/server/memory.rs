@@ -14,7 +14,7 @@ use crate::server::web::exchange::HEAD_BYTES_MAX;
 use crate::server::web::site::ANSWER_BYTES_MAX;
 use crate::server::web::websocket::{MESSAGE_BYTES_MAX, READ_BUFFER_BYTES};
 
-/// Bytes of an idle client: its connection, its member and its place in the order of members.
+/// Bytes of an idle client: its connection, its member and its places in the orders of members and readers.
 const IDLE_BYTES: usize = 128;
 
 /// Bytes of an idle browser: as an idle client, plus its WebSocket, its ping timer and holes that its HTTP request left
@@ -30,6 +30,9 @@ const WHO_ROW_BYTES: usize = 64;
 
 /// Bytes of the longest character in UTF-8.
 const CHAR_BYTES: usize = 4;
+
+/// Bytes of a room beside its tape and its members: its brake, its lists and its name.
+const ROOM_BYTES: usize = 1024;
 
 /// Bytes of the program beside its tape and its clients: code, stack and memory that the allocator keeps.
 const PROGRAM_BYTES: usize = 8 * 1024 * 1024;
@@ -59,8 +62,12 @@ pub struct Bounds {
     pub send_buffer: usize,
     /// Kernel receive buffer.
     pub receive_buffer: usize,
-    /// Server without any client.
+    /// Server without any client, with the lobby.
     pub shared: usize,
+    /// Any other room.
+    pub room: usize,
+    /// Rooms beside the lobby.
+    pub rooms: usize,
     /// Bounds of browsers and HTTP connections, if there is a page.
     pub page: Option<PageBounds>,
 }
@@ -104,6 +111,8 @@ impl Bounds {
             receive_buffer: 2 * RECEIVE_BUFFER_BYTES + SEGMENT_BYTES,
             // Includes the checkpoints of the tape. The scratch buffers are part of the program.
             shared: config.backlog_bytes + config.backlog_bytes / 128 + PROGRAM_BYTES,
+            room: config.room_backlog_bytes + config.room_backlog_bytes / 128 + ROOM_BYTES,
+            rooms: config.rooms_max.saturating_sub(1),
             page: (!config.web.is_empty()).then(|| PageBounds::of(config, waiting)),
         }
     }
@@ -123,7 +132,8 @@ impl Bounds {
     /// Returns the most that the server takes in its own memory, with so many clients and HTTP connections.
     pub fn all(&self, clients: usize, visitors: usize) -> usize {
         let (clients, visitors) = (clients.saturating_mul(self.client()), visitors.saturating_mul(self.visitor()));
-        self.shared.saturating_add(clients).saturating_add(visitors)
+        let rooms = self.rooms.saturating_mul(self.room);
+        self.shared.saturating_add(rooms).saturating_add(clients).saturating_add(visitors)
     }
 }
 

@@ -346,8 +346,12 @@ fn log_memory_bounds(config: &Config, capacity: Capacity) {
     } else {
         format!(", and {visitor} KiB for each of {} visitors of the page", capacity.visitors_max)
     };
+    let rooms = match bounds.rooms {
+        0 => String::new(),
+        rooms => format!("{} KiB for each of {rooms} rooms beside the lobby, ", bounds.room.div_ceil(1 << 10)),
+    };
     info!(
-        "at most {} MiB of memory: {} MiB, and {client} KiB for each client that does its worst{visitors}",
+        "at most {} MiB of memory: {} MiB, {rooms}and {client} KiB for each client that does its worst{visitors}",
         all.div_ceil(1 << 20),
         shared.div_ceil(1 << 20),
     );

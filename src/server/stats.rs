@@ -60,13 +60,15 @@ pub struct Snapshot {
     pub clients: usize,
     /// Connections, of any phase.
     pub connections: usize,
+    /// Rooms that exist.
+    pub rooms: usize,
     /// Lines said since the start.
     pub lines: u64,
-    /// Bytes put on the tape since the start.
+    /// Bytes put on all tapes since the start.
     pub tape_bytes: u64,
-    /// Bytes that the tape holds.
+    /// Bytes that all tapes hold.
     pub held_bytes: u64,
-    /// Bytes that the tape can hold.
+    /// Bytes that all tapes can hold.
     pub backlog_bytes: usize,
     /// Bytes of tape that the slowest healthy reader has not been sent; exact only if that is much.
     pub slowest_bytes_behind: u64,
@@ -129,7 +131,7 @@ impl TurnTimes {
 /// A single line, in which a name stands before each number.
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Snapshot { stats, clients, connections, lines, tape_bytes, held_bytes, backlog_bytes, .. } = self;
+        let Snapshot { stats, clients, connections, rooms, lines, tape_bytes, held_bytes, backlog_bytes, .. } = self;
         let Stats { entered, browsers, passing, requests, answers, clients_most, received_bytes, sent_bytes, .. } =
             stats;
         let Stats { lags, missed_lines, reasons, turns, .. } = stats;
@@ -137,7 +139,10 @@ impl fmt::Display for Snapshot {
             f,
             "figures: clients {clients} (most {clients_most}, came {entered}, browsers {browsers}, passing {passing}), "
         )?;
-        write!(f, "connections {connections}, requests {requests}, lines {lines}, bytes received {received_bytes}, ")?;
+        write!(
+            f,
+            "connections {connections}, rooms {rooms}, requests {requests}, lines {lines}, bytes received {received_bytes}, "
+        )?;
         write!(f, "said {tape_bytes}, sent {sent_bytes}; lags {lags}, missed {missed_lines}; {reasons}; {answers}; ")?;
         write!(f, "tape {held_bytes} of {backlog_bytes} bytes, slowest behind {}; ", self.slowest_bytes_behind)?;
         write!(

@@ -427,11 +427,14 @@ fn the_manuals_tables_are_those_of_the_limits() {
         assert!(manual.contains(&table), "the manual does not hold these rows:\n{table}");
     }
     let kib = |bytes: usize| bytes.div_ceil(1024);
+    let of_room = format!("| 129/128 × `--room-backlog` | {} KiB |", kib(bounds.room) - 1);
+    assert!(manual.contains(&of_room), "the manual does not hold {of_room}");
     let more = format!("N × {} KiB and V × {} KiB", kib(with_page.client()), kib(with_page.visitor()));
     assert!(sentences.contains(&more), "the manual does not hold {more:?}");
     let formula = format!(
-        "{} MiB + 129/128 × `--backlog` + N × {} KiB",
+        "{} MiB + 129/128 × `--backlog` + R × {} KiB + N × {} KiB",
         (bounds.shared - BACKLOG_BYTES - BACKLOG_BYTES / 128) >> 20,
+        bounds.room.div_ceil(1024),
         bounds.client().div_ceil(1024)
     );
     assert!(sentences.contains(&formula), "the manual does not hold {formula:?}");
