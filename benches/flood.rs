@@ -1,7 +1,7 @@
 //! One who talks as fast as the relay lets him, one who does not read, and the others who just want to talk.
 //!
 //! A pair plays ping-pong, others read, newcomers come and go: undisturbed; beside a reader who stopped half a tape
-//! ago; under a flood; and under both. Then what the size of the tape does to a reader who stops for a while.
+//! ago; under a flood; under both; and in another room than both. Then what the size of the tape does to a reader who stops for a while.
 
 mod support;
 
@@ -62,12 +62,15 @@ struct Case {
     name: &'static str,
     is_flooded: bool,
     has_stopped: bool,
+    /// Whether the pair has a room of its own.
+    is_elsewhere: bool,
 }
 
-const ALONE: Case = Case { name: "undisturbed", is_flooded: false, has_stopped: false };
-const BESIDE_STOPPED: Case = Case { name: "beside a stopped reader", is_flooded: false, has_stopped: true };
-const FLOODED: Case = Case { name: "under a flood", is_flooded: true, has_stopped: false };
-const BOTH: Case = Case { name: "under a flood, beside a stopped reader", is_flooded: true, has_stopped: true };
+const ALONE: Case = Case { name: "undisturbed", is_flooded: false, has_stopped: false, is_elsewhere: false };
+const BESIDE_STOPPED: Case = Case { name: "beside a stopped reader", has_stopped: true, ..ALONE };
+const FLOODED: Case = Case { name: "under a flood", is_flooded: true, ..ALONE };
+const BOTH: Case = Case { name: "under a flood, beside a stopped reader", has_stopped: true, ..FLOODED };
+const ELSEWHERE: Case = Case { name: "in another room than both", is_elsewhere: true, ..BOTH };
 
 fn main() -> ExitCode {
     let Arguments { flags } = Arguments::parse();
@@ -77,16 +80,18 @@ fn main() -> ExitCode {
 fn benchmark(flags: &Flags) -> Result<(), Error> {
     let mut subjects = vec![Subject::Pollchat, Subject::Threads];
     subjects.extend(flags.external());
-    let cases = [ALONE, BESIDE_STOPPED, FLOODED, BOTH];
+    let cases = [ALONE, BESIDE_STOPPED, FLOODED, BOTH, ELSEWHERE];
     let duration = Duration::from_millis(if flags.quick { 300 } else { 3_000 });
     let (tapes, said_bytes): (&[&str], _) =
         if flags.quick { (&["1M", "8M"], 4 << 20) } else { (&["1M", "4M", "8M", "32M"], 16 << 20) };
 
     let mut ledger = Ledger::default();
-    let bar = progress(flags.rounds() * (cases.len() * subjects.len() + tapes.len()));
+    let bar = progress(flags.rounds() * ((cases.len() - 1) * subjects.len() + 1 + tapes.len()));
     for _ in 0..flags.rounds() {
         for case in cases {
-            for subject in &subjects {
+            // Only one has rooms.
+            let able = subjects.iter().filter(|&subject| !case.is_elsewhere || matches!(subject, Subject::Pollchat));
+            for subject in able {
                 bar.set_message(format!("{}: {}", case.name, subject.name()));
                 measure(&mut ledger, case, subject, duration)
                     .map_err(|error| format!("{}: {}: {error}", case.name, subject.name()))?;
@@ -113,6 +118,7 @@ struct Play {
     trips: Histogram<u64>,
     /// The number of the flood's next line, as each of those present expects it.
     expected: Vec<u64>,
+    is_pair_elsewhere: bool,
     lost: u64,
     /// How many lines of the flood each has heard.
     heard: Vec<u64>,
@@ -130,6 +136,7 @@ impl Play {
             turn: Some(ANA),
             trips: new_histogram(),
             expected: vec![0; PRESENT],
+            is_pair_elsewhere: false,
             lost: 0,
             heard: vec![0; PRESENT],
             coming: Vec::new(),
@@ -146,7 +153,7 @@ impl Play {
 
     /// Lines that a healthy reader has not heard, of so many that were said.
     fn still_missing(&self, said: u64) -> u64 {
-        let healthy = [ANA, BOB].into_iter().chain(READERS);
+        let healthy = [ANA, BOB].into_iter().filter(|_| !self.is_pair_elsewhere).chain(READERS);
         healthy.map(|client| said - self.expected[client]).sum()
     }
 }
@@ -205,6 +212,15 @@ impl Stage {
         Ok(stage)
     }
 
+    /// Takes the pair to a room of its own.
+    fn part(&mut self) -> Result<(), Error> {
+        let mut moved = Greeted::new(ANA..BOB + 1);
+        [ANA, BOB].into_iter().for_each(|client| self.load.say(client, b"/join pair\n"));
+        self.load.wait_for(&mut moved, |_, moved| moved.count == 2)?;
+        self.play.is_pair_elsewhere = true;
+        Ok(())
+    }
+
     /// Lets the flooder say so many more bytes of lines, and the load generator send what the relay takes.
     fn flood(&mut self, bytes: usize) {
         let mut lines = Vec::with_capacity(bytes + LINE_BYTES);
@@ -251,10 +267,13 @@ impl Stage {
 fn measure(ledger: &mut Ledger, case: Case, subject: &Subject, duration: Duration) -> Result<(), Error> {
     let relay = subject.start(PRESENT, &[])?;
     let mut stage = Stage::new(subject, relay.lines)?;
+    if case.is_elsewhere {
+        stage.part()?;
+    }
     if case.has_stopped {
         stage.leave_half_a_tape_behind()?;
     }
-    let before = stage.play.expected[BOB];
+    let before = stage.play.expected[READERS.start];
     let start = Instant::now();
     let mut comes_at = start;
     while start.elapsed() < duration {
@@ -273,7 +292,7 @@ fn measure(ledger: &mut Ledger, case: Case, subject: &Subject, duration: Duratio
         }
     }
     let took = start.elapsed();
-    let heard = stage.play.expected[BOB] - before;
+    let heard = stage.play.expected[READERS.start] - before;
 
     let mut add = |figure, value: f64| ledger.add(case.name, subject.name(), figure, value);
     let Play { trips, connects, lost, .. } = &stage.play;
@@ -331,6 +350,7 @@ fn report(ledger: &Ledger, said_bytes: usize) -> Result<(), Error> {
 fn goals(ledger: &Ledger) -> Vec<Goal> {
     let pollchat = Subject::Pollchat.name();
     let p99 = ledger.median(FLOODED.name, pollchat, P99);
+    let elsewhere = ledger.median(ELSEWHERE.name, pollchat, P99);
     let trips = |case: Case| ledger.median(case.name, pollchat, TRIPS);
     let ratio = trips(BESIDE_STOPPED).zip(trips(ALONE)).map(|(beside, alone)| beside / alone);
     let lost = ledger.sum_of(pollchat, LOST);
@@ -339,6 +359,11 @@ fn goals(ledger: &Ledger) -> Vec<Goal> {
             what: "a pair under a flood: p99 of its round trips".to_owned(),
             reach: "< 20 ms",
             measured: p99.map(|p99| (Unit::Nanoseconds.show(p99), p99 < 20e6)),
+        },
+        Goal {
+            what: "a pair in another room than a flood: p99 of its round trips".to_owned(),
+            reach: "≤ 5 ms",
+            measured: elsewhere.map(|p99| (Unit::Nanoseconds.show(p99), p99 <= 5e6)),
         },
         Goal {
             what: "a pair's round trips beside a stopped reader, of those undisturbed".to_owned(),

@@ -173,6 +173,9 @@ const GIVEN: &str = "client-1> the quick brown fox jumps over the lazy\n";
 const OPENING: &[u8] = b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
+/// Clients of a room.
+const ROOM_CLIENTS: usize = 10;
+
 /// A hub without sockets, in which one talks and all others hear it.
 struct Stage {
     hub: Hub<NullSocket>,
@@ -210,6 +213,36 @@ impl Stage {
         stage
     }
 
+    /// A stage with further clients, ten in each of so many other rooms.
+    fn with_rooms(receivers: usize, rooms: usize) -> Stage {
+        let now = Instant::now();
+        let clients_max = receivers + 1 + ROOM_CLIENTS * rooms;
+        let seats = Capacity { clients_max, visitors_max: 1, leavers_max: 1, refusals_max: 1 };
+        let config = Config { rooms_max: rooms + 1, ..Config::default() };
+        let hub = Hub::new(&config, seats, now).unwrap_or_else(|error| panic!("{error}"));
+        let mut stage = Stage { hub, now, talker: 0, talks: Rc::default() };
+        // The readers of a room lie far apart, as they do where people come and go.
+        let joins: Vec<&'static [u8]> =
+            (0..rooms).map(|room| &*format!("/join r{room}\n").into_bytes().leak()).collect();
+        let lobby = std::iter::repeat_n(&b"\n"[..], receivers);
+        let others = (0..ROOM_CLIENTS).flat_map(|_| joins.iter().copied());
+        let mut firsts: Vec<_> = lobby.chain(others).collect();
+        let step = firsts.len() / (receivers + 1);
+        (0..receivers).for_each(|at| firsts.swap(at, at * step));
+        stage.talker = stage.hub.next_key();
+        stage.hub.admit(NullSocket { incoming: Rc::clone(&stage.talks) }, Endpoint::Lines, now);
+        stage.say(b"\n");
+        for first in firsts {
+            let key = stage.hub.next_key();
+            stage.hub.admit(NullSocket { incoming: Rc::new(Cell::new(first)) }, Endpoint::Lines, now);
+            stage.turn_of(key);
+        }
+        stage.say(b"hello\n");
+        let stats = stage.hub.stats().to_string();
+        assert!(stats.contains(&format!("rooms {}", rooms + 1)), "{stats}");
+        stage
+    }
+
     /// A turn in which one says a line to all others.
     fn say(&mut self, line: &'static [u8]) {
         self.talks.set(line);
@@ -233,6 +266,17 @@ fn hub(criterion: &mut Criterion) {
         let mut stage = Stage::new(receivers, port);
         group.throughput(Throughput::Elements(receivers as u64));
         group.bench_function(format!("one line to {receivers}{kind}"), |bencher| {
+            bencher.iter(|| stage.say(SAID));
+        });
+    }
+}
+
+/// What a line costs beside its system calls where many more clients are in other rooms.
+fn rooms(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("rooms");
+    for rooms in [0, 2_000] {
+        let mut stage = Stage::with_rooms(ROOM_CLIENTS - 1, rooms);
+        group.bench_function(format!("one line to 9, beside {rooms} rooms of 10"), |bencher| {
             bencher.iter(|| stage.say(SAID));
         });
     }
@@ -264,5 +308,5 @@ fn new_tape() -> Tape {
     Tape::new(TAPE_BYTES).unwrap_or_else(|error| panic!("{TAPE_BYTES} bytes of memory: {error}"))
 }
 
-criterion_group!(benches, decode, cleaning, tape, hub, library);
+criterion_group!(benches, decode, cleaning, tape, hub, rooms, library);
 criterion_main!(benches);
