@@ -45,7 +45,8 @@ impl<S: Socket> Hub<S> {
         let farewell = match reason {
             Reason::Reset(_) | Reason::Unwritable => {
                 self.schedule.close(key, connection);
-                if let Some(room) = room {
+                // A mover keeps its old room until it is removed: no other room may take that room's number before.
+                if let Some(room) = room.filter(|_| connection.left_room().is_none()) {
                     self.rooms.remove_reader(room, key, self.roster.directory());
                 }
                 return;
