@@ -138,9 +138,14 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Makes an entering connection a member in this room, if there is a free seat and `--max-per-address` allows it. Otherwise
-    /// refuses it, and returns `None`. If this turn can tell no more refusals, the connection goes on entering.
+    /// Makes an entering connection a member in this room, if it [may enter](Hub::may_enter).
     pub(super) fn enter(&mut self, key: usize, room: RoomId, now: Instant) -> Option<MemberId> {
+        self.may_enter(key, now).then(|| self.let_in(key, room, now))
+    }
+
+    /// Whether there is a free seat for an entering connection and `--max-per-address` allows it. Otherwise refuses it. If
+    /// this turn can tell no more refusals, the connection goes on entering.
+    pub(super) fn may_enter(&mut self, key: usize, now: Instant) -> bool {
         let is_visitor = self.connections[key].role() == Role::Visitor;
         if let Err(reason) = self.check_seat(is_visitor).and_then(|()| self.count_address(key)) {
             if is_visitor {
@@ -148,8 +153,13 @@ impl<S: Socket> Hub<S> {
             } else if !self.must_refuse_later() {
                 self.refuse(key, &reason, now);
             }
-            return None;
+            return false;
         }
+        true
+    }
+
+    /// Makes a connection that may enter a member in this room.
+    pub(super) fn let_in(&mut self, key: usize, room: RoomId, now: Instant) -> MemberId {
         self.connections.set_role(key, Role::Client);
         let member = self.become_member(key, room, now);
         self.stats.entered += 1;
@@ -164,7 +174,7 @@ impl<S: Socket> Hub<S> {
         if self.rooms[room].room.announces(self.roster.clients_in(room)) {
             self.timers.set(now + INTRODUCE_AFTER, Timer::Introduce, handle);
         }
-        Some(member)
+        member
     }
 
     fn become_member(&mut self, key: usize, room: RoomId, now: Instant) -> MemberId {

@@ -338,15 +338,17 @@ impl<S: Socket> Hub<S> {
                     FirstLine::Partial => {}
                     FirstLine::Waiting => return None,
                     FirstLine::Complete => {
-                        let room = self.room_of_first_line(&input.decoder, bytes);
-                        let member = match room {
-                            Some(room) => self.enter_with_join(turn, room, now),
-                            None => self.enter(turn.key, RoomId::LOBBY, now),
+                        let has_joined = match self.room_of_first_line(&input.decoder, bytes) {
+                            Some(name) => self.enter_with_join(turn.key, &name, now),
+                            None => {
+                                self.enter(turn.key, RoomId::LOBBY, now);
+                                false
+                            }
                         };
                         if self.connections[turn.key].phase == Phase::Entering {
                             return Some(ReadState::Ready);
                         }
-                        if room.is_some() && member.is_some() {
+                        if has_joined {
                             // What follows is said in another room, and charged to its budgets.
                             input.decoder.next(bytes, self.limits.framing);
                             self.charge_line(turn, &mut input.bucket, now);

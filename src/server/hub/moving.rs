@@ -103,30 +103,38 @@ impl<S: Socket> Hub<S> {
         self.skip_own(key, applied.own);
     }
 
-    /// Returns the room that a connection enters with its first line, if that is `/join` and a room that it can enter. The
-    /// line is complete: its beginning is in `decoder`, the rest in `bytes`.
-    pub(super) fn room_of_first_line(&mut self, decoder: &LineDecoder, bytes: &[u8]) -> Option<RoomId> {
+    /// Returns the name of the room that a connection enters with its first line, if that is `/join` and a room other than
+    /// the lobby. The line is complete: its beginning is in `decoder`, the rest in `bytes`.
+    pub(super) fn room_of_first_line(&self, decoder: &LineDecoder, bytes: &[u8]) -> Option<Name> {
         let [fragment, rest] = decoder.begun(bytes);
         if self.limits.rooms_max < 2 || fragment.first().or(rest.first()) != Some(&COMMAND_BYTE) {
             return None;
         }
         let rest = &rest[..self.limits.framing.line_end(rest).unwrap_or(rest.len())];
+        if decoder.is_over(rest, self.limits.framing.line_bytes_max) {
+            return None;
+        }
         let mut buffer = String::new();
         let line = [fragment, rest].concat();
         let Command::Join { name, .. } = Command::parse(sanitize(&line, &mut buffer)) else { return None };
-        let name = parse_room(self.roster.directory(), name).ok()?;
-        self.rooms.find_or_open(&name, self.roster.directory_mut())
+        let directory = self.roster.directory();
+        parse_room(directory, name).ok().filter(|name| directory.find(name) != Some(RoomId::LOBBY))
     }
 
-    /// Lets a connection enter in the room of its first line, which is `/join` and complete.
-    pub(super) fn enter_with_join(&mut self, turn: &mut ReadTurn, room: RoomId, now: Instant) -> Option<MemberId> {
-        self.rooms.expect(room);
-        let member = self.enter(turn.key, room, now);
-        self.rooms.expect_no_longer(room, self.roster.directory());
-        let member = member?;
+    /// Lets a connection enter whose first line is `/join` and complete: in that room, or in the lobby if there is no place
+    /// for another room. Only a connection that may enter opens one. Returns whether the line has been processed by that.
+    pub(super) fn enter_with_join(&mut self, key: usize, name: &Name, now: Instant) -> bool {
+        if !self.may_enter(key, now) {
+            return false;
+        }
+        let Some(room) = self.rooms.find_or_open(name, self.roster.directory_mut()) else {
+            self.let_in(key, RoomId::LOBBY, now);
+            return false;
+        };
+        let member = self.let_in(key, room, now);
         self.roster.note_spoken(member);
-        let handle = self.connections[turn.key].handle(turn.key);
+        let handle = self.connections[key].handle(key);
         self.timers.set(now + INTRODUCE_JOINER_AFTER, Timer::Introduce, handle);
-        Some(member)
+        true
     }
 }
