@@ -71,15 +71,6 @@ impl<S: Socket> Connection<S> {
         }
     }
 
-    /// Returns a copy of the private bytes and of the tape that it has not been sent.
-    pub(crate) fn unsent(&self, tape: &Tape) -> Vec<u8> {
-        let mut unsent = self.busy.as_ref().map_or(Vec::new(), |busy| busy.outbox.unsent().to_vec());
-        let mut slices = Slices::new();
-        self.cursor.pending(tape, self.stop(tape).offset, &mut slices);
-        unsent.extend(slices.after(0));
-        unsent
-    }
-
     /// Returns the end of the pause before its next last word, the first time that it is asked for.
     pub fn take_pause_timer(&mut self) -> Option<Instant> {
         self.last_words_mut().and_then(LastWords::take_timer)

@@ -6,6 +6,8 @@ use std::ops::{Index, IndexMut};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use log::debug;
+
 use super::channel::Channel;
 use super::connections::Connections;
 use crate::net::stream::Socket;
@@ -104,6 +106,7 @@ impl Rooms {
         }
         let room = directory.open(name.clone(), false);
         self.open(room);
+        debug!(target: "pollchat::roster", "the room {name} is opened");
         Some(room)
     }
 
@@ -135,6 +138,8 @@ impl Rooms {
         self.unsettled.retain(|&other| other != room);
         self.holding.retain(|&other| other != room);
         self.departing.retain(|&other| other != room);
+        let (name, offset) = (directory.name(room), channel.tape().end().offset);
+        debug!(target: "pollchat::roster", "the room {name} is dropped at {offset}");
         directory.close(room);
         Some(())
     }
