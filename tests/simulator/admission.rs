@@ -1,16 +1,18 @@
-//! The way into the room: when a connection enters, which ones are refused, and the place in the log where a member
-//! begins.
+//! The way in: when a connection enters, and which ones are refused.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
-use pollchat::server::limits::{ENTER_DELAY, ENTER_TIMEOUT, ENTERING_PER_ADDRESS, INTRODUCE_AFTER};
+use pollchat::server::limits::{
+    ENTER_DELAY, ENTER_TIMEOUT, ENTERING_PER_ADDRESS, INTRODUCE_AFTER, INTRODUCE_JOINER_AFTER,
+};
 
-use crate::log::Kind;
 use crate::member::Member;
+use crate::moves::place_line;
 use crate::net::{Reset, Wire};
 use crate::oracle::Oracle;
+use crate::room::LOBBY;
 use crate::rule::{Rule, Verdict};
 use crate::said::Asked;
 use crate::setting::REFUSALS_MAX;
@@ -158,31 +160,28 @@ impl Oracle {
         self.config.clients_max.is_some_and(|most| self.present >= most)
     }
 
-    /// Gives a connection a seat in the room, at the end of the log.
-    pub(crate) fn seat(&mut self, member: usize) {
+    /// Lets a connection enter the server in a room, at the end of its log.
+    pub(crate) fn seat(&mut self, member: usize, room: usize) {
         let now = self.now();
-        self.count_present(self.present + 1);
+        self.present += 1;
         self.numbers += 1;
         let name = format!("client-{}", self.numbers);
         self.holders.insert(name.clone(), member);
-        let announces = self.present <= self.config.announce_up_to;
         let known = &mut self.members[member];
         known.number = Some(self.numbers);
         known.greeting.push(format!("* you are {name}; /help lists what you can do"));
         known.greeting.extend(self.config.greeting.lines().map(|line| format!("* {line}")));
         known.names.push(name);
-        known.introduce_by = announces.then(|| now + INTRODUCE_AFTER);
         self.expect_words(member, now);
-        self.place(member, self.log.items.len());
-    }
-
-    fn place(&mut self, member: usize, at: usize) {
+        let others = self.take_seat(member, room);
+        let announces = others < self.config.announce_up_to;
         let known = &mut self.members[member];
-        known.joined = at;
-        // Until it is told how many earlier lines it is sent, it may stand at the first of as many as there can be.
-        let history = usize::try_from(self.config.history_lines).unwrap_or(usize::MAX);
-        let said = (0..at).rev().filter(|&item| self.log.items[item].kind == Kind::Said);
-        known.next = said.take(history).last().unwrap_or(at);
+        known.introduce_by = announces.then(|| now + INTRODUCE_AFTER);
+        if room != LOBBY {
+            known.greeting.push(place_line(&self.rooms[room].name, others));
+            known.introduce_by = Some(now + INTRODUCE_JOINER_AFTER);
+        }
+        *self.members[member].stay_mut() = self.stay_in(room, None);
     }
 
     /// Learns that a connection that would enter is refused.

@@ -2,6 +2,7 @@
 
 use pollchat::relay::room::Audience;
 
+use crate::member::FirstName;
 use crate::oracle::{Oracle, between, is_same_name};
 use crate::rule::{Rule, Verdict, Violation};
 use crate::said::{Asked, is_name, is_reserved};
@@ -57,6 +58,11 @@ impl Oracle {
         Ok(())
     }
 
+    /// The first name that a request brought.
+    fn first_name(&self, member: usize, place: usize) -> Option<&FirstName> {
+        self.members[member].first_names.iter().find(|first| first.place == place)
+    }
+
     /// Whether a request is answered in private.
     fn is_answered(&self, member: usize, place: usize, asked: &Asked) -> bool {
         match asked {
@@ -66,9 +72,16 @@ impl Oracle {
             Asked::Say(_) => self.config.audience == Audience::Sender,
             Asked::Nick(_) => {
                 let known = &self.members[member];
-                !known.won.contains(&place) || known.first_name.as_ref().is_some_and(|first| first.place == place)
+                !known.won.contains(&place) || self.first_name(member, place).is_some()
+            }
+            // A first one is answered by the greeting; and one that left on its way is told nothing more.
+            Asked::Join { .. } => {
+                let known = &self.members[member];
+                let is_lost = known.has_left && known.way.is_some() && known.moved_by == place;
+                !is_lost && (place > 0 || !known.entered_by_join)
             }
             Asked::Who
+            | Asked::Rooms
             | Asked::Help
             | Asked::Tell { .. }
             | Asked::SayNothing
@@ -88,18 +101,24 @@ impl Oracle {
                 let is_own = names.iter().any(|name| line.strip_prefix(name) == Some(&format!("> {text}")));
                 return if is_own { Ok(true) } else { Rule::Answers.broken(format!("not the echo of {text:?}")) };
             }
-            Asked::Nick(name) => match &self.members[member].first_name {
-                Some(first) if first.place == self.members[member].answered => first.line.clone(),
+            Asked::Nick(name) => match self.first_name(member, self.members[member].answered) {
+                Some(first) => first.line.clone(),
                 _ => return self.judge_refusal(member, name, line).map(|()| true),
             },
             Asked::Who => return self.judge_who(member, line),
-            Asked::Help => HELP[lines].to_owned(),
+            Asked::Join { name, .. } if self.config.rooms_max > 1 => {
+                return self.judge_join(member, self.members[member].answered, name, line).map(|()| true);
+            }
+            Asked::Rooms => return self.judge_rooms(member, self.members[member].answered, line),
+            Asked::Help => self.help(lines).to_owned(),
             Asked::Tell { to, text } if to.is_empty() || text.is_empty() => {
                 "* /msg NAME TEXT tells TEXT to NAME alone".to_owned()
             }
             Asked::SayNothing => "* /say TEXT says TEXT as it is".to_owned(),
             Asked::Tell { to, text } => return self.judge_told_answer(to, text, line),
-            Asked::Unknown(word) => format!("* there is no command {word}; /help lists what you can do"),
+            Asked::Unknown(word) | Asked::Join { word, .. } => {
+                format!("* there is no command {word}; /help lists what you can do")
+            }
             Asked::Indented => "* a command begins at the start of the line; /say says it as it is".to_owned(),
             Asked::TooLong => {
                 format!("* line too long (over {} bytes): not relayed", self.config.line_bytes_max)
@@ -108,10 +127,16 @@ impl Oracle {
             Asked::Nothing | Asked::Leave => return Rule::Answers.broken("it has no answer"),
         };
         if line == expected {
-            Ok(*asked != Asked::Help || lines + 1 == HELP.len())
+            Ok(*asked != Asked::Help || line == HELP[HELP.len() - 1])
         } else {
             Rule::Answers.broken(format!("not the answer to {asked:?}: {expected:?}"))
         }
+    }
+
+    /// A line of the answer to `/help`.
+    fn help(&self, line: usize) -> &'static str {
+        let is_there = |text: &&&str| self.config.rooms_max > 1 || !(text.contains("/rooms") || text.contains("/join"));
+        HELP.iter().filter(is_there).nth(line).copied().unwrap_or_default()
     }
 
     /// Checks why a rename did not come about. The answer may have waited long, so that what held then may be over.
@@ -131,13 +156,15 @@ impl Oracle {
         if is_right { Ok(()) } else { Rule::Names.broken(format!("no reason not to be called {name:?}")) }
     }
 
-    fn judge_who(&self, member: usize, line: &str) -> Result<bool, Violation> {
+    fn judge_who(&mut self, member: usize, line: &str) -> Result<bool, Violation> {
         let known = &self.members[member];
         let Some(row) = line.strip_prefix("* here: ") else {
             let rows = known.answer_lines;
             let is_end = line == format!("* {rows} here") && rows > 0;
             return if is_end {
-                Ok(true)
+                let verdict = self.judge_who_list(member, known.answered);
+                self.members[member].rows.clear();
+                verdict.map(|()| true)
             } else {
                 Rule::Answers.broken(format!("not the end of /who, after {rows} rows"))
             };
@@ -155,6 +182,7 @@ impl Oracle {
         if is_own && is_only_own && lines != known.lines_said.to_string() {
             return Rule::Answers.broken(format!("it said {} lines", known.lines_said));
         }
+        self.members[member].rows.push(name.to_owned());
         Ok(false)
     }
 

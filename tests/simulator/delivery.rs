@@ -1,11 +1,13 @@
-//! Delivery: a client is sent each item of the log once, in order, or it is counted as missed; private lines beside,
-//! and `FIN` last.
+//! Delivery: a client is sent each item of its room's log once, in order, or it is counted as missed; private lines
+//! beside, and `FIN` last.
 
 use pollchat::relay::room::Audience;
 use pollchat::server::config::Lag;
 
 use crate::log::{Kind, Log};
-use crate::oracle::{Oracle, WITNESS, between, is_same_name};
+use crate::member::Stay;
+use crate::oracle::{Oracle, between, is_same_name};
+use crate::room::Room;
 use crate::rule::{Rule, Verdict};
 use crate::said::{Asked, is_dangerous};
 
@@ -38,10 +40,6 @@ impl Oracle {
         partial.extend_from_slice(rest);
         self.strip_refusals(member, &mut partial);
         self.members[member].partial = partial;
-        if member == WITNESS {
-            // Private lines overtake those of the tape, by which they are to be understood.
-            lines.sort_by_key(|line| (line == "FIN", Log::kind(line).is_none()));
-        }
         lines.iter().try_for_each(|line| {
             if line == "FIN" {
                 self.judge_fin_line(member)?;
@@ -73,10 +71,6 @@ impl Oracle {
     }
 
     pub(crate) fn receive_line(&mut self, member: usize, line: &str) -> Verdict {
-        if member == WITNESS && (line == "FIN" || Log::kind(line).is_none()) {
-            // All lines of the tape came before it.
-            self.apply_events(None)?;
-        }
         if self.members[member].hint.is_some() || self.is_page_hint(member, line) {
             return self.receive_hint(member, line);
         }
@@ -90,7 +84,8 @@ impl Oracle {
             let verdict = if line == expected {
                 Ok(())
             } else {
-                Rule::Greeting.broken(format!("not the greeting: {expected:?}"))
+                let rule = if expected.starts_with("* you are in ") { Rule::Place } else { Rule::Greeting };
+                rule.broken(format!("not the greeting: {expected:?}"))
             };
             self.members[member].greeted += 1;
             return verdict;
@@ -107,11 +102,10 @@ impl Oracle {
                 Rule::Entering.broken("it did not enter")
             };
         }
-        if self.members[member].greeted == self.members[member].greeting.len() {
-            self.members[member].greeted += 1;
+        if !self.members[member].stay().is_begun {
             let earlier = between(line, "* ", " earlier line:").or(between(line, "* ", " earlier lines:"));
             let earlier = earlier.and_then(|lines| lines.parse().ok());
-            self.begin(member, earlier.unwrap_or(0))?;
+            self.begin_stay(member, earlier.unwrap_or(0))?;
             if earlier.is_some() {
                 return Ok(());
             }
@@ -134,28 +128,24 @@ impl Oracle {
         match Log::kind(line) {
             _ if self.members[member].is_told_first_name(line) => self.receive_answer(member, line),
             Some(Kind::Said) if self.config.audience == Audience::Sender => self.receive_answer(member, line),
-            Some(_) if member == WITNESS => {
-                self.witness(line)?;
-                self.members[member].next = self.log.items.len();
-                Ok(())
-            }
             Some(_) => self.receive_shared(member, line),
             None => self.receive_answer(member, line),
         }
     }
 
     /// Finds the place where a member begins that is sent `earlier` lines.
-    fn begin(&mut self, member: usize, earlier: usize) -> Verdict {
-        let joined = self.members[member].joined;
+    fn begin_stay(&mut self, member: usize, earlier: usize) -> Verdict {
+        let Stay { room, joined, .. } = *self.members[member].stay();
+        let Room { log, backlog_bytes, .. } = &self.rooms[room];
         let history = usize::try_from(self.config.history_lines).unwrap_or(usize::MAX);
-        let end = self.log.offset(joined);
+        let end = log.offset(joined);
         // History is sent from the newer half of the tape: a reader at the tail itself would be overtaken at once.
-        let tail = end.saturating_sub(self.config.backlog_bytes / 2);
+        let tail = end.saturating_sub(backlog_bytes / 2);
         // The tape finds a checkpoint, not the very place.
-        let coarse = (self.config.backlog_bytes / 16).clamp(1, 4_096) + self.config.longest_line_bytes();
+        let coarse = (backlog_bytes / 16).clamp(1, 4_096) + self.config.longest_line_bytes();
         let (mut most, mut least, mut start) = (0, 0, joined);
         for at in (0..joined).rev() {
-            let item = &self.log.items[at];
+            let item = &log.items[at];
             if item.start < tail || most >= history {
                 break;
             }
@@ -170,28 +160,30 @@ impl Oracle {
         if !(least..=most).contains(&earlier) {
             return Rule::Greeting.broken(format!("it is shown {earlier} earlier lines, of {least} to {most}"));
         }
-        self.members[member].next = start;
+        let stay = self.members[member].stay_mut();
+        stay.next = start;
+        stay.is_begun = true;
         Ok(())
     }
 
     fn receive_shared(&mut self, member: usize, line: &str) -> Verdict {
-        let may_skip = self.members[member].missed > 0 || self.members[member].lags;
-        let known = &self.members[member];
-        let stop = known.left.unwrap_or(self.log.items.len());
+        let stay = self.members[member].stay();
+        let log = &self.rooms[stay.room].log;
+        let may_skip = stay.missed > 0 || stay.lags;
         let mut passed = 0;
-        for at in known.next..stop {
-            let item = &self.log.items[at];
-            if self.is_own(member, item) {
+        for at in stay.next..self.stop(stay) {
+            let item = &log.items[at];
+            if self.is_own(member, stay, at) {
                 continue;
             }
-            if passed == known.missed && self.log.text(at) == line {
-                let known = &mut self.members[member];
-                known.next = at + 1;
-                known.missed = 0;
-                return known.stall.see_given(at);
+            if passed == stay.missed && log.text(at) == line {
+                let stay = self.members[member].stay_mut();
+                stay.next = at + 1;
+                stay.missed = 0;
+                return stay.stall.see_given(at);
             }
             match item.kind {
-                Kind::Said if passed < known.missed => passed += 1,
+                Kind::Said if passed < stay.missed => passed += 1,
                 Kind::Said => break,
                 _ if may_skip => {}
                 _ => break,
@@ -202,42 +194,45 @@ impl Oracle {
 
     /// Fails: `line` is not the next one that a client is to be sent.
     fn misplaced(&self, member: usize, line: &str) -> Verdict {
-        let known = &self.members[member];
-        let stop = known.left.unwrap_or(self.log.items.len());
-        let is_ahead = |at: &usize| !self.is_own(member, &self.log.items[*at]) && self.log.text(*at) == line;
-        let next = (known.next..stop).find(|&at| !self.is_own(member, &self.log.items[at]));
-        match (next, (known.next..stop).find(is_ahead)) {
-            (Some(next), Some(at)) => {
-                Rule::Delivery.broken(format!("it is item {at}, and {:?} ({next}) was due", self.log.text(next)))
-            }
-            _ => Rule::Order.broken(format!("it is none of the items from {} to {stop}", known.next)),
+        let stay = self.members[member].stay();
+        let log = &self.rooms[stay.room].log;
+        let stop = self.stop(stay);
+        let is_ahead = |at: &usize| !self.is_own(member, stay, *at) && log.text(*at) == line;
+        let next = (stay.next..stop).find(|&at| !self.is_own(member, stay, at));
+        if let (Some(next), Some(at)) = (next, (stay.next..stop).find(is_ahead)) {
+            return Rule::Delivery.broken(format!("it is item {at}, and {:?} ({next}) was due", log.text(next)));
         }
+        if (stop..log.items.len()).any(|at| log.text(at) == line) {
+            return Rule::Border.broken("it was said after it had left");
+        }
+        let is_in = |room: &&Room| (0..room.log.items.len()).any(|at| room.log.text(at) == line);
+        let is_there = |at: &usize| log.text(*at) == line;
+        if let Some(room) = self.rooms.iter().find(is_in).filter(|_| !(0..stop).any(|at| is_there(&at))) {
+            return Rule::OwnRoom.broken(format!("it is in {}, and hears {}", self.rooms[stay.room].name, room.name));
+        }
+        Rule::Order.broken(format!("it is none of the items from {} to {stop}", stay.next))
     }
 
     fn receive_missed(&mut self, member: usize, lines: usize) -> Verdict {
         let may_have_missed = match self.config.lag {
-            Lag::Skip => self.is_overtaken(member),
-            Lag::Disconnect => self.members[member].is_kicked || self.is_overtaken(member),
-            Lag::Wait => self.members[member].is_kicked && self.members[member].stall.may_be_gone(),
+            Lag::Skip => self.is_overtaken(member, self.members[member].stay()),
+            Lag::Disconnect => self.members[member].is_kicked || self.is_overtaken(member, self.members[member].stay()),
+            Lag::Wait => self.members[member].is_kicked && self.members[member].stall().may_be_gone(),
         };
         if lines == 0 || !may_have_missed {
             return Rule::Delivery.broken("it was not overtaken");
         }
-        self.members[member].missed += lines;
-        let stop = self.members[member].left.unwrap_or(self.log.items.len());
-        let others = self.said_by_others(member, stop);
-        if self.members[member].missed > others {
-            Rule::Delivery.broken(format!("there were {others} only"))
-        } else {
-            Ok(())
-        }
+        self.members[member].stay_mut().missed += lines;
+        let stay = self.members[member].stay();
+        let others = self.said_by_others(member, stay);
+        if stay.missed > others { Rule::Delivery.broken(format!("there were {others} only")) } else { Ok(()) }
     }
 
     fn receive_too_slow(&mut self, member: usize) -> Verdict {
         let may_be_too_slow = match self.config.lag {
             Lag::Skip => false,
             Lag::Disconnect => self.members[member].was_overtaken,
-            Lag::Wait => self.members[member].stall.may_be_gone(),
+            Lag::Wait => self.members[member].stall().may_be_gone(),
         };
         if !may_be_too_slow {
             return Rule::TooSlow.broken("it was not overtaken, or did not stall");
@@ -276,9 +271,10 @@ impl Oracle {
                 is_leaving || has_ended || self.is_shutting_down || known.is_refused() || known.visit.is_some();
             return Rule::Farewell.demands(may_leave, || "it did not leave".to_owned());
         }
+        Rule::Border.demands(self.members[member].stays.len() == 1, || "it was not told where it is".to_owned())?;
         if !self.members[member].is_greeted() && !self.members[member].is_kicked {
             // It was shown no earlier lines.
-            self.begin(member, 0)?;
+            self.begin_stay(member, 0)?;
         }
         let known = &self.members[member];
         if self.is_owed_hint(member) && !known.is_kicked && !self.is_shutting_down {
@@ -287,8 +283,8 @@ impl Oracle {
         if !(is_leaving || known.is_kicked || self.is_shutting_down) {
             return Rule::Farewell.broken("it did not leave");
         }
-        if known.left.is_none() && !self.is_shutting_down {
-            return Rule::Farewell.broken("it has not left the room");
+        if !known.has_left && !self.is_shutting_down {
+            return Rule::Farewell.broken("it has not left the server");
         }
         self.judge_missed(member)?;
         if !known.is_kicked && !self.is_shutting_down {
@@ -300,9 +296,9 @@ impl Oracle {
 
     /// Judges that a client was sent all that it is owed, or told that it missed it.
     pub(crate) fn judge_missed(&self, member: usize) -> Verdict {
-        let known = &self.members[member];
-        let others = self.said_by_others(member, known.left.unwrap_or(self.log.items.len()));
+        let stay = self.members[member].stay();
+        let others = self.said_by_others(member, stay);
         Rule::Delivery
-            .demands(others == known.missed, || format!("{others} lines are owed or missed, {} told of", known.missed))
+            .demands(others == stay.missed, || format!("{others} lines are owed or missed, {} told of", stay.missed))
     }
 }

@@ -69,10 +69,11 @@ impl Oracle {
     }
 
     /// Sees, at the end of a turn, whether a client had to say something by now.
-    pub(crate) fn watch_idleness(&mut self, member: usize, now: Instant, is_at_wall: bool) {
+    pub(crate) fn watch_idleness(&mut self, member: usize, now: Instant) {
         let Some(idle_timeout) = self.config.idle_timeout else { return };
         let wire = self.wires[member].borrow();
-        let log_end = self.log.items.len();
+        let is_at_wall = self.is_at_wall(member);
+        let log_end = self.rooms[self.members[member].room()].log.items.len();
         let known = &mut self.members[member];
         let is_present = known.is_present() || self.departing.contains(&member);
         let is_here = is_present && !known.has_fin && !known.is_kicked;
@@ -104,7 +105,7 @@ impl Oracle {
         let may_be_silent = |&&member: &&usize| {
             let known = &self.members[member];
             let wire = self.wires[member].borrow();
-            let is_here = known.left.is_none() && !known.has_fin && !known.is_kicked && !known.stall.may_be_gone();
+            let is_here = !known.has_left && !known.has_fin && !known.is_kicked && !known.stall().may_be_gone();
             let is_awaited = known.idleness.came.is_some() && known.idleness.may_be_gone.is_none();
             is_here && is_awaited && wire.reset == Reset::No && !wire.ear.has_spoken() && !wire.ear.is_leaving()
         };

@@ -1,14 +1,15 @@
-//! The log: all lines of the tape in their order. It is what the witness is sent, checked against what the peers sent.
+//! The log of a room: all lines of its tape in their order, checked against what the peers sent.
 
 use std::time::Instant;
 
 use pollchat::relay::room::Audience;
+use pollchat::server::config::Lag;
 
 use crate::member::Introduction;
 use crate::oracle::Oracle;
+use crate::room::Due;
 use crate::rule::{Rule, Verdict, Violation};
 use crate::said::Asked;
-use crate::timeline::Due;
 
 /// The kind of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,36 +31,68 @@ pub(crate) struct Item {
     pub(crate) kind: Kind,
 }
 
-/// All lines of the tape since the beginning.
+/// All lines of a tape since the beginning.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    text: String,
+    /// All bytes of the tape.
+    text: Vec<u8>,
+    /// The end of those that are checked.
+    end: usize,
+    /// The end of those that readers could be offered in this turn.
+    offered: usize,
     pub(crate) items: Vec<Item>,
     /// The number of items that clients said.
     pub(crate) said: u64,
 }
 
 impl Log {
-    pub(crate) fn push(&mut self, line: &str, by: usize, kind: Kind) {
+    /// Learns what follows on the tape.
+    pub(crate) fn hear(&mut self, bytes: &[u8]) {
+        self.text.extend_from_slice(bytes);
+    }
+
+    /// Readers are offered all that was heard so far. What comes later in the turn is for the next one.
+    pub(crate) fn offer(&mut self) {
+        self.offered = self.text.len();
+    }
+
+    /// The first item that readers could not be offered.
+    pub(crate) fn offered(&self) -> usize {
+        self.items.partition_point(|item| item.start < self.offered)
+    }
+
+    /// The end of all that was heard.
+    pub(crate) fn heard(&self) -> usize {
+        self.text.len()
+    }
+
+    /// The next line that is not checked.
+    pub(crate) fn next(&self) -> Option<&[u8]> {
+        let rest = &self.text[self.end..];
+        rest.iter().position(|&byte| byte == b'\n').map(|len| &rest[..len])
+    }
+
+    /// Adds that line.
+    fn push(&mut self, by: usize, kind: Kind) {
+        let bytes = self.next().map_or(0, |line| line.len() + 1);
         self.said += u64::from(kind == Kind::Said);
-        self.items.push(Item { start: self.text.len(), by, kind });
-        self.text.push_str(line);
-        self.text.push('\n');
+        self.items.push(Item { start: self.end, by, kind });
+        self.end += bytes;
     }
 
     /// The line of an item.
     pub(crate) fn text(&self, item: usize) -> &str {
-        &self.text[self.items[item].start..self.offset(item + 1) - 1]
+        str::from_utf8(&self.text[self.items[item].start..self.offset(item + 1) - 1]).unwrap_or_default()
     }
 
     /// Where an item begins, or would begin.
     pub(crate) fn offset(&self, item: usize) -> usize {
-        self.items.get(item).map_or(self.text.len(), |item| item.start)
+        self.items.get(item).map_or(self.end, |item| item.start)
     }
 
-    /// The end of the tape.
+    /// The end of the tape, as far as it is checked.
     pub(crate) fn end(&self) -> usize {
-        self.text.len()
+        self.end
     }
 
     /// The kind of a line; `None` for a notice that only one client is told.
@@ -79,29 +112,40 @@ impl Log {
 }
 
 impl Oracle {
-    /// Checks one line that the witness was sent, and adds it to the log.
-    pub(crate) fn witness(&mut self, line: &str) -> Verdict {
-        self.apply_events(Some(line))?;
+    /// Checks the lines of a tape up to this place.
+    pub(crate) fn read_up_to(&mut self, room: usize, offset: usize) -> Verdict {
+        while self.rooms[room].log.end() < offset
+            && let Some(line) = self.rooms[room].log.next()
+        {
+            let Ok(line) = String::from_utf8(line.to_vec()) else { return Rule::Clean.broken("invalid UTF-8") };
+            let about = |violation: Violation| violation.about(format!("on the tape {line:?}"));
+            let (by, kind) = self.read_line(room, &line).map_err(about)?;
+            self.rooms[room].log.push(by, kind);
+        }
+        Ok(())
+    }
+
+    /// Checks one line of a tape.
+    fn read_line(&mut self, room: usize, line: &str) -> Result<(usize, Kind), Violation> {
         let Some(kind) = Log::kind(line) else { return Rule::Order.broken("it is not for all") };
         let name = line.trim_start_matches("* ").split(' ').next().unwrap_or_default();
-        let due = self.due.take();
+        let due = self.rooms[room].due.take();
         let by = match due {
-            Some(due) => self.witness_due(line, &due)?,
+            Some(due) => self.read_due(room, line, &due)?,
             None => match kind {
-                Kind::Joined => self.witness_joined(name)?,
-                Kind::Said => self.witness_said(line)?,
-                Kind::Left => self.witness_left(line)?,
+                Kind::Joined => self.read_joined(room, name)?,
+                Kind::Said => self.read_said(room, line)?,
+                Kind::Left => self.read_left(room, line)?,
                 Kind::Renamed => return Rule::Names.broken("nobody took that name"),
                 Kind::ShuttingDown if self.is_shutting_down => usize::MAX,
                 Kind::ShuttingDown => return Rule::Order.broken("it is not"),
             },
         };
-        self.log.push(line, by, kind);
-        Ok(())
+        Ok((by, kind))
     }
 
     /// The next line of the tape is known.
-    fn witness_due(&mut self, line: &str, due: &Due) -> Result<usize, Violation> {
+    fn read_due(&mut self, room: usize, line: &str, due: &Due) -> Result<usize, Violation> {
         let is_right = if due.kind == Kind::Said { self.holds(due.by, line) } else { line == due.line };
         if !is_right {
             let rule = match due.kind {
@@ -112,8 +156,8 @@ impl Oracle {
             return rule.broken(format!("{:?} was due", due.line));
         }
         match due.kind {
-            Kind::Said => return self.witness_said(line),
-            Kind::Left => return self.witness_left(line),
+            Kind::Said => return self.read_said(room, line),
+            Kind::Left => return self.read_left(room, line),
             Kind::Joined => self.members[due.by].introduction = Introduction::Told,
             Kind::Renamed | Kind::ShuttingDown => {}
         }
@@ -121,39 +165,42 @@ impl Oracle {
     }
 
     /// A member is introduced because its time is over, or because it says something: then that follows.
-    fn witness_joined(&mut self, name: &str) -> Result<usize, Violation> {
-        let by = self.holder(name)?;
+    fn read_joined(&mut self, room: usize, name: &str) -> Result<usize, Violation> {
+        let by = self.holder(room, name)?;
         let now = self.now();
         let asked_to_say = self.wires[by].borrow().ear.asked.iter().any(|asked| matches!(asked, Asked::Say(_)));
         let known = &mut self.members[by];
         if known.introduction != Introduction::Pending {
             return Rule::Joined.broken("the room knows it, or was too full for it");
         }
-        if self.present > self.config.announce_up_to {
-            return Rule::Joined.broken(format!("{} are present", self.present));
+        let present = self.rooms[room].seats.len();
+        if present > self.config.announce_up_to {
+            return Rule::Joined.broken(format!("{present} are in the room"));
         }
         known.introduction = Introduction::Told;
         let is_time_over = |time: Instant| time <= now;
-        if known.introduce_by.is_some_and(is_time_over) || known.first_name.is_some() {
+        // After the wall, a timer of an earlier stay may do it, too.
+        let has_waited = self.config.lag == Lag::Wait && known.last_stay().asked.is_some();
+        if known.introduce_by.is_some_and(is_time_over) || known.is_named_first || has_waited {
             return Ok(by);
         }
         if self.config.audience == Audience::Sender {
             return Rule::Joined.demands(asked_to_say, || "it said nothing".to_owned()).map(|()| by);
         }
-        self.due = Some(Due { line: format!("{name}> …"), by, kind: Kind::Said });
+        self.rooms[room].due = Some(Due { line: format!("{name}> …"), by, kind: Kind::Said });
         Ok(by)
     }
 
-    fn witness_said(&mut self, line: &str) -> Result<usize, Violation> {
+    fn read_said(&mut self, room: usize, line: &str) -> Result<usize, Violation> {
         let Some((name, text)) = line.split_once("> ") else { return Rule::Author.broken("it is nobody's") };
-        let by = self.holder(name)?;
+        let by = self.holder(room, name)?;
         self.settle_heard(by, |_, asked| match asked {
             Asked::Say(said) if said == text => Some(Ok(())),
             Asked::Say(said) => Some(Rule::Author.broken(format!("{said:?} was said before it"))),
             _ => None,
         })?;
         self.charge(by, self.members[by].heard)?;
-        let is_small = self.present <= self.config.announce_up_to;
+        let is_small = self.rooms[room].seats.len() <= self.config.announce_up_to;
         let known = &mut self.members[by];
         if known.introduction == Introduction::Pending {
             if is_small && !known.may_be_untold {
@@ -164,8 +211,8 @@ impl Oracle {
         Ok(by)
     }
 
-    fn witness_left(&mut self, line: &str) -> Result<usize, Violation> {
-        match self.departed.pop_front() {
+    fn read_left(&mut self, room: usize, line: &str) -> Result<usize, Violation> {
+        match self.rooms[room].departed.pop_front() {
             Some((expected, by)) if expected == line => Ok(by),
             Some((expected, _)) => Rule::Left.broken(format!("{expected:?} was due")),
             None => Rule::Left.broken("no member left of whom the room was told"),
@@ -177,9 +224,14 @@ impl Oracle {
         line.split_once("> ").is_some_and(|(name, _)| self.holders.get(name) == Some(&member))
     }
 
-    fn holder(&self, name: &str) -> Result<usize, Violation> {
+    /// The member that is called so, which has to be in this room.
+    fn holder(&self, room: usize, name: &str) -> Result<usize, Violation> {
         match self.holders.get(name) {
-            Some(&holder) => Ok(holder),
+            Some(&holder) => {
+                let known = &self.members[holder];
+                let is_here = known.is_seated() && known.room() == room;
+                Rule::OwnRoom.demands(is_here, || format!("{name:?} is not in the room")).map(|()| holder)
+            }
             None => Rule::Author.broken(format!("no member is called {name:?}")),
         }
     }

@@ -1,8 +1,10 @@
 //! The state of one connection, as far as the oracle can tell.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::limits::{Bucket, Idleness};
+use crate::room::LOBBY;
 use crate::stalls::Stall;
 use crate::visits::Exchange;
 
@@ -24,6 +26,27 @@ pub(crate) struct FirstName {
     pub(crate) place: usize,
     /// The line that it is told.
     pub(crate) line: String,
+}
+
+/// The stay of a member in a room: what it is owed of that room's tape, and what it was given.
+#[derive(Debug, Default)]
+pub(crate) struct Stay {
+    pub(crate) room: usize,
+    /// The place of the request that brought it here, among all that it asked for, and the line that answers it; `None`
+    /// if it came here when it entered the server.
+    pub(crate) asked: Option<(usize, String)>,
+    /// Its first place in the log, and the end of what it is owed once it has left.
+    pub(crate) joined: usize,
+    pub(crate) left: Option<usize>,
+    /// The next item that it may be given.
+    pub(crate) next: usize,
+    /// Lines that it was told it missed, in the gap that begins at `next`.
+    pub(crate) missed: usize,
+    /// Whether it is known how many earlier lines it is sent.
+    pub(crate) is_begun: bool,
+    /// The tail of the tape may have passed it since it last had everything: of notices it may miss any without a word.
+    pub(crate) lags: bool,
+    pub(crate) stall: Stall,
 }
 
 /// The state of one connection.
@@ -48,7 +71,9 @@ pub(crate) struct Member {
     pub(crate) may_be_untold: bool,
     /// When it is introduced at the latest, if it entered a small room.
     pub(crate) introduce_by: Option<Instant>,
-    pub(crate) first_name: Option<FirstName>,
+    /// Whether it took a name before it was introduced.
+    pub(crate) is_named_first: bool,
+    pub(crate) first_names: Vec<FirstName>,
     /// All its names, the last one last.
     pub(crate) names: Vec<String>,
     /// Up to where what it asked for is settled by the log.
@@ -66,13 +91,20 @@ pub(crate) struct Member {
     /// The lines that it must be told first.
     pub(crate) greeting: Vec<String>,
     pub(crate) greeted: usize,
-    /// Its first place in the log, and the end of what it is owed once it has left.
-    pub(crate) joined: usize,
-    pub(crate) left: Option<usize>,
-    /// The next item that it may be given.
-    pub(crate) next: usize,
-    /// Lines that it was told it missed, in the gap that begins at `next`.
-    pub(crate) missed: usize,
+    /// The room that it is given lines of, and those in which it was since; at least one.
+    pub(crate) stays: VecDeque<Stay>,
+    /// Where it is on its way to, or was when it left.
+    pub(crate) way: Option<usize>,
+    /// The place of the request that it moves by, or moved by last.
+    pub(crate) moved_by: usize,
+    /// Whether its first line brought it into its first room.
+    pub(crate) entered_by_join: bool,
+    /// It has left the server.
+    pub(crate) has_left: bool,
+    /// The version of the roster when each of its requests was read, at the latest.
+    pub(crate) asked_at: Vec<u32>,
+    /// Rows of the answer under way.
+    pub(crate) rows: Vec<String>,
     pub(crate) partial: Vec<u8>,
     pub(crate) has_fin: bool,
     /// It was told its own `exit`.
@@ -82,9 +114,6 @@ pub(crate) struct Member {
     pub(crate) is_closed: bool,
     /// The tail of the tape may have passed it once.
     pub(crate) was_overtaken: bool,
-    /// The same, since it last had everything: of notices it may miss any without a word.
-    pub(crate) lags: bool,
-    pub(crate) stall: Stall,
     pub(crate) bucket: Bucket,
     pub(crate) idleness: Idleness,
     /// The rest of the state of a connection on the page's port.
@@ -106,7 +135,8 @@ impl Member {
             introduction: Introduction::Pending,
             may_be_untold: false,
             introduce_by: None,
-            first_name: None,
+            is_named_first: false,
+            first_names: Vec::new(),
             names: Vec::new(),
             heard: 0,
             won: Vec::new(),
@@ -116,18 +146,19 @@ impl Member {
             scanned: 0,
             greeting: Vec::new(),
             greeted: 0,
-            joined: 0,
-            left: None,
-            next: 0,
-            missed: 0,
+            stays: VecDeque::from([Stay { room: LOBBY, ..Stay::default() }]),
+            way: None,
+            moved_by: usize::MAX,
+            entered_by_join: false,
+            has_left: false,
+            asked_at: Vec::new(),
+            rows: Vec::new(),
             partial: Vec::new(),
             has_fin: false,
             has_exit: false,
             is_kicked: false,
             is_closed: false,
             was_overtaken: false,
-            lags: false,
-            stall: Stall::default(),
             bucket: Bucket::default(),
             idleness: Idleness::default(),
             visit: None,
@@ -141,9 +172,43 @@ impl Member {
         self.visit.as_ref().map_or(self.is_turned_away, |visit| visit.is_refused())
     }
 
-    /// Whether it is in the room.
+    /// Whether it is on the server, in a room or between two.
     pub(crate) fn is_present(&self) -> bool {
-        self.number.is_some() && self.left.is_none()
+        self.number.is_some() && !self.has_left
+    }
+
+    /// The stay of which it is given lines.
+    pub(crate) fn stay(&self) -> &Stay {
+        &self.stays[0]
+    }
+
+    pub(crate) fn stay_mut(&mut self) -> &mut Stay {
+        &mut self.stays[0]
+    }
+
+    /// The stay in the room that it is in, or left last.
+    pub(crate) fn last_stay(&self) -> &Stay {
+        &self.stays[self.stays.len() - 1]
+    }
+
+    pub(crate) fn last_stay_mut(&mut self) -> &mut Stay {
+        let last = self.stays.len() - 1;
+        &mut self.stays[last]
+    }
+
+    /// The room whose tape it is owed.
+    pub(crate) fn room(&self) -> usize {
+        self.last_stay().room
+    }
+
+    /// The wait for it in the room that it is in, or left last.
+    pub(crate) fn stall(&self) -> &Stall {
+        &self.last_stay().stall
+    }
+
+    /// Whether it is in a room.
+    pub(crate) fn is_seated(&self) -> bool {
+        self.is_present() && self.way.is_none()
     }
 
     /// Whether it is on the line port and has neither entered nor been refused.
@@ -153,12 +218,12 @@ impl Member {
 
     /// Whether `line` tells it of its first name.
     pub(crate) fn is_told_first_name(&self, line: &str) -> bool {
-        self.first_name.as_ref().is_some_and(|first| first.place >= self.answered && first.line == line)
+        self.first_names.iter().any(|first| first.place >= self.answered && first.line == line)
     }
 
     /// Whether it was sent its greeting, and it is known how many earlier lines it is sent.
     pub(crate) fn is_greeted(&self) -> bool {
-        self.greeted > self.greeting.len()
+        self.stays.len() == 1 && self.stay().is_begun
     }
 
     /// Whether a line to it was begun and not ended.

@@ -93,8 +93,6 @@ pub(crate) struct Wire {
     pub(crate) is_drained: bool,
     /// Bytes that the server wrote, for the oracle to take.
     pub(crate) written: Vec<u8>,
-    /// Lines that the oracle has taken before the server wrote them.
-    foreseen: VecDeque<Vec<u8>>,
     /// The meaning of all that the server read.
     pub(crate) ear: Ear,
     /// When the server last wrote something, or ended writing.
@@ -134,7 +132,6 @@ impl Wire {
             edge: Readiness { readable: false, writable: false },
             is_drained: false,
             written: Vec::new(),
-            foreseen: VecDeque::new(),
             ear,
             last_written: shared.now.get(),
             written_bytes: 0,
@@ -275,21 +272,6 @@ impl Wire {
         (self.outgoing_max - self.outgoing) * 3 >= self.outgoing_max
     }
 
-    /// Takes these lines, which the server will write next, for written. Private ones may have come before those that
-    /// were foreseen already.
-    pub(crate) fn foresee(&mut self, unsent: &[u8]) {
-        let mut known = std::mem::take(&mut self.foreseen);
-        for line in unsent.split_inclusive(|&byte| byte == b'\n') {
-            if known.pop_front_if(|foreseen| foreseen == line).is_none() {
-                self.written.extend_from_slice(line);
-            }
-            self.foreseen.push_back(line.to_vec());
-        }
-        if !known.is_empty() {
-            self.misuse = Some("what it was owed was neither written nor kept");
-        }
-    }
-
     fn note_progress(&self) {
         self.shared.progress.set(self.shared.progress.get() + 1);
     }
@@ -407,19 +389,11 @@ impl Wire {
             self.rests.push(self.written_bytes);
         }
         self.written_bytes += taken;
-        let (mut left, written_before) = (taken, self.written.len());
+        let mut left = taken;
         for slice in slices {
             let of_slice = left.min(slice.len());
             self.written.extend_from_slice(&slice[..of_slice]);
             left -= of_slice;
-        }
-        if !self.foreseen.is_empty() {
-            let written = self.written.split_off(written_before);
-            for line in written.split_inclusive(|&byte| byte == b'\n') {
-                if self.foreseen.pop_front_if(|foreseen| foreseen == line).is_none() {
-                    self.written.extend_from_slice(line);
-                }
-            }
         }
         self.last_written = self.shared.now.get();
         self.note_progress();

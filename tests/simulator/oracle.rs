@@ -1,9 +1,10 @@
-//! The oracle checks the [rules](crate::rule) after every turn. It takes nothing from `src` but the roster log.
+//! The oracle checks the [rules](crate::rule) after every turn. It takes nothing from `src` but the roster log and the
+//! tapes.
 //!
-//! One client, the witness, never talks and takes everything at once. Its lines are first checked by themselves,
-//! against what the peers sent ([`log`](crate::log)) and who was present ([`timeline`](crate::timeline)). Then they are
-//! the log of the room, with the very offsets of the tape. Every other client is checked against the log: each item
-//! once, in order, no own line, as many lines missed as it was told of, private lines beside, and `FIN` last.
+//! The lines of the tapes are first checked by themselves, against what the peers sent ([`log`](crate::log)) and who was
+//! in the room ([`timeline`](crate::timeline)). Then every client is checked against the logs of the rooms that it was
+//! in: each item once, in order, no own line, as many lines missed as it was told of, private lines beside, and `FIN`
+//! last.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -17,14 +18,15 @@ use pollchat::server::hub::Wake;
 use pollchat::server::limits::TURN_DELAY_MAX;
 use pollchat::server::stats::Snapshot;
 
-use crate::log::{Item, Kind, Log};
-use crate::member::Member;
+use crate::house::House;
+use crate::log::Kind;
+use crate::member::{Member, Stay};
 use crate::net::{Reset, Wire};
-use crate::roster_log::Event;
+use crate::room::Room;
 use crate::rule::{Rule, Verdict};
-use crate::said::Asked;
+use crate::said::{Asked, Ended};
 use crate::setting::{Plan, REFUSALS_MAX};
-use crate::timeline::Due;
+use crate::timeline::Placed;
 
 /// The number of the witness among the connections.
 pub(crate) const WITNESS: usize = 0;
@@ -50,7 +52,11 @@ pub(crate) struct Told {
 #[derive(Debug)]
 pub(crate) struct Oracle {
     pub(crate) config: Config,
-    pub(crate) log: Log,
+    /// All rooms that there were: the lobby first.
+    pub(crate) rooms: Vec<Room>,
+    /// The rooms that are open, or were the last to be, by their name in lower case.
+    pub(crate) by_name: HashMap<String, usize>,
+    pub(crate) house: House,
     pub(crate) members: Vec<Member>,
     pub(crate) wires: Vec<Rc<RefCell<Wire>>>,
     /// Members by the number of their connection, which is the port of the peer.
@@ -60,19 +66,13 @@ pub(crate) struct Oracle {
     /// Present members by their name.
     pub(crate) holders: HashMap<String, usize>,
     pub(crate) told: HashMap<String, Told>,
-    /// Events of the roster that the log has not come to.
-    pub(crate) events: VecDeque<Event>,
+    /// Events of this turn.
+    pub(crate) events: VecDeque<Placed>,
     /// When the log last showed a refusal, by its reason.
     pub(crate) logged: HashMap<String, Instant>,
-    /// The next line of the tape, if it is known.
-    pub(crate) due: Option<Due>,
-    /// Lines that say who left, and are still to come.
-    pub(crate) departed: VecDeque<(String, usize)>,
     /// Members that left in this turn.
     pub(crate) departing: Vec<usize>,
     pub(crate) present: usize,
-    /// The least and the most members that were present in this turn.
-    pub(crate) present_range: (usize, usize),
     pub(crate) numbers: u64,
     pub(crate) is_shutting_down: bool,
     /// The lines that each client may say: in a second, and at once.
@@ -84,8 +84,6 @@ pub(crate) struct Oracle {
     wanted_at: Option<Instant>,
     /// Whether that turn came so late that no silent browser may be disconnected in it.
     pub(crate) is_late: bool,
-    /// Whether the room waited for a slow reader when the last turn ended.
-    was_at_wall: bool,
     /// The most visitors at a time.
     pub(crate) visitors_max: usize,
     /// The answer to a browser on the line port, if there is a page.
@@ -96,9 +94,13 @@ pub(crate) struct Oracle {
 
 impl Oracle {
     pub(crate) fn new(plan: &Plan, now: Instant) -> Oracle {
-        Oracle {
+        let rooms = Room::from_start(&plan.config);
+        let by_name = rooms.iter().enumerate().map(|(at, room)| (room.name.to_lowercase(), at)).collect();
+        let mut oracle = Oracle {
             config: plan.config.clone(),
-            log: Log::default(),
+            rooms,
+            by_name,
+            house: House::default(),
             members: Vec::new(),
             wires: Vec::new(),
             by_line: HashMap::new(),
@@ -107,11 +109,8 @@ impl Oracle {
             told: HashMap::new(),
             events: VecDeque::new(),
             logged: HashMap::new(),
-            due: None,
-            departed: VecDeque::new(),
             departing: Vec::new(),
             present: 0,
-            present_range: (0, 0),
             numbers: 0,
             is_shutting_down: false,
             rate: plan.rate,
@@ -119,56 +118,61 @@ impl Oracle {
             late_at: None,
             wanted_at: None,
             is_late: false,
-            was_at_wall: false,
             visitors_max: plan.seats.visitors_max,
             page_hint: plan.site.as_ref().map(|_| PAGE_HINT),
             page: None,
-        }
+        };
+        oracle.house.live = (0..oracle.rooms.len()).collect();
+        (0..oracle.rooms.len()).for_each(|room| oracle.note_version(room));
+        oracle
     }
 
-    /// Judges a turn.
-    pub(crate) fn judge(&mut self, now: Instant, wake: Wake) -> Verdict {
+    /// Begins a turn.
+    pub(crate) fn begin_turn(&mut self, now: Instant) {
         if now.saturating_duration_since(self.now) > self.config.stall_timeout {
             self.late_at = Some(now);
         }
         self.now = now;
         self.is_late = self.wanted_at.is_some_and(|wanted_at| now > wanted_at + TURN_DELAY_MAX);
+        self.forget_dropped();
+        self.for_live(Room::begin_turn);
+        self.departing.clear();
+    }
+
+    /// Judges what happened in a turn.
+    pub(crate) fn judge_events(&mut self, now: Instant, wake: Wake) -> Verdict {
         self.wanted_at = match wake {
             Wake::Now => Some(now),
             Wake::At(time) => Some(time),
             Wake::OnEvent => None,
         };
-        self.take_events()?;
-        let end = self.log.end();
         for at in 0..self.active.len() {
             self.scan(self.active[at]);
             self.watch_vigil(self.active[at], now)
                 .map_err(|violation| violation.about(self.describe(self.active[at])))?;
         }
-        if self.members[WITNESS].is_entering() {
-            self.apply_events(None)?;
-        }
-        self.receive(WITNESS).map_err(|violation| violation.about(self.describe(WITNESS)))?;
-        self.apply_events(None)?;
+        self.replay()
+    }
+
+    /// Judges the end of a turn.
+    pub(crate) fn judge(&mut self, now: Instant, wake: Wake) -> Verdict {
         for at in 0..self.active.len() {
             let member = self.active[at];
             self.watch_pace(member);
             self.judge_turn_of(member, now).map_err(|violation| violation.about(self.describe(member)))?;
         }
-        let is_at_wall = self.is_at_wall();
+        self.watch_walls();
         for at in 0..self.active.len() {
-            self.watch_idleness(self.active[at], now, is_at_wall);
+            self.watch_idleness(self.active[at], now);
         }
         self.judge_departing()?;
-        // Within a turn, the room may come to the wall and get away from it.
-        let was_at_wall = is_at_wall || self.was_at_wall || (self.config.lag == Lag::Wait && self.log.end() != end);
-        self.judge_introductions(now, was_at_wall)?;
-        self.was_at_wall = is_at_wall;
+        self.judge_introductions(now)?;
         for at in 0..self.active.len() {
             let member = self.active[at];
             let verdict = self.judge_wire(member, now).and_then(|()| self.judge_entering(member, now));
             verdict.map_err(|violation| violation.about(self.describe(member)))?;
         }
+        self.judge_empty_rooms(now, wake)?;
         let members = &self.members;
         self.active.retain(|&member| !members[member].is_closed);
         let refused = self.active.iter().filter(|&&member| members[member].is_refused()).count();
@@ -185,24 +189,34 @@ impl Oracle {
         self.watch_stall(member, now)
     }
 
-    /// Judges the statistics of a hub that would sleep: then all is flushed, so the log is the tape.
+    /// Judges the statistics.
     pub(crate) fn judge_stats(&self, snapshot: &Snapshot) -> Verdict {
-        if self.is_shutting_down || !self.members[WITNESS].is_present() {
+        if self.is_shutting_down {
             return Ok(());
         }
-        let of_log = (self.present, self.active.len(), self.log.said, self.log.end() as u64, self.numbers);
+        let said = self.live().map(|room| room.log.said).sum::<u64>() + self.house.said;
+        let bytes = self.live().map(|room| room.log.end() as u64).sum::<u64>() + self.house.bytes;
+        let rooms = self.live().filter(|room| room.is_open).count();
+        // How many of the lines that went by unseen were said is not known.
+        let said = if self.house.has_unseen { snapshot.lines } else { said };
+        let of_log = (self.present, self.active.len(), rooms, said, bytes, self.numbers);
         let Snapshot { clients, connections, lines, tape_bytes, .. } = *snapshot;
-        let of_hub = (clients, connections, lines, tape_bytes, snapshot.stats.entered);
-        // The witness is not sent its own announcement, which is the first line of the tape.
-        let rule = if self.numbers == 1 { Rule::Joined } else { Rule::Stats };
-        rule.demands(of_log == of_hub, || {
-            format!("clients, connections, lines, tape bytes and entered are {of_hub:?}, and ought to be {of_log:?}")
+        let of_hub = (clients, connections, snapshot.rooms, lines, tape_bytes, snapshot.stats.entered);
+        Rule::Stats.demands(of_log == of_hub, || {
+            format!(
+                "clients, connections, rooms, lines, tape bytes and entered are {of_hub:?}, and ought to be {of_log:?}"
+            )
         })
     }
 
     /// Whether small budgets may have put off to the next turn what was due in this one.
     pub(crate) fn may_be_behind(&self) -> bool {
-        self.config.turn != TurnLimits::default() && self.wanted_at == Some(self.now)
+        self.config.turn != TurnLimits::default() && self.goes_on()
+    }
+
+    /// Whether the hub wants another turn at once.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.wanted_at == Some(self.now)
     }
 
     /// The time of this turn.
@@ -236,14 +250,19 @@ impl Oracle {
 
     /// Describes a connection, for reports.
     pub(crate) fn describe(&self, member: usize) -> String {
-        let Member { number, names, next, missed, heard, answered, .. } = &self.members[member];
+        let known = &self.members[member];
+        let Member { number, names, heard, answered, .. } = known;
         let names = &names[names.len().saturating_sub(3)..];
+        let Stay { room, next, missed, .. } = known.stay();
+        let Room { name, log, .. } = &self.rooms[*room];
+        let on =
+            if known.stays.len() > 1 { ", then ".to_owned() + &self.rooms[known.room()].name } else { String::new() };
         let ear = &self.wires[member].borrow().ear;
         let asked: Vec<&Asked> = ear.asked.iter().skip(ear.asked.len().saturating_sub(4)).collect();
         format!(
-            "connection {member} ({number:?}, {names:?}; next {next} of {}, {missed} missed, asked {}, heard {heard}, \
-             answered {answered}, last {asked:?}, ended {:?})",
-            self.log.items.len(),
+            "connection {member} ({number:?}, {names:?}; in {name}{on}; next {next} of {}, {missed} missed, asked {}, \
+             heard {heard}, answered {answered}, last {asked:?}, ended {:?})",
+            log.items.len(),
             ear.asked.len(),
             ear.ended
         )
@@ -264,6 +283,7 @@ impl Oracle {
             }
         }
         known.scanned = wire.ear.asked.len();
+        known.asked_at.resize(known.scanned, self.house.version);
     }
 
     /// Whether the server may disconnect a client that does not wish to leave.
@@ -279,11 +299,13 @@ impl Oracle {
         // So is that of one that is held while the room waits for a slow reader.
         let wire = self.wires[member].borrow();
         let waits_to_say = self.config.rate.is_some() || self.config.lag == Lag::Wait;
+        // And so is the end of a line without a newline that has to wait for the brake, if a reset comes behind it.
+        let waits_to_say = waits_to_say || known.way.is_some() || wire.ear.ended == Some(Ended::Orderly);
         let is_gone = waits_to_say && wire.reset == Reset::Told;
         // What breaks the protocol may be noticed before it has ended.
         let breaks_rule = self.wires[member].borrow().ear.breaks_rule();
         let was_silent = known.visit.as_ref().is_some_and(|visit| visit.socket.may_be_gone);
-        let has_stalled = known.stall.may_be_gone() || known.idleness.may_be_gone.is_some();
+        let has_stalled = known.stall().may_be_gone() || known.idleness.may_be_gone.is_some();
         was_too_slow || is_gone || has_stalled || breaks_rule || was_silent
     }
 
@@ -292,41 +314,58 @@ impl Oracle {
         let wire = self.wires[member].borrow();
         let lost = wire.ear.asked[self.members[member].heard..].iter().find(|asked| matches!(asked, Asked::Say(_)));
         match lost {
-            Some(Asked::Say(text)) if self.config.audience != Audience::Sender => {
+            // A room that was dropped in the turn in which the last one left it was not looked at.
+            Some(Asked::Say(text))
+                if self.config.audience != Audience::Sender && !self.rooms[self.members[member].room()].is_cut =>
+            {
                 Rule::Relayed.broken(format!("{text:?} was not relayed"))
             }
             _ => Ok(()),
         }
     }
 
-    /// Whether `item` is of the client's own making, and not sent to it.
-    pub(crate) fn is_own(&self, member: usize, item: &Item) -> bool {
+    /// Whether an item is of the client's own making, and not sent to it. What it said in an earlier stay is history.
+    pub(crate) fn is_own(&self, member: usize, stay: &Stay, at: usize) -> bool {
+        let item = &self.rooms[stay.room].log.items[at];
         item.by == member
+            && at >= stay.joined
             && match item.kind {
                 Kind::Said => self.config.audience == Audience::Others,
                 kind => kind == Kind::Joined,
             }
     }
 
-    /// Counts the lines that others said from a reader's place up to `stop`.
-    pub(crate) fn said_by_others(&self, member: usize, stop: usize) -> usize {
-        let items = self.log.items.get(self.members[member].next..stop).unwrap_or_default();
-        items.iter().filter(|item| item.kind == Kind::Said && !self.is_own(member, item)).count()
+    /// The end of what a reader is owed in a stay.
+    pub(crate) fn stop(&self, stay: &Stay) -> usize {
+        stay.left.unwrap_or(self.rooms[stay.room].log.items.len())
+    }
+
+    /// Counts the lines that others said from a reader's place up to the end of what it is owed.
+    pub(crate) fn said_by_others(&self, member: usize, stay: &Stay) -> usize {
+        let items = &self.rooms[stay.room].log.items;
+        let is_of_others = |&at: &usize| items[at].kind == Kind::Said && !self.is_own(member, stay, at);
+        (stay.next..self.stop(stay)).filter(is_of_others).count()
     }
 
     /// Whether the tail of the tape may have overtaken a reader.
-    pub(crate) fn is_overtaken(&self, member: usize) -> bool {
-        let ahead = self.log.items.get(self.members[member].next..).unwrap_or_default();
-        let Some(first) = ahead.iter().find(|item| !self.is_own(member, item)) else { return false };
-        let behind = self.log.end() - first.start;
-        behind > self.config.backlog_bytes || ahead.iter().filter(|item| self.is_own(member, item)).count() > HOLES_MAX
+    pub(crate) fn is_overtaken(&self, member: usize, stay: &Stay) -> bool {
+        let room = &self.rooms[stay.room];
+        let mut ahead = stay.next..room.log.items.len();
+        let Some(first) = ahead.clone().find(|&at| !self.is_own(member, stay, at)) else { return false };
+        let behind = room.log.end() - room.log.items[first].start;
+        behind > room.backlog_bytes
+            || ahead.len() > HOLES_MAX && ahead.by_ref().filter(|&at| self.is_own(member, stay, at)).count() > HOLES_MAX
     }
 
     fn watch_pace(&mut self, member: usize) {
-        let is_overtaken = self.is_overtaken(member);
-        let known = &mut self.members[member];
-        known.was_overtaken |= is_overtaken;
-        known.lags = is_overtaken || (known.lags && known.next < self.log.items.len());
+        for at in 0..self.members[member].stays.len() {
+            let stay = &self.members[member].stays[at];
+            let is_overtaken = self.is_overtaken(member, stay);
+            let lags = is_overtaken || (stay.lags && stay.next < self.rooms[stay.room].log.items.len());
+            let known = &mut self.members[member];
+            known.stays[at].lags = lags;
+            known.was_overtaken |= is_overtaken;
+        }
     }
 }
 

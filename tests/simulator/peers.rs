@@ -5,6 +5,7 @@ use pollchat::server::config::{Config, Lag};
 
 use crate::browsers::Browser;
 use crate::chance::Chance;
+use crate::movers::Mover;
 use crate::net::Wire;
 use crate::said::{is_name, is_reserved};
 use crate::setting::{Fault, Faults};
@@ -118,6 +119,8 @@ pub(crate) struct Peer {
     /// Whether it is one that never sends a newline.
     is_bare: bool,
     line_bytes_max: usize,
+    /// Its moves, if it is one that moves.
+    mover: Option<Mover>,
     /// The browser, if it is a peer on the page's port.
     pub(crate) browser: Option<Box<Browser>>,
 }
@@ -156,6 +159,7 @@ impl Peer {
             is_telnet,
             is_bare,
             line_bytes_max: config.line_bytes_max,
+            mover: None,
             browser: None,
         }
     }
@@ -219,6 +223,15 @@ impl Peer {
         peer
     }
 
+    /// The same, as one that moves. Half a request that silence ends would be another one.
+    pub(crate) fn moving(mut self, mover: Option<Mover>) -> Peer {
+        let talks = !matches!(self.habit, Habit::Witness | Habit::ForeignProtocol | Habit::Silent | Habit::Prober);
+        self.mover = mover.filter(|_| talks && !self.is_bare);
+        let first_words = self.mover.as_mut().filter(|_| !self.is_chunky).and_then(Mover::first_words);
+        self.outbox.extend(first_words.unwrap_or_default().bytes());
+        self
+    }
+
     /// Does something, or nothing.
     pub(crate) fn act(&mut self, number: usize, wire: &mut Wire, faults: Faults) {
         self.read(wire);
@@ -230,6 +243,11 @@ impl Peer {
         if self.course == Course::Stays && self.outbox.len() < 4_000 && may_talk {
             let before = self.outbox.len();
             self.talk(number);
+            if self.outbox.last().is_none_or(|&last| last == b'\n')
+                && let Some(words) = self.mover.as_mut().and_then(Mover::words)
+            {
+                self.outbox.extend(words.bytes());
+            }
             self.leave(wire, faults);
             if self.is_bare {
                 self.outbox.retain(|byte| !b"\r\n".contains(byte));
@@ -344,7 +362,7 @@ impl Peer {
                 _ => {}
             },
             Habit::Provoker => {
-                let command = self.chance.pick(&["/help\n", "/help\n", "/help\n", "/who\n", "/nope\n"]);
+                let command = self.chance.pick(&["/help\n", "/help\n", "/rooms\n", "/who\n", "/nope\n"]);
                 self.outbox.extend(command.repeat(self.chance.up_to(30)).bytes());
             }
             Habit::Whisperer => self.whisper(number),

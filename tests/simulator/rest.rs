@@ -7,7 +7,7 @@ use pollchat::server::hub::Wake;
 use pollchat::server::limits::GRACE;
 
 use crate::last_words::PAUSE;
-use crate::log::{Item, Kind};
+use crate::log::Kind;
 use crate::net::{Reset, Wire};
 use crate::oracle::Oracle;
 use crate::peers::TALK_BYTES_MAX;
@@ -59,7 +59,7 @@ impl Oracle {
         let is_over = wire.reset != Reset::No || (wire.is_finished && wire.ear.ended.is_some());
         // A client that leaves is waited for like any other.
         let is_leaving = wire.ear.is_leaving() || self.is_shutting_down || known.idleness.may_be_gone.is_some();
-        let is_over = is_over || is_leaving && known.stall.may_be_gone();
+        let is_over = is_over || is_leaving && known.stall().may_be_gone();
         let is_over = is_over || known.visit.as_ref().is_some_and(|visit| visit.socket.may_be_gone);
         // In the pause before its last word, a refused connection was told its reason.
         let is_told = wire.is_finished || self.config.flush_after.is_some();
@@ -83,7 +83,7 @@ impl Oracle {
     fn judge_hoard(&self, member: usize, wire: &Wire) -> Verdict {
         let unanswered = &wire.ear.asked[self.members[member].answered.min(wire.ear.asked.len())..];
         let may_be_kicked = self.may_be_disconnected(member) || self.is_shutting_down;
-        let is_present = self.members[member].number.is_some() && self.members[member].left.is_none();
+        let is_present = self.members[member].is_seated();
         let is_heard = is_present && wire.reset == Reset::No;
         if unanswered.len() < 200 || !is_heard || may_be_kicked {
             return Ok(());
@@ -107,12 +107,13 @@ impl Oracle {
             Wake::At(time) => Some(time),
             Wake::OnEvent => None,
         };
-        let is_braked = wakes_at.is_some_and(|time| time.saturating_duration_since(now) <= BRAKE_MAX)
-            || self.may_be_throttled(now, wakes_at)
-            || self.is_at_wall();
+        let may_be_braked = wakes_at.is_some_and(|time| time.saturating_duration_since(now) <= BRAKE_MAX)
+            || self.may_be_throttled(now, wakes_at);
+        let has_wall = self.live().any(|room| room.is_at_wall);
         self.rests_outstayed()?;
         for &member in &self.active {
             let wire = self.wires[member].borrow();
+            let is_braked = may_be_braked || self.is_at_wall(member);
             // At the wall, too: the poller has reported it. The next write finds it, after the pause between two last words.
             let pause = if self.config.flush_after.is_some() { PAUSE } else { Duration::ZERO };
             let goes_on = wakes_at.is_some_and(|time| time.saturating_duration_since(now) <= BRAKE_MAX.max(pause));
@@ -140,7 +141,10 @@ impl Oracle {
                 continue;
             }
             self.rests(member, &wire, is_braked)
-                .map_err(|violation| violation.at_rest().about(self.about(member, "at rest")))?;
+                .map_err(
+                    |violation| if has_wall && !is_braked { violation.of(Rule::Apart) } else { violation.at_rest() },
+                )
+                .map_err(|violation| violation.about(self.about(member, "at rest")))?;
         }
         Ok(())
     }
@@ -155,7 +159,7 @@ impl Oracle {
                 continue;
             }
             let outstayed =
-                [(known.idleness.must_be_gone, Rule::IdleTimeout), (known.stall.must_be_gone(), Rule::TooSlow)];
+                [(known.idleness.must_be_gone, Rule::IdleTimeout), (known.stall().must_be_gone(), Rule::TooSlow)];
             if let Some((_, rule)) = outstayed.into_iter().find(|(has_outstayed, _)| *has_outstayed) {
                 return rule.broken(self.about(member, "at rest: its time was over, and it is still here"));
             }
@@ -214,15 +218,22 @@ impl Oracle {
     /// Judges that a client was sent everything up to the end, or told that it missed it.
     fn all_given(&self, member: usize) -> Verdict {
         let known = &self.members[member];
+        if known.way.is_some() && known.is_present() {
+            return Rule::Border.broken("it does not arrive");
+        }
+        if known.stays.len() > 1 {
+            return Rule::Border.broken("it was not told where it is");
+        }
         if !known.is_greeted() {
             // The next line will tell whether it is sent any earlier lines, and is owed more.
             return Ok(());
         }
-        let stop = known.left.unwrap_or(self.log.items.len());
         self.judge_missed(member)?;
-        let is_owed = |item: &Item| item.kind != Kind::Said && !self.is_own(member, item);
-        let owes_notice = known.next < stop && self.log.items[known.next..stop].iter().any(is_owed);
-        if owes_notice && known.missed == 0 && !known.lags {
+        let stay = known.stay();
+        let items = &self.rooms[stay.room].log.items;
+        let is_owed = |at: usize| items[at].kind != Kind::Said && !self.is_own(member, stay, at);
+        let owes_notice = (stay.next..self.stop(stay)).any(is_owed);
+        if owes_notice && stay.missed == 0 && !stay.lags {
             return Rule::Delivery.broken("a notice is owed");
         }
         Ok(())

@@ -1,4 +1,5 @@
-//! The roster log of the hub: who entered, left or took a name, at which place of the tape, and who was refused.
+//! The roster log of the hub: who entered, moved, left or took a name, at which place of which tape, who was refused, and
+//! which rooms were opened and dropped.
 //!
 //! Nothing else tells when a client entered, because its greeting may be long in coming. The oracle checks each event,
 //! and everything that follows from it.
@@ -15,8 +16,11 @@ thread_local! {
 /// A change of the roster, or a refusal, of the connection with this number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Event {
+    /// 0 if it is about a room alone.
     pub(crate) line: usize,
-    /// The end of the tape at that time; `None` for a refusal.
+    /// The room; empty for a refusal.
+    pub(crate) room: String,
+    /// The end of its tape at that time; `None` for a refusal.
     pub(crate) offset: Option<usize>,
     pub(crate) change: Change,
 }
@@ -29,6 +33,12 @@ pub(crate) enum Change {
     /// It has this name now.
     Named(String),
     Leaves,
+    /// It leaves for this room.
+    Moves(String),
+    /// The room was opened.
+    Opened,
+    /// The room was dropped.
+    Dropped,
     /// It was refused for this reason, maybe without a word.
     Refused {
         reason: String,
@@ -76,19 +86,27 @@ fn event(text: &str, level: Level) -> Option<Event> {
         let (peer, reason) = rest.split_once(": ")?;
         let (address, is_silent) = peer.strip_suffix(" without a word").map_or((peer, false), |peer| (peer, true));
         let change = Change::Refused { reason: reason.to_owned(), is_silent, is_logged: level <= Level::Info };
-        return Some(Event { line: number_of(address)?, offset: None, change });
+        return Some(Event { line: number_of(address)?, room: String::new(), offset: None, change });
+    }
+    if let Some(rest) = text.strip_prefix("the room ") {
+        let (room, what) = rest.split_once(" is ")?;
+        let (offset, change) = match what.strip_prefix("dropped at ") {
+            Some(offset) => (offset.parse().ok()?, Change::Dropped),
+            None => (0, Change::Opened),
+        };
+        return Some(Event { line: 0, room: room.to_owned(), offset: Some(offset), change });
     }
     let (address, rest) = text.split_once(" in ")?;
-    let (_room, rest) = rest.split_once(" at ")?;
+    let (room, rest) = rest.split_once(" at ")?;
     let (offset, change) = rest.split_once(": ")?;
     let (name, what) = change.split_once(' ')?;
     let change = match what {
         "enters" => Change::Enters(name.to_owned()),
         "is its name" => Change::Named(name.to_owned()),
         "leaves" => Change::Leaves,
-        _ => return None,
+        _ => Change::Moves(what.strip_prefix("moves to ")?.to_owned()),
     };
-    Some(Event { line: number_of(address)?, offset: Some(offset.parse().ok()?), change })
+    Some(Event { line: number_of(address)?, room: room.to_owned(), offset: Some(offset.parse().ok()?), change })
 }
 
 /// The number of the connection with this address: its port.

@@ -50,6 +50,20 @@ rules! {
     /// A private message reaches its recipient once and nobody else, and its author is told the truth about that.
     Messages = "messages",
 
+    // The rooms.
+    /// A member hears, and is heard in, the room that it is in, and no other.
+    OwnRoom = "own-room",
+    /// A member that moves is sent all of its old room up to its move, or told what it missed, and then its new room.
+    Border = "border",
+    /// `/join` leads to the room that it names, or is answered with the reason; `* you are in` is right at that moment.
+    Place = "place",
+    /// `/who` lists exactly the members of the own room, and `/rooms` exactly all rooms, the fullest first.
+    Lists = "lists",
+    /// A room is dropped if nobody is in it, owed it or on the way, at its time or for another, and not else.
+    Kept = "kept",
+    /// A room that waits for a slow reader stops nobody in another room.
+    Apart = "apart",
+
     // The way in.
     /// A client is in the room only after entering: at its first complete line, or when its time is over, and then at
     /// once.
@@ -146,6 +160,11 @@ impl Violation {
     /// The same, of a hub that would sleep.
     pub(crate) fn at_rest(self) -> Violation {
         Violation { rule: Rule::Rest, ..self }
+    }
+
+    /// The same, as a breach of another rule.
+    pub(crate) fn of(self, rule: Rule) -> Violation {
+        Violation { rule, ..self }
     }
 
     /// The same, with what it was about before it.

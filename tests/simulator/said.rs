@@ -11,7 +11,13 @@ pub(crate) enum Asked {
     Say(String),
     Nick(String),
     Who,
+    Rooms,
     Help,
+    /// To another room, by the command as typed.
+    Join {
+        word: String,
+        name: String,
+    },
     Tell {
         to: String,
         text: String,
@@ -424,6 +430,8 @@ fn asked_by(line: &[u8]) -> Asked {
         "say" => Asked::Say(said.to_owned()),
         "nick" => Asked::Nick(rest.to_owned()),
         "who" => Asked::Who,
+        "rooms" => Asked::Rooms,
+        "join" => Asked::Join { word: format!("/{verb}"), name: rest.to_owned() },
         "help" => Asked::Help,
         "quit" => Asked::Leave,
         "msg" => {

@@ -10,6 +10,7 @@ use pollchat::server::flow::budget::TurnLimits;
 use pollchat::server::flow::rate::Rate;
 
 use crate::chance::Chance;
+use crate::movers::RoomPlan;
 
 /// An `--announce-up-to` that no run reaches.
 pub(crate) const ROOM_FOR_ALL: usize = 1_000;
@@ -126,6 +127,8 @@ pub(crate) struct Plan {
     pub(crate) site: Option<SitePlan>,
     /// Peers that are not as most are.
     pub(crate) oddities: Oddities,
+    /// The rooms, and the moves of the peers.
+    pub(crate) rooms: RoomPlan,
 }
 
 /// A page, and its visitors.
@@ -182,6 +185,11 @@ impl Plan {
             let room = if config.lag == Lag::Wait { 0 } else { smallest_backlog(&config, peers_max) };
             config.backlog_bytes = config.backlog_bytes.max(room);
         }
+        let rooms = RoomPlan::of(setting.seed);
+        if !setting.is_plain {
+            let smallest = smallest_backlog(&config, peers_max);
+            rooms.set(&mut config, smallest);
+        }
         let seats = Capacity {
             clients_max: config.clients_max.unwrap_or(1_000),
             // More than there can be: how many have left and are still there, the oracle does not count.
@@ -190,7 +198,18 @@ impl Plan {
             refusals_max: REFUSALS_MAX,
         };
         let room = (chance.pick(&[16, 200, 3_000]), chance.pick(&[7, 40, 300, 5_000]));
-        Plan { chance, faults, peers_max, config, seats, room, rate: limits.rate, site, oddities: limits.oddities }
+        Plan {
+            chance,
+            faults,
+            peers_max,
+            config,
+            seats,
+            room,
+            rate: limits.rate,
+            site,
+            oddities: limits.oddities,
+            rooms,
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use pollchat::server::config::{Config, Lag};
 use pollchat::server::flow::budget::TurnLimits;
 use pollchat::server::hub::Wake;
 
+use crate::member::Stay;
 use crate::net::Reset;
 use crate::oracle::{Oracle, WITNESS};
 use crate::rule::{Rule, Verdict};
@@ -79,7 +80,7 @@ impl Oracle {
         }
         let timeout = self.config.stall_timeout;
         let limit = self.move_on(member, now);
-        let stall = &self.members[member].stall;
+        let stall = self.members[member].stall();
         let Some(&here) = stall.places.back() else { return Ok(()) };
         let taken_at = self.wires[member].borrow().last_written;
         if stall.must_be_gone() {
@@ -87,8 +88,9 @@ impl Oracle {
         }
         let is_end_known = self.is_end_known(member) && self.wires[member].borrow().reset == Reset::No;
         let is_owed = is_end_known && here.most < here.end && !stall.may_be_gone();
-        if is_owed && self.log.end() - here.most > self.config.backlog_bytes {
-            return Rule::Wall.broken(format!("it is {} bytes behind, and nobody waited", self.log.end() - here.most));
+        let room = &self.rooms[self.members[member].room()];
+        if is_owed && room.log.end() - here.most > room.backlog_bytes {
+            return Rule::Wall.broken(format!("it is {} bytes behind, and nobody waited", room.log.end() - here.most));
         }
         let once = stall.place_at(now.checked_sub(timeout)).copied();
         let long_ago = stall.place_at(now.checked_sub(3 * timeout)).copied();
@@ -100,36 +102,54 @@ impl Oracle {
         let is_in_time = self.late_at.is_none_or(|late_at| late_at + 3 * timeout <= now);
         let took_little =
             is_in_time && long_ago.is_some_and(|then| here.most < then.end.min(then.least + ENOUGH_BYTES));
-        let log_end = self.log.items.len();
-        let known = &mut self.members[member];
+        // With small budgets, it may not have been offered anything in all that time. And if more timers are due than fire
+        // in a turn, its own may be one of those left.
+        let is_offered = self.config.turn == TurnLimits::default() && !self.goes_on();
+        let log_end = room.log.items.len();
+        let stall = &mut self.members[member].last_stay_mut().stall;
         if may_be_gone {
             // It may be now that it was, or before.
-            let (_, since) = known.stall.may_be_gone.unwrap_or((limit, log_end));
-            known.stall.may_be_gone = Some((limit, since));
+            let (_, since) = stall.may_be_gone.unwrap_or((limit, log_end));
+            stall.may_be_gone = Some((limit, since));
         }
-        // With small budgets, it may not have been offered anything in all that time.
-        let is_offered = self.config.turn == TurnLimits::default();
         if (took_nothing || took_little) && is_end_known && is_offered {
-            known.stall.must_be_gone = Some(limit);
+            stall.must_be_gone = Some(limit);
         }
         Ok(())
     }
 
-    /// Whether the room waits for a slow reader, so nothing may be put on the tape.
-    pub(crate) fn is_at_wall(&self) -> bool {
-        let room = self.config.backlog_bytes - self.config.longest_line_bytes();
-        let holds = |&&member: &&usize| {
+    /// Sees which rooms wait for a slow reader, so nothing may be put on their tapes.
+    pub(crate) fn watch_walls(&mut self) {
+        self.for_live(|room| room.is_at_wall = false);
+        if self.config.lag != Lag::Wait {
+            return;
+        }
+        for &member in &self.active {
             let known = &self.members[member];
-            let here = known.stall.places.back();
+            let room = &self.rooms[known.room()];
+            let room_bytes = room.backlog_bytes - self.config.longest_line_bytes();
+            let here = known.stall().places.back();
             let wire = self.wires[member].borrow();
             // A client is waited for until the server knows of its reset.
             let is_reached = !wire.is_closed && !wire.is_finished && wire.reset != Reset::Told && wire.is_blocked();
-            is_reached
+            let holds = is_reached
                 && !self.is_given_up(member)
-                && !known.stall.must_be_gone()
-                && here.is_some_and(|here| here.least < here.end && self.log.end() - here.least > room)
-        };
-        self.config.lag == Lag::Wait && self.active().iter().find(holds).is_some()
+                && !known.stall().must_be_gone()
+                && here.is_some_and(|here| here.least < here.end && room.log.end() - here.least > room_bytes);
+            if holds {
+                self.rooms[known.room()].is_at_wall = true;
+            }
+        }
+    }
+
+    /// Whether the room that a connection is in, or would enter, waits for a slow reader.
+    pub(crate) fn is_at_wall(&self, member: usize) -> bool {
+        let known = &self.members[member];
+        if known.is_entering() {
+            // Its first line may bring it into any room.
+            return self.live().any(|room| room.is_at_wall);
+        }
+        self.rooms[known.room()].is_at_wall
     }
 
     /// If a reader is behind, the end of its time must wake the hub.
@@ -142,12 +162,12 @@ impl Oracle {
         };
         let is_behind = |&&member: &&usize| {
             let known = &self.members[member];
-            let is_here = self.is_waited_for(member) && !known.stall.may_be_gone();
+            let is_here = self.is_waited_for(member) && !known.stall().may_be_gone();
             let is_reset = self.wires[member].borrow().reset != Reset::No;
             is_here
                 && !is_reset
                 && self.is_end_known(member)
-                && known.stall.places.back().is_some_and(|here| here.most < here.end)
+                && known.stall().places.back().is_some_and(|here| here.most < here.end)
         };
         match self.active().iter().find(is_behind) {
             Some(&member) if is_late && self.config.lag == Lag::Wait => {
@@ -183,26 +203,28 @@ impl Oracle {
     /// Notes the place of a reader. Returns the first item of which it was sent nothing.
     fn move_on(&mut self, member: usize, now: Instant) -> usize {
         let known = &self.members[member];
-        let stop = known.left.unwrap_or(self.log.items.len());
-        let first = self.first_owed(member, known.stall.first.max(known.next), stop);
+        let stay = known.last_stay();
+        let log = &self.rooms[stay.room].log;
+        let stop = self.stop(stay).min(log.offered()).max(stay.next);
+        let first = self.first_owed(member, stay, stay.stall.first.max(stay.next), stop);
         let is_greeted = known.is_greeted();
         // How many earlier lines a newcomer is shown is not known at first.
-        let last = if is_greeted { first } else { self.first_owed(member, known.joined.max(first), stop) };
+        let last = if is_greeted { first } else { self.first_owed(member, stay, stay.joined.max(first), stop) };
         let mut begun = last;
         if let Some(mut bytes) = self.amid_bytes(member) {
             // All lines of a frame were begun with it.
             loop {
-                let line_bytes = self.log.offset(begun + 1) - self.log.offset(begun);
-                begun = self.first_owed(member, begun + 1, stop);
+                let line_bytes = log.offset(begun + 1) - log.offset(begun);
+                begun = self.first_owed(member, stay, begun + 1, stop);
                 bytes = bytes.saturating_sub(line_bytes);
                 if bytes == 0 || begun >= stop {
                     break;
                 }
             }
         }
-        let end = self.log.offset(stop);
-        let (least, most) = (self.log.offset(first).min(end), self.log.offset(begun).min(end));
-        let stall = &mut self.members[member].stall;
+        let end = log.offset(stop);
+        let (least, most) = (log.offset(first).min(end), log.offset(begun).min(end));
+        let stall = &mut self.members[member].last_stay_mut().stall;
         if known_place(stall.places.back()) != Some((least, most, end)) {
             stall.places.push_back(Place { time: now, least, most, end });
         }
@@ -216,8 +238,8 @@ impl Oracle {
         begun
     }
 
-    fn first_owed(&self, member: usize, from: usize, stop: usize) -> usize {
-        (from..stop).find(|&item| !self.is_own(member, &self.log.items[item])).unwrap_or(stop.max(from))
+    fn first_owed(&self, member: usize, stay: &Stay, from: usize, stop: usize) -> usize {
+        (from..stop).find(|&at| !self.is_own(member, stay, at)).unwrap_or(stop.max(from))
     }
 }
 

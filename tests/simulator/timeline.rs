@@ -1,12 +1,14 @@
-//! The order of all that happens to the room: the events of the roster, merged with the lines of the tape by their
+//! The order of all that happens to the rooms: the events of the roster, merged with the lines of the tapes by their
 //! offsets.
 //!
-//! An event is applied when the log has come to its place, so it is known at each line exactly which members are
-//! present and what they are called. An event may demand the next line of the tape: `joined`, `left`, or a new name.
+//! An event is applied when the log of its room has come to its place, so it is known at each line exactly which members
+//! are in the room and what they are called. An event may demand the next line of the tape: `joined`, `left`, or a new
+//! name.
 
 use std::time::Instant;
 
 use pollchat::relay::room::Audience;
+use pollchat::relay::tape::Tape;
 use pollchat::server::config::Lag;
 use pollchat::server::flow::budget::TurnLimits;
 use pollchat::server::hub::Wake;
@@ -17,29 +19,49 @@ use crate::frames::Socket;
 use crate::log::Kind;
 use crate::member::{FirstName, Introduction};
 use crate::net::Reset;
-use crate::oracle::{Oracle, WITNESS, is_same_name};
+use crate::oracle::{Oracle, is_same_name};
+use crate::room::{Due, LOBBY, Room};
 use crate::roster_log::{self, Change, Event};
 use crate::rule::{Rule, Verdict};
 use crate::said::{Asked, is_name, is_reserved};
 use crate::setting::ROOM_FOR_ALL;
 
-/// A line that must be the next one of the tape.
+/// An event, with the number of its room, and of the one that it leads to.
 #[derive(Debug)]
-pub(crate) struct Due {
-    pub(crate) line: String,
-    pub(crate) by: usize,
-    pub(crate) kind: Kind,
+pub(crate) struct Placed {
+    event: Event,
+    room: usize,
+    to: usize,
 }
 
 impl Oracle {
-    /// Takes the events of a turn.
-    pub(crate) fn take_events(&mut self) -> Verdict {
-        let events = roster_log::take();
-        events.iter().try_for_each(|event| self.judge_log(event))?;
-        self.events.extend(events);
-        self.present_range = (self.present, self.present);
-        self.departing.clear();
+    /// Hears what was put on the tapes, and takes the events since the last time. Rooms come and go meanwhile.
+    pub(crate) fn hear<'a>(&mut self, tapes: impl Iterator<Item = (&'a str, &'a Tape)>) -> Verdict {
+        for event in roster_log::take() {
+            self.judge_log(&event)?;
+            if event.change == Change::Opened {
+                self.by_name.insert(event.room.to_lowercase(), self.rooms.len());
+                self.house.live.push(self.rooms.len());
+                self.rooms.push(Room::new(&event.room, self.config.room_backlog_bytes, false));
+            }
+            let room = self.room_called(&event.room);
+            let to = if let Change::Moves(to) = &event.change { self.room_called(to) } else { room };
+            self.events.push_back(Placed { event, room, to });
+        }
+        for (name, tape) in tapes {
+            let room = self.room_called(name);
+            let log = &mut self.rooms[room].log;
+            let from = log.heard() as u64;
+            if from < tape.tail() {
+                return Rule::Order.broken(format!("{} bytes of {name} went by in a turn", tape.tail() - from));
+            }
+            tape.slices(from, tape.end().offset).iter().for_each(|bytes| log.hear(bytes));
+        }
         Ok(())
+    }
+
+    fn room_called(&self, name: &str) -> usize {
+        self.by_name.get(&name.to_lowercase()).copied().unwrap_or(LOBBY)
     }
 
     /// Judges that the log shows refusals for the same reason a period apart: their count has a line of its own.
@@ -54,26 +76,38 @@ impl Oracle {
         }
     }
 
-    /// Applies the events up to the end of the log; `next` is the line of the tape that follows, if one does.
-    pub(crate) fn apply_events(&mut self, next: Option<&str>) -> Verdict {
-        let end = self.log.end();
-        while let Some(event) = self.events.pop_front_if(|event| event.offset.is_none_or(|offset| offset <= end)) {
-            let Some(&member) = self.by_line.get(&event.line) else { continue };
-            self.apply_event(member, &event, next).map_err(|violation| violation.about(self.describe(member)))?;
+    /// Applies all events, and checks all lines, in their order.
+    pub(crate) fn replay(&mut self) -> Verdict {
+        while let Some(Placed { event, room, to }) = self.events.pop_front() {
+            let offset = event.offset.unwrap_or(0);
+            if event.change != Change::Dropped && !self.rooms[room].is_cut {
+                self.read_up_to(room, offset)?;
+            }
+            match &event.change {
+                Change::Opened => self.open(room)?,
+                Change::Dropped => self.drop_room(room, offset)?,
+                change => {
+                    let Some(&member) = self.by_line.get(&event.line) else { continue };
+                    self.apply(member, change, room, to).map_err(|violation| violation.about(self.describe(member)))?;
+                }
+            }
         }
-        Ok(())
+        (0..self.house.live.len()).try_for_each(|at| self.read_up_to(self.house.live[at], usize::MAX))
     }
 
-    fn apply_event(&mut self, member: usize, event: &Event, next: Option<&str>) -> Verdict {
-        match &event.change {
-            Change::Enters(name) => self.enter(member, name),
-            Change::Named(name) => self.name(member, name, next),
-            Change::Leaves => self.leave(member),
+    fn apply(&mut self, member: usize, change: &Change, room: usize, to: usize) -> Verdict {
+        match change {
+            Change::Enters(name) if self.members[member].number.is_some() => self.arrive(member, name, room),
+            Change::Enters(name) => self.enter(member, name, room),
+            Change::Named(name) => self.name(member, name, room),
+            Change::Moves(_) => self.move_out(member, room, to),
+            Change::Leaves => self.leave(member, room),
             Change::Refused { reason, is_silent, .. } => self.refuse(member, reason, *is_silent),
+            Change::Opened | Change::Dropped => Ok(()),
         }
     }
 
-    fn enter(&mut self, member: usize, name: &str) -> Verdict {
+    fn enter(&mut self, member: usize, name: &str, room: usize) -> Verdict {
         if self.members[member].visit.is_some() {
             self.judge_upgrade(member)?;
         } else {
@@ -83,7 +117,8 @@ impl Oracle {
             return Rule::Refusals.broken(format!("{} are present, and it enters as {name}", self.present));
         }
         Rule::Numbers.demands(name == format!("client-{}", self.numbers + 1), || format!("it enters as {name}"))?;
-        self.seat(member);
+        self.judge_first_room(member, room)?;
+        self.seat(member, room);
         let now = self.now();
         if let Some(visit) = &mut self.members[member].visit {
             visit.socket = Socket::new(now);
@@ -92,8 +127,8 @@ impl Oracle {
     }
 
     /// A client takes a name. The room is told `joined` if it is the client's first sign, and else the new name.
-    fn name(&mut self, member: usize, name: &str, next: Option<&str>) -> Verdict {
-        self.judge_present(member)?;
+    fn name(&mut self, member: usize, name: &str, room: usize) -> Verdict {
+        self.judge_seated(member, room)?;
         let answered = self.members[member].answered;
         let is_silent = self.config.audience == Audience::Sender;
         let place = self.settle_heard(member, |place, asked| match asked {
@@ -109,8 +144,9 @@ impl Oracle {
             return Rule::Names.broken(format!("it is called {name}, and connection {holder} is called {held}"));
         }
         Rule::Names.demands(is_name(name) && !is_reserved(name), || format!("it is called {name}"))?;
-        let announces = self.present <= self.config.announce_up_to;
+        let announces = self.rooms[room].seats.len() <= self.config.announce_up_to;
         let may_have_spoken = self.may_have_spoken_untold(member);
+        let next = self.rooms[room].log.next().map(<[u8]>::to_vec);
         let known = &mut self.members[member];
         let from = known.names.last().cloned().unwrap_or_default();
         let renamed = format!("* {from} is now {name}");
@@ -119,42 +155,61 @@ impl Oracle {
         self.holders.remove(&from);
         self.holders.insert(name.to_owned(), member);
         known.may_be_untold |= may_have_spoken;
-        let is_introduced =
-            known.introduction != Introduction::Pending || (known.may_be_untold && next == Some(&*renamed));
+        let is_introduced = known.introduction != Introduction::Pending
+            || (known.may_be_untold && next.as_deref() == Some(renamed.as_bytes()));
         if is_introduced {
-            self.due = Some(Due { line: renamed, by: member, kind: Kind::Renamed });
+            self.rooms[room].due = Some(Due { line: renamed, by: member, kind: Kind::Renamed });
+            self.note_version(room);
             return Ok(());
         }
-        known.first_name = Some(FirstName { place, line: renamed });
+        known.is_named_first = true;
+        known.first_names.push(FirstName { place, line: renamed });
         if announces && !known.may_be_untold {
-            self.due = Some(Due { line: format!("* {name} joined"), by: member, kind: Kind::Joined });
+            self.rooms[room].due = Some(Due { line: format!("* {name} joined"), by: member, kind: Kind::Joined });
         } else if !announces {
             known.introduction = Introduction::Untold;
         }
+        self.note_version(room);
         Ok(())
     }
 
-    fn leave(&mut self, member: usize) -> Verdict {
-        self.judge_present(member)?;
-        self.count_present(self.present - 1);
+    fn leave(&mut self, member: usize, room: usize) -> Verdict {
+        if !self.members[member].is_present() {
+            return Rule::Entering.broken("it is not on the server");
+        }
+        self.present -= 1;
         self.departing.push(member);
-        let known = &mut self.members[member];
-        known.left = Some(self.log.items.len());
-        let name = known.names.last().cloned().unwrap_or_default();
+        let name = self.members[member].names.last().cloned().unwrap_or_default();
+        if self.members[member].is_seated() {
+            self.judge_seated(member, room)?;
+            self.unseat(member, room);
+        }
+        self.members[member].has_left = true;
         self.holders.remove(&name);
-        if member == WITNESS || self.members[member].introduction != Introduction::Told {
-            return Ok(());
-        }
-        let line = format!("* {name} left");
-        if self.config.lag != Lag::Wait {
-            self.due = Some(Due { line: line.clone(), by: member, kind: Kind::Left });
-        }
-        self.departed.push_back((line, member));
         Ok(())
     }
 
-    fn judge_present(&self, member: usize) -> Verdict {
-        Rule::Entering.demands(self.members[member].is_present(), || "it is not in the room".to_owned())
+    /// Takes a member out of its room, which is told so if it was told of its coming.
+    pub(crate) fn unseat(&mut self, member: usize, room: usize) {
+        let known = &mut self.members[member];
+        let Room { log, seats, due, departed, .. } = &mut self.rooms[room];
+        known.last_stay_mut().left = Some(log.items.len());
+        seats.retain(|&other| other != member);
+        if known.introduction == Introduction::Told {
+            let line = format!("* {} left", known.names.last().map_or("", String::as_str));
+            if self.config.lag != Lag::Wait {
+                *due = Some(Due { line: line.clone(), by: member, kind: Kind::Left });
+            }
+            departed.push_back((line, member));
+        }
+        self.rooms[room].count();
+        self.note_version(room);
+    }
+
+    pub(crate) fn judge_seated(&self, member: usize, room: usize) -> Verdict {
+        let known = &self.members[member];
+        let is_here = known.is_seated() && known.room() == room;
+        Rule::Entering.demands(is_here, || format!("it is not in {}", self.rooms[room].name))
     }
 
     /// Judges that every member that went in this turn had a cause, when all is known that may be one.
@@ -175,12 +230,12 @@ impl Oracle {
     }
 
     /// Judges, at the end of a turn, that the room was told of all that it had to be told of.
-    pub(crate) fn judge_introductions(&mut self, now: Instant, was_at_wall: bool) -> Verdict {
-        if let Some(due) = self.due.as_ref().filter(|due| due.kind != Kind::Left) {
+    pub(crate) fn judge_introductions(&mut self, now: Instant) -> Verdict {
+        let dues = self.live().filter_map(|room| room.due.as_ref());
+        if let Some(due) = dues.into_iter().find(|due| due.kind != Kind::Left) {
             let rule = if due.kind == Kind::Renamed { Rule::Names } else { Rule::Joined };
             return rule.broken(format!("{:?} is missing on the tape", due.line));
         }
-        let (least, most) = self.present_range;
         let may_be_behind = self.may_be_behind();
         // Small budgets also make the room wait for readers that were not written to.
         let has_small_budgets = self.config.turn != TurnLimits::default();
@@ -188,16 +243,17 @@ impl Oracle {
         for at in 0..self.active.len() {
             let member = self.active[at];
             let may_have_spoken = self.may_have_spoken_untold(member);
+            let room = &self.rooms[self.members[member].room()];
+            let (least, most) = room.range;
+            // Within a turn, the room may come to the wall and get away from it.
+            let has_moved = self.config.lag == Lag::Wait && room.log.end() != room.began_at;
+            let was_at_wall = room.is_at_wall || room.was_at_wall || has_moved;
             let known = &mut self.members[member];
-            let is_due = known.is_present() && known.introduce_by.is_some_and(|time| time <= now);
+            let is_due = known.is_seated() && known.introduce_by.is_some_and(|time| time <= now);
             if !is_due || known.introduction != Introduction::Pending || self.is_shutting_down {
                 continue;
             }
-            if member == WITNESS {
-                // The one line that the witness is not sent.
-                known.introduction = Introduction::Told;
-                self.log.push("* client-1 joined", WITNESS, Kind::Joined);
-            } else if was_at_wall && has_small_budgets || may_wait_unseen && least > self.config.announce_up_to {
+            if was_at_wall && has_small_budgets || may_wait_unseen && least > self.config.announce_up_to {
                 // Its timer may fire now, or may have fired at the wall and fire again.
                 known.may_be_untold = true;
             } else if was_at_wall {
@@ -223,8 +279,9 @@ impl Oracle {
 
     /// If the hub would sleep: whether the room was told of everybody that left, and will be told of all that entered.
     pub(crate) fn rests_roster(&self, now: Instant, wake: Wake) -> Verdict {
-        let may_wait = wake == Wake::Now || self.is_at_wall() || self.is_shutting_down;
-        if let Some((line, _)) = self.departed.front().filter(|_| !may_wait) {
+        let may_wait = |room: &&Room| wake == Wake::Now || room.is_at_wall || self.is_shutting_down || !room.is_open;
+        let is_untold = |room: &&Room| !room.departed.is_empty() && !may_wait(room);
+        if let Some((line, _)) = self.live().find(is_untold).and_then(|room| room.departed.front()) {
             return Rule::Left.broken(format!("{line:?} is missing on the tape"));
         }
         let is_late = |latest: Instant| match wake {
@@ -234,7 +291,7 @@ impl Oracle {
         };
         let is_forgotten = |&&member: &&usize| {
             let known = &self.members[member];
-            let is_pending = known.is_present() && known.introduction == Introduction::Pending && member != WITNESS;
+            let is_pending = known.is_seated() && known.introduction == Introduction::Pending;
             let is_pending = is_pending && !known.may_be_untold;
             let is_quiet = self.wires[member].borrow().reset == Reset::No && !self.is_shutting_down;
             let is_due = known.introduce_by.is_some_and(|time| is_late(time.max(now + INTRODUCE_AFTER)));
@@ -250,12 +307,5 @@ impl Oracle {
     fn may_have_spoken_untold(&self, member: usize) -> bool {
         let is_silent = self.config.audience == Audience::Sender && self.config.announce_up_to < ROOM_FOR_ALL;
         is_silent && self.wires[member].borrow().ear.asked.iter().any(|asked| matches!(asked, Asked::Say(_)))
-    }
-
-    /// Sets how many members are present.
-    pub(crate) fn count_present(&mut self, present: usize) {
-        let (least, most) = self.present_range;
-        self.present = present;
-        self.present_range = (least.min(present), most.max(present));
     }
 }
