@@ -62,7 +62,7 @@ pub struct Room {
     prefix: String,
 }
 
-/// What a member reads first in a room.
+/// The first lines and the first place of a member in a room.
 #[derive(Debug)]
 pub struct Welcome {
     /// Where it begins to read.

@@ -285,7 +285,7 @@ mod tests {
 
     const BACKLOG_BYTES: usize = 8 * 1024 * 1024;
     const LINE_BYTES: usize = 12 * 1024;
-    /// What other tapes leave.
+    /// Bytes that other tapes leave.
     const ALL: usize = usize::MAX;
     const QUIET: RecentTraffic = RecentTraffic { period: 0, bytes: 0 };
 

@@ -56,7 +56,7 @@ pub(super) struct Rooms {
     /// Rooms without readers, and when they are dropped: the longest empty first. Rooms that are empty no longer are
     /// skipped.
     empty: VecDeque<(Instant, RoomId)>,
-    /// What was put on the tapes of rooms that were dropped.
+    /// The ends of the tapes of rooms that were dropped, summed.
     dropped: Position,
 }
 
