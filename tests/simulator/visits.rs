@@ -91,8 +91,8 @@ impl Oracle {
         let requests = wire.ear.outline.as_ref().map_or(&[][..], |outline| &outline.requests);
         let known = &self.members[member];
         let is_new = known.visit.as_ref().is_some_and(|visit| !visit.is_over && !visit.is_refused_inside);
-        let may_enter = is_new && known.number.is_none() && requests.iter().any(|request| request.status == 101);
-        Rule::Entering.demands(may_enter, || "it did not open a WebSocket".to_owned())
+        let grant_seat = is_new && known.number.is_none() && requests.iter().any(|request| request.status == 101);
+        Rule::Entering.demands(grant_seat, || "it did not open a WebSocket".to_owned())
     }
 
     /// Takes what the hub wrote to a peer on the page's port.

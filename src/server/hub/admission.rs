@@ -138,14 +138,14 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Makes an entering connection a member in this room, if it [may enter](Hub::may_enter).
+    /// Makes an entering connection a member in this room, if it [may enter](Hub::grant_seat).
     pub(super) fn enter(&mut self, key: usize, room: RoomId, now: Instant) -> Option<MemberId> {
-        self.may_enter(key, now).then(|| self.let_in(key, room, now))
+        self.grant_seat(key, now).then(|| self.enter_room(key, room, now))
     }
 
     /// Whether there is a free seat for an entering connection and `--max-per-address` allows it. Otherwise refuses it. If
     /// this turn can tell no more refusals, the connection goes on entering.
-    pub(super) fn may_enter(&mut self, key: usize, now: Instant) -> bool {
+    pub(super) fn grant_seat(&mut self, key: usize, now: Instant) -> bool {
         let is_visitor = self.connections[key].role() == Role::Visitor;
         if let Err(reason) = self.check_seat(is_visitor).and_then(|()| self.count_address(key)) {
             if is_visitor {
@@ -159,7 +159,7 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Makes a connection that may enter a member in this room.
-    pub(super) fn let_in(&mut self, key: usize, room: RoomId, now: Instant) -> MemberId {
+    pub(super) fn enter_room(&mut self, key: usize, room: RoomId, now: Instant) -> MemberId {
         self.connections.set_role(key, Role::Client);
         let member = self.become_member(key, room, now);
         self.stats.entered += 1;
@@ -356,7 +356,7 @@ impl<S: Socket> Hub<S> {
 
     /// Tells a browser, in frames, why it is refused. It stays a visitor, so the limit on visitors bounds these
     /// refusals.
-    fn refuse_browser(&mut self, key: usize, reason: &Reason, now: Instant) {
+    pub(super) fn refuse_browser(&mut self, key: usize, reason: &Reason, now: Instant) {
         let peer = Peer::of(&self.connections[key]);
         self.record_refusal(&peer, reason, "", now);
         let connection = &mut self.connections[key];

@@ -124,14 +124,14 @@ impl<S: Socket> Hub<S> {
     /// Lets a connection enter whose first line is `/join` and complete: in that room, or in the lobby if there is no place
     /// for another room. Only a connection that may enter opens one. Returns whether the line has been processed by that.
     pub(super) fn enter_with_join(&mut self, key: usize, name: &Name, now: Instant) -> bool {
-        if !self.may_enter(key, now) {
+        if !self.grant_seat(key, now) {
             return false;
         }
         let Some(room) = self.rooms.find_or_open(name, self.roster.directory_mut()) else {
-            self.let_in(key, RoomId::LOBBY, now);
+            self.enter_room(key, RoomId::LOBBY, now);
             return false;
         };
-        let member = self.let_in(key, room, now);
+        let member = self.enter_room(key, room, now);
         self.roster.note_spoken(member);
         let handle = self.connections[key].handle(key);
         self.timers.set(now + INTRODUCE_JOINER_AFTER, Timer::Introduce, handle);
