@@ -15,6 +15,8 @@ pub enum Reason {
     Full(usize),
     /// All places for visitors of the page are taken: so many.
     VisitorsFull(usize),
+    /// There is no place for the room that a browser wants to enter: so many exist, `--rooms`.
+    RoomsFull(usize),
     /// `--allow` or `--deny` forbids its address.
     AddressDenied,
     /// So many connections, `--max-per-address`, are open from its address.
@@ -47,9 +49,10 @@ pub struct Reasons([u64; Reason::LABELS.len()]);
 
 impl Reason {
     /// The labels of all reasons in the log and in metrics, by [`index`](Reason::index).
-    pub const LABELS: [&str; 17] = [
+    pub const LABELS: [&str; 18] = [
         "full",
         "page full",
+        "rooms full",
         "denied",
         "crowded",
         "HTTP",
@@ -68,28 +71,29 @@ impl Reason {
     ];
 
     /// The first so many [`LABELS`](Reason::LABELS) are refusals, and disconnects by the server.
-    const OURS: usize = 11;
+    const OURS: usize = 12;
 
     /// The place of this reason in [`LABELS`](Reason::LABELS).
     pub fn index(&self) -> usize {
         match self {
             Reason::Full(_) => 0,
             Reason::VisitorsFull(_) => 1,
-            Reason::AddressDenied => 2,
-            Reason::AddressCrowded(_) => 3,
-            Reason::Foreign(ForeignProtocol::Http) => 4,
-            Reason::Foreign(ForeignProtocol::Tls) => 5,
-            Reason::Foreign(ForeignProtocol::Stun) => 6,
-            Reason::Foreign(_) => 7,
-            Reason::Silent(_) => 8,
-            Reason::TooSlow => 9,
-            Reason::Removed => 10,
-            Reason::Goodbye => 11,
-            Reason::EndOfInput => 12,
-            Reason::Reset(_) => 13,
-            Reason::Unwritable => 14,
-            Reason::PageClosed(_) => 15,
-            Reason::ProtocolError(_) => 16,
+            Reason::RoomsFull(_) => 2,
+            Reason::AddressDenied => 3,
+            Reason::AddressCrowded(_) => 4,
+            Reason::Foreign(ForeignProtocol::Http) => 5,
+            Reason::Foreign(ForeignProtocol::Tls) => 6,
+            Reason::Foreign(ForeignProtocol::Stun) => 7,
+            Reason::Foreign(_) => 8,
+            Reason::Silent(_) => 9,
+            Reason::TooSlow => 10,
+            Reason::Removed => 11,
+            Reason::Goodbye => 12,
+            Reason::EndOfInput => 13,
+            Reason::Reset(_) => 14,
+            Reason::Unwritable => 15,
+            Reason::PageClosed(_) => 16,
+            Reason::ProtocolError(_) => 17,
         }
     }
 
@@ -107,6 +111,7 @@ impl Reason {
     pub fn notice(&self) -> Option<Notice<'static>> {
         match self {
             Reason::Full(most) | Reason::VisitorsFull(most) => Some(Notice::ServerFull { clients: *most }),
+            Reason::RoomsFull(most) => Some(Notice::RoomsFull { rooms: *most }),
             Reason::AddressDenied => Some(Notice::AddressDenied),
             Reason::AddressCrowded(most) => Some(Notice::AddressCrowded { most: *most }),
             Reason::Foreign(protocol) => Some(Notice::ForeignProtocol { protocol: protocol.name() }),
@@ -130,9 +135,8 @@ impl Reason {
     /// The close code for a browser (RFC 6455, 7.4).
     pub fn close_code(&self) -> u16 {
         match self {
-            Reason::Full(_) | Reason::VisitorsFull(_) | Reason::AddressDenied | Reason::AddressCrowded(_) => {
-                code::TRY_AGAIN_LATER
-            }
+            Reason::Full(_) | Reason::VisitorsFull(_) | Reason::RoomsFull(_) => code::TRY_AGAIN_LATER,
+            Reason::AddressDenied | Reason::AddressCrowded(_) => code::TRY_AGAIN_LATER,
             Reason::Silent(_) | Reason::TooSlow | Reason::Removed => code::POLICY,
             _ => code::NORMAL,
         }
@@ -154,6 +158,7 @@ impl fmt::Display for Reason {
         match self {
             Reason::Full(most) => write!(f, "the server is full ({most} clients)"),
             Reason::VisitorsFull(most) => write!(f, "the page's port is full ({most} visitors)"),
+            Reason::RoomsFull(most) => write!(f, "there is no place for its room ({most} rooms)"),
             Reason::AddressDenied => f.write_str("its address is not allowed"),
             Reason::AddressCrowded(most) => write!(f, "{most} connections are open from its address"),
             Reason::Foreign(protocol) => write!(f, "spoke {}", protocol.name()),

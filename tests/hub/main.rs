@@ -18,4 +18,5 @@ mod rooms;
 mod tape;
 mod telnet;
 mod turns;
+mod web_rooms;
 mod websocket;

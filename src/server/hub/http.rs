@@ -14,7 +14,8 @@ use super::Hub;
 use super::closing::Peer;
 use super::timers::Timer;
 use crate::net::stream::{Received, Socket};
-use crate::relay::directory::RoomId;
+use crate::relay::name::Name;
+use crate::relay::room::parse_room;
 use crate::server::connection::input::{Input, Pending};
 use crate::server::connection::{Farewell, Phase, PingStep, ReadState};
 use crate::server::flow::budget::Effort;
@@ -42,7 +43,8 @@ impl<S: Socket> Hub<S> {
                 RequestProgress::Head(head) => {
                     self.stats.requests += 1;
                     self.budget.spend(Effort::Request(head.len()));
-                    self.site.as_ref().map_or_else(Answer::empty, |site| site.answer(&head))
+                    let room = |typed: &str| self.room_named(typed);
+                    self.site.as_ref().map_or_else(Answer::empty, |site| site.answer(&head, room))
                 }
                 RequestProgress::TooLong => self.refusal_answer(Status::HeadTooLong),
                 RequestProgress::Tls => self.refusal_answer(Status::TlsSpoken),
@@ -103,10 +105,10 @@ impl<S: Socket> Hub<S> {
             exchange.on_answered();
             exchange.set_deadline(now + REQUEST_TIME);
         }
-        match answer.next {
+        match &answer.next {
             AfterAnswer::Request => {}
             AfterAnswer::End => self.close_entering(key, Farewell::Close(None), now),
-            AfterAnswer::WebSocket => self.upgrade(key, now),
+            AfterAnswer::WebSocket(room) => self.upgrade(key, room, now),
         }
     }
 
@@ -122,19 +124,33 @@ impl<S: Socket> Hub<S> {
         let peer = Peer::of(&self.connections[key]);
         let what = format_args!("{peer} was answered with {}: {reason}", status.code());
         match status {
-            Status::NotFound | Status::MethodNotAllowed | Status::RequestTimeout => debug!("{what}"),
+            Status::NotFound | Status::NoSuchRoom | Status::MethodNotAllowed | Status::RequestTimeout => {
+                debug!("{what}");
+            }
             _ => self.reports.note(kind, peer.ip(), what, now),
         }
     }
 
-    /// Makes a visitor a browser, and lets it enter.
-    fn upgrade(&mut self, key: usize, now: Instant) {
+    /// Returns the name of the room that a request names, if there may be such a room.
+    fn room_named(&self, typed: &str) -> Option<Name> {
+        let name = parse_room(self.roster.directory(), typed).ok()?;
+        (self.limits.rooms_max > 1 || name.folded() == Name::LOBBY).then_some(name)
+    }
+
+    /// Makes a visitor a browser, and lets it enter in the room of this name. It enters in no other room: what it says
+    /// is meant for that one.
+    fn upgrade(&mut self, key: usize, room: &Name, now: Instant) {
         let connection = &mut self.connections[key];
         let pipelined = connection.exchange_mut().map(Exchange::take_pipelined).unwrap_or_default();
         connection.switch_to_websocket(now);
-        if self.enter(key, RoomId::LOBBY, now).is_none() {
+        if !self.grant_seat(key, now) {
             return;
         }
+        let Some(room) = self.rooms.find_or_open(room, self.roster.directory_mut()) else {
+            self.refuse_browser(key, &Reason::RoomsFull(self.roster.directory().len()), now);
+            return;
+        };
+        self.enter_room(key, room, now);
         self.stats.browsers += 1;
         // Bytes behind the request are frames already.
         let mut lines = mem::take(&mut self.buffers.lines);

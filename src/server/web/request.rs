@@ -24,6 +24,8 @@ pub(crate) struct Request<'a> {
     pub authority: Option<Authority>,
     /// Path, without a query.
     pub path: &'a str,
+    /// Query, without its question mark; may be empty.
+    pub query: &'a str,
     /// State of the connection after the response.
     pub persistence: Persistence,
     body: Body,
@@ -67,8 +69,8 @@ impl<'a> Request<'a> {
         let len = request.headers.len();
         fields.truncate(len);
         let Target { authority, path } = Target::parse(target)?;
-        let (path, persistence, body) = (path_of(path), Persistence::Close, Body::None);
-        let mut request = Request { method, authority: None, path, persistence, body, version, fields };
+        let ((path, query), persistence, body) = (split(path), Persistence::Close, Body::None);
+        let mut request = Request { method, authority: None, path, query, persistence, body, version, fields };
         // A host in the target takes precedence (RFC 9112, 3.2.2), but HTTP/1.1 requires the field all the same.
         request.authority = authority.or(request.host()?);
         request.body = request.announced_body()?;
@@ -169,9 +171,11 @@ impl Target<'_> {
     }
 }
 
-fn path_of(target: &str) -> &str {
-    let path = target.split(['?', '#']).next().unwrap_or_default();
-    if path.is_empty() { "/" } else { path }
+/// Splits path and query. An empty path is `/`.
+fn split(target: &str) -> (&str, &str) {
+    let target = target.split('#').next().unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    (if path.is_empty() { "/" } else { path }, query)
 }
 
 fn is_number(value: &[u8]) -> bool {

@@ -26,6 +26,8 @@ pub enum Status {
     OriginNotAllowed,
     /// 404: neither the page nor the WebSocket has this path.
     NotFound,
+    /// 404: there can be no room of the name in the path or in the query.
+    NoSuchRoom,
     /// 405: the page is asked for with another method than GET or HEAD.
     MethodNotAllowed,
     /// 405: the WebSocket is asked for with another method than GET.
@@ -72,7 +74,7 @@ impl Status {
             Status::Ok => "200 OK",
             Status::BadRequest | Status::TlsSpoken | Status::LinePort => "400 Bad Request",
             Status::AddressNotAllowed | Status::OriginNotAllowed => "403 Forbidden",
-            Status::NotFound => "404 Not Found",
+            Status::NotFound | Status::NoSuchRoom => "404 Not Found",
             Status::MethodNotAllowed | Status::SocketMethodNotAllowed => "405 Method Not Allowed",
             Status::RequestTimeout => "408 Request Timeout",
             Status::MisdirectedRequest => "421 Misdirected Request",
@@ -101,6 +103,7 @@ impl Status {
                 "this server is not open to pages of this origin: ask its operator to start it with --web-origin and the origin"
             }
             Status::NotFound => "not found; the page is at /",
+            Status::NoSuchRoom => "there can be no room of this name here; the page is at /",
             Status::MethodNotAllowed => "use GET or HEAD",
             Status::SocketMethodNotAllowed => "use GET",
             Status::RequestTimeout => "the request did not arrive in time",

@@ -13,7 +13,9 @@ use tungstenite::handshake::derive_accept_key;
 use super::origin::OriginPolicy;
 use super::page::PAGE;
 use super::request::Request;
+use super::resource::Resource;
 use super::response::{self, Extent, Head, Persistence, Status, plain_text};
+use crate::relay::name::Name;
 
 /// Longest answer, in bytes: the page and its head. The build fails if the page is longer.
 pub const ANSWER_BYTES_MAX: usize = 48 * 1024;
@@ -25,12 +27,6 @@ const _: () = assert!(PAGE.len() + HEAD_BYTES <= ANSWER_BYTES_MAX, "the page is 
 
 /// Longest part of a peer's `Host` or `Origin` in the log, in bytes.
 const LOGGED_BYTES_MAX: usize = 100;
-
-/// Path of the WebSocket.
-const SOCKET_PATH: &str = "/ws";
-
-/// Path of the page.
-const PAGE_PATH: &str = "/";
 
 /// Site of one server: who may ask, and the texts that do not change between requests.
 #[derive(Debug)]
@@ -99,14 +95,14 @@ fn shortened(text: &[u8]) -> String {
 }
 
 /// State of a connection after an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AfterAnswer {
     /// It waits for another request.
     Request,
     /// The server closes it.
     End,
-    /// It is a WebSocket.
-    WebSocket,
+    /// It is the WebSocket of this room.
+    WebSocket(Name),
 }
 
 impl From<Persistence> for AfterAnswer {
@@ -149,15 +145,15 @@ impl Site {
         Answer { bytes, next: AfterAnswer::End, refusal: Some(AnswerRefusal::new(status)) }
     }
 
-    /// Returns the answer to a request with this head.
-    pub fn answer(&self, head: &[u8]) -> Answer {
+    /// Returns the answer to a request with this head. `room` reads the name of a room, if there may be such a room.
+    pub fn answer(&self, head: &[u8], room: impl Fn(&str) -> Option<Name>) -> Answer {
         match Request::parse(head) {
-            Ok(request) => self.answer_request(&request),
+            Ok(request) => self.answer_request(&request, room),
             Err(status) => self.refuse(status),
         }
     }
 
-    fn answer_request(&self, request: &Request<'_>) -> Answer {
+    fn answer_request(&self, request: &Request<'_>, room: impl Fn(&str) -> Option<Name>) -> Answer {
         let extent = if request.method == "HEAD" { Extent::HeadOnly } else { Extent::Full };
         let text = |status| {
             let persistence = if status == Status::BadRequest { Persistence::Close } else { request.persistence };
@@ -167,22 +163,25 @@ impl Site {
         if request.authority.as_ref().is_some_and(|authority| !self.origin_policy.allows_host(authority)) {
             return text(Status::MisdirectedRequest);
         }
-        match (request.path, request.method) {
-            (PAGE_PATH, "GET" | "HEAD") => {
+        let resource = match Resource::find(request.path, request.query, room) {
+            Ok(resource) => resource,
+            Err(status) => return text(status),
+        };
+        match (resource, request.method) {
+            (Resource::Page, "GET" | "HEAD") => {
                 let bytes = self.page(request.persistence, extent);
                 Answer { bytes, next: request.persistence.into(), refusal: None }
             }
-            (SOCKET_PATH, "GET") => self.open(request).unwrap_or_else(text),
-            (PAGE_PATH, _) => text(Status::MethodNotAllowed),
+            (Resource::Socket(room), "GET") => self.open(request, room).unwrap_or_else(text),
+            (Resource::Page, _) => text(Status::MethodNotAllowed),
             // The page asks with POST why its WebSocket did not open: a browser sends the `Origin` with POST alone.
-            (SOCKET_PATH, _) if !self.is_open_to(request) => text(Status::OriginNotAllowed),
-            (SOCKET_PATH, _) => text(Status::SocketMethodNotAllowed),
-            _ => text(Status::NotFound),
+            (Resource::Socket(_), _) if !self.is_open_to(request) => text(Status::OriginNotAllowed),
+            (Resource::Socket(_), _) => text(Status::SocketMethodNotAllowed),
         }
     }
 
     /// Answers the opening handshake of a WebSocket (RFC 6455, 4.2.2), or returns the status that refuses it.
-    fn open(&self, request: &Request<'_>) -> Result<Answer, Status> {
+    fn open(&self, request: &Request<'_>, room: Name) -> Result<Answer, Status> {
         let key = request.opening_key()?;
         if !self.is_open_to(request) {
             return Err(Status::OriginNotAllowed);
@@ -192,7 +191,7 @@ impl Site {
             .field("Connection", "Upgrade")
             .field("Sec-WebSocket-Accept", derive_accept_key(key))
             .with_body(&[], Extent::HeadOnly);
-        Ok(Answer { bytes, next: AfterAnswer::WebSocket, refusal: None })
+        Ok(Answer { bytes, next: AfterAnswer::WebSocket(room), refusal: None })
     }
 
     /// Whether the WebSocket is open to the page that sends the request, or to a program that is no page.

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::{Instant, SystemTime};
 
+use pollchat::relay::name::Name;
 use pollchat::server::web::exchange::{Exchange, RequestProgress};
 use pollchat::server::web::origin::OriginPolicy;
 use pollchat::server::web::response::Status;
@@ -28,7 +29,7 @@ fn visit(site: &Site, mut bytes: &[u8], size: usize) -> Vec<(Vec<u8>, Vec<u8>)> 
     loop {
         let (head, answer) = match visit.next_head() {
             RequestProgress::Head(head) => {
-                let answer = site.answer(&head);
+                let answer = site.answer(&head, |typed| Name::parse(typed).ok());
                 (head, answer)
             }
             RequestProgress::TooLong => (Vec::new(), site.refuse(Status::HeadTooLong)),

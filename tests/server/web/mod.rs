@@ -8,6 +8,7 @@ mod line_port;
 mod page;
 mod refusals;
 mod requests;
+mod rooms;
 mod times;
 
 use crate::support::http::{Response, WebServer, Wire, head};

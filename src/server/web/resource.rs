@@ -1,0 +1,96 @@
+//! The resources of the site: which path and query lead to the page or to the WebSocket, and the room that they name.
+//!
+//! `/` and `/ws` are the lobby's. `/r/NAME` and `/ws?room=NAME` are those of another room; NAME is percent-encoded.
+
+use percent_encoding::percent_decode_str;
+
+use super::response::Status;
+use crate::relay::name::Name;
+
+/// Path of the page.
+const PAGE_PATH: &str = "/";
+
+/// Prefix of the page's path in a room; the room's name follows.
+const ROOM_PREFIX: &str = "/r/";
+
+/// Path of the WebSocket.
+const SOCKET_PATH: &str = "/ws";
+
+/// Parameter of the WebSocket that names a room.
+const ROOM_PARAMETER: &str = "room";
+
+/// Resource that a request asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Resource {
+    /// The page, which is the same in all rooms.
+    Page,
+    /// The WebSocket of this room.
+    Socket(Name),
+}
+
+impl Resource {
+    /// Finds the resource of a path and a query. `room` reads the name of a room, if there may be such a room.
+    ///
+    /// # Errors
+    /// The status that says what is missing.
+    pub(crate) fn find(path: &str, query: &str, room: impl Fn(&str) -> Option<Name>) -> Result<Resource, Status> {
+        let room = |encoded| {
+            let typed = percent_decode_str(encoded).decode_utf8().map_err(|_| Status::NoSuchRoom)?;
+            room(&typed).ok_or(Status::NoSuchRoom)
+        };
+        match (path, path.strip_prefix(ROOM_PREFIX)) {
+            (PAGE_PATH, _) => Ok(Resource::Page),
+            (SOCKET_PATH, _) => match rooms_in(query).as_slice() {
+                [] => Ok(Resource::Socket(Name::of_lobby())),
+                [encoded] => room(encoded).map(Resource::Socket),
+                _ => Err(Status::NoSuchRoom),
+            },
+            (_, Some(encoded)) => room(encoded).map(|_| Resource::Page),
+            _ => Err(Status::NotFound),
+        }
+    }
+}
+
+/// Returns the values of all parameters of a query that name a room.
+fn rooms_in(query: &str) -> Vec<&str> {
+    let parameters = query.split('&').map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")));
+    parameters.filter(|(name, _)| *name == ROOM_PARAMETER).map(|(_, value)| value).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(target: &str) -> Result<Resource, u16> {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        Resource::find(path, query, |typed| Name::parse(typed).ok()).map_err(Status::code)
+    }
+
+    fn socket(room: &str) -> Result<Resource, u16> {
+        Ok(Resource::Socket(Name::parse(room).expect("a name")))
+    }
+
+    #[test]
+    fn a_room_has_a_page_and_a_websocket() {
+        for target in ["/", "/?room=a b", "/r/rust", "/r/RUST?a=b", "/r/%72ust", "/r/%D0%B4%D0%BE%D0%BC", "/r/a_-7"] {
+            assert_eq!(find(target), Ok(Resource::Page), "{target}");
+        }
+        assert_eq!(find("/ws"), Ok(Resource::Socket(Name::of_lobby())));
+        assert_eq!(find("/ws?name=ana&rooms=a b&Room=x"), Ok(Resource::Socket(Name::of_lobby())));
+        assert_eq!(find("/ws?room=rust"), socket("rust"));
+        assert_eq!(find("/ws?a=b&room=%D0%B4%D0%BE%D0%BC&c"), socket("дом"));
+        assert_eq!(find("/ws?room=e%CC%81"), socket("é"));
+    }
+
+    #[test]
+    fn what_is_no_name_is_no_room() {
+        let long = "a".repeat(25);
+        for name in ["", "a%20b", "a+b", "a%2Fb", "a/b", "%", "%zz", "%ff", "%00", "..", "a%252Fb", "server", &long] {
+            assert_eq!(find(&format!("/r/{name}")), Err(404), "{name}");
+            assert_eq!(find(&format!("/ws?room={name}")), Err(404), "{name}");
+        }
+        for target in ["/r", "/r/", "/r/rust/", "/R/rust", "/r//rust", "/ws?room", "/ws?room=a&room=a", "/ws/", "/x"] {
+            assert_eq!(find(target), Err(404), "{target}");
+        }
+    }
+}
