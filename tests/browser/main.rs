@@ -15,4 +15,5 @@ mod hostile;
 mod long_talk;
 mod page;
 mod proxy;
+mod rooms;
 mod talking;

@@ -28,7 +28,11 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// Parts of the messages that the browser logs for a failed connection, and for the page's question why it failed. A page
 /// cannot prevent them.
-const AWAY: [&str; 2] = ["WebSocket connection to ", "/ws - Failed to load resource: "];
+const AWAY: [[&str; 2]; 3] = [
+    ["", "WebSocket connection to "],
+    ["/ws - Failed to load resource: ", ""],
+    ["/ws?room=", " - Failed to load resource: "],
+];
 
 /// Calls `is_so` until it returns `true`. Panics with `what` after the [`DEADLINE`].
 #[track_caller]
@@ -197,7 +201,7 @@ impl Browser {
         let log = self.post("se/log", &json!({"type": "browser"}));
         let messages = log.as_array().expect("a list").iter();
         let messages = messages.map(|entry| entry["message"].as_str().expect("a text").to_owned());
-        messages.filter(|message| !AWAY.iter().any(|away| message.contains(away))).collect()
+        messages.filter(|message| !AWAY.iter().any(|parts| parts.iter().all(|part| message.contains(part)))).collect()
     }
 
     fn element(&self, css: &str) -> String {

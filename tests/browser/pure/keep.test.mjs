@@ -39,6 +39,7 @@ test('whatever else the store holds is left out', () => {
   for (const kept of [undefined, null, 1, 'x', [], {}, { lines: 'x' }, { lines: [null, 1, {}, { text: 'x' }] }]) {
     assert.deepEqual(linesKept(kept), { lines: [], lost: 0 });
   }
-  const odd = [{ text: 'a\nb' }, { text: '' }, { at: null }, { failed: '' }, { from: 7 }];
+  const odd = [{ text: 'a\nb' }, { text: '' }, { at: null }, { failed: '' }, { from: 7 },
+    { server: 'x' }];
   assert.deepEqual(linesKept({ lines: odd.map((part) => ({ text: 'x', ...SENT, ...part })), lost: 'x' }).lines, []);
 });

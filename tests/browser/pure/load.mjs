@@ -14,8 +14,8 @@ export function scriptFiles() {
   return readdirSync(SCRIPT).filter((file) => file.endsWith('.js'));
 }
 
-/** Evaluates files in order, and returns the values of these names. */
-export function load(files, names) {
-  const source = files.map(sourceOf).join('');
+/** Evaluates files in order, and returns the values of these names. `stubs` declares what the files use of others. */
+export function load(files, names, stubs = '') {
+  const source = [...files.map(sourceOf), stubs].join('');
   return new Function(`'use strict';\n${source}\nreturn { ${names.join(', ')} };`)();
 }

@@ -80,3 +80,15 @@ test('after it is cleared an answer that was arriving is forgotten', () => {
   assert.deepEqual(answer(roster, ['bob'], 0, 1), [true, true]);
   assert.deepEqual([...roster.names], ['bob']);
 });
+
+test('names of a room that the page left are forgotten, and answers that are due are not', () => {
+  const { roster } = newRoster();
+  roster.asked(false);
+  answer(roster, ['ana', 'bob'], 3, 5);
+  roster.asked(true);
+  roster.asked(false);
+  roster.leave();
+  assert.deepEqual([[...roster.names], roster.size, roster.isCounted], [[], 0, false]);
+  assert.deepEqual(answer(roster, ['eve'], 0, 1), [true, true]);
+  assert.deepEqual(answer(roster, ['eve'], 0, 1), [false, false]);
+});

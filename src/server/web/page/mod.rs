@@ -41,6 +41,7 @@ const SOURCE: &str = concat!(
     include_str!("script/name.js"),
     include_str!("script/status.js"),
     include_str!("script/outbox.js"),
+    include_str!("script/place.js"),
     include_str!("script/door.js"),
     include_str!("script/connection.js"),
     include_str!("script/storage.js"),

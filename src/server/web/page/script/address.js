@@ -1,17 +1,83 @@
-// The address of a server. Pure.
+// Addresses: of pages, of the WebSockets behind them, and the rooms that they name. Pure.
 
 /**
- * The folder that a page is in, with a slash at its end. A server has its page at `/` alone, so all of the path is what
- * a proxy puts before it, whether a slash ends it or not.
+ * Splits the path of a page: the folder that it is in, with a slash at its end, and the room that it names. A server has
+ * its page at `/` and `/r/NAME` alone, so the rest of the path is what a proxy puts before it, whether a slash ends it
+ * or not.
  */
+function placeOf(path) {
+  const [, before, name] = /^(.*\/)r\/([^/.]+)$/.exec(path) ?? [];
+  const room = name && decoded(name);
+  const folder = (room ? before : path.replace(/[^/]+\.html?$/i, '')).replace(/\/*$/, '/');
+  return { folder, room: room || '' };
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return '';
+  }
+}
+
 function folderOf(path) {
-  return path.replace(/[^/]+\.html?$/i, '').replace(/\/*$/, '/');
+  return placeOf(path).folder;
+}
+
+/** The room that the URL of a WebSocket names. The lobby has no name: it is there on every server. */
+function roomOf(url) {
+  const room = url.searchParams.get('room') ?? '';
+  return /^lobby$/i.test(room) ? '' : room;
+}
+
+/** The URL of the WebSocket of another room of the same server. */
+function withRoom(url, room) {
+  const other = new URL(url);
+  if (other.searchParams.has('room')) other.searchParams.delete('room');
+  if (room && !/^lobby$/i.test(room)) other.searchParams.set('room', room);
+  return other;
+}
+
+/** Whether two URLs are those of one room, in whatever case its name is written. */
+function isSamePlace(url, other) {
+  const [one, two] = [url, other].map((of) => new URL(of));
+  const [room, otherRoom] = [one, two].map((of) => roomOf(of).normalize().toLowerCase());
+  return withRoom(one, '').href === withRoom(two, '').href && room === otherRoom;
+}
+
+/** The WebSocket of the page's own server, in the room that the page's path names. */
+function ownSocket({ protocol, host, pathname }) {
+  const { folder, room } = placeOf(pathname);
+  return withRoom(new URL(`${socketScheme(protocol)}//${host}${folder}ws`), room);
+}
+
+function socketScheme(protocol) {
+  return protocol === 'https:' ? 'wss:' : 'ws:';
+}
+
+/** Whether this is a WebSocket of the page's own server, in whatever room. */
+function isOwnServer(url, page) {
+  return withRoom(url, '').href === withRoom(ownSocket(page), '').href;
+}
+
+/** The path of the page in the room of a WebSocket of its own server. */
+function pathFor(url, page) {
+  const room = roomOf(url);
+  return folderOf(page.pathname) + (room && `r/${encodeURIComponent(room)}`);
+}
+
+/** A WebSocket's address as a person would type it: `parseAddress` reads it. */
+function typedAddress(url, page) {
+  const [, folder] = /^(.*\/)ws$/.exec(url.pathname) ?? [];
+  if (!folder || url.username || withRoom(url, '').search) return url.href;
+  const scheme = url.protocol === socketScheme(page.protocol) ? '' : url.protocol.replace('ws', 'http') + '//';
+  const room = roomOf(url);
+  return scheme + url.host + (room ? `${folder}r/${room}` : folder.replace(/^\/$/, ''));
 }
 
 /** The address of the page's own server, as a person would type it. */
-function ownAddress({ host, pathname }) {
-  const folder = folderOf(pathname);
-  return folder === '/' ? host : host + folder;
+function ownAddress(page) {
+  return typedAddress(ownSocket(page), page);
 }
 
 /**
@@ -19,15 +85,20 @@ function ownAddress({ host, pathname }) {
  * `ws` in its folder. It may lack its scheme; nothing typed is the page's own server. Throws a `TypeError`.
  */
 function parseAddress(typed, page) {
-  const scheme = page.protocol === 'https:' ? 'wss' : 'ws';
-  const text = typed.trim() || ownAddress(page);
+  const text = typed.trim();
+  if (!text) return ownSocket(page);
   if (/\s/.test(text)) throw new TypeError('white space in an address');
-  const url = new URL(/^[a-z]+:\/\//i.test(text) ? text.replace(/^http/i, 'ws') : `${scheme}://${text}`);
+  const hasScheme = /^[a-z]+:\/\//i.test(text);
+  const url = new URL(hasScheme ? text.replace(/^http/i, 'ws') : `${socketScheme(page.protocol)}//${text}`);
   if (!/^wss?:$/.test(url.protocol) || !url.host) throw new TypeError('not a WebSocket address');
-  const isPage = !/^wss?:/i.test(text);
-  if (isPage) url.search = '';
-  if (url.pathname.endsWith('/')) url.pathname += 'ws';
-  else if (isPage && !url.pathname.endsWith('/ws')) url.pathname = `${folderOf(url.pathname)}ws`;
   url.hash = '';
-  return url;
+  if (/^wss?:/i.test(text)) {
+    if (url.pathname.endsWith('/')) url.pathname += 'ws';
+    return url;
+  }
+  url.search = '';
+  const { folder, room } = placeOf(url.pathname);
+  if (!room && url.pathname.endsWith('/ws')) return url;
+  url.pathname = `${folder}ws`;
+  return withRoom(url, room);
 }

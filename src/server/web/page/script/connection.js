@@ -4,7 +4,7 @@ let state = 'off';             // 'off', 'connecting', 'on', or 'waiting' to con
 let why = '';                  // the reason why it is not 'on'
 let loss = '';                 // the reason of the last break or failed attempt
 let socket = null;
-let address = null;            // the URL of the server
+let full = '';                 // what the server says that there is no place for, on this connection
 let timer = 0;                 // of the state: the timeout of an attempt, or the next attempt
 let retryAt = 0;
 let openedAt = 0;
@@ -23,16 +23,6 @@ function become(next, reason = '') {
   showState();
 }
 
-/** Takes the address from the form. Returns whether it is one. */
-function aim() {
-  try {
-    address = parseAddress($('server').value, location);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** Connects to where the form says, as the person asked for it. */
 function connect() {
   if (!aim()) {
@@ -43,7 +33,6 @@ function connect() {
   $('server').ariaInvalid = false;
   want($('name').value.trim());
   store(wanted);
-  showUnsent();
   loss = `No answer from ${address.host}`;
   openedAt = 0;
   wasOn = false;
@@ -63,6 +52,7 @@ function openSocket() {
   dropReplay();
   resetOutbox();
   hasLeft = false;
+  full = '';
   try {
     socket = new WebSocket(address);
   } catch (error) {
@@ -111,8 +101,13 @@ function onClose(code) {
   abandon();
   if (hasLeft || code === 1000) return leave('Not connected: you left');
   if (code === 1008) return leave('Not connected: the server disconnected you');
-  wait(backoff.isFull ? 'The server is full' : loss);
+  wait(backoff.isFull ? full || 'The server is full' : loss);
   if (isRefused) askWhy();
+}
+
+/** The server has no place for the page, as this notice says, and closes the connection. */
+function noPlace(notice) {
+  full = sentence(notice);
 }
 
 /** Tells the reason why the last attempt failed, while the page waits for the next. */
@@ -122,8 +117,12 @@ function onRefusal({ advice, refuses, isFull }) {
   if (refuses && state === 'waiting') become('waiting', isFull ? 'No place' : `Refused by ${address.host}`);
 }
 
-/** The time after which lines may not have arrived. A probe that timed out leaves the socket open. */
+/**
+ * The time after which lines may not have arrived. A server without a place takes none. A probe that timed out leaves
+ * the socket open.
+ */
 function doubtfulSince(code) {
+  if (code === 1013) return 0;
   if (code !== 1006) return Infinity;
   if (socket.readyState === WebSocket.OPEN) return heardAt;
   return Math.max(heardAt, Date.now() - UNSURE_WITHIN);

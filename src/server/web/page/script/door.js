@@ -11,7 +11,7 @@ function stopAsking() {
 async function askWhy() {
   stopAsking();
   showProblem(likelyReasons(address, location));
-  if (address.href !== parseAddress('', location).href) return;
+  if (!isOwnServer(address, location)) return;
   const ours = asking = new AbortController();
   const timeout = setTimeout(() => ours.abort(), ANSWER_TIMEOUT);
   try {

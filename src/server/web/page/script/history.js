@@ -9,6 +9,11 @@ function remember(line) {
   if (recentLines.length > 2 * RECENT_MAX) recentLines.splice(0, RECENT_MAX);
 }
 
+/** Forgets the lines of a room that the page leaves: the same words said elsewhere are others. */
+function forgetRecent() {
+  recentLines = [];
+}
+
 /** Shows a line of the server, in its place: behind a replay if one is arriving. */
 function showHeard(line) {
   if (replay) return replay.lines.push(line);

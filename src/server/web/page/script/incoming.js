@@ -44,7 +44,22 @@ const HANDLERS = {
   hereMore: onRosterRow,
   hereTotal: onRosterRow,
 
-  nameTaken: ({ notice }) => refusedName(notice, true),
+  inRoom: (heard) => enterRoom(heard),
+
+  inRoomAlready: ({ notice }) => refusedJoin(notice),
+  joinRefused: ({ notice }) => refusedJoin(notice),
+
+  roomsFull({ notice }) {
+    // The page enters in no other room than that of its address: the server closes the connection.
+    if (!me) noPlace(notice);
+    refusedJoin(notice);
+  },
+
+  nameTaken({ notice, name }) {
+    if (isJoining(name)) refusedJoin(notice);
+    else refusedName(notice, true);
+  },
+
   nameMalformed: ({ notice }) => refusedName(notice, false),
 
   nameUnchanged({ notice, name }) {
@@ -71,6 +86,11 @@ const HANDLERS = {
 function hear(line) {
   const heard = readLine(line);
   HANDLERS[heard.kind](heard);
+}
+
+function refusedJoin(notice) {
+  joinAnswered();
+  showNotice(notice);
 }
 
 function onRosterRow(row) {

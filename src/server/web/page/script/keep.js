@@ -17,7 +17,7 @@ function keptLines(lines) {
 function linesKept(kept) {
   const lines = Array.isArray(kept?.lines) ? kept.lines : [];
   const isLine = (line) => ['server', 'text', 'from', 'failed'].every((field) => typeof line?.[field] === 'string') &&
-    line.text !== '' && line.failed !== '' && !line.text.includes('\n') && Number.isFinite(line.at);
+    URL.canParse(line.server) && line.text !== '' && line.failed !== '' && !line.text.includes('\n') && Number.isFinite(line.at);
   const revived = lines.filter(isLine).map(({ server, text, isCommand, from, at, failed }) => (
     { ...(isCommand === true ? commandOrLine(text) : plainLine(text)), server, from, at, failed }));
   return { lines: revived, lost: Number.isInteger(kept?.lost) ? kept.lost : 0 };

@@ -84,5 +84,6 @@ function clearUnread() {
 }
 
 function showUnread() {
-  document.title = unread ? `(${unread}) pollchat` : 'pollchat';
+  const title = roomName ? `${roomName} – pollchat` : 'pollchat';
+  document.title = unread ? `(${unread}) ${title}` : title;
 }

@@ -4,7 +4,9 @@ const UNSURE = 'perhaps not sent';
 
 let handed = 0;            // bytes given to this socket
 let outgoing = [];         // { line, bytes, end, at } of the lines sent lately; `end` counts as `handed` does
-let unsent = [];           // lines of past connections that did not, or may not have, arrived; each has its `server`
+let unsent = [];           // lines of past connections that did not, or may not have, arrived
+
+// Each line has its `server`: the URL of the room in which it is to be said.
 
 function resetOutbox() {
   handed = 0;
@@ -35,12 +37,14 @@ function say(text) {
 }
 
 function sendLines(lines) {
+  let server = destination();
   for (const message of messagesOf(lines)) {
     let end = handed;
     for (const { line, bytes } of message) {
       end += bytes;
       outgoing.push({ line, bytes, end, at: Date.now() });
-      Object.assign(line, { from: me, at: Date.now(), failed: '' });
+      Object.assign(line, { from: me, at: Date.now(), failed: '', server });
+      if (line.joins) server = destination();
       if (line.isGoodbye) sayGoodbye();
       if (line.isWho) roster.asked(true);
       if (line.isCommand) continue;
@@ -50,6 +54,22 @@ function sendLines(lines) {
     transmit(message.map(({ line }) => line.wire).join(''));
   }
   if (outgoing.length > 2 * LINES_MAX) outgoing.splice(0, LINES_MAX);
+}
+
+/** The room in which a line that is sent now is said: that of the last `/join` without an answer, or else the page's. */
+function destination() {
+  const room = outgoing.findLast(({ line }) => line.joins)?.line.joins;
+  return (room ? withRoom(address, room) : address).href;
+}
+
+/** Whether this is the name in the first `/join` without an answer. */
+function isJoining(name) {
+  return outgoing.find(({ line }) => line.joins)?.line.joins === name;
+}
+
+/** Takes note of an answer to the first `/join` without one: all that was sent before it has arrived. */
+function joinAnswered() {
+  outgoing.splice(0, outgoing.findIndex(({ line }) => line.joins) + 1);
 }
 
 /**
@@ -65,7 +85,6 @@ function linesInDoubt(doubtfulSince) {
 /** Marks these lines, and offers them again. */
 function failUnsent(inDoubt) {
   for (const { line, hasLeft } of inDoubt) {
-    line.server = address.href;
     markFailed(line, hasLeft ? UNSURE : 'not sent');
     unsent.push(line);
   }
@@ -90,9 +109,9 @@ function takeBackLongest(bytesMax) {
   if ($('draft').value === '') $('draft').value = typedAgain(refused.line);
 }
 
-/** The lines that are for the server that the page is connected to. */
+/** The lines that are for the room that the page is in. */
 function unsentHere() {
-  return unsent.filter(({ server }) => server === address?.href);
+  return unsent.filter(({ server }) => address && isSamePlace(server, address));
 }
 
 function showUnsent() {
@@ -116,7 +135,7 @@ function restoreUnsent({ lines, lost }) {
 /** What the next load of the page is to show as not sent: also what this connection still holds. */
 function unsentToKeep() {
   const held = isOn() ? linesInDoubt(doubtfulNow()).map(({ line }) => ({ ...line, failed: UNSURE })) : [];
-  return [...unsent, ...held.map((line) => ({ ...line, server: address.href }))];
+  return [...unsent, ...held];
 }
 
 function sendAgain() {

@@ -40,7 +40,7 @@ function adviceFor(status, text, { hostname, origin }) {
  * `--web-origin` would open to the page; a server does not answer to a name without `--web-host`.
  */
 function likelyReasons(address, page) {
-  if (address.href === parseAddress('', page).href) return 'The server may be down, or a proxy may block WebSockets.';
+  if (isOwnServer(address, page)) return 'The server may be down, or a proxy may block WebSockets.';
   const isName = !/^([\d.]+|\[.*\]|localhost)$/.test(address.hostname);
   const flags = `${isName ? `--web-host ${address.hostname} ` : ''}--web-origin ${page.origin}`;
   return `The server may be down, or listen on another port; or it may need ${flags}`;

@@ -19,6 +19,13 @@ class Roster {
     this.onChange();
   }
 
+  /** Forgets the names: the page has moved to another room. An answer that is due is about that room. */
+  leave() {
+    const { questions } = this;
+    this.clear();
+    this.questions = questions;
+  }
+
   get size() {
     return this.names.size + this.unnamed;
   }

@@ -11,13 +11,15 @@ function storeTab() {
   const isIn = state !== 'off';
   const name = isIn ? wanted : $('name').value;
   const kept = keptLines(unsentToKeep());
-  const tab = { isIn, server: $('server').value, name, draft: $('draft').value, unsent: kept };
+  const tab = { isIn, page: location.pathname, server: $('server').value, name, draft: $('draft').value, unsent: kept };
   try { sessionStorage.setItem(TAB, JSON.stringify(tab)) } catch { /* see above */ }
 }
 
+/** Returns what the tab kept. At another path than before, the person opened another room: the path decides. */
 function storedTab() {
   try {
-    return { name: localStorage.getItem('name'), ...JSON.parse(sessionStorage.getItem(TAB)) };
+    const { page, server, ...tab } = JSON.parse(sessionStorage.getItem(TAB)) ?? {};
+    return { name: localStorage.getItem('name'), ...tab, server: page === location.pathname ? server : undefined };
   } catch {
     return {};
   }

@@ -9,6 +9,11 @@ function count(n, noun) {
   return `${n.toLocaleString('en')} ${noun}${n === 1 ? '' : 's'}`;
 }
 
+/** A notice as a sentence of its own, without its full stop. */
+function sentence(notice) {
+  return notice[0].toUpperCase() + notice.slice(1);
+}
+
 /** Splits a text at its web addresses, which have the odd indices. */
 function splitAtLinks(text) {
   if (!text.includes('://')) return [text];

@@ -41,6 +41,7 @@ function commandOrLine(text) {
     isCommand: true,
     isGoodbye: /^\/quit([ \t]|$)/i.test(text),
     isWho: /^\/who([ \t]|$)/i.test(text),
+    joins: /^\/join[ \t]+(.*\S)/i.exec(text)?.[1],
   };
 }
 
