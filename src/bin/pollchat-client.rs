@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Error, Parser, ValueEnum};
-use pollchat::client::{AddressError, Colors, Config, FLUSH_AFTER_MS, Report, ServerAddress, run};
+use pollchat::client::{AddressError, Colors, Config, FLUSH_AFTER_MS, Report, ServerAddress, parse_room, run};
 use pollchat::manual::{self, Generate};
 use pollchat::net::stdio::eprint_line;
 use pollchat::relay::name::Name;
@@ -18,8 +18,9 @@ use pollchat::{server, variables};
 struct Flags {
     // No doc comment: rustdoc would take the brackets for a link.
     #[arg(
-        help = "Host name or address of the server, or a port of 127.0.0.1; IPv6 with a port as [::1]:46000",
-        value_name = "HOST[:PORT]",
+        help = "Host name or address of the server, or a port of 127.0.0.1; IPv6 with a port as [::1]:46000. A room \
+                may follow: HOST/ROOM",
+        value_name = "HOST[:PORT][/ROOM]",
         default_value = "127.0.0.1:46000"
     )]
     server: ServerAddress,
@@ -28,9 +29,13 @@ struct Flags {
     #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
 
-    /// Ask for this name in the room
+    /// Ask for this name
     #[arg(long, value_name = "NAME", env = "POLLCHAT_NICK", hide_env_values = true, value_parser = Name::parse)]
     nick: Option<Name>,
+
+    /// Begin in this room instead of the lobby; in a pipe nothing is said elsewhere
+    #[arg(long, value_name = "NAME", value_parser = parse_room)]
+    room: Option<Name>,
 
     /// Pass lines through unchanged, even at a terminal
     #[arg(long)]
@@ -80,24 +85,24 @@ const AFTER_HELP: &str = "\
 Works at a terminal and in a pipe. In a pipe, FIN, exit, /quit or EOF on stdin leaves the room.
 At a terminal /quit leaves; FIN and exit are said (to a foreign server they leave).
 At a terminal, the typed line stays whole while others talk, and survives a lost connection.
-Keys are those of a shell prompt; Tab completes names. Ctrl-C clears the line; on an empty line,
-Ctrl-C and Ctrl-D leave the room. A paste of several lines is sent only after a confirmation,
+Keys are those of a shell prompt; Tab completes names and rooms. Ctrl-C clears the line; on an
+empty line, Ctrl-C and Ctrl-D leave. A paste of several lines is sent only after a confirmation,
 as text. Ctrl-\\, a second Ctrl-C or a second signal leaves at once.
 Exit codes:
-  0  the server took every line of stdin, in the room, under the name of --nick, and ended in good
-     order, and nothing is left on stdin; with --listen: the server ended in good order, or the reader
-     of stdout closed it; at a terminal: left in good order
+  0  the server took every line of stdin, in the room of --room, under the name of --nick, and
+     ended in good order, and nothing is left on stdin; with --listen: the server ended in good
+     order, or the reader of stdout closed it; at a terminal: left in good order
   1  anything else; a line on stderr says why and how many lines were not said: cannot connect,
-     refused (full, --deny, another protocol), the name is taken, removed, the server shut down or
-     said FIN before the end of stdin, the connection was lost, the server did not answer the
-     goodbye, a command failed, a line was too long, stdin went on after FIN, exit or /quit, stdin
-     or stdout failed
+     refused (full, --deny, another protocol), cannot join the room, the name is taken, removed,
+     the server shut down or said FIN before the end of stdin, the connection was lost, the server
+     did not answer the goodbye, a command failed, a line was too long, stdin went on after FIN,
+     exit or /quit, stdin or stdout failed
   2  wrong usage
   A signal ends a pipe at once, and a second one ends it at a terminal. A shell tells it as 128 and
   its number (Ctrl-C: 130).";
 
 fn main() -> ExitCode {
-    let flags = variables::parse(Flags::with_port, std::convert::identity);
+    let flags = variables::parse(Flags::with_address, std::convert::identity);
     if let Some(what) = flags.generate {
         return manual::generate(what, Flags::command());
     }
@@ -112,10 +117,17 @@ fn main() -> ExitCode {
 }
 
 impl Flags {
-    /// Joins the two words of `HOST PORT`.
-    fn with_port(mut self) -> Result<Flags, Error> {
+    /// Joins the two words of `HOST PORT`, and `--room` with the room of `HOST/ROOM`.
+    fn with_address(mut self) -> Result<Flags, Error> {
         let usage = |error: AddressError| Flags::command().error(ErrorKind::ValueValidation, error);
         self.server = self.server.with_port(self.port.take()).map_err(usage)?;
+        if let Some(room) = self.server.take_room() {
+            if let Some(other) = self.room.as_ref().filter(|other| other.folded() != room.folded()) {
+                let text = format!("the room is given twice: {room} in the address, and --room {other}");
+                return Err(Flags::command().error(ErrorKind::ArgumentConflict, text));
+            }
+            self.room = Some(room);
+        }
         Ok(self)
     }
 }
@@ -126,6 +138,7 @@ impl From<Flags> for Config {
         Config {
             server: flags.server,
             nick: flags.nick,
+            room: flags.room,
             flush_after: Some(Duration::from_millis(flags.flush_after)).filter(|after| !after.is_zero()),
             timestamps: flags.timestamps,
             plain: flags.plain,

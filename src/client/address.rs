@@ -4,20 +4,25 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
+use super::room::parse_room;
 use crate::PORT;
 pub use crate::net::address::AddressError;
 use crate::net::address::{Host, Written, shown};
 use crate::net::resolve::{self, Answer};
+use crate::relay::name::Name;
 
 /// An example for error messages.
 const EXAMPLE: &str = "HOST:PORT, such as chat.example.org:46000";
 
-/// Host (name or address) and port of a server. Displayed as `HOST:PORT`, with an IPv6 address in brackets.
+/// Host (name or address) and port of a server, and perhaps a room. Displayed as `HOST:PORT`, with an IPv6 address in
+/// brackets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerAddress {
     host: String,
     /// The port, if it was written.
     port: Option<u16>,
+    /// The room, if one was written.
+    room: Option<Name>,
 }
 
 impl ServerAddress {
@@ -43,6 +48,11 @@ impl ServerAddress {
         }
     }
 
+    /// Removes the room.
+    pub fn take_room(&mut self) -> Option<Name> {
+        self.room.take()
+    }
+
     fn port(&self) -> u16 {
         self.port.unwrap_or(PORT)
     }
@@ -52,8 +62,8 @@ impl FromStr for ServerAddress {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<ServerAddress, AddressError> {
-        let Written { scheme, host, port } =
-            Written::parse(without_path(text)).map_err(|error| error.with_example(EXAMPLE, 1))?;
+        let (address, room) = split_room(without_path(text));
+        let Written { scheme, host, port } = Written::parse(address).map_err(|error| error.with_example(EXAMPLE, 1))?;
         let host = match host {
             Host::Named(host) => host,
             // Only the port differs from the default address.
@@ -64,7 +74,10 @@ impl FromStr for ServerAddress {
             return Err(AddressError::Port { min: 1, example: EXAMPLE });
         }
         let problem = match scheme.as_deref() {
-            None | Some("tcp" | "telnet") => return Ok(ServerAddress { host, port }),
+            None | Some("tcp" | "telnet") => {
+                let room = room.map(parse_room).transpose().map_err(AddressError::Room)?;
+                return Ok(ServerAddress { host, port, room });
+            }
             Some("http" | "https" | "ws" | "wss") => {
                 "leads to the page for browsers, and this client needs the line port"
             }
@@ -84,6 +97,18 @@ fn without_path(text: &str) -> &str {
     });
     let path = page.and_then(|(scheme, rest)| rest.find(['/', '?', '#']).map(|at| scheme.len() + "://".len() + at));
     path.map_or(text, |at| &text[..at])
+}
+
+/// Splits an address from the room behind it: `HOST:PORT/ROOM`. A slash without a name behind it belongs to the address.
+fn split_room(text: &str) -> (&str, Option<&str>) {
+    let text = text.trim();
+    let host = text.find("://").map_or(0, |at| at + "://".len());
+    match text[host..].split_once('/') {
+        Some((address, room)) if !address.is_empty() && !room.is_empty() => {
+            (&text[..host + address.len()], Some(room.strip_suffix('/').unwrap_or(room)))
+        }
+        _ => (text, None),
+    }
 }
 
 impl fmt::Display for ServerAddress {
@@ -170,9 +195,59 @@ mod tests {
     }
 
     #[test]
+    fn a_room_may_follow_every_form_of_an_address() {
+        for (text, shown, room) in [
+            ("localhost/rust", "localhost:46000", Some("rust")),
+            ("localhost/", "localhost:46000", None),
+            ("chat.example:4000/Zoë", "chat.example:4000", Some("Zoë")),
+            ("tcp://chat.example:4000/rust/", "chat.example:4000", Some("rust")),
+            ("telnet://chat.example/lobby", "chat.example:46000", Some("lobby")),
+            ("chat.example 4000/rust", "chat.example:4000", Some("rust")),
+            (" 46001/rust ", "127.0.0.1:46001", Some("rust")),
+            (":46001/rust", "127.0.0.1:46001", Some("rust")),
+            ("[::1]:4600/rust", "[::1]:4600", Some("rust")),
+            ("[::1]/7", "[::1]:46000", Some("7")),
+            ("::1/rust", "[::1]:46000", Some("rust")),
+            ("[fe80::1%eth0]:7/rust", "[fe80::1%eth0]:7", Some("rust")),
+        ] {
+            let mut address: ServerAddress = text.parse().unwrap();
+            let taken = address.take_room();
+            assert_eq!((address.to_string(), taken.as_ref().map(Name::as_str)), (shown.to_owned(), room), "{text}");
+            assert_eq!(address.take_room(), None);
+        }
+        let form = "the name of a room is 1 to 24 letters, digits, _ or -";
+        for (text, error) in [
+            ("host/a b", form),
+            ("host/a/b", form),
+            ("host//rust", form),
+            ("host//", form),
+            ("host/rust?x", form),
+            ("host/server", "the name server is taken"),
+            (
+                "/rust",
+                "'/rust' is neither a host name nor an IP address: write HOST:PORT, such as \
+                       chat.example.org:46000",
+            ),
+            ("irc://chat.lan/#rust", "irc:// is another protocol: write chat.lan:46000"),
+            (
+                "ws://chat.lan/ws?room=rust",
+                "ws:// leads to the page for browsers, and this client needs the line \
+                                            port: write chat.lan:46000",
+            ),
+        ] {
+            assert_eq!(
+                text.parse::<ServerAddress>().map_err(|error| error.to_string()),
+                Err(error.to_owned()),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
     fn a_port_may_be_a_word_of_its_own() {
         let with = |text: &str, port| text.parse::<ServerAddress>().unwrap().with_port(port);
         assert_eq!(with("chat.lan", Some(4000)).unwrap().to_string(), "chat.lan:4000");
+        assert_eq!(with("chat.lan/rust", Some(4000)).unwrap().take_room().unwrap().as_str(), "rust");
         assert_eq!(with("::1", Some(4000)).unwrap().to_string(), "[::1]:4000");
         assert_eq!(with("chat.lan:7", None).unwrap().to_string(), "chat.lan:7");
         assert_eq!(with("chat.lan:7", Some(4000)), Err(AddressError::TwoPorts("chat.lan:7".to_owned())));

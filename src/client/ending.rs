@@ -40,6 +40,9 @@ pub enum ClientError {
     /// The server ended the conversation with this notice, or refused a name or a line with it.
     #[error("{0}")]
     Notice(String),
+    /// The server did not let us into the room, for this reason.
+    #[error("cannot join {room}: {why}")]
+    Room { room: String, why: String },
     /// The server did not answer the wish for a name.
     #[error("the server at {address} did not give the name {name}")]
     Unnamed { address: ServerAddress, name: String },

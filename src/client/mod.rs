@@ -10,6 +10,7 @@
 //! | `session` | a single connection: bytes in both directions, half-closes, the reason of its end |
 //! | `leaving` | the time and the bytes that a server gets after our goodbye |
 //! | `ending` | the result of a run, its message and its exit code |
+//! | `room` | the room across connections, and the answers about it |
 //! | `link` | the connection across reconnects, and the rule for another one |
 //! | `connect`, `backoff` | connection attempts and the delays between them |
 //! | `resolver`, `race` | parts of an attempt: the look-up of the name, connects to several addresses |
@@ -30,6 +31,7 @@ mod pipe;
 mod progress;
 mod race;
 mod resolver;
+mod room;
 mod session;
 mod terminal;
 mod timestamps;
@@ -42,6 +44,7 @@ pub use self::address::{AddressError, ServerAddress};
 pub use self::ending::{ClientError, Ending, Report};
 pub use self::limits::FLUSH_AFTER_MS;
 use self::pipe::PipeClient;
+pub use self::room::parse_room;
 use self::terminal::TerminalClient;
 use crate::relay::name::Name;
 
@@ -57,6 +60,8 @@ pub struct Config {
     pub server: ServerAddress,
     /// `--nick`: the name to ask for.
     pub nick: Option<Name>,
+    /// `--room`, or the name behind the address: the room to enter.
+    pub room: Option<Name>,
     /// `--flush-after`: silence that ends an unterminated line of a foreign server; `None`: never.
     pub flush_after: Option<Duration>,
     /// `--timestamps`: the local time before each line.

@@ -7,7 +7,8 @@
 //! Both directions are bounded. A full buffer stops the read before it: a slow server applies backpressure to stdin,
 //! and a blocked stdout to the server. Neither direction blocks the other.
 //!
-//! The exit code answers for stdin: 0 means that the server took every line of it, in the room, under the wanted name.
+//! The exit code answers for stdin: 0 means that the server took every line of it, in the wanted room and under the
+//! wanted name.
 //! [`Answers`] follows what the server says about that, and `outcome` decides at the end.
 
 mod answers;
@@ -93,7 +94,7 @@ enum Waited {
 }
 
 impl PipeClient {
-    /// Connects to the first address of the server that answers, and asks for the nick. Blocks until then.
+    /// Connects to the first address of the server that answers, and asks for the room and the nick. Blocks until then.
     ///
     /// # Errors
     /// No address answers, or the poller fails.
@@ -120,7 +121,7 @@ impl PipeClient {
             is_shown: true,
             shown_at: Instant::now(),
             ended: None,
-            answers: Answers::new(config.nick.as_ref(), receipts),
+            answers: Answers::new(config.room.as_ref(), config.nick.as_ref(), receipts),
             has_heard: false,
             timestamps: Timestamps::new(config.timestamps),
             scratch: Box::new([0; READ_BYTES]),
@@ -150,6 +151,7 @@ impl PipeClient {
             // Time alone does not decide: a client that was stopped (Ctrl-Z) for longer has unread events.
             let is_idle = progress == Progress::None && waited == Waited::Timeout;
             let now = Instant::now();
+            self.give_up_room(is_idle, now);
             if self.is_overdue(is_idle, now) && !self.abandon_server() && self.end_session(now) {
                 return self.outcome();
             }
@@ -171,25 +173,45 @@ impl PipeClient {
             }
             self.on_connected(now);
         }
-        let mut progress = self.follow_name(now);
+        let mut progress = self.follow_room(now) | self.follow_name(now);
         progress |= self.read_stdin();
         progress |= self.ask_for_receipt(now);
         if let Some(session) = self.link.session() {
             progress |= session.send(Instant::now());
+            session.take_sent_joins().iter().for_each(|line| self.answers.room.on_sent(line));
         }
         progress | self.receive()
     }
 
     fn on_connected(&mut self, now: Instant) {
-        let request = self.answers.on_connected(now);
+        let requests = self.answers.on_connected(now);
         let Some(session) = self.link.session() else { return };
-        if let Some(request) = request {
-            session.queue_own(&request);
+        requests.for_each(|request| session.queue_own(&request));
+    }
+
+    /// Leaves if the room cannot be entered.
+    fn follow_room(&mut self, now: Instant) -> Progress {
+        let Some(session) = self.link.session() else { return Progress::None };
+        if !session.is_open() || self.answers.room.refused().is_none() {
+            return Progress::None;
+        }
+        session.finish_sending(now);
+        Progress::Made
+    }
+
+    /// Gives the room up if the server has not answered in time, unless the answer may be unread.
+    fn give_up_room(&mut self, is_idle: bool, now: Instant) {
+        let is_full = self.stdout.holds(SCREEN_BYTES_MAX);
+        if let Some(session) = self.link.session().filter(|session| session.is_open() && !is_full) {
+            self.answers.room.give_up_if_late(session.server_kind(), is_idle, now);
         }
     }
 
     /// Asks for the name again, or leaves without it.
     fn follow_name(&mut self, now: Instant) -> Progress {
+        if self.answers.room.holds_lines() {
+            return Progress::None;
+        }
         let Some(session) = self.link.session() else { return Progress::None };
         if let Some(request) = self.answers.ask_again(now) {
             session.queue_own(&request);
@@ -226,7 +248,7 @@ impl PipeClient {
     /// Reads stdin once, if the session has space for a full read.
     fn read_stdin(&mut self) -> Progress {
         let Some(session) = self.link.session() else { return Progress::None };
-        if self.answers.awaits_name() || !session.is_open() || session.free_bytes() < READ_BYTES {
+        if self.answers.holds_lines() || !session.is_open() || session.free_bytes() < READ_BYTES {
             return Progress::None;
         }
         let now = Instant::now();
@@ -294,6 +316,7 @@ impl PipeClient {
             *has_heard = true;
             take_line(line, timestamps, answers, queue, now);
         });
+        self.answers.room.on_server(session.server_kind());
         if self.answers.is_in() && !was_in {
             self.link.on_in(now);
         }
@@ -345,7 +368,7 @@ impl PipeClient {
 
     /// The longest time to wait for events; `None` without a deadline.
     fn timeout(&mut self, now: Instant) -> Option<Duration> {
-        let name_at = self.answers.asked_at();
+        let name_at = self.answers.asked_at().filter(|_| !self.answers.room.holds_lines());
         let asks_at = self.answers.deadline();
         let receipt_at = self.answers.receipts.deadline();
         let is_full = self.stdout.holds(SCREEN_BYTES_MAX);
@@ -353,12 +376,13 @@ impl PipeClient {
         let Some(session) = self.link.session() else {
             return link_at.map(|at| at.saturating_duration_since(now));
         };
+        let room_at = self.answers.room.deadline(session.server_kind()).filter(|_| session.is_open() && !is_full);
         let name_at = name_at.filter(|_| session.is_open()).map(|at| at + name_wait(session));
         let grace_at = session.grace_left().map(|left| now + left);
         let receipt_at = receipt_at.filter(|_| session.is_between_lines());
         let flush_at = session.flush_deadline().filter(|_| !is_full);
-        let at =
-            [asks_at, name_at, receipt_at, grace_at, flush_at, session.send_deadline(now)].into_iter().flatten().min();
+        let send_at = session.send_deadline(now);
+        let at = [asks_at, room_at, name_at, receipt_at, grace_at, flush_at, send_at].into_iter().flatten().min();
         at.map(|at| at.saturating_duration_since(now))
     }
 

@@ -454,6 +454,11 @@ impl Session {
         LineCounts { sent: outbox.sent_lines(), unsent: outbox.unsent_lines(), dropped: outbox.dropped_lines() }
     }
 
+    /// Returns the `/join` lines that were written whole since the last call, if the session keeps lines.
+    pub(crate) fn take_sent_joins(&mut self) -> Vec<String> {
+        self.outbox.take_sent_joins()
+    }
+
     /// Returns the typed lines that were not written whole.
     pub(crate) fn take_back(&mut self) -> Vec<u8> {
         self.outbox.take_back()

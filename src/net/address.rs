@@ -63,6 +63,9 @@ pub enum AddressError {
         /// An address with the same host.
         example: String,
     },
+    /// The text behind the slash is no name of a room.
+    #[error("{0}")]
+    Room(String),
     /// The port stands in two places.
     #[error("the port is given twice: write {0}")]
     TwoPorts(String),

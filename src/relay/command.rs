@@ -11,6 +11,11 @@ pub fn nick_line(name: &str) -> String {
     format!("/nick {name}\n")
 }
 
+/// Returns the line that asks for a room.
+pub fn join_line(room: &str) -> String {
+    format!("/join {room}\n")
+}
+
 /// A sanitized line, parsed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Command<'a> {

@@ -4,7 +4,7 @@
 //! a line leaves, so the client removes the same bytes with the same code before it compares.
 
 use crate::client::limits::LEAVE_LINE_BYTES_MAX;
-use crate::relay::command::Command;
+use crate::relay::command::{COMMAND_BYTE, Command};
 use crate::relay::sanitize::{BYTE_ORDER_MARK, sanitize, without_marks, without_nuls};
 use crate::relay::telnet::Telnet;
 
@@ -109,9 +109,29 @@ pub(super) fn is_goodbye(text: &[u8]) -> bool {
     Command::parse(sanitize(text, &mut String::new())) == Command::Leave
 }
 
+/// Returns a whole line with its end as the server reads it, if it asks for a room.
+pub(super) fn join_in(line: &[u8]) -> Option<String> {
+    memchr::memchr(COMMAND_BYTE, line)?;
+    let text = LineView::default().text(line.trim_ascii_end());
+    let mut buffer = String::new();
+    let line = sanitize(&text, &mut buffer);
+    matches!(Command::parse(line), Command::Join { .. }).then(|| line.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_asks_for_a_room_is_found_as_the_server_reads_it() {
+        for line in [&b"/join rust\n"[..], b"/join rust\r\n", b"\0/jo\0in rust\r", b"\xef\xbb\xbf/join rust"] {
+            assert_eq!(join_in(line).as_deref(), Some("/join rust"), "{line:?}");
+        }
+        for line in [&b"/joint rust\n"[..], b" /join rust\n", b"//join rust\n", b"/say /join rust\n", b"join\n", b"\n"]
+        {
+            assert_eq!(join_in(line), None, "{line:?}");
+        }
+    }
     use crate::relay::line::{Framing, Line, LineDecoder, LineEnds, Overlong};
 
     const PIECES: [&[u8]; 24] = [

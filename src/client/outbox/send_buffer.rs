@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::mem;
 
 use super::line_count::LineCount;
-use super::line_view::{Extent, LineView, is_goodbye};
+use super::line_view::{Extent, LineView, is_goodbye, join_in};
 use crate::client::limits::{ECHO_BYTES_MAX, HELD_BYTES_MAX, OUTBOX_BYTES_MAX};
 use crate::net::outbox::Outbox;
 use crate::relay::command;
@@ -49,6 +49,8 @@ pub(crate) struct SendBuffer {
     keeps_lines: bool,
     /// Such lines as typed, each with the offset of its end.
     kept: VecDeque<(u64, Vec<u8>)>,
+    /// The kept lines that ask for a room, as the server reads them, once they were written.
+    sent_joins: Vec<String>,
     released_lines: u64,
     /// The beginning of the last released line.
     last_line: Vec<u8>,
@@ -282,9 +284,17 @@ impl SendBuffer {
         self.released.advance(len);
         self.written += len as u64;
         while self.kept.front().is_some_and(|&(end, _)| end <= self.written) {
-            self.kept.pop_front();
+            let (_, line) = self.kept.pop_front().expect("it is there");
+            if !self.says_text {
+                self.sent_joins.extend(join_in(&line));
+            }
         }
         Ok(len)
+    }
+
+    /// Returns the `/join` lines that were written whole since the last call, as the server reads them.
+    pub(crate) fn take_sent_joins(&mut self) -> Vec<String> {
+        mem::take(&mut self.sent_joins)
     }
 
     /// Returns the lines that were not written whole, as they were typed. Empties the buffer.

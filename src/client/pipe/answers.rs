@@ -6,13 +6,15 @@ use super::receipts::Receipts;
 use crate::client::backoff::Backoff;
 use crate::client::limits::{NICK_PAUSE_FIRST, NICK_PAUSE_MAX};
 use crate::client::link::FarewellKind;
+use crate::client::room::OwnRoom;
 use crate::relay::command::nick_line;
 use crate::relay::name::{Name, fold};
 use crate::relay::notice::{FOREIGN_PREFIX, Notice};
 
-/// Follows the notices: whether the server let us in, by which name, and the lines that it did not take.
+/// Follows the notices: whether the server let us in, in which room, by which name, and the lines that it did not take.
 #[derive(Debug)]
 pub(super) struct Answers {
+    pub(super) room: OwnRoom,
     wanted: Option<String>,
     /// Our present name.
     own: String,
@@ -61,8 +63,9 @@ pub(super) struct Farewell {
 
 impl Answers {
     /// Nothing was answered yet.
-    pub(super) fn new(nick: Option<&Name>, receipts: Receipts) -> Answers {
+    pub(super) fn new(room: Option<&Name>, nick: Option<&Name>, receipts: Receipts) -> Answers {
         Answers {
+            room: OwnRoom::new(room),
             wanted: nick.map(Name::to_string),
             own: String::new(),
             name: NameState::Unneeded,
@@ -79,14 +82,14 @@ impl Answers {
         }
     }
 
-    /// Begins a connection. Returns the request for the name.
-    pub(super) fn on_connected(&mut self, now: Instant) -> Option<String> {
+    /// Begins a connection. Returns the requests for the room, which goes first, and for the name.
+    pub(super) fn on_connected(&mut self, now: Instant) -> impl Iterator<Item = String> + use<> {
         self.is_in = false;
         self.farewell = None;
         self.receipts.on_connected();
         self.refused_since = 0;
         self.backoff.reset();
-        self.ask(now)
+        [self.room.on_connected(now), self.ask(now)].into_iter().flatten()
     }
 
     /// Returns the request for the name, if one is due again.
@@ -139,6 +142,9 @@ impl Answers {
     }
 
     fn on_notice(&mut self, notice: Notice<'_>, now: Instant, jitter: u64) {
+        if self.is_in && self.room.on_notice(&notice) {
+            return;
+        }
         match notice {
             Notice::Welcome { name } if !self.is_in => {
                 self.is_in = true;
@@ -231,7 +237,12 @@ impl Answers {
         self.wanted.as_ref().is_some_and(|wanted| fold(wanted) == fold(name))
     }
 
-    /// Whether lines must not be said, because the answer about the name is awaited.
+    /// Whether lines must not be said, because the answer about the room or the name is awaited.
+    pub(super) fn holds_lines(&self) -> bool {
+        self.room.holds_lines() || self.awaits_name()
+    }
+
+    /// Whether the name is asked for, and not ours.
     pub(super) fn awaits_name(&self) -> bool {
         matches!(self.name, NameState::Asked | NameState::AskAt(_) | NameState::Refused(_))
     }
@@ -285,8 +296,8 @@ mod tests {
 
     fn answers(nick: Option<&str>, lines: &[&str]) -> Answers {
         let name = nick.map(|nick| Name::parse(nick).unwrap());
-        let mut answers = Answers::new(name.as_ref(), Receipts::default());
-        answers.on_connected(Instant::now());
+        let mut answers = Answers::new(None, name.as_ref(), Receipts::default());
+        let _ = answers.on_connected(Instant::now());
         for line in lines {
             assert!(answers.on_line(line, Instant::now(), 0), "{line}");
         }
@@ -313,7 +324,7 @@ mod tests {
         assert_eq!((never.deadline(), never.refused_lines()), (None, (0, None)));
         assert_eq!(never.ask_again(Instant::now()), None);
         let mut was = answers(Some("ana"), &[WELCOME, "* client-7 is now ana"]);
-        assert_eq!(was.on_connected(Instant::now()).as_deref(), Some("/nick ana\n"));
+        assert!(was.on_connected(Instant::now()).eq(["/nick ana\n"]));
         assert!(was.awaits_name());
         for line in ["* you are client-8; /help lists what you can do", taken] {
             was.on_line(line, Instant::now(), 0);
@@ -347,12 +358,37 @@ mod tests {
     }
 
     #[test]
+    fn the_room_comes_before_the_name_and_its_refusal_is_no_refused_line() {
+        let [rust, ana] = ["rust", "ana"].map(|name| Name::parse(name).unwrap());
+        let full = "* there are 100 rooms already";
+        let mut answers = Answers::new(Some(&rust), Some(&ana), Receipts::default());
+        assert!(answers.on_connected(Instant::now()).eq(["/join rust\n", "/nick ana\n"]));
+        for (line, holds_lines) in [
+            ("* you are in rust, alone", true),
+            (WELCOME, true),
+            ("* you are in rust, alone", true),
+            ("* client-7 is now ana", false),
+            (full, false),
+        ] {
+            assert!(answers.on_line(line, Instant::now(), 0));
+            assert_eq!(answers.holds_lines(), holds_lines, "{line}");
+        }
+        assert_eq!(answers.refused_lines().0, 1, "a line of stdin was refused");
+        let mut answers = Answers::new(Some(&rust), None, Receipts::default());
+        let _ = answers.on_connected(Instant::now());
+        for line in [WELCOME, full] {
+            answers.on_line(line, Instant::now(), 0);
+        }
+        assert_eq!((answers.holds_lines(), answers.refused_lines().0), (true, 0));
+    }
+
+    #[test]
     fn a_line_with_an_answer_is_not_in_doubt() {
         let now = Instant::now();
-        let mut answers = Answers::new(None, Receipts::with(1));
+        let mut answers = Answers::new(None, None, Receipts::with(1));
         let hear = |answers: &mut Answers, line: &str| answers.on_line(line, now, 0);
         let nobody = "* nobody here is called bob";
-        answers.on_connected(now);
+        let _ = answers.on_connected(now);
         hear(&mut answers, WELCOME);
         hear(&mut answers, nobody);
         assert_eq!((answers.in_doubt(3), answers.refused_lines().0), (2, 1));
@@ -365,7 +401,7 @@ mod tests {
         hear(&mut answers, nobody);
         assert_eq!((answers.in_doubt(4), answers.in_doubt(5)), (0, 1));
         // The next connection has lines of its own.
-        answers.on_connected(now);
+        let _ = answers.on_connected(now);
         assert_eq!((answers.in_doubt(2), answers.refused_lines().0), (2, 3));
     }
 

@@ -8,8 +8,10 @@ use super::{InputState, PipeClient};
 use crate::client::ending::{ClientError, Ending, Unsaid};
 use crate::client::limits::{COUNT_TIME_MAX, GRACE};
 use crate::client::link::FarewellKind;
+use crate::client::room::Refusal;
 use crate::client::session::{CloseReason, LineCounts};
 use crate::net::stream::Received;
+use crate::relay::name::Name;
 
 impl PipeClient {
     /// Whether nothing is left to do: the session is finished and shown, or nobody is there for whom to wait.
@@ -85,6 +87,11 @@ impl PipeClient {
 
     /// Returns the reason for which the conversation did not end in good order.
     fn cause(&mut self, reason: CloseReason, counts: LineCounts, listens: bool) -> Option<ClientError> {
+        let no_room =
+            |(name, why): (&Name, &Refusal)| ClientError::Room { room: name.to_string(), why: why.to_string() };
+        if let Some(refused) = self.answers.room.refused() {
+            return Some(no_room(refused));
+        }
         if let Some(text) = self.answers.refused_name() {
             return Some(ClientError::Notice(text.to_owned()));
         }
@@ -108,6 +115,9 @@ impl PipeClient {
         };
         if !is_orderly {
             return reason.into_result(self.address.clone()).err();
+        }
+        if let Some(missing) = self.answers.room.missing() {
+            return Some(no_room(missing));
         }
         let address = || self.address.clone();
         match self.answers.missing_name() {
@@ -148,7 +158,8 @@ impl PipeClient {
     fn unsaid(&self, counts: LineCounts, is_confirmed: bool) -> Unsaid {
         let (refused, _) = self.answers.refused_lines();
         let unsent = counts.unsent + counts.dropped + self.unread.lines();
-        let is_refused = self.answers.refused_name().is_some()
+        let is_refused = self.answers.room.refused().is_some()
+            || self.answers.refused_name().is_some()
             || self.answers.farewell().is_some_and(|farewell| farewell.kind.is_refusal() && !self.answers.is_in());
         if is_refused {
             return Unsaid { lines: unsent + counts.sent + refused, in_doubt: self.link.in_doubt };

@@ -30,6 +30,7 @@ mod endings;
 mod hostile;
 mod inputs;
 mod listening;
+mod rooms;
 mod said;
 mod servers;
 mod text;

@@ -108,9 +108,15 @@ fn an_empty_variable_counts_as_unset_and_an_unknown_one_is_told() {
 #[test]
 fn help_tells_the_exit_codes() {
     let exit = Client::start(client_of("localhost").arg("--help")).exits(0);
-    for told in
-        ["[HOST[:PORT]]", "127.0.0.1:46000", "--nick <NAME>", "POLLCHAT_NICK", "Exit codes:", "  2  wrong usage"]
-    {
+    for told in [
+        "[HOST[:PORT][/ROOM]]",
+        "--room <NAME>",
+        "127.0.0.1:46000",
+        "--nick <NAME>",
+        "POLLCHAT_NICK",
+        "Exit codes:",
+        "  2  wrong usage",
+    ] {
         assert!(exit.stdout.contains(told), "{told} is not in:\n{}", exit.stdout);
     }
 }
