@@ -64,12 +64,13 @@ impl LineQueue {
         self.handed_bytes += bytes as u64;
     }
 
-    /// Forgets the lines that the connection has sent: all but those in its last `unsent_bytes`.
-    pub(crate) fn on_unsent(&mut self, unsent_bytes: usize) {
+    /// Passes the lines that the connection has sent to `sent`, and forgets them: all but those in its last
+    /// `unsent_bytes`.
+    pub(crate) fn on_unsent(&mut self, unsent_bytes: usize, mut sent: impl FnMut(&Entered)) {
         // The words of farewell are unsent too, but were not handed.
-        let sent = self.handed_bytes.saturating_sub(unsent_bytes as u64);
-        while self.in_flight.front().is_some_and(|&(end, _)| end <= sent) {
-            self.in_flight.pop_front();
+        let sent_bytes = self.handed_bytes.saturating_sub(unsent_bytes as u64);
+        while let Some((_, line)) = self.in_flight.pop_front_if(|(end, _)| *end <= sent_bytes) {
+            sent(&line);
         }
     }
 
@@ -112,7 +113,9 @@ mod tests {
         for line in ["one", "two", "three"] {
             assert_eq!(hand(&mut queue).as_deref(), Some(line));
         }
-        queue.on_unsent(7); // "\n", behind a `two` that is not whole, and "three\n".
+        let mut sent = Vec::new();
+        queue.on_unsent(7, |line| sent.push(line.text.clone())); // "\n", behind a `two` that is not whole, and "three\n".
+        assert_eq!(sent, ["one"]);
         queue.push(lines(&["five"])).unwrap();
         assert_eq!(queue.take_back(), 2);
         assert_eq!(queue.waiting(), 4);
@@ -126,7 +129,7 @@ mod tests {
         let line = Entered::text("/x".to_owned());
         queue.push(vec![line.clone()]).unwrap();
         assert!(queue.hand_next("/say /x\n".len()).is_some());
-        queue.on_unsent(1);
+        queue.on_unsent(1, |_| panic!("it is not sent whole"));
         assert_eq!(queue.take_back(), 1);
         assert_eq!(queue.remove_next(), Some(line));
         assert_eq!(queue.remove_next(), None);

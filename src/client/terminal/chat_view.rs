@@ -9,11 +9,11 @@ use super::line_kind::LineKind;
 use super::names::Names;
 use super::style::Style;
 use crate::client::decoder::ServerLine;
-use crate::client::limits::ECHOES_MAX;
+use crate::client::limits::{ECHOES_MAX, UNSENT_SHOWN_MAX};
 use crate::client::link::FarewellKind;
 use crate::client::timestamps::Timestamps;
 use crate::relay::command::Command;
-use crate::relay::name::{TYPED_BYTES_MAX, fold};
+use crate::relay::name::{Name, TYPED_BYTES_MAX, fold};
 use crate::relay::notice::Notice;
 use crate::relay::sanitize::sanitize;
 
@@ -137,6 +137,21 @@ impl ChatView {
         self.write_dim(line);
     }
 
+    /// Records that we are in the lobby, although the server does not say so.
+    pub(super) fn on_lobby(&mut self) {
+        self.names.enter(Name::LOBBY);
+    }
+
+    /// Shows lines that will not be sent.
+    pub(super) fn show_unsent(&mut self, lines: &[String]) {
+        for line in lines.iter().take(UNSENT_SHOWN_MAX) {
+            self.show_note(&format!("not sent: {line}"));
+        }
+        if let Some(more) = lines.len().checked_sub(UNSENT_SHOWN_MAX).filter(|&more| more > 0) {
+            self.show_note(&format!("and {more} more"));
+        }
+    }
+
     /// Shows a note of the client. Its prefix differs from all lines of a pollchat server.
     pub(super) fn show_note(&mut self, text: &str) {
         self.write_dim(&format!("-- {text}"));
@@ -166,9 +181,11 @@ impl ChatView {
             Notice::Here { name, .. } | Notice::Joined { name } if self.own_name() != Some(name) => {
                 self.names.add(name);
             }
-            Notice::Left { name } => self.names.remove(name),
+            Notice::Left { name } => self.names.on_left(name),
+            Notice::InRoom { room, .. } | Notice::InRoomAlready { room } => self.names.enter(room),
+            Notice::RoomHere { room, .. } => self.names.add_room(room),
             Notice::TellsYou { from: name, .. } => {
-                self.names.add(name);
+                self.names.add_from_anywhere(name);
                 let told = self.style.bold(line);
                 self.write(&told);
                 return None;
@@ -344,6 +361,21 @@ mod tests {
             show(&mut chat, line);
         }
         assert_eq!(chat.names().beginning_with(""), ["Anna", "eve"]);
+    }
+
+    #[test]
+    fn names_are_those_of_our_room_and_rooms_those_that_were_told() {
+        let mut chat = chat_view();
+        for line in
+            ["ana> hi", "* room: tea, 3 here", "* you are in rust, with 1 other", "ben> hi", "* ana tells you: x"]
+        {
+            show(&mut chat, line);
+        }
+        assert_eq!(chat.names().beginning_with(""), ["ben"]);
+        assert_eq!(chat.names().anywhere_beginning_with(""), ["ben", "ana"]);
+        assert_eq!(chat.names().rooms_beginning_with(""), ["rust", "tea", "lobby"]);
+        chat.on_lobby();
+        assert!(chat.names().beginning_with("").is_empty());
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Tab completion of names and commands. Pure.
+//! Tab completion of names, rooms and commands. Pure.
 
 use super::names::Names;
 
-const COMMANDS: [&str; 6] = ["/help", "/msg", "/nick", "/quit", "/say", "/who"];
+const COMMANDS: [&str; 8] = ["/help", "/join", "/msg", "/nick", "/quit", "/rooms", "/say", "/who"];
 
 /// A prefix and its completions, one for each Tab.
 #[derive(Debug)]
@@ -35,12 +35,18 @@ impl Completion {
         let mut choices: Vec<String> = if start == 0 && word.starts_with('/') {
             let commands = COMMANDS.iter().filter(|command| command.starts_with(&word.to_ascii_lowercase()));
             commands.map(|command| format!("{command} ")).collect()
+        } else if word.is_empty() {
+            Vec::new()
+        } else if before.trim_end().eq_ignore_ascii_case("/join") {
+            names.rooms_beginning_with(word).into_iter().map(|room| format!("{room} ")).collect()
         } else {
             // `@ana` completes like `ana`.
             let (at, beginning) = word.strip_prefix('@').map_or(("", word), |rest| ("@", rest));
             // At the start of a line, a name addresses its bearer.
             let behind = if start == 0 { ": " } else { " " };
-            let named = names.beginning_with(beginning);
+            let is_message = before.split_whitespace().next().is_some_and(|verb| verb.eq_ignore_ascii_case("/msg"));
+            let named =
+                if is_message { names.anywhere_beginning_with(beginning) } else { names.beginning_with(beginning) };
             if beginning.is_empty() {
                 Vec::new()
             } else {
@@ -69,6 +75,9 @@ mod tests {
 
     fn names() -> Names {
         let mut names = Names::default();
+        ["bert", "Antje"].into_iter().for_each(|name| names.add(name));
+        names.enter("Rust");
+        names.add_room("rails");
         ["ben", "Anton", "ana"].into_iter().for_each(|name| names.add(name));
         names
     }
@@ -93,12 +102,30 @@ mod tests {
         assert_eq!(tabs("hi B|!", 1), ["hi ben |!"]);
         assert_eq!(tabs("世\u{3000}be|", 1), ["世\u{3000}ben |"]);
         assert_eq!(tabs("hi @be|", 1), ["hi @ben |"]);
-        assert_eq!(tabs("/msg an|", 2), ["/msg ana |", "/msg Anton |"]);
+        assert_eq!(tabs("/nick an|", 3), ["/nick ana |", "/nick Anton |", "/nick an|"]);
+    }
+
+    #[test]
+    fn a_private_message_reaches_members_of_other_rooms() {
+        assert_eq!(tabs("/msg an|", 4), ["/msg ana |", "/msg Anton |", "/msg Antje |", "/msg an|"]);
+        assert_eq!(tabs("/MSG b|", 2), ["/MSG ben |", "/MSG bert |"]);
+        assert_eq!(tabs("msg bert|", 1), [""; 0]);
+    }
+
+    #[test]
+    fn a_room_is_completed_behind_join() {
+        assert_eq!(tabs("/join r|", 4), ["/join rails |", "/join Rust |", "/join r|", "/join rails |"]);
+        assert_eq!(tabs("/JOIN LO|", 1), ["/JOIN lobby |"]);
+        for typed in ["/join |", "/join a|", "join r|", "/join rust r|", "r|", "/msg r|"] {
+            assert_eq!(tabs(typed, 1), [""; 0], "{typed}");
+        }
     }
 
     #[test]
     fn a_command_is_completed_at_the_beginning_alone() {
         assert_eq!(tabs("/n|", 2), ["/nick |", "/n|"]);
+        assert_eq!(tabs("/R|", 2), ["/rooms |", "/R|"]);
+        assert_eq!(tabs("/jo|", 1), ["/join |"]);
         assert_eq!(tabs("x /n|", 1), [""; 0]);
     }
 

@@ -1,5 +1,5 @@
-//! The server's lines across all connections: the gaps between connections, the answers about our nick, and the
-//! server's last notice.
+//! The server's lines across all connections: the gaps between connections, the answers about our room and nick, and
+//! the server's last notice.
 
 use std::time::Instant;
 
@@ -11,12 +11,14 @@ use crate::client::backoff::jitter;
 use crate::client::decoder::{ServerKind, ServerLine};
 use crate::client::link::{FarewellKind, should_reconnect};
 use crate::client::outbox::entered::{Entered, Intent};
+use crate::client::room::OwnRoom;
 use crate::client::session::CloseReason;
 use crate::relay::name::Name;
 
 /// Passes each line of the server to the [`ChatView`] and acts on what it tells.
 #[derive(Debug)]
 pub(super) struct Inbox {
+    pub(super) room: OwnRoom,
     pub(super) nick: Nick,
     pub(super) limit: LineLimit,
     continuity: Continuity,
@@ -37,8 +39,9 @@ enum Continuity {
 
 impl Inbox {
     /// An inbox before the first connection.
-    pub(super) fn new(nick: Option<&Name>) -> Inbox {
+    pub(super) fn new(room: Option<&Name>, nick: Option<&Name>) -> Inbox {
         Inbox {
+            room: OwnRoom::new(room),
             nick: Nick::new(nick),
             limit: LineLimit::default(),
             continuity: Continuity::NeverConnected,
@@ -58,6 +61,12 @@ impl Inbox {
     pub(super) fn on_line(&mut self, line: ServerLine<'_>, chat: &mut ChatView, now: Instant) {
         if !is_refusal(line) {
             self.close_gap(chat, now);
+        }
+        if let LineKind::Notice(notice) = LineKind::parse(line.text)
+            && !line.is_continued
+            && chat.own_name().is_some()
+        {
+            self.room.on_notice(&notice);
         }
         match chat.show(line) {
             None => {}

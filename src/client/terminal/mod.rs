@@ -47,7 +47,7 @@ use self::resize::{CURSOR_REQUEST, ProbeStep, ResizeProbe};
 use self::screen::{InputLine, Prompt, Resized, Screen};
 use self::style::Style;
 use self::uplink::{LinkStatus, RunResult, ScreenSpace, Uplink};
-use super::limits::{AWAY_LOOK, LAST_WORDS_WAIT, READ_BYTES, SCREEN_BYTES_MAX, UNSENT_SHOWN_MAX};
+use super::limits::{AWAY_LOOK, LAST_WORDS_WAIT, READ_BYTES, SCREEN_BYTES_MAX};
 use super::outbox::entered::Entered;
 use super::progress::Progress;
 use super::resolver::Resolver;
@@ -172,6 +172,7 @@ impl TerminalClient {
         let now = Instant::now();
         self.on_timers(now)?;
         let is_idle = events.is_empty() && progress == Progress::None;
+        self.uplink.check_room(self.space(), is_idle, now);
         self.uplink.check_grace(&mut self.chat, is_idle, now)?;
         ControlFlow::Continue(())
     }
@@ -353,6 +354,7 @@ impl TerminalClient {
             status: self.uplink.status(now),
             waiting: self.uplink.waiting_lines(),
             name: self.chat.own_name(),
+            room: self.uplink.room(),
         };
         let prompts = state.prompts(self.style);
         let is_drawn = matches!(&self.input_row, InputRow::Drawn(drawn) if *drawn == prompts);
@@ -377,12 +379,7 @@ impl TerminalClient {
         if !self.editor.text().is_empty() {
             unsent.push(self.editor.text().to_owned());
         }
-        for line in unsent.iter().take(UNSENT_SHOWN_MAX) {
-            self.chat.show_note(&format!("not sent: {line}"));
-        }
-        if let Some(more) = unsent.len().checked_sub(UNSENT_SHOWN_MAX).filter(|&more| more > 0) {
-            self.chat.show_note(&format!("and {more} more"));
-        }
+        self.chat.show_unsent(&unsent);
         if self.mode.foreground() == Foreground::Held {
             self.await_reports(events);
             let page = self.chat.take_page();

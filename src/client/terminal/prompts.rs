@@ -1,4 +1,4 @@
-//! The prompt before the typed text: our name, or the state of the link. Pure.
+//! The prompt before the typed text: our name and room, or the state of the link. Pure.
 
 use super::editor::Question;
 use super::screen::Prompt;
@@ -14,8 +14,10 @@ pub(super) struct PromptState<'a> {
     pub(super) status: LinkStatus,
     /// The number of typed lines that wait to be sent.
     pub(super) waiting: usize,
-    /// Our name in the room.
+    /// Our name on the server.
     pub(super) name: Option<&'a str>,
+    /// Our room, unless it is the lobby.
+    pub(super) room: Option<&'a str>,
 }
 
 impl PromptState<'_> {
@@ -53,7 +55,11 @@ impl PromptState<'_> {
                     let styled = format!("{waits}{} ", style.own_name(name, format_args!("{shown}>")));
                     Prompt { styled, plain: format!("{waits}{shown}> ") }
                 };
-                vec![own(name), own(""), bold("> ".to_owned())]
+                let narrowest = bold("> ".to_owned());
+                match self.room {
+                    None => vec![own(name), own(""), narrowest],
+                    Some(room) => vec![own(&format!("{name}@{room}")), own(room), bold(format!("{room}> ")), narrowest],
+                }
             }
         }
     }
@@ -65,9 +71,28 @@ mod tests {
     use crate::client::Colors;
 
     #[test]
+    fn the_prompt_tells_the_room_even_in_a_narrow_window() {
+        let told = |waiting, status| -> Vec<String> {
+            let state = PromptState { question: None, status, waiting, name: Some("ana"), room: Some("rust") };
+            let prompts = state.prompts(Style::new(Colors::Off));
+            for Prompt { plain, styled } in &prompts {
+                assert_eq!(styled.replace("\x1b[1m", "").replace("\x1b[0m", ""), *plain, "what is measured is drawn");
+            }
+            prompts.into_iter().map(|prompt| prompt.plain).collect()
+        };
+        assert_eq!(told(0, LinkStatus::Connected), ["ana@rust> ", "rust> ", "rust> ", "> "]);
+        assert_eq!(
+            told(1, LinkStatus::Connected),
+            ["(1 line waits) ana@rust> ", "(1 line waits) rust> ", "rust> ", "> "]
+        );
+        assert_eq!(told(0, LinkStatus::Leaving), ["(leaving) ", "~ "]);
+    }
+
+    #[test]
     fn the_prompt_tells_the_state_of_the_link() {
         let told = |question, status, waiting, name| -> Vec<String> {
-            let prompts = PromptState { question, status, waiting, name }.prompts(Style::new(Colors::Off));
+            let state = PromptState { question, status, waiting, name, room: None };
+            let prompts = state.prompts(Style::new(Colors::Off));
             for Prompt { plain, styled } in &prompts {
                 assert_eq!(styled.replace("\x1b[1m", "").replace("\x1b[0m", ""), *plain, "what is measured is drawn");
             }

@@ -80,7 +80,7 @@ impl Uplink {
             flush_after: config.flush_after,
             reconnects: config.reconnect,
             intent: Intent::Stay,
-            inbox: Inbox::new(config.nick.as_ref()),
+            inbox: Inbox::new(config.room.as_ref(), config.nick.as_ref()),
             unsent: LineQueue::default(),
             failure: None,
             scratch: Box::new([0; READ_BYTES]),
@@ -96,6 +96,11 @@ impl Uplink {
             (LinkState::Connected(..), Intent::Stay) => LinkStatus::Connected,
             (LinkState::Waiting(until), _) => LinkStatus::Waiting(seconds_until(*until, now)),
         }
+    }
+
+    /// Our room, unless it is the lobby.
+    pub(super) fn room(&self) -> Option<&str> {
+        self.inbox.room.shown()
     }
 
     /// The number of typed lines that wait for a connection or for space in it.
@@ -190,6 +195,17 @@ impl Uplink {
         }
     }
 
+    /// Gives the room up if the server has not answered in time, unless the answer may be unread. `is_idle` tells whether
+    /// the last turn did nothing.
+    pub(super) fn check_room(&mut self, space: ScreenSpace, is_idle: bool, now: Instant) {
+        if let LinkState::Connected(session, _) = &mut self.link.state
+            && session.is_open()
+            && space == ScreenSpace::Free
+        {
+            self.inbox.room.give_up_if_late(session.server_kind(), is_idle, now);
+        }
+    }
+
     /// Closes a half-closed session whose grace is over. `is_idle` tells whether the last turn did nothing.
     pub(super) fn check_grace(&mut self, chat: &mut ChatView, is_idle: bool, now: Instant) -> ControlFlow<RunResult> {
         let LinkState::Connected(session, _) = &mut self.link.state else { return ControlFlow::Continue(()) };
@@ -217,15 +233,23 @@ impl Uplink {
                 };
                 let flush = session.flush_deadline().filter(|_| space == ScreenSpace::Free);
                 let send = session.send_deadline(now);
-                [grace, welcome, leave, flush, send, self.inbox.nick.deadline()].into_iter().flatten().min()
+                let room = self
+                    .inbox
+                    .room
+                    .deadline(session.server_kind())
+                    .filter(|_| session.is_open() && space == ScreenSpace::Free);
+                [grace, welcome, leave, flush, send, room, self.inbox.nick.deadline()].into_iter().flatten().min()
             }
         }
     }
 
     fn on_connected(&mut self, connected: Connected, chat: &mut ChatView, now: Instant) {
         let mut session = Session::new(connected, self.flush_after, now);
+        if let Some(line) = self.inbox.room.on_connected(now) {
+            queue_own(&line, &mut session, &mut self.unsent);
+        }
         if let Some(name) = self.inbox.on_connected(chat) {
-            ask_for(name, &mut session, &mut self.unsent);
+            queue_own(&nick_line(name), &mut session, &mut self.unsent);
         }
         self.link.open(session, now);
     }
@@ -237,15 +261,24 @@ impl Uplink {
         if let Some(name) = self.inbox.nick.ask_again(now)
             && session.is_open()
         {
-            ask_for(name, session, &mut self.unsent);
+            queue_own(&nick_line(name), session, &mut self.unsent);
         }
         progress |= session.send(now);
-        self.unsent.on_unsent(session.unsent_bytes());
+        let room = &mut self.inbox.room;
+        self.unsent.on_unsent(session.unsent_bytes(), |line| {
+            if line.intent == LineIntent::Line {
+                room.on_sent(&line.text);
+            }
+        });
         if space == ScreenSpace::Free {
             let inbox = &mut self.inbox;
             progress |= session.receive(&mut self.scratch, now, &mut |line| inbox.on_line(line, chat, now));
         } else {
             session.on_unread();
+        }
+        self.inbox.room.on_server(session.server_kind());
+        if session.is_open() {
+            progress |= follow_room(&mut self.inbox, &mut self.unsent, chat);
         }
         if session.is_finished() {
             self.on_closed(chat, now)?;
@@ -289,13 +322,14 @@ impl Uplink {
         }
     }
 
-    /// Whether typed lines may be sent. A full server would drop them, so it gets [`WELCOME_WAIT`] to say that it is
-    /// full or to answer about the nick.
+    /// Whether typed lines may be sent: in the room for which they were typed. A full server would drop them, so it
+    /// gets [`WELCOME_WAIT`] to say that it is full or to answer about the nick.
     fn is_welcome(&self, now: Instant) -> bool {
         match &self.link.state {
             LinkState::Connected(session, since) => {
                 let is_known = session.server_kind() == ServerKind::Pollchat && !self.inbox.nick.is_awaited();
-                is_known || now.saturating_duration_since(*since) >= WELCOME_WAIT
+                let is_there = !self.inbox.room.holds_lines();
+                is_there && (is_known || now.saturating_duration_since(*since) >= WELCOME_WAIT)
             }
             _ => false,
         }
@@ -340,11 +374,20 @@ impl Uplink {
     }
 }
 
-fn ask_for(name: &str, session: &mut Session, unsent: &mut LineQueue) {
-    let line = nick_line(name);
+/// Drops the waiting lines if the room for which they were typed cannot be entered.
+fn follow_room(inbox: &mut Inbox, unsent: &mut LineQueue, chat: &mut ChatView) -> Progress {
+    let Some((name, why)) = inbox.room.take_refused() else { return Progress::None };
+    chat.on_lobby();
+    chat.show_note(&format!("cannot join {name}: {why}"));
+    chat.show_unsent(&unsent.drain().collect::<Vec<_>>());
+    Progress::Made
+}
+
+/// Queues a line of the client itself.
+fn queue_own(line: &str, session: &mut Session, unsent: &mut LineQueue) {
     if line.len() <= session.free_bytes() {
         unsent.count_handed(line.len());
-        session.queue_own(&line);
+        session.queue_own(line);
     }
 }
 
