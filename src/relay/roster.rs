@@ -231,6 +231,12 @@ impl Roster {
         self.directory.seats(room)
     }
 
+    /// Whether a member has a seat in its room: it does not move. Cost: a search.
+    pub fn is_seated(&self, id: MemberId) -> bool {
+        let number = self.number(id);
+        self.seats(self.room(id)).binary_search_by_key(&number, |&other| self.number(other)).is_ok()
+    }
+
     /// Whether a member is the operator.
     pub fn is_operator(&self, id: MemberId) -> bool {
         self.member(id).number == ClientNumber::OPERATOR

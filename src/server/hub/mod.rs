@@ -307,8 +307,7 @@ impl<S: Socket> Hub<S> {
             if let Phase::Present(member) | Phase::Moving(member) = connection.phase {
                 present += 1;
                 assert_eq!(self.roster.key(member), key, "a member leads to its connection");
-                let seats = self.roster.seats(self.roster.room(member));
-                let is_seated = seats.contains(&member);
+                let is_seated = self.roster.is_seated(member);
                 assert_eq!(is_seated, connection.destination().is_none(), "a member has a seat unless it moves");
             }
             let is_owed = !matches!(connection.phase, Phase::Entering)
