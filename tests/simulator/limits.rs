@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use pollchat::server::hub::Wake;
 
 use crate::net::Reset;
-use crate::oracle::{Oracle, WITNESS};
+use crate::oracle::{Oracle, WITNESS, is_same_name};
 use crate::rule::{Rule, Verdict};
 use crate::said::Asked;
 
@@ -53,6 +53,16 @@ impl Oracle {
             return Rule::Rate.broken(format!("it said {lines} lines where it had {gained:.3} left to say"));
         }
         Ok(())
+    }
+
+    /// Learns that the request of `member` at `place` may have been processed just now. If it asked for the same later, that
+    /// may have been it instead, and the count goes on with what is certain.
+    pub(crate) fn charge_request(&mut self, member: usize, place: usize) -> Verdict {
+        let is_certain = {
+            let asked = &self.wires[member].borrow().ear.asked;
+            !asked[place + 1..].iter().any(|later| is_same_request(&asked[place], later))
+        };
+        if is_certain { self.charge(member, place + 1) } else { Ok(()) }
     }
 
     /// Whether the hub wakes before a client that `--rate` holds back may go on.
@@ -130,5 +140,14 @@ impl Oracle {
         }
         known.is_kicked = true;
         Ok(())
+    }
+}
+
+/// Whether the same line of the log could tell of both.
+fn is_same_request(one: &Asked, other: &Asked) -> bool {
+    match (one, other) {
+        (Asked::Join { name, .. }, Asked::Join { name: other, .. }) => is_same_name(name, other),
+        (Asked::Nick(name), Asked::Nick(other)) => name == other,
+        _ => false,
     }
 }

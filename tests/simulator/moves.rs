@@ -70,7 +70,7 @@ impl Oracle {
             Asked::Say(said) if !is_silent => Some(Rule::Author.broken(format!("{said:?} was said before it moved"))),
             _ => None,
         })?;
-        self.charge(member, self.members[member].heard)?;
+        self.charge_request(member, place)?;
         let is_new = room != to && self.rooms[to].is_open && self.config.rooms_max > 1;
         Rule::Place.demands(is_new, || format!("it moves to {name}"))?;
         self.unseat(member, room);

@@ -137,7 +137,7 @@ impl Oracle {
             Asked::Say(said) if !is_silent => Some(Rule::Author.broken(format!("{said:?} was said before {name}"))),
             _ => None,
         })?;
-        self.charge(member, self.members[member].heard)?;
+        self.charge_request(member, place)?;
         if let Some((held, &holder)) =
             self.holders.iter().find(|&(held, &holder)| holder != member && is_same_name(held, name))
         {
