@@ -7,7 +7,7 @@ use pollchat::server::config::{Config, Lag};
 use pollchat::server::hub::{Readiness, Wake};
 use pollchat::server::limits::{INTRODUCE_JOINER_AFTER, ROOM_KEPT};
 
-use crate::support::hub::{Client, READABLE, World, quiet};
+use crate::support::hub::{Client, Incoming, READABLE, World, quiet};
 
 fn in_room(world: &mut World, room: &str) -> Client {
     let client = world.connect_silently();
@@ -259,4 +259,48 @@ fn the_shutdown_is_told_in_each_room_and_between_them() {
     }
     // What is for one alone comes before what is for all.
     assert_eq!(bob.received(), "* the server is shutting down\nclient-1> hello\nFIN\n");
+}
+
+#[test]
+fn floods_that_a_room_holds_leave_half_of_a_turn_to_others() {
+    let mut world = World::new(&quiet());
+    let (ana, bob) = (world.connect(), world.connect());
+    let floods: Vec<_> = (0..3).map(|_| in_room(&mut world, "rust")).collect();
+    for flood in &floods {
+        // The long lines use up the budget of the room, and the short ones that of the turns.
+        flood.sends(format!("{}\n", "x".repeat(999)).repeat(99));
+        flood.sends("\n".repeat(1 << 20));
+        world.hub.on_ready(flood.key, READABLE);
+    }
+    (0..20).for_each(|_| _ = world.turn());
+    for number in 0..9 {
+        ana.sends(format!("{number}\n"));
+        world.hub.on_ready(ana.key, READABLE);
+        (0..2).for_each(|_| _ = world.turn());
+        assert_eq!(bob.received(), format!("client-1> {number}\n"));
+    }
+    assert!(floods.iter().all(|flood| !flood.peer.borrow().incoming.is_empty()), "they flood on");
+}
+
+#[test]
+fn floods_that_their_room_held_once_are_read_no_more_than_others() {
+    let mut world = World::new(&quiet());
+    let others: Vec<_> = (0..30).map(|_| world.connect()).collect();
+    let floods: Vec<_> = (0..3).map(|_| in_room(&mut world, "rust")).collect();
+    for flood in &floods {
+        flood.sends(format!("{}\n", "x".repeat(999)).repeat(99));
+        flood.sends("\n".repeat(1 << 20));
+        world.hub.on_ready(flood.key, READABLE);
+    }
+    (0..20).for_each(|_| _ = world.turn());
+    let left = |client: &Client| client.peer.borrow().incoming.iter().map(Incoming::len).sum::<usize>();
+    let before: Vec<_> = floods.iter().map(left).collect();
+    for other in &others {
+        other.sends("\n".repeat(1 << 20));
+        world.hub.on_ready(other.key, READABLE);
+    }
+    (0..60).for_each(|_| _ = world.turn());
+    let most_read = floods.iter().zip(before).map(|(flood, before)| before - left(flood)).max().unwrap();
+    let least_read = others.iter().map(|other| (1 << 20) - left(other)).min().unwrap();
+    assert!(most_read < 2 * least_read, "{most_read} of one, and {least_read} of another");
 }

@@ -52,12 +52,12 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Reads the clients that their brakes held, and then those that became ready. If both are there, the held ones use
-    /// at most half of the budget, because a room with a thousand floods holds most of them.
+    /// Reads the clients that their brakes held, and then those that became ready. If both are there, the held ones leave
+    /// half of the budget to the others, because a room with a thousand floods holds most of them.
     fn read_ready(&mut self, now: Instant) {
         let holding = self.rooms.holding().len();
         for _ in 0..holding {
-            if self.is_turn_over() || (!self.schedule.ready.is_empty() && self.budget.is_half_read()) {
+            if self.is_time_of_held_over() {
                 break;
             }
             let Some((room, held)) = self.rooms.take_held() else { break };
@@ -81,6 +81,11 @@ impl<S: Socket> Hub<S> {
     /// Whether this turn reads nothing more.
     fn is_turn_over(&self) -> bool {
         self.budget.is_read_spent()
+    }
+
+    /// Whether this turn reads no more clients that their brakes held.
+    fn is_time_of_held_over(&self) -> bool {
+        self.is_turn_over() || (!self.schedule.ready.is_empty() && self.budget.is_half_read())
     }
 
     /// Whether no member of a room may put anything more on its tape in this turn, or while the brake is on, in this
@@ -109,7 +114,7 @@ impl<S: Socket> Hub<S> {
     fn read_held(&mut self, room: RoomId, mut queue: VecDeque<Handle>, now: Instant) -> VecDeque<Handle> {
         let mut held = VecDeque::new();
         while !queue.is_empty() {
-            if self.is_turn_over() || self.is_room_spent(room) {
+            if self.is_time_of_held_over() || self.is_room_spent(room) {
                 break;
             }
             let Some(handle) = queue.pop_front() else { break };
@@ -168,13 +173,12 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Queues a connection that may have more input: with the members that its room holds, if it does or has to hold this
-    /// one.
+    /// Queues a connection that may have more input: with the members that its room holds, if it has to hold this one.
     fn queue_again(&mut self, handle: Handle) {
         let connection = &self.connections[handle.key];
         if let Phase::Present(member) = connection.phase {
             let (room, recent) = (self.roster.room(member), connection.recent);
-            if self.rooms[room].lists.holding || self.rooms.allowance(room, recent) == 0 {
+            if self.rooms.allowance(room, recent) == 0 {
                 self.rooms.hold(room, handle);
                 return;
             }
