@@ -304,3 +304,17 @@ fn floods_that_their_room_held_once_are_read_no_more_than_others() {
     let least_read = others.iter().map(|other| (1 << 20) - left(other)).min().unwrap();
     assert!(most_read < 2 * least_read, "{most_read} of one, and {least_read} of another");
 }
+
+#[test]
+fn a_member_that_is_reset_gets_nothing_of_the_lobby() {
+    let mut world = World::new(&Config { backlog_bytes: 20_000, ..quiet() });
+    let (ana, cho) = (world.connect(), in_room(&mut world, "rust"));
+    world.says(&ana, format!("{}\n", "x".repeat(999)).repeat(30));
+    world.run_on();
+    cho.sends("/who\n");
+    cho.resets();
+    world.hub.on_ready(cho.key, READABLE);
+    world.run();
+    assert!(cho.is_closed());
+    assert_eq!((cho.received().as_str(), world.hub.stats().stats.lags), ("", 0));
+}
