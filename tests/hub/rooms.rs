@@ -318,3 +318,14 @@ fn a_member_that_is_reset_gets_nothing_of_the_lobby() {
     assert!(cho.is_closed());
     assert_eq!((cho.received().as_str(), world.hub.stats().stats.lags), ("", 0));
 }
+
+#[test]
+fn a_join_that_ends_in_crlf_is_answered_so() {
+    let mut world = World::new(&quiet());
+    let ana = world.connect();
+    world.says(&ana, "/join rust\r\n");
+    assert_eq!(ana.received(), "* you are in rust, alone\r\n");
+    let bob = world.connect_silently();
+    world.says(&bob, "/join rust\r\n");
+    assert!(bob.received().ends_with("* you are in rust, with 1 other\r\n"));
+}

@@ -211,7 +211,7 @@ impl<S: Socket> Hub<S> {
         };
         let connection = &mut self.connections[key];
         // Not the answer to a request in HTTP.
-        if input.decoder.has_seen_return() && matches!(connection.phase, Phase::Present(_)) {
+        if input.decoder.has_seen_return() && connection.was_in_room() {
             connection.switch_to_crlf();
         }
         if state == ReadState::Ready {
