@@ -329,3 +329,26 @@ fn a_join_that_ends_in_crlf_is_answered_so() {
     world.says(&bob, "/join rust\r\n");
     assert!(bob.received().ends_with("* you are in rust, with 1 other\r\n"));
 }
+
+#[test]
+fn a_mover_that_arrives_at_the_wall_is_announced_as_soon_as_the_room_goes_on() {
+    let mut world = World::new(&Config { lag: Lag::Wait, room_backlog_bytes: 20_000, ..Config::default() });
+    let (ana, bob) = (world.connect(), world.connect());
+    let (cho, dan) = (in_room(&mut world, "rust"), in_room(&mut world, "rust"));
+    dan.takes(0);
+    world.says(&cho, format!("{}\n", "x".repeat(999)).repeat(50));
+    world.run_on();
+    // It comes and goes, and is there at last.
+    for _ in 0..3 {
+        world.says(&ana, "/join rust\n/join lobby\n");
+    }
+    world.says(&ana, "/join rust\n");
+    world.says(&bob, "/join rust\n/join lobby\n");
+    let received = ana.received();
+    assert!(received.ends_with("* you are in rust, with 2 others\n"), "{received}");
+    assert!(!cho.received().contains(" joined\n"));
+    world.makes_room(&dan, usize::MAX);
+    let heard = cho.received();
+    assert_eq!(heard.matches("* client-1 joined\n").count(), 1, "{heard}");
+    assert_eq!(heard.matches("* client-2 ").count(), 0, "{heard}");
+}

@@ -259,7 +259,9 @@ impl Oracle {
             } else if was_at_wall {
                 // The announcement may have to wait.
                 known.may_be_untold |= most > self.config.announce_up_to;
-                known.introduce_by = Some(now + INTRODUCE_AFTER);
+                // The timer of a newcomer fires again; a mover is announced as soon as the room goes on.
+                let is_mover = known.last_stay().asked.is_some();
+                known.introduce_by = Some(if is_mover { now } else { now + INTRODUCE_AFTER });
             } else if may_be_behind && most <= self.config.announce_up_to {
                 // In one of the next turns.
             } else if !may_be_behind && least > self.config.announce_up_to {
@@ -295,7 +297,13 @@ impl Oracle {
             let is_pending = is_pending && !known.may_be_untold;
             let is_quiet = self.wires[member].borrow().reset == Reset::No && !self.is_shutting_down;
             let is_due = known.introduce_by.is_some_and(|time| is_late(time.max(now + INTRODUCE_AFTER)));
-            is_pending && is_quiet && is_due && !known.may_be_untold && !self.may_have_spoken_untold(member)
+            let may_wait = known.last_stay().asked.is_some() && self.rooms[known.room()].is_at_wall;
+            is_pending
+                && is_quiet
+                && is_due
+                && !may_wait
+                && !known.may_be_untold
+                && !self.may_have_spoken_untold(member)
         };
         match self.active.iter().find(is_forgotten) {
             Some(&member) => Rule::Rest.broken(self.about(member, "at rest: it may never be announced")),

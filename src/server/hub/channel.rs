@@ -26,6 +26,9 @@ pub(super) struct Channel {
     /// Healthy readers that were far behind at the last walk that ended.
     slow: KeySet,
     walk: Option<Walk>,
+    /// Members that have arrived from other rooms while this one waited for a slow reader, and are not announced yet.
+    /// It may hold readers that have left since.
+    pub(super) arrived: KeySet,
     /// Members with input that wait for the brake, first in first out.
     pub(super) held: VecDeque<Handle>,
     /// Connections on their way here.
@@ -43,7 +46,7 @@ pub(super) struct Lists {
     pub(super) moved: bool,
     pub(super) unsettled: bool,
     pub(super) holding: bool,
-    pub(super) departing: bool,
+    pub(super) announcing: bool,
 }
 
 /// A walk over all readers, which flushes each. It may take several turns.
@@ -89,6 +92,7 @@ impl Channel {
             audience: KeySet::default(),
             slow: KeySet::default(),
             walk: None,
+            arrived: KeySet::default(),
             held: VecDeque::new(),
             expected: 0,
             dropped_at: None,
@@ -142,9 +146,14 @@ impl Channel {
         }
     }
 
-    /// Whether a departure is still to be announced, and the tape has room for it.
-    pub(super) fn can_announce_departed(&self) -> bool {
-        self.room.has_departed() && !self.brake.is_at_wall()
+    /// Whether a departure or an arrival is still to be announced.
+    pub(super) fn has_unannounced(&self) -> bool {
+        self.room.has_departed() || !self.arrived.is_empty()
+    }
+
+    /// Whether the next departure or arrival can be announced: the tape has room for it.
+    pub(super) fn can_announce(&self) -> bool {
+        self.has_unannounced() && !self.brake.is_at_wall()
     }
 
     /// Tells the brake how far behind the slowest reader is.
@@ -180,6 +189,7 @@ impl Channel {
     /// Removes a reader. Its key may soon be another's.
     pub(super) fn remove_reader(&mut self, key: usize) -> bool {
         self.slow.remove(key);
+        self.arrived.remove(key);
         if let Some(walk) = &mut self.walk {
             walk.slow.remove(key);
         }

@@ -96,9 +96,10 @@ impl<S: Socket> Hub<S> {
         let stop = self.rooms[room].tape().end();
         let name = self.roster.shown(member).to_string();
         self.log_roster(key, format_args!("{name} leaves"));
-        let was_announced = self.roster.introduction(member) != Introduction::Pending;
+        let has_arrived = self.rooms[room].arrived.contains(key);
+        let was_announced = has_arrived || self.roster.introduction(member) != Introduction::Pending;
         self.rooms.apply(room, &mut self.roster, Event::Left { member });
-        self.rooms.announce_departed(&mut self.roster);
+        self.rooms.announce_departed(room, &mut self.roster);
         self.rooms.unsettle(room);
         self.stats.passing += u64::from(!was_announced && !reason.is_ours());
         self.report_departure(key, &name, reason, was_announced, now);

@@ -29,6 +29,13 @@ impl KeySet {
         is_there
     }
 
+    /// Takes out the first key; `None` if there is none.
+    pub(super) fn take_first(&mut self) -> Option<usize> {
+        let key = *self.0.first()? as usize;
+        self.remove(key);
+        Some(key)
+    }
+
     pub(super) fn contains(&self, key: usize) -> bool {
         self.0.get(self.place(key)).is_some_and(|&found| found as usize == key)
     }
@@ -69,6 +76,7 @@ mod tests {
         assert_eq!((keys.from(2), keys.from(5), keys.from(10)), (&[3, 5, 9][..], &[5, 9][..], &[][..]));
         assert!(keys.remove(5) && !keys.remove(5) && !keys.remove(4));
         assert_eq!(keys.len(), 3);
+        assert_eq!([(); 4].map(|()| keys.take_first()), [Some(1), Some(3), Some(9), None]);
     }
 
     #[test]

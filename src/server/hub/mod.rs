@@ -213,7 +213,7 @@ impl<S: Socket> Hub<S> {
     pub fn react(&mut self, now: Instant) {
         self.reports.end_periods(now);
         self.rooms.begin_turn(now);
-        self.rooms.announce_departed(&mut self.roster);
+        self.announce_waiting();
         self.begin_timers(now);
         self.budget = TurnBudget::new(self.limits.turn, self.schedule.input_len() + self.rooms.held_len());
         self.end_moves(now);
@@ -248,7 +248,7 @@ impl<S: Socket> Hub<S> {
     pub fn next_wake(&self) -> Wake {
         let is_unflushed = self.schedule.has_output() || !self.rooms.moved.is_empty();
         let is_behind = self.admission.is_behind || self.timers.is_behind() || self.can_end_failed();
-        if is_unflushed || is_behind || self.can_read() || self.rooms.can_announce_departed() {
+        if is_unflushed || is_behind || self.can_read() || self.rooms.can_announce() {
             return Wake::Now;
         }
         let times = [

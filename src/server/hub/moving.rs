@@ -20,7 +20,7 @@ use crate::relay::room::parse_room;
 use crate::relay::roster::{Introduction, MemberId, Roster};
 use crate::relay::sanitize::sanitize;
 use crate::server::connection::{Connection, Handle, Phase, ReadState};
-use crate::server::limits::{INTRODUCE_AFTER, INTRODUCE_JOINER_AFTER};
+use crate::server::limits::INTRODUCE_JOINER_AFTER;
 
 /// Returns the room whose tape a connection is owed; the lobby if it is owed none.
 pub(super) fn room_of<S: Socket>(roster: &Roster, connection: &Connection<S>) -> RoomId {
@@ -46,12 +46,14 @@ impl<S: Socket> Hub<S> {
         let stop = self.rooms[room].tape().end();
         let directory = self.roster.directory();
         self.log_roster(turn.key, format_args!("{} moves to {}", self.roster.shown(member), directory.name(to)));
-        if self.roster.introduction(member) == Introduction::Pending {
+        // A member that has come from another room was reported there.
+        let has_arrived = self.rooms[room].arrived.contains(turn.key);
+        if !has_arrived && self.roster.introduction(member) == Introduction::Pending {
             self.report_arrival(turn.key, member, now);
         }
         self.rooms.expect(to);
         self.rooms.apply(room, &mut self.roster, Event::Parted { member });
-        self.rooms.announce_departed(&mut self.roster);
+        self.rooms.announce_departed(room, &mut self.roster);
         let connection = &mut self.connections[turn.key];
         connection.begin_move(member, room, stop, to);
         self.rooms.unsettle(room);
@@ -90,9 +92,24 @@ impl<S: Socket> Hub<S> {
         self.rooms.expect_no_longer(to, self.roster.directory());
         self.log_roster(handle.key, format_args!("{} enters", self.roster.shown(member)));
         if self.rooms[to].brake.is_at_wall() {
-            self.timers.set(now + INTRODUCE_AFTER, Timer::Introduce, handle);
+            self.rooms.note_arrived(to, handle.key);
         } else {
             self.introduce(handle.key, member, to);
+        }
+    }
+
+    /// Announces members that left or arrived while their rooms waited for slow readers, in rooms that go on.
+    pub(super) fn announce_waiting(&mut self) {
+        for room in self.rooms.take_announcing() {
+            self.rooms.announce_departed(room, &mut self.roster);
+            while let Some(key) = self.rooms.take_arrived(room) {
+                if let Phase::Present(member) = self.connections[key].phase
+                    && self.roster.room(member) == room
+                {
+                    self.introduce(key, member, room);
+                }
+            }
+            self.rooms.put_announcing(room);
         }
     }
 

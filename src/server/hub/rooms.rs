@@ -30,8 +30,8 @@ const EMPTY_KEPT_MIN: usize = 64;
 /// Invariants, checked by [`check_invariants`](Rooms::check_invariants):
 /// - there is one channel for each room of the directory, under its number;
 /// - a channel is in a list exactly if its [`Lists`](super::channel::Lists) say so, and once; `moved` holds every channel
-///   whose tape has moved; `holding` every one with clients that wait for its brake; `departing` every one with a
-///   departure to announce;
+///   whose tape has moved; `holding` every one with clients that wait for its brake;
+/// - a channel with a departure or an arrival to announce is in `announcing`; others may be;
 /// - a room without readers, which is not permanent, is in `empty`.
 #[derive(Debug)]
 pub(super) struct Rooms {
@@ -52,7 +52,8 @@ pub(super) struct Rooms {
     unsettled: Vec<RoomId>,
     /// Rooms with clients that wait for the brake, first in first out.
     holding: VecDeque<RoomId>,
-    departing: Vec<RoomId>,
+    /// Rooms with departures or arrivals to announce, perhaps.
+    announcing: Vec<RoomId>,
     /// Rooms without readers, and when they are dropped: the longest empty first. Rooms that are empty no longer are
     /// skipped.
     empty: VecDeque<(Instant, RoomId)>,
@@ -80,7 +81,7 @@ impl Rooms {
             walked: Vec::new(),
             unsettled: Vec::new(),
             holding: VecDeque::new(),
-            departing: Vec::new(),
+            announcing: Vec::new(),
             empty: VecDeque::new(),
             dropped: Position::default(),
         };
@@ -137,7 +138,7 @@ impl Rooms {
         self.moved.retain(|&other| other != room);
         self.unsettled.retain(|&other| other != room);
         self.holding.retain(|&other| other != room);
-        self.departing.retain(|&other| other != room);
+        self.announcing.retain(|&other| other != room);
         let (name, offset) = (directory.name(room), channel.tape().end().offset);
         debug!(target: "pollchat::roster", "the room {name} is dropped at {offset}");
         directory.close(room);
@@ -201,9 +202,8 @@ impl Rooms {
     /// Applies an event to a room.
     pub(super) fn apply(&mut self, room: RoomId, roster: &mut Roster, event: Event<'_>) -> Applied {
         let applied = self.at_turn(room).room.apply(roster, event);
-        if self[room].room.has_departed() && !self[room].lists.departing {
-            self[room].lists.departing = true;
-            self.departing.push(room);
+        if self[room].room.has_departed() {
+            self.list_announcing(room);
         }
         if applied.bytes > 0 {
             self.note_moved(room);
@@ -225,26 +225,49 @@ impl Rooms {
         self.at_turn(room).brake.charge(recent, bytes)
     }
 
-    /// Announces members that left, as far as the tapes have room for it (`--lag wait`).
-    pub(super) fn announce_departed(&mut self, roster: &mut Roster) {
-        let rooms = std::mem::take(&mut self.departing);
-        for room in rooms {
-            while self[room].can_announce_departed() {
-                let applied = self.at_turn(room).room.apply(roster, Event::Departed);
-                self.note_moved(room);
-                self.spend(room, applied.bytes);
-            }
-            if self[room].room.has_departed() {
-                self.departing.push(room);
-            } else {
-                self[room].lists.departing = false;
-            }
+    /// Announces the members that left a room, as far as its tape has room for it (`--lag wait`).
+    pub(super) fn announce_departed(&mut self, room: RoomId, roster: &mut Roster) {
+        while self[room].room.has_departed() && self[room].can_announce() {
+            let applied = self.at_turn(room).room.apply(roster, Event::Departed);
+            self.note_moved(room);
+            self.spend(room, applied.bytes);
         }
     }
 
-    /// Whether a departure can be announced.
-    pub(super) fn can_announce_departed(&self) -> bool {
-        self.departing.iter().any(|&room| self[room].can_announce_departed())
+    /// Records a member that has arrived at the wall, to be announced when the room goes on.
+    pub(super) fn note_arrived(&mut self, room: RoomId, key: usize) {
+        self[room].arrived.insert(key);
+        self.list_announcing(room);
+    }
+
+    /// Takes out the next member that has arrived, if the tape has room for its announcement.
+    pub(super) fn take_arrived(&mut self, room: RoomId) -> Option<usize> {
+        if self[room].can_announce() { self[room].arrived.take_first() } else { None }
+    }
+
+    /// Takes out all rooms with something to announce. The caller puts each back.
+    pub(super) fn take_announcing(&mut self) -> Vec<RoomId> {
+        std::mem::take(&mut self.announcing)
+    }
+
+    /// Puts a room back, if something is still to be announced in it.
+    pub(super) fn put_announcing(&mut self, room: RoomId) {
+        self[room].lists.announcing = false;
+        if self[room].has_unannounced() {
+            self.list_announcing(room);
+        }
+    }
+
+    fn list_announcing(&mut self, room: RoomId) {
+        if !self[room].lists.announcing {
+            self[room].lists.announcing = true;
+            self.announcing.push(room);
+        }
+    }
+
+    /// Whether a departure or an arrival can be announced.
+    pub(super) fn can_announce(&self) -> bool {
+        self.announcing.iter().any(|&room| self[room].can_announce())
     }
 
     /// Lists a room whose tape has moved.
@@ -402,10 +425,11 @@ impl Rooms {
             let times = |list: &mut dyn Iterator<Item = &RoomId>| list.filter(|&&other| other == room).count();
             assert_eq!(times(&mut self.moved.iter()), usize::from(lists.moved), "a room has moved once");
             assert_eq!(times(&mut self.holding.iter()), usize::from(lists.holding), "a room holds once");
-            assert_eq!(times(&mut self.departing.iter()), usize::from(lists.departing), "a room departs once");
+            assert_eq!(times(&mut self.announcing.iter()), usize::from(lists.announcing), "a room announces once");
             assert_eq!(lists.moved, self[room].has_moved(), "a room that has moved is listed");
             assert_eq!(lists.holding, !held.is_empty(), "a room that holds clients is listed");
-            assert_eq!(lists.departing, self[room].room.has_departed(), "a room with departures is listed");
+            assert!(lists.announcing || !self[room].has_unannounced(), "a room with something to announce is listed");
+            assert!(self[room].arrived.iter().all(|key| self[room].audience().contains(key)), "arrivals are readers");
             assert!(!lists.unsettled, "the turn settles all rooms");
             let is_droppable = self[room].is_empty() && !directory.is_permanent(room);
             assert_eq!(dropped_at.is_some(), is_droppable, "an empty room is dropped in the end");
