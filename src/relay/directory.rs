@@ -14,6 +14,9 @@ use super::roster::MemberId;
 /// Most rooms at a time, the lobby included: numbers of rooms have 16 bits.
 pub const ROOMS_MAX: usize = u16::MAX as usize;
 
+/// Seats for which a room keeps memory, however few of them are taken.
+const SEATS_KEPT_MAX: usize = 64;
+
 /// The number of a room while it exists. Numbers are reused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoomId(u16);
@@ -40,6 +43,8 @@ impl RoomId {
 pub struct Directory {
     rooms: Slab<Entry>,
     by_name: HashMap<Box<str>, RoomId>,
+    /// The outlines of the names of rooms that exist forever.
+    by_outline: HashMap<Box<str>, RoomId>,
 }
 
 /// A room, as others know it.
@@ -54,7 +59,7 @@ struct Entry {
 
 impl Default for Directory {
     fn default() -> Directory {
-        let mut directory = Directory { rooms: Slab::new(), by_name: HashMap::new() };
+        let mut directory = Directory { rooms: Slab::new(), by_name: HashMap::new(), by_outline: HashMap::new() };
         directory.open(Name::of_lobby(), true);
         directory
     }
@@ -67,8 +72,12 @@ impl Directory {
     /// When there are more.
     pub fn open(&mut self, name: Name, is_permanent: bool) -> RoomId {
         let folded = name.folded().into();
+        let outlines = is_permanent.then(|| lookalike::outlines(name.as_str()));
         let room = RoomId::of_index(self.rooms.insert(Entry { name, seats: Vec::new(), is_permanent }));
         self.by_name.insert(folded, room);
+        for outline in outlines.into_iter().flatten() {
+            self.by_outline.entry(outline).or_insert(room);
+        }
         room
     }
 
@@ -109,22 +118,38 @@ impl Directory {
         &self.rooms[room.index()].seats
     }
 
-    /// Returns the room that exists forever and whose name is or looks like this one. Cost: the skeletons of
-    /// those names.
+    /// Returns the room that exists forever and whose name is or looks like this one. Cost: two skeletons, however many
+    /// rooms there are.
     pub fn lookalike(&self, name: &Name) -> Option<&Name> {
-        let forever = self.rooms.iter().map(|(_, entry)| entry).filter(|entry| entry.is_permanent);
-        forever.map(|entry| &entry.name).find(|other| lookalike::are_alike(name.as_str(), other.as_str()))
+        let outlines = lookalike::outlines(name.as_str());
+        outlines.iter().find_map(|outline| self.by_outline.get(outline)).map(|&room| self.name(room))
     }
 
-    /// Returns all rooms with their sizes: the fullest first, then by name.
-    pub(super) fn by_size(&self) -> Vec<(&Name, usize)> {
+    /// Returns the fullest `count` rooms with their sizes: the fullest first, then by name. Cost: a look at each room.
+    pub(super) fn fullest(&self, count: usize) -> Vec<(&Name, usize)> {
+        let order = |(a, of_a): &(&Name, usize), (b, of_b): &(&Name, usize)| {
+            of_b.cmp(of_a).then_with(|| a.folded().cmp(b.folded()))
+        };
         let mut rooms: Vec<_> = self.rooms.iter().map(|(_, entry)| (&entry.name, entry.seats.len())).collect();
-        rooms.sort_unstable_by(|(a, of_a), (b, of_b)| of_b.cmp(of_a).then_with(|| a.folded().cmp(b.folded())));
+        if rooms.len() > count {
+            rooms.select_nth_unstable_by(count, order);
+            rooms.truncate(count);
+        }
+        rooms.sort_unstable_by(order);
         rooms
     }
 
-    pub(super) fn seats_mut(&mut self, room: RoomId) -> &mut Vec<MemberId> {
-        &mut self.rooms[room.index()].seats
+    pub(super) fn add_seat(&mut self, room: RoomId, place: usize, member: MemberId) {
+        self.rooms[room.index()].seats.insert(place, member);
+    }
+
+    pub(super) fn remove_seat(&mut self, room: RoomId, place: usize) {
+        let seats = &mut self.rooms[room.index()].seats;
+        seats.remove(place);
+        // A room that was full keeps no more memory than one that is not.
+        if seats.capacity() > SEATS_KEPT_MAX && seats.len() < seats.capacity() / 4 {
+            seats.shrink_to(2 * seats.len());
+        }
     }
 
     pub(super) fn clear_seats(&mut self) {
@@ -142,5 +167,51 @@ impl Directory {
             assert_eq!(self.name(room).folded(), &**folded, "a name leads to its room");
         }
         assert_eq!(self.name(RoomId::LOBBY), &Name::of_lobby(), "the lobby is the first room");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::roster::Roster;
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).unwrap()
+    }
+
+    #[test]
+    fn only_names_of_permanent_rooms_have_lookalikes() {
+        let mut directory = Directory::default();
+        directory.open(name("Rust"), true);
+        directory.open(name("go"), false);
+        for (typed, other) in [("1obby", "lobby"), ("RUST", "Rust"), ("\u{211b}ust", "Rust")] {
+            assert_eq!(directory.lookalike(&name(typed)).map(Name::as_str), Some(other), "{typed}");
+        }
+        assert_eq!((directory.lookalike(&name("g0")), directory.lookalike(&name("crust"))), (None, None));
+        assert!(directory.by_outline.len() <= 4, "two outlines a room, and made once");
+    }
+
+    #[test]
+    fn the_fullest_of_many_rooms_come_first_and_then_those_by_name() {
+        let mut roster = Roster::default();
+        for number in (0..300).rev() {
+            let room = roster.directory_mut().open(name(&format!("room{number:03}")), false);
+            if number % 100 == 7 {
+                roster.add_client(0, room, 0);
+            }
+        }
+        let fullest = roster.directory().fullest(5);
+        let shown: Vec<_> = fullest.iter().map(|(name, clients)| (name.as_str(), *clients)).collect();
+        assert_eq!(shown, [("room007", 1), ("room107", 1), ("room207", 1), ("lobby", 0), ("room000", 0)]);
+        assert_eq!(roster.directory().fullest(1_000).len(), 301);
+    }
+
+    #[test]
+    fn a_room_that_empties_frees_its_seats() {
+        let mut roster = Roster::default();
+        let room = roster.directory_mut().open(name("rust"), false);
+        let members: Vec<_> = (0..1_000).map(|key| roster.add_client(key, room, 0)).collect();
+        members.into_iter().for_each(|member| _ = roster.unseat(member));
+        assert!(roster.directory().rooms[room.index()].seats.capacity() <= SEATS_KEPT_MAX);
     }
 }

@@ -1,7 +1,8 @@
 //! Names that look like the server's own: `server`, and `client-` with anything behind it.
 //!
 //! Two texts look alike if their skeletons are equal (UTS 39, section 4). Skeletons join far more than a reader would:
-//! `rn` and `m`, `1` and `l`. So they protect reserved names alone, and no member from another.
+//! `rn` and `m`, `1` and `l`. So they protect reserved names and those of permanent rooms alone, and no member from
+//! another.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
@@ -22,11 +23,9 @@ pub(super) fn is_reserved(shown: &str, folded: &str) -> bool {
         || is_like(GIVEN_PREFIX, |look, prefix| look.starts_with(prefix))
 }
 
-/// Whether two names look alike, in any case.
-pub(super) fn are_alike(a: &str, b: &str) -> bool {
-    let outlines = |name: &str| [outline(name), outline(&name.to_uppercase())];
-    let of_b = outlines(b);
-    outlines(a).iter().any(|look| of_b.contains(look))
+/// Returns the outlines of a name in both cases. Two names look alike if they share one.
+pub(super) fn outlines(name: &str) -> [Box<str>; 2] {
+    [outline(name), outline(&name.to_uppercase())]
 }
 
 /// Returns the skeleton of a name, without differences of case, style and small signs.

@@ -80,6 +80,8 @@ pub enum Decision<'a> {
     Apply(Event<'a>),
     /// A reply to the author alone.
     Reply(String),
+    /// A reply to the author alone, for which all rooms were looked at.
+    Rooms(String),
     /// A private message for another member.
     Tell {
         /// The key of its recipient.
@@ -194,7 +196,7 @@ impl Room {
             Command::Nick(name) => decide_name(roster, member, name),
             Command::Who => Decision::Reply(who(roster, self.id, now)),
             Command::Join { name, .. } if self.options.rooms_max > 1 => decide_move(roster, member, name),
-            Command::Rooms => Decision::Reply(rooms(roster.directory())),
+            Command::Rooms => Decision::Rooms(rooms(roster.directory())),
             Command::Tell { to, text } => decide_message(roster, member, to, text),
             Command::Help => Decision::Reply(help(is_operator, self.options.rooms_max > 1)),
             Command::Kick { name, .. } if is_operator => decide_removal(roster, member, name),
@@ -335,7 +337,7 @@ fn who(roster: &Roster, room: RoomId, now: u32) -> String {
 
 fn rooms(directory: &Directory) -> String {
     let mut rows = String::new();
-    for (room, clients) in directory.by_size().into_iter().take(WHO_ROWS_MAX) {
+    for (room, clients) in directory.fullest(WHO_ROWS_MAX) {
         Notice::RoomHere { room: room.as_str(), clients }.push_line(&mut rows);
     }
     push_more(directory.len(), &mut rows);

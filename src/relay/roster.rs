@@ -161,7 +161,7 @@ impl Roster {
     pub fn seat(&mut self, id: MemberId, room: RoomId) {
         let number = self.number(id);
         let place = self.seats(room).partition_point(|&other| self.number(other) < number);
-        self.directory.seats_mut(room).insert(place, id);
+        self.directory.add_seat(room, place, id);
         self.member_mut(id).room = room;
     }
 
@@ -169,7 +169,7 @@ impl Roster {
     pub(super) fn unseat(&mut self, id: MemberId) -> Introduction {
         let (number, room) = (self.number(id), self.room(id));
         if let Ok(place) = self.seats(room).binary_search_by_key(&number, |&other| self.number(other)) {
-            self.directory.seats_mut(room).remove(place);
+            self.directory.remove_seat(room, place);
         }
         let introduction = &mut self.member_mut(id).introduction;
         std::mem::replace(introduction, Introduction::Pending)

@@ -78,7 +78,7 @@ impl Chat {
         match self.room.decide(&self.roster, id, line, self.now) {
             Decision::Nothing => {}
             Decision::Apply(event) => self.apply(member, event),
-            Decision::Reply(reply) => self.reader(member).private += &reply,
+            Decision::Reply(reply) | Decision::Rooms(reply) => self.reader(member).private += &reply,
             Decision::Tell { to, message, told, .. } => {
                 self.reader(to).private += &message;
                 self.reader(member).private += &told;

@@ -161,7 +161,7 @@ impl Party {
                 assert_ne!(room.folded(), Name::LOBBY, "nobody goes to the room that they are in");
             }
             Decision::Leave => self.leave(at),
-            Decision::Reply(text) => self.check_reply(at, line, &text),
+            Decision::Reply(text) | Decision::Rooms(text) => self.check_reply(at, line, &text),
             Decision::Tell { to, message, told, untold } => {
                 let name = &self.members[at].name;
                 let target = &self.members.iter().find(|member| member.key == to).expect("one who is here").name;
