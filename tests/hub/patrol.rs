@@ -78,3 +78,21 @@ fn on_a_kernel_that_finds_dead_peers_none_is_asked_about() {
     assert!(!ana.is_closed());
     assert_eq!(world.hub.next_wake(), Wake::OnEvent);
 }
+
+#[test]
+fn a_dead_peer_on_its_way_to_another_room_is_found() {
+    let mut world = world(&quiet());
+    world.hub.begin_patrol(world.now);
+    let (ana, bob, eve) = (world.connect(), world.connect(), browse(&mut world));
+    let frame = |text: &str| [&[0x81, 0x80 | u8::try_from(text.len()).unwrap(), 0, 0, 0, 0], text.as_bytes()].concat();
+    bob.takes(0);
+    eve.takes(0);
+    world.says(&ana, "hello\n");
+    world.says(&bob, "/join rust\n");
+    world.says(&eve, frame("/join rust"));
+    for client in [&bob, &eve] {
+        client.peer.borrow_mut().is_unanswered = true;
+    }
+    pass_a_round(&mut world);
+    assert!(bob.is_closed() && eve.is_closed() && !ana.is_closed());
+}

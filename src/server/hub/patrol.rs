@@ -1,7 +1,8 @@
 //! The patrol: asks the kernel in turn about each plain client whether its peer still answers, on a kernel that does
 //! not find dead peers by itself in good time (Linux before 6.15).
 //!
-//! A visitor has a deadline and a browser is pinged, so they are not asked about. An idle hub without clients sleeps.
+//! A visitor has a deadline and a browser is pinged, so they are not asked about: unless the browser moves to another
+//! room, because it is not read meanwhile. An idle hub without clients sleeps.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -42,8 +43,9 @@ impl<S: Socket> Hub<S> {
         self.patrol.next_key = from + end.div_ceil(STEPS);
         for key in from..self.patrol.next_key.min(end) {
             let is_dead = self.connections.get(key).is_some_and(|connection| {
-                let is_plain = matches!(connection.phase, Phase::Present(_)) && !connection.is_browser();
-                is_plain && connection.stream().is_unanswered()
+                let is_moving = matches!(connection.phase, Phase::Moving(_));
+                let is_asked_about = connection.was_in_room() && (is_moving || !connection.is_browser());
+                is_asked_about && connection.stream().is_unanswered()
             });
             if is_dead {
                 self.leave(key, &Reason::Reset(io::ErrorKind::TimedOut.into()), now);
