@@ -422,6 +422,10 @@ fn lines() -> Vec<Kind> {
         sends("take a look-alike name", plain, |stage| {
             stage.send(|index| format!("/nick ñandú{index}\n").into_bytes())
         }),
+        sends("move to another room", plain, |stage| stage.send(|_| b"/join rust\n".to_vec())),
+        sends("move to a room of its own", plain, |stage| {
+            stage.send(|index| format!("/join ñandú{index}\n").into_bytes())
+        }),
         sends("ask /who", plain, |stage| stage.send(|_| b"/who\n".to_vec())),
         sends("ask /who again and again", plain, |stage| stage.send(|_| b"/who\n".repeat(100))),
         sends("ask /help", plain, |stage| stage.send(|_| b"/help\n".to_vec())),

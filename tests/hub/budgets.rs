@@ -93,6 +93,34 @@ fn of_many_resets_a_turn_handles_a_few_dozen() {
 }
 
 #[test]
+fn of_many_moves_a_turn_ends_some_hundred() {
+    let mut world = World::new(&quiet());
+    let clients = crowd(&mut world, 900);
+    all_send(&mut world, &clients, "/join rust\n");
+    let most = most_in_a_turn(&mut world, || count(&clients, has_received));
+    assert!((60..=130).contains(&most), "{most} in a turn");
+    assert!(clients.iter().all(|client| client.received().starts_with("* you are in rust, ")));
+}
+
+#[test]
+fn of_many_answers_that_look_at_all_rooms_a_turn_gives_few() {
+    let mut world = World::new(&Config { rooms_max: 4_000, history_lines: 1, ..quiet() });
+    let clients = crowd(&mut world, 40);
+    for number in 0..3_000 {
+        world.says(&clients[0], format!("/join room{number}\n"));
+    }
+    world.run_on();
+    clients[0].received();
+    all_send(&mut world, &clients, "/rooms\n");
+    let most = most_in_a_turn(&mut world, || count(&clients, has_received));
+    assert!((5..=15).contains(&most), "{most} in a turn");
+    for client in &clients {
+        let answer = client.received();
+        assert!(answer.ends_with("* and 2,901 more\n* 3,001 rooms\n"), "{answer}");
+    }
+}
+
+#[test]
 fn of_many_upgrades_a_turn_handles_a_part_in_the_order_of_their_coming() {
     let turn = TurnLimits { read_bytes: 16 << 10, ..TurnLimits::default() };
     let mut world = world(&Config { turn, ..quiet() });

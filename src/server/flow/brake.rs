@@ -20,8 +20,8 @@ const TURN_BYTES: usize = 256 * 1024;
 /// ones. With more than 32 readers it makes the budget of a turn smaller.
 const TURN_WRITTEN_BYTES: usize = 8 * 1024 * 1024;
 
-/// Bytes that one turn may append to a tape however many readers there are of this and other tapes. Writing this much to a reader costs about twice as
-/// much as writing one line.
+/// Bytes that one turn may append to a tape however many readers there are of this and other tapes. Writing this much
+/// to a reader costs about twice as much as writing one line.
 const TURN_BYTES_MIN: usize = 16 * 1024;
 
 /// Bytes that the slowest healthy reader may be behind (an eighth of the tape, if that is less) before the brake takes
@@ -195,6 +195,11 @@ impl Brake {
     /// Takes `bytes` off the budgets that a client appended. Returns what the caller has to keep with the client.
     pub(crate) fn charge(&mut self, recent: RecentTraffic, bytes: u64) -> RecentTraffic {
         self.spend(bytes);
+        self.note(recent, bytes)
+    }
+
+    /// Accounts for `bytes` that the server appended because of a client. Returns what the caller has to keep with it.
+    pub(crate) fn note(&self, recent: RecentTraffic, bytes: u64) -> RecentTraffic {
         let before = match self.class(recent) {
             _ if recent.period == self.period => recent.bytes,
             // A busy client stays busy from its next byte on. Otherwise small helpings would never add up to a flood.

@@ -45,6 +45,8 @@ pub(crate) enum Effort {
     Message(usize),
     /// An entering client: a greeting, and a line of the log.
     Enter,
+    /// The beginning or the end of a move: a seat is taken or left, perhaps a room is opened or dropped.
+    Move,
     /// A leave or a disconnect: a farewell, a FIN, a close, and a line of the log.
     Leave,
     /// A request with a head of so many bytes.
@@ -59,6 +61,7 @@ impl Effort {
             Effort::Frames(count) => 12 * count,
             Effort::Message(bytes) => bytes / 32,
             Effort::Enter => 512,
+            Effort::Move => 1_024,
             Effort::Leave => 1_536,
             Effort::Request(head_bytes) => 1_024 + head_bytes,
         }

@@ -20,6 +20,7 @@ use crate::relay::room::parse_room;
 use crate::relay::roster::{Introduction, MemberId, Roster};
 use crate::relay::sanitize::sanitize;
 use crate::server::connection::{Connection, Handle, Phase, ReadState};
+use crate::server::flow::budget::Effort;
 use crate::server::limits::INTRODUCE_JOINER_AFTER;
 
 /// Returns the room whose tape a connection is owed; the lobby if it is owed none.
@@ -54,7 +55,10 @@ impl<S: Socket> Hub<S> {
         self.rooms.expect(to);
         self.rooms.apply(room, &mut self.roster, Event::Parted { member });
         self.rooms.announce_departed(room, &mut self.roster);
+        self.budget.spend(Effort::Move);
+        let bytes = self.rooms[room].tape().end().offset - stop.offset;
         let connection = &mut self.connections[turn.key];
+        connection.recent = self.rooms[room].brake.note(connection.recent, bytes);
         connection.begin_move(member, room, stop, to);
         self.rooms.unsettle(room);
         self.schedule.mark_dirty(turn.key, connection);
@@ -77,11 +81,12 @@ impl<S: Socket> Hub<S> {
 
     fn arrive(&mut self, handle: Handle, member: MemberId, to: RoomId, now: Instant) {
         let from = self.roster.room(member);
+        self.budget.spend(Effort::Move);
         self.rooms.remove_reader(from, handle.key, self.roster.directory());
         self.roster.seat(member, to);
         let welcome = self.rooms[to].room.welcome_mover(&self.roster, member);
         let connection = &mut self.connections[handle.key];
-        connection.recent = self.rooms[to].brake.take_over(connection.recent, &self.rooms[from].brake);
+        connection.recent = self.rooms.take_over(connection.recent, from, to);
         connection.arrive(member, welcome.cursor, now);
         connection.tell(&welcome.private);
         self.schedule.mark_dirty(handle.key, connection);
@@ -116,7 +121,8 @@ impl<S: Socket> Hub<S> {
     /// Lets a member be announced to its room, if the room is small enough.
     pub(super) fn introduce(&mut self, key: usize, member: MemberId, room: RoomId) {
         let applied = self.rooms.apply(room, &mut self.roster, Event::Joined { member });
-        self.rooms.spend(room, applied.bytes);
+        let recent = &mut self.connections[key].recent;
+        *recent = self.rooms.charge(room, *recent, applied.bytes);
         self.skip_own(key, applied.own);
     }
 

@@ -25,6 +25,9 @@ use crate::server::limits::ROOM_KEPT;
 /// Up to this length, the queue of empty rooms may hold rooms that are empty no longer.
 const EMPTY_KEPT_MIN: usize = 64;
 
+/// Clients that wait for a brake for which a room keeps memory, however few of them there are.
+const HELD_KEPT_MAX: usize = 64;
+
 /// All rooms.
 ///
 /// Invariants, checked by [`check_invariants`](Rooms::check_invariants):
@@ -225,6 +228,13 @@ impl Rooms {
         self.at_turn(room).brake.charge(recent, bytes)
     }
 
+    /// Returns the recent traffic of a client that comes from another room. Brings both brakes to the period of now.
+    pub(super) fn take_over(&mut self, recent: RecentTraffic, from: RoomId, to: RoomId) -> RecentTraffic {
+        self.at_turn(from);
+        self.at_turn(to);
+        self[to].brake.take_over(recent, &self[from].brake)
+    }
+
     /// Announces the members that left a room, as far as its tape has room for it (`--lag wait`).
     pub(super) fn announce_departed(&mut self, room: RoomId, roster: &mut Roster) {
         while self[room].room.has_departed() && self[room].can_announce() {
@@ -373,6 +383,9 @@ impl Rooms {
     /// Puts clients back that still wait, before those that have come since.
     pub(super) fn put_held(&mut self, room: RoomId, mut held: VecDeque<Handle>) {
         held.append(&mut self[room].held);
+        if held.capacity() > HELD_KEPT_MAX && held.len() < held.capacity() / 4 {
+            held.shrink_to(2 * held.len());
+        }
         self[room].lists.holding = !held.is_empty();
         if self[room].lists.holding {
             self.holding.push_back(room);
@@ -449,5 +462,29 @@ impl Index<RoomId> for Rooms {
 impl IndexMut<RoomId> for Rooms {
     fn index_mut(&mut self, room: RoomId) -> &mut Channel {
         self.channels[room.index()].as_mut().expect("a room with readers, or in a list, exists")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mover_counts_as_flooding_if_it_flooded_just_now_and_only_then() {
+        let (mut roster, start) = (Roster::default(), Instant::now());
+        let name = Name::parse("rust").unwrap();
+        let config = Config { rooms: vec![name.clone()], ..Config::default() };
+        let mut rooms = Rooms::new(&config, &mut roster, start).unwrap();
+        let rust = roster.directory().find(&name).unwrap();
+        let flood = |rooms: &mut Rooms| rooms.charge(RoomId::LOBBY, RecentTraffic::default(), 60_000);
+        rooms.begin_turn(start);
+        let flooded = flood(&mut rooms);
+        // Both rooms have been idle since.
+        rooms.begin_turn(start + Duration::from_secs(10));
+        assert_eq!(rooms.take_over(flooded, RoomId::LOBBY, rust), RecentTraffic::default());
+        rooms.begin_turn(start + Duration::from_secs(20));
+        let flooded = flood(&mut rooms);
+        let taken = rooms.take_over(flooded, RoomId::LOBBY, rust);
+        assert_eq!(rooms.charge(rust, taken, 0), taken, "it still counts");
     }
 }
