@@ -31,6 +31,9 @@ pub(super) struct Channel {
     pub(super) arrived: KeySet,
     /// Members with input that wait for the brake, first in first out.
     pub(super) held: VecDeque<Handle>,
+    /// The first so many of them were found at the wall to have a line for the room next. They are not looked
+    /// at again before the room goes on, or a member leaves.
+    pub(super) looked_at: usize,
     /// Connections on their way here.
     pub(super) expected: u32,
     /// When the room is dropped; `None` while somebody is in it, is owed its tape, or is on the way.
@@ -94,6 +97,7 @@ impl Channel {
             walk: None,
             arrived: KeySet::default(),
             held: VecDeque::new(),
+            looked_at: 0,
             expected: 0,
             dropped_at: None,
             turn: 0,

@@ -180,6 +180,10 @@ impl<S: Socket> Hub<S> {
     ) {
         let connection = &mut self.connections[key];
         connection.begin_close(room, stop, farewell, now);
+        if let Some(room) = room {
+            // If the room holds it, it is to be read from now on.
+            self.rooms[room].looked_at = 0;
+        }
         self.schedule.mark_dirty(key, connection);
         if let Some(deadline) = connection.deadline() {
             self.timers.set(deadline, Timer::Close, connection.handle(key));

@@ -52,8 +52,8 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Reads the clients that their brakes held, and then those that became ready. If both are there, the held ones leave
-    /// half of the budget to the others, because a room with a thousand floods holds most of them.
+    /// Reads the clients that their brakes held, and then those that became ready. If both are there, the held ones
+    /// leave half of the budget to the others, because a room with a thousand floods holds most of them.
     fn read_ready(&mut self, now: Instant) {
         let holding = self.rooms.holding().len();
         for _ in 0..holding {
@@ -110,9 +110,19 @@ impl<S: Socket> Hub<S> {
         queue
     }
 
-    /// Reads the members that a room holds. Returns those that it still holds, in their order.
+    /// Reads the members that a room holds. Returns those that it still holds, in their order. While the room waits for
+    /// a slow reader, looks once at each of them.
     fn read_held(&mut self, room: RoomId, mut queue: VecDeque<Handle>, now: Instant) -> VecDeque<Handle> {
+        let is_at_wall = self.rooms[room].brake.is_at_wall();
+        let looked_at = if is_at_wall { self.rooms[room].looked_at } else { 0 };
+        if looked_at >= queue.len() {
+            return queue;
+        }
         let mut held = VecDeque::new();
+        if looked_at > 0 {
+            let rest = queue.split_off(looked_at);
+            held = mem::replace(&mut queue, rest);
+        }
         while !queue.is_empty() {
             if self.is_time_of_held_over() || self.is_room_spent(room) {
                 break;
@@ -122,6 +132,7 @@ impl<S: Socket> Hub<S> {
                 held.push_back(handle);
             }
         }
+        self.rooms[room].looked_at = if is_at_wall { held.len() } else { 0 };
         held.append(&mut queue);
         held
     }

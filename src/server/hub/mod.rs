@@ -339,7 +339,8 @@ impl<S: Socket> Hub<S> {
         let holds_readable = |room| {
             let brake = &self.rooms[room].brake;
             let may_talk = brake.is_at_wall() || brake.may_talk_next_turn(RecentTraffic::default());
-            may_talk && self.rooms[room].held.iter().any(may_be_read)
+            let looked_at = if brake.is_at_wall() { self.rooms[room].looked_at } else { 0 };
+            may_talk && self.rooms[room].held.iter().skip(looked_at).any(may_be_read)
         };
         self.schedule.input_len() > 0 || self.rooms.holding().any(holds_readable)
     }

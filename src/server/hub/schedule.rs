@@ -10,7 +10,8 @@ use crate::server::connection::{Connection, Handle, Phase, ReadState};
 /// The queues.
 ///
 /// Invariants, checked by [`check_invariants`](Schedule::check_invariants) after a turn:
-/// - a connection whose read state is `Ready` is in `ready`, or is held by its room, and one that is `Asking` in `asking`; each of them once;
+/// - a connection whose read state is `Ready` is in `ready`, or is held by its room, and one that is `Asking` in
+///   `asking`; each of them once;
 /// - a connection that is dirty is in `dirty`, once; `dirty` may hold keys of removed connections, too;
 /// - `lagging` and `closed` are empty: they are used within a turn. They hold bare keys, which are valid only until its
 ///   end.

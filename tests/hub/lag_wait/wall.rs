@@ -117,3 +117,22 @@ fn a_reset_behind_unread_lines_ends_no_client_that_is_read() {
     assert_eq!(bob.received(), "client-1> last words\n");
     assert!(ana.is_closed());
 }
+
+#[test]
+fn a_held_member_that_is_removed_is_read_to_its_end_while_the_room_waits() {
+    let (mut world, console, bob, flood) = world_at_the_wall();
+    let last_words = "/who\n".repeat(3);
+    let ana = world.connect();
+    world.says(&ana, format!("{last_words}hello\n{last_words}"));
+    assert_eq!(ana.received().matches(" here\n").count(), 3, "up to its first line for the room");
+    world.says(&console, "/kick client-2\n");
+    flood.peer.borrow_mut().incoming.clear();
+    flood.ends();
+    world.hub.on_ready(flood.key, READABLE);
+    world.run();
+    assert!(flood.is_closed() && !bob.is_closed());
+    assert_eq!(ana.received(), "");
+    world.makes_room(&bob, usize::MAX);
+    world.run_on();
+    assert_eq!(ana.received().matches(" here\n").count(), 3);
+}
