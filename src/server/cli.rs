@@ -76,7 +76,7 @@ pub struct Flags {
     #[arg(default_value_t = ANNOUNCE_UP_TO)]
     announce_up_to: usize,
 
-    /// Keep this much of the newest text: a client that falls further behind lags
+    /// Keep this much of the newest text of the lobby: a client that falls further behind lags
     #[arg(long, value_name = "BYTES", env = "POLLCHAT_BACKLOG", hide_env_values = true)]
     #[arg(default_value_t = Bytes(BACKLOG_BYTES))]
     backlog: Bytes,
