@@ -52,9 +52,11 @@ impl<S: Socket> Hub<S> {
                 break;
             }
             let Some(key) = self.schedule.next_dirty(&mut self.connections) else { break };
-            // A connection that is gone has no room any more.
-            let is_owed = |connection: &&mut Connection<S>| connection.phase != Phase::Gone;
-            let Some(connection) = self.connections.get_mut(key).filter(is_owed) else { continue };
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            if connection.phase == Phase::Gone {
+                // It has no room any more.
+                continue;
+            }
             let room = room_of(&self.roster, connection);
             let channel = &self.rooms[room];
             let (sent_before, share) = (pass.stats.sent_bytes, bytes_per_reader(channel.readers()));
