@@ -72,7 +72,8 @@
 //! | | `stats` `reason` `report` | counters, reasons of refusals and leaves, the throttled log |
 //! | `server/hub` | `mod` | the order of the phases of a turn |
 //! | | `admission` `closing` | the way in, the way out |
-//! | | `input` `lines` `output` `http` | reading, handing lines to the room, the flush pass, visitors of the page |
+//! | | `reading` `input` `lines` | the order of the reads, reading a client, handing lines to the room |
+//! | | `output` `http` | the flush pass, visitors of the page |
 //! | | `channel` `rooms` `key_set` `moving` | one room at work, all of them, its readers, moves between two |
 //! | | `connections` `schedule` `timers` | the slab, the queues of a turn, all timers |
 //! | | `wall` `patrol` | what is read while the room waits, the search for dead peers |

@@ -21,7 +21,8 @@
 //! | the search for dead peers | `patrol` |
 //! | the throttled log | [`report`](super::report) |
 //!
-//! `input`, `lines`, `output`, `http`, `moving`, `closing` and `wall` hold the steps of a turn that need several of these.
+//! `reading`, `input`, `lines`, `output`, `http`, `moving`, `closing` and `wall` hold the steps of a turn that need
+//! several of these.
 
 mod admission;
 mod channel;
@@ -34,6 +35,7 @@ mod lines;
 mod moving;
 mod output;
 mod patrol;
+mod reading;
 mod rooms;
 mod schedule;
 mod timers;
