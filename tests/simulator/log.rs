@@ -9,7 +9,7 @@ use crate::member::Introduction;
 use crate::oracle::Oracle;
 use crate::room::Due;
 use crate::rule::{Rule, Verdict, Violation};
-use crate::said::Asked;
+use crate::said::{Asked, is_dangerous};
 
 /// The kind of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +119,8 @@ impl Oracle {
         {
             let Ok(line) = String::from_utf8(line.to_vec()) else { return Rule::Clean.broken("invalid UTF-8") };
             let about = |violation: Violation| violation.about(format!("on the tape {line:?}"));
+            let is_clean = !line.chars().any(is_dangerous);
+            Rule::Clean.demands(is_clean, || "a terminal would obey it".to_owned()).map_err(about)?;
             let (by, kind) = self.read_line(room, &line).map_err(about)?;
             self.rooms[room].log.push(by, kind);
         }
