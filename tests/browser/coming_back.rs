@@ -366,6 +366,8 @@ fn lines_that_were_not_sent_outlive_a_reload() {
     let said: Vec<&str> = heard.iter().filter_map(|line| line.strip_prefix("ana> ")).collect();
     assert_eq!(said, ["one", "exit", "/quit", "two"]);
     assert_eq!(heard.iter().filter(|line| line.contains("psst")).count(), 1);
+    // The browser tells the page later than the neighbour that all has left.
+    page.browser.until("unsentToKeep().length === 0");
     page.browser.reload();
     page.until_state("Connected as ana");
     assert!(page.is_hidden("#again"));
