@@ -1,9 +1,9 @@
 //! A TCP chat relay that serves twenty thousand clients from one thread.
 //!
-//! `pollchat-server` accepts TCP clients and browsers, and relays each complete line of a client to all other clients in
-//! its room, marked with its sender's name. `pollchat-client` is the companion. The server is one readiness-driven loop over a
-//! slab of connections, without a queue per recipient. The [manual] tells operators and users what both programs do;
-//! this page is for readers of the code.
+//! `pollchat-server` accepts TCP clients and browsers, and relays each complete line of a client to all other clients
+//! in its room, marked with its sender's name. `pollchat-client` is the companion. The server is one readiness-driven
+//! loop over a slab of connections, without a queue per recipient. The [manual] tells operators and users what both
+//! programs do; this page is for readers of the code.
 //!
 //! # The way of a line
 //!
@@ -77,14 +77,17 @@
 //! | | `channel` `rooms` `key_set` `moving` | one room at work, all of them, its readers, moves between two |
 //! | | `connections` `schedule` `timers` | the slab, the queues of a turn, all timers |
 //! | | `wall` `patrol` | what is read while the room waits, the search for dead peers |
-//! | `server/connection` | `mod` `input` `output` | one connection: phase, unprocessed bytes, write paths |
+//! | `server/connection` | `mod` `input` `output` `moving` | one connection: phase, unprocessed bytes, write paths, moves |
 //! | | `protocol` `telnet` `farewell` | its encoding, its telnet commands, its last words |
-//! | `server/flow` | `brake` `budget` `rate` `stall` | backpressure: the tape, a turn, one client, a slow reader |
-//! | `server/web` | `site` `request` `response` `exchange` `origin` | HTTP: parsing, routing, answers, origin policy |
+//! | `server/flow` | `brake` `deliveries` `budget` | backpressure: one tape, all tapes, the work of a turn |
+//! | | `rate` `stall` | one client, a slow reader |
+//! | `server/web` | `site` `resource` `request` `response` | HTTP: routing, addresses, parsing, answers |
+//! | | `exchange` `origin` | one connection at a time, origin policy |
 //! | | `websocket` `frame` `page` | frames in, frames out, the page itself |
 //! | [`client`] | `session` `connect` `backoff` `link` | one connection, making it, making it again, all of them in turn |
 //! | | `resolver` `race` | the look-up of the name, connects to several addresses |
 //! | | `decoder` `outbox` | lines from the server, lines to it |
+//! | | `room` | the room that it is in, and the way back there |
 //! | | `leaving` `ending` | the bounds of leaving, the exit code and its message |
 //! | | `pipe` | the form for pipes: answers, receipts, the outcome |
 //! | | `terminal` | the form for terminals: keys, editor, screen, chat view |

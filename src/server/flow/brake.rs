@@ -9,16 +9,14 @@
 
 use std::time::{Duration, Instant};
 
+use super::deliveries::TURN_WRITTEN_BYTES;
+
 /// Length of a period: a client held by the brake waits this long for the next slice, at most.
 const PERIOD: Duration = Duration::from_millis(10);
 
 /// Bytes that one turn may append (a quarter of the tape, if that is less). It keeps turns short, and no reader that
 /// keeps up is overtaken within one.
 const TURN_BYTES: usize = 256 * 1024;
-
-/// Bytes that are written to all readers together of what one turn appended to all tapes, in that turn and in the next
-/// ones. With more than 32 readers it makes the budget of a turn smaller.
-const TURN_WRITTEN_BYTES: usize = 8 * 1024 * 1024;
 
 /// Bytes that one turn may append to a tape however many readers there are of this and other tapes. Writing this much
 /// to a reader costs about twice as much as writing one line.
@@ -253,34 +251,6 @@ impl Brake {
             BUSY_BYTES.. => TrafficClass::Busy,
             _ => TrafficClass::Quiet,
         }
-    }
-}
-
-/// Remaining bytes of one turn to be written of what is appended to all tapes together: a line of so many bytes costs as
-/// many for each reader of its tape.
-///
-/// So a turn is as short with a hundred crowded rooms as with one. Each room is assured of 16 KiB of lines beyond it, or
-/// the rooms that talk first would silence the others.
-#[derive(Debug, Default)]
-pub(crate) struct Deliveries {
-    left: usize,
-}
-
-impl Deliveries {
-    /// Begins a turn, while so many bytes of earlier turns are still to be written.
-    pub(crate) fn begin_turn(&mut self, unflushed: u64) {
-        self.left = TURN_WRITTEN_BYTES.saturating_sub(usize::try_from(unflushed).unwrap_or(usize::MAX));
-    }
-
-    /// Returns how many bytes may be appended to a tape with so many readers.
-    pub(crate) fn share(&self, readers: usize) -> usize {
-        self.left / readers.max(1)
-    }
-
-    /// Takes `bytes` off that were appended to a tape with so many readers.
-    pub(crate) fn spend(&mut self, bytes: u64, readers: usize) {
-        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX).saturating_mul(readers);
-        self.left = self.left.saturating_sub(bytes);
     }
 }
 

@@ -248,7 +248,7 @@ impl<S: Socket> Hub<S> {
 
     /// Returns the time of the next turn.
     pub fn next_wake(&self) -> Wake {
-        let is_unflushed = self.schedule.has_output() || !self.rooms.moved.is_empty();
+        let is_unflushed = self.schedule.has_output() || self.rooms.has_moved();
         let is_behind = self.admission.is_behind || self.timers.is_behind() || self.can_end_failed();
         if is_unflushed || is_behind || self.can_read() || self.rooms.can_announce() {
             return Wake::Now;

@@ -36,14 +36,14 @@ struct Pass<'a> {
 }
 
 impl<S: Socket> Hub<S> {
-    /// Writes to dirty connections, and to all readers of the rooms whose tape has moved, as far as the budget of the turn
-    /// allows. Finds out which readers lag, and how far behind the slowest is.
+    /// Writes to dirty connections, and to all readers of the rooms whose tape has moved, as far as the budget of the
+    /// turn allows. Finds out which readers lag, and how far behind the slowest is.
     ///
     /// If a tape has moved, half of the budget is kept for the walks over readers. So neither waits for the other.
     pub(super) fn flush_all(&mut self, now: Instant) {
         let Hub { limits, stats, timers, budget, .. } = self;
         let mut pass = Pass { limits, stats, timers, budget: budget.for_writing(), now };
-        let has_moved = !self.rooms.moved.is_empty();
+        let has_moved = self.rooms.has_moved();
         self.schedule.is_flush_behind = false;
         // A connection that is still dirty after its flush waits for the next turn.
         for _ in 0..self.schedule.dirty_len() {
@@ -103,9 +103,9 @@ impl<S: Socket> Hub<S> {
     }
 }
 
-/// Goes on with the walks over the readers of the rooms whose tape has moved. Each room in turn has a round, so that one
-/// with few readers does not wait for one with many. A room that has moved again since its walk began waits for the next
-/// turn.
+/// Goes on with the walks over the readers of the rooms whose tape has moved. Each room in turn has a round, so that
+/// one with few readers does not wait for one with many. A room that has moved again since its walk began waits for the
+/// next turn.
 fn walk_rooms<S: Socket>(
     rooms: &mut Rooms,
     connections: &mut Connections<S>,
@@ -115,7 +115,7 @@ fn walk_rooms<S: Socket>(
     while !pass.budget.is_spent()
         && let Some(room) = rooms.take_moved()
     {
-        let is_alone = rooms.moved.is_empty();
+        let is_alone = !rooms.has_moved();
         let channel = &mut rooms[room];
         let share = bytes_per_reader(channel.readers());
         let is_over = walk_room(channel.walk(), share, is_alone, connections, schedule, pass);
@@ -128,8 +128,8 @@ fn walk_rooms<S: Socket>(
     rooms.end_walks();
 }
 
-/// Flushes a round of the readers of a room, or as many as the budget allows if no other room waits. Returns whether none
-/// is left.
+/// Flushes a round of the readers of a room, or as many as the budget allows if no other room waits. Returns whether
+/// none is left.
 fn walk_room<S: Socket>(
     readers: WalkedReaders<'_>,
     share: usize,

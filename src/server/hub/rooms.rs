@@ -19,7 +19,8 @@ use crate::relay::roster::Roster;
 use crate::relay::tape::{Position, Tape};
 use crate::server::config::{Config, Lag};
 use crate::server::connection::Handle;
-use crate::server::flow::brake::{Brake, Deliveries, RecentTraffic};
+use crate::server::flow::brake::{Brake, RecentTraffic};
+use crate::server::flow::deliveries::Deliveries;
 use crate::server::limits::ROOM_KEPT;
 
 /// Up to this length, the queue of empty rooms may hold rooms that are empty no longer.
@@ -32,8 +33,8 @@ const HELD_KEPT_MAX: usize = 64;
 ///
 /// Invariants, checked by [`check_invariants`](Rooms::check_invariants):
 /// - there is one channel for each room of the directory, under its number;
-/// - a channel is in a list exactly if its [`Lists`](super::channel::Lists) say so, and once; `moved` holds every channel
-///   whose tape has moved; `holding` every one with clients that wait for its brake;
+/// - a channel is in a list exactly if its [`Lists`](super::channel::Lists) say so, and once; `moved` holds every
+///   channel whose tape has moved; `holding` every one with clients that wait for its brake;
 /// - a channel with a departure or an arrival to announce is in `announcing`; others may be;
 /// - a room without readers, which is not permanent, is in `empty`.
 #[derive(Debug)]
@@ -48,7 +49,7 @@ pub(super) struct Rooms {
     now: Instant,
     deliveries: Deliveries,
     /// Rooms whose tape has moved since all readers were flushed, first in first out.
-    pub(super) moved: VecDeque<RoomId>,
+    moved: VecDeque<RoomId>,
     /// Rooms whose walk has ended in this turn, and whose tape had moved again before.
     walked: Vec<RoomId>,
     /// Rooms whose slowest reader may be another since the last turn.
@@ -99,8 +100,8 @@ impl Rooms {
         Ok(rooms)
     }
 
-    /// Returns the number of the room with this name, in which the caller seats a member or expects one. If need be, opens
-    /// it, in the place of the one that has been empty longest. `None` if there is no place.
+    /// Returns the number of the room with this name, in which the caller seats a member or expects one. If need be,
+    /// opens it, in the place of the one that has been empty longest. `None` if there is no place.
     pub(super) fn find_or_open(&mut self, name: &Name, directory: &mut Directory) -> Option<RoomId> {
         if let Some(room) = directory.find(name) {
             return Some(room);
@@ -289,13 +290,18 @@ impl Rooms {
         self.unsettle(room);
     }
 
+    /// Whether the tape of a room has moved since all its readers were flushed.
+    pub(super) fn has_moved(&self) -> bool {
+        !self.moved.is_empty()
+    }
+
     /// Takes out the next room whose tape has moved. The caller puts it back.
     pub(super) fn take_moved(&mut self) -> Option<RoomId> {
         self.moved.pop_front()
     }
 
-    /// Puts a room back behind the others, if its tape has moved since its readers were flushed; until the next turn, if a
-    /// walk has ended.
+    /// Puts a room back behind the others, if its tape has moved since its readers were flushed; until the next turn,
+    /// if a walk has ended.
     pub(super) fn put_moved(&mut self, room: RoomId, has_ended: bool) {
         if !self[room].has_moved() {
             self[room].lists.moved = false;
@@ -373,8 +379,8 @@ impl Rooms {
         }
     }
 
-    /// Takes out the next room with clients that wait, and those clients. The caller puts back those that still wait, with
-    /// [`put_held`](Rooms::put_held).
+    /// Takes out the next room with clients that wait, and those clients. The caller puts back those that still wait,
+    /// with [`put_held`](Rooms::put_held).
     pub(super) fn take_held(&mut self) -> Option<(RoomId, VecDeque<Handle>)> {
         let room = self.holding.pop_front()?;
         Some((room, std::mem::take(&mut self[room].held)))
