@@ -35,8 +35,8 @@ pub(super) struct ReadTurn {
 }
 
 impl<S: Socket> Hub<S> {
-    /// Reads a client: the bytes that are pending first, then the socket. It may put `allowance` bytes on the tape of its
-    /// room.
+    /// Reads a client: the bytes that are pending first, then the socket. It may put `allowance` bytes on the tape of
+    /// its room.
     pub(super) fn read_client(
         &mut self,
         key: usize,
@@ -198,21 +198,8 @@ impl<S: Socket> Hub<S> {
                     FirstLine::Partial => {}
                     FirstLine::Waiting => return None,
                     FirstLine::Complete => {
-                        let has_joined = match self.room_of_first_line(&input.decoder, bytes) {
-                            Some(name) => self.enter_with_join(turn.key, &name, now),
-                            None => {
-                                self.enter(turn.key, RoomId::LOBBY, now);
-                                false
-                            }
-                        };
-                        if self.connections[turn.key].phase == Phase::Entering {
-                            return Some(ReadState::Ready);
-                        }
-                        if has_joined {
-                            // What follows is said in another room, and charged to its budgets.
-                            input.decoder.next(bytes, self.limits.framing);
-                            self.charge_line(turn, &mut input.bucket, now);
-                            return Some(ReadState::Ready);
+                        if let Some(state) = self.enter_with_line(turn, input, bytes, now) {
+                            return Some(state);
                         }
                         continue;
                     }
@@ -241,6 +228,30 @@ impl<S: Socket> Hub<S> {
             self.charge_line(turn, &mut input.bucket, now);
             self.handle_line(turn, &line, now);
         }
+    }
+
+    /// Lets a connection enter whose first line is complete. `None` if that line is still to be processed.
+    fn enter_with_line(
+        &mut self,
+        turn: &ReadTurn,
+        input: &mut Input,
+        bytes: &mut &[u8],
+        now: Instant,
+    ) -> Option<ReadState> {
+        let has_processed = match self.room_of_first_line(&input.decoder, bytes) {
+            Some(room) => self.enter_with_join(turn.key, &room, now),
+            None => {
+                self.enter(turn.key, RoomId::LOBBY, now);
+                false
+            }
+        };
+        if has_processed {
+            // What follows is said in another room, and charged to its budgets.
+            input.decoder.next(bytes, self.limits.framing);
+            self.charge_line(turn, &mut input.bucket, now);
+            return Some(ReadState::Ready);
+        }
+        (self.connections[turn.key].phase == Phase::Entering).then_some(ReadState::Ready)
     }
 
     /// Charges a client for a line.
