@@ -261,18 +261,24 @@ fn the_shutdown_is_told_in_each_room_and_between_them() {
     assert_eq!(bob.received(), "* the server is shutting down\nclient-1> hello\nFIN\n");
 }
 
-#[test]
-fn floods_that_a_room_holds_leave_half_of_a_turn_to_others() {
-    let mut world = World::new(&quiet());
-    let (ana, bob) = (world.connect(), world.connect());
-    let floods: Vec<_> = (0..3).map(|_| in_room(&mut world, "rust")).collect();
+/// Three floods in a room, which has held them. The long lines use up the budget of the room, and the short ones that of
+/// the turns.
+fn held_floods(world: &mut World) -> Vec<Client> {
+    let floods: Vec<_> = (0..3).map(|_| in_room(world, "rust")).collect();
     for flood in &floods {
-        // The long lines use up the budget of the room, and the short ones that of the turns.
         flood.sends(format!("{}\n", "x".repeat(999)).repeat(99));
         flood.sends("\n".repeat(1 << 20));
         world.hub.on_ready(flood.key, READABLE);
     }
     (0..20).for_each(|_| _ = world.turn());
+    floods
+}
+
+#[test]
+fn floods_that_a_room_holds_leave_half_of_a_turn_to_others() {
+    let mut world = World::new(&quiet());
+    let (ana, bob) = (world.connect(), world.connect());
+    let floods = held_floods(&mut world);
     for number in 0..9 {
         ana.sends(format!("{number}\n"));
         world.hub.on_ready(ana.key, READABLE);
@@ -286,13 +292,7 @@ fn floods_that_a_room_holds_leave_half_of_a_turn_to_others() {
 fn floods_that_their_room_held_once_are_read_no_more_than_others() {
     let mut world = World::new(&quiet());
     let others: Vec<_> = (0..30).map(|_| world.connect()).collect();
-    let floods: Vec<_> = (0..3).map(|_| in_room(&mut world, "rust")).collect();
-    for flood in &floods {
-        flood.sends(format!("{}\n", "x".repeat(999)).repeat(99));
-        flood.sends("\n".repeat(1 << 20));
-        world.hub.on_ready(flood.key, READABLE);
-    }
-    (0..20).for_each(|_| _ = world.turn());
+    let floods = held_floods(&mut world);
     let left = |client: &Client| client.peer.borrow().incoming.iter().map(Incoming::len).sum::<usize>();
     let before: Vec<_> = floods.iter().map(left).collect();
     for other in &others {

@@ -194,14 +194,19 @@ fn every_connection_begins_in_the_room_where_the_last_one_was() {
         let text = format!("{WELCOME}* you are in {room}, alone\n* client-1 is now ana\n");
         server.write_all(text.as_bytes()).unwrap();
     };
+    // The next connection, and its first line.
+    let next = |server: TcpStream, first: &str| {
+        reset(server);
+        let mut server = accept(&listener);
+        expect(&mut server, first);
+        server
+    };
     enter(&mut server, "rust");
     expect(&mut server, "a\nb\n");
     client.type_in("/join tea\n");
     expect_past_receipts(&mut server, "/join tea\n");
     // It is not answered, but what follows it is for that room.
-    reset(server);
-    let mut server = accept(&listener);
-    expect(&mut server, "/join tea\n");
+    let mut server = next(server, "/join tea\n");
     client.type_in("c\n");
     enter(&mut server, "tea");
     expect(&mut server, "c\n");
@@ -209,17 +214,13 @@ fn every_connection_begins_in_the_room_where_the_last_one_was() {
     expect_past_receipts(&mut server, "/join full\n");
     server.write_all(b"* there are 2 rooms already\n").unwrap();
     client.stdout().wait_for("2 rooms already\n");
-    reset(server);
-    let mut server = accept(&listener);
-    expect(&mut server, "/join tea\n");
+    let mut server = next(server, "/join tea\n");
     enter(&mut server, "tea");
     client.type_in("/join lobby\n");
     expect(&mut server, "/join lobby\n");
     server.write_all(b"* you are in lobby, with 1 other\n").unwrap();
     client.stdout().wait_for("in lobby, with 1 other\n");
-    reset(server);
-    let mut server = accept(&listener);
-    expect(&mut server, "/nick ana\n");
+    let mut server = next(server, "/nick ana\n");
     server.write_all(format!("{WELCOME}* there are 2 rooms already\n").as_bytes()).unwrap();
     client.signal(Signal::KILL);
 }
