@@ -99,7 +99,8 @@ fn without_path(text: &str) -> &str {
     path.map_or(text, |at| &text[..at])
 }
 
-/// Splits an address from the room behind it: `HOST:PORT/ROOM`. A slash without a name behind it belongs to the address.
+/// Splits an address from the room behind it: `HOST:PORT/ROOM`. A slash without a name behind it belongs to the
+/// address.
 fn split_room(text: &str) -> (&str, Option<&str>) {
     let text = text.trim();
     let host = text.find("://").map_or(0, |at| at + "://".len());

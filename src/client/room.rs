@@ -179,8 +179,8 @@ impl OwnRoom {
         Some(at + wait)
     }
 
-    /// Gives the room up if the answer is late. `is_idle` tells whether nothing happened in the last round: a client that
-    /// was stopped (Ctrl-Z) for longer has an unread answer.
+    /// Gives the room up if the answer is late. `is_idle` tells whether nothing happened in the last round: a client
+    /// that was stopped (Ctrl-Z) for longer has an unread answer.
     pub(super) fn give_up_if_late(&mut self, kind: ServerKind, is_idle: bool, now: Instant) {
         let is_late = self.deadline(kind).is_some_and(|at| at <= now);
         if is_late && (is_idle || now >= *self.overtime.get_or_insert(now + OVERTIME)) {

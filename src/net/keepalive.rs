@@ -70,7 +70,8 @@ setsockopt_impl!(RetryPauseMax, libc::IPPROTO_TCP, TCP_RTO_MAX_MS, u32, SetStruc
 pub(crate) enum DeadPeerDetection {
     /// Within two minutes.
     Fast,
-    /// In a quarter of an hour and more: before Linux 6.15 the kernel has no option for it. The server looks for itself.
+    /// In a quarter of an hour and more: before Linux 6.15 the kernel has no option for it. The server looks for
+    /// itself.
     KernelDefault,
 }
 

@@ -38,7 +38,8 @@ impl RoomId {
 /// All rooms.
 ///
 /// Invariants: the lobby is number 0; `by_name` holds each room under the folded form of its name; the members of a
-/// room are ordered by number. All are checked by [`Roster::check_invariants`](super::roster::Roster::check_invariants).
+/// room are ordered by number. All are checked by
+/// [`Roster::check_invariants`](super::roster::Roster::check_invariants).
 #[derive(Debug)]
 pub struct Directory {
     rooms: Slab<Entry>,

@@ -1,4 +1,5 @@
-//! The members of the server: their numbers, their names, their rooms, and whether their room was told that they joined.
+//! The members of the server: their numbers, their names, their rooms, and whether their room was told that they
+//! joined.
 //!
 //! A name and a number are unique on the whole server. A member that moves from one room to another is in none.
 
@@ -38,7 +39,8 @@ pub struct Roster {
     next_number: u64,
 }
 
-/// A member. 32 bytes, and 4 bytes each in `order` and in the list of its room. Only a member with a chosen name owns more.
+/// A member. 32 bytes, and 4 bytes each in `order` and in the list of its room. Only a member with a chosen name owns
+/// more.
 #[derive(Debug)]
 struct Member {
     number: ClientNumber,
@@ -125,8 +127,8 @@ impl Roster {
         &mut self.directory
     }
 
-    /// Adds a client under the next number, in a room. The caller knows it by `key`; `now` is in seconds of the caller's
-    /// clock.
+    /// Adds a client under the next number, in a room. The caller knows it by `key`; `now` is in seconds of the
+    /// caller's clock.
     ///
     /// # Panics
     /// When there are more members, or keys, than a `u32` counts.

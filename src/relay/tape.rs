@@ -72,8 +72,8 @@ impl Tape {
         Ok(tape)
     }
 
-    /// Creates an empty tape of at most `capacity` bytes that owns no memory yet. Its memory doubles as it fills, so each
-    /// byte is copied once more on average. (glibc moves the pages of blocks over 128 KiB, and copies none.)
+    /// Creates an empty tape of at most `capacity` bytes that owns no memory yet. Its memory doubles as it fills, so
+    /// each byte is copied once more on average. (glibc moves the pages of blocks over 128 KiB, and copies none.)
     pub fn growing(capacity: usize) -> Tape {
         let checkpoint_bytes = (capacity / 16).clamp(1, CHECKPOINT_BYTES_MAX) as u64;
         let (ring, end, checkpoints) = (Vec::new(), Position::default(), VecDeque::new());

@@ -129,7 +129,8 @@ impl SendBuffer {
         self.push(line);
     }
 
-    /// Appends a line of the client itself, or a piece of its farewell, while no typed line waits for the socket or has begun.
+    /// Appends a line of the client itself, or a piece of its farewell, while no typed line waits for the socket or has
+    /// begun.
     pub(crate) fn push_own(&mut self, line: &[u8]) {
         self.released.push(line);
         self.own_end = self.written + self.released.len() as u64;

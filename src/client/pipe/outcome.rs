@@ -35,8 +35,8 @@ impl PipeClient {
         is_read && self.link.session().is_none() && !self.link.has_given_back()
     }
 
-    /// Whether the time for an end is over: that of the server, or that of a stdout which takes nothing. `is_idle` tells
-    /// whether nothing happened in the last round.
+    /// Whether the time for an end is over: that of the server, or that of a stdout which takes nothing. `is_idle`
+    /// tells whether nothing happened in the last round.
     pub(super) fn is_overdue(&mut self, is_idle: bool, now: Instant) -> bool {
         let is_stuck = is_idle && now >= self.shown_at + GRACE;
         let is_over = self.is_over();

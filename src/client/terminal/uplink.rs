@@ -195,8 +195,8 @@ impl Uplink {
         }
     }
 
-    /// Gives the room up if the server has not answered in time, unless the answer may be unread. `is_idle` tells whether
-    /// the last turn did nothing.
+    /// Gives the room up if the server has not answered in time, unless the answer may be unread. `is_idle` tells
+    /// whether the last turn did nothing.
     pub(super) fn check_room(&mut self, space: ScreenSpace, is_idle: bool, now: Instant) {
         if let LinkState::Connected(session, _) = &mut self.link.state
             && session.is_open()

@@ -92,8 +92,8 @@ impl<S: Socket> Connection<S> {
         Ok(Some(written))
     }
 
-    /// Moves the cursor past the tape of which `sent` is the copy, to the end of a line, as for a plain client. The rest
-    /// of a torn line goes to the outbox.
+    /// Moves the cursor past the tape of which `sent` is the copy, to the end of a line, as for a plain client. The
+    /// rest of a torn line goes to the outbox.
     fn pass_crlf(&mut self, tape: &Tape, sent: &[u8]) {
         // The tape holds no CR.
         let returns = memchr::memchr_iter(b'\r', sent).count();

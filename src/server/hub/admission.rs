@@ -143,8 +143,8 @@ impl<S: Socket> Hub<S> {
         self.grant_seat(key, now).then(|| self.enter_room(key, room, now))
     }
 
-    /// Whether there is a free seat for an entering connection and `--max-per-address` allows it. Otherwise refuses it. If
-    /// this turn can tell no more refusals, the connection goes on entering.
+    /// Whether there is a free seat for an entering connection and `--max-per-address` allows it. Otherwise refuses it.
+    /// If this turn can tell no more refusals, the connection goes on entering.
     pub(super) fn grant_seat(&mut self, key: usize, now: Instant) -> bool {
         let is_visitor = self.connections[key].role() == Role::Visitor;
         if let Err(reason) = self.check_seat(is_visitor).and_then(|()| self.count_address(key)) {

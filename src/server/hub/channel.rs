@@ -26,13 +26,13 @@ pub(super) struct Channel {
     /// Healthy readers that were far behind at the last walk that ended.
     slow: KeySet,
     walk: Option<Walk>,
-    /// Members that have arrived from other rooms while this one waited for a slow reader, and are not announced yet.
-    /// It may hold readers that have left since.
+    /// Members that have arrived from other rooms while this one waited for a slow reader, and are not announced yet;
+    /// some of them may be leaving.
     pub(super) arrived: KeySet,
     /// Members with input that wait for the brake, first in first out.
     pub(super) held: VecDeque<Handle>,
-    /// The first so many of them were found at the wall to have a line for the room next. They are not looked
-    /// at again before the room goes on, or a member leaves.
+    /// The number of those at the front that were found at the wall to have a line for the room next. The turn does
+    /// not look at them again before the room goes on, or a member leaves.
     pub(super) looked_at: usize,
     /// Connections on their way here.
     pub(super) expected: u32,

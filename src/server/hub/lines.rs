@@ -93,7 +93,8 @@ impl<S: Socket> Hub<S> {
             Decision::Join { room } => self.begin_move(turn, member, &room, now),
             Decision::Leave => {
                 self.leave(turn.key, &Reason::Goodbye, now);
-                // Where each line is echoed, textbook clients read the answer to `exit` once, and compare it with `FIN`.
+                // Where each line is echoed, textbook clients read the answer to `exit` once, and compare it with
+                // `FIN`.
                 if text.eq_ignore_ascii_case("exit") && !self.limits.answers_all {
                     self.connections[turn.key].answer_exit(text);
                 }

@@ -1,7 +1,7 @@
 //! Moves from one room to another (`/join`).
 //!
-//! A mover is off the roster of its old room at once. It is still owed the tape of that room up to where it left, like a
-//! client that leaves, and is not read meanwhile. Then it enters the new room. It needs one cursor, and no copy.
+//! A mover is off the roster of its old room at once. It is still owed the tape of that room up to where it left, like
+//! a client that leaves, and is not read meanwhile. Then it enters the new room. It needs one cursor, and no copy.
 
 use std::mem;
 use std::time::Instant;
@@ -69,8 +69,8 @@ impl<S: Socket> Hub<S> {
         Notice::RoomsFull { rooms: self.roster.directory().len() }.to_line()
     }
 
-    /// Lets movers enter their new room that were sent all of the old one, or take nothing any more: what those have said
-    /// in the new room is still to be read.
+    /// Lets movers enter their new room that were sent all of the old one, or take nothing any more: what those have
+    /// said in the new room is still to be read.
     pub(super) fn end_moves(&mut self, now: Instant) {
         for handle in mem::take(&mut self.schedule.arriving) {
             let Some(connection) = self.connections.known(handle) else { continue };
@@ -126,8 +126,8 @@ impl<S: Socket> Hub<S> {
         self.skip_own(key, applied.own);
     }
 
-    /// Returns the name of the room that a connection enters with its first line, if that is `/join` and a room other than
-    /// the lobby. The line is complete: its beginning is in `decoder`, the rest in `bytes`.
+    /// Returns the name of the room that a connection enters with its first line, if that is `/join` and a room other
+    /// than the lobby. The line is complete: its beginning is in `decoder`, the rest in `bytes`.
     pub(super) fn room_of_first_line(&self, decoder: &LineDecoder, bytes: &[u8]) -> Option<Name> {
         let [fragment, rest] = decoder.begun(bytes);
         if self.limits.rooms_max < 2 || fragment.first().or(rest.first()) != Some(&COMMAND_BYTE) {
@@ -144,8 +144,9 @@ impl<S: Socket> Hub<S> {
         parse_room(directory, name).ok().filter(|name| directory.find(name) != Some(RoomId::LOBBY))
     }
 
-    /// Lets a connection enter whose first line is `/join` and complete: in that room, or in the lobby if there is no place
-    /// for another room. Only a connection that may enter opens one. Returns whether the line has been processed by that.
+    /// Lets a connection enter whose first line is `/join` and complete: in that room, or in the lobby if there is no
+    /// place for another room. Only a connection that may enter opens one. Returns whether the line has been processed
+    /// by that.
     pub(super) fn enter_with_join(&mut self, key: usize, name: &Name, now: Instant) -> bool {
         if !self.grant_seat(key, now) {
             return false;

@@ -1,5 +1,5 @@
-//! The order of the reads of a turn: held clients, ready clients, and those that wait for an answer, each with a bounded
-//! part of the budget.
+//! The order of the reads of a turn: held clients, ready clients, and those that wait for an answer, each with a
+//! bounded part of the budget.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -69,8 +69,8 @@ impl<S: Socket> Hub<S> {
         self.rooms.allowance(room, RecentTraffic::default()) == 0 && !self.rooms[room].brake.is_at_wall()
     }
 
-    /// Reads the connections of a queue, all of which have this state, and puts each on the queue of its new state, or of
-    /// those that its room holds. Returns those that were not reached, in their order.
+    /// Reads the connections of a queue, all of which have this state, and puts each on the queue of its new state, or
+    /// of those that its room holds. Returns those that were not reached, in their order.
     fn read_queue(&mut self, mut queue: VecDeque<Handle>, state: ReadState, now: Instant) -> VecDeque<Handle> {
         while !queue.is_empty() {
             if self.is_turn_over() || (state == ReadState::Asking && self.budget.is_reply_spent()) {
@@ -112,8 +112,8 @@ impl<S: Socket> Hub<S> {
         held
     }
 
-    /// Reads a connection, if it has this state, and puts it on the queue of its new state. Returns its room if it has to
-    /// wait for the brake instead.
+    /// Reads a connection, if it has this state, and puts it on the queue of its new state. Returns its room if it has
+    /// to wait for the brake instead.
     fn read(&mut self, handle: Handle, state: ReadState, now: Instant) -> Option<RoomId> {
         let connection = self.connections.known(handle).filter(|connection| connection.read_state == state)?;
         let may_ask = state == ReadState::Asking || self.schedule.asking.is_empty();

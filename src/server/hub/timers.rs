@@ -116,8 +116,8 @@ impl Timers {
         self.pruned_len
     }
 
-    /// Takes out the timers that are due at `now`, for all stages of this turn, up to so much effort. The others fire in
-    /// the next turn.
+    /// Takes out the timers that are due at `now`, for all stages of this turn, up to so much effort. The others fire
+    /// in the next turn.
     fn begin_turn(&mut self, effort_max: usize, now: Instant) {
         let mut effort = 0;
         while effort < effort_max && self.next().is_some_and(|time| time <= now) {

@@ -5,8 +5,8 @@
 //! have paused. So for a bounded time, the next bytes are held for a moment and are looked at as a whole:
 //!
 //! - While the end of a paste is owed, several keys that arrive together, text or Enter among them, are more of the
-//!   paste. A key that arrives alone is typed: after 50 ms, or after 300 ms if it is Enter or may answer a question. The
-//!   end of the paste makes the tail paste, too, however short it is.
+//!   paste. A key that arrives alone is typed: after 50 ms, or after 300 ms if it is Enter or may answer a question.
+//!   The end of the paste makes the tail paste, too, however short it is.
 //! - While the rest of a sequence or an answer is owed, bytes that complete it in one burst are that rest. Others are
 //!   typed.
 //!
