@@ -63,35 +63,37 @@
 //! | | `line` `sanitize` `telnet` | framing, cleaning, telnet commands |
 //! | | `name` `lookalike` `command` `notice` | names, names that look alike, commands, the texts of the server |
 //! | | `room` `roster` `directory` `event` | rules of a room, all members, all rooms, changes of a room |
-//! | | `tape` `cursor` | the tape and a reader's place on it |
+//! | | `tape` `stamp` `cursor` | the tape, its times and positions, a reader's place on it |
 //! | [`server`] | `mod` | the outer loop on mio |
 //! | | `cli` `config` `limits` `memory` | flags, settings, every limit, their sum |
 //! | | `endpoint` `reach` | addresses of ports, as written and as reached |
 //! | | `listening` `listener` `systemd` | binding, accepting, sockets handed over |
-//! | | `access` `sniff` | allowed addresses, foreign protocols |
+//! | | `access` `sniff` `sessions` | allowed addresses, foreign protocols, sessions of tracked clients |
 //! | | `stats` `reason` `report` | counters, reasons of refusals and leaves, the throttled log |
 //! | `server/hub` | `mod` | the order of the phases of a turn |
 //! | | `admission` `closing` | the way in, the way out |
 //! | | `reading` `input` `lines` | the order of the reads, reading a client, handing lines to the room |
 //! | | `output` `http` | the flush pass, visitors of the page |
 //! | | `channel` `rooms` `key_set` `moving` | one room at work, all of them, its readers, moves between two |
+//! | | `tracking` `seats` | sessions from one connection to the next, the seats of members that are away |
 //! | | `connections` `schedule` `timers` | the slab, the queues of a turn, all timers |
 //! | | `wall` `patrol` | what is read while the room waits, the search for dead peers |
-//! | `server/connection` | `mod` `input` `output` `moving` | one connection: phase, unprocessed bytes, write paths, moves |
-//! | | `protocol` `telnet` `farewell` | its encoding, its telnet commands, its last words |
+//! | `server/connection` | `mod` `input` `output` `moving` | one connection: phase, input, write paths, moves |
+//! | | `protocol` `telnet` `tracking` `farewell` | its encoding, telnet commands, dialect, last words |
 //! | `server/flow` | `brake` `deliveries` `budget` | backpressure: one tape, all tapes, the work of a turn |
 //! | | `rate` `stall` | one client, a slow reader |
 //! | `server/web` | `site` `resource` `request` `response` | HTTP: routing, addresses, parsing, answers |
 //! | | `exchange` `origin` | one connection at a time, origin policy |
 //! | | `websocket` `frame` `page` | frames in, frames out, the page itself |
-//! | [`client`] | `session` `connect` `backoff` `link` | one connection, making it, making it again, all of them in turn |
+//! | [`client`] | `session` `connect` `backoff` `link` | one connection, making it, again and again |
 //! | | `resolver` `race` | the look-up of the name, connects to several addresses |
 //! | | `decoder` `outbox` | lines from the server, lines to it |
 //! | | `room` | the room that it is in, and the way back there |
 //! | | `leaving` `ending` | the bounds of leaving, the exit code and its message |
-//! | | `pipe` | the form for pipes: answers, receipts, the outcome |
+//! | | `tracking` | a session of the tracked dialect: position, own lines, what to send again |
+//! | | `pipe` | the form for pipes: answers, lines of stdin, `--json`, the outcome |
 //! | | `terminal` | the form for terminals: keys, editor, screen, chat view |
-//! | [`net`] | `stream` `outbox` `keepalive` `unanswered` `stdio` | the kernel: sockets, unsent bytes, dead peers, inherited stdio |
+//! | [`net`] | `stream` `outbox` `keepalive` `unanswered` `stdio` | the kernel: sockets, unsent bytes, dead peers, stdio |
 //! | | `address` `resolve` | addresses as people write them, look-ups off the loop |
 //! | [`logging`] | | the log on stderr, which neither blocks nor panics |
 //! | [`variables`] | | the environment variables behind the flags |

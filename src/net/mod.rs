@@ -4,6 +4,7 @@
 pub mod address;
 pub mod keepalive;
 pub mod outbox;
+pub mod random;
 pub(crate) mod resolve;
 pub mod stdio;
 pub mod stream;

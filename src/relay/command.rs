@@ -48,6 +48,13 @@ pub enum Command<'a> {
     },
     /// `/rooms`
     Rooms,
+    /// `/track`, or `/track POSITION TOKEN`; both are perhaps empty.
+    Track {
+        /// The position to go on at.
+        position: &'a str,
+        /// The token of the session.
+        token: &'a str,
+    },
     /// `/help`
     Help,
     /// `/kick NAME`
@@ -89,6 +96,10 @@ impl Command<'_> {
             }
             "/join" => Command::Join { word: verb, name: rest },
             "/rooms" => Command::Rooms,
+            "/track" => {
+                let (position, token) = split_word(rest);
+                Command::Track { position, token }
+            }
             "/help" => Command::Help,
             "/kick" => Command::Kick { word: verb, name: rest },
             "/quit" => Command::Leave,

@@ -14,5 +14,6 @@ pub mod notice;
 pub mod room;
 pub mod roster;
 pub mod sanitize;
+pub mod stamp;
 pub mod tape;
 pub mod telnet;

@@ -3,22 +3,31 @@
 //! A line takes two steps. [`Room::decide`] reads it and changes nothing: the result is a reply, or an [`Event`].
 //! [`Room::apply`] turns an event into bytes of tape. No other code changes a room.
 
-use std::collections::{TryReserveError, VecDeque};
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
 use super::command::Command;
-use super::cursor::Cursor;
+use super::cursor::{Cursor, Dialect};
 use super::directory::{Directory, RoomId};
 use super::event::{Applied, Event};
 use super::name::{Name, NameError};
 use super::notice::{Notice, help};
 use super::roster::{Introduction, MemberId, Roster};
 use super::sanitize::sanitize;
-use super::tape::{Span, Tape};
+use super::tape::{Position, Span, Tape};
+use arrivals::Arrivals;
+
+mod arrivals;
+mod tracked;
+
+pub use tracked::{SessionState, Start};
 
 /// Most rows that `/who` or `/rooms` shows.
 pub const WHO_ROWS_MAX: usize = 100;
+
+/// A room keeps at most one place of an arrival for so many bytes of its tape.
+pub const ARRIVAL_BYTES: usize = 1024;
 
 /// The recipients of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -58,6 +67,7 @@ pub struct Room {
     /// Names of members that left and were introduced, and whose departure is not on the tape yet. With `--lag wait`,
     /// nothing may be appended while the tape is full of bytes that the slowest reader has not taken.
     departed: VecDeque<String>,
+    arrivals: Arrivals,
     /// Buffer for the `NAME> ` of a line, kept to save an allocation per line.
     prefix: String,
 }
@@ -78,6 +88,15 @@ pub enum Decision<'a> {
     Nothing,
     /// An event for [`Room::apply`].
     Apply(Event<'a>),
+    /// A new name of the author, if the member that has it, which is away, can be removed.
+    Claim {
+        /// That member.
+        holder: MemberId,
+        /// The event for [`Room::apply`] then.
+        renamed: Event<'a>,
+        /// The answer otherwise.
+        taken: String,
+    },
     /// A reply to the author alone.
     Reply(String),
     /// A reply to the author alone, for which all rooms were looked at.
@@ -98,12 +117,19 @@ pub enum Decision<'a> {
         /// The room.
         room: Name,
     },
+    /// The author is to be tracked, or asks for the state of its session.
+    Track {
+        /// The position in a session that it wants to resume.
+        position: &'a str,
+        /// The token of that session.
+        token: &'a str,
+    },
     /// The author leaves.
     Leave,
     /// The operator removes a member.
     Remove {
-        /// The key of that member.
-        key: usize,
+        /// That member.
+        member: MemberId,
         /// The answer to the operator.
         done: String,
     },
@@ -112,17 +138,9 @@ pub enum Decision<'a> {
 }
 
 impl Room {
-    /// Creates the lobby with a tape of `backlog_bytes`, and reserves the memory of that tape.
-    ///
-    /// # Errors
-    /// When there is no memory for the tape.
-    pub fn lobby(options: Rc<Options>, backlog_bytes: usize) -> Result<Room, TryReserveError> {
-        Ok(Room::new(RoomId::LOBBY, options, Tape::new(backlog_bytes)?))
-    }
-
     /// Creates an empty room with this tape.
     pub fn new(id: RoomId, options: Rc<Options>, tape: Tape) -> Room {
-        Room { id, options, tape, departed: VecDeque::new(), prefix: String::new() }
+        Room { id, options, tape, departed: VecDeque::new(), arrivals: Arrivals::default(), prefix: String::new() }
     }
 
     /// Returns the settings that all rooms share.
@@ -145,10 +163,7 @@ impl Room {
         let mut private = String::new();
         Notice::Welcome { name: &roster.shown(member).to_string() }.push_line(&mut private);
         if !roster.is_operator(member) {
-            let mut buffer = String::new();
-            for line in self.options.greeting.lines() {
-                Notice::Other(sanitize(line.as_bytes(), &mut buffer)).push_line(&mut private);
-            }
+            self.push_greeting(&mut private);
         }
         if self.id != RoomId::LOBBY {
             self.push_place(roster, &mut private);
@@ -163,6 +178,20 @@ impl Room {
         self.with_history(roster, member, private)
     }
 
+    /// Records that `member` enters the server in this room now, the newest of all.
+    pub fn note_arrival(&mut self, roster: &Roster, member: MemberId) {
+        let oldest = self.oldest_start().offset;
+        let most = self.tape.capacity() / ARRIVAL_BYTES;
+        self.arrivals.note(roster.number(member), self.tape.end().offset, oldest, most);
+    }
+
+    fn push_greeting(&self, private: &mut String) {
+        let mut buffer = String::new();
+        for line in self.options.greeting.lines() {
+            Notice::Other(sanitize(line.as_bytes(), &mut buffer)).push_line(private);
+        }
+    }
+
     fn push_place(&self, roster: &Roster, private: &mut String) {
         let room = roster.directory().name(self.id).as_str();
         let others = roster.seats(self.id).len().saturating_sub(1);
@@ -172,14 +201,19 @@ impl Room {
     /// Returns the place of `member` on the tape: at the history, or at the end. The operator gets no history.
     fn with_history(&self, roster: &Roster, member: MemberId, mut private: String) -> Welcome {
         if roster.is_operator(member) {
-            return Welcome { cursor: Cursor::at(self.tape.end()), private };
+            return Welcome { cursor: Cursor::at(self.tape.end(), Dialect::Plain), private };
         }
         let place = self.tape.back(self.options.history_lines);
+        self.push_earlier(place, &mut private);
+        Welcome { cursor: Cursor::at(place, Dialect::Plain), private }
+    }
+
+    /// Tells how many said lines follow that were said before, if there are any.
+    fn push_earlier(&self, place: Position, private: &mut String) {
         match self.tape.end().line - place.line {
             0 => {}
-            lines => Notice::Earlier { lines }.push_line(&mut private),
+            lines => Notice::Earlier { lines }.push_line(private),
         }
-        Welcome { cursor: Cursor::at(place), private }
     }
 
     /// Reads one clean line of `member`, at `now` in seconds of the caller's clock. Changes nothing.
@@ -196,6 +230,10 @@ impl Room {
             Command::Nick(name) => decide_name(roster, member, name),
             Command::Who => Decision::Reply(who(roster, self.id, now)),
             Command::Join { name, .. } if self.options.rooms_max > 1 => decide_move(roster, member, name),
+            Command::Track { position, token } if !is_operator => match self.options.audience {
+                Audience::Sender => reply(Notice::NothingToTrack),
+                Audience::Others | Audience::Everyone => Decision::Track { position, token },
+            },
             Command::Rooms => Decision::Rooms(rooms(roster.directory())),
             Command::Tell { to, text } => decide_message(roster, member, to, text),
             Command::Help => Decision::Reply(help(is_operator, self.options.rooms_max > 1)),
@@ -203,6 +241,7 @@ impl Room {
             Command::Kick { word, .. } | Command::Join { word, .. } | Command::Unknown(word) => {
                 reply(Notice::UnknownCommand { word })
             }
+            Command::Track { .. } => reply(Notice::UnknownCommand { word: "/track" }),
         }
     }
 
@@ -316,7 +355,13 @@ fn decide_name(roster: &Roster, member: MemberId, typed: &str) -> Decision<'stat
         Err(NameError::Form) => return reply(Notice::NameMalformed),
     };
     match roster.holder(&name) {
-        Some(holder) if holder != member => reply(Notice::NameTaken { name: name.as_str() }),
+        Some(holder) if holder != member => {
+            let taken = Notice::NameTaken { name: name.as_str() }.to_line();
+            match roster.key(holder) {
+                Some(_) => Decision::Reply(taken),
+                None => Decision::Claim { holder, renamed: Event::Renamed { member, name }, taken },
+            }
+        }
         Some(_) if roster.is_called(member, &name) => reply(Notice::NameUnchanged { name: name.as_str() }),
         _ => Decision::Apply(Event::Renamed { member, name }),
     }
@@ -327,7 +372,8 @@ fn who(roster: &Roster, room: RoomId, now: u32) -> String {
     for row in roster.rows(room, now).take(WHO_ROWS_MAX) {
         name.clear();
         let _ = write!(name, "{}", row.shown);
-        Notice::Here { name: &name, lines: row.lines, minutes: row.minutes }.push_line(&mut rows);
+        let is_away = row.is_away;
+        Notice::Here { name: &name, lines: row.lines, minutes: row.minutes, is_away }.push_line(&mut rows);
     }
     let clients = roster.seats(room).len();
     push_more(clients, &mut rows);
@@ -393,8 +439,9 @@ fn decide_message(roster: &Roster, sender: MemberId, to: &str, text: &str) -> De
         return reply(Notice::NobodyCalled { name: to });
     };
     let (from, to) = (&roster.shown(sender).to_string(), &roster.shown(target).to_string());
+    let Some(key) = roster.key(target) else { return reply(Notice::Away { name: to }) };
     Decision::Tell {
-        to: roster.key(target),
+        to: key,
         message: Notice::TellsYou { from, text }.to_line(),
         told: Notice::YouTold { to, text }.to_line(),
         untold: Notice::NotReading { name: to }.to_line(),
@@ -408,10 +455,9 @@ fn decide_removal(roster: &Roster, operator: MemberId, typed: &str) -> Decision<
     match roster.find(typed) {
         None => reply(Notice::NobodyCalled { name: typed }),
         Some(member) if member == operator => reply(Notice::KickSelf),
-        Some(member) => Decision::Remove {
-            key: roster.key(member),
-            done: Notice::Removed { name: &roster.shown(member).to_string() }.to_line(),
-        },
+        Some(member) => {
+            Decision::Remove { member, done: Notice::Removed { name: &roster.shown(member).to_string() }.to_line() }
+        }
     }
 }
 

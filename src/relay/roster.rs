@@ -21,7 +21,7 @@ pub struct ClientNumber(NonZeroU64);
 /// The slot of a member while it is present. Slots are reused, numbers are not.
 ///
 /// Kept as bytes: it aligns to one, so that an enum around it takes five bytes and not eight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MemberId([u8; 4]);
 
 /// All members.
@@ -39,6 +39,15 @@ pub struct Roster {
     next_number: u64,
 }
 
+/// Mark of a member that has sent anything but empty lines.
+const SPOKEN: u8 = 1;
+
+/// Mark of a member that came to its room from another one.
+const MOVED: u8 = 2;
+
+/// The key of a member without a connection.
+const AWAY: u32 = u32::MAX;
+
 /// A member. 32 bytes, and 4 bytes each in `order` and in the list of its room. Only a member with a chosen name owns
 /// more.
 #[derive(Debug)]
@@ -49,12 +58,13 @@ struct Member {
     lines: u32,
     /// When it entered, in seconds of the caller's clock.
     entered: u32,
-    /// The caller's key, in 32 bits, or the member would take 40 bytes.
+    /// The caller's key, in 32 bits, or the member would take 40 bytes; [`AWAY`] while it has no connection.
     key: u32,
     /// The room whose tape it reads.
     room: RoomId,
-    has_spoken: bool,
     introduction: Introduction,
+    /// [`SPOKEN`] and [`MOVED`].
+    marks: u8,
 }
 
 /// Whether the room was told that a member joined.
@@ -77,6 +87,8 @@ pub struct Row<'a> {
     pub lines: u32,
     /// Whole minutes since it entered.
     pub minutes: u32,
+    /// Whether it has no connection.
+    pub is_away: bool,
 }
 
 impl Default for Roster {
@@ -152,7 +164,7 @@ impl Roster {
         self.chosen.insert(folded, id);
         self.seat(id, RoomId::LOBBY);
         let member = self.member_mut(id);
-        member.has_spoken = true;
+        member.marks |= SPOKEN;
         // The operator was there before all clients, so each of them is told when it leaves.
         member.introduction = Introduction::Told;
         id
@@ -218,9 +230,29 @@ impl Roster {
         self.member(id).number
     }
 
-    /// Returns the caller's key of a member.
-    pub fn key(&self, id: MemberId) -> usize {
-        self.member(id).key as usize
+    /// Returns the caller's key of a member; `None` while it is away: its connection is lost, and its seat is kept.
+    pub fn key(&self, id: MemberId) -> Option<usize> {
+        let key = self.member(id).key;
+        (key != AWAY).then_some(key as usize)
+    }
+
+    /// Gives a member another key, or none while it is away.
+    ///
+    /// # Panics
+    /// As [`add_client`](Roster::add_client).
+    pub fn set_key(&mut self, id: MemberId, key: Option<usize>) {
+        self.member_mut(id).key = key.map_or(AWAY, key_of);
+    }
+
+    /// Returns when a member entered, in seconds of the caller's clock.
+    pub fn entered(&self, id: MemberId) -> u32 {
+        self.member(id).entered
+    }
+
+    /// Whether a member has said a line or taken a name: others may know it.
+    pub fn is_known(&self, id: MemberId) -> bool {
+        let member = self.member(id);
+        member.lines > 0 || member.name.is_some()
     }
 
     /// Returns the room whose tape a member reads: the one that it is in, or is leaving.
@@ -246,12 +278,23 @@ impl Roster {
 
     /// Whether a member has sent anything but empty lines.
     pub fn has_spoken(&self, id: MemberId) -> bool {
-        self.member(id).has_spoken
+        self.member(id).marks & SPOKEN != 0
     }
 
     /// Records that a member has sent something.
     pub fn note_spoken(&mut self, id: MemberId) {
-        self.member_mut(id).has_spoken = true;
+        self.member_mut(id).marks |= SPOKEN;
+    }
+
+    /// Whether a member came to its room from another one.
+    pub fn has_moved(&self, id: MemberId) -> bool {
+        self.member(id).marks & MOVED != 0
+    }
+
+    /// Seats a member that comes from another room.
+    pub fn seat_mover(&mut self, id: MemberId, room: RoomId) {
+        self.seat(id, room);
+        self.member_mut(id).marks |= MOVED;
     }
 
     /// Whether the room was told that a member joined.
@@ -298,7 +341,7 @@ impl Roster {
         self.seats(room).iter().map(move |&id| {
             let member = self.member(id);
             let minutes = now.saturating_sub(member.entered) / 60;
-            Row { shown: member.shown(), lines: member.lines, minutes }
+            Row { shown: member.shown(), lines: member.lines, minutes, is_away: member.key == AWAY }
         })
     }
 
@@ -323,10 +366,10 @@ impl Roster {
     }
 
     fn add(&mut self, number: ClientNumber, name: Option<Box<Name>>, key: usize, now: u32) -> MemberId {
-        let key = u32::try_from(key).expect("keys of fewer connections than a u32 counts");
+        let key = key_of(key);
         let introduction = Introduction::Pending;
         let room = RoomId::LOBBY;
-        let member = Member { number, name, lines: 0, entered: now, key, room, has_spoken: false, introduction };
+        let member = Member { number, name, lines: 0, entered: now, key, room, introduction, marks: 0 };
         let index = u32::try_from(self.members.insert(member)).expect("fewer members than a u32 counts");
         let id = MemberId(index.to_ne_bytes());
         self.order.push(id);
@@ -344,6 +387,11 @@ impl Roster {
     fn member_mut(&mut self, id: MemberId) -> &mut Member {
         &mut self.members[id.index()]
     }
+}
+
+fn key_of(key: usize) -> u32 {
+    let key = u32::try_from(key).ok().filter(|&key| key != AWAY);
+    key.expect("keys of fewer connections than a u32 counts")
 }
 
 impl ClientNumber {

@@ -1,15 +1,17 @@
 //! The tape of a room: a shared, bounded, append-only log of the bytes for all members.
 //!
 //! There is no queue per recipient. A said line is one append, however many clients read it, and each reader keeps a
-//! place on the tape ([`Cursor`](super::cursor::Cursor)). The tape holds whole lines, each ended by LF. Said lines are
-//! counted. Notices begin with `*`, and are not counted.
+//! place on the tape ([`Cursor`](super::cursor::Cursor)). The tape holds whole lines, each ended by LF: said lines,
+//! notices, which begin with `*`, and [stamps](super::stamp), which begin with `@`. Said lines are counted for plain
+//! readers; said lines and notices, the records, for tracked ones.
 
 use std::collections::{TryReserveError, VecDeque};
 use std::fmt::{self, Write as _};
 
 use super::notice;
+use super::stamp::{Epoch, RecordId, STAMP_BYTE, Stamp, Stamps};
 
-/// Maximum distance of two checkpoints, in bytes. It bounds the scan that finds a line number, at 16 bytes of memory
+/// Maximum distance of two checkpoints, in bytes. It bounds the scan that finds a line number, at 24 bytes of memory
 /// for each checkpoint. On a small tape the distance is a sixteenth of it, so that an overtaken reader loses little
 /// more than it must.
 const CHECKPOINT_BYTES_MAX: usize = 4 * 1024;
@@ -24,6 +26,8 @@ pub struct Position {
     pub offset: u64,
     /// Said lines appended before it. Notices are not counted.
     pub line: u64,
+    /// Records appended before it: said lines and notices.
+    pub record: u64,
 }
 
 /// A part of the tape, between two positions.
@@ -59,6 +63,15 @@ pub struct Tape {
     end: Position,
     checkpoints: VecDeque<Position>,
     checkpoint_bytes: u64,
+    stamps: Stamps,
+}
+
+/// Kind of a line on the tape.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LineKind {
+    Said,
+    Notice,
+    Stamp,
 }
 
 impl Tape {
@@ -77,7 +90,53 @@ impl Tape {
     pub fn growing(capacity: usize) -> Tape {
         let checkpoint_bytes = (capacity / 16).clamp(1, CHECKPOINT_BYTES_MAX) as u64;
         let (ring, end, checkpoints) = (Vec::new(), Position::default(), VecDeque::new());
-        Tape { ring, capacity, end, checkpoints, checkpoint_bytes }
+        let stamps = Stamps::new(Epoch::new(0));
+        Tape { ring, capacity, end, checkpoints, checkpoint_bytes, stamps }
+    }
+
+    /// Gives an empty tape this epoch.
+    pub fn with_epoch(self, epoch: Epoch) -> Tape {
+        debug_assert_eq!(self.end.offset, 0);
+        Tape { stamps: Stamps::new(epoch), ..self }
+    }
+
+    /// Sets the time of records from now on, in ms since 1970. Without a time there are no stamps.
+    pub fn set_time(&mut self, now_ms: u64) {
+        self.stamps.set_time(now_ms);
+    }
+
+    /// Returns the epoch: the identity of this log.
+    pub fn epoch(&self) -> Epoch {
+        self.stamps.epoch()
+    }
+
+    /// Returns the stamp that tells a tracked reader the time and the number of the record at `place`.
+    pub fn stamp_at(&self, place: Position) -> Stamp {
+        Stamp { time_ms: self.stamps.time_at(place.offset, self.end.offset), next: self.record_id(place.record) }
+    }
+
+    /// Returns the position of a record of this log.
+    pub fn record_id(&self, record: u64) -> RecordId {
+        RecordId { epoch: self.epoch(), record }
+    }
+
+    /// Returns the place of the record with this number, before its stamp if it has one; `None` if it has left the
+    /// tape. Cost: a scan between two checkpoints.
+    pub fn find_record(&self, record: u64) -> Option<Position> {
+        if record == self.end.record {
+            return Some(self.end);
+        }
+        let behind = self.checkpoints.partition_point(|checkpoint| checkpoint.record <= record);
+        let mut at = *self.checkpoints.get(behind.checked_sub(1)?)?;
+        while at.record < record && at.offset < self.end.offset {
+            at = self.after_line(at);
+        }
+        (at.record == record && at.offset < self.end.offset).then_some(at)
+    }
+
+    /// Returns the stamps of this tape.
+    pub(super) fn stamps(&self) -> &Stamps {
+        &self.stamps
     }
 
     /// Returns the end: the place after the last line.
@@ -100,7 +159,8 @@ impl Tape {
         debug_assert!(!parts.concat().starts_with('*'), "a said line begins with a name");
         let start = self.begin_line();
         parts.iter().for_each(|part| self.put(part.as_bytes()));
-        self.end_line(start, 1)
+        self.end.line += 1;
+        self.end_line(start)
     }
 
     /// Appends a notice, given without its prefix `* ` and its LF.
@@ -108,7 +168,7 @@ impl Tape {
         let start = self.begin_line();
         // Writing to the tape does not fail.
         let _ = write!(Writer(self), "{}{notice}", notice::PREFIX);
-        self.end_line(start, 0)
+        self.end_line(start)
     }
 
     /// Returns the bytes between two offsets on the tape. The second slice is empty unless the ring wraps between them.
@@ -152,18 +212,26 @@ impl Tape {
     pub fn position(&self, offset: u64) -> Position {
         let next = self.checkpoints.partition_point(|checkpoint| checkpoint.offset < offset);
         let ceiling = self.checkpoints.get(next).copied().unwrap_or(self.end);
-        let mut line = ceiling.line;
+        let (mut line, mut record) = (ceiling.line, ceiling.record);
         let mut at = offset;
         while at < ceiling.offset {
-            line -= u64::from(!self.is_notice(at));
+            let kind = self.kind(at);
+            line -= u64::from(kind == LineKind::Said);
+            record -= u64::from(kind != LineKind::Stamp);
             at = self.line_end(at);
         }
-        Position { offset, line }
+        Position { offset, line, record }
     }
 
     /// Returns the oldest checkpoint, where an overtaken reader goes on.
     pub fn resume(&self) -> Position {
         self.checkpoints.front().copied().unwrap_or(self.end)
+    }
+
+    /// Returns the first checkpoint at or behind `offset`; the end if there is none.
+    pub fn first_from(&self, offset: u64) -> Position {
+        let first = self.checkpoints.partition_point(|checkpoint| checkpoint.offset < offset);
+        self.checkpoints.get(first).copied().unwrap_or(self.end)
     }
 
     /// Returns the place `lines` said lines before the end, or as many as the newer half of the tape holds. A said line
@@ -180,11 +248,20 @@ impl Tape {
         let newer_half = self.checkpoints.partition_point(|checkpoint| checkpoint.offset < middle);
         let start = newer_half.max(at_most_first.saturating_sub(1));
         let mut at = self.checkpoints.get(start).copied().unwrap_or(self.end);
-        while at.offset < self.end.offset && (at.line < first || self.is_notice(at.offset)) {
-            at.line += u64::from(!self.is_notice(at.offset));
-            at.offset = self.line_end(at.offset);
+        while at.offset < self.end.offset && (at.line < first || self.kind(at.offset) != LineKind::Said) {
+            at = self.after_line(at);
         }
         at
+    }
+
+    /// Returns the end of the line that begins at this place.
+    fn after_line(&self, at: Position) -> Position {
+        let kind = self.kind(at.offset);
+        Position {
+            offset: self.line_end(at.offset),
+            line: at.line + u64::from(kind == LineKind::Said),
+            record: at.record + u64::from(kind != LineKind::Stamp),
+        }
     }
 
     fn begin_line(&mut self) -> Position {
@@ -192,15 +269,28 @@ impl Tape {
         if self.checkpoints.back().is_none_or(|last| start.offset - last.offset >= self.checkpoint_bytes) {
             self.checkpoints.push_back(start);
         }
+        if self.stamps.is_due() {
+            self.put_stamp();
+        }
         start
     }
 
-    fn end_line(&mut self, start: Position, lines: u64) -> Span {
+    #[cold]
+    fn put_stamp(&mut self) {
+        let start = self.end.offset;
+        let stamp = self.stamps.next(self.end.record);
+        // Writing to the tape does not fail.
+        let _ = writeln!(Writer(self), "{stamp}");
+        self.stamps.on_placed(start, self.end.offset);
+    }
+
+    fn end_line(&mut self, start: Position) -> Span {
         self.put(b"\n");
-        self.end.line += lines;
+        self.end.record += 1;
         let tail = self.tail();
         while self.checkpoints.front().is_some_and(|checkpoint| checkpoint.offset < tail) {
             self.checkpoints.pop_front();
+            self.stamps.forget_before(tail);
         }
         debug_assert!(self.end.offset - start.offset <= self.capacity as u64, "a line fits on the tape");
         Span { start, end: self.end }
@@ -232,8 +322,12 @@ impl Tape {
         self.ring.reserve_exact(bytes - self.ring.len());
     }
 
-    fn is_notice(&self, offset: u64) -> bool {
-        self.byte(offset) == b'*'
+    fn kind(&self, offset: u64) -> LineKind {
+        match self.byte(offset) {
+            b'*' => LineKind::Notice,
+            STAMP_BYTE => LineKind::Stamp,
+            _ => LineKind::Said,
+        }
     }
 
     fn byte(&self, offset: u64) -> u8 {

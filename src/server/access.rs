@@ -119,6 +119,15 @@ impl AccessControl {
         Ok(())
     }
 
+    /// Counts an entering connection as a client from now on, however many its address has: it takes the place of
+    /// another, which may be closing still. Returns whether its address has at most twice as many as it may.
+    pub(crate) fn promote_owner(&mut self, key: usize) -> bool {
+        let Some(subscriber) = self.entering.subscriber(key) else { return true };
+        self.entering.remove(key);
+        self.clients.add(key, subscriber);
+        self.clients.count(subscriber) <= 2 * self.rules.per_address_max
+    }
+
     /// Stops counting the connection with this key, whether it was admitted or not.
     pub(crate) fn release(&mut self, key: usize) {
         self.clients.remove(key);
@@ -372,5 +381,18 @@ mod tests {
         let mut access = access(&[], &["192.0.2.1"], 0);
         admit_client(&mut access, 1_000, ip("192.0.2.2"));
         assert!(access.clients.counts.is_empty() && access.clients.subscribers.capacity() == 0);
+    }
+
+    #[test]
+    fn an_owner_is_counted_beyond_the_limit_up_to_twice() {
+        let mut access = access(&[], &[], 2);
+        let address = ip("192.0.2.1");
+        (0..2).for_each(|key| admit_client(&mut access, key, address));
+        for (key, is_bearable) in [(2, true), (3, true), (4, false)] {
+            access.admit(key, address);
+            assert_eq!(access.promote_owner(key), is_bearable);
+        }
+        (0..4).for_each(|key| access.release(key));
+        assert_eq!(check_client(&mut access, address), Ok(()));
     }
 }

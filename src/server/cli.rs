@@ -17,7 +17,7 @@ use super::flow::budget::TurnLimits;
 use super::flow::rate::Rate;
 use super::limits::{
     ANNOUNCE_UP_TO, BACKLOG_BYTES, BACKLOG_BYTES_MAX, FLUSH_AFTER_MS_MAX, LINE_BYTES_CEILING, LINE_BYTES_MAX, RATE_MAX,
-    ROOM_BACKLOG_BYTES, ROOMS, SECONDS_MAX, STALL_TIMEOUT,
+    RESUME_WITHIN, ROOM_BACKLOG_BYTES, ROOMS, SECONDS_MAX, STALL_TIMEOUT,
 };
 use super::web::origin::{HostName, Origin, OriginPolicy};
 use crate::manual::Generate;
@@ -122,6 +122,11 @@ pub struct Flags {
     #[arg(value_parser = clap::value_parser!(u64).range(0..=SECONDS_MAX))]
     idle_timeout: u64,
 
+    /// Keep the seat of a tracked client this long after its connection is lost (0: not at all)
+    #[arg(long, value_name = "SECONDS", env = "POLLCHAT_RESUME_WITHIN", hide_env_values = true)]
+    #[arg(default_value_t = RESUME_WITHIN.as_secs(), value_parser = clap::value_parser!(u64).range(0..=SECONDS_MAX))]
+    resume_within: u64,
+
     /// Refuse clients beyond this number [default: the open-file limit less 32; with --web, less a further eighth (at
     /// most 1024) for HTTP]
     #[arg(long, value_name = "N", env = "POLLCHAT_MAX_CLIENTS", hide_env_values = true)]
@@ -219,6 +224,7 @@ impl Flags {
             lag: self.lag,
             stall_timeout: self.stall_timeout.map_or(STALL_TIMEOUT, Duration::from_secs),
             rate: (self.rate > 0).then(|| Rate::new(self.rate, self.burst.unwrap_or(self.rate))),
+            resume_within: (self.resume_within > 0).then(|| Duration::from_secs(self.resume_within)),
             idle_timeout: (self.idle_timeout > 0).then(|| Duration::from_secs(self.idle_timeout)),
             clients_max: self.max_clients,
             access: AccessRules { allow: self.allow, deny: self.deny, per_address_max: self.max_per_address },
@@ -342,8 +348,8 @@ mod tests {
             (&["--web-host", "chat.lan"], "--web <ADDRESS>"),
             (&["--max-clients", "0"], "'--max-clients <N>': must be at least 1"),
             (&["--max-line", "0"], "--max-line must be from 1 to 1048576, not 0"),
-            (&["--backlog", "100"], "--backlog must be from 12544 to"),
-            (&["--room-backlog", "100"], "--room-backlog must be from 12544 to"),
+            (&["--backlog", "100"], "--backlog must be from 12608 to"),
+            (&["--room-backlog", "100"], "--room-backlog must be from 12608 to"),
             (&["--rooms", "65536"], "must be a number of rooms, at most 65535"),
             (&["--rooms", "1", "--room", "rust"], "--rooms must be at least 2, for the lobby and each --room, not 1"),
             (&["--room", "rust", "--room", "RUST"], "--room RUST exists already"),

@@ -7,13 +7,14 @@ use super::endpoint::ListenAddress;
 use super::flow::budget::TurnLimits;
 use super::flow::rate::Rate;
 use super::limits::{
-    ANNOUNCE_UP_TO, BACKLOG_BYTES, LINE_BYTES_MAX, LINE_OVERHEAD_BYTES, PRIVATE_BYTES_MAX, ROOM_BACKLOG_BYTES, ROOMS,
-    STALL_TIMEOUT, VISITORS_MAX,
+    ANNOUNCE_UP_TO, BACKLOG_BYTES, LINE_BYTES_MAX, LINE_OVERHEAD_BYTES, PRIVATE_BYTES_MAX, RESUME_WITHIN,
+    ROOM_BACKLOG_BYTES, ROOMS, STALL_TIMEOUT, VISITORS_MAX,
 };
 use super::web::origin::OriginPolicy;
 use crate::relay::line::{Framing, LineEnds, Overlong};
 use crate::relay::name::Name;
 use crate::relay::room::{Audience, Options};
+use crate::relay::stamp::STAMP_BYTES_MAX;
 
 /// Action if a client lags: if it falls off the tail of the tape, or is about to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -62,6 +63,8 @@ pub struct Config {
     pub rate: Option<Rate>,
     /// Time after which a client that has never sent a line is disconnected; `None` for never.
     pub idle_timeout: Option<Duration>,
+    /// Time for which a tracked client whose connection is lost keeps its seat; `None` for not at all.
+    pub resume_within: Option<Duration>,
     /// Clients at a time; `None` for as many as the open-file limit allows.
     pub clients_max: Option<usize>,
     /// Rules of access by address.
@@ -94,6 +97,7 @@ impl Default for Config {
             stall_timeout: STALL_TIMEOUT,
             rate: None,
             idle_timeout: None,
+            resume_within: Some(RESUME_WITHIN),
             clients_max: None,
             access: AccessRules::default(),
             line_bytes_max: LINE_BYTES_MAX,
@@ -105,10 +109,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Returns the length of the longest relayed line, in bytes: each received byte may become three (U+FFFD). A tape
-    /// has to hold at least one such line.
+    /// Returns the length of the longest relayed line, in bytes: each received byte may become three (U+FFFD), and a
+    /// stamp may come before it. A tape has to hold at least one such line.
     pub fn longest_line_bytes(&self) -> usize {
-        3 * self.line_bytes_max + LINE_OVERHEAD_BYTES
+        3 * self.line_bytes_max + LINE_OVERHEAD_BYTES + STAMP_BYTES_MAX
     }
 
     /// Returns how many bytes of private replies a client may leave unread before the server stops reading it.

@@ -103,6 +103,9 @@ pub const INTRODUCE_AFTER: Duration = Duration::from_secs(2);
 /// A client whose first line is `/join` is announced in its room after this time. Until then it may take a name.
 pub const INTRODUCE_JOINER_AFTER: Duration = Duration::from_millis(100);
 
+/// Default of `--resume-within`: a tracked client whose connection is lost keeps its seat so long.
+pub const RESUME_WITHIN: Duration = Duration::from_secs(30);
+
 /// HTTP connections at a time, or an eighth of the open-file limit, if that is less. Serving the page takes
 /// milliseconds, and a connection that sends no request stays for [`REQUEST_TIME`].
 pub const VISITORS_MAX: usize = 1_024;

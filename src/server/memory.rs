@@ -6,10 +6,9 @@
 
 use super::config::Config;
 use super::limits::{RECEIVE_BUFFER_BYTES, SCRATCH_BYTES, SEND_BUFFER_BYTES};
-use crate::relay::cursor::HOLES_MAX;
+use crate::relay::cursor::{HOLE_BYTES, HOLES_MAX};
 use crate::relay::name::NAME_CHARS_MAX;
-use crate::relay::room::WHO_ROWS_MAX;
-use crate::relay::tape::Span;
+use crate::relay::room::{ARRIVAL_BYTES, WHO_ROWS_MAX};
 use crate::server::web::exchange::HEAD_BYTES_MAX;
 use crate::server::web::site::ANSWER_BYTES_MAX;
 use crate::server::web::websocket::{MESSAGE_BYTES_MAX, READ_BUFFER_BYTES};
@@ -30,6 +29,9 @@ const WHO_ROW_BYTES: usize = 64;
 
 /// Bytes of the longest character in UTF-8.
 const CHAR_BYTES: usize = 4;
+
+/// Bytes of a session whose client is not there: its count, its places in the index and in the order of loss.
+const SESSION_BYTES: usize = 256;
 
 /// Bytes of a room beside its tape and its members: its brake, its lists and its name.
 const ROOM_BYTES: usize = 1024;
@@ -105,13 +107,13 @@ impl Bounds {
             // The sent part is dropped once it is more than half.
             private: 2 * waiting,
             private_of_others: private_bytes_max / 2,
-            holes: HOLES_MAX * size_of::<Span>(),
+            holes: HOLES_MAX * HOLE_BYTES,
             // The kernel doubles what is asked for (socket(7)).
             send_buffer: 2 * SEND_BUFFER_BYTES + SEGMENT_BYTES,
             receive_buffer: 2 * RECEIVE_BUFFER_BYTES + SEGMENT_BYTES,
-            // Includes the checkpoints of the tape. The scratch buffers are part of the program.
-            shared: config.backlog_bytes + config.backlog_bytes / 128 + PROGRAM_BYTES,
-            room: config.room_backlog_bytes + config.room_backlog_bytes / 128 + ROOM_BYTES,
+            // The scratch buffers are part of the program.
+            shared: tape_bytes(config.backlog_bytes) + PROGRAM_BYTES,
+            room: tape_bytes(config.room_backlog_bytes) + ROOM_BYTES,
             rooms: config.rooms_max.saturating_sub(1),
             page: (!config.web.is_empty()).then(|| PageBounds::of(config, waiting)),
         }
@@ -131,10 +133,20 @@ impl Bounds {
 
     /// Returns the most that the server takes in its own memory, with so many clients and HTTP connections.
     pub fn all(&self, clients: usize, visitors: usize) -> usize {
+        let sessions = clients.saturating_mul(SESSION_BYTES);
         let (clients, visitors) = (clients.saturating_mul(self.client()), visitors.saturating_mul(self.visitor()));
         let rooms = self.rooms.saturating_mul(self.room);
+        // As many sessions are kept as clients, beside those of clients that are present.
+        let clients = clients.saturating_add(sessions);
         self.shared.saturating_add(rooms).saturating_add(clients).saturating_add(visitors)
     }
+}
+
+/// Returns the most bytes that a tape takes, with its checkpoints (24 bytes for 4 KiB, in a list that doubles) and its
+/// stamps: 16 bytes for each, which takes over 40 with its record. The places of arrivals take 16 bytes for each
+/// [`ARRIVAL_BYTES`], in a list that doubles.
+fn tape_bytes(backlog_bytes: usize) -> usize {
+    backlog_bytes + backlog_bytes / 64 + backlog_bytes / 2 + backlog_bytes / ARRIVAL_BYTES * 32
 }
 
 impl PageBounds {

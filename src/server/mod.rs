@@ -15,6 +15,7 @@ pub mod memory;
 pub mod reach;
 pub mod reason;
 pub mod report;
+pub mod sessions;
 pub mod sniff;
 pub mod stats;
 pub mod systemd;
@@ -24,7 +25,7 @@ use std::collections::TryReserveError;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use log::{info, warn};
 use mio::event::Event;
@@ -220,6 +221,7 @@ impl Server {
             }
         }
         self.release_console(now);
+        self.hub.set_clock(unix_ms());
         self.accept(now);
         self.hub.react(now);
         if self.hub.is_stop_wanted() && self.stop_at.is_none() {
@@ -381,6 +383,12 @@ fn raise_open_file_limit() -> usize {
         }
     }
     limit.current.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX)
+}
+
+/// Returns the time of day, in ms since 1970; 0 before that.
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -107,6 +107,12 @@ impl Reason {
         self.index() < Reason::OURS
     }
 
+    /// Whether a session ends with it. After any other end its client may come back.
+    pub fn ends_session(&self) -> bool {
+        let is_closed_for_good = matches!(self, Reason::PageClosed(Some(code::NORMAL)));
+        is_closed_for_good || matches!(self, Reason::Goodbye | Reason::Removed | Reason::Silent(_) | Reason::Foreign(_))
+    }
+
     /// The notice for the client, if it gets one.
     pub fn notice(&self) -> Option<Notice<'static>> {
         match self {

@@ -16,6 +16,8 @@ pub struct Stats {
     pub entered: u64,
     /// Clients that entered with a browser.
     pub browsers: u64,
+    /// Sessions that went on over another connection.
+    pub resumed: u64,
     /// Connections that left before the room or the log learned of them: health checks, say.
     pub passing: u64,
     /// HTTP requests.
@@ -58,6 +60,8 @@ pub struct Snapshot {
     pub stats: Stats,
     /// Clients that are present.
     pub clients: usize,
+    /// Clients among them whose connection is lost, and whose seat is kept.
+    pub away: usize,
     /// Connections, of any phase.
     pub connections: usize,
     /// Rooms that exist.
@@ -137,7 +141,9 @@ impl fmt::Display for Snapshot {
         let Stats { lags, missed_lines, reasons, turns, .. } = stats;
         write!(
             f,
-            "figures: clients {clients} (most {clients_most}, came {entered}, browsers {browsers}, passing {passing}), "
+            "figures: clients {clients} (most {clients_most}, came {entered}, browsers {browsers}, passing {passing}, away {}, \
+             resumed {}), ",
+            self.away, stats.resumed
         )?;
         write!(
             f,

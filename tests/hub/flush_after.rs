@@ -140,8 +140,8 @@ fn a_word_of_farewell_needs_no_newline() {
     }
 }
 
-/// Follows the hub until `client` is told all of its last words. Returns what it was sent at each time, which is a pause
-/// apart from the time before.
+/// Follows the hub until `client` is told all of its last words. Returns what it was sent at each time, which is a
+/// pause apart from the time before.
 #[track_caller]
 fn hears_apart(world: &mut World, client: &Client) -> Vec<String> {
     let mut heard = Vec::new();

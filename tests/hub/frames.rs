@@ -37,8 +37,8 @@ fn receive_pieces<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (String, Vec<Fr
     (String::from_utf8(lines).unwrap(), replies, socket.end())
 }
 
-/// Asserts that a frame ends the WebSocket, alone and behind valid frames, which count; and as soon as its header is there,
-/// or a browser could make the server keep its payload.
+/// Asserts that a frame ends the WebSocket, alone and behind valid frames, which count; and as soon as its header is
+/// there, or a browser could make the server keep its payload.
 #[track_caller]
 fn assert_ends_with(invalid: &Frame, end: Option<WebSocketEnd>) {
     let bytes = invalid.encode();

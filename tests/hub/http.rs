@@ -4,7 +4,7 @@
 use pollchat::server::access::AccessRules;
 use pollchat::server::config::Config;
 use pollchat::server::hub::Wake;
-use pollchat::server::limits::{GRACE, INTRODUCE_AFTER, REQUEST_TIME};
+use pollchat::server::limits::{ENTER_DELAY, GRACE, INTRODUCE_AFTER, REQUEST_TIME};
 
 use crate::support::hub::{Client, READABLE, quiet};
 use crate::support::page::{OPENING, browse, frames, join, visit, world};
@@ -181,9 +181,11 @@ fn visitors_from_one_address_do_not_take_the_places_of_clients_and_are_limited_a
     world.run();
     assert!(visitors[8].received().starts_with("HTTP/1.1 429 Too Many Requests\r\n"));
     world.says(&visitors[0], OPENING);
+    world.pass(ENTER_DELAY);
     let answer = visitors[0].received_bytes();
     assert!(answer.starts_with(b"HTTP/1.1 101 "), "a page and its WebSocket are two connections");
     world.says(&visitors[1], OPENING);
+    world.pass(ENTER_DELAY);
     let answer = String::from_utf8_lossy(&visitors[1].received_bytes()).into_owned();
     assert!(answer.contains("* too many connections from your address (at most 1)\n"), "{answer}");
     assert!(visitors[1].is_ended());
@@ -192,6 +194,7 @@ fn visitors_from_one_address_do_not_take_the_places_of_clients_and_are_limited_a
     world.hub.on_ready(visitors[0].key, READABLE);
     world.run();
     world.says(&visitors[2], OPENING);
+    world.pass(ENTER_DELAY);
     assert!(!visitors[2].is_ended());
 }
 
@@ -203,6 +206,7 @@ fn a_full_house_hands_the_page_out_and_says_there_that_it_is_full() {
     world.says(&visitor, "HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(visitor.received().starts_with("HTTP/1.1 200 OK\r\n"));
     world.says(&visitor, OPENING);
+    world.pass(ENTER_DELAY);
     let answer = visitor.received_bytes();
     let head = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
     let received = frames(&answer[head..]);

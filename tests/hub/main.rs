@@ -17,6 +17,7 @@ mod report;
 mod rooms;
 mod tape;
 mod telnet;
+mod tracking;
 mod turns;
 mod web_rooms;
 mod websocket;

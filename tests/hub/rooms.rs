@@ -261,8 +261,8 @@ fn the_shutdown_is_told_in_each_room_and_between_them() {
     assert_eq!(bob.received(), "* the server is shutting down\nclient-1> hello\nFIN\n");
 }
 
-/// Three floods in a room, which has held them. The long lines use up the budget of the room, and the short ones that of
-/// the turns.
+/// Three floods in a room, which has held them. The long lines use up the budget of the room, and the short ones that
+/// of the turns.
 fn held_floods(world: &mut World) -> Vec<Client> {
     let floods: Vec<_> = (0..3).map(|_| in_room(world, "rust")).collect();
     for flood in &floods {

@@ -2,6 +2,7 @@
 
 use pollchat::relay::name::Name;
 use pollchat::server::config::Config;
+use pollchat::server::limits::ENTER_DELAY;
 
 use crate::support::hub::{Client, World, quiet};
 use crate::support::page::{OPENING, frames, join, text, visit, world};
@@ -10,6 +11,7 @@ use crate::support::page::{OPENING, frames, join, text, visit, world};
 fn ask(world: &mut World, room: &str) -> Client {
     let browser = visit(world);
     world.says(&browser, OPENING.replace("/ws", &format!("/ws?room={room}")));
+    world.pass(ENTER_DELAY);
     browser
 }
 

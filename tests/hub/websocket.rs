@@ -16,7 +16,7 @@ const PING: [u8; 2] = [0x89, 0];
 fn a_browser_is_asked_for_a_sign_and_is_gone_if_it_gives_none() {
     let mut world = world(&quiet());
     let browser = browse(&mut world);
-    world.now += PING_AFTER - Duration::from_millis(1);
+    world.now += PING_AFTER - ENTER_DELAY - Duration::from_millis(1);
     world.run();
     assert_eq!(browser.received_bytes(), b"");
     assert_eq!(world.hub.next_wake(), Wake::At(world.now + Duration::from_millis(1)));
@@ -290,8 +290,8 @@ fn where_there_are_many_browsers_each_is_given_a_share_at_a_time_of_what_it_is_b
     let _others: Vec<_> = (0..511).map(|_| world.connect_silently()).collect();
     world.run_on();
     let browser = visit(&mut world);
-    browser.sends(OPENING);
-    world.hub.on_ready(browser.key, READABLE);
+    world.says(&browser, OPENING);
+    world.now += ENTER_DELAY;
     world.turn();
     let shown = browser.received_bytes().len();
     assert!((16 * 1024..34 * 1024).contains(&shown), "{shown} bytes were written in a turn");

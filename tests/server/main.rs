@@ -18,6 +18,7 @@ mod protocol;
 mod readme;
 mod stats;
 mod textbook;
+mod tracking;
 mod typing;
 mod variables;
 mod web;

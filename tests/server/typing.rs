@@ -193,7 +193,8 @@ fn a_terminal_that_takes_little_at_a_time_fuses_no_lines() {
         desk.piece.store(50, Ordering::SeqCst);
         desk.expect_shown("server: half a line\r\n");
         let shown = desk.shown();
-        // The chat: `time? client-1> <===>`. The log: `time DEBUG [target] client-1: <===>`. Any of the log may be torn.
+        // The chat: `time? client-1> <===>`. The log: `time DEBUG [target] client-1: <===>`. Any of the log may be
+        // torn.
         for line in shown.split("\r\n") {
             assert!(line.matches('<').count() <= 1, "{line:?}");
             assert!(!line.contains('<') || !line.contains("half"), "{line:?}");

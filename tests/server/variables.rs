@@ -1,4 +1,5 @@
-//! The environment variables behind the flags: an empty one counts as unset, a bad one is named, an unknown one is told.
+//! The environment variables behind the flags: an empty one counts as unset, a bad one is named, an unknown one is
+//! told.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::Output;

@@ -26,8 +26,8 @@ const STARTED: &str = "started successfully on port ";
 /// The key of an element's id in the WebDriver protocol.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// Parts of the messages that the browser logs for a failed connection, and for the page's question why it failed. A page
-/// cannot prevent them.
+/// Parts of the messages that the browser logs for a failed connection, and for the page's question why it failed. A
+/// page cannot prevent them.
 const AWAY: [[&str; 2]; 3] = [
     ["", "WebSocket connection to "],
     ["/ws - Failed to load resource: ", ""],

@@ -5,6 +5,7 @@
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
 pub mod client;
+pub mod cutting_proxy;
 pub mod http;
 pub mod hub;
 pub mod lines;
@@ -15,6 +16,7 @@ pub mod socket;
 pub mod terminal;
 pub mod textbook_clients;
 pub mod textbook_servers;
+pub mod tracked_server;
 pub mod ws;
 pub mod ws_client;
 

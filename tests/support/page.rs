@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use pollchat::server::config::Config;
 use pollchat::server::endpoint::Endpoint;
+use pollchat::server::limits::ENTER_DELAY;
 use pollchat::server::web::origin::OriginPolicy;
 use pollchat::server::web::site::Site;
 
@@ -31,6 +32,8 @@ pub(crate) fn visit(world: &mut World) -> Client {
 pub(crate) fn browse(world: &mut World) -> Client {
     let browser = visit(world);
     world.says(&browser, OPENING);
+    world.now += ENTER_DELAY;
+    world.turn();
     let answer = browser.received_bytes();
     let head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                  Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";

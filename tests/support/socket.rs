@@ -69,6 +69,6 @@ pub(super) fn is_readable_within(source: impl AsFd, time: Duration) -> bool {
 }
 
 /// Makes a connection end by a reset when it is dropped.
-pub(super) fn reset(stream: &TcpStream) {
+pub fn reset(stream: &TcpStream) {
     SockRef::from(stream).set_linger(Some(Duration::ZERO)).expect("connected");
 }

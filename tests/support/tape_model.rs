@@ -5,8 +5,12 @@
 
 use std::io::Write as _;
 
-use pollchat::relay::cursor::{Cursor, HOLES_MAX, Pace, Slices};
+use pollchat::relay::cursor::{Cursor, Dialect, HOLES_MAX, Pace, Slices, View};
+use pollchat::relay::stamp::{Epoch, RecordId};
 use pollchat::relay::tape::{Position, Span, Tape};
+
+/// Time that passes with each line, in ms: a stamp comes before every third or fourth.
+const LINE_MS: u64 = 300;
 
 /// One thing that can happen.
 #[derive(Clone, Debug)]
@@ -32,8 +36,12 @@ pub enum Step {
 /// What was put on the tape, in order.
 #[derive(Clone, Debug)]
 struct Entry {
-    /// Where it begins.
+    /// Where it begins, with its stamp if it has one.
     offset: u64,
+    /// Where its text begins.
+    text_offset: u64,
+    /// The time at which it was put on the tape, in ms.
+    time_ms: u64,
     by: Option<u32>,
     is_said: bool,
     text: String,
@@ -49,6 +57,7 @@ enum Got {
 /// A reader with a socket, as a connection uses it.
 struct Listener {
     number: u32,
+    dialect: Dialect,
     reader: Cursor,
     /// The rest of a torn line, to be taken before anything else.
     rest: Vec<u8>,
@@ -69,13 +78,14 @@ pub struct World {
     entries: Vec<Entry>,
     listeners: Vec<Listener>,
     numbers: u32,
+    now_ms: u64,
 }
 
 impl World {
     /// An empty tape of this size, and this many readers.
     pub fn new(capacity: usize, listeners: usize) -> World {
-        let tape = Tape::new(capacity).unwrap();
-        let mut world = World { tape, capacity, entries: Vec::new(), listeners: Vec::new(), numbers: 0 };
+        let tape = Tape::new(capacity).unwrap().with_epoch(Epoch::new(7));
+        let mut world = World { tape, capacity, entries: Vec::new(), listeners: Vec::new(), numbers: 0, now_ms: 1_000 };
         for place in 0..listeners {
             let listener = world.newcomer(0);
             world.listeners.insert(place, listener);
@@ -91,9 +101,15 @@ impl World {
         let shown = said_before - place.line;
         assert!(shown <= history);
         // What it stands before: a said line, or the end.
-        let first = self.entries.partition_point(|entry| entry.offset < place.offset);
-        let boundary = self.entries.get(first).map_or(self.tape.end().offset, |entry| entry.offset);
-        assert_eq!(place.offset, boundary, "a place stands between two lines");
+        let first = self.entries.partition_point(|entry| entry.text_offset < place.offset);
+        let boundary = self.entries.get(first).map_or(self.tape.end().offset, |entry| entry.text_offset);
+        assert_eq!(place.offset, boundary, "a place stands before a text");
+        assert_eq!(place.record, first as u64, "the tape counts records");
+        if let Some(entry) = self.entries.get(first) {
+            let stamp = self.tape.stamp_at(place);
+            assert_eq!((stamp.time_ms / 1_000, stamp.next.record), (entry.time_ms / 1_000, place.record));
+        }
+        let dialect = if self.numbers.is_multiple_of(3) { Dialect::Tracked } else { Dialect::Plain };
         if shown > 0 {
             assert!(self.entries[first].is_said, "history begins with a line");
         }
@@ -102,7 +118,8 @@ impl World {
         }
         Listener {
             number: self.numbers,
-            reader: Cursor::at(place),
+            dialect,
+            reader: Cursor::at(place, dialect),
             rest: Vec::new(),
             received: Vec::new(),
             got: Vec::new(),
@@ -140,7 +157,7 @@ impl World {
                 let listener = &mut self.listeners[who];
                 let (stop, _) = *listener.stop.get_or_insert((self.tape.end(), self.entries.len()));
                 listener.was_overtaken = true;
-                listener.reader.skip_missed(stop);
+                listener.reader.skip_missed(stop, listener.dialect);
             }
             Step::Chat(who, lines) => {
                 for turn in 0..lines {
@@ -156,8 +173,9 @@ impl World {
             return;
         }
         let text = format!("client-{number}> {} {}", self.entries.len(), "x".repeat(padding));
+        self.pass_time();
         let span = self.tape.say(&[&text]);
-        assert_eq!((span.bytes(), span.lines()), (text.len() as u64 + 1, 1));
+        assert_eq!(span.lines(), 1);
         self.enter(span, Some(number), text);
         self.skip_own(who, span);
     }
@@ -165,6 +183,7 @@ impl World {
     fn announce(&mut self, who: Option<usize>, padding: usize) {
         let who = who.filter(|&who| self.listeners[who].stop.is_none());
         let text = format!("{} notice {}", self.entries.len(), "y".repeat(padding));
+        self.pass_time();
         let span = self.tape.announce(&text);
         assert_eq!(span.lines(), 0);
         self.enter(span, who.map(|who| self.listeners[who].number), format!("* {text}"));
@@ -173,12 +192,24 @@ impl World {
         }
     }
 
+    fn pass_time(&mut self) {
+        self.now_ms += LINE_MS;
+        self.tape.set_time(self.now_ms);
+    }
+
     fn enter(&mut self, span: Span, by: Option<u32>, text: String) {
-        self.entries.push(Entry { offset: span.start.offset, by, is_said: span.lines() > 0, text });
+        let text_offset = span.end.offset - text.len() as u64 - 1;
+        let has_stamp = self.entries.last().is_none_or(|last| last.time_ms / 1_000 != self.now_ms / 1_000);
+        assert_eq!(text_offset > span.start.offset, has_stamp, "the first record of a second has a stamp");
+        let (offset, time_ms, is_said) = (span.start.offset, self.now_ms, span.lines() > 0);
+        self.entries.push(Entry { offset, text_offset, time_ms, by, is_said, text });
     }
 
     fn skip_own(&mut self, who: usize, span: Span) {
-        let before = self.listeners[who].reader.position();
+        if self.listeners[who].dialect == Dialect::Tracked {
+            return;
+        }
+        let before = self.listeners[who].reader.offset();
         let pace = self.listeners[who].reader.skip_own(span);
         if pace == Pace::Overtaken {
             self.listeners[who].was_overtaken = true;
@@ -187,18 +218,18 @@ impl World {
     }
 
     /// How many stretches of its own one has on the tape from `place` on.
-    fn own_stretches(&self, who: usize, place: Position) -> usize {
+    fn own_stretches(&self, who: usize, offset: u64) -> usize {
         let number = Some(self.listeners[who].number);
-        let is_own = |entry: &Entry| entry.by == number && entry.offset >= place.offset;
+        let is_own = |entry: &Entry| entry.by == number && entry.offset >= offset;
         self.entries.chunk_by(|a, b| is_own(a) == is_own(b)).filter(|stretch| is_own(&stretch[0])).count()
     }
 
     fn keep_up(&mut self) {
         for listener in &mut self.listeners {
             let stop = listener.stop(&self.tape);
-            let cursor = listener.reader.position().offset;
+            let cursor = listener.reader.offset();
             let lags = cursor < self.tape.tail() && cursor < stop.offset;
-            let pace = listener.reader.catch_up(&self.tape, stop);
+            let pace = listener.reader.catch_up(listener.view(&self.tape), stop);
             assert_eq!(pace == Pace::Overtaken, lags);
             listener.was_overtaken |= lags;
         }
@@ -207,7 +238,11 @@ impl World {
     /// Lets everyone take all, and looks at what they got.
     pub fn finish(mut self) {
         for who in 0..self.listeners.len() {
-            let stretches = self.own_stretches(who, self.listeners[who].reader.position());
+            let listener = &self.listeners[who];
+            let stretches = match listener.dialect {
+                Dialect::Plain => self.own_stretches(who, listener.reader.offset()),
+                Dialect::Tracked => 0,
+            };
             assert!(stretches <= HOLES_MAX, "the list of own stretches is bounded");
         }
         self.keep_up();
@@ -225,10 +260,21 @@ impl World {
         let entries = &self.entries[..listener.stop.map_or(self.entries.len(), |(_, entries)| entries)];
         let mut next = listener.first;
         let mut missed = 0;
-        let is_due = |entry: &Entry| entry.by != Some(listener.number);
+        let is_tracked = listener.dialect == Dialect::Tracked;
+        let is_due = |entry: &Entry| is_tracked || entry.by != Some(listener.number);
+        let counts = |entry: &Entry| is_tracked || entry.is_said;
         for got in &listener.got {
             match got {
                 Got::Missed(lines) => missed += lines,
+                Got::Line(text) if text.starts_with("@ ") => {
+                    assert!(is_tracked, "a plain reader got {text:?}");
+                    next += usize::try_from(std::mem::take(&mut missed)).unwrap();
+                    let (time, position) = text[2..].split_once(' ').unwrap();
+                    let record = RecordId::parse(position, self.tape.epoch());
+                    assert_eq!(record, Some(next as u64), "{text:?} tells the number of the next record");
+                    let second = time.parse::<u64>().unwrap() / 1_000;
+                    assert_eq!(second, entries[next].time_ms / 1_000, "{text:?} tells its time");
+                }
                 Got::Line(text) => {
                     let at = next
                         + entries[next..].iter().position(|entry| entry.text == *text).unwrap_or_else(|| {
@@ -236,7 +282,7 @@ impl World {
                         });
                     assert!(is_due(&entries[at]), "{text:?} is its own");
                     let passed = entries[next..at].iter().filter(|entry| is_due(entry));
-                    let (said, notices): (Vec<_>, Vec<_>) = passed.partition(|entry| entry.is_said);
+                    let (said, notices): (Vec<_>, Vec<_>) = passed.partition(|entry| counts(entry));
                     assert_eq!(said.len() as u64, missed, "exactly the missed lines are counted, before {text:?}");
                     assert!(missed > 0 || notices.is_empty() || listener.was_overtaken, "a notice was lost");
                     missed = 0;
@@ -245,13 +291,17 @@ impl World {
             }
         }
         if has_all {
-            let left = entries[next..].iter().filter(|entry| entry.is_said && is_due(entry)).count();
+            let left = entries[next..].iter().filter(|entry| counts(entry) && is_due(entry)).count();
             assert_eq!(left as u64, missed, "everyone has all in the end");
         }
     }
 }
 
 impl Listener {
+    fn view<'a>(&self, tape: &'a Tape) -> View<'a> {
+        View { tape, dialect: self.dialect }
+    }
+
     /// The end of what it is owed.
     fn stop(&self, tape: &Tape) -> Position {
         self.stop.map_or(tape.end(), |(stop, _)| stop)
@@ -264,7 +314,8 @@ impl Listener {
         let of_rest = bytes.min(self.rest.len());
         self.receive_rest(of_rest);
         bytes -= of_rest;
-        let cursor = self.reader.position().offset;
+        let cursor = self.reader.offset();
+        let view = self.view(tape);
         if bytes == 0 || (cursor < tape.tail() && cursor < stop) {
             return;
         }
@@ -275,8 +326,8 @@ impl Listener {
         let mut has_advanced = false;
         while bytes > 0 {
             let mut slices = Slices::new();
-            self.reader.pending(tape, stop, &mut slices);
-            let in_one = self.reader.pending_in_one(tape, stop);
+            self.reader.pending(view, stop, &mut slices);
+            let in_one = self.reader.pending_in_one(view, stop);
             let mut offered = Vec::new();
             slices.as_slice().iter().for_each(|slice| offered.extend_from_slice(slice));
             assert!(in_one.is_none_or(|slice| slice == offered), "both ways to ask say the same");
@@ -285,12 +336,12 @@ impl Listener {
                 break;
             }
             self.received.write_all(&offered[..taken]).unwrap();
-            self.reader.advance(taken as u64);
+            self.reader.advance(view, taken as u64);
             has_advanced = true;
             bytes -= taken;
         }
         if has_advanced {
-            self.reader.align_to_line(tape, &mut self.rest);
+            self.reader.align_to_line(view, &mut self.rest);
         }
         self.reader.tidy(tape);
         self.split_received();

@@ -71,8 +71,8 @@ pub struct TextbookClient {
 }
 
 impl TextbookClient {
-    /// Connects; `ending` is put behind each message that it sends: nothing, or a newline as some textbooks have it. With
-    /// a newline, it takes off the white space of what it receives, too.
+    /// Connects; `ending` is put behind each message that it sends: nothing, or a newline as some textbooks have it.
+    /// With a newline, it takes off the white space of what it receives, too.
     pub fn join(book: Book, address: SocketAddr, ending: &'static str) -> TextbookClient {
         let stream = TcpStream::connect(address).expect("the server accepts");
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a deadline");

@@ -3,6 +3,8 @@
 //! A notice is a line `* TEXT`. [`Notice`] has one variant per text: its `Display` writes the text, and
 //! [`Notice::parse`] reads it back. Server and client share the type, and a test compares the page's table of patterns
 //! with it. A said line never looks like a notice, because it begins with a name, and no name has a `*`.
+//!
+//! A tracked client is sent a notice for it alone as `** TEXT`, so that only records begin with `* `.
 
 use std::fmt::{self, Write as _};
 
@@ -14,6 +16,9 @@ mod tests;
 
 /// Prefix of a notice on the wire. A LF ends it.
 pub const PREFIX: &str = "* ";
+
+/// Prefix of a notice for one tracked client alone.
+pub const PRIVATE_PREFIX: &str = "** ";
 
 /// The last line of the server in a session that ends in good order, with its LF.
 pub const FAREWELL: &str = "FIN\n";
@@ -121,6 +126,8 @@ pub enum Notice<'a> {
         lines: u32,
         /// Whole minutes since it entered.
         minutes: u32,
+        /// Whether its connection is lost, and its seat is kept.
+        is_away: bool,
     },
     /// A row of `/who` or `/rooms`: members or rooms that are not shown, if there are any.
     More {
@@ -193,6 +200,11 @@ pub enum Notice<'a> {
         /// The member that it was for.
         name: &'a str,
     },
+    /// The recipient's private message was dropped, because the connection of the other member is lost.
+    Away {
+        /// The member that it was for.
+        name: &'a str,
+    },
     /// A command named a member that is not here.
     NobodyCalled {
         /// The name as typed.
@@ -203,6 +215,33 @@ pub enum Notice<'a> {
 
     /// The usage of `/say`.
     SayUsage,
+
+    /// The state of the recipient's session (`/track`).
+    Session {
+        /// The secret that resumes it.
+        token: &'a str,
+        /// Lines of the session that the server has taken.
+        heard: u64,
+        /// The position of the next record when that was counted.
+        at: &'a str,
+        /// The recipient.
+        name: &'a str,
+    },
+    /// The recipient's session goes on where it ended.
+    Resumed,
+    /// The recipient's session does not go on at the position that it gave.
+    NotResumed,
+    /// The name and the room of a tracked recipient.
+    YouAre {
+        /// The recipient.
+        name: &'a str,
+        /// Its room.
+        room: &'a str,
+    },
+    /// The recipient is disconnected: another connection resumed its session.
+    Elsewhere,
+    /// The recipient asked to be tracked by an echo server.
+    NothingToTrack,
 
     /// The operator removed a member: the answer to the operator.
     Removed {
@@ -276,8 +315,9 @@ impl Notice<'_> {
         (Notice::NameUnchanged { name: "ana" }, "you are ana already"),
         (Notice::NameFixed, "you are server, and nobody else"),
         (Notice::NickUsage, "/nick NAME: a name is 1 to 24 letters, digits, _ or -"),
-        (Notice::Here { name: "ana", lines: 0, minutes: 0 }, "here: ana, 0 lines, 0 min"),
-        (Notice::Here { name: "client-12", lines: 1, minutes: 61 }, "here: client-12, 1 line, 61 min"),
+        (Notice::Here { name: "ana", lines: 0, minutes: 0, is_away: false }, "here: ana, 0 lines, 0 min"),
+        (Notice::Here { name: "client-12", lines: 1, minutes: 61, is_away: false }, "here: client-12, 1 line, 61 min"),
+        (Notice::Here { name: "ana", lines: 12, minutes: 3, is_away: true }, "here: ana, 12 lines, 3 min, away"),
         (Notice::More { count: 1_234 }, "and 1,234 more"),
         (Notice::HereTotal { clients: 12_345 }, "12,345 here"),
         (Notice::InRoom { room: "rust", others: 0 }, "you are in rust, alone"),
@@ -294,9 +334,19 @@ impl Notice<'_> {
         (Notice::TellsYou { from: "ana", text: "lunch?" }, "ana tells you: lunch?"),
         (Notice::YouTold { to: "bob", text: "x is now y" }, "you told bob: x is now y"),
         (Notice::NotReading { name: "bob" }, "bob is not reading: not told"),
+        (Notice::Away { name: "bob" }, "bob is away: not told"),
         (Notice::NobodyCalled { name: "bob" }, "nobody here is called bob"),
         (Notice::TellUsage, "/msg NAME TEXT tells TEXT to NAME alone"),
         (Notice::SayUsage, "/say TEXT says TEXT as it is"),
+        (
+            Notice::Session { token: "c0ffee", heard: 12, at: "3w5e11264sgsf.1712", name: "ana" },
+            "session c0ffee heard 12 at 3w5e11264sgsf.1712 as ana",
+        ),
+        (Notice::Resumed, "resumed"),
+        (Notice::NotResumed, "cannot resume: earlier lines follow"),
+        (Notice::YouAre { name: "ana", room: "rust" }, "you are ana, in rust"),
+        (Notice::Elsewhere, "this session goes on elsewhere"),
+        (Notice::NothingToTrack, "nothing to track: only you hear your echo"),
         (Notice::Removed { name: "ana" }, "ana was removed"),
         (Notice::KickSelf, "that is you; FIN stops the server"),
         (Notice::KickUsage, "/kick NAME removes NAME"),
@@ -346,8 +396,9 @@ impl fmt::Display for Notice<'_> {
             Notice::NameFixed => write!(f, "you are {}, and nobody else", Name::OPERATOR),
             Notice::NickUsage => write!(f, "/nick NAME: {}", NameError::Form),
 
-            Notice::Here { name, lines, minutes } => {
-                write!(f, "here: {name}, {lines} {}, {minutes} min", Plural(lines.into(), "line"))
+            Notice::Here { name, lines, minutes, is_away } => {
+                let away = if is_away { ", away" } else { "" };
+                write!(f, "here: {name}, {lines} {}, {minutes} min{away}", Plural(lines.into(), "line"))
             }
             Notice::More { count } => write!(f, "and {} more", Grouped(count)),
             Notice::HereTotal { clients } => write!(f, "{} here", Grouped(clients)),
@@ -369,6 +420,13 @@ impl fmt::Display for Notice<'_> {
             Notice::TellsYou { from, text } => write!(f, "{from} tells you: {text}"),
             Notice::YouTold { to, text } => write!(f, "you told {to}: {text}"),
             Notice::NotReading { name } => write!(f, "{name} is not reading: not told"),
+            Notice::Away { name } => write!(f, "{name} is away: not told"),
+            Notice::Session { token, heard, at, name } => write!(f, "session {token} heard {heard} at {at} as {name}"),
+            Notice::Resumed => f.write_str("resumed"),
+            Notice::NotResumed => f.write_str("cannot resume: earlier lines follow"),
+            Notice::YouAre { name, room } => write!(f, "you are {name}, in {room}"),
+            Notice::Elsewhere => f.write_str("this session goes on elsewhere"),
+            Notice::NothingToTrack => f.write_str("nothing to track: only you hear your echo"),
             Notice::NobodyCalled { name } => write!(f, "nobody here is called {name}"),
             Notice::TellUsage => f.write_str("/msg NAME TEXT tells TEXT to NAME alone"),
             Notice::SayUsage => f.write_str("/say TEXT says TEXT as it is"),

@@ -7,7 +7,7 @@ use super::{Notice, PREFIX};
 use crate::relay::name::is_shown_name;
 
 /// Notices without a field.
-pub(super) const FIXED: [Notice<'static>; 14] = [
+pub(super) const FIXED: [Notice<'static>; 18] = [
     Notice::ShuttingDown,
     Notice::NameMalformed,
     Notice::NameFixed,
@@ -22,6 +22,10 @@ pub(super) const FIXED: [Notice<'static>; 14] = [
     Notice::AddressDenied,
     Notice::TooSlow,
     Notice::RemovedByOperator,
+    Notice::Resumed,
+    Notice::NotResumed,
+    Notice::Elsewhere,
+    Notice::NothingToTrack,
 ];
 
 impl<'a> Notice<'a> {
@@ -69,6 +73,7 @@ fn read_news(text: &str) -> Option<Notice<'_>> {
         "left" => Notice::Left { name },
         "was removed" => Notice::Removed { name },
         "is not reading: not told" => Notice::NotReading { name },
+        "is away: not told" => Notice::Away { name },
         _ => {
             if let Some(text) = rest.strip_prefix("tells you: ") {
                 Notice::TellsYou { from: name, text }
@@ -87,7 +92,8 @@ fn read_answer(text: &str) -> Option<Notice<'_>> {
         let mut parts = rest.split(", ");
         let [name, lines, minutes] = [parts.next()?, parts.next()?, parts.next()?];
         let (lines, minutes) = (number(first_word(lines))?, number(first_word(minutes))?);
-        return is_shown_name(name).then_some(Notice::Here { name, lines, minutes });
+        let is_away = parts.next() == Some("away");
+        return is_shown_name(name).then_some(Notice::Here { name, lines, minutes, is_away });
     }
     if let Some(more) = between(text, "and ", " more") {
         return Some(Notice::More { count: grouped(more)? });
@@ -103,6 +109,14 @@ fn read_answer(text: &str) -> Option<Notice<'_>> {
     }
     if let Some(name) = between(text, "you are ", " already") {
         return is_shown_name(name).then_some(Notice::NameUnchanged { name });
+    }
+    if let Some((name, room)) = text.strip_prefix("you are ").and_then(|rest| rest.split_once(", in ")) {
+        return (is_shown_name(name) && is_shown_name(room)).then_some(Notice::YouAre { name, room });
+    }
+    if let Some(rest) = text.strip_prefix("session ") {
+        let mut words = rest.split(' ');
+        let [token, _, heard, _, at, _, name] = std::array::from_fn(|_| words.next().unwrap_or_default());
+        return Some(Notice::Session { token, heard: number(heard)?, at, name });
     }
     if let Some(rest) = text.strip_prefix("you told ") {
         let (to, text) = rest.split_once(": ")?;

@@ -28,7 +28,7 @@ fn every_kind_has_an_example() {
     }
     let kinds: std::collections::HashSet<_> =
         Notice::EXAMPLES.iter().map(|(example, _)| std::mem::discriminant(example)).collect();
-    assert_eq!(kinds.len(), 43, "the number of variants");
+    assert_eq!(kinds.len(), 50, "the number of variants");
 }
 
 #[test]
@@ -77,7 +77,10 @@ fn names_that_are_words_of_notices_confuse_no_notice() {
             Notice::UnknownCommand { word: "/a;b" },
             Notice::TellsYou { from: name, text: "ana left" },
             Notice::YouTold { to: name, text: "ana: is now ben" },
-            Notice::Here { name, lines: 2, minutes: 1 },
+            Notice::Here { name, lines: 2, minutes: 1, is_away: true },
+            Notice::Away { name },
+            Notice::YouAre { name, room: name },
+            Notice::Session { token: "a1", heard: 3, at: "b.4", name },
         ] {
             assert_eq!(Notice::parse(&notice.to_string()), notice);
         }
@@ -120,6 +123,10 @@ fn as_the_page_reads(notice: &Notice<'_>) -> Value {
         Notice::TellsYou { from, text } => json!({"kind": "tellsYou", "from": from, "text": text}),
         Notice::YouTold { to, text } => json!({"kind": "youTold", "to": to, "text": text}),
         Notice::TooLong { bytes } => json!({"kind": "tooLong", "bytes": bytes}),
+        Notice::YouAre { name, room } => json!({"kind": "placed", "name": name, "room": room}),
+        Notice::Resumed => json!({"kind": "resumed"}),
+        Notice::NotResumed => json!({"kind": "cannotResume"}),
+        Notice::Elsewhere => json!({"kind": "elsewhere"}),
         _ => json!({"kind": "other"}),
     }
 }
@@ -148,7 +155,10 @@ proptest! {
             Notice::Renamed { from: name, to },
             Notice::NameTaken { name },
             Notice::NameUnchanged { name },
-            Notice::Here { name, lines: small, minutes: small / 7 },
+            Notice::Here { name, lines: small, minutes: small / 7, is_away: count % 2 == 0 },
+            Notice::Away { name },
+            Notice::YouAre { name, room: to },
+            Notice::Session { token: "a1", heard: lines, at: "b.4", name },
             Notice::More { count },
             Notice::InRoom { room: name, others: count },
             Notice::InRoomAlready { room: name },

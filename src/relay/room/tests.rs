@@ -34,7 +34,7 @@ fn options() -> Options {
 impl Chat {
     fn new(options: Options) -> Chat {
         Chat {
-            room: Room::lobby(Rc::new(options), 1 << 16).unwrap(),
+            room: Room::new(RoomId::LOBBY, Rc::new(options), Tape::new(1 << 16).unwrap()),
             roster: Roster::default(),
             now: 0,
             members: Vec::new(),
@@ -78,15 +78,19 @@ impl Chat {
         match self.room.decide(&self.roster, id, line, self.now) {
             Decision::Nothing => {}
             Decision::Apply(event) => self.apply(member, event),
-            Decision::Reply(reply) | Decision::Rooms(reply) => self.reader(member).private += &reply,
+            Decision::Reply(reply) | Decision::Rooms(reply) | Decision::Claim { taken: reply, .. } => {
+                self.reader(member).private += &reply;
+            }
             Decision::Tell { to, message, told, .. } => {
                 self.reader(to).private += &message;
                 self.reader(member).private += &told;
             }
-            Decision::Remove { key, done } => {
+            Decision::Remove { member: removed, done } => {
                 self.reader(member).private += &done;
+                let key = self.roster.key(removed).expect("it is present");
                 self.leave(key);
             }
+            Decision::Track { .. } => return Some("is tracked"),
             Decision::Join { .. } => return Some("moves"),
             Decision::Leave => return Some("leaves"),
             Decision::Stop => return Some("stops"),
@@ -125,13 +129,13 @@ impl Chat {
         let mut lines = std::mem::take(&mut reader.private);
         let tape = self.room.tape();
         let mut slices = Slices::new();
-        reader.cursor.pending(tape, tape.end().offset, &mut slices);
+        reader.cursor.pending(tape.plain(), tape.end().offset, &mut slices);
         let bytes = slices.bytes() as u64;
         for mut slice in slices.as_slice().iter().map(|slice| &**slice) {
             slice.read_to_string(&mut lines).unwrap();
         }
-        reader.cursor.advance(bytes);
-        reader.cursor.align_to_line(tape, &mut Vec::new());
+        reader.cursor.advance(tape.plain(), bytes);
+        reader.cursor.align_to_line(tape.plain(), &mut Vec::new());
         lines
     }
 }

@@ -32,6 +32,15 @@ pub enum LineHabit {
     Silence,
     /// With newlines. Silence ends none of its lines: it may be the network that pauses.
     Newline,
+    /// With LF or CRLF alone: it is tracked, and knows the dialect.
+    Tracked,
+}
+
+impl LineHabit {
+    /// Whether silence ends none of its lines.
+    pub fn has_newlines(self) -> bool {
+        matches!(self, LineHabit::Newline | LineHabit::Tracked)
+    }
 }
 
 /// The last words for a client that takes each `recv` for a message, and compares it: each word has no newline, and is

@@ -6,6 +6,7 @@ mod moving;
 mod output;
 mod protocol;
 mod telnet;
+mod tracking;
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use super::limits::GRACE;
 use super::web::exchange::Exchange;
 use crate::net::outbox::Outbox;
 use crate::net::stream::{Received, Socket, receive};
-use crate::relay::cursor::{Cursor, Pace};
+use crate::relay::cursor::{Cursor, Dialect, Pace};
 use crate::relay::directory::RoomId;
 use crate::relay::roster::MemberId;
 use crate::relay::tape::{Position, Span, Tape};
@@ -130,6 +131,8 @@ pub enum NextStep {
     Linger,
     /// A further flush: the socket may take more.
     Flush,
+    /// Word of what it missed, which the caller knows.
+    GapNotice,
     /// The next room: it was sent all of the last one.
     Arrive,
     /// Removal.
@@ -157,7 +160,7 @@ pub struct Connection<S> {
     pub output: Output,
     /// Whether it is on the dirty list, and so flushed even if the tape does not move.
     pub is_dirty: bool,
-    /// The way in which it ends its lines; known with `--flush-after` alone.
+    /// The way in which it ends its lines: known if it is tracked, or with `--flush-after`.
     pub habit: LineHabit,
     serial: Serial,
     /// Its place on the tape.
@@ -248,7 +251,7 @@ impl<S: Socket> Connection<S> {
             is_dirty: false,
             habit: LineHabit::Unknown,
             serial,
-            cursor: Cursor::at(Position::default()),
+            cursor: Cursor::at(Position::default(), Dialect::Plain),
             busy: None,
         }
     }
@@ -350,7 +353,7 @@ impl<S: Socket> Connection<S> {
     /// Returns the end of the tape that it is owed.
     pub fn stop(&self, tape: &Tape) -> Position {
         match self.phase {
-            Phase::Entering => self.cursor.position(),
+            Phase::Entering => Position::default(),
             _ => self.departure().map_or(tape.end(), |departure| departure.stop),
         }
     }
@@ -358,19 +361,19 @@ impl<S: Socket> Connection<S> {
     /// Returns the bytes of tape that it has not been sent. Returns 0 if it lags, is owed none, or takes no output: the
     /// brake does not wait for such a reader.
     pub fn healthy_bytes_behind(&self, tape: &Tape) -> u64 {
-        let is_owed = self.cursor.position().offset < self.stop(tape).offset;
+        let is_owed = self.cursor.offset() < self.stop(tape).offset;
         let is_healthy = is_owed && self.takes_output() && !self.cursor.is_lagging();
-        if is_healthy { tape.end().offset - self.cursor.position().offset } else { 0 }
+        if is_healthy { tape.end().offset - self.cursor.offset() } else { 0 }
     }
 
     /// Moves its cursor on if the tail of the tape has overtaken it.
     pub fn catch_up(&mut self, tape: &Tape) -> Option<Overtaken> {
         // The common case.
-        if self.cursor.position().offset >= tape.tail() || !self.takes_output() {
+        if self.cursor.offset() >= tape.tail() || !self.takes_output() {
             return None;
         }
-        let stop = self.stop(tape);
-        self.overtaken_by(|cursor| cursor.catch_up(tape, stop))
+        let (view, stop) = (self.view(tape), self.stop(tape));
+        self.overtaken_by(|cursor| cursor.catch_up(view, stop))
     }
 
     /// Makes the cursor skip a line that this connection just put on the tape.
@@ -387,7 +390,7 @@ impl<S: Socket> Connection<S> {
     /// Updates the stall deadline of a reader that the room waits for. Returns a deadline if a timer must be set.
     pub fn watch_stall(&mut self, tape: &Tape, now: Instant, timeout: Duration) -> Option<Instant> {
         let is_waited_for = self.healthy_bytes_behind(tape) > 0;
-        let (cursor, end) = (self.cursor.position().offset, self.stop(tape).offset);
+        let (cursor, end) = (self.cursor.offset(), self.stop(tape).offset);
         if !is_waited_for {
             if let Some(busy) = &mut self.busy {
                 busy.stall = None;
@@ -465,9 +468,9 @@ impl<S: Socket> Connection<S> {
         };
         assert!(self.phase == Phase::Gone || has_fit, "a departure has a state: {:?}", self.phase);
         if self.phase == Phase::Entering {
-            assert!(self.cursor.is_plain() && self.cursor.position() == Position::default(), "no tape before the room");
+            assert!(self.cursor.is_plain() && self.cursor.offset() == 0, "no tape before the room");
         }
-        assert!(self.cursor.position().offset <= tape.end().offset, "the cursor stands on the tape");
+        assert!(self.cursor.offset() <= tape.end().offset, "the cursor stands on the tape");
         assert!(!self.is_lingering() || self.outbox_bytes() == 0, "nothing is owed after the shutdown");
     }
 

@@ -59,7 +59,7 @@ impl<S: Socket> Connection<S> {
 
     /// Whether it was sent all that it is owed of the room that it has left, or will not be sent any more.
     pub(super) fn has_arrived(&self) -> bool {
-        let is_sent = |departure: &Departure| self.cursor.position().offset >= departure.stop.offset;
+        let is_sent = |departure: &Departure| self.cursor.offset() >= departure.stop.offset;
         self.output == Output::Broken || self.departure().is_some_and(is_sent)
     }
 }

@@ -7,8 +7,7 @@ use std::time::Instant;
 use super::farewell::{LastStep, LastWords};
 use super::{ClosingStep, Connection, NextStep, Output, Phase, ReadState};
 use crate::net::stream::Socket;
-use crate::relay::cursor::{Cursor, Slices};
-use crate::relay::notice::Notice;
+use crate::relay::cursor::{Cursor, Slices, View};
 use crate::relay::tape::Tape;
 use crate::server::limits::{GRACE, REQUEST_TIME};
 
@@ -24,7 +23,8 @@ impl<S: Socket> Connection<S> {
     /// bytes written to `sent_bytes`.
     pub fn flush(&mut self, tape: &Tape, share: usize, now: Instant, sent_bytes: &mut u64) -> NextStep {
         let was_writable = self.output == Output::Writable;
-        if was_writable && self.is_plain() && self.flush_plain(tape, share, sent_bytes) {
+        let view = self.view(tape);
+        if was_writable && self.is_plain() && self.flush_plain(view, share, sent_bytes) {
             return NextStep::Nothing;
         }
         self.flush_slowly(tape, share, now, sent_bytes, was_writable)
@@ -44,7 +44,7 @@ impl<S: Socket> Connection<S> {
         if !was_writable {
             return self.flush_rest(tape, share, now, sent_bytes);
         }
-        if self.output == Output::Writable && self.flush_plain_browser(tape, sent_bytes) {
+        if self.output == Output::Writable && (self.flush_plain_browser(tape, sent_bytes)) {
             return NextStep::Nothing;
         }
         match self.flush_rest(tape, share, now, sent_bytes) {
@@ -92,13 +92,16 @@ impl<S: Socket> Connection<S> {
             (Phase::Closing, Output::Writable) => NextStep::Flush,
             (Phase::Moving(_), _) if self.has_arrived() => NextStep::Arrive,
             (Phase::Moving(_), Output::Writable) => NextStep::Flush,
+            (Phase::Present(_), Output::Writable) if self.awaits_gap_notice() && self.outbox_bytes() == 0 => {
+                NextStep::GapNotice
+            }
             (Phase::Present(_) | Phase::Entering, Output::Writable) if self.is_owed(tape) => NextStep::Flush,
             _ => NextStep::Nothing,
         }
     }
 
     fn is_owed(&self, tape: &Tape) -> bool {
-        self.outbox_bytes() > 0 || self.cursor.has_missed() || self.cursor.position().offset < self.stop(tape).offset
+        self.outbox_bytes() > 0 || self.cursor.has_missed() || self.cursor.offset() < self.stop(tape).offset
     }
 
     /// Whether it is the common case: present, and owed nothing but tape.
@@ -106,12 +109,15 @@ impl<S: Socket> Connection<S> {
         self.busy.is_none() && self.cursor.is_plain() && matches!(self.phase, Phase::Present(_))
     }
 
-    /// Writes the pending tape of a plain connection in one call. Returns whether the socket took all of it.
+    /// Writes the pending tape of a connection that is owed nothing else, in one call. Returns whether the socket took
+    /// all of it.
     ///
     /// This is the fast path of [`flush_all`](Connection::flush_all), which decides the cost of a delivery. Each write
     /// evicts our code from the CPU's caches, so less code runs faster.
-    fn flush_plain(&mut self, tape: &Tape, share: usize, sent_bytes: &mut u64) -> bool {
-        let Some(slice) = self.cursor.pending_in_one(tape, tape.end().offset) else { return false };
+    #[inline]
+    pub(super) fn flush_plain(&mut self, view: View<'_>, share: usize, sent_bytes: &mut u64) -> bool {
+        let View { tape, dialect } = view;
+        let Some(slice) = self.cursor.pending_in_one(view, tape.end().offset) else { return false };
         if slice.is_empty() {
             return true;
         }
@@ -121,12 +127,12 @@ impl<S: Socket> Connection<S> {
         match self.stream.write(slice) {
             Ok(bytes) if bytes == slice.len() => {
                 *sent_bytes += bytes as u64;
-                self.cursor.set_position(tape.end());
+                self.cursor.set_position(tape.end(), dialect);
                 true
             }
             Ok(bytes) => {
                 *sent_bytes += bytes as u64;
-                self.advance(bytes);
+                self.advance(tape, bytes);
                 self.align_to_line(tape);
                 false
             }
@@ -191,11 +197,10 @@ impl<S: Socket> Connection<S> {
 
     /// Writes once, about `share` bytes of the tape, and advances; `None` if it is owed nothing.
     fn write_once(&mut self, tape: &Tape, share: usize) -> io::Result<Option<Written>> {
-        // Tells a reader how many lines it missed, before it gets later ones. While its outbox is not empty, it only
-        // counts them, so one notice covers all.
-        if self.cursor.has_missed() && self.outbox_bytes() == 0 {
-            let lines = self.cursor.take_missed();
-            self.tell(&Notice::Missed { lines }.to_line());
+        self.tell_missed(tape);
+        if self.cursor.offset() < self.stop(tape).offset {
+            // The ends of frames and shares are counted from the first byte that it is sent.
+            self.cursor.advance(self.view(tape), 0);
         }
         if self.is_browser() {
             // A frame ends between two lines, so the cursor is aligned already.
@@ -206,7 +211,7 @@ impl<S: Socket> Connection<S> {
             return Ok(self.write_crlf(tape, share)?.map(|bytes| Written { bytes, tape_bytes: 0 }));
         }
         let Some(bytes) = self.write_lines(tape, share)? else { return Ok(None) };
-        Ok(Some(Written { bytes, tape_bytes: self.advance(bytes) }))
+        Ok(Some(Written { bytes, tape_bytes: self.advance(tape, bytes) }))
     }
 
     /// Writes the outbox and about `share` bytes of the tape in one call; `None` if it is owed neither. A socket with a
@@ -215,14 +220,15 @@ impl<S: Socket> Connection<S> {
         let stop = share_stop(&self.cursor, tape, self.stop(tape).offset, share as u64);
         let private = self.busy.as_ref().map_or(&[][..], |busy| busy.outbox.unsent());
         if private.is_empty()
-            && let Some(slice) = self.cursor.pending_in_one(tape, stop)
+            && !self.cursor.has_missed()
+            && let Some(slice) = self.cursor.pending_in_one(self.view(tape), stop)
         {
             return if slice.is_empty() { Ok(None) } else { self.stream.write(slice).map(Some) };
         }
         let mut slices = Slices::new();
         slices.push(private);
         if !self.cursor.has_missed() {
-            self.cursor.pending(tape, stop, &mut slices);
+            self.cursor.pending(self.view(tape), stop, &mut slices);
         }
         if slices.as_slice().is_empty() {
             return Ok(None);
@@ -231,12 +237,14 @@ impl<S: Socket> Connection<S> {
     }
 
     /// Advances past bytes that were written; returns how many of them were tape.
-    pub(super) fn advance(&mut self, bytes: usize) -> usize {
+    pub(super) fn advance(&mut self, tape: &Tape, bytes: usize) -> usize {
         let of_outbox = bytes.min(self.outbox_bytes());
         if let Some(busy) = &mut self.busy {
             busy.outbox.advance(of_outbox);
         }
-        self.cursor.advance((bytes - of_outbox) as u64);
+        if bytes > of_outbox {
+            self.cursor.advance(self.view(tape), (bytes - of_outbox) as u64);
+        }
         bytes - of_outbox
     }
 
@@ -245,7 +253,7 @@ impl<S: Socket> Connection<S> {
     fn align_to_line(&mut self, tape: &Tape) {
         debug_assert!(self.outbox_bytes() == 0 || self.closing_step() == Some(ClosingStep::SayingFarewell));
         let mut rest = Vec::new();
-        self.cursor.align_to_line(tape, &mut rest);
+        self.cursor.align_to_line(self.view(tape), &mut rest);
         if !rest.is_empty() && self.output != Output::Broken {
             self.busy.get_or_insert_default().outbox.replace(rest);
         }
@@ -294,6 +302,6 @@ impl<S: Socket> Connection<S> {
 
 /// Returns the end of the next write, between two lines: `share` bytes away, and up to the end of that line.
 pub(super) fn share_stop(cursor: &Cursor, tape: &Tape, stop: u64, share: u64) -> u64 {
-    let from = cursor.position().offset;
+    let from = cursor.offset();
     if stop.saturating_sub(from) <= share { stop } else { tape.line_end(from + share - 1) }
 }

@@ -4,6 +4,7 @@
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
+use super::tracking::private_lines;
 use super::{Connection, Farewell, Phase, ReadState};
 use crate::net::stream::Socket;
 use crate::relay::cursor::{Cursor, Slices};
@@ -67,6 +68,13 @@ impl<S: Socket> Connection<S> {
     /// Queues whole lines for it alone: in a frame if it is a browser, with CRLF if it sends CRLF. Drops them if the
     /// peer takes no more output.
     pub fn tell(&mut self, lines: &str) {
+        let private;
+        let lines = if self.is_tracked() {
+            private = private_lines(lines);
+            &private
+        } else {
+            lines
+        };
         let (is_framed, has_crlf) = (self.websocket().is_some(), self.has_crlf());
         if let Some(outbox) = self.outbox_mut() {
             if is_framed {
@@ -99,9 +107,10 @@ impl<S: Socket> Connection<S> {
         self.busy.as_ref().is_some_and(|busy| matches!(busy.protocol, Protocol::Http(_)))
     }
 
-    /// Makes a visitor a browser: its lines come in frames from now on.
+    /// Makes a visitor a browser that enters in `room`: its lines come in frames from now on.
     pub fn switch_to_websocket(&mut self, now: Instant) {
-        self.busy.get_or_insert_default().protocol = Protocol::WebSocket(Box::new(WebSocket::new(now)));
+        let websocket = WebSocket::new(now);
+        self.busy.get_or_insert_default().protocol = Protocol::WebSocket(Box::new(websocket));
     }
 
     /// Whether its lines come in frames.
@@ -185,11 +194,12 @@ impl<S: Socket> Connection<S> {
     ///
     /// This is the fast path of [`write_frame`](Connection::write_frame), which decides the cost of a delivery.
     pub(super) fn flush_plain_browser(&mut self, tape: &Tape, sent_bytes: &mut u64) -> bool {
+        let view = self.view(tape);
         let Some(busy) = self.busy.as_mut().filter(|busy| busy.is_idle_browser()) else { return false };
         if !self.cursor.is_plain() || !matches!(self.phase, Phase::Present(_)) {
             return false;
         }
-        let Some(lines) = self.cursor.pending_in_one(tape, tape.end().offset) else { return false };
+        let Some(lines) = self.cursor.pending_in_one(view, tape.end().offset) else { return false };
         if lines.is_empty() {
             return true;
         }
@@ -201,7 +211,7 @@ impl<S: Socket> Connection<S> {
         match self.stream.write_vectored(&frame.map(IoSlice::new)) {
             Ok(bytes) => {
                 *sent_bytes += bytes as u64;
-                self.cursor.set_position(tape.end());
+                self.cursor.set_position(tape.end(), view.dialect);
                 let is_whole = bytes == header.as_slice().len() + lines.len();
                 if !is_whole {
                     busy.outbox.replace(frame.concat().split_off(bytes));
@@ -221,7 +231,7 @@ impl<S: Socket> Connection<S> {
         let stop = frame_stop(&self.cursor, tape, self.stop(tape).offset);
         let mut slices = Slices::with_two_reserved();
         if !self.cursor.has_missed() {
-            self.cursor.pending(tape, stop, &mut slices);
+            self.cursor.pending(self.view(tape), stop, &mut slices);
         }
         let payload_bytes = slices.bytes();
         let header = Header::of_text(payload_bytes);
@@ -234,11 +244,11 @@ impl<S: Socket> Connection<S> {
         slices.fill_reserved(private, header);
         let written = self.stream.write_vectored(slices.as_slice())?;
         let rest = if written > private_bytes { slices.after(written) } else { Vec::new() };
-        self.advance(written.min(private_bytes));
+        self.advance(tape, written.min(private_bytes));
         if written > private_bytes {
-            self.cursor.advance(payload_bytes as u64);
+            self.cursor.advance(self.view(tape), payload_bytes as u64);
             let mut torn = Vec::new();
-            self.cursor.align_to_line(tape, &mut torn);
+            self.cursor.align_to_line(self.view(tape), &mut torn);
             debug_assert!(torn.is_empty(), "a frame ends between two lines");
         }
         if !rest.is_empty() {
@@ -269,7 +279,7 @@ impl<S: Socket> Connection<S> {
 
 /// Returns the end of the next frame, between two lines: at most [`FRAME_BYTES_MAX`] away, unless one line is longer.
 pub(super) fn frame_stop(cursor: &Cursor, tape: &Tape, stop: u64) -> u64 {
-    let from = cursor.position().offset;
+    let from = cursor.offset();
     if stop.saturating_sub(from) <= FRAME_BYTES_MAX {
         return stop;
     }

@@ -68,7 +68,7 @@ impl<S: Socket> Connection<S> {
         let stop = share_stop(&self.cursor, tape, stop, share as u64);
         let mut slices = Slices::new();
         if !self.cursor.has_missed() {
-            self.cursor.pending(tape, stop, &mut slices);
+            self.cursor.pending(self.view(tape), stop, &mut slices);
         }
         let tape_bytes = slices.bytes();
         let private_bytes = self.outbox_bytes();
@@ -85,7 +85,7 @@ impl<S: Socket> Connection<S> {
             (private, []) => self.stream.write(private)?,
             (private, copy) => self.stream.write_vectored(&[IoSlice::new(private), IoSlice::new(copy)])?,
         };
-        self.advance(written.min(private_bytes));
+        self.advance(tape, written.min(private_bytes));
         if written > private_bytes {
             self.pass_crlf(tape, &copy[..written - private_bytes]);
         }
@@ -97,9 +97,9 @@ impl<S: Socket> Connection<S> {
     fn pass_crlf(&mut self, tape: &Tape, sent: &[u8]) {
         // The tape holds no CR.
         let returns = memchr::memchr_iter(b'\r', sent).count();
-        self.cursor.advance((sent.len() - returns) as u64);
+        self.cursor.advance(self.view(tape), (sent.len() - returns) as u64);
         let (mut torn, mut rest) = (Vec::new(), Vec::new());
-        self.cursor.align_to_line(tape, &mut torn);
+        self.cursor.align_to_line(self.view(tape), &mut torn);
         if torn.is_empty() {
             return;
         }

@@ -9,7 +9,7 @@
 //! [`Hub::enter`] is the only place where a client becomes a member. The operator's console becomes a member in
 //! [`Hub::open_console`].
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -19,9 +19,12 @@ use super::Hub;
 use super::closing::Peer;
 use super::timers::Timer;
 use crate::net::stream::Socket;
+use crate::relay::cursor::{Cursor, Dialect};
 use crate::relay::directory::RoomId;
 use crate::relay::line::{Framing, LineDecoder};
+use crate::relay::name::Name;
 use crate::relay::roster::{Introduction, MemberId};
+use crate::relay::tape::Position;
 use crate::server::access::{AccessControl, Refusal};
 use crate::server::config::{Capacity, Config};
 use crate::server::connection::{Connection, Farewell, Handle, Phase, ReadState, Role};
@@ -50,6 +53,8 @@ pub(super) struct Admission {
     /// Connections on the line port, and when their [`ENTER_DELAY`] ends. One queue, so that an entering connection
     /// needs no heap of its own.
     entering: VecDeque<(Instant, Handle)>,
+    /// Rooms other than the lobby in which entering browsers are to enter, by the key of the connection.
+    destinations: HashMap<usize, Name>,
     refused: VecDeque<Handle>,
     /// Whether the last turn left delays that were over.
     pub(super) is_behind: bool,
@@ -73,9 +78,23 @@ impl Admission {
             access: AccessControl::new(&config.access),
             capacity,
             entering: VecDeque::new(),
+            destinations: HashMap::new(),
             refused: VecDeque::new(),
             is_behind: false,
         }
+    }
+
+    /// Records the room in which a browser is to enter.
+    pub(super) fn expect_in(&mut self, key: usize, room: &Name) {
+        if room.folded() != Name::LOBBY {
+            self.destinations.insert(key, room.clone());
+        }
+    }
+
+    /// Forgets, and returns, the room in which a browser is to enter, if that is not the lobby.
+    pub(super) fn take_destination(&mut self, key: usize) -> Option<Name> {
+        // The common case.
+        if self.destinations.is_empty() { None } else { self.destinations.remove(&key) }
     }
 
     /// Returns the time at which the first delay ends.
@@ -99,7 +118,9 @@ impl<S: Socket> Hub<S> {
     /// Opens the operator's console and makes it a member: once, before any client enters.
     pub fn open_console(&mut self, stream: S, now: Instant) {
         let key = self.connections.insert(stream, Role::Console);
-        self.become_member(key, RoomId::LOBBY, now);
+        let member = self.roster.add_operator(key, self.seconds(now));
+        self.connections[key].enter(member, Cursor::at(Position::default(), Dialect::Plain));
+        self.greet(key, member, RoomId::LOBBY);
         // The console's input may be a file, for which `poll` reports no event.
         self.schedule.mark_ready(key, &mut self.connections[key]);
     }
@@ -123,7 +144,7 @@ impl<S: Socket> Hub<S> {
         let connection = &self.connections[key];
         let handle = connection.handle(key);
         match endpoint {
-            Endpoint::Lines => self.admission.entering.push_back((now + ENTER_DELAY, handle)),
+            Endpoint::Lines => self.delay_entry(handle, now),
             Endpoint::Web => {
                 debug!("a visitor came from {}", Peer::of(connection));
                 self.timers.set(now + REQUEST_TIME, Timer::Request, handle);
@@ -138,31 +159,66 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Makes an entering connection a member in this room, if it [may enter](Hub::grant_seat).
-    pub(super) fn enter(&mut self, key: usize, room: RoomId, now: Instant) -> Option<MemberId> {
-        self.grant_seat(key, now).then(|| self.enter_room(key, room, now))
+    /// Gives an entering connection time to say what it is.
+    pub(super) fn delay_entry(&mut self, handle: Handle, now: Instant) {
+        self.admission.entering.push_back((now + ENTER_DELAY, handle));
     }
 
-    /// Whether there is a free seat for an entering connection and `--max-per-address` allows it. Otherwise refuses it.
-    /// If this turn can tell no more refusals, the connection goes on entering.
+    /// Makes an entering connection a member, if it [may enter](Hub::grant_seat).
+    pub(super) fn enter(&mut self, key: usize, now: Instant) -> Option<MemberId> {
+        if !self.grant_seat(key, now) {
+            return None;
+        }
+        let room = self.first_room(key, now)?;
+        Some(self.enter_room(key, room, now))
+    }
+
+    /// Returns the room that an entering connection enters without a word: the lobby, or the room in the address of a
+    /// browser. If there is no place for that one, refuses the browser: what it says is meant for no other room.
+    pub(super) fn first_room(&mut self, key: usize, now: Instant) -> Option<RoomId> {
+        let Some(name) = self.admission.take_destination(key) else { return Some(RoomId::LOBBY) };
+        let room = self.rooms.find_or_open(&name, self.roster.directory_mut());
+        if room.is_none() {
+            self.refuse_browser(key, &Reason::RoomsFull(self.roster.directory().len()), now);
+        }
+        room
+    }
+
+    /// Whether there is a free seat for an entering connection, if need be that of a member that is away, and
+    /// `--max-per-address` allows it. Otherwise refuses it. If this turn can tell no more refusals, the connection goes
+    /// on entering.
     pub(super) fn grant_seat(&mut self, key: usize, now: Instant) -> bool {
-        let is_visitor = self.connections[key].role() == Role::Visitor;
-        if let Err(reason) = self.check_seat(is_visitor).and_then(|()| self.count_address(key)) {
-            if is_visitor {
+        if let Err(reason) = self.check_seat().and_then(|()| self.count_address(key)) {
+            if self.connections[key].is_browser() {
                 self.refuse_browser(key, &reason, now);
             } else if !self.must_refuse_later() {
                 self.refuse(key, &reason, now);
             }
             return false;
         }
+        if self.roster.clients() >= self.admission.capacity.clients_max {
+            self.evict_kept_seat(now);
+        }
         true
     }
 
     /// Makes a connection that may enter a member in this room.
     pub(super) fn enter_room(&mut self, key: usize, room: RoomId, now: Instant) -> MemberId {
+        let member = self.take_seat(key, room, now);
+        self.greet(key, member, room);
+        member
+    }
+
+    /// Makes a connection that may enter a member in this room. The caller greets it.
+    pub(super) fn take_seat(&mut self, key: usize, room: RoomId, now: Instant) -> MemberId {
         self.connections.set_role(key, Role::Client);
-        let member = self.become_member(key, room, now);
+        self.admission.take_destination(key);
+        let member = self.roster.add_client(key, room, self.seconds(now));
+        self.rooms[room].room.note_arrival(&self.roster, member);
+        let end = self.rooms[room].tape().end();
+        self.connections[key].enter(member, Cursor::at(end, Dialect::Plain));
         self.stats.entered += 1;
+        self.stats.browsers += u64::from(self.connections[key].is_browser());
         self.budget.spend(Effort::Enter);
         self.stats.clients_most = self.stats.clients_most.max(self.roster.clients());
         let connection = &self.connections[key];
@@ -177,19 +233,14 @@ impl<S: Socket> Hub<S> {
         member
     }
 
-    fn become_member(&mut self, key: usize, room: RoomId, now: Instant) -> MemberId {
-        let seconds = self.seconds(now);
-        let member = match self.connections[key].role() {
-            Role::Console => self.roster.add_operator(key, seconds),
-            _ => self.roster.add_client(key, room, seconds),
-        };
+    /// Greets a member that has entered in this room, and lets it read.
+    fn greet(&mut self, key: usize, member: MemberId, room: RoomId) {
         let welcome = self.rooms[room].room.welcome(&self.roster, member);
         let connection = &mut self.connections[key];
-        connection.enter(member, welcome.cursor);
+        connection.read_from(welcome.cursor);
         connection.tell(&welcome.private);
         self.schedule.mark_dirty(key, connection);
         self.rooms.add_reader(room, key, &self.connections);
-        member
     }
 
     /// Makes connections enter when their delay is over. A connection that has sent part of a line, or whose input is
@@ -253,7 +304,7 @@ impl<S: Socket> Hub<S> {
 
     /// Makes a connection enter whose time is over. A first line that waited for the second is processed.
     fn enter_late(&mut self, key: usize, now: Instant) -> Option<MemberId> {
-        let member = self.enter(key, RoomId::LOBBY, now)?;
+        let member = self.enter(key, now)?;
         let connection = &mut self.connections[key];
         if connection.input().is_some_and(|input| !input.pending.bytes().is_empty()) {
             self.schedule.mark_ready(key, connection);
@@ -261,9 +312,10 @@ impl<S: Socket> Hub<S> {
         Some(member)
     }
 
-    /// Whether a connection has sent a part of a line that belongs to a binary protocol, however short it is.
+    /// Whether a connection has sent a part of a line that belongs to a binary protocol, however short it is. A
+    /// browser's lines are text.
     fn has_sent_binary(&self, key: usize) -> bool {
-        let input = self.connections[key].input();
+        let input = self.connections[key].input().filter(|_| !self.connections[key].is_browser());
         input.is_some_and(|input| controls::is_binary(input.decoder.fragment()))
     }
 
@@ -288,8 +340,13 @@ impl<S: Socket> Hub<S> {
 
     /// Returns the first line of an entering connection as far as it has arrived: its beginning is in `decoder`, the
     /// rest in `input`.
-    pub(super) fn first_line(&self, decoder: &LineDecoder, input: &[u8]) -> FirstLine {
-        first_line(decoder, input, self.limits.framing)
+    pub(super) fn first_line(&self, key: usize, decoder: &LineDecoder, input: &[u8]) -> FirstLine {
+        if self.connections[key].is_browser() {
+            let framing = self.framing(key, decoder, input);
+            let is_whole = framing.line_end(input).is_some() || decoder.is_over(input, framing.line_bytes_max);
+            return if is_whole { FirstLine::Complete } else { FirstLine::Partial };
+        }
+        first_line(decoder, input, self.framing(key, decoder, input))
     }
 
     /// Disconnects a peer that speaks another protocol. It gets one line, or in HTTP the address of the page, if there
@@ -354,8 +411,8 @@ impl<S: Socket> Hub<S> {
         self.close_entering(key, self.fin(key, code::NORMAL), now);
     }
 
-    /// Tells a browser, in frames, why it is refused. It stays a visitor, so the limit on visitors bounds these
-    /// refusals.
+    /// Tells a browser, in frames, why it is refused. It stays a visitor or an entering connection, so the limits on
+    /// these bound the refusals.
     pub(super) fn refuse_browser(&mut self, key: usize, reason: &Reason, now: Instant) {
         let peer = Peer::of(&self.connections[key]);
         self.record_refusal(&peer, reason, "", now);
@@ -368,19 +425,18 @@ impl<S: Socket> Hub<S> {
 
     /// Closes a connection that has not entered.
     pub(super) fn close_entering(&mut self, key: usize, farewell: Farewell, now: Instant) {
-        let stop = self.connections[key].cursor.position();
-        self.begin_close(key, None, stop, farewell, now);
+        self.begin_close(key, None, Position::default(), farewell, now);
     }
 
     /// Whether one more connection may begin to enter. It may use a place for leaving clients, so a full server can
     /// tell it that it is full.
-    fn has_place_to_enter(&self) -> bool {
+    pub(super) fn has_place_to_enter(&self) -> bool {
         let Capacity { clients_max, leavers_max, .. } = self.admission.capacity;
         let taken = self.connections.count(Role::Client) + self.connections.count(Role::Entering);
         taken < clients_max.saturating_add(leavers_max)
     }
 
-    fn full(&self) -> Reason {
+    pub(super) fn full(&self) -> Reason {
         Reason::Full(self.admission.capacity.clients_max)
     }
 
@@ -413,10 +469,10 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Whether there is a free seat for a connection that enters.
-    fn check_seat(&self, is_visitor: bool) -> Result<(), Reason> {
-        let is_full = self.roster.clients() >= self.admission.capacity.clients_max;
-        if is_full || (is_visitor && !self.has_place_to_enter()) { Err(self.full()) } else { Ok(()) }
+    /// Whether there is a free seat for a connection that enters, or one of a member that is away.
+    fn check_seat(&self) -> Result<(), Reason> {
+        let is_full = self.roster.clients() >= self.admission.capacity.clients_max && self.sessions.away() == 0;
+        if is_full { Err(self.full()) } else { Ok(()) }
     }
 
     /// Makes room for one more refusal, if need be by closing the oldest refused connection that was sent everything.

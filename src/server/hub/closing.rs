@@ -15,7 +15,7 @@ use crate::relay::event::Event;
 use crate::relay::notice::Notice;
 use crate::relay::roster::{Introduction, MemberId};
 use crate::relay::tape::Position;
-use crate::server::connection::{Connection, Farewell, LastWords, LineHabit, Output, Phase, ReadState, Role};
+use crate::server::connection::{Connection, Farewell, LastWords, Output, Phase, ReadState, Role};
 use crate::server::flow::budget::Effort;
 use crate::server::limits::GRACE;
 use crate::server::reason::Reason;
@@ -30,12 +30,14 @@ impl<S: Socket> Hub<S> {
         let connection = &self.connections[key];
         let room = connection.was_in_room().then(|| self.room_of(connection));
         let stop = match connection.phase {
-            Phase::Present(member) => self.leave_room(key, member, reason, now),
-            Phase::Moving(member) => self.leave_between_rooms(key, member, reason, now),
+            Phase::Present(member) | Phase::Moving(member) => match self.part_from_session(key, member, reason, now) {
+                Some(stop) => stop,
+                None => self.leave_server(key, member, reason, now),
+            },
             Phase::Entering => {
                 self.stats.passing += u64::from(!reason.is_ours());
                 debug!("{} left before it entered ({reason})", Peer::of(connection));
-                connection.cursor.position()
+                Position::default()
             }
             Phase::Closing | Phase::Gone => return,
         };
@@ -52,11 +54,11 @@ impl<S: Socket> Hub<S> {
                 return;
             }
             Reason::PageClosed(code) => {
-                connection.cursor.discard(stop);
+                connection.cursor.discard(stop, connection.dialect());
                 Farewell::Close(*code)
             }
             Reason::ProtocolError(code) => {
-                connection.cursor.discard(stop);
+                connection.cursor.discard(stop, connection.dialect());
                 Farewell::Close(Some(*code))
             }
             Reason::Foreign(protocol) => self.answer_foreign(key, *protocol, stop),
@@ -64,7 +66,7 @@ impl<S: Socket> Hub<S> {
                 // A client that takes nothing gets no more of the tape, or it could delay its own removal.
                 let is_stuck = matches!(reason, Reason::Removed) && connection.output == Output::Blocked;
                 if is_stuck || matches!(reason, Reason::TooSlow) {
-                    connection.cursor.skip_missed(stop);
+                    connection.cursor.skip_missed(stop, connection.dialect());
                 }
                 if let Some(notice) = reason.notice() {
                     connection.tell(&notice.to_line());
@@ -73,6 +75,14 @@ impl<S: Socket> Hub<S> {
             }
         };
         self.begin_close(key, room, stop, farewell, now);
+    }
+
+    /// Takes a member off the server. Returns the end of the tape that it is owed.
+    fn leave_server(&mut self, key: usize, member: MemberId, reason: &Reason, now: Instant) -> Position {
+        match self.connections[key].phase {
+            Phase::Moving(_) => self.leave_between_rooms(key, member, reason, now),
+            _ => self.leave_room(key, member, reason, now),
+        }
     }
 
     /// Takes a member off the server that is on its way to another room. Returns the end of the tape that it is owed.
@@ -92,10 +102,16 @@ impl<S: Socket> Hub<S> {
 
     /// Takes a member out of its room, and off the server. Returns the end of the tape that it is owed.
     fn leave_room(&mut self, key: usize, member: MemberId, reason: &Reason, now: Instant) -> Position {
+        let stop = self.rooms[self.roster.room(member)].tape().end();
+        self.log_roster(key, format_args!("{} leaves", self.roster.shown(member)));
+        self.remove_member(key, member, reason, now);
+        stop
+    }
+
+    /// Removes a member that is in a room from the roster.
+    pub(super) fn remove_member(&mut self, key: usize, member: MemberId, reason: &Reason, now: Instant) {
         let room = self.roster.room(member);
-        let stop = self.rooms[room].tape().end();
         let name = self.roster.shown(member).to_string();
-        self.log_roster(key, format_args!("{name} leaves"));
         let has_arrived = self.rooms[room].arrived.contains(key);
         let was_announced = has_arrived || self.roster.introduction(member) != Introduction::Pending;
         self.rooms.apply(room, &mut self.roster, Event::Left { member });
@@ -103,11 +119,17 @@ impl<S: Socket> Hub<S> {
         self.rooms.unsettle(room);
         self.stats.passing += u64::from(!was_announced && !reason.is_ours());
         self.report_departure(key, &name, reason, was_announced, now);
-        stop
     }
 
     /// Reports the departure of a member.
-    fn report_departure(&mut self, key: usize, name: &str, reason: &Reason, was_announced: bool, now: Instant) {
+    pub(super) fn report_departure(
+        &mut self,
+        key: usize,
+        name: &str,
+        reason: &Reason,
+        was_announced: bool,
+        now: Instant,
+    ) {
         // A member that nobody was told of leaves as silently. The reason of a disconnect by the server is always of
         // interest; a foreign protocol was reported already.
         let kind = match reason {
@@ -151,12 +173,18 @@ impl<S: Socket> Hub<S> {
         debug!(target: "pollchat::roster", "{} in {name} at {offset}: {change}", Peer::of(connection));
     }
 
+    /// Logs a change of the roster that no connection makes.
+    pub(super) fn log_roster_in(&self, room: RoomId, change: fmt::Arguments<'_>) {
+        let (name, offset) = (self.roster.directory().name(room), self.rooms[room].tape().end().offset);
+        debug!(target: "pollchat::roster", "nobody in {name} at {offset}: {change}");
+    }
+
     /// Tells a peer that we do not speak its protocol, in its own manner if one line is enough; in HTTP, with the
     /// address of the page, if there is one.
     fn answer_foreign(&mut self, key: usize, protocol: ForeignProtocol, stop: Position) -> Farewell {
         let connection = &mut self.connections[key];
         if let Some(site) = self.site.as_ref().filter(|_| protocol == ForeignProtocol::Http) {
-            connection.cursor.discard(stop);
+            connection.cursor.discard(stop, connection.dialect());
             connection.push_bytes(&site.answer_at_line_port());
             return Farewell::Close(None);
         }
@@ -194,7 +222,7 @@ impl<S: Socket> Hub<S> {
     pub(super) fn fin(&self, key: usize, close_code: u16) -> Farewell {
         let connection = &self.connections[key];
         let is_client = connection.role() != Role::Console && !connection.is_browser() && !connection.is_http();
-        if self.limits.flush_after.is_none() || !is_client || connection.habit == LineHabit::Newline {
+        if self.limits.flush_after.is_none() || !is_client || connection.habit.has_newlines() {
             return Farewell::Fin(close_code);
         }
         Farewell::Bare(LastWords::for_habit(connection.habit))
@@ -228,6 +256,9 @@ impl<S: Socket> Hub<S> {
         if self.roster.has_spoken(member) {
             return None;
         }
+        if let Some(later) = self.later_silence(key, member, now) {
+            return Some(later);
+        }
         if connection.read_state != ReadState::Idle {
             // Its input is not read yet: the room waits for a slow reader, say.
             return Some(now + idle_timeout);
@@ -244,6 +275,7 @@ impl<S: Socket> Hub<S> {
                 self.rooms.remove_reader(room, key, self.roster.directory());
             }
             self.connections.remove(key);
+            self.admission.take_destination(key);
             if let Some(access) = &mut self.admission.access {
                 access.release(key);
             }
@@ -274,6 +306,10 @@ impl<S: Socket> Hub<S> {
             }
         }
         self.roster.clear();
+        self.sessions.clear();
+        for room in self.roster.directory().ids().collect::<Vec<_>>() {
+            self.rooms.note_empty(room, self.roster.directory());
+        }
     }
 
     /// Closes a connection between two rooms for the shutdown, which no tape tells it.

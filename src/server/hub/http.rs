@@ -17,9 +17,9 @@ use crate::net::stream::{Received, Socket};
 use crate::relay::name::Name;
 use crate::relay::room::parse_room;
 use crate::server::connection::input::{Input, Pending};
-use crate::server::connection::{Farewell, Phase, PingStep, ReadState};
+use crate::server::connection::{Farewell, Phase, PingStep, ReadState, Role};
 use crate::server::flow::budget::Effort;
-use crate::server::limits::{PING_AFTER, PONG_WITHIN, REQUEST_TIME, TURN_DELAY_MAX};
+use crate::server::limits::{ENTER_TIMEOUT, PING_AFTER, PONG_WITHIN, REQUEST_TIME, TURN_DELAY_MAX};
 use crate::server::reason::Reason;
 use crate::server::report::{Kind, Reports};
 use crate::server::web::exchange::{Exchange, RequestProgress};
@@ -108,7 +108,7 @@ impl<S: Socket> Hub<S> {
         match &answer.next {
             AfterAnswer::Request => {}
             AfterAnswer::End => self.close_entering(key, Farewell::Close(None), now),
-            AfterAnswer::WebSocket(room) => self.upgrade(key, room, now),
+            AfterAnswer::WebSocket { room, will_track } => self.upgrade(key, room, *will_track, now),
         }
     }
 
@@ -137,21 +137,22 @@ impl<S: Socket> Hub<S> {
         (self.limits.rooms_max > 1 || name.folded() == Name::LOBBY).then_some(name)
     }
 
-    /// Makes a visitor a browser, and lets it enter in the room of this name. It enters in no other room: what it says
-    /// is meant for that one.
-    fn upgrade(&mut self, key: usize, room: &Name, now: Instant) {
+    /// Makes a visitor a browser that is to enter in the room of this name: at its first line, or when its delay ends.
+    /// Until then it needs a place to enter, like any connection on the line port.
+    ///
+    /// A browser opens its WebSocket a round trip before it can say anything on it, which may take longer than the
+    /// delay. So a browser that will track has more time: its first line may resume a session.
+    fn upgrade(&mut self, key: usize, room: &Name, will_track: bool, now: Instant) {
         let connection = &mut self.connections[key];
         let pipelined = connection.exchange_mut().map(Exchange::take_pipelined).unwrap_or_default();
         connection.switch_to_websocket(now);
-        if !self.grant_seat(key, now) {
+        if !self.has_place_to_enter() {
+            self.refuse_browser(key, &self.full(), now);
             return;
         }
-        let Some(room) = self.rooms.find_or_open(room, self.roster.directory_mut()) else {
-            self.refuse_browser(key, &Reason::RoomsFull(self.roster.directory().len()), now);
-            return;
-        };
-        self.enter_room(key, room, now);
-        self.stats.browsers += 1;
+        self.connections.set_role(key, Role::Entering);
+        self.admission.expect_in(key, room);
+        self.log_roster(key, format_args!("it opens"));
         // Bytes behind the request are frames already.
         let mut lines = mem::take(&mut self.buffers.lines);
         lines.clear();
@@ -160,6 +161,11 @@ impl<S: Socket> Hub<S> {
         connection.put_input(Input { pending: Pending::new(&lines), ..Input::default() }, now);
         self.buffers.lines = lines;
         let handle = self.connections[key].handle(key);
+        if will_track {
+            self.timers.set(now + ENTER_TIMEOUT, Timer::Enter, handle);
+        } else {
+            self.delay_entry(handle, now);
+        }
         self.timers.set(now + PING_AFTER, Timer::Ping, handle);
     }
 

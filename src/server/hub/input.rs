@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::Hub;
 use super::admission::FirstLine;
 use super::timers::Timer;
+use super::tracking::{FirstCommand, is_half_track, may_become_track};
 use crate::net::stream::{Received, Socket};
 use crate::relay::command::COMMAND_BYTE;
 use crate::relay::directory::RoomId;
@@ -55,7 +56,8 @@ impl<S: Socket> Hub<S> {
             reply_bytes_left: if may_ask { self.budget.reply_share() } else { 0 },
             is_browser: connection.is_browser(),
         };
-        let mut input = connection.take_input();
+        let session = self.session_of(key);
+        let mut input = self.connections[key].take_input();
         let state = match self.process_pending(&mut turn, &mut input, now) {
             Some(state) => state,
             None => {
@@ -76,6 +78,8 @@ impl<S: Socket> Hub<S> {
         }
         if matches!(connection.phase, Phase::Present(_) | Phase::Moving(_) | Phase::Entering) {
             connection.put_input(input, now);
+        } else {
+            self.keep_bucket(session, &input);
         }
         state
     }
@@ -194,7 +198,7 @@ impl<S: Socket> Hub<S> {
     ) -> Option<ReadState> {
         loop {
             match self.connections[turn.key].phase {
-                Phase::Entering => match self.first_line(&input.decoder, bytes) {
+                Phase::Entering => match self.first_line(turn.key, &input.decoder, bytes) {
                     FirstLine::Partial => {}
                     FirstLine::Waiting => return None,
                     FirstLine::Complete => {
@@ -224,13 +228,15 @@ impl<S: Socket> Hub<S> {
                 // Bytes behind a farewell are discarded.
                 Phase::Closing | Phase::Gone => return Some(ReadState::Ready),
             }
-            let line = input.decoder.next(bytes, self.limits.framing)?;
+            let framing = self.framing(turn.key, &input.decoder, bytes);
+            let line = input.decoder.next(bytes, framing)?;
             self.charge_line(turn, &mut input.bucket, now);
             self.handle_line(turn, &line, now);
         }
     }
 
-    /// Lets a connection enter whose first line is complete. `None` if that line is still to be processed.
+    /// Lets a connection enter whose first line is complete. `None` if that line is still to be processed, in the
+    /// lobby.
     fn enter_with_line(
         &mut self,
         turn: &ReadTurn,
@@ -238,20 +244,29 @@ impl<S: Socket> Hub<S> {
         bytes: &mut &[u8],
         now: Instant,
     ) -> Option<ReadState> {
-        let has_processed = match self.room_of_first_line(&input.decoder, bytes) {
-            Some(room) => self.enter_with_join(turn.key, &room, now),
+        let key = turn.key;
+        let has_processed = match self.first_command(key, &input.decoder, bytes) {
+            Some(FirstCommand::Join(name)) => self.enter_with_join(key, &name, now),
+            Some(FirstCommand::Track { position, token }) => {
+                self.enter_with_track(key, (&position, &token), &mut input.bucket, now)
+            }
             None => {
-                self.enter(turn.key, RoomId::LOBBY, now);
+                self.enter(key, now);
                 false
             }
         };
         if has_processed {
-            // What follows is said in another room, and charged to its budgets.
-            input.decoder.next(bytes, self.limits.framing);
+            let framing = self.framing(key, &input.decoder, bytes);
+            input.decoder.next(bytes, framing);
             self.charge_line(turn, &mut input.bucket, now);
-            return Some(ReadState::Ready);
         }
-        (self.connections[turn.key].phase == Phase::Entering).then_some(ReadState::Ready)
+        // What follows may be said in another room, and is charged to its budgets.
+        let is_elsewhere = match self.connections[key].phase {
+            Phase::Present(member) => self.roster.room(member) != RoomId::LOBBY,
+            Phase::Entering => true,
+            Phase::Moving(_) | Phase::Closing | Phase::Gone => false,
+        };
+        (has_processed || is_elsewhere).then_some(ReadState::Ready)
     }
 
     /// Charges a client for a line.
@@ -299,10 +314,13 @@ impl<S: Socket> Hub<S> {
         let phase = self.connections[turn.key].phase;
         if phase == Phase::Entering && !input.pending.bytes().is_empty() {
             // A first line that waited for the second. The next read returns the EOF again.
-            self.enter(turn.key, RoomId::LOBBY, now);
+            self.enter(turn.key, now);
             return ReadState::Ready;
         }
-        if !input.decoder.is_empty() {
+        // Half a line of a tracked client is not said: it comes again, whole. Nor does half a `/track` enter.
+        let is_half = phase == Phase::Entering && is_half_track(input.decoder.fragment());
+        let is_tracked = is_half || self.connections[turn.key].is_tracked();
+        if !input.decoder.is_empty() && !is_tracked {
             if let Err(state) = self.may_end_line(turn, input, now) {
                 return state;
             }
@@ -318,7 +336,7 @@ impl<S: Socket> Hub<S> {
     /// any more.
     fn note_line_end(&mut self, turn: &ReadTurn, bytes: &[u8]) {
         let connection = &mut self.connections[turn.key];
-        let is_known = turn.is_browser || connection.habit == LineHabit::Newline;
+        let is_known = turn.is_browser || connection.habit.has_newlines();
         if self.limits.flush_after.is_some() && !is_known && memchr::memchr3(b'\n', b'\r', telnet::IAC, bytes).is_some()
         {
             connection.habit = LineHabit::Newline;
@@ -328,11 +346,15 @@ impl<S: Socket> Hub<S> {
     /// Processes a drained socket: ends a partial line if `--flush-after` has passed since its last byte, and otherwise
     /// sets the timer.
     fn on_drained(&mut self, turn: &mut ReadTurn, input: &mut Input, now: Instant) -> ReadState {
-        if self.connections[turn.key].habit == LineHabit::Newline {
+        if self.connections[turn.key].habit.has_newlines() {
             return ReadState::Idle;
         }
         let flush_at = self.limits.flush_after.and_then(|flush_after| input.flush_at(flush_after));
         let Some(time) = flush_at else { return ReadState::Idle };
+        // The rest would be said, and with it the token.
+        if !self.limits.answers_all && self.is_first_line(turn) && may_become_track(input.decoder.fragment()) {
+            return ReadState::Idle;
+        }
         if time > now {
             // A timer that is set to an earlier time is set anew when it fires.
             if input.flush_timer.is_none_or(|set| time < set) {
@@ -354,13 +376,22 @@ impl<S: Socket> Hub<S> {
         ReadState::Idle
     }
 
+    /// Whether the connection has said nothing yet.
+    fn is_first_line(&self, turn: &ReadTurn) -> bool {
+        match self.connections[turn.key].phase {
+            Phase::Entering => true,
+            Phase::Present(member) => !self.roster.has_spoken(member),
+            Phase::Moving(_) | Phase::Closing | Phase::Gone => false,
+        }
+    }
+
     /// Whether a partial line may be processed as it is, without its newline. If it is a first line, the connection
     /// enters.
     fn may_end_line(&mut self, turn: &ReadTurn, input: &Input, now: Instant) -> Result<(), ReadState> {
         if let Some(protocol) = self.cut_protocol(turn, input) {
             self.reject_protocol(turn.key, protocol, now);
         } else if self.connections[turn.key].phase == Phase::Entering {
-            self.enter(turn.key, RoomId::LOBBY, now);
+            self.enter(turn.key, now);
         }
         match self.connections[turn.key].phase {
             Phase::Present(_) => self.may_process(turn, input, &[], now),

@@ -7,7 +7,9 @@ use log::debug;
 
 use super::Hub;
 use super::input::ReadTurn;
+use super::tracking::without_token;
 use crate::net::stream::Socket;
+use crate::relay::cursor::Dialect;
 use crate::relay::directory::RoomId;
 use crate::relay::event::Event;
 use crate::relay::line::Line;
@@ -39,6 +41,7 @@ impl<S: Socket> Hub<S> {
             Line::TooLong(_) => {
                 debug!("{}: a line over {} bytes", self.roster.shown(member), self.limits.framing.line_bytes_max);
                 self.roster.note_spoken(member);
+                self.count_heard(turn.key);
                 let reply = self.rooms[self.roster.room(member)].room.overlong_reply();
                 self.reply(turn, &reply);
             }
@@ -51,28 +54,24 @@ impl<S: Socket> Hub<S> {
     }
 
     fn handle_text(&mut self, turn: &mut ReadTurn, member: MemberId, text: &str, now: Instant) {
-        debug!("{}: {text}", self.roster.shown(member));
+        debug!("{}: {}", self.roster.shown(member), without_token(text));
         let seconds = self.seconds(now);
         let room = self.roster.room(member);
         let decision = self.rooms[room].room.decide(&self.roster, member, text, seconds);
-        if !matches!(decision, Decision::Nothing) {
+        if !matches!(decision, Decision::Nothing | Decision::Track { .. }) {
             self.roster.note_spoken(member);
+        }
+        if !matches!(decision, Decision::Track { .. }) {
+            self.count_heard(turn.key);
         }
         match decision {
             Decision::Nothing => {}
-            Decision::Apply(event) => {
-                if let Event::Renamed { name, .. } = &event {
-                    self.log_roster(turn.key, format_args!("{name} is its name"));
-                }
-                let is_first_sign = self.roster.introduction(member) == Introduction::Pending;
-                let applied = self.rooms.apply(room, &mut self.roster, event);
-                if is_first_sign {
-                    self.report_arrival(turn.key, member, now);
-                }
-                self.skip_own(turn.key, applied.own);
-                self.charge(turn, room, applied.bytes);
-                if let Some(reply) = applied.reply {
-                    self.reply(turn, &reply);
+            Decision::Apply(event) => self.apply_line(turn, member, event, now),
+            Decision::Claim { holder, renamed, taken } => {
+                if self.remove_unproven(holder, now) {
+                    self.apply_line(turn, member, renamed, now);
+                } else {
+                    self.reply(turn, &taken);
                 }
             }
             Decision::Reply(reply) => self.reply(turn, &reply),
@@ -91,6 +90,7 @@ impl<S: Socket> Hub<S> {
                 self.reply(turn, if takes_it { &told } else { &untold });
             }
             Decision::Join { room } => self.begin_move(turn, member, &room, now),
+            Decision::Track { position, token } => self.track_late(turn, member, (position, token), now),
             Decision::Leave => {
                 self.leave(turn.key, &Reason::Goodbye, now);
                 // Where each line is echoed, textbook clients read the answer to `exit` once, and compare it with
@@ -99,23 +99,46 @@ impl<S: Socket> Hub<S> {
                     self.connections[turn.key].answer_exit(text);
                 }
             }
-            Decision::Remove { key, done } => {
+            Decision::Remove { member, done } => {
                 self.reply(turn, &done);
-                self.leave(key, &Reason::Removed, now);
+                match self.roster.key(member) {
+                    Some(key) => self.leave(key, &Reason::Removed, now),
+                    None => self.remove_away(member, now),
+                }
             }
             Decision::Stop => self.is_stop_wanted = true,
         }
     }
 
-    /// Whether a client may still turn out to speak another protocol: until it has said something, and never if it is a
-    /// browser.
-    pub(super) fn may_be_foreign(&self, turn: &ReadTurn, member: MemberId) -> bool {
-        !turn.is_browser && !self.roster.has_spoken(member)
+    /// Applies the event of a line to the room of its author.
+    fn apply_line(&mut self, turn: &mut ReadTurn, member: MemberId, event: Event<'_>, now: Instant) {
+        if let Event::Renamed { name, .. } = &event {
+            self.log_roster(turn.key, format_args!("{name} is its name"));
+        }
+        let room = self.roster.room(member);
+        let is_first_sign = self.roster.introduction(member) == Introduction::Pending;
+        let applied = self.rooms.apply(room, &mut self.roster, event);
+        if is_first_sign {
+            self.report_arrival(turn.key, member, now);
+        }
+        self.skip_own(turn.key, applied.own);
+        self.charge(turn, room, applied.bytes);
+        if let Some(reply) = applied.reply {
+            self.reply(turn, &reply);
+        }
     }
 
-    /// Makes a client's cursor skip the line that the client just said.
+    /// Whether a client may still turn out to speak another protocol: until it has said something, and never if it is a
+    /// browser or tracked.
+    pub(super) fn may_be_foreign(&self, turn: &ReadTurn, member: MemberId) -> bool {
+        let is_known = turn.is_browser || self.connections[turn.key].is_tracked();
+        !is_known && !self.roster.has_spoken(member)
+    }
+
+    /// Makes a plain client's cursor skip the line that the client just said.
     pub(super) fn skip_own(&mut self, key: usize, own: Option<Span>) {
         if let Some(span) = own
+            && self.connections[key].dialect() == Dialect::Plain
             && let Some(overtaken) = self.connections[key].skip_own(span)
         {
             self.schedule.note_lag(key, overtaken, self.limits.lag, &mut self.stats);

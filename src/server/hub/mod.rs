@@ -18,11 +18,12 @@
 //! | the queues of a turn | `schedule` |
 //! | the timers | `timers` |
 //! | the way into the room, and refusals | `admission` |
+//! | the sessions of tracked clients | [`sessions`](super::sessions) |
 //! | the search for dead peers | `patrol` |
 //! | the throttled log | [`report`](super::report) |
 //!
-//! `reading`, `input`, `lines`, `output`, `http`, `moving`, `closing` and `wall` hold the steps of a turn that need
-//! several of these.
+//! `reading`, `input`, `lines`, `output`, `http`, `moving`, `tracking`, `seats`, `closing` and `wall` hold the steps of
+//! a turn that need several of these.
 
 mod admission;
 mod channel;
@@ -38,7 +39,9 @@ mod patrol;
 mod reading;
 mod rooms;
 mod schedule;
+mod seats;
 mod timers;
+mod tracking;
 mod wall;
 
 use std::collections::TryReserveError;
@@ -51,6 +54,7 @@ use super::flow::budget::{TurnBudget, TurnLimits};
 use super::flow::rate::Rate;
 use super::limits::SCRATCH_BYTES;
 use super::report::Reports;
+use super::sessions::Sessions;
 use super::stats::{Snapshot, Stats};
 use super::web::site::Site;
 use crate::net::stream::Socket;
@@ -100,6 +104,7 @@ pub struct Hub<S> {
     schedule: Schedule,
     timers: Timers,
     admission: Admission,
+    sessions: Sessions,
     budget: TurnBudget,
     buffers: Buffers,
     limits: Limits,
@@ -137,6 +142,8 @@ struct Limits {
     framing: Framing,
     rate: Option<Rate>,
     idle_timeout: Option<Duration>,
+    /// `--resume-within`
+    resume_within: Option<Duration>,
     /// Whether the server answers every line in private (`--audience sender`).
     answers_all: bool,
     flush_after: Option<Duration>,
@@ -156,6 +163,7 @@ impl<S: Socket> Hub<S> {
             schedule: Schedule::default(),
             timers: Timers::default(),
             admission: Admission::new(config, capacity),
+            sessions: Sessions::new(capacity.clients_max),
             budget: TurnBudget::new(config.turn, 0),
             buffers: Buffers { scratch: vec![0; SCRATCH_BYTES].into(), lines: Vec::new(), sanitized: String::new() },
             limits: Limits::of(config),
@@ -220,6 +228,7 @@ impl<S: Socket> Hub<S> {
         self.budget = TurnBudget::new(self.limits.turn, self.schedule.input_len() + self.rooms.held_len());
         self.end_moves(now);
         self.rooms.drop_empty(now, self.roster.directory_mut());
+        self.end_kept_seats(now);
         self.end_failed(now);
         self.patrol(now);
         self.read_all(now);
@@ -231,6 +240,7 @@ impl<S: Socket> Hub<S> {
     /// descriptors that freed.
     pub fn flush(&mut self, now: Instant) -> usize {
         self.flush_all(now);
+        self.tell_gaps();
         self.disconnect_lagging(now);
         self.fire_timers(Stage::AfterWriting, now);
         self.drop_told_refusals();
@@ -258,6 +268,7 @@ impl<S: Socket> Hub<S> {
             self.rooms.next_drop(),
             self.timers.next(),
             self.admission.next_delay_end(),
+            self.sessions.next_end(),
             self.reports.next(),
         ];
         times.into_iter().chain([self.next_patrol()]).flatten().min().map_or(Wake::OnEvent, Wake::At)
@@ -280,6 +291,7 @@ impl<S: Socket> Hub<S> {
         Snapshot {
             stats: self.stats,
             clients: self.roster.clients(),
+            away: self.sessions.away(),
             connections: self.connections.len(),
             rooms: self.rooms.len(),
             lines: appended.line,
@@ -308,7 +320,7 @@ impl<S: Socket> Hub<S> {
             assert!(connection.phase != Phase::Gone, "closed connections are removed");
             if let Phase::Present(member) | Phase::Moving(member) = connection.phase {
                 present += 1;
-                assert_eq!(self.roster.key(member), key, "a member leads to its connection");
+                assert_eq!(self.roster.key(member), Some(key), "a member leads to its connection");
                 let is_seated = self.roster.is_seated(member);
                 assert_eq!(is_seated, connection.destination().is_none(), "a member has a seat unless it moves");
             }
@@ -319,7 +331,8 @@ impl<S: Socket> Hub<S> {
             readers += usize::from(is_reader);
         }
         assert_eq!(readers, self.rooms.iter().map(Channel::readers).sum::<usize>(), "a reader has one room");
-        assert_eq!(present, self.roster.len(), "members are the connections that are present");
+        let members = present + self.sessions.away();
+        assert_eq!(members, self.roster.len(), "members are the connections that are present, and those that are away");
         // Live timers, at most one of a kind for each connection, and as many stale ones as pruning leaves.
         let timers_max = 2 * Timer::COUNT * self.connections.len() + 2 * PRUNED_LEN_MIN;
         let grown_max = 2 * self.timers.pruned_len() + PRUNED_LEN_MIN;
@@ -370,6 +383,7 @@ impl Limits {
             framing: config.framing(),
             rate: config.rate,
             idle_timeout: config.idle_timeout,
+            resume_within: config.resume_within,
             answers_all: config.audience == Audience::Sender,
             flush_after: config.flush_after,
         }

@@ -10,15 +10,12 @@ use super::Hub;
 use super::input::ReadTurn;
 use super::timers::Timer;
 use crate::net::stream::Socket;
-use crate::relay::command::{COMMAND_BYTE, Command};
+use crate::relay::cursor::Cursor;
 use crate::relay::directory::RoomId;
 use crate::relay::event::Event;
-use crate::relay::line::LineDecoder;
 use crate::relay::name::Name;
 use crate::relay::notice::Notice;
-use crate::relay::room::parse_room;
 use crate::relay::roster::{Introduction, MemberId, Roster};
-use crate::relay::sanitize::sanitize;
 use crate::server::connection::{Connection, Handle, Phase, ReadState};
 use crate::server::flow::budget::Effort;
 use crate::server::limits::INTRODUCE_JOINER_AFTER;
@@ -83,17 +80,24 @@ impl<S: Socket> Hub<S> {
         let from = self.roster.room(member);
         self.budget.spend(Effort::Move);
         self.rooms.remove_reader(from, handle.key, self.roster.directory());
-        self.roster.seat(member, to);
-        let welcome = self.rooms[to].room.welcome_mover(&self.roster, member);
+        self.roster.seat_mover(member, to);
         let connection = &mut self.connections[handle.key];
         connection.recent = self.rooms.take_over(connection.recent, from, to);
-        connection.arrive(member, welcome.cursor, now);
-        connection.tell(&welcome.private);
+        let stop = connection.departure_stop().unwrap_or_default();
+        let end = self.rooms[to].tape().end();
+        connection.arrive(member, Cursor::at(end, connection.dialect()), now);
+        if !self.arrive_tracked(handle.key, member, from, stop) {
+            let welcome = self.rooms[to].room.welcome_mover(&self.roster, member);
+            let connection = &mut self.connections[handle.key];
+            connection.read_from(welcome.cursor);
+            connection.tell(&welcome.private);
+            self.rooms.add_reader(to, handle.key, &self.connections);
+        }
+        let connection = &mut self.connections[handle.key];
         self.schedule.mark_dirty(handle.key, connection);
         if connection.read_state == ReadState::Held {
             self.schedule.mark_ready(handle.key, connection);
         }
-        self.rooms.add_reader(to, handle.key, &self.connections);
         self.rooms.expect_no_longer(to, self.roster.directory());
         self.log_roster(handle.key, format_args!("{} enters", self.roster.shown(member)));
         if self.rooms[to].brake.is_at_wall() {
@@ -124,24 +128,6 @@ impl<S: Socket> Hub<S> {
         let recent = &mut self.connections[key].recent;
         *recent = self.rooms.charge(room, *recent, applied.bytes);
         self.skip_own(key, applied.own);
-    }
-
-    /// Returns the name of the room that a connection enters with its first line, if that is `/join` and a room other
-    /// than the lobby. The line is complete: its beginning is in `decoder`, the rest in `bytes`.
-    pub(super) fn room_of_first_line(&self, decoder: &LineDecoder, bytes: &[u8]) -> Option<Name> {
-        let [fragment, rest] = decoder.begun(bytes);
-        if self.limits.rooms_max < 2 || fragment.first().or(rest.first()) != Some(&COMMAND_BYTE) {
-            return None;
-        }
-        let rest = &rest[..self.limits.framing.line_end(rest).unwrap_or(rest.len())];
-        if decoder.is_over(rest, self.limits.framing.line_bytes_max) {
-            return None;
-        }
-        let mut buffer = String::new();
-        let line = [fragment, rest].concat();
-        let Command::Join { name, .. } = Command::parse(sanitize(&line, &mut buffer)) else { return None };
-        let directory = self.roster.directory();
-        parse_room(directory, name).ok().filter(|name| directory.find(name) != Some(RoomId::LOBBY))
     }
 
     /// Lets a connection enter whose first line is `/join` and complete: in that room, or in the lobby if there is no

@@ -92,7 +92,8 @@ impl<S: Socket> Hub<S> {
         }
         if connection.role() == Role::Console {
             let room = room_of(&self.roster, connection);
-            connection.cursor.skip_missed(connection.stop(self.rooms[room].tape()));
+            let stop = connection.stop(self.rooms[room].tape());
+            connection.cursor.skip_missed(stop, connection.dialect());
             self.schedule.mark_dirty(key, connection);
         } else if let Phase::Present(_) | Phase::Moving(_) = connection.phase {
             self.leave(key, &Reason::TooSlow, now);
@@ -204,6 +205,7 @@ impl Schedule {
             NextStep::Blocked => pass.budget.spend_on_refused_write(),
             NextStep::Linger => pass.budget.spend_on_leaving(),
             NextStep::Flush => self.mark_dirty(key, connection),
+            NextStep::GapNotice => self.gaps.push(connection.handle(key)),
             NextStep::Arrive => self.arriving.push(connection.handle(key)),
             NextStep::Pause => {
                 if let Some(time) = connection.take_pause_timer() {

@@ -10,12 +10,14 @@ use log::debug;
 
 use super::channel::Channel;
 use super::connections::Connections;
+use crate::net::random;
 use crate::net::stream::Socket;
 use crate::relay::directory::{Directory, RoomId};
 use crate::relay::event::{Applied, Event};
 use crate::relay::name::Name;
-use crate::relay::room::{Options, Room};
+use crate::relay::room::{Audience, Options, Room};
 use crate::relay::roster::Roster;
+use crate::relay::stamp::Epoch;
 use crate::relay::tape::{Position, Tape};
 use crate::server::config::{Config, Lag};
 use crate::server::connection::Handle;
@@ -46,6 +48,8 @@ pub(super) struct Rooms {
     longest_line_bytes: usize,
     /// Number of the turn. It wraps around.
     turn: u32,
+    /// The time of day, in ms since 1970; 0 if it is not known, or not needed.
+    unix_ms: u64,
     now: Instant,
     deliveries: Deliveries,
     /// Rooms whose tape has moved since all readers were flushed, first in first out.
@@ -79,6 +83,7 @@ impl Rooms {
             backlog_bytes: config.room_backlog_bytes,
             longest_line_bytes: config.longest_line_bytes(),
             turn: 0,
+            unix_ms: 0,
             now,
             deliveries: Deliveries::default(),
             moved: VecDeque::new(),
@@ -89,7 +94,8 @@ impl Rooms {
             empty: VecDeque::new(),
             dropped: Position::default(),
         };
-        let lobby = Room::lobby(options, config.backlog_bytes)?;
+        let tape = Tape::new(config.backlog_bytes)?.with_epoch(Epoch::new(random::number()));
+        let lobby = Room::new(RoomId::LOBBY, options, tape);
         rooms.add(lobby, config.backlog_bytes, RoomId::LOBBY);
         for name in &config.rooms {
             if roster.directory().find(name).is_none() {
@@ -116,7 +122,7 @@ impl Rooms {
     }
 
     fn open(&mut self, room: RoomId) {
-        let tape = Tape::growing(self.backlog_bytes);
+        let tape = Tape::growing(self.backlog_bytes).with_epoch(Epoch::new(random::number()));
         self.add(Room::new(room, Rc::clone(&self.options), tape), self.backlog_bytes, room);
     }
 
@@ -138,6 +144,7 @@ impl Rooms {
         let (_, room) = self.empty.pop_front_if(|&mut (time, _)| due.is_none_or(|due| time <= due))?;
         let channel = self.channels[room.index()].take()?;
         self.dropped.line += channel.tape().end().line;
+        self.dropped.record += channel.tape().end().record;
         self.dropped.offset += channel.tape().end().offset;
         self.moved.retain(|&other| other != room);
         self.unsettled.retain(|&other| other != room);
@@ -185,12 +192,32 @@ impl Rooms {
         self.deliveries.begin_turn(unflushed);
     }
 
+    /// Sets the time of day, in ms since 1970.
+    pub(super) fn set_clock(&mut self, unix_ms: u64) {
+        if self.options.audience != Audience::Sender {
+            self.unix_ms = unix_ms;
+        }
+    }
+
+    /// Whether this room exists.
+    pub(super) fn has(&self, room: RoomId) -> bool {
+        self.channels.get(room.index()).is_some_and(Option::is_some)
+    }
+
+    /// Sets the clock and the budgets of a room to those of this turn.
+    pub(super) fn renew(&mut self, room: RoomId) {
+        self.at_turn(room);
+    }
+
     /// Returns a room whose budgets are those of this turn.
     fn at_turn(&mut self, room: RoomId) -> &mut Channel {
-        let (turn, now) = (self.turn, self.now);
+        let (turn, now, unix_ms) = (self.turn, self.now, self.unix_ms);
         let channel = &mut self[room];
         if channel.turn != turn {
             channel.turn = turn;
+            if unix_ms > 0 {
+                channel.room.set_time(unix_ms);
+            }
             channel.brake.begin_turn(channel.readers(), channel.unflushed_bytes(), now);
         }
         channel
@@ -361,8 +388,9 @@ impl Rooms {
         self.note_empty(room, directory);
     }
 
-    fn note_empty(&mut self, room: RoomId, directory: &Directory) {
-        if self[room].is_empty() && !directory.is_permanent(room) {
+    /// Begins the time after which a room is dropped, if nobody needs it: neither a reader nor a member that is away.
+    pub(super) fn note_empty(&mut self, room: RoomId, directory: &Directory) {
+        if self[room].is_empty() && directory.seats(room).is_empty() && !directory.is_permanent(room) {
             let kept = if self.options.history_lines == 0 { Duration::ZERO } else { ROOM_KEPT };
             let time = self.now + kept;
             self[room].dropped_at = Some(time);
@@ -433,7 +461,11 @@ impl Rooms {
     /// Returns what was put on the tapes since the start: bytes, and lines.
     pub(super) fn appended(&self) -> Position {
         let ends = self.iter().map(|channel| channel.tape().end());
-        ends.fold(self.dropped, |sum, end| Position { offset: sum.offset + end.offset, line: sum.line + end.line })
+        ends.fold(self.dropped, |sum, end| Position {
+            offset: sum.offset + end.offset,
+            line: sum.line + end.line,
+            record: sum.record + end.record,
+        })
     }
 
     /// Panics if an invariant does not hold.
@@ -450,7 +482,8 @@ impl Rooms {
             assert!(lists.announcing || !self[room].has_unannounced(), "a room with something to announce is listed");
             assert!(self[room].arrived.iter().all(|key| self[room].audience().contains(key)), "arrivals are readers");
             assert!(!lists.unsettled, "the turn settles all rooms");
-            let is_droppable = self[room].is_empty() && !directory.is_permanent(room);
+            let is_droppable =
+                self[room].is_empty() && directory.seats(room).is_empty() && !directory.is_permanent(room);
             assert_eq!(dropped_at.is_some(), is_droppable, "an empty room is dropped in the end");
             assert!(dropped_at.is_none_or(|time| self.empty.contains(&(time, room))), "an empty room is listed");
         }

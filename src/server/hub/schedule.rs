@@ -31,6 +31,8 @@ pub(super) struct Schedule {
     pub(super) failed: Vec<Handle>,
     /// Connections that were sent all of the room that they leave for another.
     pub(super) arriving: Vec<Handle>,
+    /// Tracked members that wait for word of what they missed.
+    pub(super) gaps: Vec<Handle>,
     /// Readers that the tail overtook in this turn, to be disconnected for it (`--lag disconnect`).
     pub(super) lagging: Vec<usize>,
     /// Connections to be removed at the end of this turn.

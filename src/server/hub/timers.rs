@@ -197,7 +197,7 @@ impl<S: Socket> Hub<S> {
         match timer {
             Timer::FlushPartial => connection.input().is_some_and(|input| input.flush_timer == Some(time)),
             Timer::Resume => connection.read_state == ReadState::Throttled,
-            Timer::Ping => is_member && connection.is_browser(),
+            Timer::Ping => (is_member || connection.phase == Phase::Entering) && connection.is_browser(),
             Timer::Enter | Timer::Request => connection.phase == Phase::Entering,
             Timer::Introduce | Timer::Idle => is_present,
             Timer::Stall => connection.is_stall_armed(time),

@@ -1,6 +1,7 @@
 //! The resources of the site: which path and query lead to the page or to the WebSocket, and the room that they name.
 //!
-//! `/` and `/ws` are the lobby's. `/r/NAME` and `/ws?room=NAME` are those of another room; NAME is percent-encoded.
+//! `/` and `/ws` are the lobby's. `/r/NAME` and `/ws?room=NAME` are those of another room; NAME is percent-encoded. The
+//! parameter `track` says that the WebSocket begins with a line.
 
 use percent_encoding::percent_decode_str;
 
@@ -18,6 +19,9 @@ const SOCKET_PATH: &str = "/ws";
 
 /// Parameter of the WebSocket that names a room.
 const ROOM_PARAMETER: &str = "room";
+
+/// Parameter of a WebSocket whose first line is under way: `/track`.
+const TRACK_PARAMETER: &str = "track";
 
 /// Resource that a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,10 +55,18 @@ impl Resource {
     }
 }
 
+/// Whether the query of a WebSocket promises `/track` as its first line.
+pub(crate) fn will_track(query: &str) -> bool {
+    parameters(query).any(|(name, _)| name == TRACK_PARAMETER)
+}
+
 /// Returns the values of all parameters of a query that name a room.
 fn rooms_in(query: &str) -> Vec<&str> {
-    let parameters = query.split('&').map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")));
-    parameters.filter(|(name, _)| *name == ROOM_PARAMETER).map(|(_, value)| value).collect()
+    parameters(query).filter(|(name, _)| *name == ROOM_PARAMETER).map(|(_, value)| value).collect()
+}
+
+fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    query.split('&').map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))
 }
 
 #[cfg(test)]
@@ -80,6 +92,17 @@ mod tests {
         assert_eq!(find("/ws?room=rust"), socket("rust"));
         assert_eq!(find("/ws?a=b&room=%D0%B4%D0%BE%D0%BC&c"), socket("дом"));
         assert_eq!(find("/ws?room=e%CC%81"), socket("é"));
+    }
+
+    #[test]
+    fn a_websocket_may_promise_to_track() {
+        for query in ["track", "track=", "room=rust&track", "track&room=rust"] {
+            assert!(will_track(query), "{query}");
+        }
+        for query in ["", "room=track", "Track", "tracks"] {
+            assert!(!will_track(query), "{query}");
+        }
+        assert_eq!(find("/ws?room=rust&track"), socket("rust"));
     }
 
     #[test]

@@ -13,12 +13,12 @@ use tungstenite::handshake::derive_accept_key;
 use super::origin::OriginPolicy;
 use super::page::PAGE;
 use super::request::Request;
-use super::resource::Resource;
+use super::resource::{Resource, will_track};
 use super::response::{self, Extent, Head, Persistence, Status, plain_text};
 use crate::relay::name::Name;
 
 /// Longest answer, in bytes: the page and its head. The build fails if the page is longer.
-pub const ANSWER_BYTES_MAX: usize = 52 * 1024;
+pub const ANSWER_BYTES_MAX: usize = 68 * 1024;
 
 /// Part of it that is kept for the page's head, in bytes.
 const HEAD_BYTES: usize = 2 * 1024;
@@ -101,8 +101,13 @@ pub enum AfterAnswer {
     Request,
     /// The server closes it.
     End,
-    /// It is the WebSocket of this room.
-    WebSocket(Name),
+    /// It is a WebSocket.
+    WebSocket {
+        /// The room in which it enters.
+        room: Name,
+        /// Whether its first line is `/track`, and under way.
+        will_track: bool,
+    },
 }
 
 impl From<Persistence> for AfterAnswer {
@@ -191,7 +196,11 @@ impl Site {
             .field("Connection", "Upgrade")
             .field("Sec-WebSocket-Accept", derive_accept_key(key))
             .with_body(&[], Extent::HeadOnly);
-        Ok(Answer { bytes, next: AfterAnswer::WebSocket(room), refusal: None })
+        Ok(Answer {
+            bytes,
+            next: AfterAnswer::WebSocket { room, will_track: will_track(request.query) },
+            refusal: None,
+        })
     }
 
     /// Whether the WebSocket is open to the page that sends the request, or to a program that is no page.

@@ -44,6 +44,8 @@ pub(crate) mod code {
     pub(crate) const TOO_BIG: u16 = 1009;
     /// The server is full, or the address has too many connections.
     pub(crate) const TRY_AGAIN_LATER: u16 = 1013;
+    /// Another connection has resumed the session. Codes from 4000 on are for private use.
+    pub(crate) const ELSEWHERE: u16 = 4000;
 }
 
 /// End of a WebSocket, as its input shows it.

@@ -16,6 +16,7 @@ use pollchat::relay::notice::Notice;
 use pollchat::relay::room::{Audience, Decision, Room};
 use pollchat::relay::roster::{ClientNumber, MemberId, Roster};
 use pollchat::relay::sanitize::{is_terminal_unsafe, sanitize};
+use pollchat::relay::tape::Tape;
 use pollchat::server::config::Config;
 
 /// How many can be present.
@@ -74,7 +75,8 @@ struct Member {
 impl Party {
     fn new(mut config: Config) -> Party {
         config.backlog_bytes = config.longest_line_bytes();
-        let room = Room::lobby(Rc::new(config.room_options()), config.backlog_bytes).unwrap();
+        let tape = Tape::new(config.backlog_bytes).unwrap();
+        let room = Room::new(RoomId::LOBBY, Rc::new(config.room_options()), tape);
         let (members, former_names) = (Vec::new(), VecDeque::new());
         Party {
             room,
@@ -124,7 +126,7 @@ impl Party {
             _ => panic!("not of a welcome: {notices:?}"),
         };
         assert!(shown <= self.config.history_lines);
-        let (tape, place) = (self.room.tape(), welcome.cursor.position().offset);
+        let (tape, place) = (self.room.tape(), welcome.cursor.offset());
         if place >= tape.tail() {
             let history = text(tape.slices(place, tape.end().offset));
             assert_eq!(history.lines().filter(|line| !line.starts_with('*')).count() as u64, shown);
@@ -161,7 +163,10 @@ impl Party {
                 assert_ne!(room.folded(), Name::LOBBY, "nobody goes to the room that they are in");
             }
             Decision::Leave => self.leave(at),
-            Decision::Reply(text) | Decision::Rooms(text) => self.check_reply(at, line, &text),
+            Decision::Track { .. } => assert!(line.to_ascii_lowercase().starts_with("/track"), "{line:?} tracks"),
+            Decision::Reply(text) | Decision::Rooms(text) | Decision::Claim { taken: text, .. } => {
+                self.check_reply(at, line, &text);
+            }
             Decision::Tell { to, message, told, untold } => {
                 let name = &self.members[at].name;
                 let target = &self.members.iter().find(|member| member.key == to).expect("one who is here").name;

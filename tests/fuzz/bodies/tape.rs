@@ -9,7 +9,7 @@ use model::{Step, World};
 
 const READERS: usize = 4;
 /// The smallest tape on which each line of the model fits, in bytes.
-const TAPE_BYTES_MIN: usize = 80;
+const TAPE_BYTES_MIN: usize = 120;
 /// One on which there is room for more own lines than a reader keeps in mind.
 const TAPE_BYTES_MAX: usize = 64 * 1024;
 /// Bounds on what one input may do: a second is long for a fuzzer.

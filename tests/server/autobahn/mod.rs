@@ -2,9 +2,9 @@
 //! (autobahntestsuite 0.8.2, `autobahntestsuite/case/*.py`, written for Python 2 and an echo server).
 //!
 //! The server is the echo server (`--audience sender`) with lines as long as its messages can be, so that a text comes
-//! back as `client-7> TEXT`. Where a relay of lines promises something else, the case is asked for that promise instead:
-//! [`cases::Case::instead`] says why, and `cargo test --test server autobahn -- --nocapture` prints it. The frames of
-//! sections 1 to 4 and 6 are tested in memory, in `tests/hub/frames.rs`.
+//! back as `client-7> TEXT`. Where a relay of lines promises something else, the case is asked for that promise
+//! instead: [`cases::Case::instead`] says why, and `cargo test --test server autobahn -- --nocapture` prints it. The
+//! frames of sections 1 to 4 and 6 are tested in memory, in `tests/hub/frames.rs`.
 
 mod cases;
 mod closing;

@@ -107,7 +107,7 @@ fn own_lines_and_notices_do_not_count_as_missed() {
 #[test]
 fn a_tape_of_the_smallest_size_does_all_this_as_well() {
     // Room for one line of 100 bytes that became three times as many, its name and its end.
-    let server = Server::quiet(&["--max-line", "100", "--backlog", "556"]);
+    let server = Server::quiet(&["--max-line", "100", "--backlog", "620"]);
     let [mut a, mut b] = server.join_many();
     let mut slow = server.join_narrow();
     converse(&mut a, &mut b, 100);

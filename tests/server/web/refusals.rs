@@ -27,6 +27,7 @@ fn a_browser_that_finds_the_house_full_is_told_in_its_own_words() {
     let mut raw = server.visit();
     raw.send(handshake(server.page(), &[]));
     raw.response().assert_switches(0);
+    Browser::over(raw).expect("* the server is full (1 client)");
     drop(ana);
     eventually("there is room again", || {
         let mut browser = Browser::upgrade(server.visit());

@@ -103,9 +103,10 @@ fn what_is_sent_right_behind_a_handshake_is_heard() {
     wire.send([Handshake::new(&server).encode(), early].concat());
     wire.response().assert_switches(0);
     let mut browser = Browser::over(wire);
+    // A pong does not wait for the line before it.
+    browser.expect_pong("bird");
     browser.greeted();
     ana.expect(browser.says("early"));
-    browser.expect_pong("bird");
     // Even with its farewell, and the end of its half.
     let mut wire = server.visit();
     let all = [Frame::text("in passing").encode(), Frame::close(Some(1001)).encode()].concat();

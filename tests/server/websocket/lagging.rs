@@ -283,8 +283,8 @@ fn what_was_asked_for_comes_before_what_is_said_however_slowly_it_is_taken() {
     say_numbered(&mut a, &mut b, 0, 1_000);
     wire.response().assert_switches(0);
     let mut browser = Browser::over(wire);
-    browser.greeted();
     browser.expect_pong("early");
+    browser.greeted();
     let mut heard = Follower::new(&a, 0);
     follow(&mut heard, &mut browser, 1_000);
     assert_eq!(heard.missed, 0);

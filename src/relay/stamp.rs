@@ -1,0 +1,226 @@
+//! Stamps: the lines of a tape that tell when, and under which number, the next record was put on it.
+//!
+//! A *record* is a line of the tape that counts: a said line or a notice. A stamp stands before the first record of
+//! each second, in the same append, so it is never last on the tape and belongs to the span of its record. Only tracked
+//! readers are sent stamps.
+
+use std::collections::VecDeque;
+use std::fmt::{self, Write as _};
+
+/// First byte of a stamp. No name begins with it, so no said line does.
+pub const STAMP_BYTE: u8 = b'@';
+
+/// The longest stamp, in bytes, with its LF.
+pub const STAMP_BYTES_MAX: usize = 64;
+
+/// The identity of one log of records: positions of another log mean nothing in it. 64 random bits, shown as 13 digits
+/// of base 36.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Epoch(u64);
+
+impl Epoch {
+    /// Creates an epoch from random bits.
+    pub fn new(random: u64) -> Epoch {
+        Epoch(random)
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+        let (mut rest, mut text) = (self.0, [b'0'; 13]);
+        for digit in text.iter_mut().rev() {
+            // Below 36.
+            *digit = DIGITS[(rest % 36) as usize];
+            rest /= 36;
+        }
+        text.iter().try_for_each(|&digit| f.write_char(digit.into()))
+    }
+}
+
+/// The place of a record in the log of a room, as clients know it: `EPOCH.NUMBER`.
+///
+/// ```
+/// use pollchat::relay::stamp::{Epoch, RecordId};
+///
+/// let id = RecordId { epoch: Epoch::new(7), record: 1712 };
+/// assert_eq!(id.to_string(), "0000000000007.1712");
+/// assert_eq!(RecordId::parse("0000000000007.1712", Epoch::new(7)), Some(1712));
+/// assert_eq!(RecordId::parse("0000000000007.1712", Epoch::new(8)), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordId {
+    /// The log.
+    pub epoch: Epoch,
+    /// Records before it.
+    pub record: u64,
+}
+
+impl RecordId {
+    /// Returns the number in a position as a client sent it, if it is one of this log.
+    pub fn parse(text: &str, epoch: Epoch) -> Option<u64> {
+        let (log, record) = text.rsplit_once('.')?;
+        let is_number = !record.is_empty() && record.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number && log == epoch.to_string() { record.parse().ok() } else { None }
+    }
+}
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.epoch, self.record)
+    }
+}
+
+/// A stamp. Its `Display` is the line without LF.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Milliseconds since 1970, UTC.
+    pub time_ms: u64,
+    /// The position of the next record.
+    pub next: RecordId,
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "@ {} {}", self.time_ms, self.next)
+    }
+}
+
+/// The stamps on a tape: where they stand, and when the next one is due.
+///
+/// Memory: 16 bytes a stamp on the tape, so at most half as much as the tape.
+#[derive(Debug)]
+pub struct Stamps {
+    epoch: Epoch,
+    /// The time of this turn, in ms since 1970. It never goes back.
+    now_ms: u64,
+    /// Whether the next record belongs to another second than the newest stamp.
+    is_due: bool,
+    /// The newest one: its start and its end.
+    newest: (u64, u64),
+    /// All on the tape, in order, and the one in force at the tail, which may be older.
+    placed: VecDeque<Placed>,
+}
+
+/// A stamp on the tape.
+#[derive(Clone, Copy, Debug)]
+struct Placed {
+    offset: u64,
+    time_ms: u64,
+}
+
+impl Stamps {
+    /// Creates the stamps of an empty tape. None is written before [`set_time`](Stamps::set_time).
+    pub(super) fn new(epoch: Epoch) -> Stamps {
+        Stamps { epoch, now_ms: 0, is_due: false, newest: (0, 0), placed: VecDeque::new() }
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Sets the time of records from now on. An earlier time than before counts as the same.
+    pub(super) fn set_time(&mut self, now_ms: u64) {
+        self.now_ms = self.now_ms.max(now_ms);
+        self.is_due = self.placed.back().is_none_or(|newest| newest.time_ms / 1_000 != self.now_ms / 1_000);
+    }
+
+    /// Whether the next record needs a stamp.
+    pub(super) fn is_due(&self) -> bool {
+        self.is_due
+    }
+
+    /// Returns the stamp before a record that is put on the tape now.
+    pub(super) fn next(&self, record: u64) -> Stamp {
+        Stamp { time_ms: self.now_ms, next: RecordId { epoch: self.epoch, record } }
+    }
+
+    /// Records that [`next`](Stamps::next) was put on the tape between these offsets.
+    pub(super) fn on_placed(&mut self, start: u64, end: u64) {
+        self.is_due = false;
+        self.newest = (start, end);
+        self.placed.push_back(Placed { offset: start, time_ms: self.now_ms });
+    }
+
+    /// Forgets stamps that have left the tape, but for the one in force at the tail.
+    pub(super) fn forget_before(&mut self, tail: u64) {
+        while self.placed.get(1).is_some_and(|second| second.offset <= tail) {
+            self.placed.pop_front();
+        }
+    }
+
+    /// Returns the time of the record at or behind `offset`, in ms since 1970; the present if there is none.
+    pub(super) fn time_at(&self, offset: u64, end: u64) -> u64 {
+        let behind = self.placed.partition_point(|stamp| stamp.offset <= offset);
+        match self.placed.get(behind.saturating_sub(1)) {
+            Some(stamp) if offset < end => stamp.time_ms,
+            _ => self.now_ms,
+        }
+    }
+
+    /// Whether all of them begin before `offset`.
+    pub(super) fn are_before(&self, offset: u64) -> bool {
+        offset > self.newest.0
+    }
+
+    /// Returns the end of the newest stamp if that begins at `offset`. `None` if an older one may be ahead.
+    pub(super) fn past_newest(&self, offset: u64) -> Option<u64> {
+        (offset == self.newest.0).then_some(self.newest.1)
+    }
+
+    /// Returns where the first stamp at or behind `offset` begins.
+    pub(super) fn first_from(&self, offset: u64) -> Option<u64> {
+        if offset > self.newest.0 {
+            return None;
+        }
+        let index = self.placed.partition_point(|stamp| stamp.offset < offset);
+        self.placed.get(index).map(|stamp| stamp.offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_of_another_log_or_form_is_none() {
+        let epoch = Epoch::new(u64::MAX);
+        let id = RecordId { epoch, record: u64::MAX };
+        assert_eq!(RecordId::parse(&id.to_string(), epoch), Some(u64::MAX));
+        for text in ["", ".", "x", "3w5e11264sgsf.", "3w5e11264sgsf.-1", "3w5e11264sgsf.+1", "3w5e11264sgsf.1x", ".1"] {
+            assert_eq!(RecordId::parse(text, epoch), None, "{text}");
+        }
+        assert_eq!(RecordId::parse("3w5e11264sgsf.99999999999999999999", epoch), None);
+        assert_eq!(RecordId::parse("3w5e11264sgsf.12", epoch), Some(12));
+    }
+
+    #[test]
+    fn the_longest_stamp_is_within_its_bound() {
+        let next = RecordId { epoch: Epoch::new(u64::MAX), record: u64::MAX };
+        let stamp = Stamp { time_ms: u64::MAX, next };
+        assert!(stamp.to_string().len() < STAMP_BYTES_MAX, "{stamp}");
+    }
+
+    #[test]
+    fn a_stamp_is_due_once_a_second_and_time_never_goes_back() {
+        let mut stamps = Stamps::new(Epoch::new(1));
+        assert!(!stamps.is_due(), "no time is known");
+        stamps.set_time(5_900);
+        assert!(stamps.is_due());
+        stamps.on_placed(0, 10);
+        stamps.set_time(5_999);
+        assert!(!stamps.is_due());
+        stamps.set_time(4_000);
+        assert!(!stamps.is_due() && stamps.next(3).time_ms == 5_999);
+        stamps.set_time(6_000);
+        assert!(stamps.is_due());
+        stamps.on_placed(40, 50);
+        assert_eq!((stamps.time_at(0, 90), stamps.time_at(39, 90), stamps.time_at(40, 90)), (5_900, 5_900, 6_000));
+        assert_eq!((stamps.past_newest(39), stamps.past_newest(40)), (None, Some(50)));
+        assert!(!stamps.are_before(40) && stamps.are_before(41));
+        stamps.forget_before(39);
+        assert_eq!(stamps.first_from(0), Some(0));
+        stamps.forget_before(40);
+        assert_eq!((stamps.first_from(0), stamps.first_from(41)), (Some(40), None));
+    }
+}

@@ -1,0 +1,137 @@
+//! Kept seats: the members whose connections are lost, and the ends of their seats.
+//!
+//! A member that the room knows keeps its seat for `--resume-within`. Meanwhile it is *away*: nobody is told, no room
+//! waits for it, and it is no reader. Its seat ends when that time is over, when a newcomer needs it, or when the
+//! operator removes it.
+
+use std::time::Instant;
+
+use super::Hub;
+use crate::net::stream::Socket;
+use crate::relay::event::Event;
+use crate::relay::roster::MemberId;
+use crate::relay::tape::Position;
+use crate::server::connection::Phase;
+use crate::server::connection::input::Input;
+use crate::server::flow::budget::Effort;
+use crate::server::limits::ENTERS_MAX;
+use crate::server::reason::Reason;
+use crate::server::report::Kind;
+use crate::server::sessions::SessionId;
+
+impl<S: Socket> Hub<S> {
+    /// Ends what a connection has of its session, when the member leaves for this reason. If its seat is kept, returns
+    /// the end of the tape that the connection is owed.
+    pub(super) fn part_from_session(
+        &mut self,
+        key: usize,
+        member: MemberId,
+        reason: &Reason,
+        now: Instant,
+    ) -> Option<Position> {
+        let session = self.session_of(key)?;
+        if reason.ends_session() {
+            self.sessions.end(session);
+            return None;
+        }
+        if let Some(input) = self.connections[key].input() {
+            self.sessions[session].keep_bucket(input.bucket);
+        }
+        let Some(resume_within) = self.limits.resume_within.filter(|_| self.roster.is_known(member)) else {
+            self.sessions.on_memberless(session);
+            return None;
+        };
+        self.log_roster(key, format_args!("{} is away", self.roster.shown(member)));
+        if reason.is_ours() {
+            let name = self.roster.shown(member).to_string();
+            self.report_departure(key, &name, reason, true, now);
+        }
+        let room = self.roster.room(member);
+        let stop = match self.connections[key].phase {
+            Phase::Moving(_) => self.finish_move(key, session, member),
+            _ => self.rooms[room].tape().end(),
+        };
+        self.roster.set_key(member, None);
+        self.sessions.on_away(session, now + resume_within);
+        self.rooms.unsettle(room);
+        Some(stop)
+    }
+
+    /// Keeps the rate of a connection that was lost while it was read.
+    pub(super) fn keep_bucket(&mut self, session: Option<SessionId>, input: &Input) {
+        if let Some(session) = session.and_then(|session| self.sessions.get_mut(session)) {
+            session.keep_bucket(input.bucket);
+        }
+    }
+
+    /// Ends the seats of members that did not come back in time.
+    pub(super) fn end_kept_seats(&mut self, now: Instant) {
+        for _ in 0..ENTERS_MAX {
+            match self.sessions.first_away() {
+                Some((until, session)) if until <= now => self.end_seat(session, "did not come back", Kind::Left, now),
+                _ => return,
+            }
+        }
+    }
+
+    /// Ends the seat that has been kept longest, if there is one, for a newcomer.
+    pub(super) fn evict_kept_seat(&mut self, now: Instant) {
+        if let Some((_, session)) = self.sessions.first_away() {
+            self.end_seat(session, "did not come back before the server was full", Kind::Left, now);
+        }
+    }
+
+    /// Removes a member that is away: the operator wants so.
+    pub(super) fn remove_away(&mut self, member: MemberId, now: Instant) {
+        if let Some(session) = self.sessions.of_member(member) {
+            self.stats.reasons.count(&Reason::Removed);
+            self.end_seat(session, &Reason::Removed.to_string(), Kind::Removed, now);
+            self.sessions.end(session);
+        }
+    }
+
+    /// Removes a member that is away, for another that asks for its name, if its client may not know the token: then it
+    /// cannot come back, and is likely to be that other. Returns whether the member is removed.
+    pub(super) fn remove_unproven(&mut self, member: MemberId, now: Instant) -> bool {
+        let session = self.sessions.unproven(member);
+        if let Some(session) = session {
+            self.end_seat(session, "its client did not know its session", Kind::Left, now);
+        }
+        session.is_some()
+    }
+
+    fn end_seat(&mut self, session: SessionId, reason: &str, kind: Kind, now: Instant) {
+        let Some(member) = self.sessions[session].member() else { return };
+        self.sessions.on_memberless(session);
+        self.budget.spend(Effort::Leave);
+        let room = self.roster.room(member);
+        let name = self.roster.shown(member).to_string();
+        self.log_roster_in(room, format_args!("{name} is away no longer"));
+        self.rooms.apply(room, &mut self.roster, Event::Left { member });
+        self.rooms.announce_departed(room, &mut self.roster);
+        self.rooms.note_empty(room, self.roster.directory());
+        let clients = self.roster.clients();
+        self.reports.note(kind, None, format_args!("{name} left ({reason}); {clients} present"), now);
+    }
+
+    /// Lets a member arrive in the room that it was on its way to, without a connection. Returns the end of what it is
+    /// owed of the room that it has left.
+    pub(super) fn finish_move(&mut self, key: usize, session: SessionId, member: MemberId) -> Position {
+        let connection = &self.connections[key];
+        let from = self.roster.room(member);
+        let stop = connection.departure_stop().unwrap_or_default();
+        let Some(to) = connection.destination() else { return stop };
+        self.rooms.renew(to);
+        self.note_left(session, from, stop);
+        let (epoch, end) = (self.rooms[to].tape().epoch(), self.rooms[to].tape().end());
+        self.sessions[session].on_room(to, epoch, end.record);
+        self.roster.seat_mover(member, to);
+        self.rooms.expect_no_longer(to, self.roster.directory());
+        self.log_roster_in(to, format_args!("{} arrives", self.roster.shown(member)));
+        if !self.rooms[to].brake.is_at_wall() {
+            let applied = self.rooms.apply(to, &mut self.roster, Event::Joined { member });
+            self.rooms.spend(to, applied.bytes);
+        }
+        stop
+    }
+}
