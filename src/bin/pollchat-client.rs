@@ -49,6 +49,15 @@ struct Flags {
     #[arg(long, conflicts_with = "text")]
     listen: bool,
 
+    /// Say this one line as it is, show nothing, and exit with 0 once the room has it; implies --reconnect
+    #[arg(long, value_name = "TEXT", value_parser = parse_line, allow_hyphen_values = true)]
+    #[arg(conflicts_with_all = ["listen", "text", "json", "timestamps"])]
+    send: Option<String>,
+
+    /// Print each line as an object of JSON, for bots; implies --reconnect
+    #[arg(long, conflicts_with = "timestamps")]
+    json: bool,
+
     /// Reconnect when the connection is lost, in a pipe too; implies --plain
     #[arg(long, conflicts_with = "no_reconnect")]
     reconnect: bool,
@@ -90,13 +99,14 @@ empty line, Ctrl-C and Ctrl-D leave. A paste of several lines is sent only after
 as text. Ctrl-\\, a second Ctrl-C or a second signal leaves at once.
 Exit codes:
   0  the server took every line of stdin, in the room of --room, under the name of --nick, and
-     ended in good order, and nothing is left on stdin; with --listen: the server ended in good
-     order, or the reader of stdout closed it; at a terminal: left in good order
+     ended in good order, and nothing is left on stdin; with --send: the room has the line; with
+     --listen: the server ended in good order, or the reader of stdout closed it; at a terminal:
+     left in good order
   1  anything else; a line on stderr says why and how many lines were not said: cannot connect,
      refused (full, --deny, another protocol), cannot join the room, the name is taken, removed,
-     the server shut down or said FIN before the end of stdin, the connection was lost, the server
-     did not answer the goodbye, a command failed, a line was too long, stdin went on after FIN,
-     exit or /quit, stdin or stdout failed
+     the server shut down or said FIN before the end of stdin, the connection was lost (--send: for
+     30 s), the session goes on elsewhere, the server did not answer the goodbye, a command
+     failed, a line was too long, stdin went on after FIN, exit or /quit, stdin or stdout failed
   2  wrong usage
   A signal ends a pipe at once, and a second one ends it at a terminal. A shell tells it as 128 and
   its number (Ctrl-C: 130).";
@@ -114,6 +124,15 @@ fn main() -> ExitCode {
         eprint_line(&format!("pollchat-client: {message}"));
     }
     exit_code.into()
+}
+
+/// Reads the text of `--send`.
+fn parse_line(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("there is nothing to say".to_owned()),
+        _ if text.contains(['\n', '\r']) => Err("it has more than one line: use stdin".to_owned()),
+        _ => Ok(text.to_owned()),
+    }
 }
 
 impl Flags {
@@ -144,7 +163,9 @@ impl From<Flags> for Config {
             plain: flags.plain,
             says_text: flags.text,
             listens: flags.listen,
-            pipe_reconnects: flags.reconnect,
+            pipe_reconnects: flags.reconnect || (!flags.no_reconnect && (flags.json || flags.send.is_some())),
+            json: flags.json,
+            send: flags.send,
             colors: match flags.color {
                 When::Auto if has_no_color() => Colors::Off,
                 When::Auto | When::Always => Colors::On,

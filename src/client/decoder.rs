@@ -1,6 +1,7 @@
 //! The server's bytes as clean lines. Pure: bytes in, lines out.
 
 use super::limits::SHOWN_LINE_BYTES_MAX;
+use super::tracking::SESSION_START;
 use crate::relay::line::{Framing, Line, LineDecoder, LineEnds, Overlong};
 use crate::relay::notice::FIRST_BYTES;
 use crate::relay::sanitize::sanitize;
@@ -26,6 +27,10 @@ pub(crate) struct Decoder {
     /// Scratch space for lines that had to be cleaned.
     buffer: String,
     kind: ServerKind,
+    /// The first bytes, while the kind is unknown.
+    first: Vec<u8>,
+    /// Whether the connection began with `/track`, so that a pollchat server begins with the session.
+    expects_session: bool,
     ends: Ends,
     /// The beginning of the line that we sent last. A server that repeats it repeats its newline, too.
     sent: String,
@@ -71,6 +76,8 @@ pub(crate) struct ServerLine<'a> {
     pub(crate) text: &'a str,
     /// Whether it continues the previous line.
     pub(crate) is_continued: bool,
+    /// Whether its newline came. A line that a connection cut off has none.
+    pub(crate) has_end: bool,
 }
 
 /// Whether more lines may follow.
@@ -90,7 +97,13 @@ enum LineEnd {
     None,
 }
 
-impl ServerLine<'_> {
+impl<'a> ServerLine<'a> {
+    /// Returns the whole line or the piece that this is with its mark.
+    pub(crate) fn of_marked(marked: &'a str) -> ServerLine<'a> {
+        let piece = marked.strip_prefix(CONTINUED);
+        ServerLine { text: piece.unwrap_or(marked), is_continued: piece.is_some(), has_end: true }
+    }
+
     /// The prefix of the text.
     pub(crate) fn mark(&self) -> &'static str {
         if self.is_continued { CONTINUED } else { "" }
@@ -109,7 +122,7 @@ impl Decoder {
     }
 
     fn decode_text(&mut self, text: &[u8], show: &mut impl FnMut(ServerLine<'_>)) -> Decoded {
-        self.kind = self.kind.after(text);
+        self.learn_kind(text);
         let mut rest = text;
         while let Some(line) = self.lines.next(&mut rest, FRAMING) {
             if self.kind == ServerKind::Other && self.ends != Ends::Newline {
@@ -120,6 +133,27 @@ impl Decoder {
             }
         }
         Decoded::More
+    }
+
+    /// Records that the connection began with `/track`.
+    pub(crate) fn expect_session(&mut self) {
+        self.expects_session = true;
+    }
+
+    fn learn_kind(&mut self, arrived: &[u8]) {
+        if !matches!(self.kind, ServerKind::Unknown(_)) {
+            return;
+        }
+        let missing = FIRST_BYTES.len().max(SESSION_START.len()).saturating_sub(self.first.len());
+        self.first.extend(&arrived[..arrived.len().min(missing)]);
+        let starts = [FIRST_BYTES, if self.expects_session { SESSION_START } else { FIRST_BYTES }].map(str::as_bytes);
+        self.kind = if starts.iter().any(|start| self.first.starts_with(start)) {
+            ServerKind::Pollchat
+        } else if starts.iter().any(|start| start.starts_with(&self.first)) {
+            ServerKind::Unknown(self.first.len())
+        } else {
+            ServerKind::Other
+        };
     }
 
     /// Passes an unterminated line to `show`: at EOF, or when the server fell silent.
@@ -150,21 +184,6 @@ impl Decoder {
     /// Whether a foreign server has begun a line, which may stay unterminated.
     pub(crate) fn has_partial_line(&self) -> bool {
         self.kind == ServerKind::Other && !self.lines.is_empty()
-    }
-}
-
-impl ServerKind {
-    fn after(self, arrived: &[u8]) -> ServerKind {
-        let ServerKind::Unknown(known) = self else { return self };
-        let expected = &FIRST_BYTES.as_bytes()[known..];
-        let compared = expected.len().min(arrived.len());
-        if arrived[..compared] != expected[..compared] {
-            ServerKind::Other
-        } else if compared == expected.len() {
-            ServerKind::Pollchat
-        } else {
-            ServerKind::Unknown(known + compared)
-        }
     }
 }
 
@@ -204,7 +223,7 @@ fn show_line(line: &Line<'_>, end: LineEnd, buffer: &mut String, show: &mut impl
         Line::TooLong(_) => return Decoded::More,
     };
     let text = sanitize(raw, buffer);
-    show(ServerLine { text, is_continued });
+    show(ServerLine { text, is_continued, has_end: end == LineEnd::Newline });
     let is_fin = match end {
         LineEnd::Newline => text == FIN,
         // A foreign server that passes keystrokes on may say it in any case.
@@ -273,6 +292,11 @@ mod tests {
             decoder.server_kind()
         };
         for len in 1..=12 {
+            assert_eq!(kind_of(b"** session x", len), ServerKind::Other, "nobody asked");
+            let mut decoder = Decoder::default();
+            decoder.expect_session();
+            b"** session x".chunks(len).for_each(|piece| _ = decoder.decode(piece, &mut |_| {}));
+            assert_eq!(decoder.server_kind(), ServerKind::Pollchat);
             assert_eq!(kind_of(b"* you are client-7\n", len), ServerKind::Pollchat);
             assert_eq!(kind_of(b"* you are", len), ServerKind::Unknown(9));
             for other in [&b"* you were\n"[..], b"hello", b"\n", b" * you are x\n", b"* you\n* you are client-7\n"] {

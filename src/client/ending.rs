@@ -52,6 +52,9 @@ pub enum ClientError {
     /// A connection was lost after lines were sent, and the next one took the rest.
     #[error("the connection to {address} was lost in between")]
     LostBetween { address: ServerAddress },
+    /// `--send`: the connection was lost, and no other one was made in time.
+    #[error("the connection to {address} was lost, and did not come back in {seconds} s")]
+    NotBack { address: ServerAddress, seconds: u64 },
     /// The reader of stdout closed it before the server had everything.
     #[error("stdout was closed")]
     StdoutClosed,

@@ -37,8 +37,25 @@ pub(crate) const OVERTIME: Duration = Duration::from_millis(500);
 /// Time for counting the lines of stdin that were not said.
 pub(crate) const COUNT_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// Time that a sent line waits until a receipt is asked for: the lines of a burst share one.
-pub(crate) const RECEIPT_WAIT: Duration = Duration::from_secs(1);
+/// `--send`: time without a connection after which a line counts as not said. It is as long as a server keeps a seat.
+pub(crate) const SEND_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Time that a sent line waits for its record until an acknowledgement is asked for: the lines of a burst share one.
+pub(crate) const ACK_WAIT: Duration = Duration::from_secs(1);
+
+/// Time after which a line without its record is marked as under way at a terminal: records come sooner, unless
+/// something is wrong.
+pub(crate) const UNDER_WAY_AFTER: Duration = Duration::from_secs(1);
+
+/// The same for a command, which has no record: time for an acknowledgement, which is asked for after [`ACK_WAIT`].
+pub(crate) const UNRECORDED_AFTER: Duration = Duration::from_secs(2);
+
+/// Wait for the answer to `/track` before the connection counts as lost: a server with `--rate` may throttle.
+pub(crate) const TRACK_WAIT: Duration = Duration::from_secs(30);
+
+/// Bytes of lines that came before the answer to `/track`, and of the private lines that come in one piece with a new
+/// position.
+pub(crate) const HELD_LINES_BYTES_MAX: usize = 1 << 20;
 
 /// Pause between two sends to a server that takes each `recv` for a message.
 pub(crate) const MESSAGE_PAUSE: Duration = Duration::from_millis(50);
@@ -89,6 +106,12 @@ pub(crate) const RECONNECT_PAUSE_FIRST: Duration = Duration::from_millis(500);
 
 /// Maximum delay before a reconnect, before jitter: a person is watching.
 pub(crate) const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// Time for which a pollchat server keeps the seat of a tracked client by default.
+pub(crate) const SEAT_KEPT: Duration = Duration::from_secs(30);
+
+/// Maximum delay before a reconnect while our seat may be kept: several attempts fit in.
+pub(crate) const SEAT_PAUSE_MAX: Duration = Duration::from_secs(4);
 
 /// Lifetime of a connection that resets the reconnect backoff. A server that accepts and disconnects at once must not
 /// be flooded.

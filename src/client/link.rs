@@ -3,13 +3,13 @@
 
 use std::io;
 use std::mem;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::{Registry, Token};
 
 use super::backoff::{Backoff, jitter};
 use super::connect::{Attempt, AttemptStatus};
-use super::limits::{RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX, RECONNECT_STABLE};
+use super::limits::{RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX, RECONNECT_STABLE, SEAT_KEPT, SEAT_PAUSE_MAX};
 use super::race::Connected;
 use super::resolver::Resolver;
 use super::session::{CloseReason, Session};
@@ -22,6 +22,16 @@ pub(crate) struct Link {
     resolver: Resolver,
     token: Token,
     backoff: Backoff,
+    seat: Seat,
+}
+
+/// Our seat on a server that tracks us, as far as we know.
+#[derive(Clone, Copy, Debug)]
+enum Seat {
+    None,
+    Ours,
+    /// Kept for us, perhaps, until then.
+    KeptUntil(Instant),
 }
 
 /// State of a [`Link`].
@@ -83,13 +93,17 @@ impl Link {
     /// A link that begins with an attempt. Sockets are registered with `token`.
     pub(crate) fn connecting(mut resolver: Resolver, token: Token, now: Instant) -> Link {
         let state = LinkState::Connecting(Attempt::new(&mut resolver, token, now));
-        Link { state, resolver, token, backoff: Backoff::new(RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX) }
+        Link::new(state, resolver, token)
     }
 
     /// A link with a first session.
     pub(crate) fn connected(resolver: Resolver, token: Token, session: Session, now: Instant) -> Link {
-        let state = LinkState::Connected(Box::new(session), now);
-        Link { state, resolver, token, backoff: Backoff::new(RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX) }
+        Link::new(LinkState::Connected(Box::new(session), now), resolver, token)
+    }
+
+    fn new(state: LinkState, resolver: Resolver, token: Token) -> Link {
+        let backoff = Backoff::new(RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX);
+        Link { state, resolver, token, backoff, seat: Seat::None }
     }
 
     /// The session; `None` without a connection.
@@ -116,6 +130,22 @@ impl Link {
         }
     }
 
+    /// Begins the next attempt now.
+    pub(crate) fn hurry(&mut self, now: Instant) {
+        if let LinkState::Waiting(until) = &mut self.state {
+            *until = now;
+        }
+    }
+
+    /// Records that the server tracks us. If it knew the session of the lost connection, it does not only accept and
+    /// disconnect: the next pause is the first one again. A link that breaks often must not wait until the seat is gone.
+    pub(crate) fn on_tracked(&mut self, is_known_session: bool) {
+        self.seat = Seat::Ours;
+        if is_known_session {
+            self.backoff.reset();
+        }
+    }
+
     /// Begins a session.
     pub(crate) fn open(&mut self, session: Session, now: Instant) {
         self.state = LinkState::Connected(Box::new(session), now);
@@ -139,7 +169,15 @@ impl Link {
     }
 
     fn wait(&mut self, now: Instant) {
-        self.state = LinkState::Waiting(now + self.backoff.next_delay(jitter()));
+        if let Seat::Ours = self.seat {
+            self.seat = Seat::KeptUntil(now + SEAT_KEPT);
+        }
+        let delay = self.backoff.next_delay(jitter());
+        let delay_max = match self.seat {
+            Seat::KeptUntil(until) if now < until => SEAT_PAUSE_MAX,
+            _ => Duration::MAX,
+        };
+        self.state = LinkState::Waiting(now + delay.min(delay_max));
     }
 }
 

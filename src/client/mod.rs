@@ -10,6 +10,8 @@
 //! | `session` | a single connection: bytes in both directions, half-closes, the reason of its end |
 //! | `leaving` | the time and the bytes that a server gets after our goodbye |
 //! | `ending` | the result of a run, its message and its exit code |
+//! | `tracking` | a session of the tracked dialect across connections |
+//! | `tracked_link` | the dialect on a connection |
 //! | `room` | the room across connections, and the answers about it |
 //! | `link` | the connection across reconnects, and the rule for another one |
 //! | `connect`, `backoff` | connection attempts and the delays between them |
@@ -35,6 +37,8 @@ mod room;
 mod session;
 mod terminal;
 mod timestamps;
+mod tracked_link;
+mod tracking;
 
 use std::env;
 use std::io::{self, IsTerminal};
@@ -72,12 +76,23 @@ pub struct Config {
     pub says_text: bool,
     /// `--listen`: stdin is not read. The pipe form.
     pub listens: bool,
-    /// `--reconnect`: the pipe form reconnects, too.
+    /// `--reconnect`, `--json` or `--send`, without `--no-reconnect`: the pipe form reconnects, too.
     pub pipe_reconnects: bool,
+    /// `--json`: stdout gets an object of JSON for each line. The pipe form.
+    pub json: bool,
+    /// `--send`: say this line alone, and show nothing. The pipe form.
+    pub send: Option<String>,
     /// `--color`: colours at a terminal.
     pub colors: Colors,
     /// Whether the terminal form reconnects after a lost connection.
     pub reconnect: bool,
+}
+
+impl Config {
+    /// Whether the pipe form tracks a server that can be tracked.
+    fn tracks_in_pipe(&self) -> bool {
+        self.pipe_reconnects || self.json || self.send.is_some()
+    }
 }
 
 /// Use of colours at a terminal. (Bold, dim and reverse are always used.)
@@ -90,13 +105,13 @@ pub enum Colors {
 }
 
 /// Runs a client: the terminal form if stdin and stdout are terminals and `TERM` can move the cursor, the pipe form
-/// otherwise or with `plain`, `says_text`, `listens` or `pipe_reconnects`.
+/// otherwise or with `plain`, `says_text`, `listens`, `pipe_reconnects`, `json` or `send`.
 ///
 /// # Errors
 /// The server cannot be connected to, the connection is lost for good, or stdin or stdout fails.
 pub fn run(config: &Config) -> Result<Ending, ClientError> {
     let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && can_move_cursor();
-    let is_plain = config.plain || config.says_text || config.listens || config.pipe_reconnects;
+    let is_plain = config.plain || config.says_text || config.listens || config.tracks_in_pipe();
     if is_terminal && !is_plain { TerminalClient::start(config)?.run() } else { PipeClient::connect(config)?.run() }
 }
 

@@ -7,6 +7,9 @@
 //! Both directions are bounded. A full buffer stops the read before it: a slow server applies backpressure to stdin,
 //! and a blocked stdout to the server. Neither direction blocks the other.
 //!
+//! With `--reconnect`, `--json` or `--send` it tracks a server that can be tracked: `tracked` then counts the lines of
+//! stdin, and sends again what a lost connection did not deliver.
+//!
 //! The exit code answers for stdin: 0 means that the server took every line of it, in the wanted room and under the
 //! wanted name.
 //! [`Answers`] follows what the server says about that, and `outcome` decides at the end.
@@ -14,7 +17,9 @@
 mod answers;
 mod link;
 mod outcome;
-mod receipts;
+mod output;
+mod stdin_lines;
+mod tracked;
 
 use std::collections::VecDeque;
 use std::io;
@@ -24,7 +29,8 @@ use mio::{Events, Poll, Token};
 
 use self::answers::Answers;
 use self::link::PipeLink;
-use self::receipts::Receipts;
+use self::output::Output;
+use self::tracked::Tracked;
 use super::address::ServerAddress;
 use super::backoff::jitter;
 use super::connect::Attempt;
@@ -65,7 +71,10 @@ pub(super) struct PipeClient {
     answers: Answers,
     /// Whether the server has said anything.
     has_heard: bool,
-    timestamps: Timestamps,
+    output: Output,
+    tracked: Tracked,
+    /// Whether the last read of stdin found nothing.
+    is_input_dry: bool,
     scratch: Box<[u8; READ_BYTES]>,
 }
 
@@ -109,23 +118,36 @@ impl PipeClient {
         };
         let stdin = Stdin::register(poll.registry(), STDIN).map_err(ClientError::Poll)?;
         let stdout = Stdout::register(poll.registry(), STDOUT).map_err(ClientError::Poll)?;
-        let receipts = if config.pipe_reconnects { Receipts::with(jitter()) } else { Receipts::default() };
+        let output = match config {
+            Config { send: Some(_), .. } => Output::Nothing,
+            Config { json: true, .. } => Output::Json,
+            _ => Output::Lines(Timestamps::new(config.timestamps)),
+        };
         let mut client = PipeClient {
             link: PipeLink::new(config, resolver, SERVER, connected, Instant::now()),
             address,
             poll,
             stdin,
-            input: if config.listens { InputState::Unused } else { InputState::Open },
+            input: match config {
+                Config { listens: true, .. } => InputState::Unused,
+                Config { send: Some(_), .. } => InputState::Ended,
+                _ => InputState::Open,
+            },
             unread: LineCount::default(),
             stdout,
             is_shown: true,
             shown_at: Instant::now(),
             ended: None,
-            answers: Answers::new(config.room.as_ref(), config.nick.as_ref(), receipts),
+            answers: Answers::new(config.room.as_ref(), config.nick.as_ref()),
             has_heard: false,
-            timestamps: Timestamps::new(config.timestamps),
+            output,
+            tracked: Tracked::new(config.tracks_in_pipe(), says_text(config), config.send.is_some()),
+            is_input_dry: false,
             scratch: Box::new([0; READ_BYTES]),
         };
+        if let Some(text) = &config.send {
+            client.link.give_back(format!("{text}\n").as_bytes());
+        }
         client.on_connected(Instant::now());
         Ok(client)
     }
@@ -152,6 +174,10 @@ impl PipeClient {
             let is_idle = progress == Progress::None && waited == Waited::Timeout;
             let now = Instant::now();
             self.give_up_room(is_idle, now);
+            self.give_up_answer(is_idle, now);
+            if self.send_deadline().is_some_and(|at| at <= now) {
+                return self.outcome();
+            }
             if self.is_overdue(is_idle, now) && !self.abandon_server() && self.end_session(now) {
                 return self.outcome();
             }
@@ -175,7 +201,7 @@ impl PipeClient {
         }
         let mut progress = self.follow_room(now) | self.follow_name(now);
         progress |= self.read_stdin();
-        progress |= self.ask_for_receipt(now);
+        progress |= self.follow_tracking(now);
         if let Some(session) = self.link.session() {
             progress |= session.send(Instant::now());
             session.take_sent_joins().iter().for_each(|line| self.answers.room.on_sent(line));
@@ -183,19 +209,13 @@ impl PipeClient {
         progress | self.receive()
     }
 
-    fn on_connected(&mut self, now: Instant) {
-        let requests = self.answers.on_connected(now);
-        let Some(session) = self.link.session() else { return };
-        requests.for_each(|request| session.queue_own(&request));
-    }
-
     /// Leaves if the room cannot be entered.
     fn follow_room(&mut self, now: Instant) -> Progress {
-        let Some(session) = self.link.session() else { return Progress::None };
-        if !session.is_open() || self.answers.room.refused().is_none() {
+        let is_open = self.link.session().is_some_and(|session| session.is_open());
+        if !is_open || self.answers.room.refused().is_none() {
             return Progress::None;
         }
-        session.finish_sending(now);
+        self.give_up(now);
         Progress::Made
     }
 
@@ -212,11 +232,14 @@ impl PipeClient {
         if self.answers.room.holds_lines() {
             return Progress::None;
         }
-        let Some(session) = self.link.session() else { return Progress::None };
+        if self.link.session().is_none() {
+            return Progress::None;
+        }
         if let Some(request) = self.answers.ask_again(now) {
-            session.queue_own(&request);
+            self.request(&request);
             return Progress::Made;
         }
+        let Some(session) = self.link.session() else { return Progress::None };
         if !self.answers.awaits_name() || !session.is_open() {
             return Progress::None;
         }
@@ -227,31 +250,23 @@ impl PipeClient {
             return Progress::Made;
         }
         if self.answers.refused_name().is_some() || is_late {
-            session.finish_sending(now);
+            self.give_up(now);
             return Progress::Made;
         }
         Progress::None
     }
 
-    fn ask_for_receipt(&mut self, now: Instant) -> Progress {
-        let is_in = self.answers.is_in();
-        let Some(session) = self.link.session().filter(|session| is_in && session.is_between_lines()) else {
-            return Progress::None;
-        };
-        let Some(request) = self.answers.receipts.request(session.line_counts().sent, now) else {
-            return Progress::None;
-        };
-        session.queue_own(&request);
-        Progress::Made
-    }
-
     /// Reads stdin once, if the session has space for a full read.
     fn read_stdin(&mut self) -> Progress {
+        let now = Instant::now();
+        let is_tracked = !self.tracked.tracking.is_plain();
         let Some(session) = self.link.session() else { return Progress::None };
+        if is_tracked {
+            return if session.is_open() { self.read_tracked(now) } else { Progress::None };
+        }
         if self.answers.holds_lines() || !session.is_open() || session.free_bytes() < READ_BYTES {
             return Progress::None;
         }
-        let now = Instant::now();
         let taken_back = self.link.take_back();
         let Some(session) = self.link.session() else { return Progress::None };
         if !taken_back.is_empty() {
@@ -310,15 +325,15 @@ impl PipeClient {
             session.on_unread();
             return Progress::None;
         }
-        let (queue, timestamps, answers) = (self.stdout.queue(), &self.timestamps, &mut self.answers);
-        let has_heard = &mut self.has_heard;
+        let queue = self.stdout.queue();
         let progress = session.receive(&mut self.scratch, now, &mut |line| {
-            *has_heard = true;
-            take_line(line, timestamps, answers, queue, now);
+            self.has_heard = true;
+            take_line(line, &self.output, &mut self.tracked, &mut self.answers, queue, now);
         });
         self.answers.room.on_server(session.server_kind());
-        if self.answers.is_in() && !was_in {
-            self.link.on_in(now);
+        self.take_events(now);
+        if self.answers.is_in() && !was_in && self.tracked.tracking.is_plain() {
+            self.link.on_in(false, now);
         }
         progress
     }
@@ -327,8 +342,11 @@ impl PipeClient {
     fn abandon_server(&mut self) -> bool {
         let now = Instant::now();
         let Some(session) = self.link.session().filter(|session| !session.is_finished()) else { return false };
-        let (queue, timestamps, answers) = (self.stdout.queue(), &self.timestamps, &mut self.answers);
-        session.abandon(&mut |line| take_line(line, timestamps, answers, queue, now));
+        let queue = self.stdout.queue();
+        session.abandon(&mut |line| {
+            take_line(line, &self.output, &mut self.tracked, &mut self.answers, queue, now);
+        });
+        self.take_events(now);
         true
     }
 
@@ -336,8 +354,11 @@ impl PipeClient {
         let now = Instant::now();
         let Some(session) = self.link.session() else { return };
         if !self.stdout.holds(SCREEN_BYTES_MAX) {
-            let (queue, timestamps, answers) = (self.stdout.queue(), &self.timestamps, &mut self.answers);
-            session.flush_partial(now, &mut |line| take_line(line, timestamps, answers, queue, now));
+            let queue = self.stdout.queue();
+            session.flush_partial(now, &mut |line| {
+                take_line(line, &self.output, &mut self.tracked, &mut self.answers, queue, now);
+            });
+            self.take_events(now);
         }
     }
 
@@ -370,19 +391,21 @@ impl PipeClient {
     fn timeout(&mut self, now: Instant) -> Option<Duration> {
         let name_at = self.answers.asked_at().filter(|_| !self.answers.room.holds_lines());
         let asks_at = self.answers.deadline();
-        let receipt_at = self.answers.receipts.deadline();
+        let tracking_at = self.tracking_deadline(now);
         let is_full = self.stdout.holds(SCREEN_BYTES_MAX);
         let link_at = if self.is_over() { Some(self.shown_at + GRACE) } else { self.link.deadline() };
+        let goodbye_at = self.goodbye_deadline().filter(|at| *at > now);
+        let link_at = link_at.into_iter().chain(self.send_deadline()).chain(goodbye_at).min();
         let Some(session) = self.link.session() else {
             return link_at.map(|at| at.saturating_duration_since(now));
         };
         let room_at = self.answers.room.deadline(session.server_kind()).filter(|_| session.is_open() && !is_full);
         let name_at = name_at.filter(|_| session.is_open()).map(|at| at + name_wait(session));
         let grace_at = session.grace_left().map(|left| now + left);
-        let receipt_at = receipt_at.filter(|_| session.is_between_lines());
+        let tracking_at = tracking_at.filter(|_| session.is_open() && !is_full);
         let flush_at = session.flush_deadline().filter(|_| !is_full);
         let send_at = session.send_deadline(now);
-        let at = [asks_at, room_at, name_at, receipt_at, grace_at, flush_at, send_at].into_iter().flatten().min();
+        let at = [asks_at, room_at, name_at, tracking_at, grace_at, flush_at, send_at].into_iter().flatten().min();
         at.map(|at| at.saturating_duration_since(now))
     }
 
@@ -417,15 +440,22 @@ fn name_wait(session: &Session) -> Duration {
 
 fn take_line(
     line: ServerLine<'_>,
-    timestamps: &Timestamps,
+    output: &Output,
+    tracked: &mut Tracked,
     answers: &mut Answers,
     shown: &mut VecDeque<u8>,
     now: Instant,
 ) {
-    if !line.is_continued && !answers.on_line(line.text, now, jitter()) {
-        return;
+    if !line.is_continued && !tracked.tracking.is_tracked() {
+        answers.on_line(line.text, now, jitter());
     }
-    for part in [timestamps.prefix().as_str(), line.mark(), line.text, "\n"] {
-        shown.extend(part.as_bytes());
+    if tracked.tracking.is_plain() && !tracked.tracking.has_events() {
+        output.show_line(line.mark(), line.text, answers.room.present(), shown);
+    } else {
+        tracked.tracking.on_server_line(line, now);
     }
+}
+
+fn says_text(config: &Config) -> bool {
+    config.says_text || config.send.is_some()
 }

@@ -36,6 +36,8 @@ pub(super) struct OwnRoom {
     /// The last room that a line of the user asked for, and the number of those lines, while one is unanswered.
     typed: Option<Name>,
     unanswered: u64,
+    /// Answers to lines of the user that are not known to be sent.
+    early_answers: u64,
 }
 
 /// The client's own `/join` in this connection.
@@ -82,9 +84,29 @@ impl OwnRoom {
         if let Some(name) = self.typed.take() {
             self.want(name);
         }
-        (self.present, self.unanswered, self.overtime) = (None, 0, None);
+        (self.present, self.unanswered, self.early_answers, self.overtime) = (None, 0, 0, None);
         self.state = if self.wanted.is_some() { State::Asked(now) } else { State::Settled };
         self.wanted.as_ref().map(|name| join_line(name.as_str()))
+    }
+
+    /// Begins a tracked connection in `room`. Returns the line that asks for another one, if the seat is a new one.
+    pub(super) fn on_entered(&mut self, room: &str, is_seat_kept: bool, now: Instant) -> Option<String> {
+        let typed = self.typed.take().filter(|_| !is_seat_kept);
+        (self.unanswered, self.early_answers, self.overtime) = (0, 0, None);
+        self.present = Some(room.into());
+        if let Some(name) = typed {
+            self.want(name);
+        }
+        // A request on the last connection may be lost with it.
+        if (!is_seat_kept || self.is_awaited()) && self.wanted.is_some() && !self.is_wanted(room) {
+            self.state = State::Asked(now);
+            return self.wanted.as_ref().map(|name| join_line(name.as_str()));
+        }
+        if let Ok(name) = Name::parse(room) {
+            self.want(name);
+        }
+        self.state = State::Settled;
+        None
     }
 
     /// Watches the lines of the user that were sent, cleaned as the server cleans them.
@@ -93,6 +115,10 @@ impl OwnRoom {
         if let Command::Join { name, .. } = Command::parse(line)
             && let Ok(name) = Name::parse(name)
         {
+            if self.early_answers > 0 {
+                self.early_answers -= 1;
+                return;
+            }
             self.typed = Some(name);
             self.unanswered += 1;
         }
@@ -156,6 +182,9 @@ impl OwnRoom {
     }
 
     fn answer(&mut self) {
+        if self.unanswered == 0 {
+            self.early_answers += 1;
+        }
         self.unanswered = self.unanswered.saturating_sub(1);
         if self.unanswered == 0 {
             self.typed = None;
@@ -210,6 +239,11 @@ impl OwnRoom {
             (State::Refused(refusal), Some(name)) => Some((name, refusal)),
             _ => None,
         }
+    }
+
+    /// Our room as shown, once the server has named it.
+    pub(super) fn present(&self) -> Option<&str> {
+        self.present.as_deref()
     }
 
     /// Our room as shown, unless it is the lobby.
@@ -329,6 +363,25 @@ mod tests {
             assert!(!hear(&mut own, answer), "{line}");
         }
         assert_eq!(first_line(&mut own).as_deref(), Some("/join tea\n"));
+    }
+
+    #[test]
+    fn a_tracked_connection_asks_for_the_room_only_from_a_new_seat() {
+        let (mut own, now) = (room("rust"), Instant::now());
+        assert_eq!(own.on_entered("lobby", false, now).as_deref(), Some("/join rust\n"));
+        assert!(own.holds_lines() && hear(&mut own, "you are in rust, alone") && !own.holds_lines());
+        assert_eq!(own.on_entered("Rust", false, now), None);
+        own.on_sent("/join tea");
+        assert_eq!(own.on_entered("rust", false, now).as_deref(), Some("/join tea\n"));
+        assert_eq!(own.on_entered("lobby", true, now).as_deref(), Some("/join tea\n"), "it may be lost");
+        hear(&mut own, "you are in tea, alone");
+        assert_eq!(own.on_entered("lobby", true, now), None);
+        assert!(!own.holds_lines() && own.shown().is_none());
+        assert_eq!(own.on_entered("rust", false, now), None, "the server knows");
+        // The answer comes before the server says that it took the line.
+        assert!(!hear(&mut own, "there are 100 rooms already"));
+        own.on_sent("/join full");
+        assert_eq!(own.on_entered("lobby", false, now).as_deref(), Some("/join rust\n"));
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub(crate) struct Session {
     farewell: Farewell,
     decoder: Decoder,
     turns: Turns,
+    begun_at: Instant,
     /// Time of the last byte in any direction, or of the last half-close.
     progress_at: Instant,
     leaving: Leaving,
@@ -112,6 +113,7 @@ impl Session {
             farewell: Farewell::default(),
             decoder: Decoder::default(),
             turns: Turns::new(flush_after, now),
+            begun_at: now,
             progress_at: now,
             leaving: Leaving::new(LEAVE_BYTES_MAX, now),
         }
@@ -166,6 +168,17 @@ impl Session {
         self.outbox.push_own(line.as_bytes());
         // A server that repeats it is known by that, too.
         self.decoder.on_sent(line.trim_end().as_bytes());
+    }
+
+    /// Appends a line of the user to a server that tracks us. Nothing that [`Session::queue`] has taken may wait.
+    pub(crate) fn queue_tracked(&mut self, line: &str) {
+        self.outbox.push_line(line.as_bytes());
+    }
+
+    /// Appends the first line of a connection, which asks for tracking.
+    pub(crate) fn queue_track(&mut self, line: &str) {
+        self.decoder.expect_session();
+        self.queue_own(line);
     }
 
     /// Closes our direction after the bytes that are queued.
@@ -365,6 +378,11 @@ impl Session {
         }
     }
 
+    /// Time of the connect.
+    pub(crate) fn begun_at(&self) -> Instant {
+        self.begun_at
+    }
+
     /// The kind of server, as far as its first bytes tell.
     pub(crate) fn server_kind(&self) -> ServerKind {
         self.decoder.server_kind()
@@ -402,12 +420,6 @@ impl Session {
     /// Whether the last line was sent, or is being sent, without its end.
     pub(crate) fn is_mid_line(&self) -> bool {
         self.outbox.is_mid_line()
-    }
-
-    /// Whether a line of the client itself may go next: both directions are open, and all that was typed has been sent
-    /// in whole lines.
-    pub(crate) fn is_between_lines(&self) -> bool {
-        self.is_open() && self.outbox.is_empty() && !self.is_mid_line()
     }
 
     /// Whether our direction was not closed by us. If the session ends then, the server or the network ended it.

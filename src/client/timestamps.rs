@@ -20,6 +20,12 @@ impl Timestamps {
         self.prefix_at(Timestamp::now())
     }
 
+    /// Returns the prefix of a line of this time, in ms since 1970.
+    pub(crate) fn prefix_of(&self, time_ms: u64) -> String {
+        let time = i64::try_from(time_ms).ok().and_then(|time| Timestamp::from_millisecond(time).ok());
+        self.prefix_at(time.unwrap_or_else(Timestamp::now))
+    }
+
     fn prefix_at(&self, time: Timestamp) -> String {
         self.zone.as_ref().map_or_else(String::new, |zone| {
             let local: Zoned = time.to_zoned(zone.clone());

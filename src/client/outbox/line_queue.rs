@@ -34,6 +34,14 @@ impl LineQueue {
         Ok(())
     }
 
+    /// Puts lines before the waiting ones, whether they fit or not.
+    pub(crate) fn put_back(&mut self, lines: Vec<Entered>) {
+        for line in lines.into_iter().rev() {
+            self.waiting_bytes += line.text.len() + 1;
+            self.waiting.push_front(line);
+        }
+    }
+
     /// The number of waiting lines.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.len()
@@ -76,12 +84,10 @@ impl LineQueue {
 
     /// Puts the lines that a lost connection has not sent whole before the waiting ones. Returns their number.
     pub(crate) fn take_back(&mut self) -> usize {
-        let count = self.in_flight.len();
-        for (_, line) in self.in_flight.drain(..).rev() {
-            self.waiting_bytes += line.text.len() + 1;
-            self.waiting.push_front(line);
-        }
+        let lines: Vec<Entered> = self.in_flight.drain(..).map(|(_, line)| line).collect();
         self.handed_bytes = 0;
+        let count = lines.len();
+        self.put_back(lines);
         count
     }
 

@@ -9,18 +9,18 @@ use crate::relay::sanitize::{BYTE_ORDER_MARK, sanitize, without_marks, without_n
 use crate::relay::telnet::Telnet;
 
 /// A line at the front of the typed bytes: the length of its text and of its end.
-pub(super) type Extent = (usize, usize);
+pub(crate) type Extent = (usize, usize);
 
 /// The place of the first unread byte in the typed stream.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct LineView {
+pub(crate) struct LineView {
     telnet: Telnet,
 }
 
 impl LineView {
     /// Returns the first line of `bytes`; `None` if it has no end yet. A CR ends a line like a LF. Neither does so
     /// inside a telnet command.
-    pub(super) fn line_extent(self, bytes: &[u8]) -> Option<Extent> {
+    pub(crate) fn line_extent(self, bytes: &[u8]) -> Option<Extent> {
         let first = memchr::memchr2(b'\n', b'\r', bytes);
         let at = match first {
             Some(at) if self.telnet.is_text(&bytes[..at]) => at,
@@ -32,7 +32,7 @@ impl LineView {
 
     /// Returns the length of what belongs to a CR before `bytes`: padding, and the LF if it is there. Tells whether no
     /// more can follow.
-    pub(super) fn padding_len(self, bytes: &[u8]) -> (usize, bool) {
+    pub(crate) fn padding_len(self, bytes: &[u8]) -> (usize, bool) {
         let mut len = 0;
         for (at, byte, telnet) in self.steps(bytes) {
             match byte {
@@ -46,7 +46,7 @@ impl LineView {
     }
 
     /// Moves behind `bytes` that are no text of a line.
-    pub(super) fn skip(&mut self, bytes: &[u8]) {
+    pub(crate) fn skip(&mut self, bytes: &[u8]) {
         if !self.telnet.is_text(bytes) {
             receive(&mut self.telnet, bytes);
         }
@@ -81,7 +81,7 @@ impl LineView {
     }
 
     /// Returns the text of a whole line.
-    pub(super) fn text(mut self, line: &[u8]) -> Vec<u8> {
+    pub(crate) fn text(mut self, line: &[u8]) -> Vec<u8> {
         let text = receive(&mut self.telnet, line);
         without_marks(&without_nuls(&text)).to_vec()
     }
@@ -105,7 +105,7 @@ fn receive(telnet: &mut Telnet, bytes: &[u8]) -> Vec<u8> {
 
 /// Whether the line whose text begins with `text` leaves. The server parses it in the same way, so both see the same
 /// line as the last.
-pub(super) fn is_goodbye(text: &[u8]) -> bool {
+pub(crate) fn is_goodbye(text: &[u8]) -> bool {
     Command::parse(sanitize(text, &mut String::new())) == Command::Leave
 }
 

@@ -4,5 +4,5 @@
 pub(crate) mod entered;
 pub(crate) mod line_count;
 pub(crate) mod line_queue;
-mod line_view;
+pub(crate) mod line_view;
 pub(crate) mod send_buffer;

@@ -136,6 +136,12 @@ impl SendBuffer {
         self.own_end = self.written + self.released.len() as u64;
     }
 
+    /// Appends a whole line with its newline, which is no goodbye, while no typed line waits for the socket or has begun.
+    pub(crate) fn push_line(&mut self, line: &[u8]) {
+        self.released.push(line);
+        self.released_lines += 1;
+    }
+
     /// Moves typed lines on to the socket.
     pub(crate) fn release(&mut self, manner: Manner, input: Input) -> Released {
         let mut result = Released::Nothing;

@@ -2,14 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use super::receipts::Receipts;
 use crate::client::backoff::Backoff;
 use crate::client::limits::{NICK_PAUSE_FIRST, NICK_PAUSE_MAX};
 use crate::client::link::FarewellKind;
 use crate::client::room::OwnRoom;
+use crate::client::tracking::{Entered, How};
 use crate::relay::command::nick_line;
 use crate::relay::name::{Name, fold};
 use crate::relay::notice::{FOREIGN_PREFIX, Notice};
+
+/// The command that asks for tracking, which is the client's own.
+const TRACK: &str = "/track";
 
 /// Follows the notices: whether the server let us in, in which room, by which name, and the lines that it did not take.
 #[derive(Debug)]
@@ -29,10 +32,9 @@ pub(super) struct Answers {
     /// Whether any connection was.
     was_in: bool,
     farewell: Option<Farewell>,
-    pub(super) receipts: Receipts,
     /// The number of lines that were refused in all connections, and the first notice about it.
     refused: u64,
-    /// Refusals of this connection that came after the last receipt.
+    /// Refusals of this connection since the server told how many lines it has taken.
     refused_since: u64,
     first_refusal: Option<String>,
 }
@@ -63,7 +65,7 @@ pub(super) struct Farewell {
 
 impl Answers {
     /// Nothing was answered yet.
-    pub(super) fn new(room: Option<&Name>, nick: Option<&Name>, receipts: Receipts) -> Answers {
+    pub(super) fn new(room: Option<&Name>, nick: Option<&Name>) -> Answers {
         Answers {
             room: OwnRoom::new(room),
             wanted: nick.map(Name::to_string),
@@ -75,7 +77,6 @@ impl Answers {
             is_in: false,
             was_in: false,
             farewell: None,
-            receipts,
             refused: 0,
             refused_since: 0,
             first_refusal: None,
@@ -84,12 +85,59 @@ impl Answers {
 
     /// Begins a connection. Returns the requests for the room, which goes first, and for the name.
     pub(super) fn on_connected(&mut self, now: Instant) -> impl Iterator<Item = String> + use<> {
+        self.on_tracked_connected();
+        [self.room.on_connected(now), self.ask(now)].into_iter().flatten()
+    }
+
+    /// Goes on with a connection that began with `/track`, to a server that does not track. Returns the requests.
+    pub(super) fn on_untracked(&mut self, now: Instant) -> impl Iterator<Item = String> + use<> {
+        [self.room.on_connected(now), self.ask(now)].into_iter().flatten()
+    }
+
+    /// Begins a connection that may go on with a session, and asks for nothing before it knows.
+    pub(super) fn on_tracked_connected(&mut self) {
         self.is_in = false;
+        self.asked_at = None;
         self.farewell = None;
-        self.receipts.on_connected();
         self.refused_since = 0;
         self.backoff.reset();
-        [self.room.on_connected(now), self.ask(now)].into_iter().flatten()
+    }
+
+    /// Takes the place that a tracked connection begins with. Returns the requests for another room and name.
+    pub(super) fn on_entered(&mut self, entered: &Entered, now: Instant) -> impl Iterator<Item = String> + use<> {
+        let is_resumed = entered.how == How::Resumed;
+        if entered.how == How::Moved {
+            return [None, None].into_iter().flatten();
+        }
+        (self.is_in, self.was_in) = (true, true);
+        // A session may go on in a new seat, which has a name of the server.
+        let is_renamed = self.own != entered.name && Name::parse(&entered.name).is_ok();
+        let is_seat_kept = is_resumed && (self.own == entered.name || is_renamed);
+        if !is_seat_kept && Name::parse(&self.own).is_ok() {
+            // The last name that was ours, perhaps by a line of stdin.
+            self.wanted = Some(self.own.clone());
+        }
+        self.on_called(&entered.name);
+        let room = self.room.on_entered(&entered.room, is_resumed, now);
+        // A request on the last connection may be lost with it.
+        let is_lost = !self.is_wanted(&entered.name) && (!is_seat_kept || self.awaits_name());
+        let name = if is_lost { self.ask(now) } else { None };
+        [room, name].into_iter().flatten()
+    }
+
+    /// Records that the server has told how many lines it has taken.
+    pub(super) fn on_taken(&mut self) {
+        self.refused_since = 0;
+    }
+
+    /// Takes the end of a session that another connection goes on with.
+    pub(super) fn on_elsewhere(&mut self) {
+        self.on_farewell(&Notice::Elsewhere.to_string(), FarewellKind::Removed);
+    }
+
+    /// Counts a line that is too long for every server.
+    pub(super) fn on_too_long(&mut self, bytes: usize) {
+        self.on_refused(&Notice::TooLong { bytes });
     }
 
     /// Returns the request for the name, if one is due again.
@@ -122,26 +170,22 @@ impl Answers {
         self.asked_at().is_some_and(|at| now >= at + wait)
     }
 
-    /// Takes a line of the server. Returns whether stdout gets it, too: a receipt is for the client alone.
-    pub(super) fn on_line(&mut self, line: &str, now: Instant, jitter: u64) -> bool {
+    /// Takes a line of the server.
+    pub(super) fn on_line(&mut self, line: &str, now: Instant, jitter: u64) {
         if let Some(notice) = Notice::in_line(line) {
-            if let Notice::UnknownCommand { word } = notice
-                && self.receipts.take(word)
-            {
-                self.refused_since = 0;
-                return false;
+            if !matches!(notice, Notice::UnknownCommand { word: TRACK }) {
+                self.on_notice(notice, now, jitter);
             }
-            self.on_notice(notice, now, jitter);
         } else if !self.is_in
             && let Some(at) = line.find(FOREIGN_PREFIX)
         {
             // In protocols with errors of their own, the notice has another prefix.
             self.on_farewell(&line[at..], FarewellKind::Refused);
         }
-        true
     }
 
-    fn on_notice(&mut self, notice: Notice<'_>, now: Instant, jitter: u64) {
+    /// Takes a notice of the server.
+    pub(super) fn on_notice(&mut self, notice: Notice<'_>, now: Instant, jitter: u64) {
         if self.is_in && self.room.on_notice(&notice) {
             return;
         }
@@ -168,6 +212,7 @@ impl Answers {
             | Notice::NameFixed
             | Notice::NickUsage
             | Notice::NotReading { .. }
+            | Notice::Away { .. }
             | Notice::NobodyCalled { .. }
             | Notice::TellUsage
             | Notice::SayUsage
@@ -199,6 +244,12 @@ impl Answers {
             | Notice::Joined { .. }
             | Notice::Left { .. }
             | Notice::Here { .. }
+            | Notice::Session { .. }
+            | Notice::Resumed
+            | Notice::NotResumed
+            | Notice::YouAre { .. }
+            | Notice::Elsewhere
+            | Notice::NothingToTrack
             | Notice::More { .. }
             | Notice::HereTotal { .. }
             | Notice::InRoom { .. }
@@ -277,10 +328,9 @@ impl Answers {
         self.was_in
     }
 
-    /// The number of `sent` lines of this connection that the server may have taken or not. It answers in order: each
-    /// line before a receipt was taken or refused, and each refusal since is about a line behind it.
+    /// The number of `sent` lines that the server may have taken or not: each refusal is about one of them.
     pub(super) fn in_doubt(&self, sent: u64) -> u64 {
-        sent.saturating_sub(self.receipts.confirmed() + self.refused_since)
+        sent.saturating_sub(self.refused_since)
     }
 
     /// The number of lines that were refused in all connections, and the first notice about it.
@@ -292,14 +342,13 @@ impl Answers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::limits::RECEIPT_WAIT;
 
     fn answers(nick: Option<&str>, lines: &[&str]) -> Answers {
         let name = nick.map(|nick| Name::parse(nick).unwrap());
-        let mut answers = Answers::new(None, name.as_ref(), Receipts::default());
+        let mut answers = Answers::new(None, name.as_ref());
         let _ = answers.on_connected(Instant::now());
         for line in lines {
-            assert!(answers.on_line(line, Instant::now(), 0), "{line}");
+            answers.on_line(line, Instant::now(), 0);
         }
         answers
     }
@@ -361,7 +410,7 @@ mod tests {
     fn the_room_comes_before_the_name_and_its_refusal_is_no_refused_line() {
         let [rust, ana] = ["rust", "ana"].map(|name| Name::parse(name).unwrap());
         let full = "* there are 100 rooms already";
-        let mut answers = Answers::new(Some(&rust), Some(&ana), Receipts::default());
+        let mut answers = Answers::new(Some(&rust), Some(&ana));
         assert!(answers.on_connected(Instant::now()).eq(["/join rust\n", "/nick ana\n"]));
         for (line, holds_lines) in [
             ("* you are in rust, alone", true),
@@ -370,11 +419,11 @@ mod tests {
             ("* client-7 is now ana", false),
             (full, false),
         ] {
-            assert!(answers.on_line(line, Instant::now(), 0));
+            answers.on_line(line, Instant::now(), 0);
             assert_eq!(answers.holds_lines(), holds_lines, "{line}");
         }
         assert_eq!(answers.refused_lines().0, 1, "a line of stdin was refused");
-        let mut answers = Answers::new(Some(&rust), None, Receipts::default());
+        let mut answers = Answers::new(Some(&rust), None);
         let _ = answers.on_connected(Instant::now());
         for line in [WELCOME, full] {
             answers.on_line(line, Instant::now(), 0);
@@ -385,24 +434,48 @@ mod tests {
     #[test]
     fn a_line_with_an_answer_is_not_in_doubt() {
         let now = Instant::now();
-        let mut answers = Answers::new(None, None, Receipts::with(1));
+        let mut answers = Answers::new(None, None);
         let hear = |answers: &mut Answers, line: &str| answers.on_line(line, now, 0);
         let nobody = "* nobody here is called bob";
         let _ = answers.on_connected(now);
         hear(&mut answers, WELCOME);
         hear(&mut answers, nobody);
         assert_eq!((answers.in_doubt(3), answers.refused_lines().0), (2, 1));
-        answers.receipts.request(3, now);
-        answers.receipts.request(3, now + RECEIPT_WAIT).unwrap();
+        answers.on_taken();
         hear(&mut answers, nobody);
-        assert_eq!(answers.in_doubt(4), 2);
-        assert!(!hear(&mut answers, "* there is no command /receipt-1-1; /help lists what you can do"));
-        assert_eq!(answers.in_doubt(4), 1);
-        hear(&mut answers, nobody);
-        assert_eq!((answers.in_doubt(4), answers.in_doubt(5)), (0, 1));
+        assert_eq!((answers.in_doubt(0), answers.in_doubt(2), answers.refused_lines().0), (0, 1, 2));
         // The next connection has lines of its own.
         let _ = answers.on_connected(now);
-        assert_eq!((answers.in_doubt(2), answers.refused_lines().0), (2, 3));
+        assert_eq!((answers.in_doubt(2), answers.refused_lines().0), (2, 2));
+    }
+
+    #[test]
+    fn a_resumed_session_is_asked_for_nothing_and_a_new_seat_for_name_and_room() {
+        let [rust, ana] = ["rust", "ana"].map(|name| Name::parse(name).unwrap());
+        let mut answers = Answers::new(Some(&rust), Some(&ana));
+        let now = Instant::now();
+        let enter = |answers: &mut Answers, name: &str, room: &str, how| {
+            answers.on_tracked_connected();
+            let entered = Entered { name: name.to_owned(), room: room.to_owned(), how };
+            answers.on_entered(&entered, now).collect::<String>()
+        };
+        assert_eq!(enter(&mut answers, "client-7", "lobby", How::First), "/join rust\n/nick ana\n");
+        assert!(answers.holds_lines());
+        for line in ["you are in rust, alone", "client-7 is now ana"] {
+            answers.on_notice(Notice::parse(line), now, 0);
+        }
+        assert!(!answers.holds_lines());
+        assert_eq!(enter(&mut answers, "ana", "rust", How::Resumed), "");
+        answers.on_notice(Notice::parse("ana is now bob"), now, 0);
+        assert_eq!(enter(&mut answers, "bob", "tea", How::Resumed), "");
+        assert_eq!(enter(&mut answers, "client-8", "tea", How::Resumed), "/nick bob\n");
+        assert!(answers.holds_lines() && !answers.is_late(Duration::ZERO, now - Duration::from_secs(1)));
+        assert_eq!(enter(&mut answers, "client-9", "tea", How::Resumed), "/nick bob\n", "the request may be lost");
+        answers.on_tracked_connected();
+        assert!(answers.holds_lines() && !answers.is_late(Duration::ZERO, now), "no answer comes before the place");
+        assert_eq!(enter(&mut answers, "bob", "tea", How::Resumed), "");
+        assert!(!answers.holds_lines());
+        assert_eq!(enter(&mut answers, "client-9", "lobby", How::Anew(false)), "/join tea\n/nick bob\n");
     }
 
     #[test]

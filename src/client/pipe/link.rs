@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use mio::{Registry, Token};
 
 use super::answers::Answers;
+use super::says_text;
+use super::tracked::Tracked;
 use crate::client::Config;
 use crate::client::address::ServerAddress;
 use crate::client::limits::OWED_BYTES_MAX;
@@ -23,9 +25,9 @@ pub(super) struct PipeLink {
     opening: Opening,
     /// Typed lines that a lost connection gave back.
     taken_back: Vec<u8>,
-    /// Lines that were sent in connections that were lost, without a receipt.
+    /// Lines that were sent in connections that were lost.
     pub(super) in_doubt: u64,
-    lost_at: Option<Instant>,
+    pub(super) lost_at: Option<Instant>,
 }
 
 /// The flags that each session begins with.
@@ -34,6 +36,8 @@ struct Opening {
     flush_after: Option<Duration>,
     says_text: bool,
     reconnects: bool,
+    /// `--send`: stderr gets the result alone.
+    is_quiet: bool,
 }
 
 impl Opening {
@@ -54,8 +58,9 @@ impl PipeLink {
     ) -> PipeLink {
         let opening = Opening {
             flush_after: config.flush_after,
-            says_text: config.says_text,
+            says_text: says_text(config),
             reconnects: config.pipe_reconnects,
+            is_quiet: config.send.is_some(),
         };
         PipeLink {
             address: config.server.clone(),
@@ -94,6 +99,11 @@ impl PipeLink {
         }
     }
 
+    /// Begins the next attempt now.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        self.link.hurry(now);
+    }
+
     /// Whether lines wait for the next connection.
     pub(super) fn has_given_back(&self) -> bool {
         !self.taken_back.is_empty()
@@ -109,32 +119,51 @@ impl PipeLink {
         std::mem::take(&mut self.taken_back)
     }
 
-    /// Notes on stderr that the room is reached again.
-    pub(super) fn on_in(&mut self, now: Instant) {
+    /// Notes on stderr that the room is reached again. A session that `is_tracked` tells what is missing.
+    pub(super) fn on_in(&mut self, is_tracked: bool, now: Instant) {
         if let Some(lost_at) = self.lost_at.take() {
+            if is_tracked {
+                self.note("connected again");
+                return;
+            }
             let seconds = now.saturating_duration_since(lost_at).as_secs_f64().ceil();
-            eprint_line(&format!(
-                "pollchat-client: connected again; what was said in these {seconds} s is missing on stdout"
-            ));
+            self.note(&format!("connected again; what was said in these {seconds} s is missing on stdout"));
         }
     }
 
+    /// Records that the server tracks us, and whether it knew the session of the lost connection.
+    pub(super) fn on_tracked(&mut self, is_known_session: bool) {
+        self.link.on_tracked(is_known_session);
+    }
+
     /// Ends the session. Returns its end, or `None` if the link will reconnect.
-    pub(super) fn end(&mut self, answers: &Answers, now: Instant) -> Option<(CloseReason, LineCounts)> {
+    pub(super) fn end(
+        &mut self,
+        answers: &Answers,
+        tracked: &mut Tracked,
+        now: Instant,
+    ) -> Option<(CloseReason, LineCounts)> {
         let mut session = self.link.close(now)?;
-        let counts = session.line_counts();
+        let counts = tracked.line_counts().unwrap_or_else(|| session.line_counts());
         let is_leaving = !session.is_send_half_open();
         // A line of many KiB may have left in part. Nothing else may pass for it or for its rest.
         let is_torn = session.is_mid_line();
         let taken_back = if self.opening.reconnects { session.take_back() } else { Vec::new() };
         let reason = session.into_reason();
-        let has_more = !is_leaving || !taken_back.is_empty() || self.has_given_back();
+        let is_tracked = tracked.line_counts().is_some();
+        let has_more = match is_tracked {
+            true => !tracked.is_done(),
+            false => !is_leaving || !taken_back.is_empty() || self.has_given_back(),
+        };
         let farewell = answers.farewell().map(|farewell| farewell.kind);
         let may_reconnect = self.opening.reconnects && should_reconnect(&reason, farewell, answers.was_in());
         if !has_more || is_torn || !may_reconnect {
             return Some((reason, counts));
         }
-        self.in_doubt += answers.in_doubt(counts.sent);
+        tracked.tracking.on_disconnected();
+        if !is_tracked {
+            self.in_doubt += answers.in_doubt(counts.sent);
+        }
         // Lines of an earlier connection may still wait for the answer about the name.
         self.taken_back.splice(..0, taken_back);
         if self.lost_at.is_none() {
@@ -143,8 +172,14 @@ impl PipeLink {
                 Some(farewell) => farewell.text.clone(),
                 None => reason.into_result(self.address.clone()).err().map_or_else(String::new, |err| err.to_string()),
             };
-            eprint_line(&format!("pollchat-client: {why}; trying again"));
+            self.note(&format!("{why}; trying again"));
         }
         None
+    }
+
+    fn note(&self, text: &str) {
+        if !self.opening.is_quiet {
+            eprint_line(&format!("pollchat-client: {text}"));
+        }
     }
 }

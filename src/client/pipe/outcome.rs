@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::answers::Farewell;
 use super::{InputState, PipeClient};
 use crate::client::ending::{ClientError, Ending, Unsaid};
-use crate::client::limits::{COUNT_TIME_MAX, GRACE};
+use crate::client::limits::{COUNT_TIME_MAX, GRACE, SEND_WAIT_MAX};
 use crate::client::link::FarewellKind;
 use crate::client::room::Refusal;
 use crate::client::session::{CloseReason, LineCounts};
@@ -21,7 +21,8 @@ impl PipeClient {
         let has_shown_all = !is_shown || self.stdout.waiting_bytes() == 0;
         let is_over = self.is_over();
         let Some(session) = self.link.session() else { return !is_shown || (is_over && has_shown_all) };
-        let has_said_nothing = !session.is_open() && session.line_counts() == LineCounts::default();
+        let is_plain = self.tracked.tracking.is_plain();
+        let has_said_nothing = is_plain && !session.is_open() && session.line_counts() == LineCounts::default();
         let is_needless = match self.input {
             InputState::Failed(_) => has_said_nothing,
             _ => !is_shown && (listens || has_said_nothing),
@@ -31,8 +32,12 @@ impl PipeClient {
 
     /// Whether there is no connection, and no need of another one: only stdout may have something left to take.
     pub(super) fn is_over(&mut self) -> bool {
-        let is_read = matches!(self.input, InputState::Ended | InputState::Failed(_));
-        is_read && self.link.session().is_none() && !self.link.has_given_back()
+        let is_read = matches!(self.input, InputState::Ended | InputState::Failed(_)) && !self.link.has_given_back();
+        let has_said_all = (is_read || self.tracked.has_left()) && !self.tracked.has_unsaid();
+        if has_said_all && self.goodbye_deadline().is_some() && self.tracked.take_hurry() {
+            self.link.hurry(Instant::now());
+        }
+        has_said_all && self.link.session().is_none() && self.goodbye_deadline().is_none_or(|at| at <= Instant::now())
     }
 
     /// Whether the time for an end is over: that of the server, or that of a stdout which takes nothing. `is_idle`
@@ -48,7 +53,8 @@ impl PipeClient {
         if self.link.session().is_none() {
             return true;
         }
-        self.ended = self.link.end(&self.answers, now);
+        self.ended = self.link.end(&self.answers, &mut self.tracked, now);
+        self.take_events(now);
         self.ended.is_some()
     }
 
@@ -63,19 +69,30 @@ impl PipeClient {
         let Some((reason, counts)) = self.ended.take() else {
             // There is no connection, and nothing to say or nobody to show it to.
             let (refused, refusal) = self.answers.refused_lines();
-            let lines = Unsaid { lines: unread + refused, in_doubt: self.link.in_doubt };
+            let counts = self.tracked.line_counts().unwrap_or_default();
+            let unsaid = unread + refused + counts.unsent + counts.dropped;
+            let in_doubt = self.link.in_doubt + self.answers.in_doubt(counts.sent);
+            let lines = Unsaid { lines: unsaid, in_doubt };
+            if self.tracked.awaits_record() && lines != Unsaid::default() {
+                let (address, seconds) = (self.address.clone(), SEND_WAIT_MAX.as_secs());
+                return Err(ClientError::NotBack { address, seconds }.with_unsaid(lines));
+            }
             if let InputState::Failed(err) = self.input {
                 return Err(ClientError::Stdin(err).with_unsaid(lines));
             }
             return match refusal {
                 _ if lines == Unsaid::default() => Ok(self.shown_ending()),
-                Some(text) if unread == 0 && lines.in_doubt == 0 => {
+                Some(text) if lines == (Unsaid { lines: refused, in_doubt: 0 }) => {
                     Err(ClientError::Notice(text.to_owned()).with_unsaid(lines))
                 }
                 _ => Err(self.lost_between(lines)),
             };
         };
-        if !self.is_shown && unread == 0 && (listens || counts == LineCounts::default()) {
+        if !self.is_shown
+            && unread == 0
+            && (listens || counts == LineCounts::default())
+            && !self.tracked.awaits_record()
+        {
             return Ok(Ending::Complete);
         }
         let is_confirmed = matches!(reason, CloseReason::Complete) && self.answers.farewell().is_none();
@@ -95,7 +112,9 @@ impl PipeClient {
         if let Some(text) = self.answers.refused_name() {
             return Some(ClientError::Notice(text.to_owned()));
         }
-        if let Some(Farewell { text, kind }) = self.answers.farewell() {
+        // The server has told that it has everything.
+        let is_done = self.tracked.is_done();
+        if let Some(Farewell { text, kind }) = self.answers.farewell().filter(|_| !is_done) {
             // The server ended in good order, and nothing waited to be said.
             let is_awaited = listens && *kind == FarewellKind::ShuttingDown;
             let is_orderly = matches!(reason, CloseReason::Dismissed | CloseReason::Complete);
@@ -108,6 +127,7 @@ impl PipeClient {
         }
         let is_orderly = match reason {
             CloseReason::Complete => true,
+            _ if is_done => true,
             CloseReason::Dismissed => listens,
             CloseReason::Closed => listens && !self.answers.is_in() && self.has_heard,
             // The kernel took everything, but the server is silent. Nothing was said that it could have taken.
@@ -172,7 +192,8 @@ impl PipeClient {
     /// The lines that were not said when stdout failed.
     pub(super) fn unsaid_at_failure(&mut self) -> Unsaid {
         self.count_rest();
-        let counts = self.link.session().map(|session| session.line_counts()).unwrap_or_default();
+        let of_session = self.link.session().map(|session| session.line_counts());
+        let counts = self.tracked.line_counts().or(of_session).unwrap_or_default();
         self.unsaid(counts, false)
     }
 

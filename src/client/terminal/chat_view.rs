@@ -3,8 +3,10 @@
 
 use std::collections::VecDeque;
 
+use jiff::Timestamp;
 use unicode_normalization::char::is_combining_mark;
 
+use super::days::Days;
 use super::line_kind::LineKind;
 use super::names::Names;
 use super::style::Style;
@@ -12,6 +14,7 @@ use crate::client::decoder::ServerLine;
 use crate::client::limits::{ECHOES_MAX, UNSENT_SHOWN_MAX};
 use crate::client::link::FarewellKind;
 use crate::client::timestamps::Timestamps;
+use crate::client::tracking::Record;
 use crate::relay::command::Command;
 use crate::relay::name::{Name, TYPED_BYTES_MAX, fold};
 use crate::relay::notice::Notice;
@@ -22,6 +25,11 @@ use crate::relay::sanitize::sanitize;
 pub(super) struct ChatView {
     style: Style,
     timestamps: Timestamps,
+    days: Days,
+    /// Whether the server tracks us: it tells our name and the time of each line.
+    is_tracked: bool,
+    /// The time of the line that is being shown, in ms since 1970, if the server told it.
+    time_ms: Option<u64>,
     names: Names,
     /// Our name on this connection, once the server has told it.
     own: Option<Own>,
@@ -52,7 +60,17 @@ pub(super) enum ServerEvent {
 impl ChatView {
     /// An empty view.
     pub(super) fn new(style: Style, timestamps: Timestamps) -> ChatView {
-        ChatView { style, timestamps, names: Names::default(), own: None, echoes: VecDeque::new(), page: String::new() }
+        ChatView {
+            style,
+            timestamps,
+            days: Days::new(),
+            is_tracked: false,
+            time_ms: None,
+            names: Names::default(),
+            own: None,
+            echoes: VecDeque::new(),
+            page: String::new(),
+        }
     }
 
     /// The names seen.
@@ -78,7 +96,64 @@ impl ChatView {
     /// Forgets our name and the echoes of the previous connection.
     pub(super) fn on_connected(&mut self) {
         self.own = None;
+        self.is_tracked = false;
         self.echoes.clear();
+    }
+
+    /// Follows our name by itself from now on, because the server does not track us.
+    pub(super) fn on_untracked(&mut self) {
+        self.is_tracked = false;
+    }
+
+    /// Records our place, which a server that tracks us has told.
+    pub(super) fn enter(&mut self, name: &str, room: &str) {
+        self.is_tracked = true;
+        self.set_own_name(name);
+        self.names.enter(room);
+    }
+
+    /// Records our name, which a server that tracks us has told. Returns whether it is another one.
+    pub(super) fn call(&mut self, name: &str) -> bool {
+        let is_other = self.own_name() != Some(name);
+        if is_other {
+            self.set_own_name(name);
+        }
+        is_other
+    }
+
+    /// Shows a line of the room. `is_own`: it repeats one of ours.
+    pub(super) fn show_record(&mut self, record: &Record, is_own: bool) -> Option<ServerEvent> {
+        self.time_ms = Some(record.time_ms);
+        let event = match LineKind::parse(&record.line) {
+            LineKind::Talk { by, text } if is_own => {
+                self.show_own_talk(by, text);
+                None
+            }
+            // A plain client is not told of it.
+            LineKind::Notice(Notice::Joined { name }) if self.own_name() == Some(name) => None,
+            _ => self.show(ServerLine { text: &record.line, is_continued: false, has_end: true }),
+        };
+        self.time_ms = None;
+        event
+    }
+
+    /// Shows a notice for us alone, or one in its words.
+    pub(super) fn show_private(&mut self, notice: Notice<'_>) -> Option<ServerEvent> {
+        let line = notice.to_line();
+        self.show_notice(notice, line.trim_end_matches('\n'))
+    }
+
+    /// Shows that records are missing here.
+    pub(super) fn show_missed(&mut self, lines: u64) {
+        self.show_private(Notice::Missed { lines });
+    }
+
+    /// Learns from a line that is not shown now.
+    pub(super) fn learn(&mut self, line: &str) -> Option<ServerEvent> {
+        match LineKind::parse(line) {
+            LineKind::Notice(notice) => self.learn_notice(notice),
+            _ => None,
+        }
     }
 
     /// Shows a line of the server.
@@ -152,6 +227,11 @@ impl ChatView {
         }
     }
 
+    /// Shows lines that may have been sent or not.
+    pub(super) fn show_in_doubt(&mut self, lines: &[String]) {
+        lines.iter().for_each(|line| self.show_note(&format!("perhaps not sent: {line}")));
+    }
+
     /// Shows a note of the client. Its prefix differs from all lines of a pollchat server.
     pub(super) fn show_note(&mut self, text: &str) {
         self.write_dim(&format!("-- {text}"));
@@ -159,44 +239,59 @@ impl ChatView {
 
     fn show_talk(&mut self, by: &str, text: &str) {
         let is_own = self.own.as_ref().is_some_and(|own| own.shown == by);
-        let (name, text) = if is_own {
+        if is_own {
             // A line from before a lost connection, for example, in the server's history.
-            (self.style.own_name(by, format_args!("{by}>")), text.to_owned())
-        } else {
-            self.names.add(by);
-            (self.style.name(by, format_args!("{by}>")), self.mark_mentions(text))
-        };
+            self.show_own_talk(by, text);
+            return;
+        }
+        self.names.add(by);
+        let name = self.style.name(by, format_args!("{by}>"));
+        let text = self.mark_mentions(text);
+        self.write(&format!("{name} {text}"));
+    }
+
+    fn show_own_talk(&mut self, by: &str, text: &str) {
+        let name = self.style.own_name(by, format_args!("{by}>"));
         self.write(&format!("{name} {text}"));
     }
 
     fn show_notice(&mut self, notice: Notice<'_>, line: &str) -> Option<ServerEvent> {
-        let mut event = None;
         match notice {
-            Notice::Welcome { name } | Notice::NameUnchanged { name } => event = self.set_own_name(name),
-            Notice::Renamed { from, to } if self.own_name() == Some(from) => event = self.set_own_name(to),
+            Notice::TellsYou { .. } => {
+                let told = self.style.bold(line);
+                self.write(&told);
+            }
+            // `Inbox` decides whether to show it.
+            Notice::NameTaken { .. } => {}
+            _ => self.write_dim(line),
+        }
+        self.learn_notice(notice)
+    }
+
+    fn learn_notice(&mut self, notice: Notice<'_>) -> Option<ServerEvent> {
+        match notice {
+            // A history may tell of an earlier bearer of our name.
+            Notice::Renamed { from, to } if self.is_tracked && [from, to].iter().any(|&name| self.is_own(name)) => {}
+            Notice::Welcome { name } | Notice::NameUnchanged { name } => return self.set_own_name(name),
+            Notice::Renamed { from, to } if self.is_own(from) => return self.set_own_name(to),
             Notice::Renamed { from, to } => {
                 self.names.remove(from);
                 self.names.add(to);
             }
-            Notice::Here { name, .. } | Notice::Joined { name } if self.own_name() != Some(name) => {
-                self.names.add(name);
-            }
+            Notice::Here { name, .. } | Notice::Joined { name } if !self.is_own(name) => self.names.add(name),
             Notice::Left { name } => self.names.on_left(name),
             Notice::InRoom { room, .. } | Notice::InRoomAlready { room } => self.names.enter(room),
             Notice::RoomHere { room, .. } => self.names.add_room(room),
-            Notice::TellsYou { from: name, .. } => {
-                self.names.add_from_anywhere(name);
-                let told = self.style.bold(line);
-                self.write(&told);
-                return None;
-            }
-            // `Inbox` decides whether to show it.
+            Notice::TellsYou { from: name, .. } => self.names.add_from_anywhere(name),
             Notice::NameTaken { name } => return Some(ServerEvent::Taken(name.to_owned())),
-            Notice::TooLong { bytes } => event = Some(ServerEvent::TooLong(bytes)),
-            _ => event = FarewellKind::of(&notice).map(ServerEvent::Farewell),
+            Notice::TooLong { bytes } => return Some(ServerEvent::TooLong(bytes)),
+            _ => return FarewellKind::of(&notice).map(ServerEvent::Farewell),
         }
-        self.write_dim(line);
-        event
+        None
+    }
+
+    fn is_own(&self, name: &str) -> bool {
+        self.own_name() == Some(name)
     }
 
     fn set_own_name(&mut self, name: &str) -> Option<ServerEvent> {
@@ -240,7 +335,14 @@ impl ChatView {
     }
 
     fn write(&mut self, line: &str) {
-        let stamp = self.timestamps.prefix();
+        let time_ms = self.time_ms.unwrap_or_else(now_ms);
+        if self.is_tracked
+            && let Some(rule) = self.days.rule_before(time_ms)
+        {
+            self.page.push_str(&self.style.dim(rule));
+            self.page.push('\n');
+        }
+        let stamp = self.timestamps.prefix_of(time_ms);
         if !stamp.is_empty() {
             self.page.push_str(&self.style.dim(stamp));
         }
@@ -256,6 +358,11 @@ impl Own {
         let names = |word: &str| word.len() <= TYPED_BYTES_MAX && fold(word) == self.folded;
         names(word) || names(word.trim_matches(['-', '_']))
     }
+}
+
+/// The time of day, in ms since 1970.
+fn now_ms() -> u64 {
+    u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default()
 }
 
 /// Whether `c` can be part of a name.
@@ -280,7 +387,7 @@ mod tests {
 
     /// Returns the text shown for a line, and its consequence.
     fn show(chat: &mut ChatView, text: &str) -> (String, Option<ServerEvent>) {
-        let event = chat.show(ServerLine { text, is_continued: false });
+        let event = chat.show(ServerLine { text, is_continued: false, has_end: true });
         (chat.take_page(), event)
     }
 
@@ -381,7 +488,7 @@ mod tests {
     #[test]
     fn a_continued_line_is_marked_and_means_nothing() {
         let mut chat = chat_view();
-        assert_eq!(chat.show(ServerLine { text: "* client-7 is now x", is_continued: true }), None);
+        assert_eq!(chat.show(ServerLine { text: "* client-7 is now x", is_continued: true, has_end: true }), None);
         assert_eq!(chat.take_page(), "\x1b[2m…\x1b[0m * client-7 is now x\n");
     }
 }

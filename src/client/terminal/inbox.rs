@@ -13,7 +13,10 @@ use crate::client::link::{FarewellKind, should_reconnect};
 use crate::client::outbox::entered::{Entered, Intent};
 use crate::client::room::OwnRoom;
 use crate::client::session::CloseReason;
+use crate::client::tracking::{Entered as Place, How, Record};
+use crate::relay::command::nick_line;
 use crate::relay::name::Name;
+use crate::relay::notice::Notice;
 
 /// Passes each line of the server to the [`ChatView`] and acts on what it tells.
 #[derive(Debug)]
@@ -52,9 +55,92 @@ impl Inbox {
     /// Begins a connection. Returns the nick to ask for.
     pub(super) fn on_connected(&mut self, chat: &mut ChatView) -> Option<&str> {
         chat.on_connected();
+        self.on_tracked_connected();
+        self.nick.on_connected()
+    }
+
+    /// Begins a connection that may go on with a session, and asks for nothing before it knows.
+    pub(super) fn on_tracked_connected(&mut self) {
         self.farewell = None;
         self.limit.on_connected();
-        self.nick.on_connected()
+    }
+
+    /// Takes the place with which a tracked connection begins, and shows it if it is news. Returns the requests for
+    /// another room and name. `is_first`: the connection began without the session, so they were made.
+    pub(super) fn on_entered(
+        &mut self,
+        place: &Place,
+        is_first: bool,
+        chat: &mut ChatView,
+        now: Instant,
+    ) -> Vec<String> {
+        let Place { name, room, how } = place;
+        let was_called = chat.own_name().map(str::to_owned);
+        chat.enter(name, room);
+        if let Continuity::GapSince(_) = self.continuity {
+            chat.show_note("connected again");
+        }
+        self.continuity = Continuity::Unbroken;
+        if let How::Anew(_) = how {
+            chat.show_private(Notice::NotResumed);
+        }
+        let is_renamed = was_called.as_deref() != Some(name);
+        let help = if *how == How::First { "; /help lists what you can do" } else { "" };
+        if *how == How::First || is_renamed {
+            chat.show_private(Notice::Other(&format!("{}{help}", Notice::YouAre { name, room })));
+        }
+        let is_resumed = *how == How::Resumed;
+        let is_seat_kept = is_first || is_resumed && (!is_renamed || Name::parse(name).is_ok());
+        let room = self.room.on_entered(room, is_resumed, now).map(|line| line.trim_end().to_owned());
+        let nick = self.nick.on_entered(name, is_seat_kept).map(|name| nick_line(name).trim_end().to_owned());
+        room.into_iter().chain(nick).collect()
+    }
+
+    /// Takes a line of a server that may track us, before it does. The line is shown later, or comes once more, unless
+    /// this returns `true`: it answers a request of ours, and was shown.
+    pub(super) fn on_early_line(&mut self, line: ServerLine<'_>, chat: &mut ChatView, now: Instant) -> bool {
+        if line.is_continued {
+            return false;
+        }
+        if !is_refusal(line) && self.continuity == Continuity::NeverConnected {
+            self.continuity = Continuity::Unbroken;
+        }
+        if let LineKind::Notice(notice) = LineKind::parse(line.text)
+            && chat.own_name().is_some()
+        {
+            self.room.on_notice(&notice);
+        }
+        let event = chat.learn(line.text);
+        let is_shown = matches!(event, Some(ServerEvent::Taken(_)));
+        self.on_event(event, chat, now);
+        is_shown
+    }
+
+    /// Shows a line that [`Inbox::on_early_line`] has taken.
+    pub(super) fn show_early_line(&mut self, line: ServerLine<'_>, chat: &mut ChatView, now: Instant) {
+        if !is_refusal(line) {
+            self.close_gap(chat, now);
+        }
+        chat.show(line);
+    }
+
+    /// Shows a notice for us alone, of a server that tracks us.
+    pub(super) fn on_private(&mut self, text: &str, chat: &mut ChatView, now: Instant) {
+        let notice = Notice::parse(text);
+        self.room.on_notice(&notice);
+        let event = chat.show_private(notice);
+        self.on_event(event, chat, now);
+    }
+
+    /// Shows a line of the room, of a server that tracks us.
+    pub(super) fn on_record(&mut self, record: &Record, chat: &mut ChatView, now: Instant) {
+        let event = chat.show_record(record, record.own.is_some());
+        self.on_event(event, chat, now);
+    }
+
+    /// Records that another connection goes on with our session.
+    pub(super) fn on_elsewhere(&mut self) {
+        self.farewell = Some(FarewellKind::Removed);
     }
 
     /// Shows a line of the server. The first one after a gap comes behind a note about the gap.
@@ -68,7 +154,12 @@ impl Inbox {
         {
             self.room.on_notice(&notice);
         }
-        match chat.show(line) {
+        let event = chat.show(line);
+        self.on_event(event, chat, now);
+    }
+
+    fn on_event(&mut self, event: Option<ServerEvent>, chat: &mut ChatView, now: Instant) {
+        match event {
             None => {}
             Some(ServerEvent::Called(name)) => self.nick.on_called(&name),
             Some(ServerEvent::Taken(name)) => match self.nick.on_taken(&name, now, jitter()) {

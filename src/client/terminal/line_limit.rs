@@ -47,6 +47,11 @@ impl LineLimit {
         (kind == ServerKind::Pollchat && line.len() > limit && !is_held).then_some(limit)
     }
 
+    /// Whether the server of this connection has told that it does not relay such a line.
+    pub(super) fn refuses(&self, line: &str) -> bool {
+        self.told.is_some_and(|limit| line.len() > limit)
+    }
+
     /// Takes a line that was not sent because of [`LineLimit::exceeded`].
     pub(super) fn hold(&mut self, line: String, limit: usize) {
         self.held = Some(line.clone());

@@ -13,6 +13,7 @@
 
 mod chat_view;
 mod completion;
+mod days;
 mod editor;
 mod history;
 mod inbox;
@@ -27,6 +28,8 @@ mod prompts;
 mod resize;
 mod screen;
 mod style;
+mod tracked;
+mod underway;
 mod uplink;
 mod wrap;
 
@@ -172,7 +175,9 @@ impl TerminalClient {
         let now = Instant::now();
         self.on_timers(now)?;
         let is_idle = events.is_empty() && progress == Progress::None;
-        self.uplink.check_room(self.space(), is_idle, now);
+        let space = self.space();
+        self.uplink.check_room(space, is_idle, now);
+        self.uplink.check_answer(&mut self.chat, space, is_idle, now);
         self.uplink.check_grace(&mut self.chat, is_idle, now)?;
         ControlFlow::Continue(())
     }
@@ -353,6 +358,7 @@ impl TerminalClient {
             question: self.editor.question(),
             status: self.uplink.status(now),
             waiting: self.uplink.waiting_lines(),
+            under_way: self.uplink.lines_under_way(now),
             name: self.chat.own_name(),
             room: self.uplink.room(),
         };
@@ -375,7 +381,8 @@ impl TerminalClient {
     /// take.
     fn show_last_words(&mut self, events: &mut Events) -> usize {
         self.uplink.show_rest(&mut self.chat, Instant::now());
-        let mut unsent: Vec<String> = self.uplink.drain_unsent().collect();
+        let (in_doubt, mut unsent) = self.uplink.drain_unsent();
+        self.chat.show_in_doubt(&in_doubt);
         if !self.editor.text().is_empty() {
             unsent.push(self.editor.text().to_owned());
         }

@@ -61,6 +61,18 @@ impl Nick {
         self.wanted()
     }
 
+    /// Takes the name with which a tracked connection begins. Returns the nick to ask for. `is_seat_kept`: the server
+    /// has answered all requests but perhaps the last one.
+    pub(super) fn on_entered(&mut self, name: &str, is_seat_kept: bool) -> Option<&str> {
+        let is_ours = self.wanted().is_some_and(|wanted| fold(wanted) == fold(name));
+        if is_ours || (is_seat_kept && Name::parse(name).is_ok()) {
+            self.on_called(name);
+            return None;
+        }
+        // A request on the last connection may be lost with it.
+        if is_seat_kept && self.state != NickState::Asked { None } else { self.on_connected() }
+    }
+
     /// Records our present name.
     pub(super) fn on_called(&mut self, name: &str) {
         // `client-N` cannot be asked for.
@@ -156,6 +168,20 @@ mod tests {
             assert!(!nick.is_awaited());
             assert_eq!(nick.deadline(), None);
         }
+    }
+
+    #[test]
+    fn a_tracked_connection_asks_only_from_a_new_seat() {
+        let mut nick = nick("ana");
+        assert_eq!(nick.on_entered("client-1", false), Some("ana"));
+        assert_eq!(nick.on_entered("client-1", true), Some("ana"), "it may be lost");
+        assert_eq!(nick.on_entered("Ana", true), None);
+        assert!(!nick.is_awaited());
+        assert_eq!(nick.on_entered("eve", true), None, "the server knows");
+        assert_eq!(nick.on_entered("client-9", false), Some("eve"));
+        nick.on_taken("eve", Instant::now(), 0);
+        assert_eq!(nick.on_entered("client-9", true), None);
+        assert!(nick.deadline().is_some());
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub(super) struct PromptState<'a> {
     pub(super) status: LinkStatus,
     /// The number of typed lines that wait to be sent.
     pub(super) waiting: usize,
+    /// The number of lines that are sent, and without a record for long.
+    pub(super) under_way: usize,
     /// Our name on the server.
     pub(super) name: Option<&'a str>,
     /// Our room, unless it is the lobby.
@@ -31,10 +33,13 @@ impl PromptState<'_> {
             };
             return vec![bold(long), bold(short.to_owned()), bold("? ".to_owned())];
         }
-        let waits = match self.waiting {
-            0 => None,
-            1 => Some("1 line waits".to_owned()),
-            lines => Some(format!("{lines} lines wait")),
+        let waits = match (self.under_way, self.waiting) {
+            (0, 0) => None,
+            (0, 1) => Some("1 line waits".to_owned()),
+            (0, lines) => Some(format!("{lines} lines wait")),
+            (1, 0) => Some("1 line under way".to_owned()),
+            (lines, 0) => Some(format!("{lines} lines under way")),
+            (lines, waiting) => Some(format!("{lines} under way, {waiting} waiting")),
         };
         let state = |text: &str| match &waits {
             Some(waits) => bold(format!("({waits}; {text}) ")),
@@ -73,7 +78,8 @@ mod tests {
     #[test]
     fn the_prompt_tells_the_room_even_in_a_narrow_window() {
         let told = |waiting, status| -> Vec<String> {
-            let state = PromptState { question: None, status, waiting, name: Some("ana"), room: Some("rust") };
+            let state =
+                PromptState { question: None, status, waiting, under_way: 0, name: Some("ana"), room: Some("rust") };
             let prompts = state.prompts(Style::new(Colors::Off));
             for Prompt { plain, styled } in &prompts {
                 assert_eq!(styled.replace("\x1b[1m", "").replace("\x1b[0m", ""), *plain, "what is measured is drawn");
@@ -91,7 +97,7 @@ mod tests {
     #[test]
     fn the_prompt_tells_the_state_of_the_link() {
         let told = |question, status, waiting, name| -> Vec<String> {
-            let state = PromptState { question, status, waiting, name, room: None };
+            let state = PromptState { question, status, waiting, under_way: 0, name, room: None };
             let prompts = state.prompts(Style::new(Colors::Off));
             for Prompt { plain, styled } in &prompts {
                 assert_eq!(styled.replace("\x1b[1m", "").replace("\x1b[0m", ""), *plain, "what is measured is drawn");
@@ -115,5 +121,18 @@ mod tests {
             told(Some(&shifted), LinkStatus::Connected, 0, None)[..2],
             ["say this to the room? [y/n] ", "say? "]
         );
+    }
+
+    #[test]
+    fn the_prompt_tells_of_lines_under_way() {
+        for (under_way, waiting, told) in [
+            (1, 0, "(1 line under way) ana> "),
+            (2, 0, "(2 lines under way) ana> "),
+            (2, 1, "(2 under way, 1 waiting) ana> "),
+        ] {
+            let status = LinkStatus::Connected;
+            let state = PromptState { question: None, status, waiting, under_way, name: Some("ana"), room: None };
+            assert_eq!(state.prompts(Style::new(Colors::Off))[0].plain, told);
+        }
     }
 }

@@ -10,6 +10,7 @@ use mio::{Registry, Token};
 use super::chat_view::ChatView;
 use super::inbox::Inbox;
 use super::line_limit::Refused;
+use super::tracked::Tracked;
 use crate::client::address::ServerAddress;
 use crate::client::decoder::ServerKind;
 use crate::client::limits::{GRACE, KIND_WAIT, READ_BYTES, WELCOME_WAIT};
@@ -20,8 +21,8 @@ use crate::client::progress::Progress;
 use crate::client::race::Connected;
 use crate::client::resolver::Resolver;
 use crate::client::session::{CloseReason, Session};
+use crate::client::tracked_link;
 use crate::client::{ClientError, Config};
-use crate::relay::command::nick_line;
 
 /// Result of a run of the client.
 pub(super) type RunResult = Result<(), ClientError>;
@@ -32,10 +33,11 @@ pub(super) struct Uplink {
     address: ServerAddress,
     flush_after: Option<Duration>,
     reconnects: bool,
-    link: Link,
+    pub(super) link: Link,
     intent: Intent,
-    inbox: Inbox,
-    unsent: LineQueue,
+    pub(super) inbox: Inbox,
+    pub(super) tracked: Tracked,
+    pub(super) unsent: LineQueue,
     /// Reason for having no connection now, or none before this one.
     failure: Option<ClientError>,
     scratch: Box<[u8; READ_BYTES]>,
@@ -81,6 +83,8 @@ impl Uplink {
             reconnects: config.reconnect,
             intent: Intent::Stay,
             inbox: Inbox::new(config.room.as_ref(), config.nick.as_ref()),
+            // A session is of no use to a client that does not come back.
+            tracked: Tracked::new(config.reconnect),
             unsent: LineQueue::default(),
             failure: None,
             scratch: Box::new([0; READ_BYTES]),
@@ -105,13 +109,31 @@ impl Uplink {
 
     /// The number of typed lines that wait for a connection or for space in it.
     pub(super) fn waiting_lines(&self) -> usize {
-        self.unsent.waiting()
+        self.unsent.waiting() + self.tracked.tracking.waiting_lines()
     }
 
-    /// Removes the typed lines that were not sent.
-    pub(super) fn drain_unsent(&mut self) -> impl Iterator<Item = String> {
+    /// The number of typed lines that were sent, and have no record for long.
+    pub(super) fn lines_under_way(&self, now: Instant) -> usize {
+        let waiting = self.tracked.tracking.waiting_lines();
+        self.tracked.late_lines(now).saturating_sub(waiting)
+    }
+
+    /// Whether the user leaves.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.intent != Intent::Stay
+    }
+
+    /// The time by which the user leaves.
+    pub(super) fn leaves_by(&self) -> Option<Instant> {
+        if let Intent::LeaveBy(at) = self.intent { Some(at) } else { None }
+    }
+
+    /// Removes the typed lines that may have been sent or not, and those that were not sent.
+    pub(super) fn drain_unsent(&mut self) -> (Vec<String>, Vec<String>) {
+        let (in_doubt, unsent) = self.tracked.drain();
         self.unsent.take_back();
-        self.unsent.drain()
+        let texts = |lines: Vec<Entered>| lines.into_iter().map(|line| line.text);
+        (texts(in_doubt).collect(), texts(unsent).chain(self.unsent.drain()).collect())
     }
 
     /// Queues typed lines.
@@ -184,14 +206,16 @@ impl Uplink {
         if let LinkState::Connected(session, _) = &mut self.link.state
             && space == ScreenSpace::Free
         {
-            session.flush_partial(now, &mut |line| self.inbox.on_line(line, chat, now));
+            session.flush_partial(now, &mut |line| self.tracked.take_line(line, &mut self.inbox, chat, now));
+            self.take_events(chat, now);
         }
     }
 
     /// Shows what the server has said of a line without its end, because the session ends.
     pub(super) fn show_rest(&mut self, chat: &mut ChatView, now: Instant) {
         if let LinkState::Connected(session, _) = &mut self.link.state {
-            session.show_rest(&mut |line| self.inbox.on_line(line, chat, now));
+            session.show_rest(&mut |line| self.tracked.take_line(line, &mut self.inbox, chat, now));
+            self.take_events(chat, now);
         }
     }
 
@@ -218,8 +242,9 @@ impl Uplink {
             LinkState::Connecting(attempt) => attempt.deadline().or(Some(now)),
             // The prompt counts the seconds.
             LinkState::Waiting(until) => {
+                let late = self.tracked.late_at(now);
                 let later = Duration::from_secs(seconds_until(*until, now).saturating_sub(1));
-                Some(until.checked_sub(later).unwrap_or(*until))
+                Some(until.checked_sub(later).unwrap_or(*until)).into_iter().chain(late).min()
             }
             LinkState::Connected(session, since) => {
                 let grace = session.grace_left().map(|left| now + left);
@@ -238,31 +263,24 @@ impl Uplink {
                     .room
                     .deadline(session.server_kind())
                     .filter(|_| session.is_open() && space == ScreenSpace::Free);
-                [grace, welcome, leave, flush, send, room, self.inbox.nick.deadline()].into_iter().flatten().min()
+                let nick = self.inbox.nick.deadline().filter(|_| !self.tracked.is_asking());
+                let tracked = self.tracked.deadline(session, now);
+                [grace, welcome, leave, flush, send, room, nick, tracked].into_iter().flatten().min()
             }
         }
     }
 
     fn on_connected(&mut self, connected: Connected, chat: &mut ChatView, now: Instant) {
         let mut session = Session::new(connected, self.flush_after, now);
-        if let Some(line) = self.inbox.room.on_connected(now) {
-            queue_own(&line, &mut session, &mut self.unsent);
-        }
-        if let Some(name) = self.inbox.on_connected(chat) {
-            queue_own(&nick_line(name), &mut session, &mut self.unsent);
-        }
+        self.greet(&mut session, chat, now);
         self.link.open(session, now);
     }
 
     fn exchange(&mut self, chat: &mut ChatView, space: ScreenSpace, now: Instant) -> ControlFlow<RunResult, Progress> {
-        let mut progress = Progress::None;
+        let mut progress = self.follow_tracking(chat, now);
         self.send_lines(chat, now);
+        self.request_name(now);
         let LinkState::Connected(session, _) = &mut self.link.state else { return ControlFlow::Continue(progress) };
-        if let Some(name) = self.inbox.nick.ask_again(now)
-            && session.is_open()
-        {
-            queue_own(&nick_line(name), session, &mut self.unsent);
-        }
         progress |= session.send(now);
         let room = &mut self.inbox.room;
         self.unsent.on_unsent(session.unsent_bytes(), |line| {
@@ -271,16 +289,19 @@ impl Uplink {
             }
         });
         if space == ScreenSpace::Free {
-            let inbox = &mut self.inbox;
-            progress |= session.receive(&mut self.scratch, now, &mut |line| inbox.on_line(line, chat, now));
+            let (tracked, inbox) = (&mut self.tracked, &mut self.inbox);
+            progress |= session.receive(&mut self.scratch, now, &mut |line| tracked.take_line(line, inbox, chat, now));
+            tracked_link::learn_server(&mut tracked.tracking, session, chat.own_name().is_some(), now);
         } else {
             session.on_unread();
         }
         self.inbox.room.on_server(session.server_kind());
-        if session.is_open() {
-            progress |= follow_room(&mut self.inbox, &mut self.unsent, chat);
+        let (is_open, is_finished) = (session.is_open(), session.is_finished());
+        progress |= self.take_events(chat, now);
+        if is_open {
+            progress |= self.follow_room(chat);
         }
-        if session.is_finished() {
+        if is_finished {
             self.on_closed(chat, now)?;
             progress = Progress::Made;
         }
@@ -290,6 +311,12 @@ impl Uplink {
     /// Moves typed lines to the session, as many as fit. Closes our direction behind them if the user leaves.
     fn send_lines(&mut self, chat: &mut ChatView, now: Instant) {
         let is_welcome = self.is_welcome(now);
+        if let LinkState::Connected(session, _) = &self.link.state
+            && self.tracked.takes_lines(session.server_kind())
+        {
+            self.send_tracked(chat, now);
+            return;
+        }
         let LinkState::Connected(session, since) = &mut self.link.state else { return };
         let is_known = now.saturating_duration_since(*since) >= KIND_WAIT;
         while is_welcome && session.is_open() {
@@ -322,6 +349,19 @@ impl Uplink {
         }
     }
 
+    /// Drops the waiting lines if the room for which they were typed cannot be entered.
+    fn follow_room(&mut self, chat: &mut ChatView) -> Progress {
+        let Some((name, why)) = self.inbox.room.take_refused() else { return Progress::None };
+        chat.on_lobby();
+        chat.show_note(&format!("cannot join {name}: {why}"));
+        let unsent: Vec<String> = {
+            let waiting = self.tracked.take_waiting().into_iter().map(|line| line.text);
+            waiting.chain(self.unsent.drain()).collect()
+        };
+        chat.show_unsent(&unsent);
+        Progress::Made
+    }
+
     /// Whether typed lines may be sent: in the room for which they were typed. A full server would drop them, so it
     /// gets [`WELCOME_WAIT`] to say that it is full or to answer about the nick.
     fn is_welcome(&self, now: Instant) -> bool {
@@ -341,6 +381,15 @@ impl Uplink {
         let Some(session) = self.link.close(now) else { return ControlFlow::Continue(()) };
         let is_leaving = !session.is_send_half_open() || self.intent != Intent::Stay;
         let reason = session.into_reason();
+        self.tracked.tracking.on_disconnected();
+        self.take_events(chat, now);
+        if is_leaving && matches!(reason, CloseReason::Complete) {
+            let unsent = self.tracked.on_left();
+            self.unsent.put_back(unsent);
+        }
+        if let Some(why) = self.tracked.elsewhere() {
+            return ControlFlow::Break(Err(why));
+        }
         if is_leaving || !self.reconnects || !self.inbox.should_reconnect(&reason) {
             return ControlFlow::Break(match reason {
                 // The person has read why, or has left.
@@ -374,17 +423,8 @@ impl Uplink {
     }
 }
 
-/// Drops the waiting lines if the room for which they were typed cannot be entered.
-fn follow_room(inbox: &mut Inbox, unsent: &mut LineQueue, chat: &mut ChatView) -> Progress {
-    let Some((name, why)) = inbox.room.take_refused() else { return Progress::None };
-    chat.on_lobby();
-    chat.show_note(&format!("cannot join {name}: {why}"));
-    chat.show_unsent(&unsent.drain().collect::<Vec<_>>());
-    Progress::Made
-}
-
 /// Queues a line of the client itself.
-fn queue_own(line: &str, session: &mut Session, unsent: &mut LineQueue) {
+pub(super) fn queue_own(line: &str, session: &mut Session, unsent: &mut LineQueue) {
     if line.len() <= session.free_bytes() {
         unsent.count_handed(line.len());
         session.queue_own(line);

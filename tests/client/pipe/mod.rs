@@ -26,6 +26,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 use crate::support::Proc;
 use crate::support::terminal::pseudo_terminal;
 
+mod cut;
 mod endings;
 mod hostile;
 mod inputs;
@@ -35,6 +36,7 @@ mod said;
 mod servers;
 mod text;
 mod textbook;
+mod tracking;
 
 /// How long anything may take that should happen at once. Generous: the machine may be busy.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -311,6 +313,13 @@ fn read_to_end(stream: &mut TcpStream) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     text
+}
+
+/// Answers the request for tracking as a server of an earlier version does.
+#[track_caller]
+fn refuse_track(server: &mut TcpStream) {
+    expect(server, "/track\n");
+    server.write_all(b"* there is no command /track; /help lists what you can do\n").unwrap();
 }
 
 /// Closes with an RST.

@@ -16,6 +16,7 @@ mod server;
 mod strings;
 mod text;
 mod textbook;
+mod tracking;
 mod typing;
 mod ways_out;
 mod window;

@@ -68,7 +68,7 @@ fn a_server_that_moved_to_another_address_is_found_there() {
     let relay = Relay::start("127.0.0.2:0", &[]);
     let port = relay.address.port();
     let mut window = Window::open(24, 100, &names.client(&["--nick", "ana", &format!("chat.test:{port}")]));
-    window.shows(&["* client-1 is now ana", "ana>"]);
+    window.shows(&["* you are ana, in lobby; /help lists what you can do", "ana>"]);
     relay.stop();
     names.put("hosts", "127.0.0.3 chat.test\n");
     let relay = Relay::start(&format!("127.0.0.3:{port}"), &[]);

@@ -32,9 +32,14 @@ pub fn talk(rows: u16, columns: u16, args: &[&str]) -> Talk {
     let mut window = Window::open(rows, columns, &client_of(address, args));
     let mut server = accept(&listener);
     server.write_all(b"* you are client-1; /help lists what you can do\n* client-1 is now ana\n").unwrap();
-    window.wait_until("the name in the prompt, or what there is room for", |window| {
-        let row = window.rows().pop().unwrap_or_default();
-        window.screen().bracketed_paste() && (row.starts_with("ana>") || (columns < 12 && row.starts_with('>')))
+    if !args.contains(&"--no-reconnect") {
+        refuse_to_track(&mut server);
+    }
+    window.wait_until("the greeting, and the name in the prompt or what there is room for", |window| {
+        let rows = window.rows();
+        let row = rows.last().cloned().unwrap_or_default();
+        let is_named = row.starts_with("ana>") || (columns < 12 && row.starts_with('>'));
+        window.screen().bracketed_paste() && rows.len() > 1 && is_named
     });
     Talk { window, listener, server }
 }
@@ -57,6 +62,13 @@ impl Talk {
         self.window.press(&format!("{line}\r"));
         self.hears(&format!("{line}\n"));
     }
+}
+
+/// Hears `/track` after the greeting, and answers as a server that does not track.
+#[track_caller]
+pub fn refuse_to_track(server: &mut TcpStream) {
+    hear(server, "/track\n");
+    server.write_all(b"* there is no command /track; /help lists what you can do\n").unwrap();
 }
 
 #[track_caller]

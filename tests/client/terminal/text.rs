@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::server::{Relay, accept, client_of, hear, hear_to_the_end, listen, talk};
+use super::server::{Relay, accept, client_of, hear, hear_to_the_end, listen, refuse_to_track, talk};
 use super::window::Window;
 
 const PASTE: &str = "\x1b[200~first\r/nick mallory\rFIN\r /msg ana x\rexit\r//x\r/quit\rlast\x1b[201~";
@@ -79,6 +79,7 @@ fn a_server_that_greets_late_is_not_left_by_a_bare_word() {
     // The time for a greeting is over.
     hear(&mut server, "hello\n");
     std::io::Write::write_all(&mut server, b"* you are client-1; /help lists what you can do\n").unwrap();
+    refuse_to_track(&mut server);
     hear(&mut server, "/say exit\n");
 }
 

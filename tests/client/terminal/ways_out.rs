@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, kill_process};
 use socket2::{Domain, Socket, Type};
 
-use super::server::{accept, client_of, hear_to_the_end, listen, talk};
+use super::server::{accept, client_of, hear_to_the_end, listen, refuse_to_track, talk};
 use super::window::Window;
 use crate::support::eventually;
 
@@ -194,6 +194,7 @@ fn talk_in_a_shell(command: impl FnOnce(&str) -> String) -> (Window, TcpStream) 
     window.press(&format!("PS1='sh2$ '; {}\r", command(&client)));
     let mut server = accept(&listener);
     server.write_all(b"* you are ana; /help lists what you can do\n").unwrap();
+    refuse_to_track(&mut server);
     window.shows(&["* you are ana; /help lists what you can do", "ana>"]);
     (window, server)
 }
@@ -330,6 +331,7 @@ fn a_terminal_that_does_not_control_it_is_used_all_the_same() {
     let mut window = Window::open_uncontrolled(10, 60, &client_of(listener.local_addr().unwrap(), &[]));
     let mut server = accept(&listener);
     server.write_all(b"* you are ana; /help lists what you can do\n").unwrap();
+    refuse_to_track(&mut server);
     window.shows(&["* you are ana; /help lists what you can do", "ana>"]);
     // Nobody can stop it there.
     window.press("half\x1a a word\r");

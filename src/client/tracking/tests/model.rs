@@ -1,0 +1,456 @@
+//! The state machine against a model of a server, over connections that are lost at every byte.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::super::*;
+
+/// Records that the model keeps for a history.
+const HISTORY: usize = 3;
+
+/// A room, one session in it, and its present connection.
+struct Server {
+    log: Vec<String>,
+    /// Records before this one have left the tape.
+    tail: usize,
+    token: Option<u64>,
+    tokens: u64,
+    heard: u64,
+    /// The client's said lines, as they were taken.
+    own: Vec<String>,
+    name: String,
+    cursor: usize,
+    conn: Option<Conn>,
+    has_seat: bool,
+    is_stalled: bool,
+}
+
+#[derive(Default)]
+struct Conn {
+    input: Vec<u8>,
+    output: VecDeque<u8>,
+    is_tracked: bool,
+    has_entered: bool,
+    lines: u64,
+}
+
+impl Server {
+    fn new() -> Server {
+        Server {
+            log: vec!["eve> one".into(), "eve> two".into()],
+            tail: 0,
+            token: None,
+            tokens: 0,
+            heard: 0,
+            own: Vec::new(),
+            name: "client-7".into(),
+            cursor: 0,
+            conn: None,
+            has_seat: false,
+            is_stalled: false,
+        }
+    }
+
+    fn say(&mut self, line: &str) {
+        if let Some(conn) = &mut self.conn {
+            conn.output.extend(line.bytes().chain([b'\n']));
+        }
+    }
+
+    fn position(&self, record: usize) -> String {
+        format!("e.{record}")
+    }
+
+    fn say_session(&mut self, at: usize) {
+        let line = format!(
+            "** session t{} heard {} at {} as {}",
+            self.token.unwrap(),
+            self.heard,
+            self.position(at),
+            self.name
+        );
+        self.say(&line);
+    }
+
+    fn say_stamp(&mut self, record: usize) {
+        let line = format!("@ {} {}", 1_000 + record / 3 * 1_000, self.position(record));
+        self.say(&line);
+    }
+
+    fn enter(&mut self) {
+        let conn = self.conn.as_mut().unwrap();
+        if !std::mem::replace(&mut conn.has_entered, true) {
+            self.has_seat = true;
+            self.say(&format!("* you are {}; /help lists what you can do", self.name));
+            self.cursor = self.log.len();
+        }
+    }
+
+    /// Answers `/track`.
+    fn track(&mut self, rest: &str, is_first: bool) {
+        if self.conn.as_ref().unwrap().is_tracked {
+            // It may overtake records.
+            let at = self.log.len();
+            self.say_session(at);
+            return;
+        }
+        self.conn.as_mut().unwrap().is_tracked = true;
+        let token = rest.split(' ').nth(1).and_then(|token| token.strip_prefix('t')?.parse().ok());
+        let is_known = is_first && token.is_some() && token == self.token;
+        if !is_known {
+            self.tokens += 1;
+            (self.token, self.heard) = (Some(self.tokens), 0);
+        }
+        let is_seated = std::mem::replace(&mut self.has_seat, true);
+        if !is_seated {
+            self.name = format!("client-{}", self.log.len() + 8);
+        }
+        self.conn.as_mut().unwrap().has_entered = true;
+        let record = rest.split(' ').next().and_then(|position| position.strip_prefix("e.")?.parse::<usize>().ok());
+        let kept = record.filter(|&record| is_known && is_seated && record <= self.log.len());
+        let at = self.log.len();
+        self.say_session(at);
+        let you_are = format!("** you are {}, in lobby", self.name);
+        match kept {
+            Some(record) if record >= self.tail => {
+                self.say("** resumed");
+                self.cursor = record;
+                self.say(&you_are);
+            }
+            Some(record) => {
+                self.say(&format!("** you missed {} lines", self.tail - record));
+                self.cursor = self.tail;
+                self.say(&you_are);
+            }
+            None => {
+                if is_first && !rest.is_empty() {
+                    self.say("** cannot resume: earlier lines follow");
+                }
+                self.say(&you_are);
+                self.say("** be kind");
+                self.cursor = self.tail.max(self.log.len().saturating_sub(HISTORY));
+                self.say(&format!("** {} earlier lines:", self.log.len() - self.cursor));
+            }
+        }
+        let cursor = self.cursor;
+        self.say_stamp(cursor);
+    }
+
+    fn take(&mut self, line: &str) {
+        let conn = self.conn.as_mut().unwrap();
+        conn.lines += 1;
+        let is_first = conn.lines == 1;
+        if let Some(rest) = line.strip_prefix("/track") {
+            self.track(rest.trim_start(), is_first);
+            return;
+        }
+        if self.conn.as_ref().unwrap().is_tracked {
+            self.heard += 1;
+        }
+        match line {
+            "" => {}
+            "/who" => self.say("** 2 here"),
+            "long" => self.say("** line too long (over 3 bytes): not relayed"),
+            text => {
+                self.own.push(text.to_owned());
+                let record = format!("{}> {text}", self.name);
+                self.log.push(record);
+            }
+        }
+    }
+
+    fn receive(&mut self, bytes: &[u8]) {
+        self.conn.as_mut().unwrap().input.extend(bytes);
+        loop {
+            let input = &mut self.conn.as_mut().unwrap().input;
+            let Some(end) = input.iter().position(|&byte| byte == b'\n') else { break };
+            let line: Vec<u8> = input.drain(..=end).collect();
+            self.take(str::from_utf8(&line[..end]).unwrap());
+        }
+        self.pump();
+    }
+
+    /// Sends what the reader is owed.
+    fn pump(&mut self) {
+        if self.is_stalled || !self.conn.as_ref().is_some_and(|conn| conn.is_tracked) {
+            return;
+        }
+        if self.cursor < self.tail {
+            let (tail, head) = (self.tail, self.log.len());
+            self.say_session(head);
+            self.say(&format!("** you missed {} lines", self.tail - self.cursor));
+            self.say_stamp(tail);
+            self.cursor = tail;
+        }
+        while self.cursor < self.log.len() {
+            let cursor = self.cursor;
+            if cursor.is_multiple_of(3) {
+                self.say_stamp(cursor);
+            }
+            let line = self.log[cursor].clone();
+            self.say(&line);
+            self.cursor += 1;
+        }
+    }
+}
+
+/// A client, its server, and the bytes between them.
+struct World {
+    server: Server,
+    tracking: Tracking,
+    now: Instant,
+    up: VecDeque<u8>,
+    partial: Vec<u8>,
+    typed: Vec<String>,
+    /// The next record to be shown, once one was.
+    due: Option<u64>,
+    first: u64,
+    own: Vec<u64>,
+    unrecorded: Vec<u64>,
+    taken: Vec<u64>,
+    missed: u64,
+}
+
+impl World {
+    fn new() -> World {
+        let mut world = World {
+            server: Server::new(),
+            tracking: Tracking::new(true),
+            now: Instant::now(),
+            up: VecDeque::new(),
+            partial: Vec::new(),
+            typed: Vec::new(),
+            due: None,
+            first: 0,
+            own: Vec::new(),
+            unrecorded: Vec::new(),
+            taken: Vec::new(),
+            missed: 0,
+        };
+        world.connect();
+        world
+    }
+
+    fn connect(&mut self) {
+        self.server.conn = Some(Conn::default());
+        match self.tracking.on_connected(self.now) {
+            Some(line) => self.up.extend(line.bytes()),
+            // A silent client is greeted after a moment.
+            None => self.server.enter(),
+        }
+    }
+
+    fn type_in(&mut self, line: &str) {
+        let id = self.tracking.push(line);
+        self.typed.push(line.to_owned());
+        assert_eq!(id, self.typed.len() as u64);
+        self.send();
+    }
+
+    fn send(&mut self) {
+        if let Some(line) = self.tracking.ask(self.now) {
+            self.up.extend(line.bytes());
+        }
+        while let Some(line) = self.tracking.next_line(Which::All, usize::MAX, self.now) {
+            self.up.extend(line.bytes());
+        }
+    }
+
+    fn up(&mut self, bytes: usize) {
+        let bytes: Vec<u8> = self.up.drain(..bytes.min(self.up.len())).collect();
+        self.server.receive(&bytes);
+    }
+
+    fn down(&mut self, bytes: usize) {
+        for _ in 0..bytes {
+            let Some(byte) = self.server.conn.as_mut().unwrap().output.pop_front() else { break };
+            if byte != b'\n' {
+                self.partial.push(byte);
+                continue;
+            }
+            let line = String::from_utf8(std::mem::take(&mut self.partial)).unwrap();
+            if line.starts_with("* you are ") {
+                self.tracking.on_greeted();
+            }
+            self.tracking.on_line(&line, self.now);
+            self.take_events();
+            self.send();
+        }
+    }
+
+    fn take_events(&mut self) {
+        while let Some(event) = self.tracking.next_event() {
+            match event {
+                Event::Record(record) => {
+                    let number = record.position.record;
+                    let due = *self.due.get_or_insert_with(|| {
+                        self.first = number;
+                        number
+                    });
+                    assert_eq!(number, due, "each record comes once, in order");
+                    assert_eq!(record.line, self.server.log[usize::try_from(number).unwrap()]);
+                    self.due = Some(due + 1);
+                    self.own.extend(record.own);
+                }
+                Event::Missed(Some(records)) => {
+                    self.missed += records;
+                    self.due = self.due.map(|due| due + records);
+                }
+                Event::Taken { id, line } => {
+                    assert_eq!(line, self.typed[usize::try_from(id).unwrap() - 1]);
+                    self.taken.push(id);
+                }
+                Event::Unrecorded(id) => self.unrecorded.push(id),
+                Event::Missed(None) | Event::Plain(_) | Event::Untracked | Event::InDoubt(_) | Event::Elsewhere => {
+                    panic!("{event:?}");
+                }
+                Event::Entered(_) | Event::Private(_) | Event::Fin => {}
+            }
+        }
+    }
+
+    /// Loses the connection, with so many bytes of each direction still delivered, and makes another.
+    fn cut(&mut self, up: usize, down: usize) {
+        self.up(up);
+        self.down(down);
+        self.up.clear();
+        self.partial.clear();
+        self.server.conn = None;
+        self.tracking.on_disconnected();
+        self.take_events();
+        self.connect();
+    }
+
+    fn trim(&mut self) {
+        self.server.tail = self.server.log.len().saturating_sub(1).max(self.server.tail);
+    }
+
+    /// Lets everything arrive, and checks both directions.
+    fn finish(mut self) {
+        self.server.is_stalled = false;
+        for _ in 0..20 {
+            self.up(usize::MAX);
+            self.server.pump();
+            self.down(usize::MAX);
+            self.now += Duration::from_secs(2);
+            if let Some(line) = self.tracking.ask_for_ack(false, self.now) {
+                self.up.extend(line.bytes());
+            }
+        }
+        let is_said = |line: &&String| !matches!(line.as_str(), "" | "/who" | "long");
+        let said: Vec<&String> = self.typed.iter().filter(is_said).collect();
+        assert_eq!(self.server.own.iter().collect::<Vec<_>>(), said, "each line once, in order");
+        assert_eq!(self.taken, (1..=self.typed.len() as u64).collect::<Vec<_>>());
+        assert!(self.tracking.is_settled() && self.tracking.untaken_lines() == 0);
+        assert_eq!(self.due.unwrap_or(self.first), self.server.log.len() as u64);
+        assert!(self.own.is_sorted());
+        // Each line that is said has a record, or the client is told that it has none.
+        let mut fates = [self.own.as_slice(), &self.unrecorded].concat();
+        fates.sort_unstable();
+        let has_text = |id: &u64| !matches!(self.typed[usize::try_from(*id).unwrap() - 1].as_str(), "" | "/who");
+        assert_eq!(fates, (1..=self.typed.len() as u64).filter(has_text).collect::<Vec<_>>());
+        if self.missed == 0 {
+            let ids = (1..).zip(&self.typed).filter(|(_, line)| is_said(line)).map(|(id, _)| id);
+            assert_eq!(self.own, ids.collect::<Vec<u64>>(), "each line has its record");
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Type(&'static str),
+    Other,
+    Up(usize),
+    Down(usize),
+    Cut(usize, usize),
+    LoseSeat,
+    Stall,
+    Unstall,
+    Trim,
+    Wait,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let bytes = || prop_oneof![0..8_usize, 0..200_usize, Just(usize::MAX)];
+    prop_oneof![
+        6 => prop::sample::select(&["a", "a", "b", "hello", "/who", "", "long"][..]).prop_map(Step::Type),
+        4 => Just(Step::Other),
+        6 => bytes().prop_map(Step::Up),
+        6 => bytes().prop_map(Step::Down),
+        3 => (bytes(), bytes()).prop_map(|(up, down)| Step::Cut(up, down)),
+        1 => Just(Step::LoseSeat),
+        1 => Just(Step::Stall),
+        1 => Just(Step::Unstall),
+        1 => Just(Step::Trim),
+        1 => Just(Step::Wait),
+    ]
+}
+
+impl World {
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Type(line) => self.type_in(line),
+            Step::Other => {
+                self.server.log.push(format!("eve> {}", self.server.log.len()));
+                self.server.pump();
+            }
+            Step::Up(bytes) => self.up(bytes),
+            Step::Down(bytes) => self.down(bytes),
+            Step::Cut(up, down) => self.cut(up, down),
+            Step::LoseSeat => {
+                self.cut(0, 0);
+                self.server.has_seat = false;
+            }
+            Step::Stall => self.server.is_stalled = true,
+            Step::Unstall => {
+                self.server.is_stalled = false;
+                self.server.pump();
+            }
+            Step::Trim => self.trim(),
+            Step::Wait => {
+                self.now += ACK_WAIT;
+                if let Some(line) = self.tracking.ask_for_ack(false, self.now) {
+                    self.up.extend(line.bytes());
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_line_comes_once_and_in_order_in_both_directions(steps in prop::collection::vec(step(), 0..60)) {
+        let mut world = World::new();
+        for step in steps {
+            world.step(step);
+        }
+        world.finish();
+    }
+}
+
+#[test]
+fn a_connection_may_be_lost_at_every_byte_twice() {
+    let run = |first: (usize, usize), second: (usize, usize)| {
+        let mut world = World::new();
+        world.down(usize::MAX);
+        for line in ["one", "/who", "two", "two"] {
+            world.type_in(line);
+        }
+        world.step(Step::Other);
+        world.cut(first.0, first.1);
+        world.step(Step::Other);
+        world.type_in("three");
+        world.cut(second.0, second.1);
+        world.finish();
+    };
+    for bytes in 0..300 {
+        run((bytes, usize::MAX), (usize::MAX, bytes));
+        run((usize::MAX, bytes), (bytes, usize::MAX));
+        run((bytes, bytes), (usize::MAX, usize::MAX));
+        run((usize::MAX, usize::MAX), (bytes, bytes));
+    }
+}
