@@ -16,4 +16,5 @@ mod long_talk;
 mod page;
 mod proxy;
 mod rooms;
+mod sessions;
 mod talking;

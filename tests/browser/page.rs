@@ -173,11 +173,6 @@ impl Page {
         self.browser.eval("document.activeElement.id || document.activeElement.textContent")
     }
 
-    /// Sets the page's clock forward.
-    pub(crate) fn let_pass(&self, seconds: u32) {
-        self.browser.run("const now = Date.now; Date.now = () => now() + 1000 * arguments[0];", seconds);
-    }
-
     /// Panics if an element is wider than its space.
     #[track_caller]
     pub(crate) fn assert_nothing_overflows(&self) {

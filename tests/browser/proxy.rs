@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -29,8 +29,9 @@ struct Link {
     mood: Arc<Mood>,
 }
 
-#[derive(Default)]
 struct Mood {
+    /// Bytes that pass, in both directions together, before the connection is closed on both sides.
+    left: AtomicUsize,
     /// Discards what arrives, in both directions.
     swallows: AtomicBool,
     /// Reads nothing from the server.
@@ -75,6 +76,11 @@ impl Proxy {
         }
     }
 
+    /// Closes all connections when so many more bytes have passed.
+    pub(crate) fn cut_after(&self, bytes: usize) {
+        self.links.lock().expect("no panic").iter().for_each(|link| link.mood.left.store(bytes, SeqCst));
+    }
+
     /// Closes all connections to browsers, and leaves those to the server open.
     pub(crate) fn cut_near(&self) {
         for link in &*self.links.lock().expect("no panic") {
@@ -100,7 +106,12 @@ impl Proxy {
 }
 
 fn link(near: TcpStream, far: TcpStream, prefixes: &'static [&'static str]) -> Link {
-    let mood = Arc::new(Mood::default());
+    let mood = Arc::new(Mood {
+        left: AtomicUsize::new(usize::MAX),
+        swallows: AtomicBool::default(),
+        is_paused: AtomicBool::default(),
+        holds: AtomicBool::default(),
+    });
     let clone = |stream: &TcpStream| stream.try_clone().expect("a descriptor");
     for (from, to, is_down) in [(clone(&near), clone(&far), false), (clone(&far), clone(&near), true)] {
         let mood = mood.clone();
@@ -124,7 +135,13 @@ fn pass_on(mut from: TcpStream, mut to: TcpStream, mood: &Mood, is_down: bool, p
             let _ = from.write_all(NOT_FOUND);
             break;
         };
-        if len == 0 || to.write_all(&bytes).is_err() {
+        let left = mood.left.fetch_update(SeqCst, SeqCst, |left| Some(left.saturating_sub(bytes.len())));
+        let passed = left.unwrap_or_default().min(bytes.len());
+        if len == 0 || to.write_all(&bytes[..passed]).is_err() {
+            break;
+        }
+        if passed < bytes.len() {
+            let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
             break;
         }
     }

@@ -1,7 +1,5 @@
 //! Rooms in the page: its address, its heading, moves, and what stays in the room that it is for.
 
-use serde_json::{Value, json};
-
 use crate::browser::{PHONE, eventually, key};
 use crate::page::{Page, neighbour, page_of, server};
 use crate::proxy::Proxy;
@@ -46,7 +44,7 @@ fn a_page_comes_straight_into_its_room_and_comes_back_to_it() {
     assert_eq!(page.browser.text("#room"), "ДОМ");
     page.connect("ana");
     until_place(&page, &in_room("дом", &there, "/"));
-    page.until_shown("You are in дом, with 1 other");
+    page.until_shown("You are in дом");
     cho.lines_until(|line| line == "* ana joined");
     page.say("in here");
     cho.lines_until(|line| line == "ana> in here");
@@ -112,12 +110,16 @@ fn a_join_takes_the_page_to_another_room() {
     until_place(&page, &["lobby", "lobby – pollchat", "/", host].map(str::to_owned));
     page.say("back again");
     bob.lines_until(|line| line == "ana> back again");
+    cho.send_line("meanwhile");
+    cho.who();
     page.browser.screen(PHONE);
     page.say("/join rust");
     page.until_shown("You are in rust");
-    // The border begins the room anew, with its history.
-    let is_replayed = || page.texts().iter().filter(|text| *text == "still here").count() == 2;
-    eventually("the history with an own line", is_replayed);
+    // What was said there in the meantime is shown, and nothing twice.
+    cho.send_line("welcome back");
+    page.until_said("meanwhile");
+    page.until_said("welcome back");
+    page.until_said("still here");
     assert!(!page.is_hidden("#room"));
     page.assert_nothing_overflows();
 }
@@ -185,49 +187,6 @@ fn the_room_of_another_server_is_in_the_field() {
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
-fn lines_that_were_not_sent_stay_with_their_room() {
-    let server = server().go();
-    let there = page_of(&server);
-    let (mut bob, mut cho) = (neighbour(&server, "bob"), neighbour_in("rust", &server, "cho"));
-    let proxy = Proxy::to(&there);
-    let page = Page::open(&format!("{}r/rust", proxy.page()));
-    page.connect("ana");
-    page.until_shown("You are in rust, with 1 other");
-    // The lines leave the browser, and the proxy discards them.
-    proxy.swallow();
-    page.let_pass(60);
-    for text in ["for rust", "/join lobby", "for the lobby"] {
-        page.say(text);
-    }
-    let is_offered = |count: Value| page.browser.eval("unsentHere().length") == count;
-    eventually("the lines are offered in their room", || is_offered(json!(2)));
-    page.until_state_begins("Connected as ");
-    page.say("/join go");
-    page.until_shown("You are in go, alone");
-    assert!(is_offered(json!(0)) && page.is_hidden("#again"));
-    // Not even after a reload, which keeps them.
-    page.browser.reload();
-    page.until_state_begins("Connected as ");
-    page.until_shown("You are in go, alone");
-    assert!(page.is_hidden("#again") && page.texts().is_empty());
-    page.say("/join rust");
-    page.until_shown("for rust");
-    assert_eq!(page.browser.text("#unsent-count"), "2 lines not sent");
-    assert!(is_offered(json!(2)) && !page.shows("for the lobby"));
-    page.browser.click("#again");
-    cho.lines_until(|line| line.ends_with("> for rust"));
-    // The lines behind `/join` are offered when the page is in the room that it leads to.
-    page.until_shown("You are in lobby, with ");
-    page.until_shown("for the lobby");
-    assert!(is_offered(json!(1)));
-    page.browser.click("#again");
-    let heard = bob.lines_until(|line| line.ends_with("> for the lobby"));
-    assert!(heard.iter().all(|line| !line.ends_with("> for rust")), "{heard:?}");
-    assert!(page.is_hidden("#again"));
-}
-
-#[test]
-#[ignore = "needs Chromium: tests/browser/run"]
 fn a_page_for_whose_room_there_is_no_place_says_so_and_waits() {
     let server = server().flags(["--rooms", "2"]).go();
     let mut bob = neighbour(&server, "bob");
@@ -243,7 +202,7 @@ fn a_page_for_whose_room_there_is_no_place_says_so_and_waits() {
     cho.lines_until(|line| line.starts_with("* you are in lobby, "));
     page.browser.click("#connect");
     page.until_state_begins("Connected as client-");
-    page.until_shown("You are in go, alone");
+    page.until_shown("You are in go");
     // A page that is in a room stays there.
     page.say("/join third");
     eventually("the answer", || page.notices().iter().filter(|it| it.contains("2 rooms already")).count() == 2);

@@ -162,10 +162,12 @@ fn earlier_lines_are_marked() {
     page.until_said("three");
     bob.send_line("four");
     page.until_said("four");
-    let said = page.said();
-    let marked = |text: &str| said.iter().find(|said| said.text == text).map(|said| said.at == "earlier");
-    assert_eq!(["zero", "one", "three", "four"].map(marked), [None, Some(true), Some(true), Some(false)]);
-    assert!(page.notices().iter().any(|notice| notice == "3 earlier lines"), "{:?}", page.notices());
+    assert_eq!(page.texts(), ["one", "two", "three", "four"]);
+    assert!(page.said().iter().all(|said| said.at.contains(':')), "their times: {:?}", page.said());
+    let marked = "Array.from(document.querySelectorAll('#log .earlier .text'), (text) => text.textContent)";
+    assert_eq!(page.browser.eval(marked), serde_json::json!(["one", "two", "three"]));
+    let rules = page.notices().into_iter().filter(|notice| ["3 earlier lines", "now"].contains(&notice.as_str()));
+    assert_eq!(rules.count(), 2, "{:?}", page.notices());
 }
 
 #[test]
@@ -315,14 +317,18 @@ fn a_taken_name_is_reported_and_another_can_be_chosen() {
 fn another_day_is_marked() {
     let server = server().go();
     let page = Page::join(&server, "ana");
-    page.say("good night");
-    page.until_said("good night");
-    page.let_pass(24 * 60 * 60);
-    page.say("good morning");
+    page.say("good day");
+    page.until_said("good day");
+    // The time of a line is that of the server.
+    page.browser.run(
+        "const said = [['good evening', 24 * 3600 * 1000], ['good night', 24 * 3600 * 1000 - 1000], ['good morning', 0]];
+        said.forEach(([text, ago], at) => [`@ ${Date.now() - ago} other.${at}`, `bob> ${text}`].forEach(hear));",
+        (),
+    );
     page.until_said("good morning");
     let rule = "Array.from(document.querySelectorAll('#log .rule'),
         (rule) => rule.nextElementSibling.querySelector('.text').textContent)";
-    assert_eq!(page.browser.eval(rule), serde_json::json!(["good morning"]));
+    assert_eq!(page.browser.eval(rule), serde_json::json!(["good evening", "good morning"]));
 }
 
 #[test]

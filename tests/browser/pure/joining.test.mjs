@@ -14,6 +14,7 @@ const STUBS = `
   const socket = { bufferedAmount: 0, send: (text) => sent.push(text) };
   const $ = () => ({});
   const [put, remember, show, markFailed, storeTab] = Array(5).fill(() => {});
+  const [session, refresh] = [{ mode: 'plain', say() {} }, () => {}];
 `;
 
 /** The outbox of a page that is in the lobby, over a socket that takes all and tells nothing. */

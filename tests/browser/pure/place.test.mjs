@@ -3,9 +3,9 @@ import { test } from 'node:test';
 
 import { load } from './load.mjs';
 
-const { isOwnServer, isSamePlace, ownAddress, parseAddress, pathFor, placeOf, roomOf, typedAddress, withRoom } = load(
+const { isOwnServer, isSamePlace, ownAddress, parseAddress, pathFor, placeOf, roomOf, trackedAt, typedAddress, withRoom } = load(
   ['address.js'],
-  ['isOwnServer', 'isSamePlace', 'ownAddress', 'parseAddress', 'pathFor', 'placeOf', 'roomOf', 'typedAddress', 'withRoom'],
+  ['isOwnServer', 'isSamePlace', 'ownAddress', 'parseAddress', 'pathFor', 'placeOf', 'roomOf', 'trackedAt', 'typedAddress', 'withRoom'],
 );
 const pageAt = (pathname, protocol = 'https:') => ({ protocol, host: 'chat.example', pathname });
 
@@ -68,6 +68,11 @@ test('a room is the same in whatever case its name is written', () => {
   for (const other of [lobby, go, 'ws://b/ws?room=rust', 'ws://a/chat/ws?room=rust', 'wss://a/ws?room=rust']) {
     assert.ok(!isSamePlace(rust, other), other);
   }
+});
+
+test('a WebSocket promises its first line', () => {
+  const urls = { 'wss://a/ws': 'wss://a/ws?track', 'wss://a/ws?room=rust': 'wss://a/ws?room=rust&track' };
+  for (const [url, tracked] of Object.entries(urls)) assert.equal(trackedAt(new URL(url)).href, tracked);
 });
 
 test('the address bar follows the room on the own server alone', () => {

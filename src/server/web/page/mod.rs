@@ -28,6 +28,7 @@ const SOURCE: &str = concat!(
     include_str!("script/address.js"),
     include_str!("script/refusal.js"),
     include_str!("script/backoff.js"),
+    include_str!("script/session.js"),
     include_str!("script/replay.js"),
     include_str!("script/roster.js"),
     // The page at work, from what a person sees to what the network does.
@@ -35,6 +36,7 @@ const SOURCE: &str = concat!(
     include_str!("script/line.js"),
     include_str!("script/follow.js"),
     include_str!("script/log.js"),
+    include_str!("script/underway.js"),
     include_str!("script/people.js"),
     include_str!("script/history.js"),
     include_str!("script/incoming.js"),
@@ -43,6 +45,7 @@ const SOURCE: &str = concat!(
     include_str!("script/outbox.js"),
     include_str!("script/place.js"),
     include_str!("script/door.js"),
+    include_str!("script/tracking.js"),
     include_str!("script/connection.js"),
     include_str!("script/storage.js"),
     include_str!("script/ask.js"),

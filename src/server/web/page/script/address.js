@@ -38,6 +38,16 @@ function withRoom(url, room) {
   return other;
 }
 
+/**
+ * The URL of a WebSocket whose first line is `/track`. A server that tracks waits for it; to all others the parameter
+ * means nothing. It is appended as it is: the rest of a query is the person's.
+ */
+function trackedAt(url) {
+  const other = new URL(url);
+  other.search = `${url.search || '?'}${url.search ? '&' : ''}track`;
+  return other;
+}
+
 /** Whether two URLs are those of one room, in whatever case its name is written. */
 function isSamePlace(url, other) {
   const [one, two] = [url, other].map((of) => new URL(of));

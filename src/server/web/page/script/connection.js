@@ -31,6 +31,7 @@ function connect() {
     return become('off', `Not an address: ${$('server').value}`);
   }
   $('server').ariaInvalid = false;
+  keepSessionFor(withRoom(address, '').href);
   want($('name').value.trim());
   store(wanted);
   loss = `No answer from ${address.host}`;
@@ -41,8 +42,10 @@ function connect() {
 }
 
 /** Connects again after the page was reloaded. As after a break, its name may still be held. */
-function resume() {
+function resume(isHere) {
   connect();
+  // At the same address as before the session is where the page was, or where it went while it was away.
+  if (isHere) followSession();
   wasOn = true;
   mine.add(wanted);
 }
@@ -54,7 +57,7 @@ function openSocket() {
   hasLeft = false;
   full = '';
   try {
-    socket = new WebSocket(address);
+    socket = new WebSocket(trackedAt(address));
   } catch (error) {
     return become('off', `Cannot connect to ${address.host}: ${error.message}`);
   }
@@ -70,12 +73,23 @@ function openSocket() {
 function onOpen() {
   clearTimeout(timer);
   openedAt = heardAt = Date.now();
+  transmit(session.begin());
+  awaitAnswer();
+}
+
+/** The server has answered `/track`: the page is in the room. */
+function onReady({ name, isRenamed, again, lost }) {
   become('on');
+  failLost(lost);
+  if (name) welcomeAs(name);
+  if (isRenamed && !name.startsWith('client-')) named(name);
+  sendLines(again);
   requestName(wasOn ? Date.now() + RECLAIM_TIMEOUT : 0);
   if (!$('people').hidden) askWho();
   if (!wasOn) $('draft').focus();
   showProblem('');
   wasOn = true;
+  storeTab();
 }
 
 function onMessage({ data }) {
@@ -85,22 +99,32 @@ function onMessage({ data }) {
   const lines = data.split('\n');
   if (lines.at(-1) === '') lines.pop();
   lines.forEach(hear);
+  if (session.mode === 'asking') awaitAnswer();
 }
 
 /** Ends the connection. The code of the Close frame decides whether the page connects again; 1006 means none came. */
 function onClose(code) {
+  const isRefused = state === 'connecting' && session.mode === 'off';
+  const isTracked = session.mode === 'tracked';
+  session.end().forEach(act);
   endReplay();
-  const isRefused = state === 'connecting';
   // A refused upgrade says nothing (1006); askWhy has told whether the server is full.
   if (state === 'on' || code !== 1006) backoff.setFull(code === 1013);
+  if (!isRefused) loss = code === 1001 ? 'The server stopped' : 'Connection lost';
   if (state === 'on') {
-    loss = code === 1001 ? 'The server stopped' : 'Connection lost';
-    failUnsent(linesInDoubt(doubtfulSince(code)));
+    if (!isTracked) failUnsent(linesInDoubt(doubtfulSince(code)));
     if (Date.now() - openedAt > STABLE_AFTER) backoff.reset();
   }
   abandon();
+  // A copy of this tab has taken the session over, and would lose it if this page came back by itself.
+  if (isElsewhere || code === CLOSED_ELSEWHERE) {
+    leave('Not connected: this chat goes on in another tab');
+    return showProblem('Connect joins from this tab, too, as another client.');
+  }
+  if (code === 1000) session.forget();
   if (hasLeft || code === 1000) return leave('Not connected: you left');
-  if (code === 1008) return leave('Not connected: the server disconnected you');
+  // The session may go on if the person connects again: a client that reads too slowly is disconnected, too.
+  if (code === 1008) return stayAway('Not connected: the server disconnected you');
   wait(backoff.isFull ? full || 'The server is full' : loss);
   if (isRefused) askWhy();
 }
@@ -133,40 +157,45 @@ function doubtfulNow() {
   return probe ? heardAt : Infinity;
 }
 
-/** Drops the socket, its timers, and what is known of the room. */
-function abandon() {
+/** Drops the socket, its timers, and what is known of the room. With the code 1000 this is a goodbye. */
+function abandon(code) {
   stopAsking();
   clearTimeout(timer);
   clearTimeout(probe);
   probe = 0;
   const old = socket;
   socket = null;
-  old?.close();
+  old?.close(code);
+  session.end();
   forgetName();
   roster.clear();
 }
 
-/** Closes the socket of a page that is left. A browser may keep the page, and its socket with it, for a way back. */
+/** Closes the socket of a page that is left, or reloaded. This is no goodbye: the session goes on if it is reloaded. */
 function putAway() {
-  failDoubtful();
-  socket?.close();
-}
-
-/** Marks what may not arrive when a connection is given up while it is on. */
-function failDoubtful() {
-  if (isOn()) failUnsent(linesInDoubt(doubtfulNow()).map(({ line }) => ({ line, hasLeft: true })));
+  if (session.mode !== 'tracked') failDoubtful();
+  storeTab();
+  const old = socket;
+  socket = null;
+  old?.close();
 }
 
 function sayGoodbye() {
   hasLeft = true;
 }
 
+/** Leaves for good: nobody resumes the session. */
 function leave(reason) {
   failDoubtful();
-  abandon();
+  stayAway(reason);
+}
+
+function stayAway(reason) {
+  abandon(1000);
   wasOn = false;
   become('off', reason);
   showProblem('');
+  storeTab();
 }
 
 function wait(reason) {
@@ -190,7 +219,13 @@ function lookAgain() {
 
 /** Asks the server for an answer. A browser reports a dead connection only late, and only if something was sent. */
 function probeConnection() {
-  if (probe) return;
-  askWho();
+  if (probe || !isOn()) return;
+  if (session.mode === 'tracked') transmit('/track\n');
+  else askWho();
+  awaitAnswer();
+}
+
+function awaitAnswer() {
+  clearTimeout(probe);
   probe = setTimeout(() => onClose(1006), PROBE_TIMEOUT);
 }

@@ -88,6 +88,8 @@ document.addEventListener('visibilitychange', () => {
   lookAgain();
 });
 addEventListener('pagehide', putAway);
+// The browser kept the page for a way back, without its connection. The tab may have been in another room since.
+addEventListener('pageshow', ({ persisted }) => { if (persisted && state !== 'off') location.reload() });
 addEventListener('online', lookAgain);
 visualViewport.addEventListener('resize', () => {
   // Safari lays a phone's keyboard over the page. A zoomed page keeps its height.
@@ -101,5 +103,6 @@ $('draft').value = tab.draft ?? '';
 $(tab.isIn ? 'draft' : 'name').focus();
 showState();
 aim();
+restoreSessionOf(tab);
 restoreUnsent(linesKept(tab.unsent));
-if (tab.isIn) resume();
+if (tab.isIn) resume(tab.isHere);

@@ -4,7 +4,31 @@ const HANDLERS = {
   // The Close frame that follows a farewell tells the reason.
   farewell() {},
 
-  said({ from, text }) {
+  ready: (answer) => onReady(answer),
+
+  // A session tells these in the events that they lead to.
+  resumed() {},
+
+  cannotResume: () => show({ rule: 'Lines may be missing here' }),
+
+  elsewhere: () => heardElsewhere(),
+
+  placed: ({ name, room }) => {
+    welcomeAs(name);
+    placedIn(room);
+  },
+
+  /** The server took an own line that has no record to come. */
+  taken({ line, isRefused }) {
+    if (isRefused) markFailed(line, 'not relayed');
+    else showSent(line, line.at + session.offset);
+  },
+
+  caughtUp: () => show({ rule: 'now' }),
+
+  said(heard) {
+    if (heard.isRecord) return onRecord(heard);
+    const { from, text } = heard;
     // A `client-7` of an earlier life of the server was another client.
     const wasOwn = mine.has(from) && !from.startsWith('client-');
     if (replay) return replayLine({ from, text, at: 0, own: wasOwn, earlier: true });
@@ -17,34 +41,41 @@ const HANDLERS = {
 
   welcome: ({ name }) => welcomeAs(name),
 
-  earlier: ({ lines }) => beginReplay(lines),
+  earlier({ lines }) {
+    if (session.mode === 'tracked') show({ rule: lines ? count(lines, 'earlier line') : 'Earlier lines' });
+    else beginReplay(lines);
+  },
 
   missed({ notice, lines }) {
     if (replay) missedInReplay(lines);
     showHeard({ missed: notice.replace('you', 'You') });
   },
 
-  renamed({ from, to }) {
-    if (from === me) named(to);
-    if (!replay) roster.rename(from, to);
-    showHeard({ parts: [{ name: from }, ' is now ', { name: to }], at: Date.now() });
+  renamed(heard) {
+    const { from, to } = heard;
+    if (isNews(heard) && from === me) named(to);
+    if (isNews(heard)) roster.rename(from, to);
+    showHeard({ parts: [{ name: from }, ' is now ', { name: to }], at: timeHeard(heard) });
   },
 
-  joined({ name }) {
-    if (!replay) roster.add(name);
-    showHeard({ parts: [{ name }, ' joined'], at: Date.now() });
+  joined(heard) {
+    if (isNews(heard)) roster.add(heard.name);
+    showHeard({ parts: [{ name: heard.name }, ' joined'], at: timeHeard(heard) });
   },
 
-  left({ name }) {
-    if (!replay) roster.remove(name);
-    showHeard({ parts: [{ name }, ' left'], at: Date.now() });
+  left(heard) {
+    if (isNews(heard)) roster.remove(heard.name);
+    showHeard({ parts: [{ name: heard.name }, ' left'], at: timeHeard(heard) });
   },
 
   here: onRosterRow,
   hereMore: onRosterRow,
   hereTotal: onRosterRow,
 
-  inRoom: (heard) => enterRoom(heard),
+  inRoom(heard) {
+    joinAnswered();
+    enterRoom(heard);
+  },
 
   inRoomAlready: ({ notice }) => refusedJoin(notice),
   joinRefused: ({ notice }) => refusedJoin(notice),
@@ -67,12 +98,12 @@ const HANDLERS = {
     else showNotice(notice);
   },
 
-  tellsYou({ from, text }) {
-    showHeard({ from, text, at: Date.now(), own: false, private: true });
+  tellsYou(heard) {
+    showHeard({ from: heard.from, text: heard.text, at: timeHeard(heard), own: false, private: true });
     countUnread();
   },
 
-  youTold: ({ to, text }) => showHeard({ from: to, text, at: Date.now(), own: true, private: true }),
+  youTold: (heard) => showHeard({ from: heard.to, text: heard.text, at: timeHeard(heard), own: true, private: true }),
 
   tooLong({ notice, bytes }) {
     takeBackLongest(bytes);
@@ -80,12 +111,41 @@ const HANDLERS = {
   },
 
   // In the page, only a command leaves.
-  other: ({ notice }) => showNotice(notice.replace(/^FIN, exit or (\/quit: leave)$/, '$1 (FIN, exit are words here)')),
+  other({ notice, isRecord, at }) {
+    const text = notice.replace(/^FIN, exit or (\/quit: leave)$/, '$1 (FIN, exit are words here)');
+    showHeard({ parts: [text], at: isRecord ? at : 0 });
+  },
 };
 
 function hear(line) {
-  const heard = readLine(line);
-  HANDLERS[heard.kind](heard);
+  session.hear(line, Date.now()).forEach(act);
+}
+
+function act(event) {
+  HANDLERS[event.kind](event);
+}
+
+/** Whether this tells about the room as it is now. */
+function isNews({ isNews }) {
+  return isNews ?? !replay;
+}
+
+/** The time of a record is that of the server. */
+function timeHeard({ at }) {
+  return at ?? Date.now();
+}
+
+/** A said line of a tracked room; `line` is the own one that it is the record of. */
+function onRecord({ from, text, at, line, isNews, isEarlier, isOwn }) {
+  const own = isOwn || (mine.has(from) && !from.startsWith('client-') && isEarlier);
+  if (isNews) roster.add(from);
+  if (line) showSent(Object.assign(line, { from, text }), at);
+  else show({ from, text, at, own, earlier: isEarlier });
+  if (!own && !isEarlier) countUnread();
+}
+
+function showSent(line, at) {
+  show(Object.assign(line, { at, late: false }));
 }
 
 function refusedJoin(notice) {

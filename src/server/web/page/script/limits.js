@@ -9,6 +9,10 @@ const ANNOUNCED_MAX = 20;             // a screen reader is not given more lines
 const GROUP_WITHIN = 300 * SECOND;    // lines of one sender that are closer than this form a group
 const NAMES_MAX = 1000;               // names in the panel; the others are only counted
 const RECENT_MAX = 500;               // lines compared with a replayed history, to show none of them twice
+const LOG_KEPT_MAX = 500;             // lines of the log kept for a reload...
+const LOG_KEPT_BYTES_MAX = 1 << 18;   // ...and their size
+const UNDER_WAY_MAX = 100;            // own lines without a record that are shown at the end of the log
+const UNDER_WAY_AFTER = 1 * SECOND;   // then such a line is marked
 const REPLAY_TIMEOUT = 2 * SECOND;    // a history that is still incomplete is shown as it is
 
 const PAUSE_FIRST = 1 * SECOND;       // before the first attempt to reconnect; doubled for each further one...
@@ -24,6 +28,7 @@ const RECLAIM_TIMEOUT = 180 * SECOND; // the server notices a dead connection, a
 const RECLAIM_PAUSE_MAX = 15 * SECOND;
 const UNSURE_WITHIN = 2 * SECOND;     // lines sent this shortly before a connection broke may not have arrived
 
+const CLOSED_ELSEWHERE = 4000;        // close code: another connection has taken the session over
 const MESSAGE_BYTES_MAX = 65536;      // the server closes the connection on a longer WebSocket message
 const BUFFERED_BYTES_MAX = 1 << 18;   // the page queues no more than this on a connection that does not drain
 const KEPT_BYTES_MAX = 1 << 19;       // of lines not sent, kept for a reload; a browser keeps some 5 MB in all

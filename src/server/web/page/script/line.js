@@ -1,5 +1,5 @@
 // A line of the log as an element. A line is one of
-//   { from, text, at, own, ...FLAGS }   said by a client; `at` is 0 if the time is unknown
+//   { from, text, at, own, ...FLAGS }   said by a client; `at` is 0 if the time is unknown, `late` without a record
 //   { parts, at }                       a notice of texts and names; an answer to a command has no `at`
 //   { rule } or { missed }              a divider
 
@@ -19,7 +19,7 @@ function render(line) {
   if (line.more || (line.own && !line.private)) who.classList.add('unseen');
   const text = make('span', 'text', ...linked(line.text));
   text.dir = 'auto';
-  const what = make('span', 'what', text, line.failed ? make('b', 'fate', line.failed) : timeOf(line));
+  const what = make('span', 'what', text, fateOf(line));
   line.element = make('p', 'said', who, what);
   line.element.classList.add(...FLAGS.filter((flag) => line[flag]));
   return line.element;
@@ -31,8 +31,13 @@ function continues(before, line) {
     line.from !== undefined && line.at - before.at < GROUP_WITHIN;
 }
 
-function timeOf({ at, earlier }) {
-  if (earlier) return make('time', '', 'earlier');
+function fateOf(line) {
+  if (line.failed) return make('b', 'fate', line.failed);
+  return line.late ? make('b', 'fate late', 'under way') : timeOf(line);
+}
+
+function timeOf({ at }) {
+  if (!at) return make('time', '', 'earlier');
   const date = new Date(at);
   // Formatting is slow, and thousands of lines may share a minute.
   const is = Math.floor(at / (60 * SECOND));

@@ -1,7 +1,10 @@
 // The lines of the log. Lines wait for the next frame, which adds all of them to the document at once.
 
-const calendar = new Intl.DateTimeFormat([], { weekday: 'long', day: 'numeric', month: 'long' });
+const DAY = { weekday: 'long', day: 'numeric', month: 'long' };
+const calendar = new Intl.DateTimeFormat([], DAY);
+const calendarOfYears = new Intl.DateTimeFormat([], { ...DAY, year: 'numeric' });
 let pending = [];
+let newest = [];           // lines that came last, to be kept for a reload
 let skipped = 0;           // lines that came too fast to be shown, all before the first pending one
 let isFlushDue = false;
 let last = {};             // the line above the next one...
@@ -11,9 +14,15 @@ let unread = 0;            // lines said while the page was not visible
 
 function show(line) {
   pending.push(line);
+  newest.push(line);
+  if (newest.length > 2 * LOG_KEPT_MAX) newest.splice(0, LOG_KEPT_MAX);
   countNew(line);
   // Lines come too fast, or the page is in a hidden tab, which has no frames.
   if (pending.length > 2 * LINES_MAX) skipped += pending.splice(0, LINES_MAX).length;
+  refresh();
+}
+
+function refresh() {
   if (isFlushDue) return;
   isFlushDue = true;
   requestAnimationFrame(flush);
@@ -32,10 +41,12 @@ function flush() {
   for (const line of pending.splice(0, LINES_PER_FRAME)) {
     addDay(fragment, line);
     line.more = continues(last, line);
+    line.element?.remove();
     fragment.append(render(line));
     last = line;
   }
-  log.append(fragment);
+  log.insertBefore(fragment, firstUnderWay());
+  showUnderWay(last);
   trim();
   if (follows) stayAtEnd();
   showEnd();
@@ -57,12 +68,17 @@ function trim() {
 
 function addDay(fragment, { at }) {
   if (!at) return;
-  const day = calendar.format(at);
-  if (lastDay && lastDay !== day) {
+  const day = dayOf(at);
+  if ((lastDay || dayOf(Date.now())) !== day) {
     fragment.append(make('p', 'rule', day));
     last = {};
   }
   lastDay = day;
+}
+
+function dayOf(at) {
+  const isThisYear = new Date(at).getFullYear() === new Date().getFullYear();
+  return (isThisYear ? calendar : calendarOfYears).format(at);
 }
 
 /** Marks a line as failed, or, without a reason, as not failed. A command is shown only if it failed. */

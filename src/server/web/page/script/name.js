@@ -30,7 +30,7 @@ function requestName(until) {
 function retryName(until, pause) {
   if (!wanted || wanted === me) return;
   naming = { until, pause };
-  transmit(`/nick ${wanted}\n`);
+  ask(`/nick ${wanted}`);
 }
 
 function named(name) {

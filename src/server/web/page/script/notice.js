@@ -1,8 +1,12 @@
 // The lines of the server, as the page reads them. Pure.
 
-/** The notices that the page acts on, without their `* `. The first pattern that matches decides. */
+/** The notices that the page acts on, without their `* ` or `** `. The first pattern that matches decides. */
 const NOTICES = {
   welcome: /^you are (?<name>\S+); /,
+  placed: /^you are (?<name>\S+), in (?<room>\S+)$/,
+  resumed: /^resumed$/,
+  cannotResume: /^cannot resume: earlier lines follow$/,
+  elsewhere: /^this session goes on elsewhere$/,
   earlier: /^(?<lines>[\d,]+) earlier lines?:$/,
   missed: /^you missed (?<lines>[\d,]+) lines?$/,
   renamed: /^(?<from>\S+) is now (?<to>\S+)$/,
@@ -26,9 +30,13 @@ const NOTICES = {
 /** The fields that are numbers, which the server may group with commas. */
 const NUMBERS = ['lines', 'clients', 'bytes'];
 
-/** Reads a line: `{ kind: 'said', from, text }`, `{ kind: 'farewell' }` or a notice. */
+/**
+ * Reads a line: `{ kind: 'said', from, text }`, `{ kind: 'farewell' }` or a notice. To a tracked page, private notices
+ * begin with `** `.
+ */
 function readLine(line) {
   if (line === 'FIN') return { kind: 'farewell' };
+  if (line.startsWith('** ')) return readNotice(line.slice(3));
   if (line.startsWith('* ')) return readNotice(line.slice(2));
   const mark = line.indexOf('> ');
   if (mark < 0) return { kind: 'other', notice: line };

@@ -19,6 +19,12 @@ function transmit(text) {
   handed += bytesOf(text);
 }
 
+/** Sends a command of the page itself. After a break it is not sent again. */
+function ask(text) {
+  session.say({ text, isCommand: true, isQuiet: true });
+  transmit(`${text}\n`);
+}
+
 /** Says what was typed. Returns the problem if it cannot be sent, or an empty text. */
 function say(text) {
   if (!isOn()) return 'Not connected: your text stays here.';
@@ -43,17 +49,26 @@ function sendLines(lines) {
     for (const { line, bytes } of message) {
       end += bytes;
       outgoing.push({ line, bytes, end, at: Date.now() });
-      Object.assign(line, { from: me, at: Date.now(), failed: '', server });
+      Object.assign(line, { from: me, at: line.at || Date.now(), failed: '', server });
+      session.say(line);
       if (line.joins) server = destination();
       if (line.isGoodbye) sayGoodbye();
       if (line.isWho) roster.asked(true);
-      if (line.isCommand) continue;
+      // A session shows its lines when their records come, and until then behind all others.
+      if (line.isCommand || session.mode === 'tracked') continue;
       remember(line);
       show(line);
     }
     transmit(message.map(({ line }) => line.wire).join(''));
   }
   if (outgoing.length > 2 * LINES_MAX) outgoing.splice(0, LINES_MAX);
+  refresh();
+}
+
+/** Whether a line has left the browser. */
+function hasGone(line) {
+  const entry = outgoing.findLast((entry) => entry.line === line);
+  return !entry || !socket || entry.end <= handed - socket.bufferedAmount;
 }
 
 /** The room in which a line that is sent now is said: that of the last `/join` without an answer, or else the page's. */
@@ -105,6 +120,7 @@ function confirmArrival(text) {
 function takeBackLongest(bytesMax) {
   const refused = outgoing.find(({ bytes, line }) => bytes - 1 > bytesMax && !line.failed);
   if (!refused) return;
+  session.refuse(refused.line);
   markFailed(refused.line, 'too long: not sent');
   if ($('draft').value === '') $('draft').value = typedAgain(refused.line);
 }
@@ -134,7 +150,7 @@ function restoreUnsent({ lines, lost }) {
 
 /** What the next load of the page is to show as not sent: also what this connection still holds. */
 function unsentToKeep() {
-  const held = isOn() ? linesInDoubt(doubtfulNow()).map(({ line }) => ({ ...line, failed: UNSURE })) : [];
+  const held = isOn() && session.mode !== 'tracked' ? linesInDoubt(doubtfulNow()).map(({ line }) => ({ ...line, failed: UNSURE })) : [];
   return [...unsent, ...held];
 }
 
@@ -143,7 +159,7 @@ function sendAgain() {
   const lines = unsentHere();
   forgetUnsent();
   for (const { element } of lines) element?.remove();
-  sendLines(lines.map(({ element, isRestored, isDue, ...line }) => line));
+  sendLines(lines.map(({ element, at, isRestored, isDue, ...line }) => line));
   storeTab();
   goToEnd();
 }

@@ -5,7 +5,7 @@ let isPanelDue = false;
 const roster = new Roster(rosterChanged);
 
 function askWho() {
-  transmit('/who\n');
+  ask('/who');
   roster.asked(false);
 }
 

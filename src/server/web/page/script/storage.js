@@ -12,6 +12,7 @@ function storeTab() {
   const name = isIn ? wanted : $('name').value;
   const kept = keptLines(unsentToKeep());
   const tab = { isIn, page: location.pathname, server: $('server').value, name, draft: $('draft').value, unsent: kept };
+  if (session.token) Object.assign(tab, { home, room: roomName, session: keptSession(session), log: keptLog(newest) });
   try { sessionStorage.setItem(TAB, JSON.stringify(tab)) } catch { /* see above */ }
 }
 
@@ -19,7 +20,8 @@ function storeTab() {
 function storedTab() {
   try {
     const { page, server, ...tab } = JSON.parse(sessionStorage.getItem(TAB)) ?? {};
-    return { name: localStorage.getItem('name'), ...tab, server: page === location.pathname ? server : undefined };
+    const isHere = page === location.pathname;
+    return { name: localStorage.getItem('name'), ...tab, isHere, server: isHere ? server : undefined };
   } catch {
     return {};
   }
