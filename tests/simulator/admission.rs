@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pollchat::server::limits::{
     ENTER_DELAY, ENTER_TIMEOUT, ENTERING_PER_ADDRESS, INTRODUCE_AFTER, INTRODUCE_JOINER_AFTER,
@@ -14,11 +14,17 @@ use crate::net::{Reset, Wire};
 use crate::oracle::Oracle;
 use crate::room::LOBBY;
 use crate::rule::{Rule, Verdict};
-use crate::said::Asked;
+use crate::said::{Asked, Ear};
 use crate::setting::REFUSALS_MAX;
 
 /// Turns after its first line in which a connection may still be entering.
 const LATE_TURNS_MAX: usize = 2;
+
+/// The time to enter of a connection that has sent no whole line. A browser may have sent a part of a frame.
+fn enters_within(ear: &Ear) -> Duration {
+    let is_amid = ear.outline.as_ref().is_some_and(|outline| outline.is_amid());
+    if ear.has_begun() || is_amid { ENTER_TIMEOUT } else { ENTER_DELAY }
+}
 
 impl Oracle {
     /// Learns that the hub is given a connection on the line port. Returns its number among the connections.
@@ -80,7 +86,7 @@ impl Oracle {
             .demands(may_be_silent, || format!("it was closed without a word, while {refused} were being refused"))
     }
 
-    /// Judges that a connection on the line port enters, or is refused instead: it has sent a line, or its time is
+    /// Judges that a connection enters, or is refused instead: it has sent a line, or its time is
     /// over.
     pub(crate) fn judge_entry(&self, member: usize) -> Verdict {
         let wire = self.wires[member].borrow();
@@ -91,9 +97,11 @@ impl Oracle {
         match wire.ear.asked.first() {
             Some(Asked::Foreign(protocol)) => Rule::Numbers.broken(format!("it speaks {protocol}, and enters")),
             Some(_) => Ok(()),
-            None if wire.ear.ended.is_some() => Rule::Numbers.broken("it is gone, and enters"),
+            None if wire.ear.ended.is_some() || wire.ear.socket_end().is_some() => {
+                Rule::Numbers.broken("it is gone, and enters")
+            }
             None => {
-                let waited = self.now().saturating_duration_since(known.came);
+                let waited = self.now().saturating_duration_since(known.enters_since());
                 let delay = if wire.ear.has_begun() { ENTER_TIMEOUT } else { ENTER_DELAY };
                 Rule::Entering.demands(waited >= delay, || format!("it enters after {waited:?} without a line"))
             }
@@ -104,7 +112,7 @@ impl Oracle {
     pub(crate) fn judge_entering(&mut self, member: usize, now: Instant) -> Verdict {
         let wire = self.wires[member].borrow();
         let known = &self.members[member];
-        if !known.is_entering() || wire.is_closed || wire.ear.ended.is_some() || self.is_shutting_down {
+        if !known.is_entering() || wire.is_closed || wire.ear.has_gone() || self.is_shutting_down {
             return Ok(());
         }
         // While all refusals are taken, it waits for its own, and others may come first. Those that ended in this turn
@@ -126,8 +134,8 @@ impl Oracle {
             }
             None => {}
         }
-        let delay = if wire.ear.has_begun() { ENTER_TIMEOUT } else { ENTER_DELAY };
-        if now < known.came + delay || wire.has_input() || !wire.is_drained || wire.reset != Reset::No {
+        let delay = enters_within(&wire.ear);
+        if now < known.enters_since() + delay || wire.has_input() || !wire.is_drained || wire.reset != Reset::No {
             known.overdue = None;
             return Ok(());
         }
@@ -140,19 +148,29 @@ impl Oracle {
     pub(crate) fn enters_by(&self, member: usize, now: Instant) -> Option<Instant> {
         let known = &self.members[member];
         let ear = &self.wires[member].borrow().ear;
-        let is_open = known.is_entering() && ear.ended.is_none() && ear.asked.is_empty() && !self.is_shutting_down;
-        let delay = if ear.has_begun() { ENTER_TIMEOUT } else { ENTER_DELAY };
+        let is_open = known.is_entering() && !ear.has_gone() && ear.asked.is_empty() && !self.is_shutting_down;
+        let delay = enters_within(ear);
         is_open.then(|| now + delay)
     }
 
     /// Whether as many clients as may be are in from the address of a connection. Those that go in this turn count,
     /// too.
     pub(crate) fn is_crowded(&self, member: usize) -> bool {
+        let most = self.config.access.per_address_max;
+        most > 0 && self.present_from_address_of(member) >= most
+    }
+
+    /// Whether sessions that went on elsewhere have left the address of a connection more than twice as many as may be.
+    pub(crate) fn is_far_over(&self, member: usize) -> bool {
+        let most = self.config.access.per_address_max;
+        most > 0 && self.present_from_address_of(member) >= 2 * most
+    }
+
+    fn present_from_address_of(&self, member: usize) -> usize {
         let address = self.wires[member].borrow().address;
         let is_in =
             |other: &&usize| self.members[**other].number.is_some() && self.wires[**other].borrow().address == address;
-        let most = self.config.access.per_address_max;
-        most > 0 && self.active.iter().filter(is_in).count() >= most
+        self.active.iter().filter(is_in).count()
     }
 
     /// Whether there is no free seat.
@@ -191,14 +209,11 @@ impl Oracle {
             return Ok(());
         }
         let is_visitor = self.members[member].visit.is_some();
-        if is_visitor {
-            self.judge_upgrade(member)?;
-        } else {
-            self.judge_entry(member)?;
-        }
+        self.judge_entry(member)?;
+        Rule::Seat.demands(!self.is_owner(member), || "it comes back, and is refused".to_owned())?;
         let most = self.config.access.per_address_max;
         let notice = match self.config.clients_max {
-            Some(most) if self.is_full() && reason.starts_with("the server is full") => {
+            Some(most) if self.is_full() && self.away.is_empty() && reason.starts_with("the server is full") => {
                 format!("* the server is full ({most} client{})", if most == 1 { "" } else { "s" })
             }
             _ if self.is_crowded(member) => format!("* too many connections from your address (at most {most})"),

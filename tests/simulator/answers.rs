@@ -8,7 +8,7 @@ use crate::rule::{Rule, Verdict, Violation};
 use crate::said::{Asked, is_name, is_reserved};
 
 /// The answer to `/help`.
-pub(crate) const HELP: [&str; 9] = [
+const HELP: [&str; 9] = [
     "* a line is relayed to the others as NAME> line",
     "* /nick NAME: be called NAME (1 to 24 letters, digits, _ or -)",
     "* /who: who is here",
@@ -50,8 +50,12 @@ impl Oracle {
     pub(crate) fn all_answered(&self, member: usize) -> Verdict {
         let wire = self.wires[member].borrow();
         let first = self.members[member].answered;
+        let mut has_spare = self.members[member].tracked.as_ref().is_some_and(|tracked| tracked.pending.is_some());
         for (place, asked) in wire.ear.asked.iter().enumerate().skip(first) {
             if self.is_answered(member, place, asked) {
+                if matches!(asked, Asked::Track { .. }) && std::mem::take(&mut has_spare) {
+                    continue;
+                }
                 return Rule::Answers.broken(format!("{asked:?} was not answered"));
             }
         }
@@ -67,6 +71,10 @@ impl Oracle {
     fn is_answered(&self, member: usize, place: usize, asked: &Asked) -> bool {
         match asked {
             Asked::Nothing | Asked::Leave => false,
+            // A first one is answered by what begins the session.
+            Asked::Track { .. } => {
+                place > 0 || self.members[member].tracked.as_ref().is_none_or(|tracked| tracked.first != 1)
+            }
             // In its own protocol, if there is a page.
             Asked::Foreign("HTTP") if self.page_hint.is_some() => false,
             Asked::Say(_) => self.config.audience == Audience::Sender,
@@ -105,6 +113,14 @@ impl Oracle {
                 Some(first) => first.line.clone(),
                 _ => return self.judge_refusal(member, name, line).map(|()| true),
             },
+            Asked::Track { .. } if self.config.audience != Audience::Sender => {
+                return if line.starts_with("** session ") {
+                    Ok(true)
+                } else {
+                    Rule::Answers.broken("it asked to be tracked")
+                };
+            }
+            Asked::Track { .. } => "* nothing to track: only you hear your echo".to_owned(),
             Asked::Who => return self.judge_who(member, line),
             Asked::Join { name, .. } if self.config.rooms_max > 1 => {
                 return self.judge_join(member, self.members[member].answered, name, line).map(|()| true);
@@ -135,8 +151,13 @@ impl Oracle {
 
     /// A line of the answer to `/help`.
     fn help(&self, line: usize) -> &'static str {
-        let is_there = |text: &&&str| self.config.rooms_max > 1 || !(text.contains("/rooms") || text.contains("/join"));
-        HELP.iter().filter(is_there).nth(line).copied().unwrap_or_default()
+        self.help_lines().nth(line).unwrap_or_default()
+    }
+
+    /// The answer to `/help` of this server.
+    pub(crate) fn help_lines(&self) -> impl Iterator<Item = &'static str> {
+        let is_there = |text: &&str| self.config.rooms_max > 1 || !(text.contains("/rooms") || text.contains("/join"));
+        HELP.into_iter().filter(is_there)
     }
 
     /// Checks why a rename did not come about. The answer may have waited long, so that what held then may be over.
@@ -174,15 +195,18 @@ impl Oracle {
         else {
             return Rule::Answers.broken("no row of /who");
         };
-        if !self.members.iter().any(|other| other.names.iter().any(|held| held == name)) {
+        let mut names = self.members.iter().flat_map(|other| &other.names).chain(&self.bygone_names);
+        if !names.any(|held| held == name) {
             return Rule::Names.broken("nobody was ever called so");
         }
         let is_own = name == known.names[0] || (known.names.last().is_some_and(|own| own == name));
         let is_only_own = self.members.iter().filter(|other| other.names.iter().any(|held| held == name)).count() == 1;
-        if is_own && is_only_own && lines != known.lines_said.to_string() {
+        let is_plain = known.tracked.is_none();
+        if is_own && is_only_own && is_plain && lines != known.lines_said.to_string() {
             return Rule::Answers.broken(format!("it said {} lines", known.lines_said));
         }
-        self.members[member].rows.push(name.to_owned());
+        let away = if row.ends_with(", away") { ", away" } else { "" };
+        self.members[member].rows.push(name.to_owned() + away);
         Ok(false)
     }
 
@@ -192,7 +216,7 @@ impl Oracle {
         }
         let Some(told) = self.told.get_mut(text) else { return Rule::Messages.broken("nothing of that kind was told") };
         let name = between(line, "* you told ", &format!(": {text}"));
-        let untold = between(line, "* ", " is not reading: not told");
+        let untold = between(line, "* ", " is not reading: not told").or(between(line, "* ", " is away: not told"));
         match (name, untold) {
             (Some(name), _) | (_, Some(name)) if is_same_name(name, to) => {
                 told.is_told = Some(untold.is_none());

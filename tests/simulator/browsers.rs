@@ -84,6 +84,8 @@ pub(crate) struct Browser {
     /// Whether it sends frames before it knows that the WebSocket is open.
     is_hasty: bool,
     answers_pings: bool,
+    /// Whether it says nothing but what it is given.
+    is_chatty: bool,
     /// Bytes to be sent.
     pub(crate) queue: Vec<u8>,
     /// Bytes that were ever queued.
@@ -101,12 +103,31 @@ impl Browser {
             opens: !chance.one_in(5),
             is_hasty: chance.one_in(3),
             answers_pings: !chance.one_in(4),
+            is_chatty: false,
             queue: Vec::new(),
             queued: 0,
             rest: None,
             whole: Vec::new(),
             chance,
         }
+    }
+
+    /// One that opens a WebSocket at once, and breaks no rule.
+    pub(crate) fn chatty(chance: Chance) -> Browser {
+        let browser = Browser::new(chance);
+        Browser { stage: Stage::Asking(0), opens: true, answers_pings: true, is_chatty: true, ..browser }
+    }
+
+    /// Closes its WebSocket with a code, if it may. Returns whether that is a goodbye.
+    pub(crate) fn close_tracked(&mut self, wire: &mut Wire) -> Option<bool> {
+        if self.stage != Stage::Open || self.rest.is_some() {
+            return None;
+        }
+        let code = self.chance.pick(&CLOSES);
+        self.frame(0x88, &code.map_or(Vec::new(), |code| code.to_be_bytes().to_vec()));
+        self.mean(wire, Meaning::Close(code));
+        self.stage = Stage::Over;
+        Some(code == Some(1000))
     }
 
     /// Whether nothing that it sends from now on means anything.
@@ -218,7 +239,7 @@ impl Browser {
     /// Puts some of its lines into a message; of the last one the end may be left out.
     fn say(&mut self, lines: &mut Vec<u8>, wire: &mut Wire, ends: bool) {
         self.distract(wire);
-        if self.chance.one_in(1_500) {
+        if !self.is_chatty && self.chance.one_in(1_500) {
             return self.say_much(wire);
         }
         let newlines: Vec<usize> =
@@ -232,7 +253,9 @@ impl Browser {
         if message.is_empty() && !self.chance.one_in(20) {
             return;
         }
-        if message.last() == Some(&b'\n') && self.chance.one_in(2) {
+        // The last of two newlines is a line of its own.
+        let has_line = message.len() > 1 && !message.ends_with(b"\n\n");
+        if message.last() == Some(&b'\n') && (has_line || !self.is_chatty) && self.chance.one_in(2) {
             message.pop();
         }
         if let Err(error) = str::from_utf8(&message) {

@@ -80,6 +80,15 @@ impl Oracle {
         if self.members[member].has_fin {
             return Rule::Farewell.broken("after FIN");
         }
+        if self.members[member].tracked.is_some() && line != "FIN" {
+            return self.receive_tracked(member, line);
+        }
+        if self.may_be_tracked(member) && line.starts_with("** session ") {
+            return self.begin_late(member, line);
+        }
+        if line.starts_with("@ ") || line.starts_with("** ") {
+            return Rule::Plain.broken("it is not tracked");
+        }
         if let Some(expected) = self.members[member].next_greeting() {
             let verdict = if line == expected {
                 Ok(())
@@ -114,6 +123,16 @@ impl Oracle {
         if let Some(lines) = missed.and_then(|lines| lines.parse().ok()) {
             return self.receive_missed(member, lines);
         }
+        self.receive_told_line(member, line)
+    }
+
+    /// Whether a plain client has asked to be tracked.
+    fn may_be_tracked(&self, member: usize) -> bool {
+        self.members[member].number.is_some() && self.wires[member].borrow().ear.is_tracked()
+    }
+
+    /// Takes a line that is not owed to a newcomer: of the room, or for it alone.
+    pub(crate) fn receive_told_line(&mut self, member: usize, line: &str) -> Verdict {
         if line == "* you read too slowly: goodbye" {
             return self.receive_too_slow(member);
         }
@@ -127,6 +146,10 @@ impl Oracle {
         }
         match Log::kind(line) {
             _ if self.members[member].is_told_first_name(line) => self.receive_answer(member, line),
+            Some(kind) if self.members[member].tracked.is_some() => {
+                let is_told = kind == Kind::ShuttingDown && self.is_shutting_down;
+                Rule::Track.demands(is_told, || "it is told a line of the room as if for it alone".to_owned())
+            }
             Some(Kind::Said) if self.config.audience == Audience::Sender => self.receive_answer(member, line),
             Some(_) => self.receive_shared(member, line),
             None => self.receive_answer(member, line),
@@ -134,7 +157,7 @@ impl Oracle {
     }
 
     /// Finds the place where a member begins that is sent `earlier` lines.
-    fn begin_stay(&mut self, member: usize, earlier: usize) -> Verdict {
+    pub(crate) fn begin_stay(&mut self, member: usize, earlier: usize) -> Verdict {
         let Stay { room, joined, .. } = *self.members[member].stay();
         let Room { log, backlog_bytes, .. } = &self.rooms[room];
         let history = usize::try_from(self.config.history_lines).unwrap_or(usize::MAX);
@@ -229,10 +252,12 @@ impl Oracle {
     }
 
     fn receive_too_slow(&mut self, member: usize) -> Verdict {
+        let known = &self.members[member];
+        let has_begun_again = known.has_begun_again(&self.wires[member].borrow().ear);
         let may_be_too_slow = match self.config.lag {
             Lag::Skip => false,
-            Lag::Disconnect => self.members[member].was_overtaken,
-            Lag::Wait => self.members[member].stall().may_be_gone(),
+            Lag::Disconnect => known.was_overtaken || has_begun_again,
+            Lag::Wait => known.stall().may_be_gone() || has_begun_again,
         };
         if !may_be_too_slow {
             return Rule::TooSlow.broken("it was not overtaken, or did not stall");
@@ -256,6 +281,9 @@ impl Oracle {
     }
 
     fn receive_fin(&mut self, member: usize) -> Verdict {
+        if self.members[member].tracked.is_some() {
+            self.end_gap(member)?;
+        }
         let known = &mut self.members[member];
         known.has_fin = true;
         if let Some(visit) = &mut known.visit {
@@ -272,7 +300,8 @@ impl Oracle {
             return Rule::Farewell.demands(may_leave, || "it did not leave".to_owned());
         }
         Rule::Border.demands(self.members[member].stays.len() == 1, || "it was not told where it is".to_owned())?;
-        if !self.members[member].is_greeted() && !self.members[member].is_kicked {
+        let is_tracked = self.members[member].tracked.is_some();
+        if !self.members[member].is_greeted() && !self.members[member].is_kicked && !is_tracked {
             // It was shown no earlier lines.
             self.begin_stay(member, 0)?;
         }
@@ -297,6 +326,12 @@ impl Oracle {
     /// Judges that a client was sent all that it is owed, or told that it missed it.
     pub(crate) fn judge_missed(&self, member: usize) -> Verdict {
         let stay = self.members[member].stay();
+        if self.members[member].tracked.is_some() {
+            let owed = self.stop(stay).saturating_sub(stay.next);
+            return Rule::Track.demands(owed == stay.missed && stay.is_begun, || {
+                format!("{owed} records are owed from {} on, {} told of", stay.next, stay.missed)
+            });
+        }
         let others = self.said_by_others(member, stay);
         Rule::Delivery
             .demands(others == stay.missed, || format!("{others} lines are owed or missed, {} told of", stay.missed))

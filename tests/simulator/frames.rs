@@ -120,6 +120,7 @@ impl Oracle {
             [high, low] => Some(u16::from_be_bytes([*high, *low])),
             _ => return Rule::CloseCode.broken(format!("a close with {payload:?}")),
         };
+        let is_elsewhere = self.members[member].is_elsewhere && self.members[member].has_fin;
         let (is_kicked, is_shutting_down) = (self.members[member].is_kicked, self.is_shutting_down);
         let (leaves_by_word, end, breach) = {
             let ear = &self.wires[member].borrow().ear;
@@ -137,6 +138,9 @@ impl Oracle {
             (false, Some(code)) => breach == Some(code),
             (false, None) => false,
         };
+        if is_elsewhere && code == Some(4000) {
+            return Ok(());
+        }
         if !is_right {
             return Rule::CloseCode
                 .broken(format!("closed with {code:?}, FIN: {}, after {end:?}", visit.socket.has_fin));
@@ -173,7 +177,7 @@ impl Oracle {
 
     /// Sees whether a browser was silent for long, before its frames of this turn are looked at.
     pub(crate) fn watch_vigil(&mut self, member: usize, now: Instant) -> Verdict {
-        if self.members[member].visit.is_none() || !self.is_heard(member) {
+        if self.members[member].visit.is_none() || !(self.is_heard(member) || self.members[member].is_entering()) {
             return Ok(());
         }
         let is_answered = self.all_heard(member).is_ok() && self.all_answered(member).is_ok();

@@ -55,9 +55,9 @@ impl Oracle {
     pub(crate) fn note_version(&mut self, room: usize) {
         self.house.version += 1;
         let version = self.house.version;
-        let names =
-            self.rooms[room].seats.iter().map(|&other| self.members[other].names.last().map_or("", |name| name));
-        let names = digest(names);
+        let names = self.rooms[room].seats.iter().map(|&other| self.members[other].row());
+        let names: Vec<String> = names.collect();
+        let names = digest(names.iter().map(String::as_str));
         self.rooms[room].note_version(version, names);
         let mut open: Vec<&Room> = self.live().filter(|room| room.is_open).collect();
         open.sort_by_key(|room| (usize::MAX - room.seats.len(), room.name.to_lowercase()));

@@ -30,6 +30,23 @@ pub(crate) struct Idleness {
     pub(crate) must_be_gone: bool,
 }
 
+impl Bucket {
+    /// The bucket of a session that goes on with another connection.
+    pub(crate) fn passed_on(self) -> Bucket {
+        Bucket { heard: 0, ..self }
+    }
+}
+
+impl Idleness {
+    pub(crate) fn came(&self) -> Option<Instant> {
+        self.came
+    }
+
+    pub(crate) fn set_came(&mut self, came: Option<Instant>) {
+        self.came = came;
+    }
+}
+
 impl Oracle {
     /// Learns that all that `member` asked for up to `heard` was processed.
     pub(crate) fn charge(&mut self, member: usize, heard: usize) -> Verdict {
@@ -55,8 +72,8 @@ impl Oracle {
         Ok(())
     }
 
-    /// Learns that the request of `member` at `place` may have been processed just now. If it asked for the same later, that
-    /// may have been it instead, and the count goes on with what is certain.
+    /// Learns that the request of `member` at `place` may have been processed just now. If it asked for the same later,
+    /// that may have been it instead, and the count goes on with what is certain.
     pub(crate) fn charge_request(&mut self, member: usize, place: usize) -> Verdict {
         let is_certain = {
             let asked = &self.wires[member].borrow().ear.asked;
@@ -100,7 +117,8 @@ impl Oracle {
         if wire.has_input() || !wire.is_drained || is_at_wall || read_late || wire.reset != Reset::No {
             idle.overdue = None;
         } else {
-            idle.must_be_gone |= now >= *idle.overdue.get_or_insert(now) + 2 * idle_timeout;
+            // It may have spoken over another connection.
+            idle.must_be_gone |= !known.is_resumed && now >= *idle.overdue.get_or_insert(now) + 2 * idle_timeout;
         }
     }
 
@@ -115,7 +133,11 @@ impl Oracle {
         let may_be_silent = |&&member: &&usize| {
             let known = &self.members[member];
             let wire = self.wires[member].borrow();
-            let is_here = !known.has_left && !known.has_fin && !known.is_kicked && !known.stall().may_be_gone();
+            let is_here = !known.is_resumed
+                && !known.has_left
+                && !known.has_fin
+                && !known.is_kicked
+                && !known.stall().may_be_gone();
             let is_awaited = known.idleness.came.is_some() && known.idleness.may_be_gone.is_none();
             is_here && is_awaited && wire.reset == Reset::No && !wire.ear.has_spoken() && !wire.ear.is_leaving()
         };

@@ -7,7 +7,7 @@ use pollchat::server::config::Lag;
 
 use crate::member::Introduction;
 use crate::oracle::Oracle;
-use crate::room::Due;
+use crate::room::{Due, Room};
 use crate::rule::{Rule, Verdict, Violation};
 use crate::said::{Asked, is_dangerous};
 
@@ -24,8 +24,12 @@ pub(crate) enum Kind {
 /// A line of the tape.
 #[derive(Debug)]
 pub(crate) struct Item {
-    /// Its offset on the tape.
+    /// Its offset on the tape: that of its stamp, if it has one.
     pub(crate) start: usize,
+    /// The offset of its line.
+    line: usize,
+    /// The time in force, in ms since 1970.
+    pub(crate) time_ms: u64,
     /// Its author, or the member that it is about.
     pub(crate) by: usize,
     pub(crate) kind: Kind,
@@ -66,28 +70,48 @@ impl Log {
         self.text.len()
     }
 
-    /// The next line that is not checked.
+    /// The next record that is not checked.
     pub(crate) fn next(&self) -> Option<&[u8]> {
-        let rest = &self.text[self.end..];
+        self.line_at(self.end + self.stamp().map_or(0, |stamp| stamp.len() + 1))
+    }
+
+    /// The stamp before it.
+    pub(crate) fn stamp(&self) -> Option<&[u8]> {
+        self.line_at(self.end).filter(|line| line.starts_with(b"@"))
+    }
+
+    fn line_at(&self, offset: usize) -> Option<&[u8]> {
+        let rest = &self.text[offset..];
         rest.iter().position(|&byte| byte == b'\n').map(|len| &rest[..len])
     }
 
-    /// Adds that line.
-    fn push(&mut self, by: usize, kind: Kind) {
+    /// Adds that record, with its stamp.
+    fn push(&mut self, by: usize, kind: Kind, time_ms: u64) {
+        let line = self.end + self.stamp().map_or(0, |stamp| stamp.len() + 1);
         let bytes = self.next().map_or(0, |line| line.len() + 1);
         self.said += u64::from(kind == Kind::Said);
-        self.items.push(Item { start: self.end, by, kind });
-        self.end += bytes;
+        self.items.push(Item { start: self.end, line, time_ms, by, kind });
+        self.end = line + bytes;
+    }
+
+    /// Whether a stamp stands before an item.
+    pub(crate) fn is_stamped(&self, item: usize) -> bool {
+        self.items.get(item).is_some_and(|item| item.start < item.line)
     }
 
     /// The line of an item.
     pub(crate) fn text(&self, item: usize) -> &str {
-        str::from_utf8(&self.text[self.items[item].start..self.offset(item + 1) - 1]).unwrap_or_default()
+        str::from_utf8(&self.text[self.items[item].line..self.offset(item + 1) - 1]).unwrap_or_default()
     }
 
     /// Where an item begins, or would begin.
     pub(crate) fn offset(&self, item: usize) -> usize {
         self.items.get(item).map_or(self.end, |item| item.start)
+    }
+
+    /// Where the line of an item begins, behind its stamp, or would begin.
+    pub(crate) fn line_offset(&self, item: usize) -> usize {
+        self.items.get(item).map_or(self.end, |item| item.line)
     }
 
     /// The end of the tape, as far as it is checked.
@@ -117,14 +141,19 @@ impl Oracle {
         while self.rooms[room].log.end() < offset
             && let Some(line) = self.rooms[room].log.next()
         {
-            let Ok(line) = String::from_utf8(line.to_vec()) else { return Rule::Clean.broken("invalid UTF-8") };
+            let line = line.to_vec();
+            self.judge_stamp(room)?;
+            let Ok(line) = String::from_utf8(line) else { return Rule::Clean.broken("invalid UTF-8") };
             let about = |violation: Violation| violation.about(format!("on the tape {line:?}"));
             let is_clean = !line.chars().any(is_dangerous);
             Rule::Clean.demands(is_clean, || "a terminal would obey it".to_owned()).map_err(about)?;
             let (by, kind) = self.read_line(room, &line).map_err(about)?;
-            self.rooms[room].log.push(by, kind);
+            let time_ms = self.rooms[room].stamped_ms.unwrap_or(0);
+            self.rooms[room].log.push(by, kind, time_ms);
         }
-        Ok(())
+        let Room { log, .. } = &self.rooms[room];
+        let is_last = log.stamp().is_some() && log.next().is_none();
+        Rule::Stamps.demands(!is_last, || format!("it is the last of {}", self.rooms[room].name))
     }
 
     /// Checks one line of a tape.
@@ -183,7 +212,7 @@ impl Oracle {
         let is_time_over = |time: Instant| time <= now;
         // After the wall, a timer of an earlier stay may do it, too.
         let has_waited = self.config.lag == Lag::Wait && known.last_stay().asked.is_some();
-        if known.introduce_by.is_some_and(is_time_over) || known.is_named_first || has_waited {
+        if known.introduce_by.is_some_and(is_time_over) || known.is_named_first || has_waited || known.is_resumed {
             return Ok(by);
         }
         if self.config.audience == Audience::Sender {
@@ -196,11 +225,17 @@ impl Oracle {
     fn read_said(&mut self, room: usize, line: &str) -> Result<usize, Violation> {
         let Some((name, text)) = line.split_once("> ") else { return Rule::Author.broken("it is nobody's") };
         let by = self.holder(room, name)?;
-        self.settle_heard(by, |_, asked| match asked {
+        let item = self.rooms[room].log.items.len();
+        let settled = self.settle_heard(by, |_, asked| match asked {
             Asked::Say(said) if said == text => Some(Ok(())),
             Asked::Say(said) => Some(Rule::Author.broken(format!("{said:?} was said before it"))),
             _ => None,
-        })?;
+        });
+        let is_of_predecessor = || self.is_of_predecessor(by, text);
+        let place = settled.map_err(|seen| if is_of_predecessor() { seen.of(Rule::Elsewhere) } else { seen })?;
+        self.members[by].said_at.push((place, room, item));
+        self.judge_tagged(text)?;
+        self.members[by].has_said = true;
         self.charge(by, self.members[by].heard)?;
         let is_small = self.rooms[room].seats.len() <= self.config.announce_up_to;
         let known = &mut self.members[by];
@@ -231,7 +266,7 @@ impl Oracle {
         match self.holders.get(name) {
             Some(&holder) => {
                 let known = &self.members[holder];
-                let is_here = known.is_seated() && known.room() == room;
+                let is_here = known.has_seat_in(room);
                 Rule::OwnRoom.demands(is_here, || format!("{name:?} is not in the room")).map(|()| holder)
             }
             None => Rule::Author.broken(format!("no member is called {name:?}")),

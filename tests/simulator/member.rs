@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use crate::limits::{Bucket, Idleness};
 use crate::room::LOBBY;
+use crate::said::Ear;
 use crate::stalls::Stall;
+use crate::tracked::{Stage, Tracked};
 use crate::visits::Exchange;
 
 /// The way in which the room learns of a member.
@@ -120,6 +122,22 @@ pub(crate) struct Member {
     pub(crate) visit: Option<Box<Exchange>>,
     /// The answer to HTTP on the line port, as far as it came.
     pub(crate) hint: Option<String>,
+    /// The rest of the state of a tracked connection.
+    pub(crate) tracked: Option<Box<Tracked>>,
+    /// Until when its seat is kept, if it has lost its connection.
+    pub(crate) away_until: Option<Instant>,
+    /// Its session goes on elsewhere.
+    pub(crate) is_elsewhere: bool,
+    /// Then its address had so many clients that it is dropped at once.
+    pub(crate) is_in_the_way: bool,
+    /// It goes on with a session: of what it was before, the oracle knows not all.
+    pub(crate) is_resumed: bool,
+    /// It has said a line.
+    pub(crate) has_said: bool,
+    /// Its said lines: their places among all that it asked for, their rooms, and their items.
+    pub(crate) said_at: Vec<(usize, usize, usize)>,
+    /// The room in which its seat is, if it was lost on the way there.
+    pub(crate) seated_in: Option<usize>,
 }
 
 impl Member {
@@ -163,6 +181,14 @@ impl Member {
             idleness: Idleness::default(),
             visit: None,
             hint: None,
+            tracked: None,
+            away_until: None,
+            is_elsewhere: false,
+            is_in_the_way: false,
+            is_resumed: false,
+            has_said: false,
+            said_at: Vec::new(),
+            seated_in: None,
         }
     }
 
@@ -175,6 +201,16 @@ impl Member {
     /// Whether it is on the server, in a room or between two.
     pub(crate) fn is_present(&self) -> bool {
         self.number.is_some() && !self.has_left
+    }
+
+    /// Whether it asked to be tracked, and may be sent again from now on what it was sent: from where is not known yet.
+    pub(crate) fn begins_again(&self, ear: &Ear) -> bool {
+        ear.is_tracked() && self.tracked.as_ref().is_none_or(|tracked| tracked.stage != Stage::Live)
+    }
+
+    /// Whether it asked so later than with its first line: where it was meanwhile, the oracle does not know.
+    pub(crate) fn has_begun_again(&self, ear: &Ear) -> bool {
+        self.begins_again(ear) || self.tracked.as_ref().is_some_and(|tracked| tracked.is_late)
     }
 
     /// The stay of which it is given lines.
@@ -201,6 +237,22 @@ impl Member {
         self.last_stay().room
     }
 
+    /// Its row in a list.
+    pub(crate) fn row(&self) -> String {
+        let away = if self.away_until.is_some() { ", away" } else { "" };
+        self.names.last().map_or("", String::as_str).to_owned() + away
+    }
+
+    /// The room in which its seat is.
+    pub(crate) fn seat_room(&self) -> usize {
+        self.seated_in.unwrap_or(self.room())
+    }
+
+    /// Whether it has a seat in a room, with a connection or without.
+    pub(crate) fn has_seat_in(&self, room: usize) -> bool {
+        (self.is_seated() || self.away_until.is_some()) && self.way.is_none() && self.seat_room() == room
+    }
+
     /// The wait for it in the room that it is in, or left last.
     pub(crate) fn stall(&self) -> &Stall {
         &self.last_stay().stall
@@ -211,9 +263,18 @@ impl Member {
         self.is_present() && self.way.is_none()
     }
 
-    /// Whether it is on the line port and has neither entered nor been refused.
+    /// Whether it is on the line port or has opened a WebSocket, and has neither entered nor been refused.
     pub(crate) fn is_entering(&self) -> bool {
-        self.number.is_none() && self.visit.is_none() && !self.is_turned_away
+        let may_enter = match &self.visit {
+            Some(visit) => visit.opened.is_some() && !visit.is_refused_inside,
+            None => !self.is_turned_away,
+        };
+        self.number.is_none() && may_enter
+    }
+
+    /// When its time to enter began.
+    pub(crate) fn enters_since(&self) -> Instant {
+        self.visit.as_ref().and_then(|visit| visit.opened).unwrap_or(self.came)
     }
 
     /// Whether `line` tells it of its first name.

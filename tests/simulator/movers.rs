@@ -1,5 +1,5 @@
-//! Moves of the peers from room to room, beside whatever else each of them does. They come by a chance of their own, so a
-//! run without rooms is what it would be if there were none.
+//! Moves of the peers from room to room, beside whatever else each of them does. They come by a chance of their own, so
+//! a run without rooms is what it would be if there were none.
 
 use pollchat::relay::name::Name;
 use pollchat::server::config::{Config, Lag};
@@ -63,7 +63,8 @@ impl RoomPlan {
         }
     }
 
-    /// Sets the rooms of a server. `smallest` is the smallest tape on which a reader that takes all at once loses nothing.
+    /// Sets the rooms of a server. `smallest` is the smallest tape on which a reader that takes all at once loses
+    /// nothing.
     pub(crate) fn set(&self, config: &mut Config, smallest: usize) {
         config.rooms = self.permanent.iter().map(|name| Name::parse(name).expect("a name")).collect();
         config.rooms_max = self.rooms_max;

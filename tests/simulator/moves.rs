@@ -101,6 +101,8 @@ impl Oracle {
         let announces = others < self.config.announce_up_to;
         let known = &mut self.members[member];
         known.stays.push_back(stay);
+        self.arrive_tracked(member, room);
+        let known = &mut self.members[member];
         if self.config.lag == Lag::Wait {
             // At the wall, it has to wait. Its own history may be what the room waits for.
             let Room { log, backlog_bytes, was_at_wall, .. } = &mut self.rooms[room];
@@ -127,8 +129,8 @@ impl Oracle {
         self.rooms[room].seats.len() - 1
     }
 
-    /// A stay in a room that begins at the end of its log. Until the member is told how many earlier lines it is sent, it
-    /// may stand at the first of as many as there can be.
+    /// A stay in a room that begins at the end of its log. Until the member is told how many earlier lines it is sent,
+    /// it may stand at the first of as many as there can be.
     pub(crate) fn stay_in(&self, room: usize, asked: Option<(usize, String)>) -> Stay {
         let items = &self.rooms[room].log.items;
         let at = items.len();

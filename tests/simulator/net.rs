@@ -83,6 +83,9 @@ pub(crate) struct Wire {
     is_peer_closed: bool,
     /// Bytes that the server wrote and the peer did not take.
     outgoing: usize,
+    /// Those bytes, and those that it took, if the peer looks at them.
+    untaken: Option<VecDeque<u8>>,
+    pub(crate) taken: Vec<u8>,
     outgoing_max: usize,
     /// A write was told to wait: an edge is due once there is room.
     is_short_of_room: bool,
@@ -126,6 +129,8 @@ impl Wire {
             is_ended: false,
             is_peer_closed: false,
             outgoing: 0,
+            untaken: None,
+            taken: Vec::new(),
             outgoing_max: room.1,
             is_short_of_room: false,
             reset: Reset::No,
@@ -141,6 +146,11 @@ impl Wire {
             is_closed: false,
             misuse: None,
         }
+    }
+
+    /// The peer looks at what it takes.
+    pub(crate) fn keep_taken(&mut self) {
+        self.untaken = Some(VecDeque::new());
     }
 
     /// The server begins to watch it: epoll reports what is ready already.
@@ -204,7 +214,11 @@ impl Wire {
 
     /// The peer takes up to `bytes` of what was written to it.
     pub(crate) fn take(&mut self, bytes: usize) {
-        self.outgoing -= bytes.min(self.outgoing);
+        let taken = bytes.min(self.outgoing);
+        self.outgoing -= taken;
+        if let Some(untaken) = &mut self.untaken {
+            self.taken.extend(untaken.drain(..taken));
+        }
         if self.is_short_of_room && self.has_room() {
             self.is_short_of_room = false;
             self.edge.writable = true;
@@ -241,6 +255,7 @@ impl Wire {
         }
         self.reset = Reset::Untold;
         self.outgoing = 0;
+        self.untaken.iter_mut().for_each(VecDeque::clear);
         self.is_short_of_room = false;
         if self.faults.has(Fault::ResetDropsInput) {
             self.incoming.clear();
@@ -401,6 +416,9 @@ impl Wire {
             self.tear_down();
         } else {
             self.outgoing += taken;
+            if let Some(untaken) = &mut self.untaken {
+                untaken.extend(&self.written[self.written.len() - taken..]);
+            }
         }
     }
 

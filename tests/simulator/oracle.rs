@@ -1,10 +1,10 @@
 //! The oracle checks the [rules](crate::rule) after every turn. It takes nothing from `src` but the roster log and the
 //! tapes.
 //!
-//! The lines of the tapes are first checked by themselves, against what the peers sent ([`log`](crate::log)) and who was
-//! in the room ([`timeline`](crate::timeline)). Then every client is checked against the logs of the rooms that it was
-//! in: each item once, in order, no own line, as many lines missed as it was told of, private lines beside, and `FIN`
-//! last.
+//! The lines of the tapes are first checked by themselves, against what the peers sent ([`log`](crate::log)) and who
+//! was in the room ([`timeline`](crate::timeline)). Then every client is checked against the logs of the rooms that it
+//! was in: each item once, in order, no own line, as many lines missed as it was told of, private lines beside, and
+//! `FIN` last.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -24,7 +24,8 @@ use crate::member::{Member, Stay};
 use crate::net::{Reset, Wire};
 use crate::room::Room;
 use crate::rule::{Rule, Verdict};
-use crate::said::{Asked, Ended};
+use crate::said::{Asked, Ended, Habit};
+use crate::sessions::Session;
 use crate::setting::{Plan, REFUSALS_MAX};
 use crate::timeline::Placed;
 
@@ -70,6 +71,17 @@ pub(crate) struct Oracle {
     pub(crate) events: VecDeque<Placed>,
     /// When the log last showed a refusal, by its reason.
     pub(crate) logged: HashMap<String, Instant>,
+    pub(crate) sessions: Vec<Session>,
+    /// Members whose connection is lost, and whose seat is kept.
+    pub(crate) away: Vec<usize>,
+    /// The member that was away and has just lost its seat to a newcomer.
+    pub(crate) evicted: Option<String>,
+    /// Connections whose seat passed to another one, and that one.
+    pub(crate) predecessors: Vec<(usize, usize)>,
+    /// Names of members that entered again.
+    pub(crate) bygone_names: Vec<String>,
+    /// The numbers of the last said lines of tracked clients, by tag.
+    pub(crate) tagged: HashMap<String, u64>,
     /// Members that left in this turn.
     pub(crate) departing: Vec<usize>,
     pub(crate) present: usize,
@@ -78,6 +90,8 @@ pub(crate) struct Oracle {
     /// The lines that each client may say: in a second, and at once.
     pub(crate) rate: Option<(u32, u32)>,
     now: Instant,
+    /// The time of day, in ms since 1970.
+    pub(crate) clock_ms: u64,
     /// When a turn last came so late that a reader's time may have begun and ended before it.
     pub(crate) late_at: Option<Instant>,
     /// When the hub wanted the turn under way, unless it waited for an event.
@@ -109,12 +123,19 @@ impl Oracle {
             told: HashMap::new(),
             events: VecDeque::new(),
             logged: HashMap::new(),
+            sessions: Vec::new(),
+            away: Vec::new(),
+            evicted: None,
+            predecessors: Vec::new(),
+            bygone_names: Vec::new(),
+            tagged: HashMap::new(),
             departing: Vec::new(),
             present: 0,
             numbers: 0,
             is_shutting_down: false,
             rate: plan.rate,
             now,
+            clock_ms: 0,
             late_at: None,
             wanted_at: None,
             is_late: false,
@@ -180,6 +201,7 @@ impl Oracle {
         self.judge_patience(now, wake)?;
         self.judge_idleness(now, wake)?;
         self.rests_roster(now, wake)?;
+        self.judge_seats(now, wake)?;
         self.judge_rest(now, wake)
     }
 
@@ -294,13 +316,16 @@ impl Oracle {
     /// Whether what a client did, or failed to do, is a reason to disconnect it.
     pub(crate) fn may_have_been_disconnected(&self, member: usize) -> bool {
         let known = &self.members[member];
+        let has_begun_again = known.has_begun_again(&self.wires[member].borrow().ear);
         let was_too_slow = self.config.lag == Lag::Disconnect && known.was_overtaken;
+        let was_too_slow = was_too_slow || self.config.lag != Lag::Skip && has_begun_again;
         // Input of a client that `--rate` holds back is dropped once the client is gone.
         // So is that of one that is held while the room waits for a slow reader.
         let wire = self.wires[member].borrow();
         let waits_to_say = self.config.rate.is_some() || self.config.lag == Lag::Wait;
         // And so is the end of a line without a newline that has to wait for the brake, if a reset comes behind it.
-        let waits_to_say = waits_to_say || known.way.is_some() || wire.ear.ended == Some(Ended::Orderly);
+        let has_open_line = wire.ear.ended == Some(Ended::Orderly) || wire.ear.habit() == Habit::Silence;
+        let waits_to_say = waits_to_say || known.way.is_some() || has_open_line || known.tracked.is_some();
         let is_gone = waits_to_say && wire.reset == Reset::Told;
         // What breaks the protocol may be noticed before it has ended.
         let breaks_rule = self.wires[member].borrow().ear.breaks_rule();
@@ -328,6 +353,7 @@ impl Oracle {
     pub(crate) fn is_own(&self, member: usize, stay: &Stay, at: usize) -> bool {
         let item = &self.rooms[stay.room].log.items[at];
         item.by == member
+            && self.members[member].tracked.is_none()
             && at >= stay.joined
             && match item.kind {
                 Kind::Said => self.config.audience == Audience::Others,

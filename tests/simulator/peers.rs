@@ -1,12 +1,18 @@
 //! The peers of the hub: what they send, how they read, and how they leave.
 
+use std::cell::RefCell;
+use std::mem;
+use std::rc::Rc;
+
 use pollchat::relay::room::Audience;
 use pollchat::server::config::{Config, Lag};
 
 use crate::browsers::Browser;
 use crate::chance::Chance;
+use crate::clients::{Client, State, about};
 use crate::movers::Mover;
-use crate::net::Wire;
+use crate::net::{Reset, Wire};
+use crate::rule::Verdict;
 use crate::said::{is_name, is_reserved};
 use crate::setting::{Fault, Faults};
 
@@ -76,6 +82,8 @@ pub(crate) enum Habit {
     Silent,
     /// Leaves as soon as it has connected.
     Prober,
+    /// Is a connection of a tracked client.
+    Tracked,
 }
 
 /// The way in which a peer reads.
@@ -123,6 +131,8 @@ pub(crate) struct Peer {
     mover: Option<Mover>,
     /// The browser, if it is a peer on the page's port.
     pub(crate) browser: Option<Box<Browser>>,
+    /// The tracked client, of which this is one connection.
+    client: Option<Rc<RefCell<Client>>>,
 }
 
 impl Peer {
@@ -161,6 +171,7 @@ impl Peer {
             line_bytes_max: config.line_bytes_max,
             mover: None,
             browser: None,
+            client: None,
         }
     }
 
@@ -173,6 +184,28 @@ impl Peer {
     pub(crate) fn browser(mut chance: Chance, config: &Config) -> Peer {
         let browser = Some(Box::new(Browser::new(chance.fork())));
         Peer { browser, is_telnet: false, ..Peer::new(chance, config) }
+    }
+
+    /// A connection of a tracked client.
+    pub(crate) fn tracked(mut chance: Chance, config: &Config, client: &Rc<RefCell<Client>>) -> Peer {
+        let is_browser = client.borrow().is_browser;
+        let browser = is_browser.then(|| Box::new(Browser::chatty(chance.fork())));
+        let client = Some(Rc::clone(client));
+        let (habit, reading) = (
+            Habit::Tracked,
+            chance.pick(&[
+                Reading::AtOnce,
+                Reading::AtOnce,
+                Reading::AtOnce,
+                Reading::Slowly(5),
+                Reading::Slowly(40),
+                Reading::Slowly(400),
+                Reading::InBursts,
+            ]),
+        );
+        let peer = Peer::new(chance, config);
+        let outbox = Vec::new();
+        Peer { habit, reading, browser, client, outbox, is_telnet: false, is_bare: false, is_chunky: false, ..peer }
     }
 
     /// A peer that speaks another protocol, or begins to.
@@ -232,11 +265,124 @@ impl Peer {
         self
     }
 
+    /// Does something for its tracked client, or nothing.
+    fn act_tracked(&mut self, number: usize, wire: &mut Wire, faults: Faults, client: &mut Client) -> Verdict {
+        let taken = mem::take(&mut wire.taken);
+        if client.link != Some(number) {
+            // Its client has another connection. What was sent over this one may still be on its way.
+            match self.chance.below(100) {
+                0 => self.end_abruptly(wire, faults),
+                1..50 => self.put_and_send(wire),
+                _ => {}
+            }
+            return Ok(());
+        }
+        client.take(&taken)?;
+        if client.link.is_none() || wire.reset != Reset::No || wire.is_closed || wire.is_finished {
+            client.lose();
+            self.course = Course::Ended;
+            wire.close();
+            return Ok(());
+        }
+        if client.state == State::Idle {
+            let is_time = !client.is_late || self.chance.one_in(100);
+            if is_time {
+                client.is_late = false;
+                self.outbox.extend(client.ask().bytes());
+            } else if self.outbox.len() < 1_000 && self.chance.one_in(10) {
+                self.outbox.extend(format!("{}\n", self.chance.below(10_000)).bytes());
+            }
+        }
+        if self.outbox.len() < 2_000 {
+            client.talk(&mut self.outbox);
+        }
+        if client.state != State::Over && self.chance.one_in(150) {
+            self.lose(wire, faults, client);
+        }
+        self.put_and_send(wire);
+        Ok(())
+    }
+
+    /// Loses its connection, or says goodbye.
+    fn lose(&mut self, wire: &mut Wire, faults: Faults, client: &mut Client) {
+        match self.chance.below(10) {
+            0 if client.state == State::Live => client.part(&mut self.outbox),
+            0..3 if self.browser.is_none() => {
+                // Half a line, perhaps, and the end of its input.
+                let keep = self.chance.below(self.outbox.len() + 1);
+                self.outbox.truncate(keep);
+                self.put_and_send(wire);
+                self.forget();
+                self.course = Course::Ended;
+                wire.end();
+                client.lose();
+            }
+            3..6 => {
+                // It knows nothing of the end of this connection, which may be processed behind the next one.
+                client.lose();
+            }
+            6 if let Some(browser) = self.browser.as_mut() => {
+                if let Some(is_goodbye) = browser.close_tracked(wire) {
+                    client.lose();
+                    if is_goodbye {
+                        client.state = State::Over;
+                    }
+                }
+            }
+            _ => {
+                self.end_abruptly(wire, faults);
+                client.lose();
+            }
+        }
+    }
+
+    fn end_abruptly(&mut self, wire: &mut Wire, faults: Faults) {
+        self.course = Course::Ended;
+        self.forget();
+        if faults.has(Fault::Reset) && self.chance.one_in(2) {
+            wire.tear_down();
+        } else {
+            wire.close();
+        }
+    }
+
+    fn put_and_send(&mut self, wire: &mut Wire) {
+        self.put(wire);
+        self.send(wire, self.left_to_send().len());
+        self.follow_up(wire);
+    }
+
+    /// Looks at what it takes, says all that was not heard, and asks for an acknowledgement: the faults have stopped.
+    fn calm_down_tracked(&mut self, number: usize, wire: &mut Wire, client: &mut Client) -> Verdict {
+        let taken = mem::take(&mut wire.taken);
+        if client.link != Some(number) {
+            return Ok(());
+        }
+        client.take(&taken)?;
+        if client.link.is_none() || wire.reset != Reset::No || wire.is_closed || wire.is_finished {
+            client.lose();
+            wire.close();
+            return Ok(());
+        }
+        if client.state == State::Idle {
+            self.outbox.extend(client.ask().bytes());
+        } else if !client.is_settled() && self.outbox.is_empty() {
+            client.send(&mut self.outbox);
+            client.acknowledge(&mut self.outbox);
+        }
+        Ok(())
+    }
+
     /// Does something, or nothing.
-    pub(crate) fn act(&mut self, number: usize, wire: &mut Wire, faults: Faults) {
+    pub(crate) fn act(&mut self, number: usize, wire: &mut Wire, faults: Faults) -> Verdict {
         self.read(wire);
+        if let Some(client) = self.client.clone() {
+            return self
+                .act_tracked(number, wire, faults, &mut client.borrow_mut())
+                .map_err(|seen| about(number, seen));
+        }
         if self.habit == Habit::Witness {
-            return;
+            return Ok(());
         }
         // A bare one enters by silence.
         let may_talk = !self.is_bare || wire.written_bytes > 0;
@@ -267,18 +413,25 @@ impl Peer {
         };
         self.send(wire, piece);
         self.follow_up(wire);
+        Ok(())
     }
 
     /// Sends and takes all there is: the faults have stopped.
-    pub(crate) fn calm_down(&mut self, wire: &mut Wire) {
+    pub(crate) fn calm_down(&mut self, number: usize, wire: &mut Wire) -> Verdict {
         wire.take(usize::MAX);
-        self.put(wire);
-        self.send(wire, self.left_to_send().len());
-        self.follow_up(wire);
+        if let Some(client) = self.client.clone() {
+            let verdict = self.calm_down_tracked(number, wire, &mut client.borrow_mut());
+            verdict.map_err(|seen| about(number, seen))?;
+        }
+        self.put_and_send(wire);
+        Ok(())
     }
 
     /// Leaves, whatever it was about.
     pub(crate) fn farewell(&mut self) {
+        if let Some(client) = &self.client {
+            client.borrow_mut().state = State::Over;
+        }
         if self.course == Course::Stays {
             match self.chance.below(3) {
                 _ if self.is_bare || self.browser.as_ref().is_some_and(|browser| browser.is_over()) => {
@@ -343,7 +496,7 @@ impl Peer {
 
     fn talk(&mut self, number: usize) {
         match self.habit {
-            Habit::Witness | Habit::ForeignProtocol | Habit::Silent | Habit::Prober => {}
+            Habit::Witness | Habit::ForeignProtocol | Habit::Silent | Habit::Prober | Habit::Tracked => {}
             Habit::Talker | Habit::Guest => {
                 if self.chance.one_in(4) {
                     self.say_something(number);

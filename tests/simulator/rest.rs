@@ -63,7 +63,7 @@ impl Oracle {
         let is_over = is_over || known.visit.as_ref().is_some_and(|visit| visit.socket.may_be_gone);
         // In the pause before its last word, a refused connection was told its reason.
         let is_told = wire.is_finished || self.config.flush_after.is_some();
-        let is_evicted = known.is_silenced || (known.is_refused() && is_told);
+        let is_evicted = known.is_silenced || known.is_in_the_way || (known.is_refused() && is_told);
         // It is known when a client left if it did so by its own wish.
         let by_own_wish = !may_be_kicked && !self.is_shutting_down && !is_out;
         let left_at = wire.leaving_since.filter(|_| by_own_wish).unwrap_or(wire.last_written);
@@ -88,7 +88,7 @@ impl Oracle {
         if unanswered.len() < 200 || !is_heard || may_be_kicked {
             return Ok(());
         }
-        let help_bytes: usize = crate::answers::HELP.iter().map(|line| line.len() + 1).sum();
+        let help_bytes: usize = self.help_lines().map(|line| line.len() + 1).sum();
         let hoarded = unanswered.iter().filter(|asked| **asked == Asked::Help).count() * help_bytes;
         // A message is heard at once, when its last piece has come.
         let message_bytes = if wire.ear.outline.is_some() { TALK_BYTES_MAX } else { 0 };
@@ -114,7 +114,8 @@ impl Oracle {
         for &member in &self.active {
             let wire = self.wires[member].borrow();
             let is_braked = may_be_braked || self.is_at_wall(member);
-            // At the wall, too: the poller has reported it. The next write finds it, after the pause between two last words.
+            // At the wall, too: the poller has reported it. The next write finds it, after the pause between two last
+            // words.
             let pause = if self.config.flush_after.is_some() { PAUSE } else { Duration::ZERO };
             let goes_on = wakes_at.is_some_and(|time| time.saturating_duration_since(now) <= BRAKE_MAX.max(pause));
             if wire.reset == Reset::Untold && !wire.is_closed && !wire.has_edge() && !goes_on {
@@ -149,8 +150,8 @@ impl Oracle {
         Ok(())
     }
 
-    /// If the hub would sleep: judges that no client outstayed its time. This comes first, because such a client may keep
-    /// the room from everything else.
+    /// If the hub would sleep: judges that no client outstayed its time. This comes first, because such a client may
+    /// keep the room from everything else.
     fn rests_outstayed(&self) -> Verdict {
         for &member in &self.active {
             let wire = self.wires[member].borrow();
@@ -224,11 +225,14 @@ impl Oracle {
         if known.stays.len() > 1 {
             return Rule::Border.broken("it was not told where it is");
         }
-        if !known.is_greeted() {
+        if !known.is_greeted() && known.tracked.is_none() {
             // The next line will tell whether it is sent any earlier lines, and is owed more.
             return Ok(());
         }
         self.judge_missed(member)?;
+        if known.tracked.is_some() {
+            return Ok(());
+        }
         let stay = known.stay();
         let items = &self.rooms[stay.room].log.items;
         let is_owed = |at: usize| items[at].kind != Kind::Said && !self.is_own(member, stay, at);

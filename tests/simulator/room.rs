@@ -29,6 +29,12 @@ pub(crate) struct Room {
     pub(crate) is_open: bool,
     pub(crate) backlog_bytes: usize,
     pub(crate) log: Log,
+    /// The identity of its log.
+    pub(crate) epoch: String,
+    /// The latest time of day since it was opened, in ms since 1970.
+    pub(crate) latest_ms: u64,
+    /// The time in its last stamp.
+    pub(crate) stamped_ms: Option<u64>,
     /// The next line of the tape, if it is known.
     pub(crate) due: Option<Due>,
     /// Lines that say who left, and are still to come.
@@ -58,6 +64,9 @@ impl Room {
             is_open: false,
             backlog_bytes,
             log: Log::default(),
+            epoch: String::new(),
+            latest_ms: 0,
+            stamped_ms: None,
             due: None,
             departed: VecDeque::new(),
             seats: Vec::new(),

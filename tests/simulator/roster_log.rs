@@ -1,5 +1,5 @@
-//! The roster log of the hub: who entered, moved, left or took a name, at which place of which tape, who was refused, and
-//! which rooms were opened and dropped.
+//! The roster log of the hub: who entered, moved, left or took a name, at which place of which tape, who was refused,
+//! and which rooms were opened and dropped.
 //!
 //! Nothing else tells when a client entered, because its greeting may be long in coming. The oracle checks each event,
 //! and everything that follows from it.
@@ -28,11 +28,23 @@ pub(crate) struct Event {
 /// The change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
+    /// A visitor opened a WebSocket, and is to enter.
+    Opens,
     /// It entered, under this name.
     Enters(String),
     /// It has this name now.
     Named(String),
     Leaves,
+    /// It has entered, and its late first line resumes a session: it enters again.
+    GivesWay,
+    /// Its connection is lost, and its seat is kept.
+    Away,
+    /// It goes on with the session of the member of this name.
+    Resumes(String),
+    /// A member of this name arrives without its connection.
+    Arrives(String),
+    /// The seat of the member of this name is kept no longer.
+    Gone(String),
     /// It leaves for this room.
     Moves(String),
     /// The room was opened.
@@ -101,12 +113,19 @@ fn event(text: &str, level: Level) -> Option<Event> {
     let (offset, change) = rest.split_once(": ")?;
     let (name, what) = change.split_once(' ')?;
     let change = match what {
+        "opens" => Change::Opens,
         "enters" => Change::Enters(name.to_owned()),
         "is its name" => Change::Named(name.to_owned()),
         "leaves" => Change::Leaves,
+        "gives way" => Change::GivesWay,
+        "is away" => Change::Away,
+        "resumes" => Change::Resumes(name.to_owned()),
+        "arrives" => Change::Arrives(name.to_owned()),
+        "is away no longer" => Change::Gone(name.to_owned()),
         _ => Change::Moves(what.strip_prefix("moves to ")?.to_owned()),
     };
-    Some(Event { line: number_of(address)?, room: room.to_owned(), offset: Some(offset.parse().ok()?), change })
+    let line = if address == "nobody" { usize::MAX } else { number_of(address)? };
+    Some(Event { line, room: room.to_owned(), offset: Some(offset.parse().ok()?), change })
 }
 
 /// The number of the connection with this address: its port.

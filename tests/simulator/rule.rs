@@ -50,6 +50,26 @@ rules! {
     /// A private message reaches its recipient once and nobody else, and its author is told the truth about that.
     Messages = "messages",
 
+    // The time.
+    /// A stamp stands before the first record of each second, with its time, which never goes back, and its number.
+    Stamps = "stamps",
+    /// A client that has not asked for it is sent no byte of the tracked dialect.
+    Plain = "plain",
+
+    // Sessions.
+    /// A tracked client is sent each record of its room once and in order, or told how many it missed.
+    Track = "track",
+    /// Each line of a session is taken once and in order, and the count of those that were taken is right.
+    Heard = "heard",
+    /// A session goes on where its client says if it could read there, and nowhere else.
+    Resume = "resume",
+    /// The seat of a lost member is kept for its time and no longer, and nobody is told.
+    Seat = "seat",
+    /// The old connection of a session is told that it goes on elsewhere, and what it has sent is not processed.
+    Elsewhere = "elsewhere",
+    /// A session that said goodbye has no seat, and its token leads nowhere.
+    Goodbye = "goodbye",
+
     // The rooms.
     /// A member hears, and is heard in, the room that it is in, and no other.
     OwnRoom = "own-room",

@@ -22,6 +22,11 @@ pub(crate) enum Asked {
         to: String,
         text: String,
     },
+    /// To be tracked, or to go on with a session.
+    Track {
+        position: String,
+        token: String,
+    },
     /// `/say` without text.
     SayNothing,
     Unknown(String),
@@ -70,9 +75,13 @@ pub(crate) struct Ear {
     /// The end of its input, if it has come.
     pub(crate) ended: Option<Ended>,
     line_bytes_max: usize,
+    /// Whether this server tracks clients.
+    may_track: bool,
     /// The silence that ends a line, if any does.
     flush_after: Option<Duration>,
     line: Vec<u8>,
+    /// Whether the end of the input ended its last line.
+    pub(crate) has_fragment: bool,
     is_dropping: bool,
     /// Whether the last byte was a CR that ended a line.
     is_after_return: bool,
@@ -98,9 +107,11 @@ impl Ear {
         Ear {
             asked,
             ended: None,
+            may_track: true,
             line_bytes_max,
             flush_after,
             line,
+            has_fragment: false,
             is_dropping: false,
             is_after_return: false,
             telnet: InTelnet::Text,
@@ -116,6 +127,16 @@ impl Ear {
     /// The ear for a peer on the page's port.
     pub(crate) fn at_door(line_bytes_max: usize) -> Ear {
         Ear { outline: Some(Box::default()), ..Ear::new(line_bytes_max, None) }
+    }
+
+    /// The same, on a server that tracks nobody.
+    pub(crate) fn tracked_if(self, may_track: bool) -> Ear {
+        Ear { may_track, ..self }
+    }
+
+    /// Whether it asked to be tracked, and is.
+    pub(crate) fn is_tracked(&self) -> bool {
+        self.may_track && self.asked.iter().any(|asked| matches!(asked, Asked::Track { .. }))
     }
 
     pub(crate) fn habit(&self) -> Habit {
@@ -143,6 +164,11 @@ impl Ear {
     /// Whether it asked to leave, by a word or by an orderly end.
     pub(crate) fn is_leaving(&self) -> bool {
         self.has_said_farewell() || self.ended.is_some() || self.socket_end().is_some()
+    }
+
+    /// Whether its input, or its WebSocket, has ended or is about to.
+    pub(crate) fn has_gone(&self) -> bool {
+        self.ended.is_some() || self.socket_end().is_some() || self.breaks_rule()
     }
 
     /// Whether it is between two lines.
@@ -238,9 +264,10 @@ impl Ear {
         self.exit = Some(line).filter(|line| line.eq_ignore_ascii_case(b"exit"));
     }
 
-    /// Whether it sent anything but empty lines.
+    /// Whether it sent anything but empty lines. To be tracked is no sign of life.
     pub(crate) fn has_spoken(&self) -> bool {
-        self.asked.iter().any(|asked| *asked != Asked::Nothing)
+        let is_silent = |asked: &Asked| self.may_track && matches!(asked, Asked::Track { .. });
+        self.asked.iter().any(|asked| *asked != Asked::Nothing && !is_silent(asked))
     }
 
     /// Whether it has begun a line, and not ended it. Padding and telnet commands begin none.
@@ -267,11 +294,18 @@ impl Ear {
         if self.ended.is_some() {
             return;
         }
-        if ended == Ended::Orderly && !self.is_dropping && !self.line.is_empty() && !self.has_said_farewell() {
+        let drops_fragment = self.is_tracked();
+        if ended == Ended::Orderly
+            && !drops_fragment
+            && !self.is_dropping
+            && !self.line.is_empty()
+            && !self.has_said_farewell()
+        {
             let line = std::mem::take(&mut self.line);
             let asked = self.foreign(&line, is_cut_request);
             let is_over = line.len() > self.line_bytes_max;
             self.asked.push(asked.unwrap_or_else(|| if is_over { Asked::TooLong } else { asked_by(&line) }));
+            self.has_fragment = true;
             self.exit = Some(line).filter(|line| line.eq_ignore_ascii_case(b"exit"));
         }
         self.ended = Some(ended);
@@ -281,9 +315,13 @@ impl Ear {
         matches!(self.asked.last(), Some(Asked::Leave | Asked::Foreign(_)))
     }
 
+    fn may_be_foreign(&self) -> bool {
+        self.outline.is_none() && !self.has_spoken() && !self.is_tracked()
+    }
+
     /// The request in a first line, if it belongs to another protocol.
     fn foreign(&self, line: &[u8], is_request: fn(&[u8]) -> bool) -> Option<Asked> {
-        let may_be = self.outline.is_none() && !self.has_spoken();
+        let may_be = self.may_be_foreign();
         let name = if has_control(line) {
             Some(BINARY)
         } else if line.starts_with(b"SSH-2.0-") {
@@ -301,12 +339,14 @@ impl Ear {
         if byte == 0 {
             return;
         }
-        let is_after_return = std::mem::replace(&mut self.is_after_return, byte == b'\r');
+        // The lines of a tracked client end with LF alone.
+        let is_return = byte == b'\r' && !self.is_tracked();
+        let is_after_return = std::mem::replace(&mut self.is_after_return, is_return);
         if byte == b'\n' && is_after_return {
             return;
         }
-        if byte == b'\n' || byte == b'\r' {
-            self.ends_with_return |= byte == b'\r';
+        if byte == b'\n' || is_return {
+            self.ends_with_return |= is_return;
             let line = std::mem::take(&mut self.line);
             if !std::mem::take(&mut self.is_dropping) {
                 let asked = self.foreign(&line, is_request);
@@ -318,7 +358,7 @@ impl Ear {
             return;
         }
         self.line.push(byte);
-        let may_be_foreign = self.outline.is_none() && !self.has_spoken();
+        let may_be_foreign = self.may_be_foreign();
         if may_be_foreign && self.line == *b"\x16\x03" {
             self.asked.push(Asked::Foreign("TLS"));
             return;
@@ -372,7 +412,8 @@ pub(crate) fn is_reserved(name: &str) -> bool {
 
 /// Whether this is a whole request line, perhaps of HTTP/0.9.
 fn is_request(line: &[u8]) -> bool {
-    let words: Vec<&[u8]> = line.strip_suffix(b"\r").unwrap_or(line).split(|&byte| byte == b' ').collect();
+    let words = line.strip_suffix(b"\r").unwrap_or(line).split(|&byte| byte == b' ');
+    let words: Vec<&[u8]> = words.filter(|word| !word.is_empty()).collect();
     let is_short = words.len() == 2 && words[0].iter().all(u8::is_ascii_uppercase) && words[1].starts_with(b"/");
     is_cut_request(line) && (is_short || (words.len() == 3 && words[2].starts_with(b"HTTP/")))
 }
@@ -432,6 +473,11 @@ fn asked_by(line: &[u8]) -> Asked {
         "who" => Asked::Who,
         "rooms" => Asked::Rooms,
         "join" => Asked::Join { word: format!("/{verb}"), name: rest.to_owned() },
+        "track" => {
+            let mut words = rest.split_ascii_whitespace().map(str::to_owned);
+            let (position, token) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+            Asked::Track { position, token }
+        }
         "help" => Asked::Help,
         "quit" => Asked::Leave,
         "msg" => {

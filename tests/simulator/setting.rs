@@ -129,6 +129,20 @@ pub(crate) struct Plan {
     pub(crate) oddities: Oddities,
     /// The rooms, and the moves of the peers.
     pub(crate) rooms: RoomPlan,
+    /// Tracked clients, if there are any.
+    pub(crate) tracks: Option<TrackPlan>,
+}
+
+/// Tracked clients.
+#[derive(Debug)]
+pub(crate) struct TrackPlan {
+    pub(crate) chance: Chance,
+    pub(crate) clients_max: usize,
+    /// A client in so many is plain at first, or none.
+    pub(crate) late_in: usize,
+    /// A client without a connection comes back once in so many steps.
+    pub(crate) patience: usize,
+    resume_within: Option<Duration>,
 }
 
 /// A page, and its visitors.
@@ -158,9 +172,14 @@ impl Plan {
         let faults = Faults::some(&mut chance).without(setting.without);
         let by_seed = 2 + chance.below(11);
         let peers_max = setting.peers_max.unwrap_or(by_seed);
-        let mut config = some_config(&mut chance, peers_max);
-        // By a chance of its own, so that runs without it are what they would be if there were no such thing.
         let flush_after = Chance::new(!setting.seed).pick(&[None, None, None, Some(2), Some(20)]);
+        // Silence may end the line by which a client asks to be tracked, and half of it is another one.
+        let tracks = some_tracks(setting.seed).filter(|_| flush_after.is_none());
+        let mut config = some_config(&mut chance, peers_max, tracks.is_some());
+        if let Some(tracks) = &tracks {
+            config.resume_within = tracks.resume_within;
+        }
+        // By a chance of its own, so that runs without it are what they would be if there were no such thing.
         config.flush_after = flush_after.map(Duration::from_millis);
         // So are the budgets of a turn,
         config.turn = some_turn(setting.seed, config.flush_after.is_some());
@@ -209,6 +228,7 @@ impl Plan {
             site,
             oddities: limits.oddities,
             rooms,
+            tracks,
         }
     }
 }
@@ -286,6 +306,18 @@ fn some_site(seed: u64) -> Option<SitePlan> {
     })
 }
 
+/// Tracked clients, for half of all seeds.
+fn some_tracks(seed: u64) -> Option<TrackPlan> {
+    let mut chance = Chance::new(seed.rotate_left(40) ^ 0x7472_6163);
+    chance.one_in(2).then(|| TrackPlan {
+        clients_max: chance.pick(&[1, 3, 6]),
+        late_in: chance.pick(&[0, 3]),
+        patience: chance.pick(&[2, 20, 200]),
+        resume_within: chance.pick(&[None, Some(5), Some(50), Some(30_000), Some(30_000)]).map(Duration::from_millis),
+        chance: chance.fork(),
+    })
+}
+
 /// The address from which the connection with this number comes: one of three.
 pub(crate) fn home(line: usize) -> IpAddr {
     IpAddr::from([192, 0, 2, [1, 2, 3][line % 3]])
@@ -312,7 +344,7 @@ fn some_door(chance: &mut Chance) -> AccessRules {
     AccessRules { deny, per_address_max, ..AccessRules::default() }
 }
 
-fn some_config(chance: &mut Chance, peers_max: usize) -> Config {
+fn some_config(chance: &mut Chance, peers_max: usize, is_tracked: bool) -> Config {
     let mut config = Config {
         audience: chance.pick(&[
             Audience::Others,
@@ -330,6 +362,10 @@ fn some_config(chance: &mut Chance, peers_max: usize) -> Config {
     };
     if chance.one_in(3) {
         config.clients_max = Some(chance.up_to(peers_max));
+    }
+    if is_tracked {
+        // A token has 32 letters, and a position 15 at least.
+        config.line_bytes_max = config.line_bytes_max.max(100);
     }
     config.backlog_bytes = smallest_backlog(&config, peers_max) + chance.pick(&[0, 0, 50, 1_000, 20_000, 150_000]);
     config

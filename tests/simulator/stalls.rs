@@ -1,8 +1,8 @@
 //! The wait for slow readers (`--lag wait`): how long it lasts, and that no reader loses anything meanwhile.
 //!
-//! A reader is disconnected if it took neither 64 KiB of what was said nor all that it was owed within the time, and not
-//! before; no other reader loses a line. The oracle keeps two places of each reader, at the end of every turn: the first
-//! that it may stand at, and the last. For the bytes do not tell whether a line that was begun is on the tape or
+//! A reader is disconnected if it took neither 64 KiB of what was said nor all that it was owed within the time, and
+//! not before; no other reader loses a line. The oracle keeps two places of each reader, at the end of every turn: the
+//! first that it may stand at, and the last. For the bytes do not tell whether a line that was begun is on the tape or
 //! private.
 
 use std::collections::VecDeque;
@@ -102,8 +102,8 @@ impl Oracle {
         let is_in_time = self.late_at.is_none_or(|late_at| late_at + 3 * timeout <= now);
         let took_little =
             is_in_time && long_ago.is_some_and(|then| here.most < then.end.min(then.least + ENOUGH_BYTES));
-        // With small budgets, it may not have been offered anything in all that time. And if more timers are due than fire
-        // in a turn, its own may be one of those left.
+        // With small budgets, it may not have been offered anything in all that time. And if more timers are due than
+        // fire in a turn, its own may be one of those left.
         let is_offered = self.config.turn == TurnLimits::default() && !self.goes_on();
         let log_end = room.log.items.len();
         let stall = &mut self.members[member].last_stay_mut().stall;
@@ -132,10 +132,12 @@ impl Oracle {
             let wire = self.wires[member].borrow();
             // A client is waited for until the server knows of its reset.
             let is_reached = !wire.is_closed && !wire.is_finished && wire.reset != Reset::Told && wire.is_blocked();
+            let begins_again = known.begins_again(&wire.ear);
+            let is_behind = |here: &Place| here.least < here.end && room.log.end() - here.least > room_bytes;
             let holds = is_reached
                 && !self.is_given_up(member)
                 && !known.stall().must_be_gone()
-                && here.is_some_and(|here| here.least < here.end && room.log.end() - here.least > room_bytes);
+                && here.is_some_and(|here| is_behind(here) || begins_again);
             if holds {
                 self.rooms[known.room()].is_at_wall = true;
             }
@@ -214,7 +216,7 @@ impl Oracle {
         if let Some(mut bytes) = self.amid_bytes(member) {
             // All lines of a frame were begun with it.
             loop {
-                let line_bytes = log.offset(begun + 1) - log.offset(begun);
+                let line_bytes = log.offset(begun + 1) - log.line_offset(begun);
                 begun = self.first_owed(member, stay, begun + 1, stop);
                 bytes = bytes.saturating_sub(line_bytes);
                 if bytes == 0 || begun >= stop {
@@ -223,7 +225,7 @@ impl Oracle {
             }
         }
         let end = log.offset(stop);
-        let (least, most) = (log.offset(first).min(end), log.offset(begun).min(end));
+        let (least, most) = (log.offset(first).min(end), log.line_offset(begun).min(end));
         let stall = &mut self.members[member].last_stay_mut().stall;
         if known_place(stall.places.back()) != Some((least, most, end)) {
             stall.places.push_back(Place { time: now, least, most, end });

@@ -1,9 +1,9 @@
 //! The order of all that happens to the rooms: the events of the roster, merged with the lines of the tapes by their
 //! offsets.
 //!
-//! An event is applied when the log of its room has come to its place, so it is known at each line exactly which members
-//! are in the room and what they are called. An event may demand the next line of the tape: `joined`, `left`, or a new
-//! name.
+//! An event is applied when the log of its room has come to its place, so it is known at each line exactly which
+//! members are in the room and what they are called. An event may demand the next line of the tape: `joined`, `left`,
+//! or a new name.
 
 use std::time::Instant;
 
@@ -15,9 +15,8 @@ use pollchat::server::hub::Wake;
 use pollchat::server::limits::INTRODUCE_AFTER;
 use pollchat::server::report::PERIOD;
 
-use crate::frames::Socket;
 use crate::log::Kind;
-use crate::member::{FirstName, Introduction};
+use crate::member::{FirstName, Introduction, Member};
 use crate::net::Reset;
 use crate::oracle::{Oracle, is_same_name};
 use crate::room::{Due, LOBBY, Room};
@@ -25,6 +24,7 @@ use crate::roster_log::{self, Change, Event};
 use crate::rule::{Rule, Verdict};
 use crate::said::{Asked, is_name, is_reserved};
 use crate::setting::ROOM_FOR_ALL;
+use crate::tracked::Tracked;
 
 /// An event, with the number of its room, and of the one that it leads to.
 #[derive(Debug)]
@@ -50,7 +50,11 @@ impl Oracle {
         }
         for (name, tape) in tapes {
             let room = self.room_called(name);
-            let log = &mut self.rooms[room].log;
+            let clock_ms = self.clock_ms;
+            let Room { log, epoch, latest_ms, .. } = &mut self.rooms[room];
+            if epoch.is_empty() {
+                (*epoch, *latest_ms) = (tape.epoch().to_string(), clock_ms.max(*latest_ms));
+            }
             let from = log.heard() as u64;
             if from < tape.tail() {
                 return Rule::Order.broken(format!("{} bytes of {name} went by in a turn", tape.tail() - from));
@@ -86,6 +90,8 @@ impl Oracle {
             match &event.change {
                 Change::Opened => self.open(room)?,
                 Change::Dropped => self.drop_room(room, offset)?,
+                Change::Arrives(name) => self.arrive_unseen(name, room)?,
+                Change::Gone(name) => self.give_up_seat(name, room)?,
                 change => {
                     let Some(&member) = self.by_line.get(&event.line) else { continue };
                     self.apply(member, change, room, to).map_err(|violation| violation.about(self.describe(member)))?;
@@ -97,31 +103,40 @@ impl Oracle {
 
     fn apply(&mut self, member: usize, change: &Change, room: usize, to: usize) -> Verdict {
         match change {
+            Change::Opens => self.open_socket(member),
             Change::Enters(name) if self.members[member].number.is_some() => self.arrive(member, name, room),
             Change::Enters(name) => self.enter(member, name, room),
             Change::Named(name) => self.name(member, name, room),
             Change::Moves(_) => self.move_out(member, room, to),
             Change::Leaves => self.leave(member, room),
+            Change::GivesWay => self.give_way(member, room),
             Change::Refused { reason, is_silent, .. } => self.refuse(member, reason, *is_silent),
-            Change::Opened | Change::Dropped => Ok(()),
+            Change::Away => self.go_away(member),
+            Change::Resumes(name) => self.resume(member, name, room),
+            Change::Opened | Change::Dropped | Change::Arrives(_) | Change::Gone(_) => Ok(()),
         }
     }
 
     fn enter(&mut self, member: usize, name: &str, room: usize) -> Verdict {
-        if self.members[member].visit.is_some() {
-            self.judge_upgrade(member)?;
-        } else {
-            self.judge_entry(member)?;
-        }
+        self.judge_entry(member)?;
         if self.is_full() || self.is_crowded(member) {
             return Rule::Refusals.broken(format!("{} are present, and it enters as {name}", self.present));
         }
         Rule::Numbers.demands(name == format!("client-{}", self.numbers + 1), || format!("it enters as {name}"))?;
-        self.judge_first_room(member, room)?;
+        let is_tracked = self.first_track(member).is_some();
+        if is_tracked {
+            self.enter_tracked(member)?;
+        } else {
+            self.judge_first_room(member, room)?;
+        }
         self.seat(member, room);
-        let now = self.now();
-        if let Some(visit) = &mut self.members[member].visit {
-            visit.socket = Socket::new(now);
+        self.evicted = None;
+        if is_tracked {
+            let announces = self.rooms[room].seats.len() <= self.config.announce_up_to;
+            let now = self.now();
+            let known = &mut self.members[member];
+            known.greeting.clear();
+            known.introduce_by = announces.then(|| now + INTRODUCE_AFTER);
         }
         Ok(())
     }
@@ -177,6 +192,7 @@ impl Oracle {
         if !self.members[member].is_present() {
             return Rule::Entering.broken("it is not on the server");
         }
+        self.judge_leave(member)?;
         self.present -= 1;
         self.departing.push(member);
         let name = self.members[member].names.last().cloned().unwrap_or_default();
@@ -189,11 +205,36 @@ impl Oracle {
         Ok(())
     }
 
+    /// A member that has said nothing enters again, by a first line that came late. What it was sent as a plain client is
+    /// not judged any more.
+    fn give_way(&mut self, member: usize, room: usize) -> Verdict {
+        self.judge_seated(member, room)?;
+        let is_known = self.first_track(member).is_some_and(|(_, token)| self.session_of(&token).is_some());
+        Rule::Resume.demands(is_known, || "it did not ask for a session".to_owned())?;
+        self.present -= 1;
+        let name = self.members[member].names.last().cloned().unwrap_or_default();
+        self.unseat(member, room);
+        self.holders.remove(&name);
+        self.bygone_names.push(name);
+        let now = self.now();
+        let known = &mut self.members[member];
+        let (came, visit) = (known.came, known.visit.take());
+        let partial = std::mem::take(&mut known.partial);
+        *known = Member { visit, partial, ..Member::new(came) };
+        let is_empty = |asked: &&Asked| **asked == Asked::Nothing;
+        let first = 1 + self.wires[member].borrow().ear.asked.iter().take_while(is_empty).count();
+        known.tracked = Some(Box::new(Tracked::entering_again(first)));
+        self.expect_words(member, now);
+        Ok(())
+    }
+
     /// Takes a member out of its room, which is told so if it was told of its coming.
     pub(crate) fn unseat(&mut self, member: usize, room: usize) {
         let known = &mut self.members[member];
         let Room { log, seats, due, departed, .. } = &mut self.rooms[room];
-        known.last_stay_mut().left = Some(log.items.len());
+        if known.away_until.is_none() && !known.has_left {
+            known.last_stay_mut().left = Some(log.items.len());
+        }
         seats.retain(|&other| other != member);
         if known.introduction == Introduction::Told {
             let line = format!("* {} left", known.names.last().map_or("", String::as_str));
@@ -208,7 +249,7 @@ impl Oracle {
 
     pub(crate) fn judge_seated(&self, member: usize, room: usize) -> Verdict {
         let known = &self.members[member];
-        let is_here = known.is_seated() && known.room() == room;
+        let is_here = known.is_seated() && known.has_seat_in(room);
         Rule::Entering.demands(is_here, || format!("it is not in {}", self.rooms[room].name))
     }
 

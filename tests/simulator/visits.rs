@@ -31,6 +31,8 @@ pub(crate) struct Exchange {
     overdue: Option<Instant>,
     /// Since when it should have been told so, at least.
     exceeded: Option<Instant>,
+    /// When it opened a WebSocket.
+    pub(crate) opened: Option<Instant>,
     /// Whether frames follow.
     pub(crate) is_socket: bool,
     /// Whether it opened a WebSocket and was refused in it.
@@ -50,6 +52,7 @@ impl Exchange {
             timed_out: None,
             overdue: None,
             exceeded: None,
+            opened: None,
             is_socket: false,
             is_refused_inside: false,
             socket: Socket::new(came),
@@ -76,7 +79,7 @@ impl Oracle {
         }
         let is_visitor = |member: &&usize| {
             let visit = self.members[**member].visit.as_ref();
-            let is_counted = visit.is_some_and(|visit| !visit.is_refused()) && self.members[**member].number.is_none();
+            let is_counted = visit.is_some_and(|visit| !visit.is_refused() && visit.opened.is_none());
             is_counted && !self.wires[**member].borrow().is_closed
         };
         if self.is_crowded_at_accept(wire).is_some() {
@@ -85,14 +88,17 @@ impl Oracle {
         (self.active.iter().filter(is_visitor).count() >= self.visitors_max).then_some(503)
     }
 
-    /// Judges that a visitor becomes a client, or is refused instead: it has asked for a WebSocket.
-    pub(crate) fn judge_upgrade(&self, member: usize) -> Verdict {
+    /// A visitor opens a WebSocket: it has asked for one, and is to enter.
+    pub(crate) fn open_socket(&mut self, member: usize) -> Verdict {
+        let now = self.now();
         let wire = self.wires[member].borrow();
         let requests = wire.ear.outline.as_ref().map_or(&[][..], |outline| &outline.requests);
-        let known = &self.members[member];
-        let is_new = known.visit.as_ref().is_some_and(|visit| !visit.is_over && !visit.is_refused_inside);
-        let grant_seat = is_new && known.number.is_none() && requests.iter().any(|request| request.status == 101);
-        Rule::Entering.demands(grant_seat, || "it did not open a WebSocket".to_owned())
+        let Some(visit) = &mut self.members[member].visit else { return Rule::Entering.broken("it is no visitor") };
+        let is_new = !visit.is_over && !visit.is_refused_inside && visit.opened.is_none();
+        let has_asked = requests.iter().any(|request| request.status == 101);
+        visit.opened = Some(now);
+        visit.socket = Socket::new(now);
+        Rule::Entering.demands(is_new && has_asked, || "it did not ask for a WebSocket".to_owned())
     }
 
     /// Takes what the hub wrote to a peer on the page's port.
@@ -151,8 +157,8 @@ impl Oracle {
         if expected.status == 101 {
             visit.is_socket = true;
             self.wires[member].borrow_mut().is_open = true;
-            if self.members[member].number.is_none() && self.members[member].greeting.is_empty() {
-                return Rule::Entering.broken("its WebSocket is open, and it is nobody");
+            if visit.opened.is_none() {
+                return Rule::Entering.broken("its WebSocket is open, and it does not enter");
             }
         }
         Ok(true)
@@ -171,7 +177,7 @@ impl Oracle {
     pub(crate) fn watch_visit(&mut self, member: usize, now: Instant) -> Verdict {
         let wire = self.wires[member].borrow();
         let known = &mut self.members[member];
-        let Some(visit) = known.visit.as_mut().filter(|visit| !visit.is_refused() && !visit.is_refused_inside) else {
+        let Some(visit) = known.visit.as_mut().filter(|visit| !visit.is_refused() && visit.opened.is_none()) else {
             return Ok(());
         };
         let Some(outline) = wire.ear.outline.as_ref().filter(|_| known.number.is_none()) else { return Ok(()) };
@@ -254,6 +260,9 @@ impl Oracle {
     /// The time by which the hub must look after a peer on the page's port.
     pub(crate) fn wakes_for(&self, member: usize, now: Instant) -> Option<Instant> {
         self.members[member].visit.as_ref()?;
+        if let Some(time) = self.enters_by(member, now) {
+            return Some(time);
+        }
         let is_client = self.members[member].number.is_some();
         Some(now + if is_client { PONG_WITHIN } else { REQUEST_TIME.max(GRACE) })
     }

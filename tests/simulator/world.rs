@@ -4,7 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use pollchat::server::config::Config;
+use pollchat::relay::room::Audience;
+use pollchat::server::config::{Config, Lag};
 use pollchat::server::endpoint::Endpoint;
 use pollchat::server::flow::budget::TurnLimits;
 use pollchat::server::hub::{Hub, Readiness, Wake};
@@ -13,6 +14,8 @@ use pollchat::server::web::origin::OriginPolicy;
 use pollchat::server::web::site::Site;
 
 use crate::chance::Chance;
+use crate::clients::{Client, State};
+use crate::clock::Clock;
 use crate::listener::{Accepted, Listener};
 use crate::movers::RoomPlan;
 use crate::net::{FakeSocket, Reset, Shared, Wire};
@@ -21,7 +24,7 @@ use crate::peers::Peer;
 use crate::roster_log;
 use crate::rule::{Rule, Verdict};
 use crate::said::Ear;
-use crate::setting::{Fault, Faults, Oddities, Plan, Setting, SitePlan, home};
+use crate::setting::{Fault, Faults, Oddities, Plan, Setting, SitePlan, TrackPlan, home};
 
 /// Turns in a row that may bring nothing on although the hub wanted them at once.
 const IDLE_TURNS_MAX: usize = 100;
@@ -51,8 +54,14 @@ pub(crate) struct World {
     oddities: Oddities,
     site: Option<SitePlan>,
     rooms: RoomPlan,
+    tracks: Option<TrackPlan>,
+    /// Tracked clients.
+    clients: Vec<Rc<RefCell<Client>>>,
+    /// One turn in so many, a client without a connection comes back.
+    patience: usize,
     hub: Hub<FakeSocket>,
     shared: Rc<Shared>,
+    clock: Clock,
     listener: Listener,
     lines: Vec<Line>,
     /// Connections that are open, or wait to be accepted.
@@ -85,8 +94,12 @@ impl World {
             oddities: plan.oddities,
             site: plan.site,
             rooms: plan.rooms,
+            patience: plan.tracks.as_ref().map_or(1, |plan| plan.patience),
+            tracks: plan.tracks,
+            clients: Vec::new(),
             hub,
             shared: Rc::new(Shared { now: Cell::new(now), progress: Cell::new(0), turn: Cell::default() }),
+            clock: Clock::new(setting.seed, now),
             listener: Listener::new(),
             lines: Vec::new(),
             alive: Vec::new(),
@@ -159,8 +172,9 @@ impl World {
         self.pass_time();
         for _ in 0..self.chance.up_to(3) {
             let at = self.chance.below(self.alive.len());
-            self.act(self.alive[at]);
+            self.act(self.alive[at])?;
         }
+        self.reconnect();
         if self.alive.len() <= self.peers_max && self.chance.one_in(30) {
             let peer = self.newcomer().moving(self.rooms.mover());
             self.connect(peer, self.faults, self.room);
@@ -191,6 +205,13 @@ impl World {
         }
     }
 
+    /// Tells the hub the time of day.
+    fn set_clock(&mut self) {
+        let unix_ms = self.clock.unix_ms(self.shared.now.get());
+        self.oracle.set_clock(unix_ms);
+        self.hub.set_clock(unix_ms);
+    }
+
     fn pass_time(&mut self) {
         let micros = self.chance.pick(&[0, 1, 50, 500, 3_000]);
         let mut pause = Duration::from_micros(micros);
@@ -200,12 +221,49 @@ impl World {
         self.shared.now.set(self.shared.now.get() + pause);
     }
 
-    fn act(&mut self, line: usize) {
+    fn act(&mut self, line: usize) -> Verdict {
         let Line { wire, peer, key } = &mut self.lines[line];
         if key.is_none() && self.chance.one_in(2) {
-            return;
+            return Ok(());
         }
-        peer.act(line, &mut wire.borrow_mut(), self.faults);
+        peer.act(line, &mut wire.borrow_mut(), self.faults)
+    }
+
+    /// Lets tracked clients come, and come back; or be there twice.
+    fn reconnect(&mut self) {
+        let Some(plan) = &mut self.tracks else { return };
+        if self.clients.len() < plan.clients_max && plan.chance.one_in(100) {
+            let is_browser = self.site.is_some() && plan.chance.one_in(3);
+            let is_late = plan.late_in > 0 && self.oracle.config.lag != Lag::Wait && plan.chance.one_in(plan.late_in);
+            let line_bytes_max = self.oracle.config.line_bytes_max;
+            let client = Client::new(plan.chance.fork(), is_browser, is_late, line_bytes_max);
+            self.clients.push(Rc::new(RefCell::new(client)));
+        }
+        for at in 0..self.clients.len() {
+            let client = Rc::clone(&self.clients[at]);
+            let (state, link) = (client.borrow().state, client.borrow().link);
+            let is_gone = link.is_none_or(|line| self.lines[line].wire.borrow().is_closed);
+            let odds = match (state, link) {
+                // It comes back with the token to which it said goodbye.
+                (State::Over, _) if is_gone => 100,
+                (State::Over, _) => continue,
+                (_, None) => self.patience,
+                (State::Idle, Some(_)) => continue,
+                (State::Asking, Some(_)) => 200,
+                (_, Some(_)) => 2_000,
+            };
+            if self.tracks.as_mut().is_some_and(|plan| plan.chance.one_in(odds)) {
+                self.connect_client(&client);
+            }
+        }
+    }
+
+    fn connect_client(&mut self, client: &Rc<RefCell<Client>>) {
+        let Some(plan) = &mut self.tracks else { return };
+        let peer = Peer::tracked(plan.chance.fork(), &self.oracle.config, client);
+        client.borrow_mut().connect(self.lines.len());
+        self.connect(peer, self.faults, self.room);
+        self.lines[self.lines.len() - 1].wire.borrow_mut().keep_taken();
     }
 
     fn connect(&mut self, peer: Peer, faults: Faults, room: (usize, usize)) {
@@ -214,6 +272,7 @@ impl World {
         let Config { line_bytes_max, flush_after, .. } = self.oracle.config;
         let is_browser = peer.browser.is_some();
         let ear = if is_browser { Ear::at_door(line_bytes_max) } else { Ear::new(line_bytes_max, flush_after) };
+        let ear = ear.tracked_if(self.oracle.config.audience != Audience::Sender);
         // A page is long, and a visitor must take it within some time.
         let room = if is_browser { (room.0.max(20), room.1.max(self.chance.pick(&[40, 400, 50_000]))) } else { room };
         let mut wire = Wire::new(&self.shared, self.chance.fork(), faults, ear, room);
@@ -259,6 +318,7 @@ impl World {
             self.note(|| format!("turn: {events:?}"));
         }
         self.listener.collect();
+        self.set_clock();
         let middle = if self.faults.has(Fault::MidBatch) { self.chance.below(events.len() + 1) } else { events.len() };
         for &(key, readiness) in &events[..middle] {
             self.report(key, readiness);
@@ -398,7 +458,16 @@ impl World {
         for &line in &self.alive {
             self.lines[line].wire.borrow_mut().calm_down();
         }
+        for client in self.clients.clone() {
+            let is_gone = client.borrow().link.is_none() && client.borrow().state != State::Over;
+            if is_gone && client.borrow().has_session() {
+                self.connect_client(&client);
+                let line = self.lines.len() - 1;
+                self.lines[line].wire.borrow_mut().calm_down();
+            }
+        }
         self.rest()?;
+        self.judge_clients()?;
         let is_shutdown = self.chance.one_in(3);
         if is_shutdown {
             self.note(|| "shutdown".to_owned());
@@ -423,6 +492,22 @@ impl World {
         self.oracle.judge_told()
     }
 
+    /// Judges that the server has heard all that tracked clients said, if they are still connected.
+    fn judge_clients(&self) -> Verdict {
+        for client in &self.clients {
+            let client = client.borrow();
+            let is_connected = client.link.is_some_and(|line| {
+                let wire = self.lines[line].wire.borrow();
+                !wire.is_closed && !wire.is_finished && wire.reset == Reset::No
+            });
+            if client.state == State::Live && is_connected {
+                Rule::Heard.demands(client.is_settled(), || format!("not all is heard that was said: {client:?}"))?;
+                self.oracle.judge_said(client.heard())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Runs until the hub waits for an event that will not come.
     fn rest(&mut self) -> Verdict {
         let mut vain_waits = 0;
@@ -431,7 +516,7 @@ impl World {
             let before = self.shared.progress.get();
             for at in 0..self.alive.len() {
                 let Line { wire, peer, .. } = &mut self.lines[self.alive[at]];
-                peer.calm_down(&mut wire.borrow_mut());
+                peer.calm_down(self.alive[at], &mut wire.borrow_mut())?;
             }
             let wake = self.hub.next_wake();
             let has_events = self.listener.has_edge() || self.alive.iter().any(|&line| self.has_edge(line));
