@@ -1,9 +1,10 @@
-//! Measurements of a real server under load: its memory at each limit, and times compared with each other. A program of its
-//! own, because cargo runs programs one after another, and other tests would disturb it.
+//! Measurements of a real server under load: its memory at each limit, and times compared with each other. A program of
+//! its own, because cargo runs programs one after another, and other tests would disturb it.
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod chaos;
 mod memory;
 mod siege;
 
