@@ -81,11 +81,12 @@ impl Case {
         self.receivers == 0
     }
 
-    /// A subscriber of Redis cannot talk, and the floor knows one talker only. What browsers cost besides is the same
-    /// however many they are.
+    /// A subscriber of Redis cannot talk, and the floor knows one talker only. What browsers and tracked clients cost
+    /// besides is the same however many they are.
     fn is_for(&self, subject: &Subject) -> bool {
         match subject {
             Subject::Browsers => self.is_crowd() || [100, 1_000].contains(&self.receivers),
+            Subject::Tracked => [100, 1_000].contains(&self.receivers),
             Subject::Bare => !self.is_crowd(),
             Subject::External(external) => !self.is_crowd() || external.join.is_empty(),
             Subject::Pollchat | Subject::Threads => true,
@@ -106,7 +107,7 @@ fn benchmark(flags: &Flags, only: &str) -> Result<(), Error> {
         receivers.flat_map(|receivers| [1, 64].map(|window| Case::one_to(receivers, window))).collect();
     cases.push(Case::crowd(if flags.quick { 50 } else { 200 }));
     cases.retain(|case| case.name.contains(only));
-    let mut subjects = vec![Subject::Pollchat, Subject::Bare, Subject::Threads, Subject::Browsers];
+    let mut subjects = vec![Subject::Pollchat, Subject::Bare, Subject::Threads, Subject::Browsers, Subject::Tracked];
     subjects.extend(flags.external());
     let duration = Duration::from_millis(if flags.quick { 200 } else { 1_500 });
 
@@ -235,7 +236,10 @@ fn report(ledger: &Ledger) -> Result<(), Error> {
 
 /// How many lines the server lost, whoever was to hear them.
 fn lost(ledger: &Ledger) -> f64 {
-    [Subject::Pollchat, Subject::Browsers].iter().map(|subject| ledger.sum_of(subject.name(), LOST)).sum()
+    [Subject::Pollchat, Subject::Browsers, Subject::Tracked]
+        .iter()
+        .map(|subject| ledger.sum_of(subject.name(), LOST))
+        .sum()
 }
 
 fn is_bound_by_the_load(ledger: &Ledger, case: &str, subject: &str) -> bool {
@@ -255,6 +259,10 @@ fn goals(ledger: &Ledger) -> Vec<Goal> {
     let to_browsers = |case: &str, most: f64| {
         let ratio = ledger.ratio(case, Subject::Browsers.name(), pollchat, CPU);
         ratio.map(|ratio| (format!("{ratio:.2}"), ratio <= most))
+    };
+    let to_tracked = |case: &str| {
+        let ratio = ledger.ratio(case, Subject::Tracked.name(), pollchat, CPU);
+        ratio.map(|ratio| (format!("{ratio:.2}"), ratio <= 1.03))
     };
     let lost = lost(ledger);
     vec![
@@ -297,6 +305,16 @@ fn goals(ledger: &Ledger) -> Vec<Goal> {
             measured: to_browsers(&hundred, 1.25),
         },
         Goal {
+            what: format!("{thousand}: CPU a delivery to tracked clients, as a multiple of that to plain ones"),
+            reach: "≤ 1.03",
+            measured: to_tracked(&thousand),
+        },
+        Goal {
+            what: format!("{hundred}: CPU a delivery to tracked clients, as a multiple of that to plain ones"),
+            reach: "≤ 1.03",
+            measured: to_tracked(&hundred),
+        },
+        Goal {
             what: "lines lost, in all cases together".to_owned(),
             reach: "0",
             measured: Some((Unit::Count.show(lost), lost == 0.0)),
@@ -308,9 +326,9 @@ fn charts(report: &Report, ledger: &Ledger) -> Result<(), Error> {
     let mut bars = Vec::new();
     let cases = [Case::one_to(1_000, 1), Case::one_to(100, 64), Case::one_to(1_000, 64), Case::crowd(200)];
     for (group, case) in cases.iter().filter(|case| !ledger.subjects(&case.name).is_empty()).enumerate() {
-        // Browsers are given theirs by the same relay.
+        // Browsers and tracked clients are given theirs by the same relay.
         let mut subjects = ledger.subjects(&case.name);
-        subjects.retain(|subject| *subject != Subject::Browsers.name());
+        subjects.retain(|subject| ![Subject::Browsers.name(), Subject::Tracked.name()].contains(subject));
         for (color, subject) in subjects.into_iter().enumerate() {
             if let Some(value) = ledger.median(&case.name, subject, CPU) {
                 // The floor takes no part in the crowd, and leaves its colour to nobody.

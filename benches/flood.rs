@@ -1,7 +1,8 @@
 //! One who talks as fast as the relay lets him, one who does not read, and the others who just want to talk.
 //!
 //! A pair plays ping-pong, others read, newcomers come and go: undisturbed; beside a reader who stopped half a tape
-//! ago; under a flood; under both; and in another room than both. Then what the size of the tape does to a reader who stops for a while.
+//! ago; under a flood; under both; and in another room than both. Then what the size of the tape does to a reader who
+//! stops for a while.
 
 mod support;
 

@@ -6,11 +6,11 @@ use std::hint::black_box;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use pollchat::net::stream::Socket;
-use pollchat::relay::cursor::{Cursor, Slices};
+use pollchat::relay::cursor::{Cursor, Dialect, Slices};
 use pollchat::relay::line::{Framing, LineDecoder, LineEnds, Overlong};
 use pollchat::relay::sanitize::sanitize;
 use pollchat::relay::tape::Tape;
@@ -99,12 +99,48 @@ fn tape(criterion: &mut Criterion) {
             let own: Vec<_> = spans.filter(|(line, _)| line % own_every == 0).map(|(_, span)| span).collect();
             let end = tape.end();
             bencher.iter(|| {
-                let mut reader = Cursor::at(start);
+                let mut reader = Cursor::at(start, Dialect::Plain);
                 for span in &own {
                     let _ = black_box(reader.skip_own(*span));
                 }
                 flush(&mut reader, &tape);
-                assert_eq!(reader.position(), end);
+                assert_eq!(reader.offset(), end.offset);
+            });
+        });
+    }
+}
+
+/// What a plain reader costs that is far behind, which takes as much as a socket buffer holds at a time: without stamps
+/// on its way, and with one for each second of a minute.
+fn far_behind(criterion: &mut Criterion) {
+    const TAKEN: u64 = 64 << 10;
+    let text = "x".repeat(40);
+    let mut group = criterion.benchmark_group("tape");
+    for stamps in [0, 60] {
+        let mut tape = new_tape();
+        let start = tape.end();
+        for line in 0..80_000_u64 {
+            if stamps > 0 {
+                tape.set_time(1 + line * stamps * 1_000 / 80_000);
+            }
+            tape.say(&["ana", "> ", &text, "\n"]);
+        }
+        let (end, view) = (tape.end().offset, tape.plain());
+        group.throughput(Throughput::Bytes(end));
+        group.bench_function(format!("catch up with a tape that has {stamps} stamps"), |bencher| {
+            let mut taken = Vec::with_capacity(2 * usize::try_from(TAKEN).unwrap_or_default());
+            bencher.iter(|| {
+                let mut reader = Cursor::at(start, Dialect::Plain);
+                while reader.offset() < end {
+                    let _ = black_box(reader.catch_up(view, tape.end()));
+                    let mut slices = Slices::new();
+                    reader.pending(view, end.min(reader.offset() + TAKEN), &mut slices);
+                    // The copy that the kernel makes.
+                    taken.clear();
+                    slices.as_slice().iter().for_each(|slice| taken.extend_from_slice(slice));
+                    reader.advance(view, black_box(&taken).len() as u64);
+                    reader.align_to_line(view, &mut Vec::new());
+                }
             });
         });
     }
@@ -113,16 +149,16 @@ fn tape(criterion: &mut Criterion) {
 /// What a connection does with its reader in a turn, but for the system call.
 fn flush(reader: &mut Cursor, tape: &Tape) {
     let end = tape.end();
-    let _ = black_box(reader.catch_up(tape, end));
-    let bytes = if let Some(slice) = reader.pending_in_one(tape, end.offset) {
+    let _ = black_box(reader.catch_up(tape.plain(), end));
+    let bytes = if let Some(slice) = reader.pending_in_one(tape.plain(), end.offset) {
         black_box(slice).len()
     } else {
         let mut slices = Slices::new();
-        reader.pending(tape, end.offset, &mut slices);
+        reader.pending(tape.plain(), end.offset, &mut slices);
         black_box(slices.as_slice()).iter().map(|slice| slice.len()).sum()
     };
-    reader.advance(bytes as u64);
-    reader.align_to_line(tape, &mut Vec::new());
+    reader.advance(tape.plain(), bytes as u64);
+    reader.align_to_line(tape.plain(), &mut Vec::new());
 }
 
 /// A socket that takes everything at no cost, and has what it was given to be read.
@@ -185,7 +221,8 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(receivers: usize, port: Endpoint) -> Stage {
+    /// A stage whose receivers say this first, on this port.
+    fn new(receivers: usize, port: Endpoint, first: &'static [u8]) -> Stage {
         let now = Instant::now();
         let seats = Capacity { clients_max: receivers + 1, visitors_max: 1, leavers_max: 1, refusals_max: 1 };
         let mut hub = Hub::new(&Config::default(), seats, now).unwrap_or_else(|error| panic!("{error}"));
@@ -198,12 +235,13 @@ impl Stage {
         let mut stage = Stage { hub, now, talker, talks };
         stage.say(b"\n");
         for _ in 0..receivers {
-            // An empty line lets a client enter.
-            let first = if port == Endpoint::Web { OPENING } else { b"\n" };
             let (receiver, incoming) = (stage.hub.next_key(), Rc::new(Cell::new(first)));
             stage.hub.admit(NullSocket { incoming }, port, now);
             stage.turn_of(receiver);
         }
+        // Browsers enter when they have said nothing for a while, some in each turn.
+        stage.now += Duration::from_secs(1);
+        (0..receivers).for_each(|_| stage.say(b"\n"));
         stage.say(b"hello\n");
         assert!(
             stage.hub.stats().to_string().contains(&format!("clients {} ", receivers + 1)),
@@ -257,13 +295,16 @@ impl Stage {
     }
 }
 
-/// What a delivery costs the server beside the system call: to those who hear lines, and to browsers, in frames.
+/// What a delivery costs the server beside the system call: to plain clients, to tracked ones, and to browsers, in
+/// frames.
 fn hub(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("hub");
-    let all = [100, 1_000, 10_000].map(|receivers| (receivers, Endpoint::Lines, ""));
-    let browsers = [100, 1_000].map(|receivers| (receivers, Endpoint::Web, " browsers"));
-    for (receivers, port, kind) in all.into_iter().chain(browsers) {
-        let mut stage = Stage::new(receivers, port);
+    // An empty line lets a client enter.
+    let plain = [100, 1_000, 10_000].map(|receivers| (receivers, Endpoint::Lines, &b"\n"[..], ""));
+    let tracked = [100, 1_000].map(|receivers| (receivers, Endpoint::Lines, &b"/track\n"[..], " tracked"));
+    let browsers = [100, 1_000].map(|receivers| (receivers, Endpoint::Web, OPENING, " browsers"));
+    for (receivers, port, first, kind) in plain.into_iter().chain(tracked).chain(browsers) {
+        let mut stage = Stage::new(receivers, port, first);
         group.throughput(Throughput::Elements(receivers as u64));
         group.bench_function(format!("one line to {receivers}{kind}"), |bencher| {
             bencher.iter(|| stage.say(SAID));
@@ -308,5 +349,5 @@ fn new_tape() -> Tape {
     Tape::new(TAPE_BYTES).unwrap_or_else(|error| panic!("{TAPE_BYTES} bytes of memory: {error}"))
 }
 
-criterion_group!(benches, decode, cleaning, tape, hub, rooms, library);
+criterion_group!(benches, decode, cleaning, tape, far_behind, hub, rooms, library);
 criterion_main!(benches);

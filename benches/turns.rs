@@ -6,7 +6,7 @@
 mod support;
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -73,6 +73,8 @@ struct Stage {
     /// A client that makes the server turn.
     poker: TcpStream,
     streams: Vec<TcpStream>,
+    /// The first lines by which tracked clients resume.
+    resuming: Vec<Vec<u8>>,
 }
 
 fn main() -> ExitCode {
@@ -120,7 +122,7 @@ fn measure(ledger: &mut Ledger, kind: &Kind, clients: usize) -> Result<(), Error
     let server = Gated::start((kind.config)())?;
     let poker = TcpStream::connect(server.lines)?;
     poker.set_nonblocking(true)?;
-    let mut stage = Stage { server, clients, poker, streams: Vec::new() };
+    let mut stage = Stage { server, clients, poker, streams: Vec::new(), resuming: Vec::new() };
     stage.settle()?;
     (kind.before)(&mut stage)?;
     stage.settle()?;
@@ -205,6 +207,11 @@ fn nobody(_: &mut Stage) -> Result<(), Error> {
     Ok(())
 }
 
+/// Somebody says 16 KiB, as others hear it.
+fn hear_16_kib(stage: &mut Stage) -> Result<(), Error> {
+    Ok(stage.poker.write_all(&b"hello, all of you here..\n".repeat(480))?)
+}
+
 /// Clients on the line port.
 fn plain(stage: &mut Stage) -> Result<(), Error> {
     stage.connect_all(stage.server.lines, b"\n")
@@ -213,6 +220,35 @@ fn plain(stage: &mut Stage) -> Result<(), Error> {
 /// Browsers in the room.
 fn browsers(stage: &mut Stage) -> Result<(), Error> {
     stage.connect_all(stage.server.page, &opening(stage.server.page))
+}
+
+/// Tracked clients that have said a line each, so that their seats are kept.
+fn tracked(stage: &mut Stage) -> Result<(), Error> {
+    stage.connect_all(stage.server.lines, b"/track\nhello\n")?;
+    for stream in &stage.streams {
+        stream.set_nonblocking(false)?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line)?;
+        stream.set_nonblocking(true)?;
+        // ** session TOKEN heard N at POSITION as NAME
+        let words: Vec<_> = line.split(' ').collect();
+        let [_, _, token, _, _, _, position, ..] = words[..] else { return Err(line.into()) };
+        stage.resuming.push(format!("/track {position} {token}\n").into_bytes());
+    }
+    Ok(())
+}
+
+/// Tracked clients whose connections are lost.
+fn lost(stage: &mut Stage) -> Result<(), Error> {
+    tracked(stage)?;
+    stage.settle()?;
+    reset_all(stage)
+}
+
+/// New connections resume all sessions.
+fn resume(stage: &mut Stage) -> Result<(), Error> {
+    let to = stage.server.lines;
+    std::mem::take(&mut stage.resuming).iter().try_for_each(|first| stage.connect(to, first))
 }
 
 /// A frame with an empty mask.
@@ -296,7 +332,7 @@ const fn sends(
 }
 
 fn kinds() -> Vec<Kind> {
-    [coming(), the_page(), messages(), lines(), the_operator(), going()].into_iter().flatten().collect()
+    [coming(), the_page(), messages(), lines(), the_operator(), going(), sessions()].into_iter().flatten().collect()
 }
 
 fn coming() -> Vec<Kind> {
@@ -409,11 +445,9 @@ fn lines() -> Vec<Kind> {
     vec![
         sends("hear a line", plain, |stage| Ok(stage.poker.write_all(b"hello\n")?)),
         sends("hear 4 KiB", plain, |stage| Ok(stage.poker.write_all(&b"hello, all of you here..\n".repeat(117))?)),
-        sends("hear 16 KiB", plain, |stage| Ok(stage.poker.write_all(&b"hello, all of you here..\n".repeat(480))?)),
+        sends("hear 16 KiB", plain, hear_16_kib),
         sends("hear a line, as browsers", browsers, |stage| Ok(stage.poker.write_all(b"hello\n")?)),
-        sends("hear 16 KiB, as browsers", browsers, |stage| {
-            Ok(stage.poker.write_all(&b"hello, all of you here..\n".repeat(480))?)
-        }),
+        sends("hear 16 KiB, as browsers", browsers, hear_16_kib),
         sends("say a line each", plain, |stage| stage.send(|_| b"hello\n".to_vec())),
         sends("flood", plain, |stage| stage.send(|_| b"hello, all of you\n".repeat(1_000))),
         sends("flood with empty lines", plain, |stage| stage.send(|_| b"\n".repeat(16_000))),
@@ -503,6 +537,35 @@ fn going() -> Vec<Kind> {
                 stage.server.set_held(true);
                 Ok(())
             })
+        },
+    ]
+}
+
+fn sessions() -> Vec<Kind> {
+    let track = |stage: &mut Stage| stage.send(|_| b"/track\n".to_vec());
+    vec![
+        sends("begin a session", nobody, |stage| stage.connect_all(stage.server.lines, b"/track\n")),
+        Kind {
+            config: with_history,
+            ..sends(
+                "begin a session late, with a long history",
+                |stage| {
+                    plain(stage)?;
+                    stage.settle()?;
+                    fill_tape(stage)
+                },
+                track,
+            )
+        },
+        sends("ask for their session again and again", tracked, |stage| stage.send(|_| b"/track\n".repeat(1_000))),
+        sends("are lost, and keep their seats", tracked, reset_all),
+        sends("resume", lost, resume),
+        sends("resume while they are there", tracked, resume),
+        sends("hear 16 KiB, tracked", tracked, hear_16_kib),
+        Kind {
+            config: || Config { resume_within: Some(Duration::from_secs(2)), ..Config::default() },
+            wait: Duration::from_secs(3),
+            ..sends("do not come back", lost, nobody)
         },
     ]
 }

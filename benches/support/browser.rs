@@ -19,8 +19,8 @@ pub(crate) enum Speech {
 pub(crate) struct Entrance {
     pub(crate) address: SocketAddr,
     pub(crate) speech: Speech,
-    /// Whether an empty line lets a client enter at once.
-    pub(crate) enters: bool,
+    /// What a client says first, in lines: an empty line lets it enter a pollchat server at once.
+    pub(crate) first_words: &'static str,
 }
 
 /// What became of received bytes.
@@ -46,21 +46,20 @@ const MASK: [u8; 4] = [0; 4];
 
 impl From<SocketAddr> for Entrance {
     fn from(address: SocketAddr) -> Entrance {
-        Entrance { address, speech: Speech::Lines, enters: false }
+        Entrance { address, speech: Speech::Lines, first_words: "" }
     }
 }
 
 impl Entrance {
     /// That of browsers, where the page is.
     pub(crate) fn of_page(address: SocketAddr) -> Entrance {
-        Entrance { address, speech: Speech::Asking, enters: false }
+        Entrance { address, speech: Speech::Asking, first_words: "" }
     }
 
     /// What one says first, before it hears anything.
     pub(crate) fn first_words(self) -> Vec<u8> {
         match self.speech {
-            Speech::Lines if self.enters => b"\n".to_vec(),
-            Speech::Lines => Vec::new(),
+            Speech::Lines => self.first_words.into(),
             Speech::Asking | Speech::Frames => opening(self.address),
         }
     }

@@ -87,19 +87,24 @@ impl Load {
     pub(crate) fn begin_to_connect(&mut self, to: impl Into<Entrance>, count: usize) -> io::Result<Range<usize>> {
         let to = to.into();
         let first = self.clients.len();
-        for index in first..first + count {
-            let mut stream = connect(to.address, index)?;
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            self.poll.registry().register(&mut stream, Token(index), interest)?;
-            self.clients.push(Client {
-                stream,
-                state: State::Connecting,
-                speech: to.speech,
-                fragment: Vec::new(),
-                unsent: to.first_words(),
-            });
-        }
+        (0..count).try_for_each(|_| self.begin_to_connect_with(to, to.first_words()))?;
         Ok(first..first + count)
+    }
+
+    /// Begins to connect a client that says these bytes first.
+    pub(crate) fn begin_to_connect_with(&mut self, to: impl Into<Entrance>, first_words: Vec<u8>) -> io::Result<()> {
+        let (to, index) = (to.into(), self.clients.len());
+        let mut stream = connect(to.address, index)?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut stream, Token(index), interest)?;
+        self.clients.push(Client {
+            stream,
+            state: State::Connecting,
+            speech: to.speech,
+            fragment: Vec::new(),
+            unsent: first_words,
+        });
+        Ok(())
     }
 
     /// Connects `count` clients one after another (so that they are accepted in this order), and waits until each is

@@ -19,6 +19,8 @@ pub(crate) enum Subject {
     Pollchat,
     /// The same, where those who hear others are browsers.
     Browsers,
+    /// The same, where those who hear others are tracked.
+    Tracked,
     /// The [relay of the textbooks](super::threads).
     Threads,
     /// The [bare floor](super::bare).
@@ -67,6 +69,7 @@ impl Subject {
         match self {
             Subject::Pollchat => "pollchat",
             Subject::Browsers => "pollchat, browsers",
+            Subject::Tracked => "pollchat, tracked",
             Subject::Threads => "thread per client",
             Subject::Bare => "bare `send` loop",
             Subject::External(external) => &external.name,
@@ -76,7 +79,7 @@ impl Subject {
     /// Whether a newcomer is told something as soon as it can hear others.
     pub(crate) fn greets(&self) -> bool {
         match self {
-            Subject::Pollchat | Subject::Browsers | Subject::Threads => true,
+            Subject::Pollchat | Subject::Browsers | Subject::Tracked | Subject::Threads => true,
             Subject::Bare => false,
             Subject::External(external) => !external.join.is_empty(),
         }
@@ -87,14 +90,16 @@ impl Subject {
         match self {
             // Each thread takes four mappings, and the program itself some.
             Subject::Threads => max_map_count().unwrap_or(usize::MAX).saturating_sub(1_000) / 4,
-            Subject::Pollchat | Subject::Browsers | Subject::Bare | Subject::External(_) => usize::MAX,
+            Subject::Pollchat | Subject::Browsers | Subject::Tracked | Subject::Bare | Subject::External(_) => {
+                usize::MAX
+            }
         }
     }
 
     /// Starts it for so many clients; `flags` are for pollchat alone.
     pub(crate) fn start(&self, clients: usize, flags: &[&str]) -> Result<Running, Error> {
         let mut command = match self {
-            Subject::Pollchat => pollchat(flags),
+            Subject::Pollchat | Subject::Tracked => pollchat(flags),
             Subject::Browsers => {
                 let mut command = pollchat(flags);
                 command.args(["--web", "127.0.0.1:0"]);
@@ -125,6 +130,7 @@ impl Subject {
         let address = address_in(&said, "listening on ", "");
         let entrance = match self {
             Subject::Browsers => address_in(&said, "the page is at http://", "/").map(Entrance::of_page),
+            Subject::Tracked => address.map(|address| Entrance { first_words: "/track\n", ..address.into() }),
             _ => address.map(|address| self.lines(address)),
         };
         let lines = |address| self.lines(address);
@@ -136,9 +142,10 @@ impl Subject {
 }
 
 impl Subject {
-    /// The entrance of clients that speak in lines. A client of pollchat enters with an empty line.
+    /// The entrance of plain clients. A client of pollchat enters with an empty line.
     fn lines(&self, address: SocketAddr) -> Entrance {
-        Entrance { enters: matches!(self, Subject::Pollchat | Subject::Browsers), ..address.into() }
+        let is_pollchat = matches!(self, Subject::Pollchat | Subject::Browsers | Subject::Tracked);
+        Entrance { first_words: if is_pollchat { "\n" } else { "" }, ..address.into() }
     }
 }
 
