@@ -98,6 +98,15 @@ impl Client {
         Client { child, stdout, stderr }
     }
 
+    /// Starts a client that finds this on stdin, and then its end. A client that is refused counts the lines that it
+    /// finds: lines that are typed later may come after that.
+    fn start_with(command: &mut Command, typed: &str) -> Client {
+        let (stdin, mut writer) = io::pipe().unwrap();
+        writer.write_all(typed.as_bytes()).unwrap();
+        drop(writer);
+        Client::start(command.stdin(stdin))
+    }
+
     /// Types this. A client that is refused may have ended already.
     fn type_in(&mut self, text: &str) {
         match self.child.stdin.as_mut().expect("stdin is a pipe").write_all(text.as_bytes()) {

@@ -5,17 +5,14 @@ use crate::support::{Lines, Server};
 
 const WELCOME: &str = "* you are client-1; /help lists what you can do\n";
 
-fn client_in(server: &Server, room: &str, args: &[&str]) -> Client {
-    Client::start(client_of(format_args!("{}/{room}", server.address())).args(args))
+fn client_in(server: &Server, room: &str) -> Command {
+    client_of(format_args!("{}/{room}", server.address()))
 }
 
 /// Says `typed` to its end in a room. Returns what the client told on stderr.
 #[track_caller]
 fn say(server: &Server, room: &str, args: &[&str], typed: &str, code: i32) -> String {
-    let mut client = client_in(server, room, args);
-    client.type_in(typed);
-    client.end_stdin();
-    client.exits(code).stderr
+    Client::start_with(client_in(server, room).args(args), typed).exits(code).stderr
 }
 
 /// A member of a room, from the first line on.
@@ -70,7 +67,7 @@ fn a_room_that_cannot_be_entered_is_told_and_nothing_is_said() {
     );
     // With stdin open, or not read, it does not wait for more.
     for args in [&[][..], &["--listen"], &["--listen", "--reconnect"]] {
-        let exit = client_in(&full, "rust", args).exits(1);
+        let exit = Client::start(client_in(&full, "rust").args(args)).exits(1);
         assert_eq!(exit.stderr, format!("pollchat-client: {full_reason}\n"), "{args:?}");
     }
     assert_eq!(say(&full, "tea", &[], "a\n", 0), "");

@@ -10,10 +10,7 @@ fn client_at(server: &Server, args: &[&str]) -> Client {
 /// Says `typed` to its end. Returns what the client told on stderr.
 #[track_caller]
 fn say(server: &Server, args: &[&str], typed: &str, code: i32) -> String {
-    let mut client = client_at(server, args);
-    client.type_in(typed);
-    client.end_stdin();
-    client.exits(code).stderr
+    Client::start_with(client_of(server.address()).args(args), typed).exits(code).stderr
 }
 
 #[track_caller]
