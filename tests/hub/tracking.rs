@@ -386,6 +386,24 @@ fn the_rate_goes_with_the_session() {
 }
 
 #[test]
+fn the_rate_goes_with_a_session_that_is_resumed_late() {
+    let mut world = world(&Config { rate: Some(Rate::new(1, 5)), ..quiet() });
+    let bob = world.connect();
+    let (ana, lines) = begin(&mut world, "/track");
+    let (token, ..) = session(&lines[0]);
+    world.says(&ana, "1\n2\n3\n4\n5\n6\n");
+    let mut heard = bob.received().lines().count();
+    drop_connection(&mut world, &ana);
+    for _ in 0..5 {
+        let again = world.connect();
+        world.says(&again, format!("/track x {token}\na\nb\nc\n"));
+        heard += bob.received().lines().count();
+        drop_connection(&mut world, &again);
+    }
+    assert!(heard <= 5, "{heard} lines");
+}
+
+#[test]
 fn an_echo_server_has_nothing_to_track() {
     let mut world = world(&Config { audience: Audience::Sender, ..Config::default() });
     let (ana, lines) = begin(&mut world, "/track");

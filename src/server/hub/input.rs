@@ -18,6 +18,7 @@ use crate::server::connection::{Connection, Handle, LineHabit, Output, Phase, Re
 use crate::server::flow::budget::{Effort, READ_SHARE_BYTES_MIN};
 use crate::server::flow::rate::{Bucket, Rate};
 use crate::server::reason::Reason;
+use crate::server::sessions::SessionId;
 use crate::server::sniff::ForeignProtocol;
 
 /// A client while it is read, with the rest of its budgets for this turn.
@@ -32,6 +33,10 @@ pub(super) struct ReadTurn {
     /// Bytes of replies that it may still cause. A reply that exceeds them is still sent. 0 while other clients wait
     /// for an answer and it is not its turn.
     pub(super) reply_bytes_left: usize,
+    /// Lines that it has said recently, where `--rate` limits them: those of its session, once it has resumed one.
+    pub(super) bucket: Bucket,
+    /// Its session. It may have ended.
+    pub(super) session: Option<SessionId>,
     pub(super) is_browser: bool,
 }
 
@@ -46,7 +51,9 @@ impl<S: Socket> Hub<S> {
         may_ask: bool,
         now: Instant,
     ) -> ReadState {
+        let session = self.session_of(key);
         let connection = &mut self.connections[key];
+        let mut input = connection.take_input();
         let mut turn = ReadTurn {
             key,
             tape_bytes_left: allowance as u64,
@@ -54,10 +61,10 @@ impl<S: Socket> Hub<S> {
             read_bytes_left: self.budget.read_share().min(allowance.max(READ_SHARE_BYTES_MIN)),
             rate: self.limits.rate.filter(|_| connection.role() != Role::Console),
             reply_bytes_left: if may_ask { self.budget.reply_share() } else { 0 },
+            bucket: input.bucket,
+            session,
             is_browser: connection.is_browser(),
         };
-        let session = self.session_of(key);
-        let mut input = self.connections[key].take_input();
         let state = match self.process_pending(&mut turn, &mut input, now) {
             Some(state) => state,
             None => {
@@ -76,10 +83,11 @@ impl<S: Socket> Hub<S> {
             let bytes = (allowance as u64).saturating_sub(turn.tape_bytes_left);
             connection.recent = self.rooms[room].brake.on_more_pending(connection.recent, bytes);
         }
+        input.bucket = turn.bucket;
         if matches!(connection.phase, Phase::Present(_) | Phase::Moving(_) | Phase::Entering) {
             connection.put_input(input, now);
-        } else {
-            self.keep_bucket(session, &input);
+        } else if let Some(session) = turn.session {
+            self.keep_bucket(session, turn.bucket);
         }
         state
     }
@@ -213,7 +221,7 @@ impl<S: Socket> Hub<S> {
                     }
                 },
                 Phase::Present(member) => {
-                    if let Err(state) = self.may_process(turn, input, bytes, now) {
+                    if let Err(state) = self.may_process(turn, &input.decoder, bytes, now) {
                         return Some(state);
                     }
                     if self.may_be_foreign(turn, member)
@@ -230,7 +238,7 @@ impl<S: Socket> Hub<S> {
             }
             let framing = self.framing(turn.key, &input.decoder, bytes);
             let line = input.decoder.next(bytes, framing)?;
-            self.charge_line(turn, &mut input.bucket, now);
+            self.charge_line(turn, now);
             self.handle_line(turn, &line, now);
         }
     }
@@ -239,7 +247,7 @@ impl<S: Socket> Hub<S> {
     /// lobby.
     fn enter_with_line(
         &mut self,
-        turn: &ReadTurn,
+        turn: &mut ReadTurn,
         input: &mut Input,
         bytes: &mut &[u8],
         now: Instant,
@@ -247,9 +255,7 @@ impl<S: Socket> Hub<S> {
         let key = turn.key;
         let has_processed = match self.first_command(key, &input.decoder, bytes) {
             Some(FirstCommand::Join(name)) => self.enter_with_join(key, &name, now),
-            Some(FirstCommand::Track { position, token }) => {
-                self.enter_with_track(key, (&position, &token), &mut input.bucket, now)
-            }
+            Some(FirstCommand::Track { position, token }) => self.enter_with_track(turn, (&position, &token), now),
             None => {
                 self.enter(key, now);
                 false
@@ -258,7 +264,7 @@ impl<S: Socket> Hub<S> {
         if has_processed {
             let framing = self.framing(key, &input.decoder, bytes);
             input.decoder.next(bytes, framing);
-            self.charge_line(turn, &mut input.bucket, now);
+            self.charge_line(turn, now);
         }
         // What follows may be said in another room, and is charged to its budgets.
         let is_elsewhere = match self.connections[key].phase {
@@ -270,26 +276,26 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Charges a client for a line.
-    fn charge_line(&mut self, turn: &ReadTurn, bucket: &mut Bucket, now: Instant) {
+    fn charge_line(&mut self, turn: &mut ReadTurn, now: Instant) {
         self.budget.spend(Effort::Line);
         if let Some(rate) = turn.rate {
-            bucket.charge(rate, now);
+            turn.bucket.charge(rate, now);
         }
     }
 
     /// Whether the next line of a member may be processed now, or how its connection has to wait.
-    fn may_process(&self, turn: &ReadTurn, input: &Input, bytes: &[u8], now: Instant) -> Result<(), ReadState> {
-        let is_full = turn.tape_bytes_left == 0 && !self.is_processed_at_wall(turn.key, &input.decoder, bytes);
+    fn may_process(&self, turn: &ReadTurn, decoder: &LineDecoder, bytes: &[u8], now: Instant) -> Result<(), ReadState> {
+        let is_full = turn.tape_bytes_left == 0 && !self.is_processed_at_wall(turn.key, decoder, bytes);
         if is_full || self.is_stop_wanted {
             return Err(ReadState::Ready);
         }
-        if self.must_wait_for_answer(turn, &input.decoder, bytes) {
+        if self.must_wait_for_answer(turn, decoder, bytes) {
             return Err(ReadState::Asking);
         }
         if self.connections[turn.key].is_held(self.limits.read) {
             return Err(ReadState::Held);
         }
-        if turn.rate.is_some_and(|rate| input.bucket.next_at(rate, now).is_some()) {
+        if turn.rate.is_some_and(|rate| turn.bucket.next_at(rate, now).is_some()) {
             return Err(ReadState::Throttled);
         }
         Ok(())
@@ -368,9 +374,7 @@ impl<S: Socket> Hub<S> {
             return state;
         }
         if let Some(line) = input.decoder.finish(self.limits.framing) {
-            if let Some(rate) = turn.rate {
-                input.bucket.charge(rate, now);
-            }
+            self.charge_line(turn, now);
             self.handle_line(turn, &line, now);
         }
         ReadState::Idle
@@ -394,7 +398,7 @@ impl<S: Socket> Hub<S> {
             self.enter(turn.key, now);
         }
         match self.connections[turn.key].phase {
-            Phase::Present(_) => self.may_process(turn, input, &[], now),
+            Phase::Present(_) => self.may_process(turn, &input.decoder, &[], now),
             // It was rejected or refused, or goes on entering until this turn's refusals are told.
             Phase::Entering | Phase::Moving(_) | Phase::Closing | Phase::Gone => Err(ReadState::Ready),
         }

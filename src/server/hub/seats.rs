@@ -12,8 +12,8 @@ use crate::relay::event::Event;
 use crate::relay::roster::MemberId;
 use crate::relay::tape::Position;
 use crate::server::connection::Phase;
-use crate::server::connection::input::Input;
 use crate::server::flow::budget::Effort;
+use crate::server::flow::rate::Bucket;
 use crate::server::limits::ENTERS_MAX;
 use crate::server::reason::Reason;
 use crate::server::report::Kind;
@@ -58,9 +58,9 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Keeps the rate of a connection that was lost while it was read.
-    pub(super) fn keep_bucket(&mut self, session: Option<SessionId>, input: &Input) {
-        if let Some(session) = session.and_then(|session| self.sessions.get_mut(session)) {
-            session.keep_bucket(input.bucket);
+    pub(super) fn keep_bucket(&mut self, session: SessionId, bucket: Bucket) {
+        if let Some(session) = self.sessions.get_mut(session) {
+            session.keep_bucket(bucket);
         }
     }
 

@@ -24,7 +24,6 @@ use crate::relay::tape::Position;
 use crate::server::config::Lag;
 use crate::server::connection::{Farewell, Phase, Role};
 use crate::server::flow::budget::Effort;
-use crate::server::flow::rate::Bucket;
 use crate::server::limits::INTRODUCE_AFTER;
 use crate::server::reason::Reason;
 use crate::server::sessions::{SessionId, Token};
@@ -93,11 +92,11 @@ impl<S: Socket> Hub<S> {
     /// that.
     pub(super) fn enter_with_track(
         &mut self,
-        key: usize,
+        turn: &mut ReadTurn,
         (position, token): (&str, &str),
-        bucket: &mut Bucket,
         now: Instant,
     ) -> bool {
+        let key = turn.key;
         let known = Token::parse(token).and_then(|token| Some((self.sessions.find(token)?, token)));
         if let Some((session, token)) = known {
             let kept = self.sessions[session].member();
@@ -109,12 +108,13 @@ impl<S: Socket> Hub<S> {
             if kept.is_some() {
                 self.set_timers_of(key, member, now);
             }
-            *bucket = self.sessions[session].take_bucket();
+            turn.bucket = self.sessions[session].take_bucket();
+            turn.session = Some(session);
             return true;
         }
         let Some(member) = self.take_seat_of(key, None, now) else { return false };
         let start = if position.is_empty() { Start::Entering } else { Start::NotResumed };
-        self.begin_session(key, member, start);
+        self.begin_session(turn, member, start);
         true
     }
 
@@ -154,7 +154,7 @@ impl<S: Socket> Hub<S> {
         }
         let connection = &self.connections[turn.key];
         let read_to = self.roster.has_moved(member).then(|| connection.cursor.offset());
-        self.begin_session(turn.key, member, Start::Late { read_to });
+        self.begin_session(turn, member, Start::Late { read_to });
     }
 
     /// Lets a connection whose member has said nothing resume a session, as if it had not entered.
@@ -167,13 +167,9 @@ impl<S: Socket> Hub<S> {
         self.rooms.remove_reader(room, key, self.roster.directory());
         self.connections.set_role(key, Role::Entering);
         self.connections[key].enter_again();
-        let mut bucket = Bucket::default();
-        self.enter_with_track(key, track, &mut bucket, now);
+        self.enter_with_track(turn, track, now);
         match self.session_of(key) {
-            Some(session) => {
-                self.sessions[session].keep_bucket(bucket);
-                self.sessions[session].came_late = true;
-            }
+            Some(session) => self.sessions[session].came_late = true,
             None if self.connections[key].phase == Phase::Entering => {
                 self.delay_entry(self.connections[key].handle(key), now);
             }
@@ -183,10 +179,12 @@ impl<S: Socket> Hub<S> {
         turn.tape_bytes_left = 0;
     }
 
-    fn begin_session(&mut self, key: usize, member: MemberId, start: Start) {
+    fn begin_session(&mut self, turn: &mut ReadTurn, member: MemberId, start: Start) {
+        let key = turn.key;
         let room = self.roster.room(member);
         let epoch = self.rooms[room].tape().epoch();
         let session = self.sessions.begin(member, room, epoch);
+        turn.session = Some(session);
         self.connections[key].track();
         self.welcome_tracked(key, session, member, start);
     }
