@@ -23,8 +23,12 @@ impl<S: Socket> Connection<S> {
     /// bytes written to `sent_bytes`.
     pub fn flush(&mut self, tape: &Tape, share: usize, now: Instant, sent_bytes: &mut u64) -> NextStep {
         let was_writable = self.output == Output::Writable;
-        let view = self.view(tape);
-        if was_writable && self.is_plain() && self.flush_plain(view, share, sent_bytes) {
+        // Tracked connections have a copy of this path: a dialect that is known costs a plain client nothing.
+        if was_writable
+            && !self.is_tracked()
+            && self.is_at_rest()
+            && self.flush_at_once(tape.plain(), share, sent_bytes)
+        {
             return NextStep::Nothing;
         }
         self.flush_slowly(tape, share, now, sent_bytes, was_writable)
@@ -44,8 +48,13 @@ impl<S: Socket> Connection<S> {
         if !was_writable {
             return self.flush_rest(tape, share, now, sent_bytes);
         }
-        if self.output == Output::Writable && (self.flush_plain_browser(tape, sent_bytes)) {
-            return NextStep::Nothing;
+        if self.output == Output::Writable {
+            let is_tracked = self.is_tracked() && self.is_at_rest();
+            if is_tracked && self.flush_at_once(tape.tracked(), share, sent_bytes)
+                || self.flush_plain_browser(tape, sent_bytes)
+            {
+                return NextStep::Nothing;
+            }
         }
         match self.flush_rest(tape, share, now, sent_bytes) {
             NextStep::Nothing if self.output != Output::Writable => NextStep::Blocked,
@@ -105,7 +114,7 @@ impl<S: Socket> Connection<S> {
     }
 
     /// Whether it is the common case: present, and owed nothing but tape.
-    fn is_plain(&self) -> bool {
+    fn is_at_rest(&self) -> bool {
         self.busy.is_none() && self.cursor.is_plain() && matches!(self.phase, Phase::Present(_))
     }
 
@@ -114,8 +123,8 @@ impl<S: Socket> Connection<S> {
     ///
     /// This is the fast path of [`flush_all`](Connection::flush_all), which decides the cost of a delivery. Each write
     /// evicts our code from the CPU's caches, so less code runs faster.
-    #[inline]
-    pub(super) fn flush_plain(&mut self, view: View<'_>, share: usize, sent_bytes: &mut u64) -> bool {
+    #[inline(always)]
+    pub(super) fn flush_at_once(&mut self, view: View<'_>, share: usize, sent_bytes: &mut u64) -> bool {
         let View { tape, dialect } = view;
         let Some(slice) = self.cursor.pending_in_one(view, tape.end().offset) else { return false };
         if slice.is_empty() {
