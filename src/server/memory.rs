@@ -30,8 +30,9 @@ const WHO_ROW_BYTES: usize = 64;
 /// Bytes of the longest character in UTF-8.
 const CHAR_BYTES: usize = 4;
 
-/// Bytes of a session whose client is not there: its count, its places in the index and in the order of loss.
-const SESSION_BYTES: usize = 256;
+/// Bytes of a session whose client is not there: itself, its rest, and its places in two indexes and two queues, each up
+/// to twice as large as they need be.
+const SESSION_BYTES: usize = 384;
 
 /// Bytes of a room beside its tape and its members: its brake, its lists and its name.
 const ROOM_BYTES: usize = 1024;
