@@ -18,7 +18,7 @@ use support::Error;
 use support::browser::Entrance;
 use support::flags::{self, Flags};
 use support::ledger::{Figure, Ledger, Unit};
-use support::load::{Deaf, Ear, Load};
+use support::load::{Ear, Load};
 use support::process::Cpu;
 use support::relayed::{new_histogram, record};
 use support::report::{Goal, Report, no_line_is_lost, progress};
@@ -112,19 +112,7 @@ fn lose(load: Load, relay: &Running) -> Result<(), Error> {
 
 /// Waits until the server has nothing to do for a while.
 fn settle(load: &mut Load, relay: &Running) -> Result<(), Error> {
-    let mut cpu = Cpu::of(relay.pid)?.total;
-    for _ in 0..200 {
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_millis(200) {
-            load.turn(&mut Deaf, Some(Duration::from_millis(50)))?;
-        }
-        let now = Cpu::of(relay.pid)?.total;
-        if now - cpu < Duration::from_millis(1) {
-            return Ok(());
-        }
-        cpu = now;
-    }
-    Err("the server does not come to rest".into())
+    if load.until_idle(relay.pid)? { Ok(()) } else { Err("the server does not come to rest".into()) }
 }
 
 /// Lets all sessions resume. Returns their connections, and how long that took.

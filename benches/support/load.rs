@@ -15,6 +15,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::Error;
 use super::browser::{self, Entrance, Speech};
+use super::process::Cpu;
 
 /// How long nothing may happen while something must.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -184,6 +185,23 @@ impl Load {
         client.state = State::Ended;
         // An error means that it is gone already.
         let _ = client.stream.shutdown(std::net::Shutdown::Both);
+    }
+
+    /// Handles events until a server has used no CPU for a while. Tells whether it has come to rest within a minute.
+    pub(crate) fn until_idle(&mut self, pid: u32) -> io::Result<bool> {
+        let mut cpu = Cpu::of(pid)?.total;
+        for _ in 0..300 {
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(200) {
+                self.turn(&mut Deaf, Some(Duration::from_millis(50)))?;
+            }
+            let now = Cpu::of(pid)?.total;
+            if now - cpu < Duration::from_millis(1) {
+                return Ok(true);
+            }
+            cpu = now;
+        }
+        Ok(false)
     }
 
     /// Waits for events, and handles them. Tells whether anything came of it.
