@@ -219,3 +219,12 @@ pub(crate) fn neighbour(server: &Server, name: &str) -> Client {
     client.lines_until(|line| line == named);
     client
 }
+
+/// Connects a TCP client under a name, in a room.
+#[track_caller]
+pub(crate) fn neighbour_in(room: &str, server: &Server, name: &str) -> Client {
+    let mut client = neighbour(server, name);
+    client.send_line(format!("/join {room}"));
+    client.lines_until(|line| line.starts_with(&format!("* you are in {room}, ")));
+    client
+}

@@ -1,18 +1,9 @@
 //! Rooms in the page: its address, its heading, moves, and what stays in the room that it is for.
 
 use crate::browser::{PHONE, eventually, key};
-use crate::page::{Page, neighbour, page_of, server};
+use crate::page::{Page, neighbour, neighbour_in, page_of, server};
 use crate::proxy::Proxy;
-use crate::support::{Client, Lines, Member, Server};
-
-/// Connects a TCP client under a name, in a room.
-#[track_caller]
-fn neighbour_in(room: &str, server: &Server, name: &str) -> Client {
-    let mut client = neighbour(server, name);
-    client.send_line(format!("/join {room}"));
-    client.lines_until(|line| line.starts_with(&format!("* you are in {room}, ")));
-    client
-}
+use crate::support::{Lines, Member};
 
 /// Returns the heading, the title, the path of the address bar and the field of the server.
 fn place_of(page: &Page) -> [String; 4] {

@@ -4,9 +4,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::browser::{PHONE, eventually};
-use crate::page::{Page, neighbour, page_of, server};
+use crate::page::{Page, neighbour, neighbour_in, page_of, server};
 use crate::proxy::Proxy;
-use crate::support::{Client, Lines, Member, Server};
+use crate::support::{Client, Lines, Member};
 
 /// Tells the page that the network is back.
 fn hurry(page: &Page) {
@@ -426,13 +426,4 @@ fn a_server_that_does_not_track_is_used_as_before() {
     page.browser.reload();
     page.until_state_begins("Connected as");
     assert_eq!(page.texts(), Vec::<String>::new());
-}
-
-/// Connects a TCP client under a name, in a room.
-#[track_caller]
-fn neighbour_in(room: &str, server: &Server, name: &str) -> Client {
-    let mut client = neighbour(server, name);
-    client.send_line(format!("/join {room}"));
-    client.lines_until(|line| line.starts_with(&format!("* you are in {room}, ")));
-    client
 }
