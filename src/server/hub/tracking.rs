@@ -394,5 +394,5 @@ pub(super) fn may_become_track(fragment: &[u8]) -> bool {
 
 /// Whether the rest of a stream is a `/track` without its end.
 pub(super) fn is_half_track(fragment: &[u8]) -> bool {
-    fragment.get(..TRACK.len()).is_some_and(|word| word.eq_ignore_ascii_case(TRACK))
+    is_track([fragment, &[]])
 }
