@@ -55,6 +55,20 @@ pub enum Command<'a> {
         /// The token of the session.
         token: &'a str,
     },
+    /// `/history N`
+    History {
+        /// The command as typed. Without a journal, it is an unknown command.
+        word: &'a str,
+        /// The number of lines as typed, perhaps empty.
+        count: &'a str,
+    },
+    /// `/search TEXT`
+    Search {
+        /// The command as typed. Without a journal, it is an unknown command.
+        word: &'a str,
+        /// The text to look for, perhaps empty.
+        text: &'a str,
+    },
     /// `/help`
     Help,
     /// `/kick NAME`
@@ -100,6 +114,8 @@ impl Command<'_> {
                 let (position, token) = split_word(rest);
                 Command::Track { position, token }
             }
+            "/history" => Command::History { word: verb, count: rest },
+            "/search" => Command::Search { word: verb, text: rest },
             "/help" => Command::Help,
             "/kick" => Command::Kick { word: verb, name: rest },
             "/quit" => Command::Leave,
@@ -259,6 +275,8 @@ mod tests {
         assert_eq!(Command::parse("/Kick ana "), Command::Kick { word: "/Kick", name: "ana" });
         assert_eq!(Command::parse("/msg ana  a b "), Command::Tell { to: "ana", text: "a b" });
         assert_eq!(Command::parse("/msg ana"), Command::Tell { to: "ana", text: "" });
+        assert_eq!(Command::parse("/HISTORY  7 "), Command::History { word: "/HISTORY", count: "7" });
+        assert_eq!(Command::parse("/search two words"), Command::Search { word: "/search", text: "two words" });
         assert_eq!(Command::parse("/"), Command::Unknown("/"));
         assert_eq!(Command::parse("/whoami x"), Command::Unknown("/whoami"));
     }

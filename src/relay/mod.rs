@@ -11,6 +11,8 @@ pub mod line;
 mod lookalike;
 pub mod name;
 pub mod notice;
+pub(crate) mod object;
+pub mod past;
 pub mod room;
 pub mod roster;
 pub mod sanitize;

@@ -15,7 +15,7 @@ pub const NAME_CHARS_MAX: usize = 24;
 pub const TYPED_BYTES_MAX: usize = NAME_CHARS_MAX * 4 * 4;
 
 /// Prefix of the names that the server gives, which no client can choose; its number follows.
-pub(super) const GIVEN_PREFIX: &str = "client-";
+pub(crate) const GIVEN_PREFIX: &str = "client-";
 
 /// A name that a client chose: letters and digits of any script, `_` and `-`, normalized to NFC.
 ///

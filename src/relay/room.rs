@@ -13,18 +13,23 @@ use super::directory::{Directory, RoomId};
 use super::event::{Applied, Event};
 use super::name::{Name, NameError};
 use super::notice::{Notice, help};
+use super::past::Past;
 use super::roster::{Introduction, MemberId, Roster};
 use super::sanitize::sanitize;
 use super::tape::{Position, Span, Tape};
 use arrivals::Arrivals;
 
 mod arrivals;
+mod earlier;
 mod tracked;
 
 pub use tracked::{SessionState, Start};
 
 /// Most rows that `/who` or `/rooms` shows.
 pub const WHO_ROWS_MAX: usize = 100;
+
+/// Bytes of a reply for which a look at a room counts, to find the fullest.
+const ROOM_BYTES: usize = 8;
 
 /// A room keeps at most one place of an arrival for so many bytes of its tape.
 pub const ARRIVAL_BYTES: usize = 1024;
@@ -56,6 +61,8 @@ pub struct Options {
     pub line_bytes_max: usize,
     /// `--rooms`: the most rooms at a time, the lobby included. With 0 or 1 nobody can go to another room.
     pub rooms_max: usize,
+    /// Whether there is a journal, which keeps the rooms that exist forever.
+    pub has_journal: bool,
 }
 
 /// A room.
@@ -99,8 +106,13 @@ pub enum Decision<'a> {
     },
     /// A reply to the author alone.
     Reply(String),
-    /// A reply to the author alone, for which all rooms were looked at.
-    Rooms(String),
+    /// A reply to the author alone, which took more work than its length tells: so much, in bytes of replies.
+    Costly {
+        /// The reply.
+        reply: String,
+        /// The work.
+        effort: usize,
+    },
     /// A private message for another member.
     Tell {
         /// The key of its recipient.
@@ -148,6 +160,16 @@ impl Room {
         &self.options
     }
 
+    /// Sets the settings that all rooms share.
+    pub fn set_options(&mut self, options: Rc<Options>) {
+        self.options = options;
+    }
+
+    /// Lets the empty tape go on behind earlier logs, with the last of their records.
+    pub fn load(&mut self, past: Past, text: &[u8]) {
+        self.tape.load(past, text);
+    }
+
     /// Returns the tape.
     pub fn tape(&self) -> &Tape {
         &self.tape
@@ -168,6 +190,9 @@ impl Room {
         if self.id != RoomId::LOBBY {
             self.push_place(roster, &mut private);
         }
+        if !roster.is_operator(member) {
+            self.push_kept(roster, &mut private);
+        }
         self.with_history(roster, member, private)
     }
 
@@ -175,6 +200,7 @@ impl Room {
     pub fn welcome_mover(&self, roster: &Roster, member: MemberId) -> Welcome {
         let mut private = String::new();
         self.push_place(roster, &mut private);
+        self.push_kept(roster, &mut private);
         self.with_history(roster, member, private)
     }
 
@@ -189,6 +215,13 @@ impl Room {
         let mut buffer = String::new();
         for line in self.options.greeting.lines() {
             Notice::Other(sanitize(line.as_bytes(), &mut buffer)).push_line(private);
+        }
+    }
+
+    /// Tells that the room has a journal, if so.
+    fn push_kept(&self, roster: &Roster, private: &mut String) {
+        if self.options.has_journal && roster.directory().is_permanent(self.id) {
+            Notice::Kept.push_line(private);
         }
     }
 
@@ -234,13 +267,23 @@ impl Room {
                 Audience::Sender => reply(Notice::NothingToTrack),
                 Audience::Others | Audience::Everyone => Decision::Track { position, token },
             },
-            Command::Rooms => Decision::Rooms(rooms(roster.directory())),
-            Command::Tell { to, text } => decide_message(roster, member, to, text),
-            Command::Help => Decision::Reply(help(is_operator, self.options.rooms_max > 1)),
-            Command::Kick { name, .. } if is_operator => decide_removal(roster, member, name),
-            Command::Kick { word, .. } | Command::Join { word, .. } | Command::Unknown(word) => {
-                reply(Notice::UnknownCommand { word })
+            Command::Rooms => {
+                let effort = ROOM_BYTES * roster.directory().len();
+                Decision::Costly { reply: rooms(roster.directory()), effort }
             }
+            Command::Tell { to, text } => decide_message(roster, member, to, text),
+            Command::History { count, .. } if self.options.has_journal => self.history(count),
+            Command::Search { text, .. } if self.options.has_journal => self.search(text),
+            Command::Help => {
+                let has_rooms = self.options.rooms_max > 1;
+                Decision::Reply(help(is_operator, has_rooms, self.options.has_journal))
+            }
+            Command::Kick { name, .. } if is_operator => decide_removal(roster, member, name),
+            Command::Kick { word, .. }
+            | Command::Join { word, .. }
+            | Command::History { word, .. }
+            | Command::Search { word, .. }
+            | Command::Unknown(word) => reply(Notice::UnknownCommand { word }),
             Command::Track { .. } => reply(Notice::UnknownCommand { word: "/track" }),
         }
     }

@@ -104,6 +104,17 @@ impl Default for Roster {
 }
 
 impl Roster {
+    /// Has the next client get this number, and later ones higher numbers.
+    pub fn begin_numbers_at(&mut self, next: u64) {
+        debug_assert!(self.clients() == 0, "before all clients");
+        self.next_number = next.max(1);
+    }
+
+    /// Returns the number that the next client gets.
+    pub fn next_number(&self) -> u64 {
+        self.next_number
+    }
+
     /// Returns the number of members, the operator included.
     pub fn len(&self) -> usize {
         self.members.len()

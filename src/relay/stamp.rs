@@ -7,6 +7,8 @@
 use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
 
+use super::past::Past;
+
 /// First byte of a stamp. No name begins with it, so no said line does.
 pub const STAMP_BYTE: u8 = b'@';
 
@@ -20,18 +22,32 @@ pub struct Epoch(u64);
 
 impl Epoch {
     /// Creates an epoch from random bits.
-    pub fn new(random: u64) -> Epoch {
+    pub const fn new(random: u64) -> Epoch {
         Epoch(random)
+    }
+
+    /// Reads an epoch in its text form.
+    pub fn parse(text: &str) -> Option<Epoch> {
+        if text.len() != EPOCH_DIGITS {
+            return None;
+        }
+        let digit = |byte: u8| EPOCH_ALPHABET.iter().position(|&digit| digit == byte);
+        let push = |value: u64, byte| value.checked_mul(36)?.checked_add(digit(byte)? as u64);
+        text.bytes().try_fold(0, push).map(Epoch)
     }
 }
 
+/// The digits of an epoch. 36 to the power of 13 is over 2 to the power of 64.
+const EPOCH_DIGITS: usize = 13;
+
+const EPOCH_ALPHABET: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
-        let (mut rest, mut text) = (self.0, [b'0'; 13]);
+        let (mut rest, mut text) = (self.0, [b'0'; EPOCH_DIGITS]);
         for digit in text.iter_mut().rev() {
             // Below 36.
-            *digit = DIGITS[(rest % 36) as usize];
+            *digit = EPOCH_ALPHABET[(rest % 36) as usize];
             rest /= 36;
         }
         text.iter().try_for_each(|&digit| f.write_char(digit.into()))
@@ -59,10 +75,19 @@ pub struct RecordId {
 impl RecordId {
     /// Returns the number in a position as a client sent it, if it is one of this log.
     pub fn parse(text: &str, epoch: Epoch) -> Option<u64> {
-        let (log, record) = text.rsplit_once('.')?;
-        let is_number = !record.is_empty() && record.bytes().all(|byte| byte.is_ascii_digit());
-        if is_number && log == epoch.to_string() { record.parse().ok() } else { None }
+        RecordId::parse_any(text).filter(|id| id.epoch == epoch).map(|id| id.record)
     }
+
+    /// Returns the position of any log.
+    pub fn parse_any(text: &str) -> Option<RecordId> {
+        let (log, record) = text.rsplit_once('.')?;
+        Some(RecordId { epoch: Epoch::parse(log)?, record: parse_number(record)? })
+    }
+}
+
+fn parse_number(text: &str) -> Option<u64> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { text.parse().ok() } else { None }
 }
 
 impl fmt::Display for RecordId {
@@ -78,6 +103,22 @@ pub struct Stamp {
     pub time_ms: u64,
     /// The position of the next record.
     pub next: RecordId,
+}
+
+impl Stamp {
+    /// Reads a stamp from a line without its LF.
+    ///
+    /// ```
+    /// use pollchat::relay::stamp::Stamp;
+    ///
+    /// let line = "@ 1764166801123 0000000000007.1712";
+    /// assert_eq!(Stamp::parse(line.as_bytes()).unwrap().to_string(), line);
+    /// assert_eq!(Stamp::parse(b"@ 1764166801123"), None);
+    /// ```
+    pub fn parse(line: &[u8]) -> Option<Stamp> {
+        let (time_ms, next) = std::str::from_utf8(line).ok()?.strip_prefix("@ ")?.split_once(' ')?;
+        Some(Stamp { time_ms: parse_number(time_ms)?, next: RecordId::parse_any(next)? })
+    }
 }
 
 impl fmt::Display for Stamp {
@@ -100,6 +141,8 @@ pub struct Stamps {
     newest: (u64, u64),
     /// All on the tape, in order, and the one in force at the tail, which may be older.
     placed: VecDeque<Placed>,
+    /// The logs before this one, if there are any.
+    past: Option<Box<Past>>,
 }
 
 /// A stamp on the tape.
@@ -112,7 +155,7 @@ struct Placed {
 impl Stamps {
     /// Creates the stamps of an empty tape. None is written before [`set_time`](Stamps::set_time).
     pub(super) fn new(epoch: Epoch) -> Stamps {
-        Stamps { epoch, now_ms: 0, is_due: false, newest: (0, 0), placed: VecDeque::new() }
+        Stamps { epoch, now_ms: 0, is_due: false, newest: (0, 0), placed: VecDeque::new(), past: None }
     }
 
     pub(super) fn epoch(&self) -> Epoch {
@@ -122,7 +165,36 @@ impl Stamps {
     /// Sets the time of records from now on. An earlier time than before counts as the same.
     pub(super) fn set_time(&mut self, now_ms: u64) {
         self.now_ms = self.now_ms.max(now_ms);
-        self.is_due = self.placed.back().is_none_or(|newest| newest.time_ms / 1_000 != self.now_ms / 1_000);
+        // Once due, it stays so until a record comes.
+        self.is_due |= self.placed.back().is_none_or(|newest| newest.time_ms / 1_000 != self.now_ms / 1_000);
+    }
+
+    /// Goes on behind earlier logs. The next record has a stamp, in whatever second it comes.
+    pub(super) fn go_on_after(&mut self, past: Past) {
+        self.past = Some(Box::new(past));
+        self.is_due = true;
+    }
+
+    /// Records that a stamp of an earlier log stands on the tape between these offsets.
+    pub(super) fn on_loaded(&mut self, stamp: Stamp, start: u64, end: u64) {
+        self.newest = (start, end);
+        self.placed.push_back(Placed { offset: start, time_ms: stamp.time_ms });
+    }
+
+    /// Returns the position of the record with this number on the tape.
+    pub(super) fn id_of(&self, record: u64) -> RecordId {
+        let earlier = self.past.as_ref().and_then(|past| past.position(record));
+        earlier.unwrap_or(RecordId { epoch: self.epoch, record })
+    }
+
+    /// Returns the number on the tape of the record at a position of this log or of an earlier one.
+    pub(super) fn number_of(&self, position: RecordId) -> Option<u64> {
+        let past = self.past.as_deref();
+        if position.epoch == self.epoch {
+            let first = past.map_or(0, Past::records);
+            return Some(position.record).filter(|&record| record >= first);
+        }
+        past?.find(position)
     }
 
     /// Whether the next record needs a stamp.
@@ -192,6 +264,17 @@ mod tests {
         }
         assert_eq!(RecordId::parse("3w5e11264sgsf.99999999999999999999", epoch), None);
         assert_eq!(RecordId::parse("3w5e11264sgsf.12", epoch), Some(12));
+    }
+
+    #[test]
+    fn an_epoch_is_read_as_it_is_shown() {
+        for bits in [0, 1, 35, 36, u64::MAX] {
+            assert_eq!(Epoch::parse(&Epoch::new(bits).to_string()), Some(Epoch::new(bits)));
+        }
+        // One more than the last, another alphabet, another length.
+        for text in ["3w5e11264sgsg", "3W5E11264SGSF", "3w5e11264sgs", "03w5e11264sgsf", "zzzzzzzzzzzzz"] {
+            assert_eq!(Epoch::parse(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -5,10 +5,12 @@
 //! notices, which begin with `*`, and [stamps](super::stamp), which begin with `@`. Said lines are counted for plain
 //! readers; said lines and notices, the records, for tracked ones.
 
+use std::borrow::Cow;
 use std::collections::{TryReserveError, VecDeque};
 use std::fmt::{self, Write as _};
 
 use super::notice;
+use super::past::Past;
 use super::stamp::{Epoch, RecordId, STAMP_BYTE, Stamp, Stamps};
 
 /// Maximum distance of two checkpoints, in bytes. It bounds the scan that finds a line number, at 24 bytes of memory
@@ -28,6 +30,26 @@ pub struct Position {
     pub line: u64,
     /// Records appended before it: said lines and notices.
     pub record: u64,
+}
+
+impl Position {
+    /// Returns the sum of two counts.
+    pub fn plus(self, other: Position) -> Position {
+        Position {
+            offset: self.offset + other.offset,
+            line: self.line + other.line,
+            record: self.record + other.record,
+        }
+    }
+
+    /// Returns the difference of two counts.
+    pub fn minus(self, other: Position) -> Position {
+        Position {
+            offset: self.offset - other.offset,
+            line: self.line - other.line,
+            record: self.record - other.record,
+        }
+    }
 }
 
 /// A part of the tape, between two positions.
@@ -112,12 +134,53 @@ impl Tape {
 
     /// Returns the stamp that tells a tracked reader the time and the number of the record at `place`.
     pub fn stamp_at(&self, place: Position) -> Stamp {
-        Stamp { time_ms: self.stamps.time_at(place.offset, self.end.offset), next: self.record_id(place.record) }
+        Stamp { time_ms: self.time_at(place.offset), next: self.record_id(place.record) }
     }
 
-    /// Returns the position of a record of this log.
+    /// Returns the position of a record: of this log, or of the earlier one that it belongs to.
     pub fn record_id(&self, record: u64) -> RecordId {
-        RecordId { epoch: self.epoch(), record }
+        self.stamps.id_of(record)
+    }
+
+    /// Returns the number of the record at a position of this log or of an earlier one; `None` if no such record is
+    /// kept. It may have left the tape, or be yet to come.
+    pub fn number_of(&self, position: RecordId) -> Option<u64> {
+        self.stamps.number_of(position)
+    }
+
+    /// Lets an empty tape go on behind earlier logs. `text` holds the last of their records, stamps included, without a
+    /// gap. What has no space is left out, and so is text that does not fit its logs.
+    pub fn load(&mut self, past: Past, text: &[u8]) {
+        debug_assert_eq!(self.end.offset, 0);
+        let records = past.records();
+        let text = newest_part(text, self.capacity);
+        let count = lines_of(text).filter(|line| kind_of(line) != LineKind::Stamp).count() as u64;
+        let first = lines_of(text).next().and_then(|line| Stamp::parse(line.trim_ascii_end()));
+        let starts_at = first.and_then(|stamp| past.find(stamp.next));
+        self.end.record = records;
+        if starts_at.is_some_and(|first| first + count == records) {
+            self.end.record -= count;
+            self.load_lines(text);
+        }
+        self.stamps.go_on_after(past);
+    }
+
+    fn load_lines(&mut self, text: &[u8]) {
+        let mut is_stamped = false;
+        for line in lines_of(text) {
+            let start = self.end;
+            if !is_stamped {
+                self.note_checkpoint();
+            }
+            self.put(line);
+            let kind = kind_of(line);
+            is_stamped = kind == LineKind::Stamp;
+            self.end.line += u64::from(kind == LineKind::Said);
+            self.end.record += u64::from(!is_stamped);
+            if let Some(stamp) = Stamp::parse(line.trim_ascii_end()).filter(|_| is_stamped) {
+                self.stamps.on_loaded(stamp, start.offset, self.end.offset);
+            }
+        }
     }
 
     /// Returns the place of the record with this number, before its stamp if it has one; `None` if it has left the
@@ -181,6 +244,11 @@ impl Tape {
         let (start, len) = (self.index(from), self.length(from, to));
         let first = len.min(self.capacity - start);
         [&self.ring[start..start + first], &self.ring[..len - first]]
+    }
+
+    /// Whether a stamp begins at `offset`.
+    pub fn is_stamp(&self, offset: u64) -> bool {
+        offset < self.end.offset && self.kind(offset) == LineKind::Stamp
     }
 
     /// Returns the end of the line that holds the byte at `offset`. Cost: a scan of that line.
@@ -254,6 +322,29 @@ impl Tape {
         at
     }
 
+    /// Returns the said lines from a place on, without their LF, each with its offset.
+    pub fn said_from(&self, mut at: Position) -> impl Iterator<Item = (u64, Cow<'_, [u8]>)> {
+        std::iter::from_fn(move || {
+            while at.offset < self.end.offset {
+                let before = at;
+                at = self.after_line(before);
+                if at.line > before.line {
+                    let line = match self.slices(before.offset, at.offset - 1) {
+                        [line, []] => Cow::Borrowed(line),
+                        slices => Cow::Owned(slices.concat()),
+                    };
+                    return Some((before.offset, line));
+                }
+            }
+            None
+        })
+    }
+
+    /// Returns the time of the record at or behind `offset`, in ms since 1970.
+    pub fn time_at(&self, offset: u64) -> u64 {
+        self.stamps.time_at(offset, self.end.offset)
+    }
+
     /// Returns the end of the line that begins at this place.
     fn after_line(&self, at: Position) -> Position {
         let kind = self.kind(at.offset);
@@ -266,13 +357,17 @@ impl Tape {
 
     fn begin_line(&mut self) -> Position {
         let start = self.end;
-        if self.checkpoints.back().is_none_or(|last| start.offset - last.offset >= self.checkpoint_bytes) {
-            self.checkpoints.push_back(start);
-        }
+        self.note_checkpoint();
         if self.stamps.is_due() {
             self.put_stamp();
         }
         start
+    }
+
+    fn note_checkpoint(&mut self) {
+        if self.checkpoints.back().is_none_or(|last| self.end.offset - last.offset >= self.checkpoint_bytes) {
+            self.checkpoints.push_back(self.end);
+        }
     }
 
     #[cold]
@@ -323,11 +418,7 @@ impl Tape {
     }
 
     fn kind(&self, offset: u64) -> LineKind {
-        match self.byte(offset) {
-            b'*' => LineKind::Notice,
-            STAMP_BYTE => LineKind::Stamp,
-            _ => LineKind::Said,
-        }
+        kind_of(&[self.byte(offset)])
     }
 
     fn byte(&self, offset: u64) -> u8 {
@@ -345,6 +436,46 @@ impl Tape {
     }
 }
 
+/// Returns the kind of a line by its beginning.
+fn kind_of(line: &[u8]) -> LineKind {
+    match line.first() {
+        Some(b'*') => LineKind::Notice,
+        Some(&STAMP_BYTE) => LineKind::Stamp,
+        _ => LineKind::Said,
+    }
+}
+
+/// Returns the lines of a text, each with its LF.
+fn lines_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split_inclusive(|&byte| byte == b'\n')
+}
+
+/// Returns the newest part of a text, of at most `bytes` bytes: from a stamp to the last record. A line that no room
+/// could have said is not in it: a disk may change bits.
+fn newest_part(text: &[u8], bytes: usize) -> &[u8] {
+    let mut from = None;
+    let (mut at, mut end) = (0, 0);
+    for line in lines_of(text) {
+        let is_stamp = kind_of(line) == LineKind::Stamp;
+        if !is_clean(line) || text.len() - at > bytes {
+            from = None;
+        } else if is_stamp {
+            from.get_or_insert(at);
+        }
+        at += line.len();
+        if !is_stamp {
+            end = at;
+        }
+    }
+    from.filter(|&from| from < end).map_or(&[], |from| &text[from..end])
+}
+
+/// Whether a line is whole, and is text that the server would send.
+fn is_clean(line: &[u8]) -> bool {
+    let text = line.strip_suffix(b"\n").and_then(|line| str::from_utf8(line).ok());
+    text.is_some_and(|text| !text.is_empty() && !text.chars().any(char::is_control))
+}
+
 /// The end of a tape, as a target of `write!`.
 struct Writer<'a>(&'a mut Tape);
 
@@ -358,6 +489,7 @@ impl fmt::Write for Writer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::relay::past::Run;
 
     fn text(tape: &Tape, from: u64, to: u64) -> String {
         String::from_utf8(tape.slices(from, to).concat()).unwrap()
@@ -432,5 +564,65 @@ mod tests {
             let lost = tape.resume().offset - tape.tail();
             assert!(tape.is_between_lines(tape.resume().offset) && lost < 1_000 / 16 + 16, "{lost} bytes are lost");
         }
+    }
+
+    /// A kept log of records 40 to 49, and one of 50 to 54, whose last lines are left.
+    fn past() -> Past {
+        let run = |epoch, first, records| Run { epoch: Epoch::new(epoch), first, records };
+        Past::new(vec![run(1, 40, 10), run(2, 50, 5)])
+    }
+
+    fn stamp(epoch: u64, record: u64, time_ms: u64) -> String {
+        format!("{}\n", Stamp { time_ms, next: RecordId { epoch: Epoch::new(epoch), record } })
+    }
+
+    fn kept_text() -> String {
+        let (first, second) = (stamp(1, 48, 7_000), stamp(2, 50, 9_000));
+        format!("{first}* ana joined\nana> one\n{second}ana> two\nbob> three\n* bob left\nana> four\nana> five\n")
+    }
+
+    #[test]
+    fn a_loaded_tape_goes_on_behind_its_logs() {
+        let mut tape = Tape::new(1_000).unwrap().with_epoch(Epoch::new(3));
+        tape.load(past(), kept_text().as_bytes());
+        assert_eq!((tape.end().record, tape.end().line), (15, 5));
+        let id = |epoch, record| RecordId { epoch: Epoch::new(epoch), record };
+        assert_eq!((tape.record_id(8), tape.record_id(14)), (id(1, 48), id(2, 54)));
+        assert_eq!((tape.record_id(15), tape.number_of(id(3, 15))), (id(3, 15), Some(15)));
+        assert_eq!(
+            (tape.number_of(id(2, 50)), tape.number_of(id(2, 99)), tape.number_of(id(3, 14))),
+            (Some(10), Some(15), None)
+        );
+        let place = tape.find_record(10).unwrap();
+        assert_eq!(tape.stamp_at(place), Stamp { time_ms: 9_000, next: id(2, 50) });
+        assert_eq!(tape.position(place.offset), place);
+        assert!(tape.find_record(7).is_none() && tape.find_record(8).is_some());
+        // In the second of the last stamp, which is of another log.
+        tape.set_time(9_500);
+        let span = tape.say(&["cia> six"]);
+        let text = text(&tape, span.start.offset, span.end.offset);
+        assert_eq!(text, stamp(3, 15, 9_500) + "cia> six\n");
+        assert_eq!((tape.back(2).record, tape.back(9).record), (14, 9), "history is of all logs");
+    }
+
+    #[test]
+    fn only_whole_and_clean_text_that_fits_its_logs_and_the_tape_is_loaded() {
+        let load = |capacity, text: &str| {
+            let mut tape = Tape::new(capacity).unwrap().with_epoch(Epoch::new(3));
+            tape.load(past(), text.as_bytes());
+            assert_eq!(
+                (tape.end().record, tape.number_of(RecordId { epoch: Epoch::new(2), record: 52 })),
+                (15, Some(12))
+            );
+            tape.end().line
+        };
+        let text = kept_text();
+        assert_eq!(load(1_000, &text), 5);
+        assert_eq!(load(text.len() - 1, &text), 4, "from the second stamp on");
+        assert_eq!(load(1_000, &text.replace("one", "\u{1b}[2J")), 4);
+        assert_eq!(load(1_000, &text.replace("five", "\u{7f}")), 0);
+        assert_eq!(load(1_000, &text.replace("ana> two\n", "")), 0, "a record is missing");
+        assert_eq!(load(1_000, &(text + &stamp(2, 55, 10_000))), 5, "no stamp is the last line");
+        assert_eq!((load(60, ""), load(1_000, "no stamp\n")), (0, 0));
     }
 }

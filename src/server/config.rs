@@ -134,6 +134,7 @@ impl Config {
             announce_up_to: self.announce_up_to,
             line_bytes_max: self.line_bytes_max,
             rooms_max: self.rooms_max,
+            has_journal: false,
         }
     }
 }

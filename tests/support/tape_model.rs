@@ -6,7 +6,8 @@
 use std::io::Write as _;
 
 use pollchat::relay::cursor::{Cursor, Dialect, HOLES_MAX, Pace, Slices, View};
-use pollchat::relay::stamp::{Epoch, RecordId};
+use pollchat::relay::past::{Past, Run};
+use pollchat::relay::stamp::{Epoch, RecordId, Stamp};
 use pollchat::relay::tape::{Position, Span, Tape};
 
 /// Time that passes with each line, in ms: a stamp comes before every third or fourth.
@@ -76,6 +77,8 @@ pub struct World {
     tape: Tape,
     capacity: usize,
     entries: Vec<Entry>,
+    /// Entries of earlier logs.
+    loaded: usize,
     listeners: Vec<Listener>,
     numbers: u32,
     now_ms: u64,
@@ -85,12 +88,42 @@ impl World {
     /// An empty tape of this size, and this many readers.
     pub fn new(capacity: usize, listeners: usize) -> World {
         let tape = Tape::new(capacity).unwrap().with_epoch(Epoch::new(7));
-        let mut world = World { tape, capacity, entries: Vec::new(), listeners: Vec::new(), numbers: 0, now_ms: 1_000 };
+        let entries = Vec::new();
+        let mut world = World { tape, capacity, entries, loaded: 0, listeners: Vec::new(), numbers: 0, now_ms: 1_000 };
+        // A tape may go on behind earlier logs.
+        if capacity.is_multiple_of(2) {
+            world.load();
+        }
         for place in 0..listeners {
             let listener = world.newcomer(0);
             world.listeners.insert(place, listener);
         }
         world
+    }
+
+    /// Loads the records of two earlier logs, if there is space for them.
+    fn load(&mut self) {
+        let run = |epoch, first, records| Run { epoch: Epoch::new(epoch), first, records };
+        let logs = [run(5, 90, 1), run(6, 40, 4)];
+        let (mut text, mut entries) = (String::new(), Vec::new());
+        for (run, time_ms) in logs.into_iter().zip([500, 900]) {
+            let offset = text.len() as u64;
+            let next = RecordId { epoch: run.epoch, record: run.first };
+            text += &format!("{}\n", Stamp { time_ms, next });
+            for record in 0..run.records {
+                let is_said = record != 1;
+                let line = if is_said { format!("old> {record} of {}", run.epoch) } else { "* old left".into() };
+                let text_offset = text.len() as u64;
+                let offset = if record == 0 { offset } else { text_offset };
+                text += &format!("{line}\n");
+                entries.push(Entry { offset, text_offset, time_ms, by: None, is_said, text: line });
+            }
+        }
+        if text.len() <= self.capacity {
+            self.tape.load(Past::new(logs.to_vec()), text.as_bytes());
+            self.loaded = entries.len();
+            self.entries = entries;
+        }
     }
 
     fn newcomer(&mut self, history: u64) -> Listener {
@@ -107,7 +140,8 @@ impl World {
         assert_eq!(place.record, first as u64, "the tape counts records");
         if let Some(entry) = self.entries.get(first) {
             let stamp = self.tape.stamp_at(place);
-            assert_eq!((stamp.time_ms / 1_000, stamp.next.record), (entry.time_ms / 1_000, place.record));
+            assert_eq!(stamp.time_ms / 1_000, entry.time_ms / 1_000);
+            assert_eq!(self.tape.number_of(stamp.next), Some(place.record));
         }
         let dialect = if self.numbers.is_multiple_of(3) { Dialect::Tracked } else { Dialect::Plain };
         if shown > 0 {
@@ -199,7 +233,8 @@ impl World {
 
     fn enter(&mut self, span: Span, by: Option<u32>, text: String) {
         let text_offset = span.end.offset - text.len() as u64 - 1;
-        let has_stamp = self.entries.last().is_none_or(|last| last.time_ms / 1_000 != self.now_ms / 1_000);
+        let is_first = self.entries.len() == self.loaded;
+        let has_stamp = is_first || self.entries.last().is_none_or(|last| last.time_ms / 1_000 != self.now_ms / 1_000);
         assert_eq!(text_offset > span.start.offset, has_stamp, "the first record of a second has a stamp");
         let (offset, time_ms, is_said) = (span.start.offset, self.now_ms, span.lines() > 0);
         self.entries.push(Entry { offset, text_offset, time_ms, by, is_said, text });
@@ -270,7 +305,7 @@ impl World {
                     assert!(is_tracked, "a plain reader got {text:?}");
                     next += usize::try_from(std::mem::take(&mut missed)).unwrap();
                     let (time, position) = text[2..].split_once(' ').unwrap();
-                    let record = RecordId::parse(position, self.tape.epoch());
+                    let record = RecordId::parse_any(position).and_then(|position| self.tape.number_of(position));
                     assert_eq!(record, Some(next as u64), "{text:?} tells the number of the next record");
                     let second = time.parse::<u64>().unwrap() / 1_000;
                     assert_eq!(second, entries[next].time_ms / 1_000, "{text:?} tells its time");

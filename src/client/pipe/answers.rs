@@ -216,6 +216,8 @@ impl Answers {
             | Notice::NobodyCalled { .. }
             | Notice::TellUsage
             | Notice::SayUsage
+            | Notice::HistoryUsage
+            | Notice::SearchUsage
             | Notice::KickSelf
             | Notice::KickUsage
             | Notice::UnknownCommand { .. }
@@ -240,6 +242,9 @@ impl Answers {
             Notice::Welcome { .. }
             | Notice::Renamed { .. }
             | Notice::Earlier { .. }
+            | Notice::Kept
+            | Notice::Said { .. }
+            | Notice::LinesTotal { .. }
             | Notice::Missed { .. }
             | Notice::Joined { .. }
             | Notice::Left { .. }

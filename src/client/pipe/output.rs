@@ -3,12 +3,11 @@
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
-use serde::Serialize;
 
 use crate::client::timestamps::Timestamps;
 use crate::client::tracking::{Entered, How, Record};
-use crate::relay::name::is_shown_name;
 use crate::relay::notice::{Notice, PREFIX};
+use crate::relay::object::{Object, time_of};
 
 /// Formats what stdout gets.
 #[derive(Debug)]
@@ -21,20 +20,6 @@ pub(super) enum Output {
     Nothing,
 }
 
-/// A line of `--json`.
-#[derive(Debug, Default, Serialize)]
-struct Object<'a> {
-    room: Option<&'a str>,
-    position: Option<String>,
-    time: Option<String>,
-    kind: &'a str,
-    name: Option<&'a str>,
-    text: Option<&'a str>,
-    /// Records that were missed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    missed: Option<u64>,
-}
-
 impl Output {
     /// Shows a line of the server as it came; `mark` stands before it if it continues another.
     pub(super) fn show_line(&self, mark: &str, line: &str, room: Option<&str>, to: &mut VecDeque<u8>) {
@@ -45,7 +30,7 @@ impl Output {
             Output::Json if !mark.is_empty() => {
                 show(&Object { room, time: now(), kind: "continued", text: Some(line), ..Object::default() }, to);
             }
-            Output::Json => show(&Object { room, time: now(), ..object_of(line) }, to),
+            Output::Json => show(&Object { room, time: now(), ..Object::of(line) }, to),
             Output::Nothing => {}
         }
     }
@@ -63,7 +48,7 @@ impl Output {
             Output::Json => {
                 let (room, time) = (Some(room), time_of(record.time_ms));
                 let position = Some(record.position.to_string());
-                show(&Object { room, position, time, ..object_of(&record.line) }, to);
+                show(&Object { room, position, time, ..Object::of(&record.line) }, to);
             }
             Output::Nothing => {}
         }
@@ -118,44 +103,12 @@ impl Output {
     }
 }
 
-/// Returns the object of a line that is not private, without its place and time.
-fn object_of(line: &str) -> Object<'_> {
-    let (kind, name, text) = match Notice::in_line(line) {
-        Some(Notice::Joined { name }) => ("joined", Some(name), None),
-        Some(Notice::Left { name }) => ("left", Some(name), None),
-        Some(Notice::Renamed { from, to }) => ("renamed", Some(from), Some(to)),
-        Some(Notice::TellsYou { from, text }) => ("private", Some(from), Some(text)),
-        Some(Notice::Missed { lines }) => {
-            return Object {
-                kind: "missed",
-                text: line.strip_prefix(PREFIX),
-                missed: Some(lines),
-                ..Object::default()
-            };
-        }
-        Some(_) => ("notice", None, line.strip_prefix(PREFIX)),
-        None => match line.split_once("> ") {
-            Some((name, text)) if is_shown_name(name) => ("said", Some(name), Some(text)),
-            _ => ("text", None, Some(line)),
-        },
-    };
-    Object { kind, name, text, ..Object::default() }
-}
-
 fn show(object: &Object<'_>, to: &mut VecDeque<u8>) {
-    // It has no map whose keys could be no strings.
-    let json = serde_json::to_string(object).unwrap_or_default();
-    extend(to, &[&json, "\n"]);
+    extend(to, &[&object.json(), "\n"]);
 }
 
 fn extend(to: &mut VecDeque<u8>, parts: &[&str]) {
     parts.iter().for_each(|part| to.extend(part.as_bytes()));
-}
-
-/// Returns a time as RFC 3339 has it, in UTC with milliseconds; `None` beyond the year 9999.
-fn time_of(time_ms: u64) -> Option<String> {
-    let time = Timestamp::from_millisecond(i64::try_from(time_ms).ok()?).ok()?;
-    Some(format!("{time:.3}"))
 }
 
 fn now() -> Option<String> {
@@ -170,13 +123,6 @@ mod tests {
         let mut to = VecDeque::new();
         show(&Output::Json, &mut to);
         String::from_utf8(to.into()).unwrap()
-    }
-
-    #[test]
-    fn times_are_utc_with_milliseconds() {
-        assert_eq!(time_of(1_764_166_801_123).as_deref(), Some("2025-11-26T14:20:01.123Z"));
-        assert_eq!(time_of(0).as_deref(), Some("1970-01-01T00:00:00.000Z"));
-        assert_eq!(time_of(u64::MAX), None);
     }
 
     #[test]

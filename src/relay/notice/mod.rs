@@ -50,6 +50,9 @@ const HELP_OF_OPERATOR: [&str; 5] = [
 /// The lines of `/help` about rooms, if there may be more than one.
 const HELP_OF_ROOMS: [&str; 2] = ["/rooms: which rooms there are", "/join NAME: go to the room NAME"];
 
+/// The lines of `/help` about what was said, if there is a journal.
+const HELP_OF_JOURNAL: [&str; 2] = ["/history N: the newest N lines", "/search WORD: the newest lines with WORD"];
+
 /// Something that the server says in its own name.
 ///
 /// Names are shown names: chosen ones, `client-N` or `server`. Counts of lines stand on the wire as plain digits,
@@ -98,6 +101,8 @@ pub enum Notice<'a> {
         /// Its new name.
         to: &'a str,
     },
+    /// The room that the recipient has come into has a journal.
+    Kept,
     /// The server shuts down. No further line follows but [`FAREWELL`].
     ShuttingDown,
 
@@ -180,6 +185,23 @@ pub enum Notice<'a> {
         /// Their number.
         rooms: usize,
     },
+
+    /// A row of `/history` or `/search`: a said line.
+    Said {
+        /// When it was said: `2026-11-26 14:30:01Z`, in UTC.
+        time: &'a str,
+        /// The line, with the name of its author.
+        line: &'a str,
+    },
+    /// The last row of `/history` or `/search`: the rows before it.
+    LinesTotal {
+        /// Their number.
+        lines: u64,
+    },
+    /// The usage of `/history`.
+    HistoryUsage,
+    /// The usage of `/search`.
+    SearchUsage,
 
     /// A private message for the recipient.
     TellsYou {
@@ -309,6 +331,7 @@ impl Notice<'_> {
         (Notice::Joined { name: "client-7" }, "client-7 joined"),
         (Notice::Left { name: "ana" }, "ana left"),
         (Notice::Renamed { from: "ana", to: "Zoë" }, "ana is now Zoë"),
+        (Notice::Kept, "what is said here is kept"),
         (Notice::ShuttingDown, "the server is shutting down"),
         (Notice::NameTaken { name: "ana" }, "the name ana is taken"),
         (Notice::NameMalformed, "a name is 1 to 24 letters, digits, _ or -"),
@@ -331,6 +354,14 @@ impl Notice<'_> {
         (Notice::RoomHere { room: "rust", clients: 12 }, "room: rust, 12 here"),
         (Notice::RoomsTotal { rooms: 1 }, "1 room"),
         (Notice::RoomsTotal { rooms: 1_234 }, "1,234 rooms"),
+        (
+            Notice::Said { time: "2026-11-26 14:30:01Z", line: "ana> hello, all" },
+            "2026-11-26 14:30:01Z ana> hello, all",
+        ),
+        (Notice::LinesTotal { lines: 1 }, "1 line"),
+        (Notice::LinesTotal { lines: 100 }, "100 lines"),
+        (Notice::HistoryUsage, "/history N shows the newest N lines, at most 100"),
+        (Notice::SearchUsage, "/search WORD shows the newest lines with WORD, at most 100"),
         (Notice::TellsYou { from: "ana", text: "lunch?" }, "ana tells you: lunch?"),
         (Notice::YouTold { to: "bob", text: "x is now y" }, "you told bob: x is now y"),
         (Notice::NotReading { name: "bob" }, "bob is not reading: not told"),
@@ -388,6 +419,7 @@ impl fmt::Display for Notice<'_> {
             Notice::Joined { name } => write!(f, "{name} joined"),
             Notice::Left { name } => write!(f, "{name} left"),
             Notice::Renamed { from, to } => write!(f, "{from} is now {to}"),
+            Notice::Kept => f.write_str("what is said here is kept"),
             Notice::ShuttingDown => f.write_str("the server is shutting down"),
 
             Notice::NameTaken { name } => write!(f, "the name {name} is taken"),
@@ -416,6 +448,11 @@ impl fmt::Display for Notice<'_> {
             Notice::JoinUsage => write!(f, "/join NAME: {RoomForm}"),
             Notice::RoomHere { room, clients } => write!(f, "room: {room}, {} here", Grouped(clients)),
             Notice::RoomsTotal { rooms } => write!(f, "{} {}", Grouped(rooms), Plural(rooms as u64, "room")),
+
+            Notice::Said { time, line } => write!(f, "{time} {line}"),
+            Notice::LinesTotal { lines } => write!(f, "{lines} {}", Plural(lines, "line")),
+            Notice::HistoryUsage => f.write_str("/history N shows the newest N lines, at most 100"),
+            Notice::SearchUsage => f.write_str("/search WORD shows the newest lines with WORD, at most 100"),
 
             Notice::TellsYou { from, text } => write!(f, "{from} tells you: {text}"),
             Notice::YouTold { to, text } => write!(f, "you told {to}: {text}"),
@@ -460,7 +497,7 @@ impl fmt::Display for Notice<'_> {
 }
 
 /// Returns the answer to `/help` of a client or the operator, as lines.
-pub(super) fn help(is_operator: bool, has_rooms: bool) -> String {
+pub(super) fn help(is_operator: bool, has_rooms: bool, has_journal: bool) -> String {
     let (texts, end) = if is_operator {
         (HELP_OF_OPERATOR, "FIN, exit or /quit: stop the server; the end of input: leave it running")
     } else {
@@ -468,7 +505,8 @@ pub(super) fn help(is_operator: bool, has_rooms: bool) -> String {
     };
     let of_rooms = HELP_OF_ROOMS.into_iter().filter(|_| has_rooms);
     let mut lines = String::new();
-    for text in texts.into_iter().chain(of_rooms).chain(["//x: say /x", end]) {
+    let of_journal = HELP_OF_JOURNAL.into_iter().filter(|_| has_journal);
+    for text in texts.into_iter().chain(of_rooms).chain(of_journal).chain(["//x: say /x", end]) {
         Notice::Other(text).push_line(&mut lines);
     }
     lines

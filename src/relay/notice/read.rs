@@ -7,7 +7,10 @@ use super::{Notice, PREFIX};
 use crate::relay::name::is_shown_name;
 
 /// Notices without a field.
-pub(super) const FIXED: [Notice<'static>; 18] = [
+pub(super) const FIXED: [Notice<'static>; 21] = [
+    Notice::HistoryUsage,
+    Notice::SearchUsage,
+    Notice::Kept,
     Notice::ShuttingDown,
     Notice::NameMalformed,
     Notice::NameFixed,
@@ -128,7 +131,7 @@ fn read_answer(text: &str) -> Option<Notice<'_>> {
     if let Some(word) = between(text, "there is no command ", "; /help lists what you can do") {
         return Some(Notice::UnknownCommand { word });
     }
-    if let Some(notice) = read_rooms(text) {
+    if let Some(notice) = read_rooms(text).or_else(|| read_earlier(text)) {
         return Some(notice);
     }
     let rest = text.strip_prefix("line too long (over ")?;
@@ -155,6 +158,21 @@ fn read_rooms(text: &str) -> Option<Notice<'_>> {
     let (rooms, _) = text.split_once(" room")?;
     Some(Notice::RoomsTotal { rooms: grouped(rooms)? })
 }
+
+/// Reads the answer to `/history` or `/search`.
+fn read_earlier(text: &str) -> Option<Notice<'_>> {
+    let (number_of_lines, unit) = text.split_once(' ')?;
+    if matches!(unit, "line" | "lines") {
+        return Some(Notice::LinesTotal { lines: number(number_of_lines)? });
+    }
+    let (time, line) = text.split_at_checked(TIME_FORM.len())?;
+    let is_digit = |(form, byte): (u8, u8)| if form == b'0' { byte.is_ascii_digit() } else { form == byte };
+    let is_time = TIME_FORM.bytes().zip(time.bytes()).all(is_digit);
+    is_time.then_some(Notice::Said { time, line: line.strip_prefix(' ')? })
+}
+
+/// The form of a time, with a `0` for each digit.
+const TIME_FORM: &str = "0000-00-00 00:00:00Z";
 
 /// Reads the reason that a client gets before the server disconnects it.
 fn read_refusal(text: &str) -> Option<Notice<'_>> {

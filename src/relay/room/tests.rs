@@ -28,6 +28,7 @@ fn options() -> Options {
         announce_up_to: 0,
         line_bytes_max: 4096,
         rooms_max: 3,
+        has_journal: false,
     }
 }
 
@@ -78,7 +79,7 @@ impl Chat {
         match self.room.decide(&self.roster, id, line, self.now) {
             Decision::Nothing => {}
             Decision::Apply(event) => self.apply(member, event),
-            Decision::Reply(reply) | Decision::Rooms(reply) | Decision::Claim { taken: reply, .. } => {
+            Decision::Reply(reply) | Decision::Costly { reply, .. } | Decision::Claim { taken: reply, .. } => {
                 self.reader(member).private += &reply;
             }
             Decision::Tell { to, message, told, .. } => {

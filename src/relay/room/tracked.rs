@@ -87,6 +87,7 @@ impl Room {
                 if !matches!(start, Start::Moving) {
                     self.push_greeting(&mut private);
                 }
+                self.push_kept(roster, &mut private);
                 let place = self.start_of(roster, member, start);
                 self.push_earlier(place, &mut private);
                 place
@@ -118,8 +119,8 @@ impl Room {
         lines.push('\n');
     }
 
-    /// Returns the number of the record in a position that a client gave, if it is of this log.
+    /// Returns the number of the record in a position that a client gave, if it is of this log or of an earlier one.
     pub fn read_position(&self, position: &str) -> Option<u64> {
-        RecordId::parse(position, self.tape.epoch())
+        self.tape.number_of(RecordId::parse_any(position)?)
     }
 }

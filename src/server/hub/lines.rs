@@ -21,9 +21,6 @@ use crate::server::connection::Phase;
 use crate::server::reason::Reason;
 use crate::server::sniff::ForeignProtocol;
 
-/// Bytes of a reply for which a look at a room counts, to find the fullest.
-const ROOM_BYTES: usize = 8;
-
 impl<S: Socket> Hub<S> {
     /// Handles one line, unless it shows that its author speaks another protocol.
     pub(super) fn handle_line(&mut self, turn: &mut ReadTurn, line: &Line<'_>, now: Instant) {
@@ -75,10 +72,9 @@ impl<S: Socket> Hub<S> {
                 }
             }
             Decision::Reply(reply) => self.reply(turn, &reply),
-            Decision::Rooms(reply) => {
-                let looked = ROOM_BYTES * self.roster.directory().len();
-                turn.reply_bytes_left = turn.reply_bytes_left.saturating_sub(looked);
-                self.budget.spend_reply(looked);
+            Decision::Costly { reply, effort } => {
+                turn.reply_bytes_left = turn.reply_bytes_left.saturating_sub(effort);
+                self.budget.spend_reply(effort);
                 self.reply(turn, &reply);
             }
             Decision::Tell { to, message, told, untold } => {

@@ -164,7 +164,7 @@ impl Party {
             }
             Decision::Leave => self.leave(at),
             Decision::Track { .. } => assert!(line.to_ascii_lowercase().starts_with("/track"), "{line:?} tracks"),
-            Decision::Reply(text) | Decision::Rooms(text) | Decision::Claim { taken: text, .. } => {
+            Decision::Reply(text) | Decision::Costly { reply: text, .. } | Decision::Claim { taken: text, .. } => {
                 self.check_reply(at, line, &text);
             }
             Decision::Tell { to, message, told, untold } => {
