@@ -323,8 +323,9 @@ impl<S: Socket> Hub<S> {
             self.enter(turn.key, now);
             return ReadState::Ready;
         }
-        // Half a line of a tracked client is not said: it comes again, whole. Nor does half a `/track` enter.
-        let is_half = phase == Phase::Entering && is_half_track(input.decoder.fragment());
+        // Half a line of a tracked client is not said: it comes again, whole. Nor does half a `/track` count: its
+        // position may be cut.
+        let is_half = is_half_track(input.decoder.fragment());
         let is_tracked = is_half || self.connections[turn.key].is_tracked();
         if !input.decoder.is_empty() && !is_tracked {
             if let Err(state) = self.may_end_line(turn, input, now) {
