@@ -12,11 +12,15 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use pollchat::net::stream::Socket;
 use pollchat::relay::cursor::{Cursor, Dialect, Slices};
 use pollchat::relay::line::{Framing, LineDecoder, LineEnds, Overlong};
+use pollchat::relay::name::Name;
 use pollchat::relay::sanitize::sanitize;
 use pollchat::relay::tape::Tape;
 use pollchat::server::config::{Capacity, Config};
 use pollchat::server::endpoint::Endpoint;
 use pollchat::server::hub::{Hub, Readiness};
+use pollchat::server::journal::store::Store;
+use pollchat::server::journal::{self, KeptRoom, Settings};
+use pollchat::server::limits::{JOURNAL_BUFFER_BYTES, JOURNAL_KEEP_BYTES, JOURNAL_SYNC};
 use pollchat::server::web::origin::OriginPolicy;
 use pollchat::server::web::site::Site;
 use tungstenite::protocol::{Message, Role, WebSocketConfig, WebSocketContext};
@@ -349,5 +353,49 @@ fn new_tape() -> Tape {
     Tape::new(TAPE_BYTES).unwrap_or_else(|error| panic!("{TAPE_BYTES} bytes of memory: {error}"))
 }
 
-criterion_group!(benches, decode, cleaning, tape, far_behind, hub, rooms, library);
+/// What the loop pays to hand ten lines of 64 bytes over to the journal. Its thread writes them meanwhile; a buffer that
+/// is full is waited for outside the measured time.
+fn journal(criterion: &mut Criterion) {
+    const LINES: u64 = 10;
+    const APPENDS: u64 = 800;
+    let dir = std::env::temp_dir().join(format!("pollchat-bench-journal-{}", std::process::id()));
+    let settings = Settings {
+        dir: dir.clone(),
+        keep_bytes: JOURNAL_KEEP_BYTES as u64,
+        sync_every: Some(JOURNAL_SYNC),
+        buffer_bytes: JOURNAL_BUFFER_BYTES,
+        longest_line_bytes: JOURNAL_BUFFER_BYTES / 2,
+        rooms: vec![KeptRoom { name: Name::of_lobby(), text_bytes_max: 0 }],
+    };
+    let opened = journal::open(&settings, || ()).unwrap_or_else(|error| panic!("{error}"));
+    let mut writer = opened.writer;
+    let lines = ("ana> ".to_owned() + &"x".repeat(58) + "\n").repeat(10);
+    writer.append(0, [b"@ 1764166801123 0000000000007.0\n", b""]);
+    let mut group = criterion.benchmark_group("journal");
+    group.throughput(Throughput::Elements(LINES));
+    group.bench_function("hand over 10 lines of 64 bytes", |bencher| {
+        bencher.iter_custom(|iterations| {
+            let (mut took, mut left) = (Duration::ZERO, iterations);
+            while left > 0 {
+                while writer.space(0) < JOURNAL_BUFFER_BYTES {
+                    std::thread::yield_now();
+                }
+                let appends = left.min(APPENDS);
+                let start = Instant::now();
+                for _ in 0..appends {
+                    assert!(black_box(writer.space(0)) >= lines.len());
+                    writer.append(0, [lines.as_bytes(), b""]);
+                }
+                took += start.elapsed();
+                left -= appends;
+            }
+            took
+        });
+    });
+    group.finish();
+    drop(writer);
+    let _ = std::fs::remove_dir_all(dir);
+}
+
+criterion_group!(benches, decode, cleaning, tape, far_behind, hub, rooms, journal, library);
 criterion_main!(benches);

@@ -62,20 +62,25 @@
 //! | [`relay`] | | lines, their rules and their recipients. Pure: no socket, no clock, no mio |
 //! | | `line` `sanitize` `telnet` | framing, cleaning, telnet commands |
 //! | | `name` `lookalike` `command` `notice` | names, names that look alike, commands, the texts of the server |
+//! | | `object` | a line as an object of JSON |
 //! | | `room` `roster` `directory` `event` | rules of a room, all members, all rooms, changes of a room |
-//! | | `tape` `stamp` `cursor` | the tape, its times and positions, a reader's place on it |
+//! | | `tape` `stamp` `past` `cursor` | the tape, its times and positions, earlier logs, a reader's place on it |
 //! | [`server`] | `mod` | the outer loop on mio |
 //! | | `cli` `config` `limits` `memory` | flags, settings, every limit, their sum |
 //! | | `endpoint` `reach` | addresses of ports, as written and as reached |
 //! | | `listening` `listener` `systemd` | binding, accepting, sockets handed over |
 //! | | `access` `sniff` `sessions` | allowed addresses, foreign protocols, sessions of tracked clients |
 //! | | `stats` `reason` `report` | counters, reasons of refusals and leaves, the throttled log |
+//! | `server/journal` | `mod` `store` `writer` `disk` | opening, the seam to the loop, the thread, the kernel's calls |
+//! | | `head` `folder` `numbers` | the form of files, the folder and its lock, client numbers |
+//! | | `room_log` `restore` `export` | writing a room, reading it back, printing it |
 //! | `server/hub` | `mod` | the order of the phases of a turn |
 //! | | `admission` `closing` | the way in, the way out |
 //! | | `reading` `input` `lines` | the order of the reads, reading a client, handing lines to the room |
 //! | | `output` `http` | the flush pass, visitors of the page |
 //! | | `channel` `rooms` `key_set` `moving` | one room at work, all of them, its readers, moves between two |
 //! | | `tracking` `seats` | sessions from one connection to the next, the seats of members that are away |
+//! | | `keeping` | the kept rooms, as readers of the journal |
 //! | | `connections` `schedule` `timers` | the slab, the queues of a turn, all timers |
 //! | | `wall` `patrol` | what is read while the room waits, the search for dead peers |
 //! | `server/connection` | `mod` `input` `output` `moving` | one connection: phase, input, write paths, moves |

@@ -31,10 +31,19 @@ pub fn parse<F: Parser, T>(finish: impl Fn(F) -> Result<T, Error>, with_tip: imp
         Ok(parsed) => return parsed,
         Err(error) => error,
     };
+    exit(F::command().get_name(), &with_tip(error))
+}
+
+/// Parses arguments whose flags have no variables. Exits as [`parse`] does.
+pub fn parse_from<F: Parser>(arguments: impl Iterator<Item = OsString>) -> F {
+    F::try_parse_from(arguments).unwrap_or_else(|error| exit(F::command().get_name(), &error))
+}
+
+fn exit(program: &str, error: &Error) -> ! {
     if error.use_stderr() {
-        with_tip(error).exit();
+        error.exit();
     }
-    process::exit(exit_code_of_print(F::command().get_name(), error.print()).into())
+    process::exit(exit_code_of_print(program, error.print()).into())
 }
 
 fn try_parse<F: Parser, T>(arguments: &[OsString], finish: impl Fn(F) -> Result<T, Error>) -> Result<T, Error> {

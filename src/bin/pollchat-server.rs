@@ -1,5 +1,7 @@
-//! `pollchat-server`: reads the flags, starts the log, runs [`pollchat::server`] and returns an exit code.
+//! `pollchat-server`: reads the flags, starts the log, runs [`pollchat::server`] and returns an exit code. As
+//! `pollchat-server export` it prints a journal instead.
 
+use std::env;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -10,6 +12,7 @@ use pollchat::net::stdio::eprint_line;
 use pollchat::server::cli::{self, Flags};
 use pollchat::server::config::Config;
 use pollchat::server::endpoint::Endpoint;
+use pollchat::server::journal::export::Export;
 use pollchat::server::reach::reachable;
 use pollchat::server::systemd::notify_ready;
 use pollchat::server::web::site::url;
@@ -17,6 +20,10 @@ use pollchat::server::{Error, Server};
 use pollchat::variables;
 
 fn main() -> ExitCode {
+    // Not a subcommand of clap: to that, a forgotten `--listen` would look like a misspelt one.
+    if env::args_os().nth(1).is_some_and(|argument| argument == "export") {
+        return variables::parse_from::<Export>(env::args_os().skip(1)).run();
+    }
     let finish = |flags: Flags| {
         let (generate, log_level) = (flags.generate(), flags.log_level());
         // A wrong combination of flags is no reason to refuse the manual.

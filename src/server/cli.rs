@@ -1,6 +1,7 @@
 //! The flags of `pollchat-server`, each also an environment variable, and the [`Config`] made of them.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -11,13 +12,15 @@ use ipnet::IpNet;
 use log::LevelFilter;
 
 use super::access::{AccessRules, parse_prefix};
-use super::config::{Config, Lag};
+use super::config::{Config, JournalConfig, Lag};
 use super::endpoint::ListenAddress;
 use super::flow::budget::TurnLimits;
 use super::flow::rate::Rate;
+use super::journal;
 use super::limits::{
-    ANNOUNCE_UP_TO, BACKLOG_BYTES, BACKLOG_BYTES_MAX, FLUSH_AFTER_MS_MAX, LINE_BYTES_CEILING, LINE_BYTES_MAX, RATE_MAX,
-    RESUME_WITHIN, ROOM_BACKLOG_BYTES, ROOMS, SECONDS_MAX, STALL_TIMEOUT,
+    ANNOUNCE_UP_TO, BACKLOG_BYTES, BACKLOG_BYTES_MAX, FLUSH_AFTER_MS_MAX, JOURNAL_KEEP_BYTES, JOURNAL_KEEP_BYTES_MIN,
+    JOURNAL_SYNC, LINE_BYTES_CEILING, LINE_BYTES_MAX, RATE_MAX, RESUME_WITHIN, ROOM_BACKLOG_BYTES, ROOMS, SECONDS_MAX,
+    STALL_TIMEOUT,
 };
 use super::web::origin::{HostName, Origin, OriginPolicy};
 use crate::manual::Generate;
@@ -31,6 +34,7 @@ use crate::relay::room::Audience;
 #[command(
     after_help = "Clients are pollchat-client, a browser (--web), nc or telnet. SIGINT and SIGTERM stop the server;\n\
                   SIGUSR1 logs its statistics. The manual is `pollchat-server --generate man`.\n\
+                  `pollchat-server export DIR` prints a journal: see `pollchat-server export --help`.\n\
                   Exit codes: 0 stopped by a signal or the operator, 1 could not start or go on, 2 usage."
 )]
 pub struct Flags {
@@ -162,6 +166,20 @@ pub struct Flags {
     #[arg(value_parser = clap::value_parser!(u64).range(1..=FLUSH_AFTER_MS_MAX))]
     flush_after: Option<u64>,
 
+    /// Keep what is said in the lobby and in each --room in this folder, over restarts and crashes [default: nothing is
+    /// kept]
+    #[arg(long, value_name = "DIR", env = "POLLCHAT_JOURNAL", hide_env_values = true)]
+    journal: Option<PathBuf>,
+
+    /// Keep this much of each room on the disk. Requires --journal [default: 64M]
+    #[arg(long, value_name = "BYTES", env = "POLLCHAT_JOURNAL_KEEP", hide_env_values = true)]
+    journal_keep: Option<Bytes>,
+
+    /// Sync the disk this often, so that a power loss costs no more (0: never). Requires --journal [default: 1]
+    #[arg(long, value_name = "SECONDS", env = "POLLCHAT_JOURNAL_SYNC", hide_env_values = true)]
+    #[arg(value_parser = clap::value_parser!(u64).range(0..=SECONDS_MAX))]
+    journal_sync: Option<u64>,
+
     /// Log this and worse on stderr: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", env = "POLLCHAT_LOG_LEVEL", hide_env_values = true)]
     #[arg(default_value = "info")]
@@ -209,6 +227,10 @@ impl Flags {
         if self.stall_timeout.is_some() && self.lag != Lag::Wait {
             return usage("--stall-timeout requires --lag wait".to_owned());
         }
+        let journal = match journal_config(self.journal, self.journal_keep, self.journal_sync) {
+            Ok(journal) => journal,
+            Err(problem) => return usage(problem),
+        };
         let mut config = Config {
             listen: self.listen,
             web: self.web,
@@ -231,6 +253,7 @@ impl Flags {
             line_bytes_max: self.max_line.0,
             console: self.console,
             flush_after: self.flush_after.map(Duration::from_millis),
+            journal,
             turn: TurnLimits::default(),
         };
         if !(1..=LINE_BYTES_CEILING).contains(&config.line_bytes_max) {
@@ -249,11 +272,35 @@ impl Flags {
                 ));
             }
         }
+        let keep_bytes_min = JOURNAL_KEEP_BYTES_MIN.max(8 * journal::Settings::buffer_bytes(&config)) as u64;
+        if let Some(JournalConfig { keep_bytes, .. }) = config.journal
+            && keep_bytes < keep_bytes_min
+        {
+            return usage(format!("--journal-keep must be at least {keep_bytes_min}, not {keep_bytes}"));
+        }
         match check_rooms(&config.rooms, config.rooms_max) {
             Ok(()) => Ok(config),
             Err(problem) => usage(problem),
         }
     }
+}
+
+/// Returns the settings of the journal, if there is one.
+fn journal_config(
+    dir: Option<PathBuf>,
+    keep: Option<Bytes>,
+    sync: Option<u64>,
+) -> Result<Option<JournalConfig>, String> {
+    let Some(dir) = dir else {
+        return match (keep, sync) {
+            (Some(_), _) => Err("--journal-keep requires --journal".to_owned()),
+            (None, Some(_)) => Err("--journal-sync requires --journal".to_owned()),
+            (None, None) => Ok(None),
+        };
+    };
+    let keep_bytes = keep.map_or(JOURNAL_KEEP_BYTES, |bytes| bytes.0) as u64;
+    let sync_every = Some(sync.map_or(JOURNAL_SYNC, Duration::from_secs)).filter(|every| !every.is_zero());
+    Ok(Some(JournalConfig { dir, keep_bytes, sync_every }))
 }
 
 /// Checks the names of the rooms that exist forever against each other, and their number.
@@ -345,6 +392,9 @@ mod tests {
             (&["--burst", "5"][..], "--burst requires --rate"),
             (&["--burst", "5", "--rate", "0"], "--burst requires --rate"),
             (&["--stall-timeout", "5"], "--stall-timeout requires --lag wait"),
+            (&["--journal-sync", "5"], "--journal-sync requires --journal"),
+            (&["--journal-keep", "1G"], "--journal-keep requires --journal"),
+            (&["--journal", "x", "--journal-keep", "1M"], "--journal-keep must be at least 8388608, not 1048576"),
             (&["--web-host", "chat.lan"], "--web <ADDRESS>"),
             (&["--max-clients", "0"], "'--max-clients <N>': must be at least 1"),
             (&["--max-line", "0"], "--max-line must be from 1 to 1048576, not 0"),

@@ -1,5 +1,6 @@
 //! Configuration of a server: all settings with their defaults, and what follows from them.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::access::AccessRules;
@@ -75,8 +76,21 @@ pub struct Config {
     pub console: bool,
     /// Silence after which a partial line is relayed as a whole one; `None` for never.
     pub flush_after: Option<Duration>,
+    /// The journal; `None` if nothing is kept.
+    pub journal: Option<JournalConfig>,
     /// Budgets of a turn. No flag sets them.
     pub turn: TurnLimits,
+}
+
+/// Settings of the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalConfig {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// Most bytes of a room.
+    pub keep_bytes: u64,
+    /// Time between two syncs; `None` for never.
+    pub sync_every: Option<Duration>,
 }
 
 impl Default for Config {
@@ -103,6 +117,7 @@ impl Default for Config {
             line_bytes_max: LINE_BYTES_MAX,
             console: false,
             flush_after: None,
+            journal: None,
             turn: TurnLimits::default(),
         }
     }
@@ -134,10 +149,15 @@ impl Config {
             announce_up_to: self.announce_up_to,
             line_bytes_max: self.line_bytes_max,
             rooms_max: self.rooms_max,
+            // Until the hub is given one.
             has_journal: false,
         }
     }
 }
+
+/// Files of the journal that are open beside a segment of each `--room`: its lock, a segment of the lobby, the file of
+/// numbers, a folder that is synced.
+const JOURNAL_FILES: usize = 4;
 
 /// Limits on the number of open connections, by role.
 #[derive(Clone, Copy, Debug)]
@@ -156,11 +176,13 @@ pub struct Capacity {
 
 impl Capacity {
     /// Returns what an open-file limit allows. It reserves descriptors for listeners, poller, signals and log, for
-    /// refused and closing connections, and with a page for HTTP connections. At least one client is always allowed.
+    /// refused and closing connections, with a page for HTTP connections, and with a journal for its files. At least
+    /// one client is always allowed.
     pub fn within(open_files: usize, config: &Config) -> Capacity {
         let reserve = if open_files < 128 { 16 } else { 32 };
         let visitors_max = if config.web.is_empty() { 0 } else { (open_files / 8).clamp(1, VISITORS_MAX) };
-        let left = open_files.saturating_sub(reserve + visitors_max).max(1);
+        let journal = config.journal.as_ref().map_or(0, |_| config.rooms.len() + JOURNAL_FILES);
+        let left = open_files.saturating_sub(reserve + visitors_max + journal).max(1);
         let clients_max = config.clients_max.unwrap_or(left);
         Capacity { clients_max, visitors_max, leavers_max: reserve / 4, refusals_max: reserve / 4 }
     }

@@ -135,3 +135,32 @@ pub const SECONDS_MAX: u64 = 366 * 24 * 60 * 60;
 
 /// Highest rate in lines per second, and largest burst in lines.
 pub const RATE_MAX: u32 = 1_000_000;
+
+/// Default of `--journal-keep`: bytes of a room on the disk.
+pub const JOURNAL_KEEP_BYTES: usize = 64 * 1024 * 1024;
+
+/// Smallest `--journal-keep`, in bytes, or eight times what waits for the disk, if that is more: the oldest eighth goes
+/// at a time.
+pub const JOURNAL_KEEP_BYTES_MIN: usize = 8 * 1024 * 1024;
+
+/// Default of `--journal-sync`: a power loss costs no more than this.
+pub const JOURNAL_SYNC: Duration = Duration::from_secs(1);
+
+/// Bytes of a room that wait for the disk, or two of the longest lines, if that is more. The thread that writes has as
+/// many again. A room of 1,000 lines a second may wait for 15 s.
+pub const JOURNAL_BUFFER_BYTES: usize = 1024 * 1024;
+
+/// Pause of the journal's thread between two writes: a write for each turn of the loop would wake it a thousand times a
+/// second. A kill of the process costs no more than this.
+pub const JOURNAL_NAP: Duration = Duration::from_millis(5);
+
+/// Pause after a write of the journal that failed: people free a full disk, and a buffer lasts for longer.
+pub const JOURNAL_RETRY: Duration = Duration::from_secs(1);
+
+/// Time for which a server that ends waits for the journal's disk, behind [`SHUTDOWN_GRACE`]: a service manager waits
+/// for longer than both.
+pub const JOURNAL_STOP_TIME: Duration = Duration::from_secs(2);
+
+/// Client numbers that are reserved on the disk at a time: few syncs, and few numbers that a start leaves out. If half of
+/// them are given out, the server reserves further ones.
+pub const JOURNAL_NUMBERS: u64 = 1_000;

@@ -5,6 +5,7 @@
 //! [the manual's tables](crate::manual::memory) against them.
 
 use super::config::Config;
+use super::journal;
 use super::limits::{RECEIVE_BUFFER_BYTES, SCRATCH_BYTES, SEND_BUFFER_BYTES};
 use crate::relay::cursor::{HOLE_BYTES, HOLES_MAX};
 use crate::relay::name::NAME_CHARS_MAX;
@@ -65,7 +66,7 @@ pub struct Bounds {
     pub send_buffer: usize,
     /// Kernel receive buffer.
     pub receive_buffer: usize,
-    /// Server without any client, with the lobby.
+    /// Server without any client, with the lobby and the journal.
     pub shared: usize,
     /// Any other room.
     pub room: usize,
@@ -113,7 +114,7 @@ impl Bounds {
             send_buffer: 2 * SEND_BUFFER_BYTES + SEGMENT_BYTES,
             receive_buffer: 2 * RECEIVE_BUFFER_BYTES + SEGMENT_BYTES,
             // The scratch buffers are part of the program.
-            shared: tape_bytes(config.backlog_bytes) + PROGRAM_BYTES,
+            shared: tape_bytes(config.backlog_bytes) + PROGRAM_BYTES + journal_bytes(config),
             room: tape_bytes(config.room_backlog_bytes) + ROOM_BYTES,
             rooms: config.rooms_max.saturating_sub(1),
             page: (!config.web.is_empty()).then(|| PageBounds::of(config, waiting)),
@@ -148,6 +149,11 @@ impl Bounds {
 /// [`ARRIVAL_BYTES`], in a list that doubles.
 fn tape_bytes(backlog_bytes: usize) -> usize {
     backlog_bytes + backlog_bytes / 64 + backlog_bytes / 2 + backlog_bytes / ARRIVAL_BYTES * 32
+}
+
+/// Returns the most bytes that the journal takes: for each kept room a buffer that fills, and one that is written.
+fn journal_bytes(config: &Config) -> usize {
+    config.journal.as_ref().map_or(0, |_| (1 + config.rooms.len()) * 2 * journal::Settings::buffer_bytes(config))
 }
 
 impl PageBounds {

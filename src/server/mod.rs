@@ -8,6 +8,7 @@ pub mod connection;
 pub mod endpoint;
 pub mod flow;
 pub mod hub;
+pub mod journal;
 pub mod limits;
 pub mod listener;
 mod listening;
@@ -29,7 +30,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use log::{info, warn};
 use mio::event::Event;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, Waker};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook_mio::v1_0::Signals;
@@ -37,6 +38,7 @@ use signal_hook_mio::v1_0::Signals;
 use config::{Capacity, Config};
 use endpoint::Endpoint;
 use hub::{Hub, Readiness, Wake};
+use journal::{OpenError, Opened};
 use limits::{ACCEPTS_MAX, EVENTS_MAX, LISTEN, SHUTDOWN_GRACE};
 use listener::Listener;
 use listening::Listening;
@@ -57,6 +59,8 @@ enum Source {
     Console,
     /// The signals.
     Signals,
+    /// The thread of the journal: there is space again for what the hub hands over.
+    Journal,
     /// The listener with this index.
     Listener(usize),
 }
@@ -70,7 +74,8 @@ impl From<Source> for Token {
             Source::Connection(key) => key,
             Source::Console => NO_KEY,
             Source::Signals => NO_KEY + 1,
-            Source::Listener(index) => NO_KEY + 2 + index,
+            Source::Journal => NO_KEY + 2,
+            Source::Listener(index) => NO_KEY + 3 + index,
         })
     }
 }
@@ -81,7 +86,8 @@ impl From<Token> for Source {
             None => Source::Connection(token),
             Some(0) => Source::Console,
             Some(1) => Source::Signals,
-            Some(other) => Source::Listener(other - 2),
+            Some(2) => Source::Journal,
+            Some(other) => Source::Listener(other - 3),
         }
     }
 }
@@ -102,6 +108,9 @@ pub enum Error {
     /// A socket that the service manager handed over cannot be listened on.
     #[error("cannot listen on what was handed over: {0}")]
     Inherited(io::Error),
+    /// The journal could not be opened.
+    #[error(transparent)]
+    Journal(#[from] OpenError),
     /// There is no memory for the tape.
     #[error("cannot reserve {bytes} bytes for the tape: {source}")]
     Tape {
@@ -130,8 +139,11 @@ impl Server {
     /// listeners are bound.
     ///
     /// # Errors
-    /// When a listener cannot be bound, an inherited socket cannot be adopted, or there is no memory for the tape.
+    /// When the journal cannot be opened, a listener cannot be bound, an inherited socket cannot be adopted, or there
+    /// is no memory for the tape.
     pub fn bind(config: &Config) -> Result<Server, Error> {
+        let poll = Poll::new()?;
+        let journal = open_journal(config, &poll)?;
         let mut listening = Listening::from(systemd::inherited_listeners().map_err(Error::Inherited)?);
         let by_default = if config.listen.is_empty() && listening.is_empty() { Some(LISTEN.into()) } else { None };
         for address in config.listen.iter().chain(&by_default) {
@@ -145,11 +157,14 @@ impl Server {
         let capacity = Capacity::within(open_files, config);
         let mut hub = Hub::new(config, capacity, Instant::now())
             .map_err(|source| Error::Tape { bytes: config.backlog_bytes, source })?;
+        let warnings = journal.map(|Opened { writer, kept, numbers, warnings }| {
+            hub.keep(Box::new(writer), kept, numbers);
+            warnings
+        });
         if !config.web.is_empty() {
             let pages: Vec<_> = addresses(&listeners, Endpoint::Web).collect();
             hub.open_site(Site::new(config.origin_policy.clone(), &pages, SystemTime::now));
         }
-        let poll = Poll::new()?;
         // SIGXFSZ would end the process when its log or its console reaches the limit on file sizes.
         let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ, SIGCONT])?;
         poll.registry().register(&mut signals, Source::Signals.into(), Interest::READABLE)?;
@@ -159,6 +174,7 @@ impl Server {
         if config.console {
             hub.open_console(Stream::Console(Console::open(poll.registry(), Source::Console.into())?), Instant::now());
         }
+        warnings.iter().flatten().for_each(|warning| warn!("the journal: {warning}"));
         info!("at most {} clients (open-file limit {open_files})", capacity.clients_max);
         log_memory_bounds(config, capacity);
         if capacity.clients_max.saturating_add(capacity.visitors_max) >= open_files {
@@ -186,6 +202,8 @@ impl Server {
     pub fn run(mut self) -> Result<(), Error> {
         let mut events = Events::with_capacity(EVENTS_MAX);
         while self.turn(&mut events)?.is_continue() {}
+        // The journal writes the rest, and may have something to say.
+        drop(self.hub);
         log::logger().flush();
         Ok(())
     }
@@ -210,6 +228,8 @@ impl Server {
                     log::logger().flush();
                     self.hub.console().into_iter().for_each(|key| self.hub.on_ready(key, readiness(event)));
                 }
+                // The flush of this turn hands over what has waited.
+                Source::Journal => {}
                 Source::Listener(index) => {
                     self.listeners.get_mut(index).into_iter().for_each(|listener| listener.on_readable(now));
                 }
@@ -233,7 +253,8 @@ impl Server {
         show_typed_line();
         let took = now.elapsed();
         self.hub.note_turn(took, now + took);
-        if self.stop_at.is_some_and(|stop_at| self.hub.connections() == 0 || stop_at <= now) {
+        let is_done = self.hub.connections() == 0 && !self.hub.has_unkept();
+        if self.stop_at.is_some_and(|stop_at| is_done || stop_at <= now) {
             self.hub.reports().end(now);
             info!("stopped with {} connections open", self.hub.connections());
             return Ok(ControlFlow::Break(()));
@@ -325,6 +346,7 @@ impl Server {
         self.stop_at = Some(now + SHUTDOWN_GRACE);
         systemd::notify_stopping();
         self.listeners.clear();
+        self.hub.set_clock(unix_ms());
         self.hub.shut_down(now);
     }
 }
@@ -336,6 +358,14 @@ enum Stop {
     InGoodOrder,
     /// Now.
     AtOnce,
+}
+
+/// Opens the journal, if there is one.
+fn open_journal(config: &Config, poll: &Poll) -> Result<Option<Opened>, Error> {
+    let Some(settings) = journal::Settings::of(config) else { return Ok(None) };
+    let waker = Waker::new(poll.registry(), Source::Journal.into())?;
+    // If it fails, the next event of any kind wakes the loop.
+    Ok(Some(journal::open(&settings, move || drop(waker.wake()))?))
 }
 
 /// Logs the most memory that the limits allow.
@@ -397,8 +427,9 @@ mod tests {
 
     #[test]
     fn each_source_has_a_token_of_its_own() {
-        let sources = [Source::Connection(0), Source::Connection(NO_KEY - 1), Source::Console, Source::Signals];
-        for source in sources.into_iter().chain((0..3).map(Source::Listener)) {
+        let sources = [0, NO_KEY - 1].map(Source::Connection).into_iter().chain([Source::Console, Source::Signals]);
+        let sources = sources.chain([Source::Journal]);
+        for source in sources.chain((0..3).map(Source::Listener)) {
             assert_eq!(Source::from(Token::from(source)), source);
         }
     }

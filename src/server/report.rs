@@ -43,6 +43,10 @@ pub enum Kind {
     Answered(Status),
     /// A connection could not be accepted.
     NotAccepted,
+    /// The journal missed records.
+    NotKept,
+    /// The journal caught up.
+    KeptAgain,
 }
 
 /// The throttled log.
@@ -79,7 +83,7 @@ impl Kind {
 
     fn level(self) -> Level {
         match self {
-            Kind::NotAccepted => Level::Warn,
+            Kind::NotAccepted | Kind::NotKept => Level::Warn,
             _ => Level::Info,
         }
     }
@@ -97,6 +101,8 @@ impl fmt::Display for Kind {
             Kind::Foreign(protocol) => write!(f, "peers spoke {protocol}"),
             Kind::Answered(status) => write!(f, "requests were answered with {}", status.code()),
             Kind::NotAccepted => f.write_str("connections could not be accepted"),
+            Kind::NotKept => f.write_str("gaps are in the journal"),
+            Kind::KeptAgain => f.write_str("times the journal caught up"),
         }
     }
 }

@@ -76,6 +76,19 @@ pub struct Snapshot {
     pub backlog_bytes: usize,
     /// Bytes of tape that the slowest healthy reader has not been sent; exact only if that is much.
     pub slowest_bytes_behind: u64,
+    /// The journal, if there is one.
+    pub journal: Option<JournalFigures>,
+}
+
+/// The work of the journal since the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalFigures {
+    /// Bytes on the disk.
+    pub written_bytes: u64,
+    /// Records that it missed, over all rooms.
+    pub missed: u64,
+    /// Failures of the disk.
+    pub errors: u64,
 }
 
 impl Answers {
@@ -156,7 +169,13 @@ impl fmt::Display for Snapshot {
             "longest turn {} us, recently {} us",
             turns.longest().as_micros(),
             turns.longest_recently().as_micros()
-        )
+        )?;
+        match self.journal {
+            Some(JournalFigures { written_bytes, missed, errors }) => {
+                write!(f, "; journal: written {written_bytes} bytes, missed {missed}, errors {errors}")
+            }
+            None => Ok(()),
+        }
     }
 }
 

@@ -29,20 +29,6 @@ fn relayed(who: &str, first: usize, count: usize) -> String {
     (first..first + count).map(|number| format!("{who}> line {number}\n")).collect()
 }
 
-/// Runs on for a while: the time passes as the hub wishes.
-fn run_for(world: &mut World, pause: Duration) {
-    let end = world.now + pause;
-    loop {
-        world.run();
-        match world.hub.next_wake() {
-            Wake::At(time) if time < end => world.now = world.now.max(time),
-            _ => break,
-        }
-    }
-    world.now = end;
-    world.run();
-}
-
 #[test]
 fn the_slowest_gets_every_line_and_the_others_wait_for_it() {
     let mut world = World::new(&waiting());
@@ -50,7 +36,7 @@ fn the_slowest_gets_every_line_and_the_others_wait_for_it() {
     bob.takes(0);
     ana.sends(numbered(0, 20_000));
     world.hub.on_ready(ana.key, READABLE);
-    run_for(&mut world, Duration::from_secs(5));
+    world.run_for(Duration::from_secs(5));
     let first = eve.received();
     assert!(first.len() <= 64 * 1024, "{} bytes were said while one could not take them", first.len());
     assert!(first.len() > 48 * 1024, "the tape is there to be used: {} bytes", first.len());
@@ -59,7 +45,7 @@ fn the_slowest_gets_every_line_and_the_others_wait_for_it() {
     let all = relayed("client-1", 0, 20_000);
     while taken.len() < all.len() {
         world.makes_room(&bob, 10_000);
-        run_for(&mut world, Duration::from_millis(10));
+        world.run_for(Duration::from_millis(10));
         let more = bob.received();
         assert!(!more.is_empty(), "at {} of {}", taken.len(), all.len());
         taken += &more;
@@ -81,7 +67,7 @@ fn on_the_smallest_tape_one_line_at_a_time_gets_through() {
     let mut taken = Vec::new();
     while taken.iter().filter(|&&byte| byte == b'\n').count() < 50 {
         world.makes_room(&bob, 77);
-        run_for(&mut world, Duration::from_millis(10));
+        world.run_for(Duration::from_millis(10));
         taken.extend(bob.received_bytes());
     }
     assert_eq!(String::from_utf8(taken).unwrap(), format!("client-1> {}\n", "\u{fffd}".repeat(100)).repeat(50));
@@ -94,10 +80,10 @@ fn one_who_stalls_is_let_go_and_told_what_it_missed() {
     bob.takes(100);
     ana.sends(numbered(0, 20_000));
     world.hub.on_ready(ana.key, READABLE);
-    run_for(&mut world, STALL_TIMEOUT - Duration::from_millis(1));
+    world.run_for(STALL_TIMEOUT - Duration::from_millis(1));
     let before = eve.received();
     assert!(before.len() <= 64 * 1024, "the room waits: {}", before.len());
-    run_for(&mut world, Duration::from_secs(1));
+    world.run_for(Duration::from_secs(1));
     assert_eq!(before + &eve.received(), relayed("client-1", 0, 20_000), "the room goes on");
 
     bob.takes(usize::MAX);
@@ -120,11 +106,11 @@ fn one_who_takes_enough_in_time_is_waited_for_again_and_again() {
     bob.takes(0);
     ana.sends(numbered(0, 100_000));
     world.hub.on_ready(ana.key, READABLE);
-    run_for(&mut world, Duration::from_secs(1));
+    world.run_for(Duration::from_secs(1));
     let enough = usize::try_from(STALL_BYTES).unwrap() + 100;
     let mut taken = String::new();
     for _ in 0..20 {
-        run_for(&mut world, STALL_TIMEOUT - Duration::from_secs(2));
+        world.run_for(STALL_TIMEOUT - Duration::from_secs(2));
         world.makes_room(&bob, enough);
         taken += &bob.received();
     }
@@ -132,7 +118,7 @@ fn one_who_takes_enough_in_time_is_waited_for_again_and_again() {
     world.makes_room(&bob, enough / 2);
     taken += &bob.received();
     assert!(relayed("client-1", 0, 100_000).starts_with(&taken));
-    run_for(&mut world, STALL_TIMEOUT + Duration::from_secs(10));
+    world.run_for(STALL_TIMEOUT + Duration::from_secs(10));
     assert!(bob.is_closed(), "and then it did not, and its grace is over, too");
 }
 
@@ -147,7 +133,7 @@ fn one_who_asks_without_end_does_not_move_on_by_what_it_is_answered() {
         bob.sends("/help\n".repeat(40));
         world.hub.on_ready(bob.key, READABLE);
         world.makes_room(&bob, 8 * 1024);
-        run_for(&mut world, Duration::from_secs(1));
+        world.run_for(Duration::from_secs(1));
         taken += &bob.received();
     }
     assert!(taken.len() > 200 * 1024, "it took something all the time: {}", taken.len());
@@ -171,7 +157,7 @@ fn one_who_talks_and_never_reads_loses_nothing_and_is_let_go() {
     world.makes_room(&bob, usize::MAX);
     let all: String = (0..rounds).map(|round| format!("client-1> a{round}\n")).collect();
     assert_eq!(bob.received(), all, "it lost nothing");
-    run_for(&mut world, Duration::from_millis(20));
+    world.run_for(Duration::from_millis(20));
     assert_eq!(ana.received().lines().count(), 200, "and then the rest was heard");
 }
 
@@ -188,12 +174,12 @@ fn a_leaver_is_waited_for_as_long_as_anybody_and_no_longer() {
     // A byte now and then, so that its grace does not end.
     for _ in 0..7 {
         world.makes_room(&bob, 1);
-        run_for(&mut world, Duration::from_secs(4));
+        world.run_for(Duration::from_secs(4));
         assert!(!bob.is_closed());
     }
     let before = eve.received();
     assert!(before.len() <= 64 * 1024);
-    run_for(&mut world, Duration::from_secs(4));
+    world.run_for(Duration::from_secs(4));
     assert!(bob.is_closed());
     assert_eq!(before + &eve.received(), relayed("client-1", 0, 20_000));
 }
@@ -206,7 +192,7 @@ fn while_the_room_waits_nobody_turns_for_nothing() {
     ana.sends(numbered(0, 20_000));
     world.hub.on_ready(ana.key, READABLE);
     let start = world.now;
-    run_for(&mut world, Duration::from_secs(2));
+    world.run_for(Duration::from_secs(2));
     let Wake::At(time) = world.hub.next_wake() else { panic!("{:?}", world.hub.next_wake()) };
     assert!(time > start + STALL_TIMEOUT - Duration::from_secs(1), "it is the end of its patience that wakes it next");
 }
@@ -222,17 +208,17 @@ fn notices_wait_for_nobody_and_cost_nobody_a_line() {
     bob.takes(0);
     ana.sends(numbered(0, 20_000));
     world.hub.on_ready(ana.key, READABLE);
-    run_for(&mut world, Duration::from_secs(1));
+    world.run_for(Duration::from_secs(1));
     // Whom the room does not see come, nor go for having said nothing.
     let guests: Vec<Client> = (0..900).map(|_| world.connect_silently()).collect();
-    run_for(&mut world, Duration::from_secs(9));
+    world.run_for(Duration::from_secs(9));
     assert!(guests.iter().all(Client::is_ended));
     world.makes_room(&bob, 64 * 1024);
     let mut taken = bob.received();
     let all = relayed("client-1", 0, 20_000);
     while taken.lines().filter(|line| !line.starts_with('*')).count() < 20_000 {
         world.makes_room(&bob, 20_000);
-        run_for(&mut world, Duration::from_millis(10));
+        world.run_for(Duration::from_millis(10));
         taken += &bob.received();
         assert!(!taken.contains("missed"));
     }
@@ -248,18 +234,18 @@ fn one_who_spoke_while_the_room_waited_has_said_something() {
     bob.takes(0);
     ana.sends(numbered(0, 20_000));
     world.hub.on_ready(ana.key, READABLE);
-    run_for(&mut world, Duration::from_secs(1));
+    world.run_for(Duration::from_secs(1));
     let eve = world.connect();
     world.says(&eve, "I have been here all the time\n");
-    run_for(&mut world, Duration::from_secs(12));
+    world.run_for(Duration::from_secs(12));
     assert!(!eve.is_ended(), "it is we who did not listen");
     ana.received();
     for _ in 0..2_000 {
         world.makes_room(&bob, 20_000);
-        run_for(&mut world, Duration::from_millis(10));
+        world.run_for(Duration::from_millis(10));
     }
     assert!(ana.received().ends_with("client-3> I have been here all the time\n"));
-    run_for(&mut world, Duration::from_secs(60));
+    world.run_for(Duration::from_secs(60));
     assert!(!eve.is_ended());
 }
 
@@ -270,7 +256,7 @@ fn a_shutdown_at_the_wall_costs_nobody_a_line() {
     bob.takes(0);
     ana.sends(numbered(0, 20_000));
     world.hub.on_ready(ana.key, READABLE);
-    run_for(&mut world, Duration::from_secs(1));
+    world.run_for(Duration::from_secs(1));
     world.hub.shut_down(world.now);
     world.makes_room(&bob, usize::MAX);
     let received = bob.received();
@@ -287,7 +273,7 @@ fn a_newcomer_who_is_shown_what_was_said_loses_none_of_it() {
     let mut world = World::new(&config);
     let ana = world.connect();
     world.says(&ana, numbered(0, 2_000));
-    run_for(&mut world, Duration::from_secs(1));
+    world.run_for(Duration::from_secs(1));
     let bob = world.connect_silently();
     bob.takes(0);
     bob.sends("\n");
@@ -297,7 +283,7 @@ fn a_newcomer_who_is_shown_what_was_said_loses_none_of_it() {
     world.hub.on_ready(ana.key, READABLE);
     let mut taken = Vec::new();
     for _ in 0..2_000 {
-        run_for(&mut world, Duration::from_millis(10));
+        world.run_for(Duration::from_millis(10));
         world.makes_room(&bob, 100);
         taken.extend(bob.received_bytes());
     }
@@ -314,9 +300,9 @@ fn the_operators_screen_is_waited_for_and_then_goes_on_with_a_gap() {
     screen.takes(0);
     ana.sends(numbered(0, 20_000));
     world.hub.on_ready(ana.key, READABLE);
-    run_for(&mut world, Duration::from_secs(10));
+    world.run_for(Duration::from_secs(10));
     assert!(eve.received().len() <= 64 * 1024);
-    run_for(&mut world, 12 * STALL_TIMEOUT);
+    world.run_for(12 * STALL_TIMEOUT);
     world.makes_room(&screen, usize::MAX);
     assert!(screen.received().contains("* you missed "));
     world.says(&screen, "still here\n");
@@ -336,7 +322,7 @@ fn where_everyone_is_the_audience_nobody_loses_a_line_either() {
     while of_ana.len() < all.len() || of_bob.len() < all.len() {
         world.makes_room(&ana, 30_000);
         world.makes_room(&bob, 20_000);
-        run_for(&mut world, Duration::from_millis(10));
+        world.run_for(Duration::from_millis(10));
         of_ana += &ana.received();
         of_bob += &bob.received();
     }
@@ -357,7 +343,7 @@ fn tight_world(others: usize) -> (World, Client, Vec<Client>) {
 fn lines_taken(world: &mut World, reader: &Client) -> usize {
     let mut taken = Vec::new();
     for _ in 0..1_000 {
-        run_for(world, Duration::from_millis(10));
+        world.run_for(Duration::from_millis(10));
         world.makes_room(reader, 100);
         taken.extend(reader.received_bytes());
     }
@@ -384,7 +370,7 @@ fn what_many_say_in_a_turn_stops_at_the_wall() {
     world.says(&others[0], "xx\n".repeat(115));
     // Most of the longest of lines is there already, and its end comes last.
     world.says(&others[9], "\u{7f}".repeat(990));
-    run_for(&mut world, Duration::from_millis(100));
+    world.run_for(Duration::from_millis(100));
     for other in &others[..9] {
         other.sends("xx\n".repeat(5));
         world.hub.on_ready(other.key, READABLE);
@@ -403,7 +389,7 @@ fn one_who_has_left_goes_though_the_room_waits() {
     bob.takes(0);
     ana.sends(numbered(0, 20_000));
     world.hub.on_ready(ana.key, READABLE);
-    run_for(&mut world, Duration::from_secs(1));
+    world.run_for(Duration::from_secs(1));
     eve.sends("x".repeat(1_000_000));
     eve.ends();
     world.hub.on_ready(eve.key, READABLE);

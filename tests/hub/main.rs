@@ -10,6 +10,7 @@ mod flush_after;
 mod foreign;
 mod frames;
 mod http;
+mod journal;
 mod lag_wait;
 mod limits;
 mod patrol;

@@ -14,6 +14,7 @@ use pollchat::server::limits::{ENTER_DELAY, GRACE, INTRODUCE_AFTER};
 use pollchat::server::report::PERIOD;
 
 use crate::support::hub::{READABLE, World, quiet};
+use crate::support::journal::Disk;
 use crate::support::page;
 
 thread_local! {
@@ -235,4 +236,31 @@ fn refused_requests_are_logged_with_the_flag_that_allows_them_and_counted() {
     let (refused, misdirected, upgrades) = ((404, 20), (421, 20), (426, 20));
     assert!([refused, misdirected, upgrades].iter().all(|count| counts.contains(count)), "{counts:?}");
     assert!(counts.contains(&(403, 20)) || counts.contains(&(403, 21)), "{counts:?}");
+}
+
+#[test]
+fn a_journal_that_misses_records_is_told_once_a_minute_and_so_is_that_it_caught_up() {
+    logged();
+    let disk = Disk::new(1);
+    let config = Config { backlog_bytes: 16 * 1024, line_bytes_max: 100, ..quiet() };
+    let mut world = World::new(&config);
+    world.hub.keep(Box::new(disk.clone()), disk.kept(0), disk.numbers());
+    let ana = world.connect();
+    world.says(&ana, "hello\n");
+    logged();
+    for _ in 0..10 {
+        disk.takes(100);
+        (0..100).for_each(|_| world.says(&ana, "a line like any other\n".repeat(10)));
+        disk.takes(usize::MAX);
+        world.run();
+    }
+    let lines = logged();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    let missed = lines[0].strip_prefix("the journal of lobby has missed ");
+    assert!(missed.is_some_and(|rest| rest.ends_with(" records: its disk does not keep up")), "{lines:?}");
+    assert!(lines[1].starts_with("the journal has caught up; it has missed "), "{lines:?}");
+    world.pass(PERIOD);
+    let lines = logged();
+    assert!(lines.len() == 2 && lines[0].contains(" more gaps are in the journal in the last minute"), "{lines:?}");
+    assert!(lines[1].contains("9 more times the journal caught up in the last minute"), "{lines:?}");
 }

@@ -21,14 +21,14 @@ fn world(config: &Config) -> World {
 }
 
 /// Connects with this first line, and returns what comes.
-fn begin(world: &mut World, line: &str) -> (Client, Vec<String>) {
+pub(crate) fn begin(world: &mut World, line: &str) -> (Client, Vec<String>) {
     let client = world.connect_silently();
     world.says(&client, format!("{line}\n"));
     let lines = heard(&client);
     (client, lines)
 }
 
-fn heard(client: &Client) -> Vec<String> {
+pub(crate) fn heard(client: &Client) -> Vec<String> {
     client.received().lines().map(str::to_owned).collect()
 }
 

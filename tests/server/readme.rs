@@ -57,7 +57,7 @@ fn the_readme_is_short() {
 
 #[test]
 fn every_flag_in_the_documents_is_a_flag_of_a_program() {
-    let help = server(&["--help"]) + &client(&["--help"]);
+    let help = server(&["--help"]) + &server(&["export", "--help"]) + &client(&["--help"]);
     for document in DOCUMENTS {
         let text = read(document);
         for code in text.split('`').filter(|code| code.starts_with("--") && !code.starts_with("-- ")) {
@@ -73,7 +73,7 @@ fn the_defaults_in_the_readme_are_those_of_the_flags() {
     let table = readme.split("| flag | effect | default |\n").nth(1).unwrap().split("\n\n").next().unwrap();
     let flags = flags(&server(&["--help"]));
     let rows: Vec<_> = rows(table).map(cells).collect();
-    assert_eq!(rows.len(), 10);
+    assert_eq!(rows.len(), 11);
     for row in rows {
         let name = row[0].trim_matches('`').trim_start_matches("--");
         let (_, text) = flags.iter().find(|(flag, _)| flag == name).unwrap_or_else(|| panic!("--{name}"));

@@ -277,6 +277,20 @@ impl World {
         }
     }
 
+    /// Runs on for a while; the time passes as the hub wishes.
+    pub(crate) fn run_for(&mut self, pause: Duration) {
+        let end = self.now + pause;
+        loop {
+            self.run();
+            match self.hub.next_wake() {
+                Wake::At(time) if time < end => self.now = self.now.max(time),
+                _ => break,
+            }
+        }
+        self.now = end;
+        self.run();
+    }
+
     pub(crate) fn says(&mut self, client: &Client, bytes: impl AsRef<[u8]>) {
         client.sends(bytes);
         self.hub.on_ready(client.key, READABLE);

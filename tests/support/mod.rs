@@ -5,9 +5,11 @@
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
 pub mod client;
+pub mod crashing_server;
 pub mod cutting_proxy;
 pub mod http;
 pub mod hub;
+pub mod journal;
 pub mod lines;
 pub mod page;
 pub mod proc;

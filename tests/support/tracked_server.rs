@@ -32,6 +32,8 @@ pub struct TrackedServer {
     pub name: String,
     pub room: String,
     pub log: Vec<String>,
+    /// Records of earlier runs on the log: their epochs, each with the number of the first record behind it.
+    past: Vec<(String, usize)>,
     /// Private lines behind `** you are`.
     pub greeting: Vec<String>,
 }
@@ -51,6 +53,7 @@ impl TrackedServer {
             name: "client-1".to_owned(),
             room: "lobby".to_owned(),
             log: Vec::new(),
+            past: Vec::new(),
             greeting: Vec::new(),
         }
     }
@@ -77,7 +80,70 @@ impl TrackedServer {
 
     /// The position of the next record.
     pub fn position(&self) -> String {
-        format!("{}.{}", self.epoch, self.log.len())
+        format!("{}.{}", self.epoch, self.log.len() - self.past.last().map_or(0, |(_, end)| *end))
+    }
+
+    /// The position of this record on the log, in its run.
+    fn position_of(&self, record: usize) -> String {
+        let mut first = 0;
+        for (epoch, end) in &self.past {
+            if record < *end {
+                return format!("{epoch}.{}", record - first);
+            }
+            first = *end;
+        }
+        format!("{}.{}", self.epoch, record - first)
+    }
+
+    /// The record at this position. Behind the last one of a run it is the first of the next.
+    fn record_at(&self, position: &str) -> usize {
+        let (epoch, record) = position.rsplit_once('.').unwrap();
+        let record: usize = record.parse().unwrap();
+        let run = self.past.iter().position(|(past, _)| past == epoch);
+        let first = run.unwrap_or(self.past.len()).checked_sub(1).map_or(0, |before| self.past[before].1);
+        (first + record).min(run.map_or(self.log.len(), |run| self.past[run].1))
+    }
+
+    /// Accepts a client that asks to be `ana`, and begins its session.
+    #[track_caller]
+    pub fn accept_ana(&mut self) -> Peer {
+        let mut peer = self.accept();
+        assert_eq!(peer.line(), "/nick ana");
+        peer.greet();
+        peer.say("* client-1 is now ana\n");
+        self.name = "ana".to_owned();
+        self.begin(&mut peer);
+        peer
+    }
+
+    /// Gives a client its name back: `ana`.
+    #[track_caller]
+    pub fn rename(&mut self, peer: &mut Peer) {
+        assert_eq!(self.take(peer), "/nick ana");
+        peer.say(&format!("** {} is now ana\n", self.name));
+        self.name = "ana".to_owned();
+    }
+
+    /// Is restarted with its journal: the session is unknown, and the client has another name.
+    pub fn restart(&mut self, epoch: &str, name: &str) {
+        self.past.push((std::mem::replace(&mut self.epoch, epoch.to_owned()), self.log.len()));
+        (self.token, self.name, self.heard) = (format!("{}0", self.token), name.to_owned(), 0);
+    }
+
+    /// Reads `/track POSITION TOKEN` of the session before the restart, and lets a new session read on there, behind as
+    /// many records as it `missed`.
+    #[track_caller]
+    pub fn read_on(&mut self, peer: &mut Peer, position: &str, missed: usize) {
+        let token = &self.token[..self.token.len() - 1];
+        assert_eq!(peer.line(), format!("/track {position} {token}"));
+        let record = self.record_at(position) + missed;
+        let news = match missed {
+            0 => "** resumed\n".to_owned(),
+            1 => "** you missed 1 line\n".to_owned(),
+            missed => format!("** you missed {missed} lines\n"),
+        };
+        let (session, you_are) = (self.session_line(), self.you_are());
+        peer.say(&[session, news, you_are, self.stamp(record), self.records_from(record)].concat());
     }
 
     pub fn session_line(&self) -> String {
@@ -89,7 +155,7 @@ impl TrackedServer {
     }
 
     pub fn stamp(&self, record: usize) -> String {
-        format!("@ {} {}.{record}\n", FIRST_MS + 1_000 * record as u64, self.epoch)
+        format!("@ {} {}\n", FIRST_MS + 1_000 * record as u64, self.position_of(record))
     }
 
     /// The records from that number on, each with its stamp.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::connections::Connections;
 use super::key_set::KeySet;
 use crate::net::stream::Socket;
+use crate::relay::past::Past;
 use crate::relay::room::Room;
 use crate::relay::tape::{Position, Tape};
 use crate::server::connection::Handle;
@@ -103,6 +104,12 @@ impl Channel {
             turn: 0,
             lists: Lists::default(),
         }
+    }
+
+    /// Lets the room go on behind earlier logs: before its first member comes.
+    pub(super) fn load(&mut self, past: Past, text: &[u8]) {
+        self.room.load(past, text);
+        self.flushed_to = self.tape().end();
     }
 
     pub(super) fn tape(&self) -> &Tape {

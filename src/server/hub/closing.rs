@@ -285,8 +285,12 @@ impl<S: Socket> Hub<S> {
 
     /// Announces the shutdown and closes all connections.
     pub fn shut_down(&mut self, now: Instant) {
+        // The last turn may be long ago, and the notice has the time of this one.
+        self.rooms.begin_turn(now);
         // Even if a brake holds: the longest line leaves room for this notice.
-        let rooms: Vec<_> = self.roster.directory().ids().collect();
+        // A room without readers is told nothing: for that alone its journal would begin a file in each run.
+        let is_read = |room: &RoomId| self.rooms[*room].readers() > 0;
+        let rooms: Vec<_> = self.roster.directory().ids().filter(is_read).collect();
         for room in rooms {
             self.rooms.apply(room, &mut self.roster, Event::ShuttingDown);
         }

@@ -19,6 +19,7 @@
 //! | the timers | `timers` |
 //! | the way into the room, and refusals | `admission` |
 //! | the sessions of tracked clients | [`sessions`](super::sessions) |
+//! | the kept rooms, as readers of the journal | `keeping` |
 //! | the search for dead peers | `patrol` |
 //! | the throttled log | [`report`](super::report) |
 //!
@@ -31,6 +32,7 @@ mod closing;
 mod connections;
 mod http;
 mod input;
+mod keeping;
 mod key_set;
 mod lines;
 mod moving;
@@ -66,6 +68,7 @@ use crate::relay::tape::Tape;
 use admission::Admission;
 use channel::Channel;
 use connections::Connections;
+use keeping::Keeping;
 use patrol::Patrol;
 use rooms::Rooms;
 use schedule::Schedule;
@@ -105,6 +108,8 @@ pub struct Hub<S> {
     timers: Timers,
     admission: Admission,
     sessions: Sessions,
+    /// The kept rooms, if there is a journal.
+    keeping: Option<Box<Keeping>>,
     budget: TurnBudget,
     buffers: Buffers,
     limits: Limits,
@@ -164,6 +169,7 @@ impl<S: Socket> Hub<S> {
             timers: Timers::default(),
             admission: Admission::new(config, capacity),
             sessions: Sessions::new(capacity.clients_max),
+            keeping: None,
             budget: TurnBudget::new(config.turn, 0),
             buffers: Buffers { scratch: vec![0; SCRATCH_BYTES].into(), lines: Vec::new(), sanitized: String::new() },
             limits: Limits::of(config),
@@ -239,7 +245,9 @@ impl<S: Socket> Hub<S> {
     /// Writes to connections, disconnects readers that are too slow, and removes closed connections. Returns how many
     /// descriptors that freed.
     pub fn flush(&mut self, now: Instant) -> usize {
+        self.note_moved_for_journal();
         self.flush_all(now);
+        self.write_journal(now);
         self.tell_gaps();
         self.disconnect_lagging(now);
         self.fire_timers(Stage::AfterWriting, now);
@@ -249,6 +257,7 @@ impl<S: Socket> Hub<S> {
         self.prune_timers();
         // Last, after the removals: if the slowest reader is gone, no event would tell the brake.
         self.rooms.settle(&self.connections);
+        self.wait_for_journal();
         self.rooms.drop_empty(now, self.roster.directory_mut());
         if cfg!(debug_assertions) {
             self.check_invariants();
@@ -270,6 +279,7 @@ impl<S: Socket> Hub<S> {
             self.admission.next_delay_end(),
             self.sessions.next_end(),
             self.reports.next(),
+            self.next_journal_stall(),
         ];
         times.into_iter().chain([self.next_patrol()]).flatten().min().map_or(Wake::OnEvent, Wake::At)
     }
@@ -304,6 +314,7 @@ impl<S: Socket> Hub<S> {
                 .map(|room| room.slowest_bytes_behind(&self.connections))
                 .max()
                 .unwrap_or(0),
+            journal: self.keeping.as_ref().map(|keeping| keeping.figures()),
         }
     }
 
@@ -315,6 +326,9 @@ impl<S: Socket> Hub<S> {
         self.connections.check_invariants(|connection| self.rooms[self.room_of(connection)].tape());
         self.schedule.check_invariants(&self.connections, self.rooms.held());
         self.admission.check_invariants();
+        if let Some(keeping) = &self.keeping {
+            keeping.check_invariants(&self.rooms, self.roster.directory());
+        }
         let (mut present, mut readers) = (0, 0);
         for (key, connection) in self.connections.iter() {
             assert!(connection.phase != Phase::Gone, "closed connections are removed");

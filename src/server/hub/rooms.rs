@@ -15,6 +15,7 @@ use crate::net::stream::Socket;
 use crate::relay::directory::{Directory, RoomId};
 use crate::relay::event::{Applied, Event};
 use crate::relay::name::Name;
+use crate::relay::past::Past;
 use crate::relay::room::{Audience, Options, Room};
 use crate::relay::roster::Roster;
 use crate::relay::stamp::Epoch;
@@ -67,6 +68,8 @@ pub(super) struct Rooms {
     empty: VecDeque<(Instant, RoomId)>,
     /// The ends of the tapes of rooms that were dropped, summed.
     dropped: Position,
+    /// The ends of the tapes that were loaded, summed.
+    loaded: Position,
 }
 
 impl Rooms {
@@ -93,6 +96,7 @@ impl Rooms {
             announcing: Vec::new(),
             empty: VecDeque::new(),
             dropped: Position::default(),
+            loaded: Position::default(),
         };
         let tape = Tape::new(config.backlog_bytes)?.with_epoch(Epoch::new(random::number()));
         let lobby = Room::new(RoomId::LOBBY, options, tape);
@@ -104,6 +108,21 @@ impl Rooms {
             }
         }
         Ok(rooms)
+    }
+
+    /// Has all rooms know that there is a journal.
+    pub(super) fn begin_journal(&mut self) {
+        let options = Rc::new(Options { has_journal: true, ..(*self.options).clone() });
+        for channel in self.channels.iter_mut().flatten() {
+            channel.room.set_options(Rc::clone(&options));
+        }
+        self.options = options;
+    }
+
+    /// Lets a room go on behind earlier logs: before its first member comes.
+    pub(super) fn load(&mut self, room: RoomId, past: Past, text: &[u8]) {
+        self[room].load(past, text);
+        self.loaded = self.loaded.plus(self[room].tape().end());
     }
 
     /// Returns the number of the room with this name, in which the caller seats a member or expects one. If need be,
@@ -143,9 +162,7 @@ impl Rooms {
         self.skip_stale();
         let (_, room) = self.empty.pop_front_if(|&mut (time, _)| due.is_none_or(|due| time <= due))?;
         let channel = self.channels[room.index()].take()?;
-        self.dropped.line += channel.tape().end().line;
-        self.dropped.record += channel.tape().end().record;
-        self.dropped.offset += channel.tape().end().offset;
+        self.dropped = self.dropped.plus(channel.tape().end());
         self.moved.retain(|&other| other != room);
         self.unsettled.retain(|&other| other != room);
         self.holding.retain(|&other| other != room);
@@ -194,7 +211,7 @@ impl Rooms {
 
     /// Sets the time of day, in ms since 1970.
     pub(super) fn set_clock(&mut self, unix_ms: u64) {
-        if self.options.audience != Audience::Sender {
+        if self.options.audience != Audience::Sender || self.options.has_journal {
             self.unix_ms = unix_ms;
         }
     }
@@ -427,6 +444,11 @@ impl Rooms {
         self[room].held = held;
     }
 
+    /// Returns the rooms whose tape has moved since all readers were flushed.
+    pub(super) fn moved(&self) -> impl Iterator<Item = RoomId> {
+        self.moved.iter().copied()
+    }
+
     /// Returns the rooms with clients that wait, the first of them first.
     pub(super) fn holding(&self) -> impl ExactSizeIterator<Item = RoomId> {
         self.holding.iter().copied()
@@ -461,11 +483,7 @@ impl Rooms {
     /// Returns what was put on the tapes since the start: bytes, and lines.
     pub(super) fn appended(&self) -> Position {
         let ends = self.iter().map(|channel| channel.tape().end());
-        ends.fold(self.dropped, |sum, end| Position {
-            offset: sum.offset + end.offset,
-            line: sum.line + end.line,
-            record: sum.record + end.record,
-        })
+        ends.fold(self.dropped, Position::plus).minus(self.loaded)
     }
 
     /// Panics if an invariant does not hold.

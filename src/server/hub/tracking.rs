@@ -3,6 +3,9 @@
 //! A session begins with `/track`. `/track POSITION TOKEN` as the first line of a connection resumes it. That is a step
 //! of entering which needs no free seat: the member is there still, or [away](super::seats). If the old connection is
 //! still open, it is told, and closed.
+//!
+//! In a [kept room](super::keeping) a position counts without a token: a client whose session ended with the last run
+//! of the server goes on in a new one.
 
 use std::time::{Duration, Instant};
 
@@ -112,8 +115,23 @@ impl<S: Socket> Hub<S> {
             turn.session = Some(session);
             return true;
         }
+        if let Some((room, record)) = self.kept_place(position) {
+            return self.enter_at(turn, room, record, now);
+        }
         let Some(member) = self.take_seat_of(key, None, now) else { return false };
         let start = if position.is_empty() { Start::Entering } else { Start::NotResumed };
+        self.begin_session(turn, member, start);
+        true
+    }
+
+    /// Lets a connection enter a kept room and read on at a record, in a new session. Returns whether it has a seat.
+    fn enter_at(&mut self, turn: &mut ReadTurn, room: RoomId, record: u64, now: Instant) -> bool {
+        let key = turn.key;
+        if !self.grant_seat(key, now) {
+            return false;
+        }
+        let member = self.take_seat(key, room, now);
+        let start = self.start_at(room, record, 0);
         self.begin_session(turn, member, start);
         true
     }
@@ -148,7 +166,7 @@ impl<S: Socket> Hub<S> {
             return;
         }
         let is_known = Token::parse(token).is_some_and(|token| self.sessions.find(token).is_some());
-        if is_known && !self.roster.has_spoken(member) {
+        if (is_known || self.kept_place(position).is_some()) && !self.roster.has_spoken(member) {
             self.resume_late(turn, member, (position, token), now);
             return;
         }
@@ -186,6 +204,7 @@ impl<S: Socket> Hub<S> {
         let session = self.sessions.begin(member, room, epoch);
         turn.session = Some(session);
         self.connections[key].track();
+        self.begin_log(room);
         self.welcome_tracked(key, session, member, start);
     }
 
@@ -234,6 +253,7 @@ impl<S: Socket> Hub<S> {
     /// Returns where a session goes on in a room, by the position that its client gave.
     fn start_of(&mut self, session: SessionId, room: RoomId, position: &str) -> Start {
         self.rooms.renew(room);
+        let is_kept = self.is_kept(room);
         let session = &mut self.sessions[session];
         let (channel, tape) = (&self.rooms[room].room, self.rooms[room].tape());
         if session.epoch != tape.epoch() {
@@ -243,7 +263,9 @@ impl<S: Socket> Hub<S> {
             }
             return Start::NotResumed;
         }
-        let is_readable = |record: &u64| (session.since..=tape.end().record).contains(record);
+        // A position in a kept log counts by itself.
+        let since = if is_kept { 0 } else { session.since };
+        let is_readable = |record: &u64| (since..=tape.end().record).contains(record);
         let in_last_room = || {
             let (epoch, stop) = session.rest.as_ref()?.left?;
             let record = RecordId::parse(position, epoch).filter(|&record| record <= stop)?;
@@ -251,6 +273,12 @@ impl<S: Socket> Hub<S> {
         };
         let here = channel.read_position(position).filter(is_readable).map(|record| (record, 0));
         let Some((from, missed_before)) = here.or_else(in_last_room) else { return Start::NotResumed };
+        self.start_at(room, from, missed_before)
+    }
+
+    /// Returns where a client goes on that is to read a room from a record on, as far as the tape allows.
+    fn start_at(&self, room: RoomId, from: u64, missed_before: u64) -> Start {
+        let (channel, tape) = (&self.rooms[room].room, self.rooms[room].tape());
         // A room that waits for its readers would wait for this one at once.
         let oldest = if self.limits.lag == Lag::Wait { channel.oldest_start() } else { tape.resume() };
         let place = tape.find_record(from).filter(|place| place.offset >= oldest.offset).unwrap_or(oldest);

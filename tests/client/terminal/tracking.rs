@@ -22,13 +22,13 @@ fn begin(mut server: TrackedServer, args: &[&str]) -> (Window, TrackedServer, Pe
 }
 
 /// How many rows are this one.
-fn count(window: &mut Window, row: &str) -> usize {
+pub(super) fn count(window: &mut Window, row: &str) -> usize {
     window.scrollback().iter().filter(|seen| *seen == row).count()
 }
 
 /// Waits until the last rows are these, without the rules between days: the server's records are of another day.
 #[track_caller]
-fn shows(window: &mut Window, last: &[&str]) {
+pub(super) fn shows(window: &mut Window, last: &[&str]) {
     window.wait_until(&format!("{last:#?}"), |window| {
         let rows: Vec<String> = window.rows().into_iter().filter(|row| !row.starts_with("---- ")).collect();
         rows.ends_with(&last.iter().map(|row| (*row).to_owned()).collect::<Vec<_>>())
@@ -123,12 +123,7 @@ fn a_session_that_is_lost_is_begun_anew_and_leaves_a_line_in_doubt() {
     // The name was asked for before the tracking.
     let mut server = TrackedServer::start();
     let mut window = Window::open(40, 100, &client_of(server.address(), &["--nick", "ana"]));
-    let mut peer = server.accept();
-    assert_eq!(peer.line(), "/nick ana");
-    peer.greet();
-    peer.say("* client-1 is now ana\n");
-    server.name = "ana".to_owned();
-    server.begin(&mut peer);
+    let mut peer = server.accept_ana();
     window.press("one\r");
     assert_eq!(peer.line(), "one");
     peer.reset();

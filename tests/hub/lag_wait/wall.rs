@@ -10,7 +10,7 @@ fn world_at_the_wall() -> (World, Client, Client, Client) {
     bob.takes(0);
     flood.sends(numbered(0, 20_000));
     world.hub.on_ready(flood.key, READABLE);
-    run_for(&mut world, Duration::from_secs(1));
+    world.run_for(Duration::from_secs(1));
     console.received();
     (world, console, bob, flood)
 }
@@ -22,7 +22,7 @@ fn while_the_room_waits_the_operator_can_remove_the_reader_that_it_waits_for() {
     let received = console.received();
     assert!(received.starts_with("* client-1 was removed\n"), "{received}");
     assert!(received.contains("* 2 here\n"), "{received}");
-    run_for(&mut world, Duration::from_secs(1));
+    world.run_for(Duration::from_secs(1));
     // All that was held up is said.
     let received = received + &console.received();
     assert!(received.ends_with("client-2> line 19999\n"));
@@ -39,7 +39,7 @@ fn while_the_room_waits_what_the_operator_says_waits_too_and_so_does_a_command_b
     assert!(received.contains("/kick") && !received.contains("hello"), "{received}");
     assert!(!received.contains("was removed"), "{received}");
     assert!(matches!(world.hub.next_wake(), Wake::At(_)), "it does not turn for nothing");
-    run_for(&mut world, 2 * STALL_TIMEOUT);
+    world.run_for(2 * STALL_TIMEOUT);
     let received = console.received();
     assert!(received.contains("* client-2 was removed\n"), "{received}");
 }
@@ -63,7 +63,7 @@ fn while_the_room_waits_a_client_that_has_nothing_to_say_can_leave() {
     world.says(&console, "/who\n");
     assert!(console.received().contains("* 4 here\n"));
     assert!(matches!(world.hub.next_wake(), Wake::At(_)), "it does not turn for nothing");
-    run_for(&mut world, 2 * STALL_TIMEOUT);
+    world.run_for(2 * STALL_TIMEOUT);
     assert!(console.received().contains("client-5> hel\n"));
     assert!(partial.is_ended());
 }
@@ -78,7 +78,7 @@ fn while_the_room_waits_a_client_is_answered_up_to_its_next_line_for_the_room() 
     assert_eq!(received.matches("* 4 here\n").count(), 1, "{received}");
     assert!(received.contains("/msg NAME") && !received.contains("client-3 is now"), "{received}");
     assert!(matches!(world.hub.next_wake(), Wake::At(_)), "it does not turn for nothing");
-    run_for(&mut world, 2 * STALL_TIMEOUT);
+    world.run_for(2 * STALL_TIMEOUT);
     assert!(ana.received().contains("* client-3 is now ana\n"));
 }
 
