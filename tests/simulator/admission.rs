@@ -8,6 +8,7 @@ use pollchat::server::limits::{
     ENTER_DELAY, ENTER_TIMEOUT, ENTERING_PER_ADDRESS, INTRODUCE_AFTER, INTRODUCE_JOINER_AFTER,
 };
 
+use crate::journal::KEPT;
 use crate::member::Member;
 use crate::moves::place_line;
 use crate::net::{Reset, Wire};
@@ -198,6 +199,9 @@ impl Oracle {
         if room != LOBBY {
             known.greeting.push(place_line(&self.rooms[room].name, others));
             known.introduce_by = Some(now + INTRODUCE_JOINER_AFTER);
+        }
+        if self.is_kept(room) {
+            self.members[member].greeting.push(KEPT.to_owned());
         }
         *self.members[member].stay_mut() = self.stay_in(room, None);
     }

@@ -8,7 +8,7 @@ use crate::rule::{Rule, Verdict, Violation};
 use crate::said::{Asked, is_name, is_reserved};
 
 /// The answer to `/help`.
-const HELP: [&str; 9] = [
+const HELP: [&str; 11] = [
     "* a line is relayed to the others as NAME> line",
     "* /nick NAME: be called NAME (1 to 24 letters, digits, _ or -)",
     "* /who: who is here",
@@ -16,6 +16,8 @@ const HELP: [&str; 9] = [
     "* /say TEXT: say TEXT as it is, even exit or /x",
     "* /rooms: which rooms there are",
     "* /join NAME: go to the room NAME",
+    "* /history N: the newest N lines",
+    "* /search WORD: the newest lines with WORD",
     "* //x: say /x",
     "* FIN, exit or /quit: leave",
 ];
@@ -157,7 +159,9 @@ impl Oracle {
     /// The answer to `/help` of this server.
     pub(crate) fn help_lines(&self) -> impl Iterator<Item = &'static str> {
         let is_there = |text: &&str| self.config.rooms_max > 1 || !(text.contains("/rooms") || text.contains("/join"));
-        HELP.into_iter().filter(is_there)
+        let is_of_journal = |text: &&str| text.contains("/history") || text.contains("/search");
+        let has_journal = !self.kept.is_empty();
+        HELP.into_iter().filter(is_there).filter(move |text| has_journal || !is_of_journal(text))
     }
 
     /// Checks why a rename did not come about. The answer may have waited long, so that what held then may be over.

@@ -4,6 +4,7 @@
 use pollchat::relay::room::Audience;
 use pollchat::server::config::Lag;
 
+use crate::journal::KEPT;
 use crate::log::{Kind, Log};
 use crate::member::Stay;
 use crate::oracle::{Oracle, between, is_same_name};
@@ -88,6 +89,9 @@ impl Oracle {
         }
         if line.starts_with("@ ") || line.starts_with("** ") {
             return Rule::Plain.broken("it is not tracked");
+        }
+        if std::mem::take(&mut self.members[member].awaits_kept) {
+            return Rule::Greeting.demands(line == KEPT, || "not that the room is kept".to_owned());
         }
         if let Some(expected) = self.members[member].next_greeting() {
             let verdict = if line == expected {

@@ -27,6 +27,7 @@ mod delivery;
 mod foreign;
 mod frames;
 mod house;
+mod journal;
 mod last_words;
 mod limits;
 mod listener;
@@ -52,6 +53,16 @@ mod timeline;
 mod tracked;
 mod visits;
 mod world;
+
+/// Servers that are started again.
+#[path = "../support/hub.rs"]
+#[allow(dead_code)]
+mod restarted;
+
+/// The store of a journal.
+#[path = "../support/journal.rs"]
+#[allow(dead_code)]
+mod store;
 
 #[test]
 fn the_rules_hold_whatever_peers_and_kernel_do() {

@@ -93,6 +93,8 @@ pub(crate) struct Member {
     /// The lines that it must be told first.
     pub(crate) greeting: Vec<String>,
     pub(crate) greeted: usize,
+    /// It must be told next that the room is kept.
+    pub(crate) awaits_kept: bool,
     /// The room that it is given lines of, and those in which it was since; at least one.
     pub(crate) stays: VecDeque<Stay>,
     /// Where it is on its way to, or was when it left.
@@ -163,6 +165,7 @@ impl Member {
             lines_said: 0,
             scanned: 0,
             greeting: Vec::new(),
+            awaits_kept: false,
             greeted: 0,
             stays: VecDeque::from([Stay { room: LOBBY, ..Stay::default() }]),
             way: None,

@@ -157,6 +157,8 @@ impl Oracle {
             let verdict = self.judge_missed(member);
             verdict.map_err(|violation| violation.of(Rule::Border))?;
             self.members[member].stays.pop_front();
+            let is_tracked = self.members[member].tracked.is_some();
+            self.members[member].awaits_kept = !is_tracked && self.is_kept(self.members[member].stay().room);
             return Ok(());
         }
         if self.members[member].moved_by == place && self.members[member].way.is_some() {

@@ -19,6 +19,7 @@ use pollchat::server::limits::TURN_DELAY_MAX;
 use pollchat::server::stats::Snapshot;
 
 use crate::house::House;
+use crate::journal::Read;
 use crate::log::Kind;
 use crate::member::{Member, Stay};
 use crate::net::{Reset, Wire};
@@ -104,6 +105,8 @@ pub(crate) struct Oracle {
     pub(crate) page_hint: Option<&'static str>,
     /// The page, once it was seen.
     pub(crate) page: Option<Vec<u8>>,
+    /// The journals of the kept rooms, which are the first rooms; none without a journal.
+    pub(crate) kept: Vec<Read>,
 }
 
 impl Oracle {
@@ -142,7 +145,11 @@ impl Oracle {
             visitors_max: plan.seats.visitors_max,
             page_hint: plan.site.as_ref().map(|_| PAGE_HINT),
             page: None,
+            kept: Vec::new(),
         };
+        if plan.journal.is_some() {
+            oracle.kept = vec![Read::default(); oracle.rooms.len()];
+        }
         oracle.house.live = (0..oracle.rooms.len()).collect();
         (0..oracle.rooms.len()).for_each(|room| oracle.note_version(room));
         oracle
@@ -255,8 +262,10 @@ impl Oracle {
     pub(crate) fn judge_told(&self) -> Verdict {
         for (text, told) in &self.told {
             let holders = || self.members.iter().filter(|m| m.names.iter().any(|n| is_same_name(n, &told.to)));
-            // A browser on the line port takes nothing but the address of the page.
-            let all_took_all = holders().all(|member| member.has_fin && member.hint.is_none());
+            // A browser on the line port takes nothing but the address of the page. A client whose connection broke
+            // before its first line was never seen under its name.
+            let took_all = |member: &Member| member.has_fin && member.hint.is_none();
+            let all_took_all = holders().next().is_some() && holders().all(took_all);
             match (told.is_told, told.delivered_to) {
                 (Some(false), Some(to)) => {
                     return Rule::Messages.broken(format!("{text:?} was told to {to}, and said not to be"));

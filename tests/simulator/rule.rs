@@ -70,6 +70,13 @@ rules! {
     /// A session that said goodbye has no seat, and its token leads nowhere.
     Goodbye = "goodbye",
 
+    // The journal.
+    /// The journal is given each record of the kept rooms once and in order, or a stamp that tells how many it missed.
+    Journal = "journal",
+    /// After a restart a position leads to the next record that was kept, or to the number of those that are missing;
+    /// neither a position nor a client's number comes again.
+    Restart = "restart",
+
     // The rooms.
     /// A member hears, and is heard in, the room that it is in, and no other.
     OwnRoom = "own-room",

@@ -12,8 +12,8 @@ use crate::member::{Introduction, Member, Stay};
 use crate::net::Reset;
 use crate::oracle::Oracle;
 use crate::outline::SocketEnd;
-use crate::room::Due;
-use crate::rule::{Rule, Verdict};
+use crate::room::{Due, Room};
+use crate::rule::{Rule, Verdict, Violation};
 use crate::said::Asked;
 use crate::tracked::{Expected, Tracked};
 
@@ -112,6 +112,37 @@ impl Oracle {
         Ok(())
     }
 
+    /// The room and the record of a position that counts without a token: both may be yet to come.
+    pub(crate) fn kept_place(&self, position: &str) -> Option<(usize, usize)> {
+        let (epoch, record) = position.rsplit_once('.')?;
+        let is_number = !record.is_empty() && record.bytes().all(|byte| byte.is_ascii_digit());
+        let record = record.parse().ok().filter(|_| is_number)?;
+        let is_its = |room: &Room| !epoch.is_empty() && room.epoch == epoch;
+        let room = self.rooms[..self.kept.len()].iter().position(is_its)?;
+        Some((room, record))
+    }
+
+    /// Judges the room that a connection enters with a position. Returns the record at which it is to go on, if the
+    /// position counts by itself.
+    pub(crate) fn judge_kept_entry(&self, member: usize, room: usize) -> Result<Option<usize>, Violation> {
+        let Some((position, token)) = self.first_track(member) else { return Ok(None) };
+        let Some((kept, record)) = self.kept_place(&position) else { return Ok(None) };
+        // A session without a member may be forgotten. If it is not, what follows tells that it goes on.
+        let over = self.session_of(&token).map_or(Over::Yes, |session| self.sessions[session].over);
+        let is_there = record <= self.rooms[kept].log.items.len();
+        let is_right = room == kept || !is_there || over != Over::Yes;
+        Rule::Resume.demands(is_right, || format!("its position is of {}", self.rooms[kept].name))?;
+        Ok((room == kept && is_there).then_some(record))
+    }
+
+    /// A connection goes on in a new session, at this record.
+    pub(crate) fn expect_kept(&mut self, member: usize, record: usize) {
+        let stay = self.members[member].stay_mut();
+        stay.next = stay.next.min(record);
+        let tracked = self.members[member].tracked.get_or_insert_with(|| Box::new(Tracked::new()));
+        tracked.expected = Some(Expected::Resumed { from: (record, record), before: 0 });
+    }
+
     /// A connection goes on with a session, whose seat it is given if it has none.
     pub(crate) fn resume(&mut self, member: usize, name: &str, room: usize) -> Verdict {
         let Some((position, token)) = self.first_track(member) else {
@@ -154,6 +185,7 @@ impl Oracle {
 
     /// What becomes of a position that a client gives in a room.
     fn expect(&mut self, session: usize, room: usize, position: &str) -> Expected {
+        let is_kept = self.is_kept(room);
         let session = &mut self.sessions[session];
         if session.room != room {
             session.left = None;
@@ -164,6 +196,7 @@ impl Oracle {
         let Some(record) = record.parse::<usize>().ok().filter(|_| is_number) else { return Expected::NotResumed };
         let (least, most) = session.may_read_from();
         if epoch == self.rooms[room].epoch {
+            let (least, most) = if is_kept { (0, 0) } else { (least, most) };
             let from = (record, record);
             return match record {
                 _ if record > self.rooms[room].log.items.len() || record < least => Expected::NotResumed,

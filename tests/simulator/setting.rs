@@ -10,6 +10,7 @@ use pollchat::server::flow::budget::TurnLimits;
 use pollchat::server::flow::rate::Rate;
 
 use crate::chance::Chance;
+use crate::journal::{JournalPlan, some_journal};
 use crate::movers::RoomPlan;
 
 /// An `--announce-up-to` that no run reaches.
@@ -131,6 +132,8 @@ pub(crate) struct Plan {
     pub(crate) rooms: RoomPlan,
     /// Tracked clients, if there are any.
     pub(crate) tracks: Option<TrackPlan>,
+    /// The journal, if there is one.
+    pub(crate) journal: Option<JournalPlan>,
 }
 
 /// Tracked clients.
@@ -209,6 +212,9 @@ impl Plan {
             let smallest = smallest_backlog(&config, peers_max);
             rooms.set(&mut config, smallest);
         }
+        // The same holds here.
+        let journal =
+            some_journal(setting.seed, config.lag).filter(|_| config.audience != Audience::Sender && !setting.is_plain);
         let seats = Capacity {
             clients_max: config.clients_max.unwrap_or(1_000),
             // More than there can be: how many have left and are still there, the oracle does not count.
@@ -229,6 +235,7 @@ impl Plan {
             oddities: limits.oddities,
             rooms,
             tracks,
+            journal,
         }
     }
 }

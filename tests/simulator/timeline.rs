@@ -124,12 +124,17 @@ impl Oracle {
         }
         Rule::Numbers.demands(name == format!("client-{}", self.numbers + 1), || format!("it enters as {name}"))?;
         let is_tracked = self.first_track(member).is_some();
+        let mut kept = None;
         if is_tracked {
             self.enter_tracked(member)?;
+            kept = self.judge_kept_entry(member, room)?;
         } else {
             self.judge_first_room(member, room)?;
         }
         self.seat(member, room);
+        if let Some(record) = kept {
+            self.expect_kept(member, record);
+        }
         self.evicted = None;
         if is_tracked {
             let announces = self.rooms[room].seats.len() <= self.config.announce_up_to;
@@ -209,7 +214,9 @@ impl Oracle {
     /// not judged any more.
     fn give_way(&mut self, member: usize, room: usize) -> Verdict {
         self.judge_seated(member, room)?;
-        let is_known = self.first_track(member).is_some_and(|(_, token)| self.session_of(&token).is_some());
+        let is_known = self
+            .first_track(member)
+            .is_some_and(|(position, token)| self.session_of(&token).is_some() || self.kept_place(&position).is_some());
         Rule::Resume.demands(is_known, || "it did not ask for a session".to_owned())?;
         self.present -= 1;
         let name = self.members[member].names.last().cloned().unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use pollchat::server::config::Lag;
 
+use crate::journal::KEPT;
 use crate::member::Stay;
 use crate::oracle::{Oracle, between};
 use crate::room::Room;
@@ -186,7 +187,7 @@ impl Oracle {
         }
         let session = SessionLine::read(line)?;
         let (position, _) = self.first_track(member).unwrap_or_default();
-        if self.tracked(member).expected.is_some() {
+        if self.tracked(member).expected.is_some() && self.tracked(member).session.is_some() {
             self.tracked(member).stage = Stage::Form;
             let own = self.tracked(member).session;
             let (least, most) = self.tracked(member).base;
@@ -229,14 +230,15 @@ impl Oracle {
         let is_right = known.names.iter().any(|name| line == format!("** you are {name}, in {room}"));
         self.tracked(member).stage = match start {
             Start::Resumed(_) => Stage::Stamp(start, 0),
-            Start::Moving => Stage::Named(start, usize::MAX),
+            Start::Moving => Stage::Named(start, self.config.greeting.lines().count()),
             Start::Entering | Start::Late | Start::NotResumed => Stage::Named(start, 0),
         };
         Rule::Place.demands(is_right, || self.about(member, "not its name and room"))
     }
 
     fn receive_greeting(&mut self, member: usize, line: &str, start: Start, greeted: usize) -> Verdict {
-        if let Some(next) = self.config.greeting.lines().nth(greeted) {
+        let kept = self.is_kept(self.members[member].stay().room).then(|| &KEPT[2..]);
+        if let Some(next) = self.config.greeting.lines().chain(kept).nth(greeted) {
             let is_right = line.strip_prefix("** ") == Some(next);
             Rule::Greeting.demands(is_right, || format!("not the greeting: {next:?}"))?;
             self.tracked(member).stage = Stage::Named(start, greeted + 1);

@@ -16,6 +16,7 @@ use pollchat::server::web::site::Site;
 use crate::chance::Chance;
 use crate::clients::{Client, State};
 use crate::clock::Clock;
+use crate::journal::JournalPlan;
 use crate::listener::{Accepted, Listener};
 use crate::movers::RoomPlan;
 use crate::net::{FakeSocket, Reset, Shared, Wire};
@@ -25,6 +26,7 @@ use crate::roster_log;
 use crate::rule::{Rule, Verdict};
 use crate::said::Ear;
 use crate::setting::{Fault, Faults, Oddities, Plan, Setting, SitePlan, TrackPlan, home};
+use crate::store::Disk;
 
 /// Turns in a row that may bring nothing on although the hub wanted them at once.
 const IDLE_TURNS_MAX: usize = 100;
@@ -55,6 +57,9 @@ pub(crate) struct World {
     site: Option<SitePlan>,
     rooms: RoomPlan,
     tracks: Option<TrackPlan>,
+    journal: Option<(JournalPlan, Disk)>,
+    /// Whether the disk of the journal has just gone on: that wakes the hub.
+    has_space: bool,
     /// Tracked clients.
     clients: Vec<Rc<RefCell<Client>>>,
     /// One turn in so many, a client without a connection comes back.
@@ -83,7 +88,11 @@ impl World {
     pub(crate) fn new(setting: Setting, records_events: bool) -> World {
         let plan = Plan::of(setting);
         let now = Instant::now();
-        let hub = Hub::new(&plan.config, plan.seats, now).expect("a small tape");
+        let mut hub = Hub::new(&plan.config, plan.seats, now).expect("a small tape");
+        let disk = Disk::new(1 + plan.config.rooms.len());
+        if plan.journal.is_some() {
+            hub.keep(Box::new(disk.clone()), disk.kept(0), disk.numbers());
+        }
         let oracle = Oracle::new(&plan, now);
         roster_log::listen();
         let mut world = World {
@@ -96,6 +105,8 @@ impl World {
             rooms: plan.rooms,
             patience: plan.tracks.as_ref().map_or(1, |plan| plan.patience),
             tracks: plan.tracks,
+            journal: plan.journal.map(|plan| (plan, disk)),
+            has_space: false,
             clients: Vec::new(),
             hub,
             shared: Rc::new(Shared { now: Cell::new(now), progress: Cell::new(0), turn: Cell::default() }),
@@ -170,6 +181,13 @@ impl World {
 
     fn step(&mut self) -> Verdict {
         self.pass_time();
+        if let Some((JournalPlan { chance, blocks_in }, disk)) = &mut self.journal
+            && *blocks_in > 0
+            && chance.one_in(*blocks_in)
+        {
+            disk.takes(chance.pick(&[0, 0, 100, 3_000, usize::MAX, usize::MAX]));
+            self.has_space = self.hub.has_unkept();
+        }
         for _ in 0..self.chance.up_to(3) {
             let at = self.chance.below(self.alive.len());
             self.act(self.alive[at])?;
@@ -295,6 +313,7 @@ impl World {
             Wake::OnEvent => false,
         };
         is_due
+            || self.has_space
             || self.can_accept()
             || self.listener.has_edge()
             || self.alive.iter().any(|&line| self.has_edge(line))
@@ -314,6 +333,7 @@ impl World {
         let now = self.shared.now.get();
         let before = self.shared.progress.get();
         let events = self.collect(reports);
+        self.has_space = false;
         if !events.is_empty() {
             self.note(|| format!("turn: {events:?}"));
         }
@@ -343,6 +363,9 @@ impl World {
         self.hub.check_invariants();
         self.is_checking = false;
         self.oracle.judge(now, wake)?;
+        if let Some((_, disk)) = &self.journal {
+            self.oracle.judge_journal(disk, disk.is_bounded(), wake)?;
+        }
         let stats = self.hub.stats();
         self.oracle.judge_stats(&stats)?;
         if std::mem::replace(&mut self.tape_bytes, stats.tape_bytes) != stats.tape_bytes {
@@ -455,6 +478,10 @@ impl World {
     fn settle(&mut self) -> Verdict {
         self.note(|| "the faults stop".to_owned());
         self.faults = Faults::NONE;
+        if let Some((_, disk)) = &self.journal {
+            disk.takes(usize::MAX);
+            self.has_space = true;
+        }
         for &line in &self.alive {
             self.lines[line].wire.borrow_mut().calm_down();
         }
@@ -489,7 +516,11 @@ impl World {
             let waiting = self.listener.waiting.len();
             return Rule::Rest.broken(format!("{} are still there, and {waiting} wait", self.hub.connections()));
         }
-        self.oracle.judge_told()
+        self.oracle.judge_told()?;
+        match &mut self.journal {
+            Some((JournalPlan { chance, .. }, disk)) => self.oracle.judge_restarts(disk, chance),
+            None => Ok(()),
+        }
     }
 
     /// Judges that the server has heard all that tracked clients said, if they are still connected.
@@ -520,7 +551,7 @@ impl World {
             }
             let wake = self.hub.next_wake();
             let has_events = self.listener.has_edge() || self.alive.iter().any(|&line| self.has_edge(line));
-            if !has_events && wake != Wake::Now && !self.can_accept() {
+            if !has_events && wake != Wake::Now && !self.can_accept() && !self.has_space {
                 let hub = if let Wake::At(time) = wake { Some(time) } else { None };
                 let Some(next) = hub.into_iter().chain(self.listener.retry_at()).min() else { return Ok(()) };
                 // Browsers are looked after for ever.
