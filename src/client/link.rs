@@ -21,6 +21,15 @@ pub(crate) struct Link {
     pub(crate) state: LinkState,
     resolver: Resolver,
     token: Token,
+    pauses: Pauses,
+}
+
+/// The pauses between attempts. Pure: random bits come from the caller.
+///
+/// They double, and none is longer than [`SEAT_PAUSE_MAX`] while a server may keep our seat. A server that was
+/// restarted keeps none, but is back as soon.
+#[derive(Debug)]
+struct Pauses {
     backoff: Backoff,
     seat: Seat,
 }
@@ -102,8 +111,7 @@ impl Link {
     }
 
     fn new(state: LinkState, resolver: Resolver, token: Token) -> Link {
-        let backoff = Backoff::new(RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX);
-        Link { state, resolver, token, backoff, seat: Seat::None }
+        Link { state, resolver, token, pauses: Pauses::new() }
     }
 
     /// The session; `None` without a connection.
@@ -140,10 +148,7 @@ impl Link {
     /// Records that the server tracks us. If it knew the session of the lost connection, it does not only accept and
     /// disconnect: the next pause is the first one again. A link that breaks often must not wait until the seat is gone.
     pub(crate) fn on_tracked(&mut self, is_known_session: bool) {
-        self.seat = Seat::Ours;
-        if is_known_session {
-            self.backoff.reset();
-        }
+        self.pauses.on_tracked(is_known_session);
     }
 
     /// Begins a session.
@@ -155,9 +160,7 @@ impl Link {
     pub(crate) fn close(&mut self, now: Instant) -> Option<Box<Session>> {
         match mem::replace(&mut self.state, LinkState::Waiting(now)) {
             LinkState::Connected(session, since) => {
-                if now.saturating_duration_since(since) >= RECONNECT_STABLE {
-                    self.backoff.reset();
-                }
+                self.pauses.on_lost(now.saturating_duration_since(since));
                 self.wait(now);
                 Some(session)
             }
@@ -169,15 +172,39 @@ impl Link {
     }
 
     fn wait(&mut self, now: Instant) {
+        self.state = LinkState::Waiting(now + self.pauses.next(jitter(), now));
+    }
+}
+
+impl Pauses {
+    fn new() -> Pauses {
+        Pauses { backoff: Backoff::new(RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX), seat: Seat::None }
+    }
+
+    fn on_tracked(&mut self, is_known_session: bool) {
+        self.seat = Seat::Ours;
+        if is_known_session {
+            self.backoff.reset();
+        }
+    }
+
+    /// Takes the end of a connection that lasted for `lifetime`.
+    fn on_lost(&mut self, lifetime: Duration) {
+        if lifetime >= RECONNECT_STABLE {
+            self.backoff.reset();
+        }
+    }
+
+    /// Returns the pause that begins now. `jitter` holds uniform random bits.
+    fn next(&mut self, jitter: u64, now: Instant) -> Duration {
         if let Seat::Ours = self.seat {
             self.seat = Seat::KeptUntil(now + SEAT_KEPT);
         }
-        let delay = self.backoff.next_delay(jitter());
-        let delay_max = match self.seat {
-            Seat::KeptUntil(until) if now < until => SEAT_PAUSE_MAX,
-            _ => Duration::MAX,
-        };
-        self.state = LinkState::Waiting(now + delay.min(delay_max));
+        let delay = self.backoff.next_delay(jitter);
+        match self.seat {
+            Seat::KeptUntil(until) if now < until => delay.min(SEAT_PAUSE_MAX),
+            _ => delay,
+        }
     }
 }
 
@@ -219,5 +246,56 @@ mod tests {
             assert_eq!(should_reconnect(&lost(), farewell, true), after_reset, "{notice:?}");
             assert_eq!(should_reconnect(&CloseReason::Dismissed, farewell, false), after_fin_at_first, "{notice:?}");
         }
+    }
+
+    /// The begins of pauses in the first `seconds` without a connection, and their lengths.
+    fn pauses_of(pauses: &mut Pauses, jitter: u64, seconds: u64) -> Vec<(Duration, Duration)> {
+        let start = Instant::now();
+        let mut at = start;
+        let mut seen = Vec::new();
+        while at < start + Duration::from_secs(seconds) {
+            let pause = pauses.next(jitter, at);
+            seen.push((at - start, pause));
+            at += pause;
+        }
+        seen
+    }
+
+    #[test]
+    fn attempts_are_quick_while_the_seat_may_be_kept_and_become_rare_behind_that() {
+        for jitter in [0, u64::MAX / 3, u64::MAX] {
+            let mut pauses = Pauses::new();
+            pauses.on_tracked(true);
+            let seen = pauses_of(&mut pauses, jitter, 300);
+            assert!(seen[0].1 <= RECONNECT_PAUSE_FIRST, "a restarted server is back by then");
+            let (kept, gone): (Vec<_>, Vec<_>) = seen.iter().partition(|(begin, _)| *begin < SEAT_KEPT);
+            assert!(kept.iter().all(|(_, pause)| *pause <= SEAT_PAUSE_MAX), "{kept:?}");
+            assert!(kept.is_sorted_by_key(|(_, pause)| *pause) && gone.is_sorted_by_key(|(_, pause)| *pause));
+            assert!(gone.iter().all(|(_, pause)| *pause > SEAT_PAUSE_MAX && *pause <= RECONNECT_PAUSE_MAX), "{gone:?}");
+            assert!(kept.len() <= 20 && seen.len() <= 40, "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_without_a_seat_does_not_hurry() {
+        let seen = pauses_of(&mut Pauses::new(), u64::MAX, 300);
+        assert!(seen.len() <= 20 && seen.iter().any(|(begin, pause)| *begin < SEAT_KEPT && *pause > SEAT_PAUSE_MAX));
+    }
+
+    #[test]
+    fn a_server_that_crashes_at_once_each_time_is_not_flooded() {
+        let (mut pauses, start) = (Pauses::new(), Instant::now());
+        let mut at = start;
+        let mut attempts = 0;
+        while at < start + Duration::from_secs(60) {
+            // It reads its journal, but knows no session.
+            pauses.on_tracked(false);
+            pauses.on_lost(Duration::ZERO);
+            at += pauses.next(0, at);
+            attempts += 1;
+        }
+        assert!(attempts <= 35, "{attempts}");
+        pauses.on_lost(RECONNECT_STABLE);
+        assert!(pauses.next(0, at) <= RECONNECT_PAUSE_FIRST);
     }
 }

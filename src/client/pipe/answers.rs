@@ -207,64 +207,12 @@ impl Answers {
             Notice::NameMalformed | Notice::NameFixed if self.name == NameState::Asked => {
                 self.name = NameState::Refused(notice.to_string());
             }
-            Notice::NameTaken { .. }
-            | Notice::NameMalformed
-            | Notice::NameFixed
-            | Notice::NickUsage
-            | Notice::NotReading { .. }
-            | Notice::Away { .. }
-            | Notice::NobodyCalled { .. }
-            | Notice::TellUsage
-            | Notice::SayUsage
-            | Notice::HistoryUsage
-            | Notice::SearchUsage
-            | Notice::KickSelf
-            | Notice::KickUsage
-            | Notice::UnknownCommand { .. }
-            | Notice::IndentedCommand
-            | Notice::TooLong { .. }
-            | Notice::RoomMalformed
-            | Notice::RoomLookalike { .. }
-            | Notice::RoomsFull { .. }
-            | Notice::JoinUsage => self.on_refused(&notice),
-            Notice::ShuttingDown
-            | Notice::ServerFull { .. }
-            | Notice::AddressCrowded { .. }
-            | Notice::AddressDenied
-            | Notice::ForeignProtocol { .. }
-            | Notice::Silent { .. }
-            | Notice::TooSlow
-            | Notice::RemovedByOperator => {
+            _ if refuses_line(&notice) => self.on_refused(&notice),
+            _ => {
                 if let Some(kind) = FarewellKind::of(&notice) {
                     self.on_farewell(&notice.to_string(), kind);
                 }
             }
-            Notice::Welcome { .. }
-            | Notice::Renamed { .. }
-            | Notice::Earlier { .. }
-            | Notice::Kept
-            | Notice::Said { .. }
-            | Notice::LinesTotal { .. }
-            | Notice::Missed { .. }
-            | Notice::Joined { .. }
-            | Notice::Left { .. }
-            | Notice::Here { .. }
-            | Notice::Session { .. }
-            | Notice::Resumed
-            | Notice::NotResumed
-            | Notice::YouAre { .. }
-            | Notice::Elsewhere
-            | Notice::NothingToTrack
-            | Notice::More { .. }
-            | Notice::HereTotal { .. }
-            | Notice::InRoom { .. }
-            | Notice::InRoomAlready { .. }
-            | Notice::RoomHere { .. }
-            | Notice::RoomsTotal { .. }
-            | Notice::TellsYou { .. }
-            | Notice::YouTold { .. }
-            | Notice::Removed { .. }
-            | Notice::Other(_) => {}
         }
     }
 
@@ -342,6 +290,33 @@ impl Answers {
     pub(super) fn refused_lines(&self) -> (u64, Option<&str>) {
         (self.refused, self.first_refusal.as_deref())
     }
+}
+
+/// Whether a notice tells that the server did not take a line of ours, or did nothing with it.
+fn refuses_line(notice: &Notice<'_>) -> bool {
+    matches!(
+        notice,
+        Notice::NameTaken { .. }
+            | Notice::NameMalformed
+            | Notice::NameFixed
+            | Notice::NickUsage
+            | Notice::NotReading { .. }
+            | Notice::Away { .. }
+            | Notice::NobodyCalled { .. }
+            | Notice::TellUsage
+            | Notice::SayUsage
+            | Notice::HistoryUsage
+            | Notice::SearchUsage
+            | Notice::KickSelf
+            | Notice::KickUsage
+            | Notice::UnknownCommand { .. }
+            | Notice::IndentedCommand
+            | Notice::TooLong { .. }
+            | Notice::RoomMalformed
+            | Notice::RoomLookalike { .. }
+            | Notice::RoomsFull { .. }
+            | Notice::JoinUsage
+    )
 }
 
 #[cfg(test)]
@@ -481,6 +456,8 @@ mod tests {
         assert_eq!(enter(&mut answers, "bob", "tea", How::Resumed), "");
         assert!(!answers.holds_lines());
         assert_eq!(enter(&mut answers, "client-9", "lobby", How::Anew(false)), "/join tea\n/nick bob\n");
+        assert_eq!(enter(&mut answers, "client-10", "tea", How::ReadOn), "/nick bob\n");
+        assert!(answers.holds_lines(), "nothing is said under another name");
     }
 
     #[test]

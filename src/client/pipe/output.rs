@@ -74,7 +74,7 @@ impl Output {
     pub(super) fn show_entered(&self, entered: &Entered, to: &mut VecDeque<u8>) {
         let Entered { name, room, how } = entered;
         match self {
-            Output::Lines(timestamps) if matches!(how, How::First | How::Anew(_)) => {
+            Output::Lines(timestamps) if matches!(how, How::First | How::ReadOn | How::Anew(_)) => {
                 let text = format!("you are {name}, in {room}");
                 extend(to, &[&timestamps.prefix(), PREFIX, &text, "\n"]);
             }

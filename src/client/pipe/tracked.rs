@@ -302,7 +302,7 @@ impl PipeClient {
             }
             Event::Record(record) => {
                 output.show_record(&record, tracking.room(), tracking.name(), queue);
-                if let Some(notice) = Notice::in_line(&record.line) {
+                if let Some(notice) = Notice::in_line(&record.line).filter(|_| !record.is_past) {
                     self.answers.on_notice(notice, now, jitter());
                 }
             }

@@ -135,7 +135,7 @@ impl Inbox {
     /// Shows a line of the room, of a server that tracks us.
     pub(super) fn on_record(&mut self, record: &Record, chat: &mut ChatView, now: Instant) {
         let event = chat.show_record(record, record.own.is_some());
-        self.on_event(event, chat, now);
+        self.on_event(event.filter(|_| !record.is_past), chat, now);
     }
 
     /// Records that another connection goes on with our session.

@@ -50,6 +50,8 @@ pub(crate) enum How {
     First,
     /// Our seat was kept: name and room are those that the server knows.
     Resumed,
+    /// The session is a new one, in a new seat, and reads on where the lost one was: the server was restarted.
+    ReadOn,
     /// The seat may be a new one. `true`: so is the session.
     Anew(bool),
     /// We went to another room.
@@ -72,6 +74,8 @@ pub(crate) struct Record {
     pub(crate) time_ms: u64,
     /// The id of our line that it repeats.
     pub(crate) own: Option<u64>,
+    /// Whether it is of an earlier run of the server, so that it tells nothing of the present one.
+    pub(crate) is_past: bool,
 }
 
 impl Event {

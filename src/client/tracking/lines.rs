@@ -5,6 +5,7 @@ use std::mem;
 use std::time::Instant;
 
 use super::dialect::Position;
+use super::lost::LostLines;
 use crate::relay::command::Command;
 use crate::relay::sanitize::sanitize;
 
@@ -17,32 +18,35 @@ pub(super) struct OwnLines {
     waiting: VecDeque<OwnLine>,
     /// Lines without a record that a connection was given, and that are taken or may be.
     sent: VecDeque<OwnLine>,
+    /// Lines of a lost session whose log is read on. Others wait until its end.
+    pub(super) lost: Option<LostLines>,
     /// Number of the last line that was given to a connection.
     given: u64,
-    /// Bytes of all these lines, with their newlines.
+    /// Bytes of all these lines but the lost ones, with their newlines.
     bytes: usize,
     next_id: u64,
     /// Time since which a sent line is not known to be taken, or of the last one that was.
     pub(super) untaken_since: Option<Instant>,
 }
 
+/// A line of the client.
 #[derive(Debug)]
-struct OwnLine {
-    id: u64,
+pub(super) struct OwnLine {
+    pub(super) id: u64,
     /// The line with its newline.
-    wire: String,
+    pub(super) wire: String,
     /// The text of its record, if it has one.
-    said: Option<Box<str>>,
-    origin: Origin,
+    pub(super) said: Option<Box<str>>,
+    pub(super) origin: Origin,
     /// Its record is not before this.
-    from: Option<Position>,
+    pub(super) from: Option<Position>,
     /// The server has taken it, and its record is before this.
-    until: Option<Position>,
+    pub(super) until: Option<Position>,
 }
 
 /// Author of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
+pub(super) enum Origin {
     User,
     /// The client itself: a request for a room or a name, which the next connection decides anew.
     Client,
@@ -58,6 +62,34 @@ pub(crate) enum Which {
 }
 
 impl OwnLine {
+    /// Whether a record of ours with this text, at this position, may be that of the line.
+    pub(super) fn is_of(&self, text: &str, at: &Position) -> bool {
+        self.said.as_deref() == Some(text) && self.from.as_ref().is_none_or(|from| !at.is_before(from))
+    }
+
+    /// Tells that the server has taken the line, because it processes lines in order. Its record `has_come`, or that of
+    /// a later line.
+    pub(super) fn tell_heard(&self, has_come: bool, tell: &mut impl FnMut(Fate)) {
+        if self.origin == Origin::Client {
+            return;
+        }
+        if self.until.is_none() {
+            tell(self.taken());
+        }
+        if !has_come && self.said.is_some() {
+            tell(Fate::Unrecorded(self.id));
+        }
+    }
+
+    /// Whether its record would have come before `next`, or it has none. At a place in another log that is so, unless
+    /// its own log is still to be read up to it.
+    fn is_past(&self, next: &Position) -> bool {
+        self.until.as_ref().is_some_and(|until| match next.is_comparable(until) {
+            true => !next.is_before(until),
+            false => self.from.as_ref().is_none_or(|from| !from.is_before(until)),
+        })
+    }
+
     fn taken(&self) -> Fate {
         Fate::Taken { id: self.id, line: self.wire.trim_end_matches('\n').to_owned() }
     }
@@ -125,15 +157,42 @@ impl OwnLines {
         self.sent.back().map(|line| line.wire.as_str())
     }
 
-    /// Begins to count at `heard`. Lines that were sent in the session before are in doubt.
-    pub(super) fn on_new_session(&mut self, heard: u64, mut tell: impl FnMut(Fate)) {
-        for line in mem::take(&mut self.sent) {
-            self.bytes -= line.wire.len();
-            if line.until.is_none() && line.origin == Origin::User {
-                tell(Fate::InDoubt(line.id));
-            }
-        }
+    /// Begins to count at `heard`. Lines that were sent in the session before are lost with it, if its log may be read
+    /// on from `place`. Otherwise they are in doubt.
+    pub(super) fn on_new_session(
+        &mut self,
+        heard: u64,
+        names: Vec<String>,
+        place: Option<(&Position, bool)>,
+        now: Instant,
+        mut tell: impl FnMut(Fate),
+    ) {
+        let sent = mem::take(&mut self.sent);
+        self.bytes -= sent.iter().map(|line| line.wire.len()).sum::<usize>();
         (self.given, self.untaken_since) = (heard, None);
+        if self.lost.is_some() {
+            // Nothing of the user was sent since.
+            return;
+        }
+        if let Some(place) = place {
+            self.lost = LostLines::new(sent, names, place, now, tell);
+            return;
+        }
+        let untaken = sent.iter().filter(|line| line.until.is_none() && line.origin == Origin::User);
+        untaken.for_each(|line| tell(Fate::InDoubt(line.id)));
+    }
+
+    /// Ends the wait for records of the lost session. Lines of it that were not heard wait before all others of the
+    /// user. `is_in_doubt`: the log is not read on.
+    pub(super) fn end_lost(&mut self, is_in_doubt: bool, tell: impl FnMut(Fate)) {
+        let Some(lost) = self.lost.take() else { return };
+        let requests = self.waiting.iter().take_while(|line| line.origin == Origin::Client).count();
+        let behind = self.waiting.split_off(requests);
+        for line in lost.into_unheard(is_in_doubt, tell) {
+            self.bytes += line.wire.len();
+            self.waiting.push_back(line);
+        }
+        self.waiting.extend(behind);
     }
 
     /// Takes the number of lines that the server has taken, at this position. `is_entry`: it begins a connection, so
@@ -142,7 +201,7 @@ impl OwnLines {
         let first = self.given.saturating_sub(self.sent.len() as u64);
         let taken = usize::try_from(heard.saturating_sub(first)).unwrap_or(usize::MAX).min(self.sent.len());
         self.take(taken, at, now, tell);
-        let taken = self.sent.len() - self.untaken_lines();
+        let taken = self.sent.len() - self.unacknowledged();
         for line in self.sent.range_mut(taken..) {
             // It will be processed behind this place.
             line.from = Some(at.clone());
@@ -165,7 +224,7 @@ impl OwnLines {
             }
         }
         if is_news {
-            self.untaken_since = (self.untaken_lines() > 0).then_some(now);
+            self.untaken_since = (self.unacknowledged() > 0).then_some(now);
         }
     }
 
@@ -193,8 +252,7 @@ impl OwnLines {
 
     /// Forgets taken lines whose record would have come before `next`: they have none, or it is missed.
     pub(super) fn settle(&mut self, next: &Position, mut tell: impl FnMut(Fate)) {
-        let is_past = |line: &mut OwnLine| line.until.as_ref().is_some_and(|until| !next.is_before(until));
-        while let Some(line) = self.sent.pop_front_if(is_past) {
+        while let Some(line) = self.sent.pop_front_if(|line| line.is_past(next)) {
             self.bytes -= line.wire.len();
             if line.said.is_some() && line.origin == Origin::User {
                 tell(Fate::Unrecorded(line.id));
@@ -210,26 +268,14 @@ impl OwnLines {
         now: Instant,
         mut tell: impl FnMut(Fate),
     ) -> Option<u64> {
-        let is_of = |line: &OwnLine| {
-            line.said.as_deref() == Some(text) && line.from.as_ref().is_none_or(|from| !at.is_before(from))
-        };
-        let index = self.sent.iter().position(is_of)?;
+        let index = self.sent.iter().position(|line| line.is_of(text, at))?;
         let mut id = None;
-        // The server processes lines in order, so it has taken those before, too.
         for (place, line) in self.sent.drain(..=index).enumerate() {
             self.bytes -= line.wire.len();
             id = Some(line.id);
-            if line.origin == Origin::Client {
-                continue;
-            }
-            if line.until.is_none() {
-                tell(line.taken());
-            }
-            if place < index && line.said.is_some() {
-                tell(Fate::Unrecorded(line.id));
-            }
+            line.tell_heard(place == index, &mut tell);
         }
-        self.untaken_since = (self.untaken_lines() > 0).then_some(now);
+        self.untaken_since = (self.unacknowledged() > 0).then_some(now);
         id
     }
 
@@ -255,12 +301,18 @@ impl OwnLines {
         let in_doubt = self.untaken_lines();
         let waiting = self.waiting.drain(..).filter(|line| line.origin == Origin::User).map(|line| line.wire).collect();
         self.sent.clear();
+        self.lost = None;
         (self.bytes, self.untaken_since) = (0, None);
         (in_doubt, waiting)
     }
 
     /// The number of sent lines that the server is not known to have taken.
     pub(super) fn untaken_lines(&self) -> usize {
+        self.unacknowledged() + self.lost.as_ref().map_or(0, LostLines::untaken_lines)
+    }
+
+    /// The same number, without the lines of a lost session.
+    pub(super) fn unacknowledged(&self) -> usize {
         self.sent.len() - self.sent.partition_point(|line| line.until.is_some())
     }
 
@@ -271,7 +323,7 @@ impl OwnLines {
 
     /// Bytes of all lines, with their newlines.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.lost.as_ref().map_or(0, LostLines::bytes)
     }
 }
 

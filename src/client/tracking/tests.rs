@@ -1,6 +1,9 @@
 //! Each rule of the state machine. `model` has a server and its connections.
 
 mod model;
+mod restart;
+
+use std::time::Duration;
 
 use super::*;
 
@@ -35,7 +38,13 @@ fn say(tracking: &mut Tracking, lines: &[&str]) {
 }
 
 fn record(line: &str, position: &str, time_ms: u64, own: Option<u64>) -> Event {
-    Event::Record(Record { line: line.into(), position: Position::parse(position).unwrap(), time_ms, own })
+    Event::Record(Record {
+        line: line.into(),
+        position: Position::parse(position).unwrap(),
+        time_ms,
+        own,
+        is_past: false,
+    })
 }
 
 fn taken(id: u64, line: &str) -> Event {
@@ -188,7 +197,7 @@ fn a_lost_session_leaves_sent_lines_in_doubt_unless_the_server_ended_in_good_ord
         let events = hear(&mut tracking, unit);
         let entered = Entered { name: "client-1".into(), room: "lobby".into(), how: How::Anew(true) };
         let doubt = if is_orderly { None } else { Some(Event::InDoubt(2)) };
-        assert_eq!(events, doubt.into_iter().chain([Event::Entered(entered), Event::Missed(None)]).collect::<Vec<_>>());
+        assert_eq!(events, [Event::Entered(entered), Event::Missed(None)].into_iter().chain(doubt).collect::<Vec<_>>());
         let next = tracking.next_line(Which::All, usize::MAX, Instant::now()).map(str::to_owned);
         assert_eq!(next.as_deref(), is_orderly.then_some("two\n"), "the request is decided anew");
     }

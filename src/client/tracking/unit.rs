@@ -34,4 +34,9 @@ impl Unit {
             private_bytes: 0,
         }
     }
+
+    /// Whether a connection begins with it anew, not where the last one was.
+    pub(super) fn is_fresh_entry(&self) -> bool {
+        self.is_entry && matches!(self.news, News::None | News::CannotResume)
+    }
 }

@@ -31,6 +31,7 @@ mod endings;
 mod hostile;
 mod inputs;
 mod listening;
+mod restart;
 mod rooms;
 mod said;
 mod servers;

@@ -11,6 +11,7 @@ mod connection;
 mod long_lines;
 mod looks;
 mod resolution;
+mod restart;
 mod rooms;
 mod server;
 mod strings;

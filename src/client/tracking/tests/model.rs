@@ -6,6 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::super::*;
+use crate::relay::notice::Notice;
 
 /// Records that the model keeps for a history.
 const HISTORY: usize = 3;
@@ -13,6 +14,8 @@ const HISTORY: usize = 3;
 /// A room, one session in it, and its present connection.
 struct Server {
     log: Vec<String>,
+    /// The first record of each run of the server. A journal keeps all.
+    runs: Vec<usize>,
     /// Records before this one have left the tape.
     tail: usize,
     token: Option<u64>,
@@ -40,6 +43,7 @@ impl Server {
     fn new() -> Server {
         Server {
             log: vec!["eve> one".into(), "eve> two".into()],
+            runs: vec![0],
             tail: 0,
             token: None,
             tokens: 0,
@@ -60,7 +64,23 @@ impl Server {
     }
 
     fn position(&self, record: usize) -> String {
-        format!("e.{record}")
+        let is_behind = record >= self.log.len();
+        let run = if is_behind { self.runs.len() } else { self.runs.partition_point(|&first| first <= record) } - 1;
+        format!("e{run}.{}", record - self.runs[run])
+    }
+
+    /// The record at a position. Behind the last one of a run, that is the first of the next.
+    fn record_at(&self, position: &str) -> Option<usize> {
+        let (run, record) = position.strip_prefix('e')?.split_once('.')?;
+        let (run, record): (usize, usize) = (run.parse().ok()?, record.parse().ok()?);
+        let end = self.runs.get(run + 1).copied().unwrap_or(self.log.len());
+        self.runs.get(run).map(|first| (first + record).min(end))
+    }
+
+    /// Ends with a crash, and begins again with the journal: the session is unknown, and the seat is gone.
+    fn restart(&mut self) {
+        (self.token, self.heard, self.has_seat, self.conn) = (None, 0, false, None);
+        self.runs.push(self.log.len());
     }
 
     fn say_session(&mut self, at: usize) {
@@ -72,6 +92,10 @@ impl Server {
             self.name
         );
         self.say(&line);
+    }
+
+    fn say_missed(&mut self, records: usize) {
+        self.say(&format!("** {}", Notice::Missed { lines: records as u64 }));
     }
 
     fn say_stamp(&mut self, record: usize) {
@@ -105,11 +129,11 @@ impl Server {
         }
         let is_seated = std::mem::replace(&mut self.has_seat, true);
         if !is_seated {
-            self.name = format!("client-{}", self.log.len() + 8);
+            self.name = format!("client-{}", self.log.len() + self.runs.len() + 8);
         }
         self.conn.as_mut().unwrap().has_entered = true;
-        let record = rest.split(' ').next().and_then(|position| position.strip_prefix("e.")?.parse::<usize>().ok());
-        let kept = record.filter(|&record| is_known && is_seated && record <= self.log.len());
+        let record = rest.split(' ').next().and_then(|position| self.record_at(position));
+        let kept = record.filter(|_| is_first && (!is_known || is_seated || self.runs.len() > 1));
         let at = self.log.len();
         self.say_session(at);
         let you_are = format!("** you are {}, in lobby", self.name);
@@ -120,7 +144,7 @@ impl Server {
                 self.say(&you_are);
             }
             Some(record) => {
-                self.say(&format!("** you missed {} lines", self.tail - record));
+                self.say_missed(self.tail - record);
                 self.cursor = self.tail;
                 self.say(&you_are);
             }
@@ -180,13 +204,13 @@ impl Server {
         if self.cursor < self.tail {
             let (tail, head) = (self.tail, self.log.len());
             self.say_session(head);
-            self.say(&format!("** you missed {} lines", self.tail - self.cursor));
+            self.say_missed(self.tail - self.cursor);
             self.say_stamp(tail);
             self.cursor = tail;
         }
         while self.cursor < self.log.len() {
             let cursor = self.cursor;
-            if cursor.is_multiple_of(3) {
+            if cursor.is_multiple_of(3) || self.runs.contains(&cursor) {
                 self.say_stamp(cursor);
             }
             let line = self.log[cursor].clone();
@@ -210,6 +234,7 @@ struct World {
     own: Vec<u64>,
     unrecorded: Vec<u64>,
     taken: Vec<u64>,
+    in_doubt: Vec<u64>,
     missed: u64,
 }
 
@@ -227,6 +252,7 @@ impl World {
             own: Vec::new(),
             unrecorded: Vec::new(),
             taken: Vec::new(),
+            in_doubt: Vec::new(),
             missed: 0,
         };
         world.connect();
@@ -284,7 +310,7 @@ impl World {
         while let Some(event) = self.tracking.next_event() {
             match event {
                 Event::Record(record) => {
-                    let number = record.position.record;
+                    let number = self.server.record_at(&record.position.to_string()).unwrap() as u64;
                     let due = *self.due.get_or_insert_with(|| {
                         self.first = number;
                         number
@@ -303,7 +329,11 @@ impl World {
                     self.taken.push(id);
                 }
                 Event::Unrecorded(id) => self.unrecorded.push(id),
-                Event::Missed(None) | Event::Plain(_) | Event::Untracked | Event::InDoubt(_) | Event::Elsewhere => {
+                Event::InDoubt(id) => {
+                    assert!(self.missed > 0, "only a missed record leaves a doubt");
+                    self.in_doubt.push(id);
+                }
+                Event::Missed(None) | Event::Plain(_) | Event::Untracked | Event::Elsewhere => {
                     panic!("{event:?}");
                 }
                 Event::Entered(_) | Event::Private(_) | Event::Fin => {}
@@ -318,6 +348,17 @@ impl World {
         self.up.clear();
         self.partial.clear();
         self.server.conn = None;
+        self.tracking.on_disconnected();
+        self.take_events();
+        self.connect();
+    }
+
+    fn restart(&mut self, up: usize, down: usize) {
+        self.up(up);
+        self.down(down);
+        self.up.clear();
+        self.partial.clear();
+        self.server.restart();
         self.tracking.on_disconnected();
         self.take_events();
         self.connect();
@@ -341,13 +382,17 @@ impl World {
         }
         let is_said = |line: &&String| !matches!(line.as_str(), "" | "/who" | "long");
         let said: Vec<&String> = self.typed.iter().filter(is_said).collect();
-        assert_eq!(self.server.own.iter().collect::<Vec<_>>(), said, "each line once, in order");
-        assert_eq!(self.taken, (1..=self.typed.len() as u64).collect::<Vec<_>>());
+        let mut due = said.iter();
+        assert!(self.server.own.iter().all(|own| due.any(|line| *line == own)), "each line at most once, in order");
+        assert!(self.server.own.len() + self.in_doubt.len() >= said.len(), "no line is lost without a word");
+        let mut known = [self.taken.as_slice(), &self.in_doubt].concat();
+        known.sort_unstable();
+        assert_eq!(known, (1..=self.typed.len() as u64).collect::<Vec<_>>());
         assert!(self.tracking.is_settled() && self.tracking.untaken_lines() == 0);
         assert_eq!(self.due.unwrap_or(self.first), self.server.log.len() as u64);
         assert!(self.own.is_sorted());
         // Each line that is said has a record, or the client is told that it has none.
-        let mut fates = [self.own.as_slice(), &self.unrecorded].concat();
+        let mut fates = [self.own.as_slice(), &self.unrecorded, &self.in_doubt].concat();
         fates.sort_unstable();
         let has_text = |id: &u64| !matches!(self.typed[usize::try_from(*id).unwrap() - 1].as_str(), "" | "/who");
         assert_eq!(fates, (1..=self.typed.len() as u64).filter(has_text).collect::<Vec<_>>());
@@ -366,6 +411,7 @@ enum Step {
     Down(usize),
     Cut(usize, usize),
     LoseSeat,
+    Restart(usize, usize),
     Stall,
     Unstall,
     Trim,
@@ -381,6 +427,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => bytes().prop_map(Step::Down),
         3 => (bytes(), bytes()).prop_map(|(up, down)| Step::Cut(up, down)),
         1 => Just(Step::LoseSeat),
+        2 => (bytes(), bytes()).prop_map(|(up, down)| Step::Restart(up, down)),
         1 => Just(Step::Stall),
         1 => Just(Step::Unstall),
         1 => Just(Step::Trim),
@@ -403,6 +450,7 @@ impl World {
                 self.cut(0, 0);
                 self.server.has_seat = false;
             }
+            Step::Restart(up, down) => self.restart(up, down),
             Step::Stall => self.server.is_stalled = true,
             Step::Unstall => {
                 self.server.is_stalled = false;
@@ -452,5 +500,34 @@ fn a_connection_may_be_lost_at_every_byte_twice() {
         run((usize::MAX, bytes), (bytes, usize::MAX));
         run((bytes, bytes), (usize::MAX, usize::MAX));
         run((usize::MAX, usize::MAX), (bytes, bytes));
+    }
+}
+
+#[test]
+fn a_server_may_crash_at_every_byte_and_again_at_every_byte() {
+    let run = |first: (usize, usize), second: (usize, usize), is_second_a_crash: bool| {
+        let mut world = World::new();
+        world.down(usize::MAX);
+        for line in ["one", "/who", "two", "two"] {
+            world.type_in(line);
+        }
+        world.step(Step::Other);
+        world.restart(first.0, first.1);
+        world.step(Step::Other);
+        world.type_in("three");
+        if is_second_a_crash {
+            world.restart(second.0, second.1);
+        } else {
+            world.cut(second.0, second.1);
+        }
+        world.finish();
+    };
+    for bytes in 0..300 {
+        for is_second_a_crash in [false, true] {
+            run((bytes, usize::MAX), (usize::MAX, bytes), is_second_a_crash);
+            run((usize::MAX, bytes), (bytes, usize::MAX), is_second_a_crash);
+            run((bytes, bytes), (usize::MAX, usize::MAX), is_second_a_crash);
+            run((usize::MAX, bytes), (usize::MAX, bytes), is_second_a_crash);
+        }
     }
 }
