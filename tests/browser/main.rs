@@ -15,6 +15,7 @@ mod hostile;
 mod long_talk;
 mod page;
 mod proxy;
+mod restarts;
 mod rooms;
 mod sessions;
 mod talking;

@@ -5,6 +5,18 @@ import { load } from './load.mjs';
 
 const { Backoff } = load(['limits.js', 'backoff.js'], ['Backoff']);
 
+/** The begins of pauses in the first `seconds` after a break, and their lengths, in seconds. */
+function pausesAfterBreak(random, seconds) {
+  const backoff = new Backoff();
+  const pauses = [];
+  for (let at = 0; at < seconds;) {
+    const pause = backoff.next(random, at * 1000) / 1000;
+    pauses.push({ at, pause });
+    at += pause;
+  }
+  return pauses;
+}
+
 const pausesOf = (backoff, n, random) => Array.from({ length: n }, () => backoff.next(random) / 1000);
 
 test('pauses double from one second to half a minute', () => {
@@ -41,4 +53,22 @@ test('a reset starts the pauses anew', () => {
   backoff.reset();
   assert.deepEqual(pausesOf(backoff, 2, 1), [1, 2]);
   assert.equal(backoff.isFull, false);
+});
+
+test('attempts are quick while the seat may be kept, become rare behind that, and are never a flood', () => {
+  for (const random of [0, 0.3, 1]) {
+    const pauses = pausesAfterBreak(random, 300);
+    assert.ok(pauses[0].pause <= 1);
+    const kept = pauses.filter(({ at }) => at < 30);
+    const gone = pauses.filter(({ at }) => at >= 30);
+    assert.ok(kept.every(({ pause }) => pause <= 4), JSON.stringify(kept));
+    assert.ok(gone.every(({ pause }) => pause > 4 && pause <= 30), JSON.stringify(gone));
+    assert.ok(kept.length <= 20 && pauses.length <= 40, JSON.stringify(pauses));
+  }
+});
+
+test('a full server is not asked more often for a seat that it may keep', () => {
+  const backoff = new Backoff();
+  backoff.setFull(true);
+  assert.equal(backoff.next(1, 0), 60_000);
 });

@@ -9,8 +9,14 @@ export class FakeServer {
   }
 
   room(name) {
-    if (!this.rooms.has(name)) this.rooms.set(name, { name, epoch: `e-${name}.x`, records: [], readers: new Set() });
+    if (!this.rooms.has(name)) this.rooms.set(name, new Room(name));
     return this.rooms.get(name);
+  }
+
+  /** Crashes, and begins again with its journal: all rooms and records, and no session. */
+  restart() {
+    this.sessions.clear();
+    for (const room of this.rooms.values()) room.restart();
   }
 
   /** Says a record in a room. Each is said in a second of its own, unless `isSameSecond`. */
@@ -22,6 +28,36 @@ export class FakeServer {
 
   connect(say) {
     return new Connection(this, say);
+  }
+}
+
+class Room {
+  constructor(name) {
+    Object.assign(this, { name, records: [], readers: new Set(), runs: [{ epoch: `e-${name}.x`, first: 0 }] });
+  }
+
+  get epoch() {
+    return this.runs.at(-1).epoch;
+  }
+
+  restart() {
+    this.readers.clear();
+    this.runs.push({ epoch: `r${this.runs.length}-${this.name}.x`, first: this.records.length });
+  }
+
+  /** The position of a record. Behind the last one it is in the present run. */
+  position(record) {
+    const isBehind = record >= this.records.length;
+    const { epoch, first } = this.runs.findLast((run) => isBehind || run.first <= record);
+    return `${epoch}.${record - first}`;
+  }
+
+  /** The record at a position. Behind the last one of an earlier run it is the first of the next. */
+  recordAt(epoch, number) {
+    const run = this.runs.findIndex((each) => each.epoch === epoch);
+    if (run < 0) return -1;
+    const record = this.runs[run].first + number;
+    return run + 1 < this.runs.length ? Math.min(record, this.runs[run + 1].first) : record;
   }
 }
 
@@ -75,15 +111,17 @@ class Connection {
   enter(position, token) {
     const { server } = this;
     const known = server.sessions.get(token);
-    this.session = known ?? { token: `T${server.sessions.size}`, heard: 0, name: `client-${++server.members}`, room: 'lobby' };
+    const [, old, number] = /^(.*)\.(\d+)$/.exec(position) ?? [];
+    // With a journal, a position counts without a session.
+    const kept = [...server.rooms.values()].find((room) => room.runs.length > 1 && room.recordAt(old, 0) >= 0);
+    this.session = known ?? { token: `T${server.members}`, heard: 0, name: `client-${++server.members}`, room: kept?.name ?? 'lobby' };
     server.sessions.set(this.session.token, this.session);
     this.session.connection?.leave();
     this.session.connection = this;
     this.room = server.room(this.session.room);
-    const { records, epoch } = this.room;
+    const { records } = this.room;
     this.tellSession();
-    const [, old, number] = /^(.*)\.(\d+)$/.exec(position) ?? [];
-    const at = known && old === epoch ? Number(number) : -1;
+    const at = known || kept ? this.room.recordAt(old, Number(number)) : -1;
     const oldest = Math.max(0, records.length - server.kept);
     const { moved } = this.session;
     if (known && moved?.from === old) {
@@ -100,13 +138,13 @@ class Connection {
   }
 
   place(next, isNew) {
-    const { records, epoch, name } = this.room;
+    const { records, name } = this.room;
     this.say(`** you are ${this.session.name}, in ${name}`);
     const lines = records.length - next;
     if (isNew && lines > 0) this.say(`** ${lines} earlier line${lines === 1 ? '' : 's'}:`);
     this.next = next;
     this.second = records[next - 1]?.at ?? 0;
-    this.say(`@ ${this.second} ${epoch}.${next}`);
+    this.say(`@ ${this.second} ${this.room.position(next)}`);
     this.room.readers.add(this);
     this.read();
   }
@@ -127,24 +165,24 @@ class Connection {
 
   tellSession() {
     const { token, heard, name } = this.session;
-    const { epoch, records } = this.room;
-    this.say(`** session ${token} heard ${heard} at ${epoch}.${records.length} as ${name}`);
+    this.say(`** session ${token} heard ${heard} at ${this.room.position(this.room.records.length)} as ${name}`);
   }
 
   read() {
-    const { records, epoch } = this.room;
+    const { records, runs } = this.room;
     if (this.isPaused) return;
     const oldest = Math.max(0, records.length - this.server.kept);
     if (this.next < oldest) {
       this.tellSession();
       this.say(`** you missed ${oldest - this.next} lines`);
-      this.say(`@ ${records[oldest].at} ${epoch}.${oldest}`);
+      this.say(`@ ${records[oldest].at} ${this.room.position(oldest)}`);
       this.next = oldest;
     }
     for (; this.next < records.length; this.next += 1) {
       const { text, at } = records[this.next];
       const second = Math.floor(at / 1000);
-      if (second !== Math.floor(this.second / 1000)) this.say(`@ ${at} ${epoch}.${this.next}`);
+      const isFirst = runs.some(({ first }) => first === this.next);
+      if (isFirst || second !== Math.floor(this.second / 1000)) this.say(`@ ${at} ${this.room.position(this.next)}`);
       this.second = at;
       this.say(text);
     }

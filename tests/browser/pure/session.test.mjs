@@ -5,7 +5,7 @@ import { FakeServer } from './fake-server.mjs';
 import { load } from './load.mjs';
 
 const { Session, commandOrLine, plainLine } = load(
-  ['limits.js', 'text.js', 'notice.js', 'typed.js', 'session.js'],
+  ['limits.js', 'text.js', 'notice.js', 'typed.js', 'lost.js', 'own.js', 'session.js'],
   ['Session', 'commandOrLine', 'plainLine'],
 );
 
@@ -76,6 +76,10 @@ class Page {
   take(event) {
     this.shown.push(event);
     if (event.kind === 'taken' && event.isRefused) this.refused.push(event.line);
+    if (event.kind === 'decided') {
+      this.lost.push(...event.lost);
+      this.session.release().forEach((line) => this.say(line));
+    }
     if (event.kind !== 'ready') return;
     this.isReady = true;
     this.lost.push(...event.lost);

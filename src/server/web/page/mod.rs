@@ -28,6 +28,8 @@ const SOURCE: &str = concat!(
     include_str!("script/address.js"),
     include_str!("script/refusal.js"),
     include_str!("script/backoff.js"),
+    include_str!("script/lost.js"),
+    include_str!("script/own.js"),
     include_str!("script/session.js"),
     include_str!("script/replay.js"),
     include_str!("script/roster.js"),

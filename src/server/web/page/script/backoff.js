@@ -18,9 +18,13 @@ class Backoff {
     this.pause = isFull ? PAUSE_FIRST_FULL : PAUSE_FIRST;
   }
 
-  /** Returns the next pause. `random`, of 0 to 1, spreads the pages of a restarted server over half of it. */
-  next(random) {
-    const pause = this.pause * (0.5 + 0.5 * random);
+  /**
+   * Returns the next pause. `random`, of 0 to 1, spreads the pages of a restarted server over half of it. `lostFor` is
+   * the time since the page had a seat: it is quick while the seat may be kept.
+   */
+  next(random, lostFor = Infinity) {
+    const max = lostFor < SEAT_KEPT && !this.isFull ? SEAT_PAUSE_MAX : Infinity;
+    const pause = Math.min(max, this.pause * (0.5 + 0.5 * random));
     this.pause = doubled(this.pause, this.isFull ? PAUSE_MAX_FULL : PAUSE_MAX);
     return pause;
   }

@@ -8,6 +8,7 @@ let full = '';                 // what the server says that there is no place fo
 let timer = 0;                 // of the state: the timeout of an attempt, or the next attempt
 let retryAt = 0;
 let openedAt = 0;
+let lostAt = -Infinity;        // when the last connection with a session broke
 let heardAt = 0;               // when the server last sent something
 let probe = 0;                 // the timeout of an answer that is due
 let hasLeft = false;           // whether the person said goodbye
@@ -85,6 +86,8 @@ function onReady({ name, isRenamed, again, lost }) {
   if (isRenamed && !name.startsWith('client-')) named(name);
   sendLines(again);
   requestName(wasOn ? Date.now() + RECLAIM_TIMEOUT : 0);
+  sendHeld();
+  askForRest();
   if (!$('people').hidden) askWho();
   if (!wasOn) $('draft').focus();
   showProblem('');
@@ -112,7 +115,8 @@ function onClose(code) {
   if (state === 'on' || code !== 1006) backoff.setFull(code === 1013);
   if (!isRefused) loss = code === 1001 ? 'The server stopped' : 'Connection lost';
   if (state === 'on') {
-    if (!isTracked) failUnsent(linesInDoubt(doubtfulSince(code)));
+    if (isTracked) lostAt = Date.now();
+    else failUnsent(linesInDoubt(doubtfulSince(code)));
     if (Date.now() - openedAt > STABLE_AFTER) backoff.reset();
   }
   abandon();
@@ -173,7 +177,8 @@ function abandon(code) {
 
 /** Closes the socket of a page that is left, or reloaded. This is no goodbye: the session goes on if it is reloaded. */
 function putAway() {
-  if (session.mode !== 'tracked') failDoubtful();
+  // A session outlives the connection: its lines are decided by the next one, also if there is none now.
+  if (!session.token) failDoubtful();
   storeTab();
   const old = socket;
   socket = null;
@@ -199,7 +204,7 @@ function stayAway(reason) {
 }
 
 function wait(reason) {
-  retryAt = Date.now() + backoff.next(Math.random());
+  retryAt = Date.now() + backoff.next(Math.random(), Date.now() - lostAt);
   become('waiting', reason);
   tick();
 }

@@ -24,6 +24,12 @@ const HANDLERS = {
     else showSent(line, line.at + session.offset);
   },
 
+  /** The records of a lost session have told which lines are said again, and which are in doubt. */
+  decided({ lost }) {
+    failLost(lost);
+    sendHeld();
+  },
+
   caughtUp: () => show({ rule: 'now' }),
 
   said(heard) {

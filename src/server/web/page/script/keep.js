@@ -23,35 +23,64 @@ function linesKept(kept) {
   return { lines: revived, lost: Number.isInteger(kept?.lost) ? kept.lost : 0 };
 }
 
-/** Returns a session as plain data, with the first of its lines under way up to a size, and how many that leaves out. */
-function keptSession({ token, place, name, isGapped, seen, sent }) {
-  const lines = [];
+/** Returns a session as plain data, with the first of its lines up to a size, and how many that leaves out. */
+function keptSession({ token, place, name, isGapped, seen, heard, log, isMoving, sent, held, lost }) {
   let bytes = 0;
-  for (const { n, line: { text, isCommand, isQuiet, from, at, server } } of sent) {
-    const entry = { n, text, isCommand, isQuiet, from, at, server };
-    bytes += bytesOf(JSON.stringify(entry));
-    if (bytes > KEPT_BYTES_MAX) break;
-    lines.push(entry);
-  }
-  return { token, place, name, isGapped, seen: [...seen], sent: lines, lost: sent.length - lines.length };
+  const fits = (entry) => (bytes += bytesOf(JSON.stringify(entry))) <= KEPT_BYTES_MAX;
+  const kept = (entries) => {
+    const all = entries.map(({ n, isTaken, line: { text, isCommand, isQuiet, from, at, server } }) => (
+      { n, isTaken, text, isCommand, isQuiet, from, at, server }));
+    const end = all.findIndex((entry) => !fits(entry));
+    return end < 0 ? all : all.slice(0, end);
+  };
+  // In the order in which they are to be said.
+  const undecided = lost && { ...lost, entries: kept(lost.entries.map((entry) => ({ ...entry, n: 0 }))) };
+  const lines = { held: kept(held.map((line) => ({ line, n: 0 }))), sent: kept(sent) };
+  const left = (lost?.entries.length ?? 0) - (undecided?.entries.length ?? 0) +
+    held.length - lines.held.length + sent.length - lines.sent.length;
+  return { token, place, name, isGapped, heard, log, isMoving, seen: [...seen], ...lines, undecided, lost: left };
 }
 
 /** Makes `session` what `keptSession` returned. Returns whether that was a session. */
 function restoreSession(session, kept) {
   const isPlace = (place) => typeof place?.epoch === 'string' && Number.isInteger(place.number);
-  const isText = (text) => typeof text === 'string';
   if (!isText(kept?.token) || !/^[A-Za-z0-9]+$/.test(kept.token) || !isText(kept.name)) return false;
   if (!Array.isArray(kept.sent) || !Array.isArray(kept.seen) || !(kept.place === null || isPlace(kept.place))) return false;
   const { token, place, name } = kept;
+  const seen = new Map(kept.seen.filter((entry) => Array.isArray(entry) && Number.isInteger(entry[1])));
+  const sent = entriesKept(kept.sent).map(({ n, line }) => ({ n, line }));
+  const held = entriesKept(kept.held).map(({ line }) => line);
+  const heard = Number.isInteger(kept.heard) ? kept.heard : 0;
+  const log = isText(kept.log) ? kept.log : '';
+  Object.assign(session, { token, place, name, seen, sent, held, heard, log, lost: lostKept(kept.undecided) });
+  Object.assign(session, { isGapped: kept.isGapped === true, isMoving: kept.isMoving === true });
+  return true;
+}
+
+function lostKept(kept) {
+  if (!isText(kept?.log) || !Array.isArray(kept.names)) return null;
+  const { log, isWithin, isGapped } = kept;
+  return new LostLines({
+    entries: entriesKept(kept.entries).map(({ line, isTaken }) => ({ line, isTaken })),
+    names: kept.names.filter(isText),
+    log,
+    isWithin: isWithin === true,
+    isGapped: isGapped === true,
+  });
+}
+
+function entriesKept(kept) {
+  if (!Array.isArray(kept)) return [];
   const isLine = (line) => Number.isInteger(line?.n) && isText(line.text) && !line.text.includes('\n') &&
     (line.isQuiet || (isText(line.from) && Number.isFinite(line.at) && URL.canParse(line.server)));
-  const sent = kept.sent.filter(isLine).map(({ n, text, isCommand, isQuiet, from, at, server }) => {
+  return kept.filter(isLine).map(({ n, isTaken, text, isCommand, isQuiet, from, at, server }) => {
     const line = isCommand === true ? commandOrLine(text) : plainLine(text);
-    return { n, line: { ...line, from, at, server, isQuiet: isQuiet === true } };
+    return { n, isTaken: isTaken === true, line: { ...line, from, at, server, isQuiet: isQuiet === true } };
   });
-  const seen = new Map(kept.seen.filter((entry) => Array.isArray(entry) && Number.isInteger(entry[1])));
-  Object.assign(session, { token, place, name, isGapped: kept.isGapped === true, seen, sent });
-  return true;
+}
+
+function isText(text) {
+  return typeof text === 'string';
 }
 
 /** Returns the newest lines of the log as plain data, up to a size. */
@@ -70,7 +99,6 @@ function keptLog(lines) {
 
 /** Reads what `keptLog` returned. */
 function logKept(kept) {
-  const isText = (text) => typeof text === 'string';
   const isPart = (part) => isText(part) || isText(part?.name);
   const isLine = (line) => (isText(line?.text) && isText(line.from) && Number.isFinite(line.at)) || isText(line?.rule) ||
     isText(line?.missed) || (Array.isArray(line?.parts) && line.parts.every(isPart));

@@ -40,6 +40,7 @@ function named(name) {
   store(name);
   markName(true);
   showProblem('');
+  sendHeld();
 }
 
 /** After a reconnect the server may still count the old connection, which holds the name: the page asks again. */
@@ -56,6 +57,7 @@ function refusedName(reason, isTaken) {
   showNotice(reason);
   markName(false);
   showProblem(`You are ${me}, for now: ${reason}.`);
+  sendHeld();
 }
 
 function markName(isGood) {

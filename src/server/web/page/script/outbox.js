@@ -36,7 +36,8 @@ function say(text) {
     return 'The connection is slow: wait a little, and send again.';
   }
   const isDoubtful = isSilent();
-  sendLines(lines);
+  if (session.holdsLines) holdLines(lines);
+  else sendLines(lines);
   if (isDoubtful) probeConnection();
   else if (!roster.isCounted && roster.questions.length === 0) askWho();
   return '';

@@ -19,8 +19,9 @@ const EPOCHS_MAX = 100;
  * `mode` is 'off', 'asking' until `/track` is answered, 'plain' or 'tracked'. A line to the server is
  * `{ text, isCommand, isQuiet }`; `isQuiet` is that of the page itself, which is not sent again.
  */
-class Session {
+class Session extends OwnLines {
   constructor() {
+    super();
     this.seen = new Map();      // for each epoch, the number of the first record that has not come
     this.mode = 'off';
     this.forget();
@@ -28,16 +29,16 @@ class Session {
 
   /** Forgets the session, but not which records have come. Returns the lines that may not have arrived. */
   forget() {
-    const lost = this.sent?.filter(({ line }) => !line.isQuiet).map(({ line }) => line);
+    const lost = this.forgetLines();
     this.token = '';
     this.place = null;          // { epoch, number } of the next record
     this.time = 0;              // of the newest stamp
     this.name = '';             // the own name at this place
-    this.sent = [];             // { n, line } of the lines without a record, in order; `n` counts as the server does
-    this.next = 1;              // `n` of the next line
+    this.log = '';              // the epoch of the newest session line
+    this.isMoving = false;      // whether that is of another room than the place
     this.isGapped = false;      // whether records before the mark may be missing
     this.offset = 0;            // the clock of the server minus that of the browser
-    return lost ?? [];
+    return lost;
   }
 
   /** Begins a connection. Returns its first line; nothing else is said before the event `ready`. */
@@ -48,6 +49,7 @@ class Session {
     this.mark = null;           // { epoch, number, heard, name } of the newest session line, until it is reached
     this.border = null;         // { epoch, number }: records before it are older than this connection, or this room
     this.history = null;        // { lines, isShown } while a history arrives
+    this.isEntry = false;       // whether the next stamp is the first one
     if (!this.token) return '/track\n';
     return `/track ${this.place ? `${this.place.epoch}.${this.place.number}` : NOWHERE} ${this.token}\n`;
   }
@@ -57,26 +59,6 @@ class Session {
     const early = this.mode === 'asking' ? this.early : [];
     this.mode = 'off';
     return early;
-  }
-
-  /** Takes note of a line that is handed to the connection. `/track` does not count. */
-  say(line) {
-    if (this.mode === 'tracked' && !/^\/track(?:[ \t]|$)/i.test(line.text)) this.sent.push({ n: this.next++, line });
-  }
-
-  /** Returns the first lines that were said and whose record has not come. */
-  waiting(max) {
-    const lines = [];
-    for (const { line } of this.sent) {
-      if (lines.length === max) break;
-      if (isSaid(line)) lines.push(line);
-    }
-    return lines;
-  }
-
-  /** Takes note that the server refused a line: it has no record to come. */
-  refuse(line) {
-    this.sent = this.sent.filter((entry) => entry.line !== line);
   }
 
   /** Takes a line of the server, at this time of the browser. Returns what it tells, as events. */
@@ -105,21 +87,26 @@ class Session {
   hearSession({ token, heard, epoch, number, name }) {
     const isAnswer = this.mode === 'asking';
     const isSame = token === this.token;
-    const lost = isSame ? [] : this.forget();
+    const lost = isSame ? [] : this.loseSession();
     this.mode = 'tracked';
     this.token = token;
     this.mark = { epoch, number: Number(number), heard: Number(heard.replaceAll(',', '')), name };
     if (isAnswer || epoch !== this.place?.epoch) this.border = this.mark;
+    this.isMoving = !isAnswer && (this.isMoving || epoch !== this.log);
+    this.log = epoch;
+    this.heard = this.mark.heard;
     const isRenamed = isSame && this.name !== '' && this.name !== name;
     this.name ||= name;
     const events = [];
     if (isAnswer) {
+      this.isEntry = true;
       const again = this.sent.filter(({ n, line }) => n > this.mark.heard && !line.isQuiet).map(({ line }) => line);
       this.sent = this.sent.filter(({ n }) => n <= this.mark.heard);
       this.next = this.mark.heard + 1;
       events.push({ kind: 'ready', isTracked: true, isResumed: isSame, isRenamed, name, again, lost });
     } else {
       this.sent = this.sent.filter(({ n, line }) => n > this.mark.heard || !line.isCommand);
+      if (this.lost?.answer()) events.push(...this.endLost(false));
     }
     // After a resume, a gap or a move the place is not known before the stamp: it reaches the mark then.
     return isAnswer ? events : [...events, ...this.settle()];
@@ -127,29 +114,41 @@ class Session {
 
   hearPrivate(heard, now) {
     // With a stamp behind them these are one unit: if it does not come, they are told again.
-    if (['missed', 'cannotResume', 'earlier', 'placed'].includes(heard.kind)) {
+    if (['missed', 'cannotResume', 'earlier', 'placed', 'resumed'].includes(heard.kind)) {
       this.head.push(heard);
       return [];
     }
-    if (heard.kind === 'resumed') return [];
     if (heard.kind === 'renamed' && heard.from === this.name) this.name = heard.to;
+    // The mark may be in a log that nobody speaks in.
+    if (heard.kind === 'renamed' && heard.from === this.mark?.name) this.mark.name = heard.to;
     return [{ ...heard, at: now + this.offset, isPrivate: true }];
   }
 
   hearStamp({ time, epoch, number }, now) {
+    const { head, isEntry, place: before } = this;
     this.place = { epoch, number: Number(number) };
     this.time = Number(time);
-    const { head } = this;
     this.head = [];
+    this.isEntry = this.isMoving = false;
+    if (head.length === 0 && before?.epoch === epoch && before.number < this.place.number) {
+      // The journal has a gap.
+      head.push(readLine(`* you missed ${count(this.place.number - before.number, 'line')}`));
+    }
     for (const { kind, lines } of head) {
       if (kind === 'earlier') this.history = { lines: this.seen.has(epoch) ? 0 : lines, isShown: false };
       if (kind === 'missed' || kind === 'cannotResume') this.isGapped = true;
     }
     if (this.isPast(this.border) && head.length === 0) this.offset = this.time - now;
-    const told = head.filter(({ kind }) => kind !== 'earlier');
+    const told = head.filter(({ kind }) => kind !== 'earlier' && kind !== 'resumed');
     // Where the page is comes first: what it missed is missing there.
     told.sort((one, other) => (other.kind === 'placed') - (one.kind === 'placed'));
-    return [...told, ...this.settle()];
+    const isReadOn = head.some(({ kind }) => kind === 'resumed' || kind === 'missed');
+    if (this.lost) {
+      this.lost.isQuiet = false;
+      this.lost.isGapped ||= head.some(({ kind }) => kind === 'missed');
+    }
+    const decided = isEntry && !isReadOn ? this.endLost(true) : this.followLost();
+    return [...told, ...decided, ...this.settle()];
   }
 
   hearRecord(heard) {
@@ -157,21 +156,38 @@ class Session {
     const isNews = this.isPast(this.border);
     const { epoch, number } = place;
     place.number += 1;
-    if (number < (this.seen.get(epoch) ?? 0)) return this.settle();
+    if (number < (this.seen.get(epoch) ?? 0)) return [...this.followLost(), ...this.settle()];
     this.seen.delete(epoch);
     this.seen.set(epoch, number + 1);
     if (this.seen.size > EPOCHS_MAX) this.seen.delete(this.seen.keys().next().value);
-    const isOwn = this.isOwn(heard.from);
+    // A record of an earlier log is older than the name, and of no line of this session.
+    const isOfEarlierLog = this.mark !== null && this.mark.epoch !== epoch;
+    const isOfLost = this.lost !== null && epoch === this.lost.log;
+    const isLostOwn = isOfLost && this.lost.names.includes(heard.from);
+    const isOwn = isLostOwn || (!isOfEarlierLog && this.isOwn(heard.from));
+    if (this.lost) this.lost.isQuiet = false;
+    if (isOfLost) this.lost.follow(heard);
     const record = { ...heard, at: this.time, isRecord: true, isNews, isEarlier: !isNews && this.history !== null, isOwn };
     const events = [];
     if (record.isEarlier && !this.history.isShown) {
       this.history.isShown = true;
       events.push({ kind: 'earlier', lines: this.history.lines });
     }
-    if (heard.kind === 'renamed' && isOwn) this.name = heard.to;
-    if (heard.kind === 'joined' && this.isIntroducedAs(heard.name)) this.name = heard.name;
-    if (heard.kind === 'said' && isOwn) events.push(...this.take(record));
-    return [...events, record, ...this.settle()];
+    if (isLostOwn && heard.kind === 'said') {
+      const { line, before } = this.lost.take(record.text);
+      Object.assign(record, line && { line });
+      events.push(...before.map((early) => ({ kind: 'taken', line: early, isRefused: false })));
+    }
+    if (!isOfEarlierLog) events.push(...this.hearOwn(record));
+    return [...events, record, ...this.followLost(), ...this.settle()];
+  }
+
+  /** Follows the own name, and takes the own line of a record. */
+  hearOwn(record) {
+    const { kind, to, name, isOwn } = record;
+    if (kind === 'renamed' && isOwn) this.name = to;
+    if (kind === 'joined' && this.isIntroducedAs(name)) this.name = name;
+    return kind === 'said' && isOwn && !record.line ? this.take(record) : [];
   }
 
   /** While records may be missing, so may be the own renaming. */
@@ -183,20 +199,6 @@ class Session {
   isIntroducedAs(name) {
     const isAsked = ({ line }) => /^\/nick[ \t]+(\S+)/i.exec(line.text)?.[1] === name;
     return /^client-/.test(this.name) && (name === this.mark?.name || this.sent.some(isAsked));
-  }
-
-  /** Finds the own line of a record. Lines before it have none to come, or theirs is missing. */
-  take(record) {
-    const at = this.sent.findIndex(({ line }) => isSaid(line) && visible(line.text) === visible(record.text));
-    if (at < 0) return [];
-    const done = this.sent.splice(0, at + 1);
-    record.line = done.pop().line;
-    return this.takenOf(done);
-  }
-
-  takenOf(entries) {
-    const said = entries.filter(({ line }) => isSaid(line));
-    return said.map(({ line }) => ({ kind: 'taken', line, isRefused: !this.isGapped }));
   }
 
   /** At the mark, all lines that the server had taken by then have their records, or none to come. */
@@ -214,13 +216,4 @@ class Session {
   isPast(mark) {
     return !mark || (this.place !== null && this.place.epoch === mark.epoch && this.place.number >= mark.number);
   }
-}
-
-function isSaid({ isCommand, isQuiet }) {
-  return !isCommand && !isQuiet;
-}
-
-/** A text without what the server may drop or replace. */
-function visible(text) {
-  return text.replace(/[\p{C}\p{Zl}\p{Zp}\uFFFD]/gu, '');
 }

@@ -2,6 +2,7 @@
 
 const session = new Session();
 let home = '';                 // the server of the session, in whatever room
+let restTimer = 0;             // of the next question whether more records of a lost session come
 let isElsewhere = false;       // whether the session goes on in another tab
 
 /** A session is one server's. */
@@ -35,4 +36,30 @@ function failDoubtful() {
 function failLost(lines) {
   const lost = lines.filter(({ isGoodbye }) => !isGoodbye).map((line) => ({ line, hasLeft: hasGone(line) }));
   if (lost.length > 0) failUnsent(lost);
+}
+
+/** Keeps typed lines behind earlier ones that wait. */
+function holdLines(lines) {
+  for (const line of lines) Object.assign(line, { from: me, at: Date.now(), failed: '', server: destination() });
+  session.hold(lines);
+  refresh();
+}
+
+/** Says the lines that waited for the records of a lost session, once the name is right. */
+function sendHeld() {
+  if (!isOn() || session.isUndecided || naming) return;
+  const lines = session.release();
+  if (lines.length === 0) return;
+  // They were typed under the name that another client has now.
+  if (wanted !== me && mine.has(wanted)) failUnsent(lines.map((line) => ({ line, hasLeft: false })));
+  else sendLines(lines);
+  storeTab();
+}
+
+/** Asks the server until the records of a lost session are over: the last one of an old log has no mark behind it. */
+function askForRest() {
+  clearTimeout(restTimer);
+  if (!isOn() || !session.isUndecided) return;
+  if (Date.now() - heardAt >= SECOND) probeConnection();
+  restTimer = setTimeout(askForRest, SECOND);
 }
