@@ -15,8 +15,24 @@ use crate::net::resolve::resolve_in_time;
 pub enum Endpoint {
     /// Line protocol: the *line port*.
     Lines,
+    /// Line protocol over TLS.
+    TlsLines,
     /// HTTP, and WebSocket after an upgrade.
     Web,
+    /// HTTP and WebSocket over TLS.
+    TlsWeb,
+}
+
+impl Endpoint {
+    /// Whether it serves the page.
+    pub fn is_web(self) -> bool {
+        matches!(self, Endpoint::Web | Endpoint::TlsWeb)
+    }
+
+    /// Whether its connections begin with a TLS handshake.
+    pub fn is_tls(self) -> bool {
+        matches!(self, Endpoint::TlsLines | Endpoint::TlsWeb)
+    }
 }
 
 /// Address of `--listen` or `--web`, as the operator wrote it.

@@ -466,8 +466,8 @@ impl World {
         let port = if is_browser { Endpoint::Web } else { Endpoint::Lines };
         let now = self.shared.now.get();
         let member = match port {
-            Endpoint::Web => self.oracle.admit_visitor(&wire, now),
-            Endpoint::Lines => self.oracle.admit(&wire, now),
+            Endpoint::Web | Endpoint::TlsWeb => self.oracle.admit_visitor(&wire, now),
+            Endpoint::Lines | Endpoint::TlsLines => self.oracle.admit(&wire, now),
         };
         self.note(|| format!("{line} is admitted as connection {member}, key {key}"));
         self.hub.admit(FakeSocket(wire), port, now);

@@ -143,19 +143,19 @@ impl<S: Socket> Hub<S> {
         }
         let connection = &self.connections[key];
         let handle = connection.handle(key);
-        match endpoint {
-            Endpoint::Lines => self.delay_entry(handle, now),
-            Endpoint::Web => {
-                debug!("a visitor came from {}", Peer::of(connection));
-                self.timers.set(now + REQUEST_TIME, Timer::Request, handle);
-            }
+        if endpoint.is_web() {
+            debug!("a visitor came from {}", Peer::of(connection));
+            self.timers.set(now + REQUEST_TIME, Timer::Request, handle);
+        } else {
+            self.delay_entry(handle, now);
         }
     }
 
     fn insert(&mut self, stream: S, endpoint: Endpoint, now: Instant) -> usize {
-        match endpoint {
-            Endpoint::Lines => self.connections.insert(stream, Role::Entering),
-            Endpoint::Web => self.connections.insert_http(stream, Role::Visitor, Exchange::new(now + REQUEST_TIME)),
+        if endpoint.is_web() {
+            self.connections.insert_http(stream, Role::Visitor, Exchange::new(now + REQUEST_TIME))
+        } else {
+            self.connections.insert(stream, Role::Entering)
         }
     }
 
@@ -452,12 +452,10 @@ impl<S: Socket> Hub<S> {
             }
         };
         let visitors_max = self.admission.capacity.visitors_max;
-        match endpoint {
-            Endpoint::Lines if !self.has_place_to_enter() => Err(self.full()),
-            Endpoint::Web if self.connections.count(Role::Visitor) >= visitors_max => {
-                Err(Reason::VisitorsFull(visitors_max))
-            }
-            Endpoint::Lines | Endpoint::Web => Ok(address),
+        match endpoint.is_web() {
+            false if !self.has_place_to_enter() => Err(self.full()),
+            true if self.connections.count(Role::Visitor) >= visitors_max => Err(Reason::VisitorsFull(visitors_max)),
+            _ => Ok(address),
         }
     }
 
