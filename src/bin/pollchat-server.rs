@@ -51,7 +51,8 @@ fn main() -> ExitCode {
 fn run(config: &Config) -> Result<(), Error> {
     let server = Server::bind(config)?;
     let ports = server.addresses(Endpoint::Lines).map(|address| format!("listening on {address}"));
-    let pages = server.addresses(Endpoint::Web).map(|address| format!("the page is at {}", url(reachable(address))));
+    let page = |address| format!("the page is at {}", url(reachable(address), &config.web_path));
+    let pages = server.addresses(Endpoint::Web).map(page);
     for line in ports.chain(pages) {
         if let Err(error) = writeln!(io::stdout(), "{line}") {
             warn!("cannot write to stdout: {line}: {error}");

@@ -23,6 +23,7 @@ use super::limits::{
     STALL_TIMEOUT,
 };
 use super::web::origin::{HostName, Origin, OriginPolicy};
+use super::web::resource::WebPath;
 use crate::manual::Generate;
 use crate::relay::directory::{Directory, ROOMS_MAX};
 use crate::relay::name::{Name, NameError};
@@ -60,6 +61,12 @@ pub struct Flags {
     #[arg(long, value_name = "ORIGIN", env = "POLLCHAT_WEB_ORIGIN", value_delimiter = ',', hide_env_values = true)]
     #[arg(requires = "web")]
     web_origin: Vec<Origin>,
+
+    /// Have the page below this path, such as /chat, for a proxy that passes paths on as they are. Requires --web
+    /// [default: /]
+    #[arg(long, value_name = "PATH", env = "POLLCHAT_WEB_PATH", hide_env_values = true)]
+    #[arg(requires = "web")]
+    web_path: Option<WebPath>,
 
     /// Send this notice to each new client
     #[arg(long, value_name = "TEXT", env = "POLLCHAT_GREETING", hide_env_values = true, default_value = "")]
@@ -234,6 +241,7 @@ impl Flags {
         let mut config = Config {
             listen: self.listen,
             web: self.web,
+            web_path: self.web_path.unwrap_or_default(),
             origin_policy: OriginPolicy { hosts: self.web_host, origins: self.web_origin },
             greeting: self.greeting,
             history_lines: self.history,

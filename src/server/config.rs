@@ -12,6 +12,7 @@ use super::limits::{
     ROOM_BACKLOG_BYTES, ROOMS, STALL_TIMEOUT, VISITORS_MAX,
 };
 use super::web::origin::OriginPolicy;
+use super::web::resource::WebPath;
 use crate::relay::line::{Framing, LineEnds, Overlong};
 use crate::relay::name::Name;
 use crate::relay::room::{Audience, Options};
@@ -37,6 +38,8 @@ pub struct Config {
     pub listen: Vec<ListenAddress>,
     /// Addresses that serve the page to browsers.
     pub web: Vec<ListenAddress>,
+    /// Folder of the page.
+    pub web_path: WebPath,
     /// Hosts and origins that the page answers to.
     pub origin_policy: OriginPolicy,
     /// Greeting of a new client, one notice a line; empty for none.
@@ -98,6 +101,7 @@ impl Default for Config {
         Config {
             listen: Vec::new(),
             web: Vec::new(),
+            web_path: WebPath::default(),
             origin_policy: OriginPolicy::default(),
             greeting: String::new(),
             history_lines: 0,

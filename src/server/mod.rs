@@ -163,7 +163,8 @@ impl Server {
         });
         if !config.web.is_empty() {
             let pages: Vec<_> = addresses(&listeners, Endpoint::Web).collect();
-            hub.open_site(Site::new(config.origin_policy.clone(), &pages, SystemTime::now));
+            let site = Site::new(config.origin_policy.clone(), &pages, SystemTime::now);
+            hub.open_site(site.below(config.web_path.clone()));
         }
         // SIGXFSZ would end the process when its log or its console reaches the limit on file sizes.
         let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ, SIGCONT])?;

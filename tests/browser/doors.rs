@@ -32,6 +32,27 @@ fn a_page_below_a_prefix_connects_below_it() {
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
+fn a_page_below_a_path_of_its_server_connects_there() {
+    let server = server().flags(["--web-path", "/chat"]).go();
+    let mut bob = neighbour(&server, "bob");
+    let there = page_of(&server);
+    assert!(there.ends_with("/chat/"), "{there}");
+    // The server leads to the slash that the page's addresses are relative to.
+    let page = Page::open(there.trim_end_matches('/'));
+    page.browser.until(&format!("location.href === '{there}'"));
+    page.connect("ana");
+    page.say("hello");
+    bob.lines_until(|line| line == "ana> hello");
+    page.say("/join rust");
+    page.browser.until(&format!("location.href === '{there}r/rust'"));
+    // A page that is reloaded is where it was.
+    page.browser.reload();
+    page.until_state("Connected as ana");
+    page.browser.until("document.getElementById('room').textContent === 'rust'");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
 fn the_server_field_takes_the_address_of_a_page_below_a_prefix() {
     let here = server().go();
     let origin = page_of(&here).trim_end_matches('/').to_owned();

@@ -117,7 +117,8 @@ impl WebServer {
 
 #[track_caller]
 fn page_of(line: &str) -> SocketAddr {
-    let address = line.strip_prefix("the page is at http://").and_then(|rest| rest.strip_suffix('/'));
+    let rest = line.strip_prefix("the page is at http://").filter(|rest| rest.ends_with('/'));
+    let address = rest.and_then(|rest| rest.split('/').next());
     address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("not a page's address: {line:?}"))
 }
 

@@ -11,7 +11,7 @@ pub mod frame;
 pub mod origin;
 mod page;
 pub mod request;
-mod resource;
+pub mod resource;
 pub mod response;
 pub mod site;
 pub mod websocket;

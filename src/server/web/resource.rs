@@ -2,6 +2,11 @@
 //!
 //! `/` and `/ws` are the lobby's. `/r/NAME` and `/ws?room=NAME` are those of another room; NAME is percent-encoded. The
 //! parameter `track` says that the WebSocket begins with a line.
+//!
+//! With `--web-path` all of them are below a path, which is stripped before anything else is looked at.
+
+use std::fmt;
+use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
@@ -22,6 +27,57 @@ const ROOM_PARAMETER: &str = "room";
 
 /// Parameter of a WebSocket whose first line is under way: `/track`.
 const TRACK_PARAMETER: &str = "track";
+
+/// Folder of the page, as the paths of requests have it (`--web-path`): that of a proxy which passes paths on as they are.
+///
+/// Invariant: it is empty, or begins with a slash and does not end with one. It holds no byte that a URL would escape.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WebPath(String);
+
+/// Place of a path, relative to the folder of the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place<'a> {
+    /// In it: the path below it, with the slash that begins it.
+    Below(&'a str),
+    /// The folder itself, without the slash at its end.
+    Folder,
+    /// Elsewhere.
+    Elsewhere,
+}
+
+impl WebPath {
+    /// Returns where a path is.
+    pub(crate) fn place_of<'a>(&self, path: &'a str) -> Place<'a> {
+        match path.strip_prefix(&self.0) {
+            Some("") => Place::Folder,
+            Some(rest) if self.0.is_empty() || rest.starts_with('/') => Place::Below(rest),
+            _ => Place::Elsewhere,
+        }
+    }
+}
+
+/// As the path of the page, with a slash at its end.
+impl fmt::Display for WebPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/", self.0)
+    }
+}
+
+impl FromStr for WebPath {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<WebPath, &'static str> {
+        let path = text.strip_suffix('/').unwrap_or(text);
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        // A browser resolves both dots before it asks.
+        let is_segment = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(is_plain);
+        match path.strip_prefix('/') {
+            None if text == "/" => Ok(WebPath::default()),
+            Some(segments) if segments.split('/').all(is_segment) => Ok(WebPath(path.to_owned())),
+            _ => Err("write a path of letters, digits, -, ., _ and ~, such as /chat"),
+        }
+    }
+}
 
 /// Resource that a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +148,39 @@ mod tests {
         assert_eq!(find("/ws?room=rust"), socket("rust"));
         assert_eq!(find("/ws?a=b&room=%D0%B4%D0%BE%D0%BC&c"), socket("дом"));
         assert_eq!(find("/ws?room=e%CC%81"), socket("é"));
+    }
+
+    #[test]
+    fn a_folder_is_stripped_from_the_paths_in_it() {
+        for text in ["/chat", "/chat/"] {
+            let folder: WebPath = text.parse().expect("a path");
+            assert_eq!(folder.to_string(), "/chat/");
+            for (path, place) in [
+                ("/chat", Place::Folder),
+                ("/chat/", Place::Below("/")),
+                ("/chat/r/rust", Place::Below("/r/rust")),
+                ("/chat//ws", Place::Below("//ws")),
+                ("/chatter", Place::Elsewhere),
+                ("/Chat/", Place::Elsewhere),
+                ("/", Place::Elsewhere),
+                ("/ws", Place::Elsewhere),
+                ("*", Place::Elsewhere),
+            ] {
+                assert_eq!(folder.place_of(path), place, "{path}");
+            }
+        }
+        let root: WebPath = "/".parse().expect("a path");
+        assert_eq!(
+            (root.to_string(), root.place_of("/ws"), root.place_of("*")),
+            ("/".to_owned(), Place::Below("/ws"), Place::Below("*"))
+        );
+        assert_eq!("/a/b-c.d_e~f".parse::<WebPath>().map(|path| path.to_string()), Ok("/a/b-c.d_e~f/".to_owned()));
+        for text in [
+            "", "chat", "chat/", "//", "//chat", "/a//b", "/chat//", "/.", "/a/..", "/a b", "/%41", "/é", "/a?b",
+            "/a\r\nb",
+        ] {
+            assert!(text.parse::<WebPath>().is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::time::SystemTime;
 
 use httpdate::HttpDate;
 
+use super::resource::WebPath;
+
 /// Outcome of a request. Each variant is one status line with one text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -14,6 +16,8 @@ pub enum Status {
     SwitchingProtocols,
     /// 200: the page follows.
     Ok,
+    /// 308: the folder of the page, without the slash at its end.
+    PermanentRedirect,
     /// 400: not a valid HTTP/1.x request.
     BadRequest,
     /// 400: the bytes are TLS.
@@ -72,6 +76,7 @@ impl Status {
         match self {
             Status::SwitchingProtocols => "101 Switching Protocols",
             Status::Ok => "200 OK",
+            Status::PermanentRedirect => "308 Permanent Redirect",
             Status::BadRequest | Status::TlsSpoken | Status::LinePort => "400 Bad Request",
             Status::AddressNotAllowed | Status::OriginNotAllowed => "403 Forbidden",
             Status::NotFound | Status::NoSuchRoom => "404 Not Found",
@@ -91,10 +96,11 @@ impl Status {
         self.line()[..3].parse().unwrap_or(0)
     }
 
-    /// Returns the text of the body, without its newline.
+    /// Returns the text of the body, without its newline and the path of the page.
     pub(super) fn text(self) -> &'static str {
         match self {
             Status::SwitchingProtocols | Status::Ok => "",
+            Status::PermanentRedirect => "the page is elsewhere",
             Status::BadRequest => "this is not a valid HTTP/1.1 request",
             Status::TlsSpoken => "this port speaks HTTP, not HTTPS: use http://",
             Status::LinePort => "this port is for line clients, not for browsers",
@@ -102,20 +108,25 @@ impl Status {
             Status::OriginNotAllowed => {
                 "this server is not open to pages of this origin: ask its operator to start it with --web-origin and the origin"
             }
-            Status::NotFound => "not found; the page is at /",
-            Status::NoSuchRoom => "there can be no room of this name here; the page is at /",
+            Status::NotFound => "not found",
+            Status::NoSuchRoom => "there can be no room of this name here",
             Status::MethodNotAllowed => "use GET or HEAD",
             Status::SocketMethodNotAllowed => "use GET",
             Status::RequestTimeout => "the request did not arrive in time",
             Status::MisdirectedRequest => {
                 "this server does not answer to this name: ask its operator to start it with --web-host and the name"
             }
-            Status::UpgradeRequired => "this path is for WebSockets only; the page is at /",
+            Status::UpgradeRequired => "this path is for WebSockets only",
             Status::TooManyRequests => "too many connections from your address",
             Status::HeadTooLong => "the head of the request is too large",
             Status::ServiceUnavailable => "the server is full",
             Status::VersionNotSupported => "this port speaks HTTP/1.1 and HTTP/1.0 only",
         }
+    }
+
+    /// Whether the body says where the page is.
+    fn names_page(self) -> bool {
+        matches!(self, Status::NotFound | Status::NoSuchRoom | Status::UpgradeRequired)
     }
 
     /// Returns the header fields that this status requires (RFC 9110, 15.5.6 and 15.5.22).
@@ -181,20 +192,39 @@ impl Head {
     }
 }
 
-/// Returns a plain-text response with the text of `status`.
-pub(crate) fn plain_text(status: Status, time: SystemTime, persistence: Persistence, extent: Extent) -> Vec<u8> {
-    say(status, status.text(), time, persistence, extent)
+/// Returns a plain-text response with the text of `status`. The page is at `path`.
+pub(crate) fn plain_text(
+    status: Status,
+    path: &WebPath,
+    time: SystemTime,
+    persistence: Persistence,
+    extent: Extent,
+) -> Vec<u8> {
+    if status.names_page() {
+        let text = format!("{}; the page is at {path}", status.text());
+        say(Head::new(status), status, &text, time, persistence, extent)
+    } else {
+        say(Head::new(status), status, status.text(), time, persistence, extent)
+    }
+}
+
+/// Returns the response to a request for the folder of the page without the slash at its end: the way to `target`.
+pub(crate) fn moved(target: &str, time: SystemTime, persistence: Persistence, extent: Extent) -> Vec<u8> {
+    let (status, text) = (Status::PermanentRedirect, format!("the page is at {target}"));
+    say(Head::new(status).field("Location", target), status, &text, time, persistence, extent)
 }
 
 /// Returns the response to a browser that has opened the line port: `page_hint` says where the page is.
 pub(crate) fn from_line_port(page_hint: &str, time: SystemTime) -> Vec<u8> {
     let text = format!("{}; {page_hint}", Status::LinePort.text());
-    say(Status::LinePort, &text, time, Persistence::Close, Extent::Full)
+    let status = Status::LinePort;
+    say(Head::new(status), status, &text, time, Persistence::Close, Extent::Full)
 }
 
-fn say(status: Status, text: &str, time: SystemTime, persistence: Persistence, extent: Extent) -> Vec<u8> {
+/// Ends a head that was begun with `status`, and adds a text.
+fn say(head: Head, status: Status, text: &str, time: SystemTime, persistence: Persistence, extent: Extent) -> Vec<u8> {
     let body = format!("{text}\n");
-    let head = Head::new(status)
+    let head = head
         .made_at(time)
         .field("Content-Type", "text/plain; charset=utf-8")
         .field("Content-Length", body.len())

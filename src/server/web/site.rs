@@ -13,7 +13,7 @@ use tungstenite::handshake::derive_accept_key;
 use super::origin::OriginPolicy;
 use super::page::PAGE;
 use super::request::Request;
-use super::resource::{Resource, will_track};
+use super::resource::{Place, Resource, WebPath, will_track};
 use super::response::{self, Extent, Head, Persistence, Status, plain_text};
 use crate::relay::name::Name;
 
@@ -34,7 +34,9 @@ pub struct Site {
     origin_policy: OriginPolicy,
     /// `Content-Security-Policy` of the page.
     content_policy: String,
-    page_hint: String,
+    /// Addresses of the page; none if only proxies reach it.
+    addresses: Vec<SocketAddr>,
+    path: WebPath,
     clock: Clock,
 }
 
@@ -136,17 +138,23 @@ impl Site {
             hash_of(PAGE, "script"),
             hash_of(PAGE, "style"),
         );
-        Site { origin_policy, content_policy, page_hint: page_hint(addresses), clock }
+        Site { origin_policy, content_policy, addresses: addresses.to_vec(), path: WebPath::default(), clock }
+    }
+
+    /// Moves the site below a path.
+    #[must_use]
+    pub fn below(self, path: WebPath) -> Site {
+        Site { path, ..self }
     }
 
     /// Returns the response to a browser that has opened the line port. The connection has to be closed after it.
     pub(crate) fn answer_at_line_port(&self) -> Vec<u8> {
-        response::from_line_port(&self.page_hint, (self.clock)())
+        response::from_line_port(&page_hint(&self.addresses, &self.path), (self.clock)())
     }
 
     /// Returns an answer that refuses a connection, whether it sent a request or not.
     pub fn refuse(&self, status: Status) -> Answer {
-        let bytes = plain_text(status, (self.clock)(), Persistence::Close, Extent::Full);
+        let bytes = plain_text(status, &self.path, (self.clock)(), Persistence::Close, Extent::Full);
         Answer { bytes, next: AfterAnswer::End, refusal: Some(AnswerRefusal::new(status)) }
     }
 
@@ -162,13 +170,18 @@ impl Site {
         let extent = if request.method == "HEAD" { Extent::HeadOnly } else { Extent::Full };
         let text = |status| {
             let persistence = if status == Status::BadRequest { Persistence::Close } else { request.persistence };
-            let bytes = plain_text(status, (self.clock)(), persistence, extent);
+            let bytes = plain_text(status, &self.path, (self.clock)(), persistence, extent);
             Answer { bytes, next: persistence.into(), refusal: Some(AnswerRefusal::of(status, request)) }
         };
         if request.authority.as_ref().is_some_and(|authority| !self.origin_policy.allows_host(authority)) {
             return text(Status::MisdirectedRequest);
         }
-        let resource = match Resource::find(request.path, request.query, room) {
+        let path = match self.path.place_of(request.path) {
+            Place::Below(path) => path,
+            Place::Folder => return self.lead_to_page(request, extent),
+            Place::Elsewhere => return text(Status::NotFound),
+        };
+        let resource = match Resource::find(path, request.query, room) {
             Ok(resource) => resource,
             Err(status) => return text(status),
         };
@@ -183,6 +196,15 @@ impl Site {
             (Resource::Socket(_), _) if !self.is_open_to(request) => text(Status::OriginNotAllowed),
             (Resource::Socket(_), _) => text(Status::SocketMethodNotAllowed),
         }
+    }
+
+    /// Answers a request for the folder of the page: a browser takes relative addresses for neighbours of the folder
+    /// unless a slash ends it.
+    fn lead_to_page(&self, request: &Request<'_>, extent: Extent) -> Answer {
+        let separator = if request.query.is_empty() { "" } else { "?" };
+        let target = format!("{}{separator}{}", self.path, request.query);
+        let bytes = response::moved(&target, (self.clock)(), request.persistence, extent);
+        Answer { bytes, next: request.persistence.into(), refusal: None }
     }
 
     /// Answers the opening handshake of a WebSocket (RFC 6455, 4.2.2), or returns the status that refuses it.
@@ -243,15 +265,16 @@ fn text_of<'a>(page: &'a str, element: &str) -> Option<&'a str> {
 }
 
 /// Returns a text that says where the page is. If the server listens on all its addresses, it names the port alone.
-fn page_hint(addresses: &[SocketAddr]) -> String {
+fn page_hint(addresses: &[SocketAddr], path: &WebPath) -> String {
     match addresses.iter().find(|address| !address.ip().is_unspecified()).or(addresses.first()) {
-        None => "this server has no page".to_owned(),
+        // It is on Unix sockets alone.
+        None => "the page is behind a proxy".to_owned(),
         Some(address) if address.ip().is_unspecified() => format!("the page is on port {}", address.port()),
-        Some(address) => format!("the page is at {}", url(*address)),
+        Some(address) => format!("the page is at {}", url(*address, path)),
     }
 }
 
 /// Returns the URL of the page on a listener.
-pub fn url(address: SocketAddr) -> String {
-    format!("http://{address}/")
+pub fn url(address: SocketAddr, path: &WebPath) -> String {
+    format!("http://{address}{path}")
 }

@@ -22,6 +22,11 @@ fn a_flag_that_makes_no_sense_is_a_usage_error() {
     for flags in [
         &["--web-origin", "https://chat.example.org"][..],
         &["--web-host", "chat.example.org"],
+        &["--web-path", "/chat"],
+        &["--web", "127.0.0.1:0", "--web-path", "chat"],
+        &["--web", "127.0.0.1:0", "--web-path", "/a b"],
+        &["--web", "127.0.0.1:0", "--web-path", "/../a"],
+        &["--web", "127.0.0.1:0", "--web-path", "https://chat.example.org/chat"],
         &["--web", "localhost"],
         &["--web", "https://127.0.0.1:0"],
         &["--web", "127.0.0.1"],

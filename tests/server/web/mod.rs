@@ -6,6 +6,7 @@ mod flags;
 mod hosts;
 mod line_port;
 mod page;
+mod path;
 mod refusals;
 mod requests;
 mod rooms;
