@@ -200,7 +200,7 @@ impl Socket for NullSocket {
         Ok(())
     }
 
-    fn peer_address(&self) -> io::Result<SocketAddr> {
+    fn peer_address(&self) -> io::Result<Option<SocketAddr>> {
         Err(io::ErrorKind::NotConnected.into())
     }
 }

@@ -68,14 +68,15 @@
 //! | [`server`] | `mod` | the outer loop on mio |
 //! | | `cli` `config` `limits` `memory` | flags, settings, every limit, their sum |
 //! | | `endpoint` `reach` | addresses of ports, as written and as reached |
-//! | | `listening` `listener` `systemd` | binding, accepting, sockets handed over |
+//! | | `listening` `listener` `unix` `systemd` | binding, accepting, files of Unix sockets, sockets handed over |
 //! | | `access` `sniff` `sessions` | allowed addresses, foreign protocols, sessions of tracked clients |
+//! | | `proxy` | trusted proxies, and the addresses of clients that they give |
 //! | | `stats` `reason` `report` | counters, reasons of refusals and leaves, the throttled log |
 //! | `server/journal` | `mod` `store` `writer` `disk` | opening, the seam to the loop, the thread, the kernel's calls |
 //! | | `head` `folder` `numbers` | the form of files, the folder and its lock, client numbers |
 //! | | `room_log` `restore` `export` | writing a room, reading it back, printing it |
 //! | `server/hub` | `mod` | the order of the phases of a turn |
-//! | | `admission` `closing` | the way in, the way out |
+//! | | `admission` `proxied` `closing` | the way in, also through a proxy, and the way out |
 //! | | `reading` `input` `lines` | the order of the reads, reading a client, handing lines to the room |
 //! | | `output` `http` | the flush pass, visitors of the page |
 //! | | `channel` `rooms` `key_set` `moving` | one room at work, all of them, its readers, moves between two |

@@ -11,7 +11,7 @@ use pollchat::manual;
 use pollchat::net::stdio::eprint_line;
 use pollchat::server::cli::{self, Flags};
 use pollchat::server::config::Config;
-use pollchat::server::endpoint::Endpoint;
+use pollchat::server::endpoint::{BoundAddress, Endpoint};
 use pollchat::server::journal::export::Export;
 use pollchat::server::reach::reachable;
 use pollchat::server::systemd::notify_ready;
@@ -50,14 +50,16 @@ fn main() -> ExitCode {
 
 fn run(config: &Config) -> Result<(), Error> {
     let server = Server::bind(config)?;
-    let ports = server.addresses(Endpoint::Lines).map(|address| format!("listening on {address}"));
-    let page = |address| format!("the page is at {}", url(reachable(address), &config.web_path));
-    let pages = server.addresses(Endpoint::Web).map(page);
+    let ports = server.bound(Endpoint::Lines).map(|address| format!("listening on {address}"));
+    let pages = server.bound(Endpoint::Web).map(|address| match address {
+        BoundAddress::Port(address) => format!("the page is at {}", url(reachable(*address), &config.web_path)),
+        BoundAddress::Unix(_) => format!("the page is at {address}"),
+    });
     for line in ports.chain(pages) {
         if let Err(error) = writeln!(io::stdout(), "{line}") {
             warn!("cannot write to stdout: {line}: {error}");
         }
     }
-    notify_ready(server.addresses(Endpoint::Lines).chain(server.addresses(Endpoint::Web)));
+    notify_ready(server.bound(Endpoint::Lines).chain(server.bound(Endpoint::Web)));
     server.run()
 }

@@ -86,7 +86,9 @@ impl FarewellKind {
         match notice {
             Notice::ShuttingDown => Some(FarewellKind::ShuttingDown),
             Notice::ServerFull { .. } | Notice::AddressCrowded { .. } => Some(FarewellKind::Full),
-            Notice::AddressDenied | Notice::ForeignProtocol { .. } => Some(FarewellKind::Refused),
+            Notice::AddressDenied | Notice::ProxyExpected | Notice::ForeignProtocol { .. } => {
+                Some(FarewellKind::Refused)
+            }
             Notice::Silent { .. } | Notice::TooSlow | Notice::RemovedByOperator => Some(FarewellKind::Removed),
             _ => None,
         }

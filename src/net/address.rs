@@ -63,6 +63,17 @@ pub enum AddressError {
         /// An address with the same host.
         example: String,
     },
+    /// The text behind `unix:` is not a whole path.
+    #[error("write the whole path of a Unix socket, as in unix:/run/pollchat/lines.sock")]
+    Path,
+    /// The path of a Unix socket does not fit into an address of the kernel.
+    #[error("the path of a Unix socket has at most {bytes_max} bytes, and this one has {bytes}")]
+    PathTooLong {
+        /// Its length.
+        bytes: usize,
+        /// The limit of the kernel.
+        bytes_max: usize,
+    },
     /// The text behind the slash is no name of a room.
     #[error("{0}")]
     Room(String),

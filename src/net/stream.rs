@@ -8,6 +8,7 @@ use log::warn;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use rustix::stdio::{stdin, stdout};
+use socket2::SockRef;
 
 use super::stdio::{self, lossy::LossyLines, stdin::read_now, stdout::write_now, typing};
 use super::unanswered;
@@ -20,11 +21,11 @@ pub trait Socket: Read + Write {
     /// If the connection is gone.
     fn shutdown_write(&self) -> io::Result<()>;
 
-    /// Returns the address of the peer.
+    /// Returns the address of the peer; `None` over a Unix socket, whose peers have none.
     ///
     /// # Errors
     /// If the connection is gone.
-    fn peer_address(&self) -> io::Result<SocketAddr>;
+    fn peer_address(&self) -> io::Result<Option<SocketAddr>>;
 
     /// Takes the pending error of the connection (`SO_ERROR`). It is the only report of a reset while the connection is
     /// neither read nor written. `None` if there is none, or if the stream cannot tell.
@@ -67,7 +68,7 @@ pub(crate) fn receive(source: &mut impl Read, buffer: &mut [u8]) -> Received {
 /// Stream of bytes in both directions, no larger than a socket.
 #[derive(Debug)]
 pub(crate) enum Stream {
-    /// A client.
+    /// A client, over TCP or a Unix socket.
     Tcp(TcpStream),
     /// The operator.
     Console(Console),
@@ -189,9 +190,10 @@ impl Socket for Stream {
         }
     }
 
-    fn peer_address(&self) -> io::Result<SocketAddr> {
+    fn peer_address(&self) -> io::Result<Option<SocketAddr>> {
         match self {
-            Stream::Tcp(stream) => stream.peer_addr(),
+            // That of mio takes another family for an error.
+            Stream::Tcp(stream) => SockRef::from(stream).peer_addr().map(|address| address.as_socket()),
             Stream::Console(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
@@ -212,6 +214,25 @@ impl Socket for Stream {
 mod tests {
     use super::*;
     use crate::server::connection::Connection;
+
+    #[test]
+    fn a_peer_over_a_unix_socket_has_no_address_and_is_not_gone() {
+        use std::net;
+        use std::os::fd::OwnedFd;
+        use std::os::unix::net::UnixStream;
+
+        let (near, far) = UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let mut stream = Stream::Tcp(TcpStream::from_std(net::TcpStream::from(OwnedFd::from(near))));
+        assert_eq!(stream.peer_address().unwrap(), None);
+        assert!(!stream.is_unanswered() && stream.take_error().is_none());
+        let slices = [IoSlice::new(b"hello, "), IoSlice::new(b"world")];
+        assert_eq!(stream.write_vectored(&slices).unwrap(), 12);
+        stream.shutdown_write().unwrap();
+        assert_eq!(io::read_to_string(&far).unwrap(), "hello, world");
+        drop(far);
+        assert!(matches!(receive(&mut stream, &mut [0; 8]), Received::End));
+    }
 
     #[test]
     fn a_console_makes_no_stream_larger() {

@@ -76,7 +76,7 @@ impl AccessControl {
     ///
     /// # Errors
     /// [`Refusal::NotAllowed`].
-    fn check_address(&self, address: IpAddr) -> Result<(), Refusal> {
+    pub(crate) fn check_address(&self, address: IpAddr) -> Result<(), Refusal> {
         let address = address.to_canonical();
         let is_in = |prefixes: &[IpNet]| prefixes.iter().any(|prefix| prefix.contains(&address));
         let is_allowed = self.rules.allow.is_empty() || is_in(&self.rules.allow);
@@ -189,7 +189,7 @@ pub fn parse_prefix(text: &str) -> Result<IpNet, String> {
 }
 
 /// Turns a prefix of IPv4-mapped IPv6 addresses into one of IPv4 addresses: peers are compared in that form.
-fn canonical(prefix: IpNet) -> IpNet {
+pub(super) fn canonical(prefix: IpNet) -> IpNet {
     const MAPPED_BITS: u8 = 96;
     let as_v4 = |net: ipnet::Ipv6Net| {
         let address = net.addr().to_ipv4_mapped()?;

@@ -22,6 +22,7 @@ use super::limits::{
     JOURNAL_SYNC, LINE_BYTES_CEILING, LINE_BYTES_MAX, RATE_MAX, RESUME_WITHIN, ROOM_BACKLOG_BYTES, ROOMS, SECONDS_MAX,
     STALL_TIMEOUT,
 };
+use super::proxy::ProxySource;
 use super::web::origin::{HostName, Origin, OriginPolicy};
 use super::web::resource::WebPath;
 use crate::manual::Generate;
@@ -39,14 +40,14 @@ use crate::relay::room::Audience;
                   Exit codes: 0 stopped by a signal or the operator, 1 could not start or go on, 2 usage."
 )]
 pub struct Flags {
-    /// Listen on this address: HOST:PORT, or a PORT of 127.0.0.1. `*` is every address; an IPv6 address accepts IPv6
-    /// only; port 0 lets the kernel choose. Repeatable [default: the sockets systemd hands over, otherwise
+    /// Listen on this address: HOST:PORT, a PORT of 127.0.0.1, or a Unix socket (unix:PATH). `*` is every address; an
+    /// IPv6 address accepts IPv6 only; port 0 lets the kernel choose. Repeatable [default: the sockets systemd hands over, otherwise
     /// 127.0.0.1:46000]
     #[arg(long, value_name = "ADDRESS", env = "POLLCHAT_LISTEN", value_delimiter = ',', hide_env_values = true)]
     #[arg(value_parser = ListenAddress::of_lines)]
     listen: Vec<ListenAddress>,
 
-    /// Serve the page for browsers on this address, such as 127.0.0.1:8080 or 8080. Repeatable [default: no page]
+    /// Serve the page for browsers on this address, such as 127.0.0.1:8080, 8080 or unix:PATH. Repeatable [default: no page]
     #[arg(long, value_name = "ADDRESS", env = "POLLCHAT_WEB", value_delimiter = ',', hide_env_values = true)]
     #[arg(value_parser = ListenAddress::of_page)]
     web: Vec<ListenAddress>,
@@ -158,6 +159,11 @@ pub struct Flags {
     #[arg(value_parser = parse_prefix)]
     deny: Vec<IpNet>,
 
+    /// Take the addresses of clients from these proxies, or from those on a Unix socket (`unix`): the PROXY protocol,
+    /// which they must speak, or X-Forwarded-For with --web. Repeatable [default: none]
+    #[arg(long, value_name = "CIDR", env = "POLLCHAT_PROXY_FROM", value_delimiter = ',', hide_env_values = true)]
+    proxy_from: Vec<ProxySource>,
+
     /// Drop lines longer than this, their newline not counted
     #[arg(long, value_name = "BYTES", env = "POLLCHAT_MAX_LINE", hide_env_values = true)]
     #[arg(default_value_t = Bytes(LINE_BYTES_MAX))]
@@ -258,6 +264,7 @@ impl Flags {
             idle_timeout: (self.idle_timeout > 0).then(|| Duration::from_secs(self.idle_timeout)),
             clients_max: self.max_clients,
             access: AccessRules { allow: self.allow, deny: self.deny, per_address_max: self.max_per_address },
+            proxies: self.proxy_from.into_iter().collect(),
             line_bytes_max: self.max_line.0,
             console: self.console,
             flush_after: self.flush_after.map(Duration::from_millis),

@@ -11,6 +11,7 @@ use super::limits::{
     ANNOUNCE_UP_TO, BACKLOG_BYTES, LINE_BYTES_MAX, LINE_OVERHEAD_BYTES, PRIVATE_BYTES_MAX, RESUME_WITHIN,
     ROOM_BACKLOG_BYTES, ROOMS, STALL_TIMEOUT, VISITORS_MAX,
 };
+use super::proxy::TrustedProxies;
 use super::web::origin::OriginPolicy;
 use super::web::resource::WebPath;
 use crate::relay::line::{Framing, LineEnds, Overlong};
@@ -73,6 +74,8 @@ pub struct Config {
     pub clients_max: Option<usize>,
     /// Rules of access by address.
     pub access: AccessRules,
+    /// Proxies that name the addresses of their clients.
+    pub proxies: TrustedProxies,
     /// Longest line as received, in bytes without its end.
     pub line_bytes_max: usize,
     /// Whether stdin and stdout are the operator's console.
@@ -118,6 +121,7 @@ impl Default for Config {
             resume_within: Some(RESUME_WITHIN),
             clients_max: None,
             access: AccessRules::default(),
+            proxies: TrustedProxies::default(),
             line_bytes_max: LINE_BYTES_MAX,
             console: false,
             flush_after: None,

@@ -1,13 +1,14 @@
-//! Endpoints: addresses and protocols of listening sockets.
+//! Endpoints: addresses and protocols of listening sockets. An address is a port, or the path of a Unix socket.
 
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::limits::LISTEN;
 use crate::PORT;
-use crate::net::address::{AddressError, Host, Written, shown};
+use crate::net::address::{AddressError, Host, Written as Typed, shown};
 use crate::net::resolve::resolve_in_time;
 
 /// Protocol of a listening socket.
@@ -37,9 +38,43 @@ impl Endpoint {
 
 /// Address of `--listen` or `--web`, as the operator wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListenAddress {
-    host: ListenHost,
-    port: u16,
+pub struct ListenAddress(Written);
+
+/// Address in either form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Written {
+    /// A port of some addresses.
+    Port { host: ListenHost, port: u16 },
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+/// Address of a listening socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BoundAddress {
+    /// A port, never 0.
+    Port(SocketAddr),
+    /// The path of a Unix socket. An abstract name, which has no file, begins with `@`.
+    Unix(PathBuf),
+}
+
+impl BoundAddress {
+    /// Returns the address of the port; `None` for a Unix socket.
+    pub fn port(&self) -> Option<SocketAddr> {
+        match self {
+            BoundAddress::Port(address) => Some(*address),
+            BoundAddress::Unix(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for BoundAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BoundAddress::Port(address) => write!(f, "{address}"),
+            BoundAddress::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+        }
+    }
 }
 
 /// Addresses of this machine.
@@ -55,13 +90,22 @@ enum ListenHost {
 const LINES_EXAMPLE: &str = "46001, 127.0.0.1:46001, 0.0.0.0:46001 or [::]:46001";
 const WEB_EXAMPLE: &str = "8080, 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080";
 
+/// Prefix of the path of a Unix socket.
+const UNIX: &str = "unix:";
+
+/// Longest path of a Unix socket, in bytes (unix(7)).
+const UNIX_PATH_BYTES_MAX: usize = 107;
+
 impl ListenAddress {
     /// Parses the address of a line port.
     ///
     /// # Errors
     /// The text has no plain meaning, or no port.
     pub fn of_lines(text: &str) -> Result<ListenAddress, AddressError> {
-        let written = Written::parse(text).map_err(|error| error.with_example(LINES_EXAMPLE, 0))?;
+        if let Some(path) = text.trim().strip_prefix(UNIX) {
+            return ListenAddress::of_unix(path);
+        }
+        let written = Typed::parse(text).map_err(|error| error.with_example(LINES_EXAMPLE, 0))?;
         match written.scheme.as_deref() {
             None | Some("tcp") => ListenAddress::of(written.host, written.port, PORT),
             Some("http" | "https" | "ws" | "wss") => {
@@ -78,7 +122,10 @@ impl ListenAddress {
     /// # Errors
     /// The text has no plain meaning, or no port.
     pub fn of_page(text: &str) -> Result<ListenAddress, AddressError> {
-        let written = Written::parse(text).map_err(|error| error.with_example(WEB_EXAMPLE, 0))?;
+        if let Some(path) = text.trim().strip_prefix(UNIX) {
+            return ListenAddress::of_unix(path);
+        }
+        let written = Typed::parse(text).map_err(|error| error.with_example(WEB_EXAMPLE, 0))?;
         let port = match written.scheme.as_deref() {
             None | Some("tcp") => written.port,
             Some("http" | "ws") => Some(written.port.unwrap_or(80)),
@@ -100,19 +147,42 @@ impl ListenAddress {
             Host::Omitted => ListenHost::Named(LISTEN.ip().to_string()),
             Host::Empty | Host::Any => ListenHost::All,
         };
-        Ok(ListenAddress { host, port })
+        Ok(ListenAddress(Written::Port { host, port }))
     }
 
-    /// Resolves the host. Several addresses belong to a name or to all addresses; some may be missing on this machine.
+    fn of_unix(path: &str) -> Result<ListenAddress, AddressError> {
+        let bytes = path.len();
+        match path {
+            _ if bytes > UNIX_PATH_BYTES_MAX => {
+                Err(AddressError::PathTooLong { bytes, bytes_max: UNIX_PATH_BYTES_MAX })
+            }
+            // Of a URL, `//` begins a host.
+            _ if !path.starts_with('/') || path.starts_with("//") || path.contains('\0') => Err(AddressError::Path),
+            _ => Ok(ListenAddress(Written::Unix(path.into()))),
+        }
+    }
+
+    /// Returns the path of a Unix socket; `None` for a port.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match &self.0 {
+            Written::Port { .. } => None,
+            Written::Unix(path) => Some(path),
+        }
+    }
+
+    /// Resolves the host; a Unix socket has none. Several addresses belong to a name or to all addresses; some may be missing on this machine.
     ///
     /// # Errors
     /// The name does not resolve in time.
     pub(crate) fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-        match &self.host {
-            ListenHost::Named(host) => resolve_in_time(host, self.port),
-            ListenHost::All => Ok([IpAddr::V4(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()]
-                .map(|ip| SocketAddr::new(ip, self.port))
-                .into()),
+        match &self.0 {
+            Written::Port { host: ListenHost::Named(host), port } => resolve_in_time(host, *port),
+            Written::Port { host: ListenHost::All, port } => {
+                Ok([IpAddr::V4(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()]
+                    .map(|ip| SocketAddr::new(ip, *port))
+                    .into())
+            }
+            Written::Unix(_) => Ok(Vec::new()),
         }
     }
 }
@@ -120,7 +190,7 @@ impl ListenAddress {
 /// Port of the page in examples.
 const WEB_PORT: u16 = 8080;
 
-fn wrong_scheme(written: Written, problem: &'static str, port: u16) -> AddressError {
+fn wrong_scheme(written: Typed, problem: &'static str, port: u16) -> AddressError {
     let scheme = written.scheme.unwrap_or_default().escape_debug().to_string();
     AddressError::Scheme { scheme, problem, example: shown(&host_shown(&written.host), written.port.unwrap_or(port)) }
 }
@@ -135,7 +205,8 @@ fn host_shown(host: &Host) -> String {
 
 impl From<SocketAddr> for ListenAddress {
     fn from(address: SocketAddr) -> ListenAddress {
-        ListenAddress { host: ListenHost::Named(address.ip().to_string()), port: address.port() }
+        let host = ListenHost::Named(address.ip().to_string());
+        ListenAddress(Written::Port { host, port: address.port() })
     }
 }
 
@@ -149,9 +220,10 @@ impl FromStr for ListenAddress {
 
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            ListenHost::All => write!(f, "*:{}", self.port),
-            ListenHost::Named(host) => f.write_str(&shown(host, self.port)),
+        match &self.0 {
+            Written::Port { host: ListenHost::All, port } => write!(f, "*:{port}"),
+            Written::Port { host: ListenHost::Named(host), port } => f.write_str(&shown(host, *port)),
+            Written::Unix(path) => write!(f, "{UNIX}{}", path.display()),
         }
     }
 }
@@ -201,11 +273,27 @@ mod tests {
         assert_eq!(lines("http://:8080"), "http:// is for browsers: write --web *:8080");
         assert_eq!(lines("chat.lan"), "the port is missing: write chat.lan:46000");
         assert_eq!(lines("*"), "the port is missing: write *:46000");
-        assert_eq!(lines("unix://x"), "unix:// is another protocol: write x:46000");
+        assert_eq!(lines("foo://x"), "foo:// is another protocol: write x:46000");
+        for text in ["unix:", "unix:lines.sock", "unix://x", "unix:///x", "unix:@x"] {
+            assert_eq!(lines(text), "write the whole path of a Unix socket, as in unix:/run/pollchat/lines.sock");
+            assert_eq!(page(text), lines(text));
+        }
+        let long = format!("unix:/{}", "x".repeat(107));
+        assert_eq!(lines(&long), "the path of a Unix socket has at most 107 bytes, and this one has 108");
         assert_eq!(lines("::1:80"), "write [::1]:80 for port 80, or [::1:80] for the whole address");
         assert_eq!(page("127.0.0.1"), "the port is missing: write 127.0.0.1:8080");
         assert_eq!(page("::1"), "the port is missing: write [::1]:8080");
         assert_eq!(page("https://chat.lan"), "https:// needs a proxy with TLS before this server: write chat.lan:8080");
+    }
+
+    #[test]
+    fn a_path_is_the_address_of_a_unix_socket() {
+        let longest = format!("unix:/{}", "x".repeat(106));
+        for text in ["unix:/run/pollchat/lines.sock", " unix:/a:1", &longest] {
+            let address = ListenAddress::of_lines(text).unwrap();
+            assert_eq!(address.to_string(), text.trim());
+            assert_eq!(Ok(address), ListenAddress::of_page(text));
+        }
     }
 
     #[test]

@@ -96,6 +96,9 @@ pub const ENTER_DELAY: Duration = Duration::from_millis(100);
 /// accept.
 pub const ENTER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Time within which a proxy has to send its header of the PROXY protocol: it knows the client when it connects.
+pub const HEADER_TIME: Duration = Duration::from_secs(5);
+
 /// A member of a small room that says nothing is announced after this time. If it takes a name before that, it is
 /// announced with that name.
 pub const INTRODUCE_AFTER: Duration = Duration::from_secs(2);

@@ -1,19 +1,25 @@
-//! Listening sockets: socket options, the accept queue and its errors.
+//! Listening sockets: socket options, the accept queue and its errors. A connection over a Unix socket is a stream like
+//! any other from here on.
 //!
 //! Tests are here, in `tests/server/activation.rs` (inherited sockets) and in
 //! `tests/simulator/listener.rs`.
 
 use std::io;
 use std::net::{self, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::os::unix;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use log::debug;
-use mio::net::{TcpListener, TcpStream};
+use mio::net::{TcpListener, TcpStream, UnixListener};
+use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::endpoint::Endpoint;
+use super::endpoint::{BoundAddress, Endpoint};
 use super::limits::{ACCEPT_ERRORS_MAX, ACCEPT_RETRY, LISTEN_BACKLOG, RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES};
 use super::report::{Kind, Reports};
+use super::unix::{self as unix_socket, SocketFile};
 use crate::net::keepalive::{self, DeadPeerDetection};
 
 /// Listening socket, and what is known of its accept queue.
@@ -22,13 +28,39 @@ use crate::net::keepalive::{self, DeadPeerDetection};
 /// of the poller is lost.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    socket: TcpListener,
+    queue: Queue,
     endpoint: Endpoint,
-    address: SocketAddr,
+    address: BoundAddress,
     state: State,
     dead_peer_detection: DeadPeerDetection,
     /// Whether connections may be queued that came before our options were set: they inherited others.
     has_early_connections: bool,
+}
+
+/// Accept queue of the kernel.
+#[derive(Debug)]
+enum Queue {
+    Tcp(TcpListener),
+    Unix {
+        socket: UnixListener,
+        /// The file, if it is ours to remove.
+        _file: Option<SocketFile>,
+    },
+}
+
+impl Queue {
+    /// Accepts one connection. The options of a TCP socket are inherited, those of a Unix socket are not.
+    fn accept(&self) -> io::Result<TcpStream> {
+        match self {
+            Queue::Tcp(socket) => socket.accept().map(|(stream, _)| stream),
+            Queue::Unix { socket, .. } => {
+                let (stream, _) = socket.accept()?;
+                SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES)?;
+                // The kernel reads, writes and polls it as it does any stream.
+                Ok(TcpStream::from_std(net::TcpStream::from(OwnedFd::from(stream))))
+            }
+        }
+    }
 }
 
 /// State of the accept queue. The poller reports an edge once, so an edge that was not used up has to be remembered.
@@ -60,9 +92,10 @@ impl Listener {
         socket.bind(&address.into())?;
         socket.listen(LISTEN_BACKLOG)?;
         let socket = TcpListener::from_std(socket.into());
-        let address = socket.local_addr()?;
+        let address = BoundAddress::Port(socket.local_addr()?);
+        let queue = Queue::Tcp(socket);
         Ok(Listener {
-            socket,
+            queue,
             endpoint,
             address,
             state: State::Drained,
@@ -71,24 +104,60 @@ impl Listener {
         })
     }
 
+    /// Listens on a Unix socket for the protocol of `endpoint`.
+    ///
+    /// # Errors
+    /// As [`unix_socket::listen`].
+    pub(crate) fn bind_unix(path: &Path, endpoint: Endpoint) -> io::Result<Listener> {
+        let (socket, file) = unix_socket::listen(path)?;
+        Ok(Listener::of_unix(socket, Some(file), path.to_owned(), endpoint))
+    }
+
+    fn of_unix(socket: UnixListener, file: Option<SocketFile>, path: PathBuf, endpoint: Endpoint) -> Listener {
+        Listener {
+            queue: Queue::Unix { socket, _file: file },
+            endpoint,
+            address: BoundAddress::Unix(path),
+            state: State::Drained,
+            // A peer on this machine ends its connections with itself.
+            dead_peer_detection: DeadPeerDetection::Fast,
+            has_early_connections: false,
+        }
+    }
+
+    /// Adopts an inherited Unix socket as a line port. Its file stays with the service manager.
+    ///
+    /// # Errors
+    /// If the socket does not listen.
+    pub(crate) fn adopt_unix(socket: unix::net::UnixListener) -> io::Result<Listener> {
+        let options = SockRef::from(&socket);
+        check_listening(&options)?;
+        options.set_nonblocking(true)?;
+        options.listen(LISTEN_BACKLOG)?;
+        let address = socket.local_addr()?;
+        let name = || SockRef::from(&socket).local_addr().ok()?.as_abstract_namespace().map(<[u8]>::to_vec);
+        let path = match address.as_pathname() {
+            Some(path) => path.to_owned(),
+            None => format!("@{}", name().unwrap_or_default().escape_ascii()).into(),
+        };
+        Ok(Listener::of_unix(UnixListener::from_std(socket), None, path, Endpoint::Lines))
+    }
+
     /// Adopts an inherited listening socket as a line port, with the options of our own.
     ///
     /// # Errors
     /// If the socket does not listen, or an option cannot be set.
     pub(crate) fn adopt(socket: net::TcpListener) -> io::Result<Listener> {
         let options = SockRef::from(&socket);
-        if !options.is_listener()? {
-            let text = "not a listening socket (a socket unit needs Accept=no)";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-        }
+        check_listening(&options)?;
         options.set_nonblocking(true)?;
         let dead_peer_detection = set_options(&options)?;
         // Sets the length of the queue.
         options.listen(LISTEN_BACKLOG)?;
-        let address = socket.local_addr()?;
-        let socket = TcpListener::from_std(socket);
+        let address = BoundAddress::Port(socket.local_addr()?);
+        let queue = Queue::Tcp(TcpListener::from_std(socket));
         Ok(Listener {
-            socket,
+            queue,
             endpoint: Endpoint::Lines,
             address,
             state: State::Drained,
@@ -98,8 +167,13 @@ impl Listener {
     }
 
     /// Returns the address, with the port that the kernel chose for port 0.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    pub(crate) fn address(&self) -> &BoundAddress {
+        &self.address
+    }
+
+    /// Returns the address of a port; `None` for a Unix socket.
+    pub(crate) fn port_address(&self) -> Option<SocketAddr> {
+        self.address.port()
     }
 
     /// Returns the protocol of this socket.
@@ -112,9 +186,15 @@ impl Listener {
         self.dead_peer_detection
     }
 
-    /// Returns the socket, to register it for reading.
-    pub(crate) fn socket_mut(&mut self) -> &mut TcpListener {
-        &mut self.socket
+    /// Registers the socket for reading.
+    ///
+    /// # Errors
+    /// If the poller rejects it.
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match &mut self.queue {
+            Queue::Tcp(socket) => registry.register(socket, token, Interest::READABLE),
+            Queue::Unix { socket, .. } => registry.register(socket, token, Interest::READABLE),
+        }
     }
 
     /// Notes an edge of the poller: connections may be queued.
@@ -146,19 +226,19 @@ impl Listener {
         if self.accept_at().is_none_or(|time| time > now) {
             return None;
         }
-        self.accept_with(reports, now, TcpListener::accept)
+        self.accept_with(reports, now, Queue::accept)
     }
 
     fn accept_with(
         &mut self,
         reports: &mut Reports,
         now: Instant,
-        mut accept: impl FnMut(&TcpListener) -> io::Result<(TcpStream, SocketAddr)>,
+        mut accept: impl FnMut(&Queue) -> io::Result<TcpStream>,
     ) -> Option<TcpStream> {
         let mut errors = 0;
         loop {
-            match accept(&self.socket) {
-                Ok((stream, _)) => {
+            match accept(&self.queue) {
+                Ok(stream) => {
                     self.state = State::Owed(now);
                     if self.has_early_connections
                         && let Err(error) = set_options(&SockRef::from(&stream))
@@ -187,6 +267,14 @@ impl Listener {
             }
         }
     }
+}
+
+fn check_listening(socket: &Socket) -> io::Result<()> {
+    if socket.is_listener()? {
+        return Ok(());
+    }
+    let text = "not a listening socket (a socket unit needs Accept=no)";
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
 
 /// Sets the options of connections on a listening socket, whose accepted sockets inherit them at no cost. Connections
@@ -238,6 +326,10 @@ mod tests {
     /// `SOCK_SNDBUF_LOCK` and `SOCK_RCVBUF_LOCK` of linux/socket.h.
     const SEND_AND_RECEIVE: u32 = 1 | 2;
 
+    fn connect(listener: &Listener) -> Peer {
+        Peer::connect(listener.port_address().unwrap()).unwrap()
+    }
+
     fn accept_one(listener: &mut Listener) -> TcpStream {
         let deadline = Instant::now() + std::time::Duration::from_secs(10);
         loop {
@@ -257,7 +349,7 @@ mod tests {
             }
             let mut listener = Listener::bind(address.parse().unwrap(), Endpoint::Lines).unwrap();
             listener.on_readable(Instant::now());
-            let _peer = Peer::connect(listener.address()).unwrap();
+            let _peer = connect(&listener);
             let stream = accept_one(&mut listener);
             assert!(stream.nodelay().unwrap());
             // The kernel doubles both (socket(7)).
@@ -279,7 +371,7 @@ mod tests {
         let early = net::TcpListener::bind("127.0.0.1:0").unwrap();
         let _peer = Peer::connect(early.local_addr().unwrap()).unwrap();
         let mut with_early = Listener::adopt(early).unwrap();
-        let _late = Peer::connect(listener.address()).unwrap();
+        let _late = connect(&listener);
         for listener in [&mut with_early, &mut listener] {
             listener.on_readable(Instant::now());
             let stream = accept_one(listener);
@@ -291,12 +383,24 @@ mod tests {
     }
 
     #[test]
+    fn a_unix_socket_is_accepted_as_a_stream_of_its_own_buffers() {
+        let path = std::env::temp_dir().join(format!("pollchat-listener-{}.sock", std::process::id()));
+        let mut listener = Listener::bind_unix(&path, Endpoint::Lines).unwrap();
+        listener.on_readable(Instant::now());
+        let _peer = unix::net::UnixStream::connect(&path).unwrap();
+        let stream = accept_one(&mut listener);
+        assert_eq!(SockRef::from(&stream).send_buffer_size().unwrap(), 2 * SEND_BUFFER_BYTES);
+        drop(listener);
+        assert!(!path.exists());
+    }
+
+    #[test]
     fn an_edge_is_remembered_until_the_queue_is_empty() {
         let now = Instant::now();
         let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Endpoint::Lines).unwrap();
         assert_eq!(listener.accept_at(), None);
         listener.on_readable(now);
-        let _peers = [Peer::connect(listener.address()).unwrap(), Peer::connect(listener.address()).unwrap()];
+        let _peers = [connect(&listener), connect(&listener)];
         let _streams = [accept_one(&mut listener), accept_one(&mut listener)];
         assert!(listener.accept_at().is_some(), "there may be a third");
         assert!(listener.accept(&mut Reports::default(), Instant::now()).is_none());
@@ -310,7 +414,7 @@ mod tests {
         listener.on_readable(now);
         for retry in 0..3 {
             let mut tries = 0;
-            let fail = |_: &TcpListener| {
+            let fail = |_: &Queue| {
                 tries += 1;
                 Err(io::ErrorKind::PermissionDenied.into())
             };
@@ -319,7 +423,7 @@ mod tests {
             assert_eq!(tries, 1 + ACCEPT_ERRORS_MAX);
             assert_eq!(listener.accept_at(), Some(now + ACCEPT_RETRY), "the edge is not lost");
         }
-        let _peer = Peer::connect(listener.address()).unwrap();
+        let _peer = connect(&listener);
         assert!(listener.accept(&mut Reports::default(), now).is_none(), "not before its time");
         assert!(listener.accept(&mut Reports::default(), now + 3 * ACCEPT_RETRY).is_some());
     }
@@ -328,7 +432,7 @@ mod tests {
     fn a_failed_connection_does_not_delay_the_next_one() {
         let now = Instant::now();
         let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Endpoint::Lines).unwrap();
-        let _peer = Peer::connect(listener.address()).unwrap();
+        let _peer = connect(&listener);
         listener.on_readable(now);
         let mut errors = [io::ErrorKind::ConnectionAborted, io::ErrorKind::Interrupted].into_iter();
         let stream = listener.accept_with(&mut Reports::default(), now, |socket| match errors.next() {

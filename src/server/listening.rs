@@ -2,9 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use super::Error;
-use super::endpoint::{Endpoint, ListenAddress};
+use super::endpoint::{BoundAddress, Endpoint, ListenAddress};
 use super::listener::Listener;
 
 /// Ports that the kernel may choose before one is free on all addresses of a name.
@@ -40,6 +41,9 @@ impl Listening {
     /// # Errors
     /// The name does not resolve, the machine has none of its addresses, or one cannot be listened on.
     pub(super) fn open(&mut self, address: &ListenAddress, endpoint: Endpoint) -> Result<(), Error> {
+        if let Some(path) = address.path() {
+            return self.open_unix(path, endpoint);
+        }
         let resolved =
             address.resolve().map_err(|source| Error::Listen { address: address.to_string(), source, hint: "" })?;
         let mut tries = 0;
@@ -67,6 +71,21 @@ impl Listening {
         }
     }
 
+    /// Listens on a Unix socket, unless it is listened on already.
+    fn open_unix(&mut self, path: &Path, endpoint: Endpoint) -> Result<(), Error> {
+        let address = BoundAddress::Unix(path.to_owned());
+        let is_ours = |known: &Listener| *known.address() == address;
+        match self.listeners[self.inherited..].iter().find(|known| is_ours(known)) {
+            Some(known) if known.endpoint() == endpoint => Ok(()),
+            known => {
+                let hint = if known.is_some() { ": another address of this server is this socket" } else { "" };
+                let failed = |source| Error::Listen { address: address.to_string(), source, hint };
+                self.listeners.push(Listener::bind_unix(path, endpoint).map_err(failed)?);
+                Ok(())
+            }
+        }
+    }
+
     /// Binds all of `addresses` that this machine has, unless they are listened on already.
     fn bind_all(&self, addresses: &[SocketAddr], endpoint: Endpoint) -> Result<Vec<Listener>, (SocketAddr, io::Error)> {
         let mut listeners: Vec<Listener> = Vec::with_capacity(addresses.len());
@@ -75,15 +94,15 @@ impl Listening {
         for (index, &address) in addresses.iter().enumerate() {
             let mut address = address;
             if address.port() == 0
-                && let Some(first) = listeners.first()
+                && let Some(first) = listeners.first().and_then(Listener::port_address)
             {
-                address.set_port(first.address().port());
+                address.set_port(first.port());
             }
             if addresses[..index].contains(&addresses[index]) {
                 continue;
             }
             let own = &self.listeners[self.inherited..];
-            if own.iter().any(|known| known.address() == address && known.endpoint() == endpoint) {
+            if own.iter().any(|known| known.port_address() == Some(address) && known.endpoint() == endpoint) {
                 is_repeated = true;
                 continue;
             }
@@ -102,7 +121,8 @@ impl Listening {
 
     /// Returns a likely cause of a failed bind.
     fn hint(&self, address: SocketAddr, error: &io::Error) -> &'static str {
-        let is_our_port = || self.listeners.iter().any(|known| known.address().port() == address.port());
+        let mut known = self.listeners.iter().filter_map(Listener::port_address);
+        let mut is_our_port = || known.any(|known| known.port() == address.port());
         match error.kind() {
             io::ErrorKind::AddrInUse if is_our_port() => ": another address of this server has this port",
             io::ErrorKind::PermissionDenied if address.port() < 1024 => {

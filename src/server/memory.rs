@@ -22,7 +22,8 @@ const IDLE_BYTES: usize = 128;
 const IDLE_BROWSER_BYTES: usize = 512;
 
 /// Bytes of an active connection beside its buffers: boxes, a chosen name, its places in queues and timers. It includes
-/// the rate limit, the stall timeout and the count of its address, if these are enabled.
+/// the rate limit, the stall timeout, the count of its address, and the header and the address that a proxy gives, if
+/// these are enabled.
 const BOOKKEEPING_BYTES: usize = 2 * 1024;
 
 /// Bytes of a row of `/who` beside the name: two numbers and the words around them.

@@ -13,6 +13,7 @@ pub mod limits;
 pub mod listener;
 mod listening;
 pub mod memory;
+pub mod proxy;
 pub mod reach;
 pub mod reason;
 pub mod report;
@@ -20,6 +21,7 @@ pub mod sessions;
 pub mod sniff;
 pub mod stats;
 pub mod systemd;
+mod unix;
 pub mod web;
 
 use std::collections::TryReserveError;
@@ -36,7 +38,7 @@ use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook_mio::v1_0::Signals;
 
 use config::{Capacity, Config};
-use endpoint::Endpoint;
+use endpoint::{BoundAddress, Endpoint};
 use hub::{Hub, Readiness, Wake};
 use journal::{OpenError, Opened};
 use limits::{ACCEPTS_MAX, EVENTS_MAX, LISTEN, SHUTDOWN_GRACE};
@@ -170,7 +172,7 @@ impl Server {
         let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ, SIGCONT])?;
         poll.registry().register(&mut signals, Source::Signals.into(), Interest::READABLE)?;
         for (index, listener) in listeners.iter_mut().enumerate() {
-            poll.registry().register(listener.socket_mut(), Source::Listener(index).into(), Interest::READABLE)?;
+            listener.register(poll.registry(), Source::Listener(index).into())?;
         }
         if config.console {
             hub.open_console(Stream::Console(Console::open(poll.registry(), Source::Console.into())?), Instant::now());
@@ -178,6 +180,9 @@ impl Server {
         warnings.iter().flatten().for_each(|warning| warn!("the journal: {warning}"));
         info!("at most {} clients (open-file limit {open_files})", capacity.clients_max);
         log_memory_bounds(config, capacity);
+        for prefix in config.proxies.wide() {
+            warn!("--proxy-from {prefix}: each host in it can name any address as its own");
+        }
         if capacity.clients_max.saturating_add(capacity.visitors_max) >= open_files {
             warn!("there are not enough descriptors for {} clients: some will have to wait", capacity.clients_max);
         }
@@ -190,10 +195,14 @@ impl Server {
         Ok(Server { poll, signals, listeners, hub, stop_at: None })
     }
 
-    /// Returns the addresses of the listeners on this kind of endpoint, with the ports that the kernel picked:
-    /// inherited listeners first, then in the order of the configuration.
+    /// Returns the addresses of the ports of this kind of endpoint, with the numbers that the kernel picked: inherited listeners first, then in the order of the configuration.
     pub fn addresses(&self, endpoint: Endpoint) -> impl Iterator<Item = SocketAddr> {
         addresses(&self.listeners, endpoint)
+    }
+
+    /// Returns the same, with Unix sockets among them.
+    pub fn bound(&self, endpoint: Endpoint) -> impl Iterator<Item = &BoundAddress> {
+        self.listeners.iter().filter(move |listener| listener.endpoint() == endpoint).map(Listener::address)
     }
 
     /// Runs until SIGINT or SIGTERM, or until the operator stops it.
@@ -391,7 +400,7 @@ fn log_memory_bounds(config: &Config, capacity: Capacity) {
 }
 
 fn addresses(listeners: &[Listener], endpoint: Endpoint) -> impl Iterator<Item = SocketAddr> {
-    listeners.iter().filter(move |listener| listener.endpoint() == endpoint).map(Listener::address)
+    listeners.iter().filter(move |listener| listener.endpoint() == endpoint).filter_map(Listener::port_address)
 }
 
 /// Returns what an event allows. An error counts as readable and writable: only a read or a write finds out which error

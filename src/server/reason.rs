@@ -21,6 +21,8 @@ pub enum Reason {
     AddressDenied,
     /// So many connections, `--max-per-address`, are open from its address.
     AddressCrowded(usize),
+    /// It is a proxy, and did not begin with a header of the PROXY protocol.
+    NoProxyHeader,
     /// It speaks another protocol.
     Foreign(ForeignProtocol),
     /// It has sent nothing for so many seconds, `--idle-timeout`.
@@ -49,12 +51,13 @@ pub struct Reasons([u64; Reason::LABELS.len()]);
 
 impl Reason {
     /// The labels of all reasons in the log and in metrics, by [`index`](Reason::index).
-    pub const LABELS: [&str; 18] = [
+    pub const LABELS: [&str; 19] = [
         "full",
         "page full",
         "rooms full",
         "denied",
         "crowded",
+        "no PROXY header",
         "HTTP",
         "TLS",
         "STUN",
@@ -71,7 +74,7 @@ impl Reason {
     ];
 
     /// The first so many [`LABELS`](Reason::LABELS) are refusals, and disconnects by the server.
-    const OURS: usize = 12;
+    const OURS: usize = 13;
 
     /// The place of this reason in [`LABELS`](Reason::LABELS).
     pub fn index(&self) -> usize {
@@ -81,19 +84,20 @@ impl Reason {
             Reason::RoomsFull(_) => 2,
             Reason::AddressDenied => 3,
             Reason::AddressCrowded(_) => 4,
-            Reason::Foreign(ForeignProtocol::Http) => 5,
-            Reason::Foreign(ForeignProtocol::Tls) => 6,
-            Reason::Foreign(ForeignProtocol::Stun) => 7,
-            Reason::Foreign(_) => 8,
-            Reason::Silent(_) => 9,
-            Reason::TooSlow => 10,
-            Reason::Removed => 11,
-            Reason::Goodbye => 12,
-            Reason::EndOfInput => 13,
-            Reason::Reset(_) => 14,
-            Reason::Unwritable => 15,
-            Reason::PageClosed(_) => 16,
-            Reason::ProtocolError(_) => 17,
+            Reason::NoProxyHeader => 5,
+            Reason::Foreign(ForeignProtocol::Http) => 6,
+            Reason::Foreign(ForeignProtocol::Tls) => 7,
+            Reason::Foreign(ForeignProtocol::Stun) => 8,
+            Reason::Foreign(_) => 9,
+            Reason::Silent(_) => 10,
+            Reason::TooSlow => 11,
+            Reason::Removed => 12,
+            Reason::Goodbye => 13,
+            Reason::EndOfInput => 14,
+            Reason::Reset(_) => 15,
+            Reason::Unwritable => 16,
+            Reason::PageClosed(_) => 17,
+            Reason::ProtocolError(_) => 18,
         }
     }
 
@@ -120,6 +124,7 @@ impl Reason {
             Reason::RoomsFull(most) => Some(Notice::RoomsFull { rooms: *most }),
             Reason::AddressDenied => Some(Notice::AddressDenied),
             Reason::AddressCrowded(most) => Some(Notice::AddressCrowded { most: *most }),
+            Reason::NoProxyHeader => Some(Notice::ProxyExpected),
             Reason::Foreign(protocol) => Some(Notice::ForeignProtocol { protocol: protocol.name() }),
             Reason::Silent(seconds) => Some(Notice::Silent { seconds: *seconds }),
             Reason::TooSlow => Some(Notice::TooSlow),
@@ -167,6 +172,7 @@ impl fmt::Display for Reason {
             Reason::RoomsFull(most) => write!(f, "there is no place for its room ({most} rooms)"),
             Reason::AddressDenied => f.write_str("its address is not allowed"),
             Reason::AddressCrowded(most) => write!(f, "{most} connections are open from its address"),
+            Reason::NoProxyHeader => f.write_str("a proxy that sent no PROXY header"),
             Reason::Foreign(protocol) => write!(f, "spoke {}", protocol.name()),
             Reason::Silent(_) => f.write_str("never said anything"),
             Reason::TooSlow => f.write_str("read too slowly"),

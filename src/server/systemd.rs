@@ -7,8 +7,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::io;
-use std::net;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -17,6 +16,7 @@ use std::process;
 use listenfd::ListenFd;
 use log::warn;
 
+use super::endpoint::BoundAddress;
 use super::limits::INHERITED_LISTENERS_MAX;
 use super::listener::Listener;
 
@@ -24,16 +24,24 @@ use super::listener::Listener;
 /// sd_listen_fds(3)), and removes these variables. Call it while the process has no other threads.
 ///
 /// # Errors
-/// If a variable is invalid, or a descriptor is not a listening TCP socket.
+/// If a variable is invalid, or a descriptor is not a listening TCP or Unix socket.
 pub(crate) fn inherited_listeners() -> io::Result<Vec<Listener>> {
     check_announcement()?;
     let mut inherited = ListenFd::from_env();
     let mut listeners = Vec::with_capacity(inherited.len());
     for index in 0..inherited.len() {
-        if let Some(socket) = inherited.take_tcp_listener(index)? {
-            let fd = socket.as_raw_fd();
-            let named = |error: io::Error| io::Error::new(error.kind(), format!("fd {fd}: {error}"));
-            listeners.push(Listener::adopt(socket).map_err(named)?);
+        let named = |fd: RawFd| move |error: io::Error| io::Error::new(error.kind(), format!("fd {fd}: {error}"));
+        match inherited.take_tcp_listener(index) {
+            Ok(Some(socket)) => {
+                let fd = socket.as_raw_fd();
+                listeners.push(Listener::adopt(socket).map_err(named(fd))?);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                let socket = inherited.take_unix_listener(index).ok().flatten().ok_or(error)?;
+                let fd = socket.as_raw_fd();
+                listeners.push(Listener::adopt_unix(socket).map_err(named(fd))?);
+            }
         }
     }
     Ok(listeners)
@@ -63,8 +71,8 @@ fn check_announcement() -> io::Result<()> {
 }
 
 /// Notifies the manager that all listeners are bound, and to which addresses.
-pub fn notify_ready(addresses: impl Iterator<Item = net::SocketAddr>) {
-    let addresses: Vec<String> = addresses.map(|address| address.to_string()).collect();
+pub fn notify_ready<'a>(addresses: impl Iterator<Item = &'a BoundAddress>) {
+    let addresses: Vec<String> = addresses.map(ToString::to_string).collect();
     notify(&format!("READY=1\nSTATUS=listening on {}\n", addresses.join(", ")));
 }
 

@@ -14,6 +14,7 @@ mod journal;
 mod lag_wait;
 mod limits;
 mod patrol;
+mod proxies;
 mod report;
 mod rooms;
 mod tape;

@@ -13,7 +13,7 @@ use pollchat::server::hub::Wake;
 use pollchat::server::limits::{ENTER_DELAY, GRACE, INTRODUCE_AFTER};
 use pollchat::server::report::PERIOD;
 
-use crate::support::hub::{READABLE, World, quiet};
+use crate::support::hub::{Client, READABLE, World, quiet};
 use crate::support::journal::Disk;
 use crate::support::page;
 
@@ -46,6 +46,45 @@ fn logged() -> Vec<String> {
         log::set_max_level(LevelFilter::Info);
     });
     LOGGED.replace(Some(Vec::new())).unwrap_or_default()
+}
+
+#[test]
+fn a_health_check_of_a_proxy_is_not_logged_and_a_missing_header_is() {
+    const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+    let proxies = ["10.0.0.0/8"].iter().map(|text| text.parse().unwrap()).collect();
+    let mut world = World::new(&Config { proxies, ..quiet() });
+    let proxy = |port: u16| Some(SocketAddr::from(([10, 0, 0, 1], port)));
+    logged();
+    for (port, said) in [(1, &b""[..]), (2, LOCAL), (3, &LOCAL[..7])] {
+        for ends in [Client::ends, Client::resets] {
+            let check = world.connect_from(proxy(port));
+            world.says(&check, said);
+            ends(&check);
+            world.hub.on_ready(check.key, READABLE);
+            world.run();
+        }
+    }
+    world.pass(GRACE);
+    assert_eq!(logged(), [""; 0]);
+    for port in [4, 5] {
+        let rude = world.connect_from(proxy(port));
+        world.says(&rude, "hello\n");
+    }
+    assert_eq!(logged(), ["refused 10.0.0.1:4: a proxy that sent no PROXY header"]);
+    world.pass(PERIOD);
+    let more = logged();
+    assert_eq!(more.len(), 1, "{more:?}");
+    assert!(more[0].starts_with("1 more connections were refused (no PROXY header) from 1 address"), "{more:?}");
+    // Arrivals and departures have the address of the client.
+    let ana = world.connect_from(proxy(6));
+    world.says(&ana, "PROXY TCP4 192.0.2.7 198.51.100.1 56324 46000\r\nhello\n");
+    ana.peer.borrow_mut().address = None;
+    ana.ends();
+    world.hub.on_ready(ana.key, READABLE);
+    world.run();
+    let visit = logged();
+    assert_eq!(visit.len(), 2, "{visit:?}");
+    assert!(visit.iter().all(|line| line.contains("192.0.2.7:56324")), "{visit:?}");
 }
 
 fn denying() -> Config {

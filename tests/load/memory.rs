@@ -3,7 +3,7 @@
 //! bounds.
 
 use std::io::{ErrorKind, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::process::Command;
 use std::sync::RwLockReadGuard;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use pollchat::server::config::Config;
 use pollchat::server::limits::{BACKLOG_BYTES, PRIVATE_BYTES_MAX, RECEIVE_BUFFER_BYTES, SCRATCH_BYTES};
 use pollchat::server::memory::{Bounds, PageBounds};
+use pollchat::server::proxy::HEADER_BYTES_MAX;
 use pollchat::server::web::exchange::HEAD_BYTES_MAX;
 use pollchat::server::web::site::ANSWER_BYTES_MAX;
 use pollchat::server::web::websocket::MESSAGE_BYTES_MAX;
@@ -364,6 +365,21 @@ fn a_request_that_does_not_end_takes_no_more_than_the_longest() {
     }
     let (_, page) = bounds_with_page();
     siege.expect_within(HEAD_BYTES_MAX * 3 / 4, page.request);
+}
+
+#[test]
+fn a_proxy_header_that_does_not_end_is_bounded_and_over_in_time() {
+    let (flags, proxy) = (["--proxy-from", "127.0.0.3"], IpAddr::from([127, 0, 0, 3]));
+    let mut siege = Siege::of(&[], &flags, |server| Client::connect_from(proxy, server.address()));
+    // One byte less than it says of itself.
+    let begun = [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x02\x08"[..], &[7; HEADER_BYTES_MAX - 17]].concat();
+    siege.peers.iter_mut().for_each(|peer| peer.send(&begun));
+    siege.expect_within(0, 2 * HEADER_BYTES_MAX);
+    for peer in &mut siege.peers {
+        peer.expect("* this port expects the PROXY protocol from you: goodbye");
+        peer.expect_farewell();
+    }
+    assert_eq!(siege.a.who().last().map(String::as_str), Some("* 2 here"), "none of them has entered");
 }
 
 #[test]

@@ -130,14 +130,25 @@ mod sockets {
     }
 
     #[test]
-    fn what_is_no_listening_tcp_socket_is_a_failure_that_names_it() {
+    fn a_unix_socket_that_is_handed_over_is_a_line_port_whose_file_stays() {
+        let path = std::env::temp_dir().join(format!("pollchat-{}-handed.sock", process::id()));
+        let mut server = Server::builder().hand_over(UnixListener::bind(&path).unwrap(), 1).go();
+        assert_eq!(server.stdout(), [format!("listening on unix:{}", path.display())]);
+        let [mut ana, mut bob] = [0; 2].map(|_| Client::connect_unix(&path).join());
+        converse(&mut ana, &mut bob, 2);
+        server.signal(Signal::TERM);
+        server.wait(DEADLINE);
+        assert!(fs::remove_file(&path).is_ok(), "it is the manager's");
+    }
+
+    #[test]
+    fn what_is_no_listening_socket_is_a_failure_that_names_it() {
         let listener = listening();
         let connected = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let unbound = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        let name = unix::SocketAddr::from_abstract_name(format!("pollchat-{}-stream", process::id())).unwrap();
         let unfit: [(&str, OwnedFd); 5] = [
             ("fd 3 is not a valid tcp socket", UdpSocket::bind("127.0.0.1:0").unwrap().into()),
-            ("fd 3 is not a valid tcp socket", UnixListener::bind_addr(&name).unwrap().into()),
+            ("fd 3 is not a valid tcp socket", UnixDatagram::unbound().unwrap().into()),
             ("fd 3: not a listening socket (a socket unit needs Accept=no)", connected.into()),
             ("fd 3: not a listening socket (a socket unit needs Accept=no)", unbound.into()),
             ("fd 3 is not a socket", File::open("/dev/null").unwrap().into()),

@@ -479,8 +479,8 @@ impl Socket for FakeSocket {
         self.0.borrow_mut().shut_down_write()
     }
 
-    fn peer_address(&self) -> io::Result<SocketAddr> {
-        Ok(SocketAddr::new(self.0.borrow().address, self.0.borrow().port))
+    fn peer_address(&self) -> io::Result<Option<SocketAddr>> {
+        Ok(Some(SocketAddr::new(self.0.borrow().address, self.0.borrow().port)))
     }
 
     fn take_error(&self) -> Option<io::Error> {

@@ -2,9 +2,10 @@
 
 use std::io::{self, BufRead, ErrorKind, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::path::Path;
 
 use super::lines::{Lines, Member};
-use super::socket::{connect, connect_from, connect_narrow, read, reset};
+use super::socket::{connect, connect_from, connect_narrow, connect_unix, read, reset};
 
 /// A client: a plain TCP stream that waits for each line until a deadline.
 ///
@@ -32,6 +33,12 @@ impl Client {
     #[track_caller]
     pub fn connect_narrow(address: SocketAddr) -> Client {
         Client::new(connect_narrow(address))
+    }
+
+    /// A client on this machine that connects to a Unix socket.
+    #[track_caller]
+    pub fn connect_unix(path: &Path) -> Client {
+        Client::new(connect_unix(path))
     }
 
     /// Enters with an empty line, which saves the delay of a silent client, and takes the greeting.

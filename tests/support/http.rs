@@ -6,6 +6,7 @@ use std::fmt::{self, Display};
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::server::{Server, Start};
@@ -158,6 +159,12 @@ impl Wire {
     #[track_caller]
     pub fn connect_from(source: IpAddr, address: SocketAddr) -> Wire {
         Wire::new(socket::connect_from(source, address))
+    }
+
+    /// One to a Unix socket.
+    #[track_caller]
+    pub fn connect_unix(path: &Path) -> Wire {
+        Wire::new(socket::connect_unix(path))
     }
 
     /// One whose kernel takes little for it.

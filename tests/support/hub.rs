@@ -36,6 +36,8 @@ pub(crate) struct Peer {
     pub(crate) incoming: VecDeque<Incoming>,
     /// Where it comes from; `None` if the kernel does not know any more.
     pub(crate) address: Option<SocketAddr>,
+    /// Whether it has none, because it is behind a Unix socket.
+    pub(crate) is_local: bool,
     /// How often that was asked.
     pub(crate) address_asked: usize,
     /// Bytes that the socket takes before it blocks.
@@ -113,10 +115,10 @@ impl Socket for FakeSocket {
         Ok(())
     }
 
-    fn peer_address(&self) -> io::Result<SocketAddr> {
+    fn peer_address(&self) -> io::Result<Option<SocketAddr>> {
         let mut peer = self.0.borrow_mut();
         peer.address_asked += 1;
-        peer.address.ok_or_else(|| ErrorKind::NotConnected.into())
+        if peer.is_local { Ok(None) } else { peer.address.map(Some).ok_or_else(|| ErrorKind::NotConnected.into()) }
     }
 
     fn take_error(&self) -> Option<io::Error> {
@@ -242,7 +244,16 @@ impl World {
     }
 
     pub(crate) fn connect_to(&mut self, port: Endpoint, address: Option<SocketAddr>) -> Client {
-        let peer = Rc::new(RefCell::new(Peer { room: usize::MAX, address, ..Peer::default() }));
+        self.admit(port, Peer { room: usize::MAX, address, ..Peer::default() })
+    }
+
+    /// Connects over a Unix socket.
+    pub(crate) fn connect_locally(&mut self, port: Endpoint) -> Client {
+        self.admit(port, Peer { room: usize::MAX, is_local: true, ..Peer::default() })
+    }
+
+    fn admit(&mut self, port: Endpoint, peer: Peer) -> Client {
+        let peer = Rc::new(RefCell::new(peer));
         let client = Client { key: self.hub.next_key(), peer: Rc::clone(&peer) };
         self.hub.admit(FakeSocket(peer), port, self.now);
         client

@@ -137,7 +137,8 @@ impl Start {
 #[track_caller]
 fn addresses(listening: &[String]) -> Vec<SocketAddr> {
     let address = |line: &String| line.strip_prefix("listening on ").and_then(|address| address.parse().ok());
-    let addresses = listening.iter().map(address).collect::<Option<_>>();
+    let ports = listening.iter().filter(|line| !line.starts_with("listening on unix:"));
+    let addresses = ports.map(address).collect::<Option<_>>();
     addresses.unwrap_or_else(|| panic!("not addresses: {listening:?}"))
 }
 

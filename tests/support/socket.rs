@@ -2,7 +2,9 @@
 
 use std::io::{self, ErrorKind, Read};
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -37,6 +39,15 @@ pub(super) fn connect_narrow(address: SocketAddr) -> TcpStream {
     socket.set_send_buffer_size(NARROW_BYTES).expect("a small buffer");
     socket.connect(&address.into()).expect("the server accepts");
     with_deadlines(socket.into())
+}
+
+/// A connection to a Unix socket, which is a stream like others.
+#[track_caller]
+pub(super) fn connect_unix(path: &Path) -> TcpStream {
+    let stream = UnixStream::connect(path).expect("the server accepts");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
+    stream.set_write_timeout(Some(DEADLINE)).expect("a deadline");
+    TcpStream::from(OwnedFd::from(stream))
 }
 
 fn with_deadlines(stream: TcpStream) -> TcpStream {

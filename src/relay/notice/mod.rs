@@ -300,6 +300,8 @@ pub enum Notice<'a> {
         /// The limit, `--max-per-address`.
         most: usize,
     },
+    /// The recipient is disconnected: it is a proxy (`--proxy-from`) that did not say for whom it speaks.
+    ProxyExpected,
     /// The recipient is disconnected: its first bytes are those of another protocol.
     ForeignProtocol {
         /// The name of the protocol, such as `HTTP`.
@@ -387,6 +389,7 @@ impl Notice<'_> {
         (Notice::ServerFull { clients: 1_000 }, "the server is full (1,000 clients)"),
         (Notice::AddressDenied, "connections from your address are not allowed here"),
         (Notice::AddressCrowded { most: 3 }, "too many connections from your address (at most 3)"),
+        (Notice::ProxyExpected, "this port expects the PROXY protocol from you: goodbye"),
         (Notice::ForeignProtocol { protocol: "HTTP" }, "this is a chat relay and speaks no HTTP: goodbye"),
         (Notice::Silent { seconds: 1 }, "you have said nothing for 1 second: goodbye"),
         (Notice::Silent { seconds: 5 }, "you have said nothing for 5 seconds: goodbye"),
@@ -483,6 +486,7 @@ impl fmt::Display for Notice<'_> {
             Notice::AddressCrowded { most } => {
                 write!(f, "too many connections from your address (at most {})", Grouped(most))
             }
+            Notice::ProxyExpected => f.write_str("this port expects the PROXY protocol from you: goodbye"),
             Notice::ForeignProtocol { protocol } => {
                 write!(f, "{FOREIGN_PREFIX}{protocol}: goodbye")
             }

@@ -7,7 +7,7 @@ use super::{Notice, PREFIX};
 use crate::relay::name::is_shown_name;
 
 /// Notices without a field.
-pub(super) const FIXED: [Notice<'static>; 21] = [
+pub(super) const FIXED: [Notice<'static>; 22] = [
     Notice::HistoryUsage,
     Notice::SearchUsage,
     Notice::Kept,
@@ -23,6 +23,7 @@ pub(super) const FIXED: [Notice<'static>; 21] = [
     Notice::KickUsage,
     Notice::IndentedCommand,
     Notice::AddressDenied,
+    Notice::ProxyExpected,
     Notice::TooSlow,
     Notice::RemovedByOperator,
     Notice::Resumed,

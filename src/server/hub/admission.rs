@@ -60,6 +60,15 @@ pub(super) struct Admission {
     pub(super) is_behind: bool,
 }
 
+/// Findings about a new connection.
+#[derive(Clone, Copy, Debug, Default)]
+struct Arrival {
+    /// The address that counts; `None` if no rule needs it, or if it is still to come.
+    address: Option<IpAddr>,
+    /// Whether a proxy is to say which client it is.
+    is_proxy: bool,
+}
+
 /// The first line of a connection, as far as it has arrived.
 pub(super) enum FirstLine {
     /// Its end is missing, and it may be of any protocol.
@@ -127,8 +136,8 @@ impl<S: Socket> Hub<S> {
 
     /// Admits a new connection on this endpoint, or refuses it. Nothing is written yet.
     pub fn admit(&mut self, stream: S, endpoint: Endpoint, now: Instant) {
-        let address = match self.check_stream(&stream, endpoint) {
-            Ok(address) => address,
+        let arrival = match self.check_stream(&stream, endpoint) {
+            Ok(arrival) => arrival,
             Err(reason) => {
                 if self.prepare_refusal(&Peer::of_stream(&stream), &reason, now) {
                     let key = self.insert(stream, endpoint, now);
@@ -138,13 +147,16 @@ impl<S: Socket> Hub<S> {
             }
         };
         let key = self.insert(stream, endpoint, now);
-        if let (Some(access), Some(address)) = (&mut self.admission.access, address) {
+        if let (Some(access), Some(address)) = (&mut self.admission.access, arrival.address) {
             access.admit(key, address);
         }
-        let connection = &self.connections[key];
-        let handle = connection.handle(key);
+        let handle = self.connections[key].handle(key);
         if endpoint.is_web() {
-            debug!("a visitor came from {}", Peer::of(connection));
+            debug!("a visitor came from {}", self.peer(key));
+        }
+        if arrival.is_proxy {
+            self.expect_client(key, endpoint, now);
+        } else if endpoint.is_web() {
             self.timers.set(now + REQUEST_TIME, Timer::Request, handle);
         } else {
             self.delay_entry(handle, now);
@@ -354,16 +366,16 @@ impl<S: Socket> Hub<S> {
     pub(super) fn reject_protocol(&mut self, key: usize, protocol: ForeignProtocol, now: Instant) {
         let kind = Kind::Foreign(protocol.name());
         if Reports::wants(kind) {
-            let peer = Peer::of(&self.connections[key]);
+            let peer = self.peer(key);
             let what = format_args!("{peer} speaks {}: disconnected", protocol.name());
             self.reports.note(kind, peer.ip(), what, now);
         }
         self.leave(key, &Reason::Foreign(protocol), now);
     }
 
-    /// Refuses an entering connection on the line port.
-    fn refuse(&mut self, key: usize, reason: &Reason, now: Instant) {
-        let peer = Peer::of(&self.connections[key]);
+    /// Refuses an entering connection on the line port, or a visitor.
+    pub(super) fn refuse(&mut self, key: usize, reason: &Reason, now: Instant) {
+        let peer = self.peer(key);
         if self.prepare_refusal(&peer, reason, now) {
             self.tell_refusal(key, reason, now);
         } else {
@@ -414,7 +426,7 @@ impl<S: Socket> Hub<S> {
     /// Tells a browser, in frames, why it is refused. It stays a visitor or an entering connection, so the limits on
     /// these bound the refusals.
     pub(super) fn refuse_browser(&mut self, key: usize, reason: &Reason, now: Instant) {
-        let peer = Peer::of(&self.connections[key]);
+        let peer = self.peer(key);
         self.record_refusal(&peer, reason, "", now);
         let connection = &mut self.connections[key];
         if let Some(notice) = reason.notice() {
@@ -440,23 +452,27 @@ impl<S: Socket> Hub<S> {
         Reason::Full(self.admission.capacity.clients_max)
     }
 
-    /// Checks whether a new connection may stay open. Returns its address if there is access control; otherwise asks
-    /// the kernel for none. One address may have few connections that have not entered, so it cannot take all places.
-    fn check_stream(&self, stream: &S, endpoint: Endpoint) -> Result<Option<IpAddr>, Reason> {
-        let address = match &self.admission.access {
-            None => None,
-            Some(access) => {
-                let address = stream.peer_address().map_err(Reason::Reset)?.ip();
-                access.check(address)?;
-                Some(address)
-            }
-        };
+    /// Checks whether a new connection may stay open. Asks the kernel for its address only if that matters.
+    fn check_stream(&self, stream: &S, endpoint: Endpoint) -> Result<Arrival, Reason> {
+        let is_asked = self.admission.access.is_some() || !self.proxied.is_off();
+        let arrival = if is_asked { self.check_address(stream)? } else { Arrival::default() };
         let visitors_max = self.admission.capacity.visitors_max;
         match endpoint.is_web() {
             false if !self.has_place_to_enter() => Err(self.full()),
             true if self.connections.count(Role::Visitor) >= visitors_max => Err(Reason::VisitorsFull(visitors_max)),
-            _ => Ok(address),
+            _ => Ok(arrival),
         }
+    }
+
+    /// Checks the address of a new connection. One address may have few connections that have not entered, so it cannot
+    /// take all places. A proxy may have as many as its clients need, and is not counted.
+    fn check_address(&self, stream: &S) -> Result<Arrival, Reason> {
+        let address = stream.peer_address().map_err(Reason::Reset)?.map(|address| address.ip());
+        let is_proxy = self.proxied.trusts(address);
+        if let (Some(access), Some(address)) = (&self.admission.access, address) {
+            if is_proxy { access.check_address(address)? } else { access.check(address)? }
+        }
+        Ok(Arrival { address: address.filter(|_| !is_proxy), is_proxy })
     }
 
     /// Counts a connection that enters as a client of its address.

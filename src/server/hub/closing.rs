@@ -15,7 +15,7 @@ use crate::relay::event::Event;
 use crate::relay::notice::Notice;
 use crate::relay::roster::{Introduction, MemberId};
 use crate::relay::tape::Position;
-use crate::server::connection::{Connection, Farewell, LastWords, Output, Phase, ReadState, Role};
+use crate::server::connection::{Farewell, LastWords, Output, Phase, ReadState, Role};
 use crate::server::flow::budget::Effort;
 use crate::server::limits::GRACE;
 use crate::server::reason::Reason;
@@ -36,7 +36,7 @@ impl<S: Socket> Hub<S> {
             },
             Phase::Entering => {
                 self.stats.passing += u64::from(!reason.is_ours());
-                debug!("{} left before it entered ({reason})", Peer::of(connection));
+                debug!("{} left before it entered ({reason})", self.peer(key));
                 Position::default()
             }
             Phase::Closing | Phase::Gone => return,
@@ -141,7 +141,7 @@ impl<S: Socket> Hub<S> {
         if !kind.map_or_else(|| log_enabled!(Level::Debug), Reports::wants) {
             return;
         }
-        let peer = Peer::of(&self.connections[key]);
+        let peer = self.peer(key);
         let clients = self.roster.clients();
         // The kernel forgets the address of a reset connection. The line about its arrival has it.
         let (separator, address) = if peer.is_known() { ("; ", peer.to_string()) } else { ("", String::new()) };
@@ -158,7 +158,7 @@ impl<S: Socket> Hub<S> {
             return;
         }
         let connection = &self.connections[key];
-        let (name, peer, clients) = (self.roster.shown(member), Peer::of(connection), self.roster.clients());
+        let (name, peer, clients) = (self.roster.shown(member), self.peer(key), self.roster.clients());
         let browser = if connection.is_browser() { " with a browser" } else { "" };
         let what = format_args!("{name} came from {peer}{browser}; {clients} present");
         self.reports.note(Kind::Came, peer.ip(), what, now);
@@ -170,7 +170,7 @@ impl<S: Socket> Hub<S> {
         let connection = &self.connections[key];
         let room = self.room_of(connection);
         let (name, offset) = (self.roster.directory().name(room), self.rooms[room].tape().end().offset);
-        debug!(target: "pollchat::roster", "{} in {name} at {offset}: {change}", Peer::of(connection));
+        debug!(target: "pollchat::roster", "{} in {name} at {offset}: {change}", self.peer(key));
     }
 
     /// Logs a change of the roster that no connection makes.
@@ -276,6 +276,7 @@ impl<S: Socket> Hub<S> {
             }
             self.connections.remove(key);
             self.admission.take_destination(key);
+            self.proxied.release(key);
             if let Some(access) = &mut self.admission.access {
                 access.release(key);
             }
@@ -328,42 +329,47 @@ impl<S: Socket> Hub<S> {
     }
 }
 
-/// The address of a peer, for the log. The server asks the kernel for it when it logs, and keeps it nowhere.
+/// The address of a peer, for the log. The server asks the kernel for it when it logs, and keeps only those that a proxy
+/// gives.
 pub(super) enum Peer {
-    Client(Option<SocketAddr>),
+    /// A peer with an address. Its port is 0 if a proxy did not give it.
+    Client(SocketAddr),
+    /// A peer over a Unix socket.
+    Local,
+    /// A peer whose address the kernel no longer knows.
+    Unknown,
     Console,
 }
 
 impl Peer {
-    pub(super) fn of<S: Socket>(connection: &Connection<S>) -> Peer {
-        match connection.role() {
-            Role::Console => Peer::Console,
-            _ => Peer::of_stream(connection.stream()),
-        }
-    }
-
     /// Returns the address, if it is known.
     pub(super) fn ip(&self) -> Option<IpAddr> {
         match self {
-            Peer::Client(address) => address.map(|address| address.ip()),
-            Peer::Console => None,
+            Peer::Client(address) => Some(address.ip()),
+            Peer::Local | Peer::Unknown | Peer::Console => None,
         }
     }
 
     fn is_known(&self) -> bool {
-        !matches!(self, Peer::Client(None))
+        !matches!(self, Peer::Unknown)
     }
 
     pub(super) fn of_stream<S: Socket>(stream: &S) -> Peer {
-        Peer::Client(stream.peer_address().ok())
+        match stream.peer_address() {
+            Ok(Some(address)) => Peer::Client(address),
+            Ok(None) => Peer::Local,
+            Err(_) => Peer::Unknown,
+        }
     }
 }
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Peer::Client(Some(address)) => write!(f, "{address}"),
-            Peer::Client(None) => f.write_str("unknown address"),
+            Peer::Client(address) if address.port() == 0 => write!(f, "{}", address.ip()),
+            Peer::Client(address) => write!(f, "{address}"),
+            Peer::Local => f.write_str("a Unix socket"),
+            Peer::Unknown => f.write_str("unknown address"),
             Peer::Console => f.write_str("the console"),
         }
     }

@@ -11,7 +11,6 @@ use std::time::Instant;
 use log::debug;
 
 use super::Hub;
-use super::closing::Peer;
 use super::timers::Timer;
 use crate::net::stream::{Received, Socket};
 use crate::relay::name::Name;
@@ -41,6 +40,10 @@ impl<S: Socket> Hub<S> {
             let Some(exchange) = self.connections[key].exchange_mut() else { return ReadState::Ready };
             let answer = match exchange.next_head() {
                 RequestProgress::Head(head) => {
+                    if let Err(reason) = self.note_forwarded(key, &head) {
+                        self.refuse(key, &reason, now);
+                        return ReadState::Ready;
+                    }
                     self.stats.requests += 1;
                     self.budget.spend(Effort::Request(head.len()));
                     let room = |typed: &str| self.room_named(typed);
@@ -80,7 +83,7 @@ impl<S: Socket> Hub<S> {
             Received::NotYet => Some(ReadState::Idle),
             Received::End => {
                 // An unfinished request is dropped; all complete ones were answered.
-                debug!("a visitor has gone ({})", Peer::of(&self.connections[key]));
+                debug!("a visitor has gone ({})", self.peer(key));
                 self.close_entering(key, Farewell::Close(None), now);
                 Some(ReadState::Ended)
             }
@@ -121,7 +124,7 @@ impl<S: Socket> Hub<S> {
         if !Reports::wants(kind) {
             return;
         }
-        let peer = Peer::of(&self.connections[key]);
+        let peer = self.peer(key);
         let what = format_args!("{peer} was answered with {}: {reason}", status.code());
         match status {
             Status::NotFound | Status::NoSuchRoom | Status::MethodNotAllowed | Status::RequestTimeout => {

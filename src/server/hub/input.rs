@@ -106,6 +106,11 @@ impl<S: Socket> Hub<S> {
     }
 
     fn read_socket(&mut self, turn: &mut ReadTurn, input: &mut Input, scratch: &mut [u8], now: Instant) -> ReadState {
+        if let Some(bytes) = self.proxied.take_behind(turn.key)
+            && let Some(state) = self.take_in(turn, input, &bytes, now)
+        {
+            return state;
+        }
         while turn.read_bytes_left > 0 {
             if let Some(end) = self.connections[turn.key].websocket_end() {
                 self.leave(turn.key, &end.into(), now);
@@ -113,10 +118,7 @@ impl<S: Socket> Hub<S> {
             }
             match self.receive(turn.key, &mut scratch[..turn.read_bytes_left]) {
                 Received::Bytes(bytes) => {
-                    turn.read_bytes_left -= bytes;
-                    input.received = Some(now);
-                    self.note_line_end(turn, &scratch[..bytes]);
-                    if let Some(state) = self.process_received(turn, input, &scratch[..bytes], now) {
+                    if let Some(state) = self.take_in(turn, input, &scratch[..bytes], now) {
                         return state;
                     }
                 }
@@ -135,6 +137,14 @@ impl<S: Socket> Hub<S> {
             }
         }
         ReadState::Ready
+    }
+
+    /// Takes in bytes as they came from the network, and processes them.
+    fn take_in(&mut self, turn: &mut ReadTurn, input: &mut Input, bytes: &[u8], now: Instant) -> Option<ReadState> {
+        turn.read_bytes_left = turn.read_bytes_left.saturating_sub(bytes.len());
+        input.received = Some(now);
+        self.note_line_end(turn, bytes);
+        self.process_received(turn, input, bytes, now)
     }
 
     /// Processes bytes that were just read until none is left (`None`), or until a budget is spent; then the rest is

@@ -18,6 +18,7 @@
 //! | the queues of a turn | `schedule` |
 //! | the timers | `timers` |
 //! | the way into the room, and refusals | `admission` |
+//! | headers of proxies, and the addresses of their clients | `proxied` |
 //! | the sessions of tracked clients | [`sessions`](super::sessions) |
 //! | the kept rooms, as readers of the journal | `keeping` |
 //! | the search for dead peers | `patrol` |
@@ -38,6 +39,7 @@ mod lines;
 mod moving;
 mod output;
 mod patrol;
+mod proxied;
 mod reading;
 mod rooms;
 mod schedule;
@@ -70,6 +72,7 @@ use channel::Channel;
 use connections::Connections;
 use keeping::Keeping;
 use patrol::Patrol;
+use proxied::Proxied;
 use rooms::Rooms;
 use schedule::Schedule;
 use timers::{PRUNED_LEN_MIN, Stage, Timer, Timers};
@@ -107,6 +110,7 @@ pub struct Hub<S> {
     schedule: Schedule,
     timers: Timers,
     admission: Admission,
+    proxied: Proxied,
     sessions: Sessions,
     /// The kept rooms, if there is a journal.
     keeping: Option<Box<Keeping>>,
@@ -168,6 +172,7 @@ impl<S: Socket> Hub<S> {
             schedule: Schedule::default(),
             timers: Timers::default(),
             admission: Admission::new(config, capacity),
+            proxied: Proxied::new(config.proxies.clone()),
             sessions: Sessions::new(capacity.clients_max),
             keeping: None,
             budget: TurnBudget::new(config.turn, 0),
@@ -326,6 +331,7 @@ impl<S: Socket> Hub<S> {
         self.connections.check_invariants(|connection| self.rooms[self.room_of(connection)].tape());
         self.schedule.check_invariants(&self.connections, self.rooms.held());
         self.admission.check_invariants();
+        self.proxied.check_invariants(|key| self.connections.get(key).is_some());
         if let Some(keeping) = &self.keeping {
             keeping.check_invariants(&self.rooms, self.roster.directory());
         }

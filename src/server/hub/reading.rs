@@ -127,6 +127,7 @@ impl<S: Socket> Hub<S> {
                 }
                 self.read_client(handle.key, room, allowance, may_ask, now)
             }
+            Phase::Entering if self.proxied.awaits_header(handle.key) => self.read_header(handle.key, now),
             Phase::Entering if connection.is_http() => self.read_visitor(handle.key, now),
             // It may enter the lobby, and say something.
             Phase::Entering => {

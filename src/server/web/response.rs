@@ -208,9 +208,16 @@ pub(crate) fn plain_text(
     }
 }
 
-/// Returns the response to a request for the folder of the page without the slash at its end: the way to `target`.
-pub(crate) fn moved(target: &str, time: SystemTime, persistence: Persistence, extent: Extent) -> Vec<u8> {
-    let (status, text) = (Status::PermanentRedirect, format!("the page is at {target}"));
+/// Returns the response to a request for the folder of the page without the slash at its end: the way to `target`, which
+/// may hold a query. The text repeats nothing of the request.
+pub(crate) fn moved(
+    target: &str,
+    path: &WebPath,
+    time: SystemTime,
+    persistence: Persistence,
+    extent: Extent,
+) -> Vec<u8> {
+    let (status, text) = (Status::PermanentRedirect, format!("the page is at {path}"));
     say(Head::new(status).field("Location", target), status, &text, time, persistence, extent)
 }
 

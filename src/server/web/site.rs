@@ -16,6 +16,7 @@ use super::request::Request;
 use super::resource::{Place, Resource, WebPath, will_track};
 use super::response::{self, Extent, Head, Persistence, Status, plain_text};
 use crate::relay::name::Name;
+use crate::server::proxy::TrustedProxies;
 
 /// Longest answer, in bytes: the page and its head. The build fails if the page is longer.
 pub const ANSWER_BYTES_MAX: usize = 76 * 1024;
@@ -203,7 +204,7 @@ impl Site {
     fn lead_to_page(&self, request: &Request<'_>, extent: Extent) -> Answer {
         let separator = if request.query.is_empty() { "" } else { "?" };
         let target = format!("{}{separator}{}", self.path, request.query);
-        let bytes = response::moved(&target, (self.clock)(), request.persistence, extent);
+        let bytes = response::moved(&target, &self.path, (self.clock)(), request.persistence, extent);
         Answer { bytes, next: request.persistence.into(), refusal: None }
     }
 
@@ -249,6 +250,12 @@ impl Site {
             .persistence(persistence);
         head.with_body(PAGE.as_bytes(), extent)
     }
+}
+
+/// Returns the address of the client whose request a trusted proxy passes on; `None` if the proxy names none, or the head
+/// is no request.
+pub(crate) fn forwarded_for(head: &[u8], trusted: &TrustedProxies) -> Option<SocketAddr> {
+    trusted.client_of(&Request::parse(head).ok()?.values("x-forwarded-for"))
 }
 
 /// Returns the source expression by which a Content-Security-Policy allows the page's one element of this name (CSP 3,
