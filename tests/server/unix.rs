@@ -9,7 +9,7 @@ use std::process;
 use rustix::process::Signal;
 
 use crate::support::http::{Wire, head};
-use crate::support::{Client, DEADLINE, Lines, Member, Server, Start, converse, eventually};
+use crate::support::{Client, DEADLINE, Lines, Member, Server, Start, converse, eventually, say_numbered};
 
 /// A folder of a test, which is removed at the end.
 struct Folder(PathBuf);
@@ -52,10 +52,10 @@ fn clients_over_a_unix_socket_and_a_port_talk_with_each_other() {
     bob.lines_until(|line| line.ends_with("> hello"));
     cia.lines_until(|line| line.ends_with("> hello"));
     converse(&mut cia, &mut bob, 2);
+    // More than the kernel takes at once.
+    say_numbered(&mut ana, &mut cia, 0, 2_000);
     drop(bob);
     server.expect_log(&["left (end of input; a Unix socket)"]);
-    // A flood over it is as bounded and whole as over TCP.
-    crate::support::say_numbered(&mut ana, &mut cia, 0, 2_000);
     server.signal(Signal::TERM);
     ana.lines_until(|line| line == "FIN");
     assert!(server.wait(DEADLINE).success());

@@ -332,8 +332,9 @@ impl<S: Socket> Hub<S> {
 /// The address of a peer, for the log. The server asks the kernel for it when it logs, and keeps only those that a proxy
 /// gives.
 pub(super) enum Peer {
-    /// A peer with an address. Its port is 0 if a proxy did not give it.
     Client(SocketAddr),
+    /// A client whose port its proxy did not give.
+    Host(IpAddr),
     /// A peer over a Unix socket.
     Local,
     /// A peer whose address the kernel no longer knows.
@@ -346,6 +347,7 @@ impl Peer {
     pub(super) fn ip(&self) -> Option<IpAddr> {
         match self {
             Peer::Client(address) => Some(address.ip()),
+            Peer::Host(address) => Some(*address),
             Peer::Local | Peer::Unknown | Peer::Console => None,
         }
     }
@@ -366,8 +368,8 @@ impl Peer {
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Peer::Client(address) if address.port() == 0 => write!(f, "{}", address.ip()),
             Peer::Client(address) => write!(f, "{address}"),
+            Peer::Host(address) => write!(f, "{address}"),
             Peer::Local => f.write_str("a Unix socket"),
             Peer::Unknown => f.write_str("unknown address"),
             Peer::Console => f.write_str("the console"),

@@ -120,9 +120,11 @@ impl<S: Socket> Hub<S> {
     /// Returns the peer of a connection, for the log: the client, if a proxy has named it.
     pub(super) fn peer(&self, key: usize) -> Peer {
         let connection = &self.connections[key];
-        match connection.role() {
-            Role::Console => Peer::Console,
-            _ => self.proxied.client(key).map_or_else(|| Peer::of_stream(connection.stream()), Peer::Client),
+        match (connection.role(), self.proxied.client(key)) {
+            (Role::Console, _) => Peer::Console,
+            (_, None) => Peer::of_stream(connection.stream()),
+            (_, Some(client)) if client.port() == 0 => Peer::Host(client.ip()),
+            (_, Some(client)) => Peer::Client(client),
         }
     }
 
