@@ -148,8 +148,13 @@ impl Oracle {
     /// The latest time at which the hub must wake for a connection that enters.
     pub(crate) fn enters_by(&self, member: usize, now: Instant) -> Option<Instant> {
         let known = &self.members[member];
-        let ear = &self.wires[member].borrow().ear;
-        let is_open = known.is_entering() && !ear.has_gone() && ear.asked.is_empty() && !self.is_shutting_down;
+        let wire = self.wires[member].borrow();
+        let ear = &wire.ear;
+        let is_open = known.is_entering()
+            && !wire.has_header()
+            && !ear.has_gone()
+            && ear.asked.is_empty()
+            && !self.is_shutting_down;
         let delay = enters_within(ear);
         is_open.then(|| now + delay)
     }
@@ -209,7 +214,8 @@ impl Oracle {
     /// Learns that a connection that would enter is refused.
     pub(crate) fn refuse(&mut self, member: usize, reason: &str, is_silent: bool) -> Verdict {
         if self.members[member].is_refused() {
-            // By its address, at its accept.
+            // By its address, at its accept or behind its header.
+            self.members[member].is_silenced = is_silent;
             return Ok(());
         }
         let is_visitor = self.members[member].visit.is_some();

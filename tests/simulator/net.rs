@@ -20,6 +20,9 @@ use crate::last_words::PAUSE;
 use crate::said::{Ear, Ended};
 use crate::setting::{Fault, Faults};
 
+/// Where proxies connect from.
+pub(crate) const PROXY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)), 1);
+
 /// The state that all wires of a world share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -65,6 +68,8 @@ pub(crate) struct Wire {
     pub(crate) address: IpAddr,
     /// The port there: its number.
     pub(crate) port: u16,
+    /// What the proxy says before the peer, and the server has not read; `None` if there is no proxy.
+    header: Option<VecDeque<u8>>,
     /// A WebSocket was opened.
     pub(crate) is_open: bool,
     /// Payloads of pings that the peer has not answered.
@@ -118,6 +123,7 @@ impl Wire {
         Wire {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 0,
+            header: None,
             is_open: false,
             pings: Vec::new(),
             shared: Rc::clone(shared),
@@ -148,6 +154,18 @@ impl Wire {
         }
     }
 
+    /// A proxy connects for the peer, and says so in the PROXY protocol.
+    pub(crate) fn come_through_proxy(&mut self, is_second: bool) {
+        let Wire { address: IpAddr::V4(address), port, .. } = *self else { return };
+        let header = if is_second {
+            let begin = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c";
+            [&begin[..], &address.octets(), &[0; 4], &port.to_be_bytes(), &[0; 2]].concat()
+        } else {
+            format!("PROXY TCP4 {address} 192.0.2.9 {port} 46000\r\n").into_bytes()
+        };
+        self.header = Some(header.into());
+    }
+
     /// The peer looks at what it takes.
     pub(crate) fn keep_taken(&mut self) {
         self.untaken = Some(VecDeque::new());
@@ -176,17 +194,22 @@ impl Wire {
 
     /// Whether there is input that the server was told of, and did not read.
     pub(crate) fn is_unread(&self) -> bool {
-        !self.is_closed && !self.edge.readable && (!self.incoming.is_empty() || self.has_unread_end())
+        !self.is_closed && !self.edge.readable && self.has_input()
     }
 
     /// Whether all input was read but its end, of which the server was told.
     pub(crate) fn is_end_unread(&self) -> bool {
-        self.is_unread() && self.incoming.is_empty()
+        self.is_unread() && self.incoming.is_empty() && !self.has_header()
     }
 
     /// Whether there is input that the server has not read, told of it or not.
     pub(crate) fn has_input(&self) -> bool {
-        !self.incoming.is_empty() || self.has_unread_end()
+        !self.incoming.is_empty() || self.has_header() || self.has_unread_end()
+    }
+
+    /// Whether the server has not read all that the proxy says.
+    pub(crate) fn has_header(&self) -> bool {
+        self.header.as_ref().is_some_and(|header| !header.is_empty())
     }
 
     /// Whether the server knows that it must wait before it writes.
@@ -259,6 +282,7 @@ impl Wire {
         self.is_short_of_room = false;
         if self.faults.has(Fault::ResetDropsInput) {
             self.incoming.clear();
+            self.header.iter_mut().for_each(VecDeque::clear);
         }
         self.edge = Readiness { readable: true, writable: true };
     }
@@ -278,7 +302,7 @@ impl Wire {
     fn ready(&self) -> Readiness {
         let is_down = self.reset != Reset::No;
         Readiness {
-            readable: is_down || self.is_ended || !self.incoming.is_empty(),
+            readable: is_down || self.is_ended || self.has_header() || !self.incoming.is_empty(),
             writable: is_down || (!self.is_finished && self.has_room()),
         }
     }
@@ -310,7 +334,7 @@ impl Wire {
         if self.faults.has(Fault::Interrupted) && self.chance.one_in(8) {
             return Err(ErrorKind::Interrupted.into());
         }
-        if self.incoming.is_empty() {
+        if self.incoming.is_empty() && !self.has_header() {
             return self.read_nothing();
         }
         if self.reset == Reset::No && self.faults.has(Fault::EarlyBlock) && self.chance.one_in(12) {
@@ -320,6 +344,12 @@ impl Wire {
             return Err(ErrorKind::WouldBlock.into());
         }
         self.is_drained = false;
+        if let Some(header) = self.header.as_mut().filter(|header| !header.is_empty()) {
+            let taken = self.chance.up_to(buffer.len().min(header.len()));
+            buffer.iter_mut().zip(header.drain(..taken)).for_each(|(to, from)| *to = from);
+            self.note_progress();
+            return Ok(taken);
+        }
         let mut taken = buffer.len().min(self.incoming.len());
         if self.faults.has(Fault::Cut) {
             taken = self.chance.up_to(taken);
@@ -480,7 +510,8 @@ impl Socket for FakeSocket {
     }
 
     fn peer_address(&self) -> io::Result<Option<SocketAddr>> {
-        Ok(Some(SocketAddr::new(self.0.borrow().address, self.0.borrow().port)))
+        let wire = self.0.borrow();
+        Ok(Some(if wire.header.is_some() { PROXY } else { SocketAddr::new(wire.address, wire.port) }))
     }
 
     fn take_error(&self) -> Option<io::Error> {

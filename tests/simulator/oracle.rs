@@ -201,9 +201,11 @@ impl Oracle {
             verdict.map_err(|violation| violation.about(self.describe(member)))?;
         }
         self.judge_empty_rooms(now, wake)?;
-        let members = &self.members;
+        let (members, wires) = (&self.members, &self.wires);
         self.active.retain(|&member| !members[member].is_closed);
-        let refused = self.active.iter().filter(|&&member| members[member].is_refused()).count();
+        // Behind a proxy, it is refused when its header is read.
+        let is_refused = |&&member: &&usize| members[member].is_refused() && !wires[member].borrow().has_header();
+        let refused = self.active.iter().filter(is_refused).count();
         Rule::Memory.demands(refused <= REFUSALS_MAX, || format!("{refused} are being refused"))?;
         self.judge_patience(now, wake)?;
         self.judge_idleness(now, wake)?;

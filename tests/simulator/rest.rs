@@ -189,6 +189,10 @@ impl Oracle {
         if self.is_visitor(member) {
             return self.rests_visitor(member, wire, is_braked);
         }
+        if wire.has_header() && !self.is_shutting_down {
+            // The rest of its header is to come.
+            return Ok(());
+        }
         self.rests_socket(member)?;
         if known.is_entering() && !known.has_fin {
             let ear = &wire.ear;

@@ -105,7 +105,8 @@ rules! {
     JoinedInTime = "joined-in-time",
     /// `left` is told exactly where `joined` was, once, when a member has left.
     Left = "left",
-    /// A connection is refused exactly if its address, its address's count or the number of seats demands it.
+    /// A connection is refused exactly if its address, its address's count or the number of seats demands it; behind a
+    /// proxy, the address is that in the header.
     Refusals = "refusals",
     /// A peer that speaks another protocol is told so, or where the page is, and nothing that it sends is said.
     Foreign = "foreign",

@@ -8,10 +8,12 @@ use pollchat::server::access::AccessRules;
 use pollchat::server::config::{Capacity, Config, Lag};
 use pollchat::server::flow::budget::TurnLimits;
 use pollchat::server::flow::rate::Rate;
+use pollchat::server::proxy::{ProxySource, TrustedProxies};
 
 use crate::chance::Chance;
 use crate::journal::{JournalPlan, some_journal};
 use crate::movers::RoomPlan;
+use crate::net::PROXY;
 
 /// An `--announce-up-to` that no run reaches.
 pub(crate) const ROOM_FOR_ALL: usize = 1_000;
@@ -188,6 +190,13 @@ impl Plan {
         config.turn = some_turn(setting.seed, config.flush_after.is_some());
         // and the rules of access.
         config.access = some_door(&mut Chance::new(setting.seed ^ 0xd00f));
+        // Behind proxies it is not counted how many come from where: the count would begin at a moment that no peer sees.
+        if config.access.per_address_max == 0 && !setting.is_plain {
+            config.proxies = some_proxies(setting.seed);
+        }
+        // A jump could be longer than the time for a header.
+        let jumps = if config.proxies.is_empty() { Faults::NONE } else { Faults::NONE.with(Fault::TimeJumps) };
+        let faults = faults.without(jumps);
         let mut limits = Limits::of(setting.seed);
         limits.set(&mut config, peers_max);
         if setting.is_plain {
@@ -349,6 +358,12 @@ fn some_door(chance: &mut Chance) -> AccessRules {
     let per_address_max = chance.pick(&[0, 0, 0, 1, 2]);
     let deny = if chance.one_in(4) { vec![home(chance.below(3)).into()] } else { Vec::new() };
     AccessRules { deny, per_address_max, ..AccessRules::default() }
+}
+
+/// A proxy before the line port, for some seeds.
+fn some_proxies(seed: u64) -> TrustedProxies {
+    let is_there = Chance::new(seed.rotate_left(24) ^ 0x7072_6f78).one_in(3);
+    is_there.then(|| ProxySource::Addresses(PROXY.ip().into())).into_iter().collect()
 }
 
 fn some_config(chance: &mut Chance, peers_max: usize, is_tracked: bool) -> Config {

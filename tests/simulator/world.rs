@@ -297,6 +297,9 @@ impl World {
         if line != WITNESS {
             wire.address = home(line);
             wire.port = u16::try_from(line).expect("few lines");
+            if !is_browser && !self.oracle.config.proxies.is_empty() {
+                wire.come_through_proxy(line % 2 == 0);
+            }
         }
         self.note(|| format!("{line} connects: {:?}, room {room:?}", peer.habit));
         self.lines.push(Line { wire: Rc::new(RefCell::new(wire)), peer, key: None });
