@@ -298,7 +298,7 @@ impl World {
             wire.address = home(line);
             wire.port = u16::try_from(line).expect("few lines");
             if !is_browser && !self.oracle.config.proxies.is_empty() {
-                wire.come_through_proxy(line % 2 == 0);
+                wire.come_through_proxy(line.is_multiple_of(2));
             }
         }
         self.note(|| format!("{line} connects: {:?}, room {room:?}", peer.habit));
