@@ -8,4 +8,5 @@ pub mod random;
 pub(crate) mod resolve;
 pub mod stdio;
 pub mod stream;
+pub mod tls;
 pub(crate) mod unanswered;
