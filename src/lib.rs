@@ -69,6 +69,7 @@
 //! | | `cli` `config` `limits` `memory` | flags, settings, every limit, their sum |
 //! | | `endpoint` `reach` | addresses of ports, as written and as reached |
 //! | | `listening` `listener` `unix` `systemd` | binding, accepting, files of Unix sockets, sockets handed over |
+//! | | `certificate` `pem` | the files of TLS, at the start and at SIGHUP |
 //! | | `access` `sniff` `sessions` | allowed addresses, foreign protocols, sessions of tracked clients |
 //! | | `proxy` | trusted proxies, and the addresses of clients that they give |
 //! | | `stats` `reason` `report` | counters, reasons of refusals and leaves, the throttled log |
@@ -76,7 +77,8 @@
 //! | | `head` `folder` `numbers` | the form of files, the folder and its lock, client numbers |
 //! | | `room_log` `restore` `export` | writing a room, reading it back, printing it |
 //! | `server/hub` | `mod` | the order of the phases of a turn |
-//! | | `admission` `proxied` `closing` | the way in, also through a proxy, and the way out |
+//! | | `proxied` `handshakes` | before the way in: the header of a proxy, a TLS handshake |
+//! | | `admission` `closing` | the way in, the way out |
 //! | | `reading` `input` `lines` | the order of the reads, reading a client, handing lines to the room |
 //! | | `output` `http` | the flush pass, visitors of the page |
 //! | | `channel` `rooms` `key_set` `moving` | one room at work, all of them, its readers, moves between two |
@@ -86,6 +88,7 @@
 //! | | `wall` `patrol` | what is read while the room waits, the search for dead peers |
 //! | `server/connection` | `mod` `input` `output` `moving` | one connection: phase, input, write paths, moves |
 //! | | `protocol` `telnet` `tracking` `farewell` | its encoding, telnet commands, dialect, last words |
+//! | | `sealing` | its TLS: text that waits to be read, ciphertext that waits to be written |
 //! | `server/flow` | `brake` `deliveries` `budget` | backpressure: one tape, all tapes, the work of a turn |
 //! | | `rate` `stall` | one client, a slow reader |
 //! | `server/web` | `site` `resource` `request` `response` | HTTP: routing, addresses, parsing, answers |
@@ -93,6 +96,7 @@
 //! | | `websocket` `frame` `page` | frames in, frames out, the page itself |
 //! | [`client`] | `session` `connect` `backoff` `link` | one connection, making it, again and again |
 //! | | `resolver` `race` | the look-up of the name, connects to several addresses |
+//! | | `trust` `secure` | trusted servers, TLS under a connection |
 //! | | `decoder` `outbox` | lines from the server, lines to it |
 //! | | `room` | the room that it is in, and the way back there |
 //! | | `leaving` `ending` | the bounds of leaving, the exit code and its message |
@@ -100,6 +104,7 @@
 //! | | `pipe` | the form for pipes: answers, lines of stdin, `--json`, the outcome |
 //! | | `terminal` | the form for terminals: keys, editor, screen, chat view |
 //! | [`net`] | `stream` `outbox` `keepalive` `unanswered` `stdio` | the kernel: sockets, unsent bytes, dead peers, stdio |
+//! | | `tls` | cryptography and pins of both programs; a session of the server as bytes in and bytes out |
 //! | | `address` `resolve` | addresses as people write them, look-ups off the loop |
 //! | [`logging`] | | the log on stderr, which neither blocks nor panics |
 //! | [`variables`] | | the environment variables behind the flags |
@@ -118,3 +123,6 @@ pub mod variables;
 
 /// The default TCP port of server and client.
 pub const PORT: u16 = 46_000;
+
+/// The default TCP port of `tls://`.
+pub const TLS_PORT: u16 = 46_001;

@@ -50,16 +50,20 @@ fn main() -> ExitCode {
 
 fn run(config: &Config) -> Result<(), Error> {
     let server = Server::bind(config)?;
-    let ports = server.bound(Endpoint::Lines).map(|address| format!("listening on {address}"));
-    let pages = server.bound(Endpoint::Web).map(|address| match address {
-        BoundAddress::Port(address) => format!("the page is at {}", url(reachable(*address), &config.web_path)),
-        BoundAddress::Unix(_) => format!("the page is at {address}"),
-    });
-    for line in ports.chain(pages) {
+    let pin = server.pin().unwrap_or_default();
+    for (endpoint, address) in server.endpoints() {
+        let line = match (endpoint, address) {
+            (Endpoint::Lines, _) => format!("listening on {address}"),
+            (Endpoint::TlsLines, _) => format!("listening on {address} with TLS (pin {pin})"),
+            (_, BoundAddress::Port(port)) => {
+                format!("the page is at {}", url(endpoint, reachable(*port), &config.web_path))
+            }
+            (_, BoundAddress::Unix(_)) => format!("the page is at {address}"),
+        };
         if let Err(error) = writeln!(io::stdout(), "{line}") {
             warn!("cannot write to stdout: {line}: {error}");
         }
     }
-    notify_ready(server.bound(Endpoint::Lines).chain(server.bound(Endpoint::Web)));
+    notify_ready(server.endpoints().map(|(_, address)| address));
     server.run()
 }

@@ -77,6 +77,9 @@ pub enum AddressError {
     /// The text behind the slash is no name of a room.
     #[error("{0}")]
     Room(String),
+    /// `--tls` and a scheme without encryption.
+    #[error("the scheme is one without encryption, and --tls asks for it: write tls://{0}")]
+    Encryption(String),
     /// The port stands in two places.
     #[error("the port is given twice: write {0}")]
     TwoPorts(String),

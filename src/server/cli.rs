@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, Error, Parser};
+use clap::{ArgGroup, CommandFactory, Error, Parser};
 use ipnet::IpNet;
 use log::LevelFilter;
 
 use super::access::{AccessRules, parse_prefix};
-use super::config::{Config, JournalConfig, Lag};
+use super::certificate::TlsFiles;
+use super::config::{Config, JournalConfig, Lag, TlsConfig};
 use super::endpoint::ListenAddress;
 use super::flow::budget::TurnLimits;
 use super::flow::rate::Rate;
@@ -33,16 +34,18 @@ use crate::relay::room::Audience;
 /// Relays each line of a client to all other clients, marked with its sender's name
 #[derive(Debug, Parser)]
 #[command(name = "pollchat-server", version, term_width = 100)]
+#[command(group = ArgGroup::new("page").args(["web", "web_tls"]).multiple(true))]
 #[command(
     after_help = "Clients are pollchat-client, a browser (--web), nc or telnet. SIGINT and SIGTERM stop the server;\n\
-                  SIGUSR1 logs its statistics. The manual is `pollchat-server --generate man`.\n\
+                  SIGHUP reads the files of TLS again; SIGUSR1 logs statistics.\n\
+                  The manual is `pollchat-server --generate man`.\n\
                   `pollchat-server export DIR` prints a journal: see `pollchat-server export --help`.\n\
                   Exit codes: 0 stopped by a signal or the operator, 1 could not start or go on, 2 usage."
 )]
 pub struct Flags {
     /// Listen on this address: HOST:PORT, a PORT of 127.0.0.1, or a Unix socket (unix:PATH). `*` is every address; an
-    /// IPv6 address accepts IPv6 only; port 0 lets the kernel choose. Repeatable [default: the sockets systemd hands over, otherwise
-    /// 127.0.0.1:46000]
+    /// IPv6 address accepts IPv6 only; port 0 lets the kernel choose. Repeatable [default: the sockets systemd hands
+    /// over; without them, and without --tls, 127.0.0.1:46000]
     #[arg(long, value_name = "ADDRESS", env = "POLLCHAT_LISTEN", value_delimiter = ',', hide_env_values = true)]
     #[arg(value_parser = ListenAddress::of_lines)]
     listen: Vec<ListenAddress>,
@@ -52,21 +55,41 @@ pub struct Flags {
     #[arg(value_parser = ListenAddress::of_page)]
     web: Vec<ListenAddress>,
 
-    /// Answer browsers that reach the page by this host name, besides its addresses and localhost. Requires --web.
+    /// Listen with TLS on this address, such as 0.0.0.0:46001. Requires --tls-cert and --tls-key. Repeatable
+    #[arg(long, value_name = "ADDRESS", env = "POLLCHAT_TLS", value_delimiter = ',', hide_env_values = true)]
+    #[arg(value_parser = ListenAddress::of_tls_lines)]
+    tls: Vec<ListenAddress>,
+
+    /// Serve the page with TLS (https) on this address, such as 0.0.0.0:8443. Requires --tls-cert and --tls-key.
     /// Repeatable
+    #[arg(long, value_name = "ADDRESS", env = "POLLCHAT_WEB_TLS", value_delimiter = ',', hide_env_values = true)]
+    #[arg(value_parser = ListenAddress::of_tls_page)]
+    web_tls: Vec<ListenAddress>,
+
+    /// Identify the server by the certificate in this file: PEM, with its issuers behind it. SIGHUP reads it again
+    #[arg(long, value_name = "FILE", env = "POLLCHAT_TLS_CERT", hide_env_values = true)]
+    tls_cert: Option<PathBuf>,
+
+    /// Use the private key in this file, in PEM, for the certificate. SIGHUP reads it again
+    #[arg(long, value_name = "FILE", env = "POLLCHAT_TLS_KEY", hide_env_values = true)]
+    tls_key: Option<PathBuf>,
+
+    /// Answer browsers that reach the page by this host name, besides its addresses and localhost. Requires --web or
+    /// --web-tls. Repeatable
     #[arg(long, value_name = "NAME", env = "POLLCHAT_WEB_HOST", value_delimiter = ',', hide_env_values = true)]
-    #[arg(requires = "web")]
+    #[arg(requires = "page")]
     web_host: Vec<HostName>,
 
-    /// Admit a page of another site by its origin, such as `https://chat.example.org`. Requires --web. Repeatable
+    /// Admit a page of another site by its origin, such as `https://chat.example.org`. Requires --web or --web-tls.
+    /// Repeatable
     #[arg(long, value_name = "ORIGIN", env = "POLLCHAT_WEB_ORIGIN", value_delimiter = ',', hide_env_values = true)]
-    #[arg(requires = "web")]
+    #[arg(requires = "page")]
     web_origin: Vec<Origin>,
 
-    /// Have the page below this path, such as /chat, for a proxy that passes paths on as they are. Requires --web
+    /// Have the page below this path, such as /chat, for a proxy that passes paths on as they are. Requires --web or --web-tls
     /// [default: /]
     #[arg(long, value_name = "PATH", env = "POLLCHAT_WEB_PATH", hide_env_values = true)]
-    #[arg(requires = "web")]
+    #[arg(requires = "page")]
     web_path: Option<WebPath>,
 
     /// Send this notice to each new client
@@ -244,9 +267,14 @@ impl Flags {
             Ok(journal) => journal,
             Err(problem) => return usage(problem),
         };
+        let tls = match tls_config(self.tls, self.web_tls, self.tls_cert, self.tls_key) {
+            Ok(tls) => tls,
+            Err(problem) => return usage(problem.to_owned()),
+        };
         let mut config = Config {
             listen: self.listen,
             web: self.web,
+            tls,
             web_path: self.web_path.unwrap_or_default(),
             origin_policy: OriginPolicy { hosts: self.web_host, origins: self.web_origin },
             greeting: self.greeting,
@@ -297,6 +325,28 @@ impl Flags {
             Ok(()) => Ok(config),
             Err(problem) => usage(problem),
         }
+    }
+}
+
+/// Returns the settings of TLS, if there is a port that speaks it.
+fn tls_config(
+    lines: Vec<ListenAddress>,
+    web: Vec<ListenAddress>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<Option<TlsConfig>, &'static str> {
+    match (certificate, key, lines.is_empty() && web.is_empty()) {
+        (Some(certificate), Some(key), false) => {
+            Ok(Some(TlsConfig { lines, web, files: TlsFiles { certificate, key } }))
+        }
+        (Some(_), None, _) => Err("--tls-cert requires --tls-key, the file of its private key"),
+        (None, Some(_), _) => Err("--tls-key requires --tls-cert, the file of its certificate"),
+        (Some(_), Some(_), true) => Err(
+            "--tls-cert requires a port: add --tls 0.0.0.0:46001 for clients, or --web-tls 0.0.0.0:8443 for browsers",
+        ),
+        (None, None, false) if lines.is_empty() => Err("--web-tls requires --tls-cert and --tls-key"),
+        (None, None, false) => Err("--tls requires --tls-cert and --tls-key"),
+        (None, None, true) => Ok(None),
     }
 }
 
@@ -411,6 +461,11 @@ mod tests {
             (&["--journal-keep", "1G"], "--journal-keep requires --journal"),
             (&["--journal", "x", "--journal-keep", "1M"], "--journal-keep must be at least 8388608, not 1048576"),
             (&["--web-host", "chat.lan"], "--web <ADDRESS>"),
+            (&["--tls", "46001"], "--tls requires --tls-cert and --tls-key"),
+            (&["--web-tls", "8443"], "--web-tls requires --tls-cert and --tls-key"),
+            (&["--tls", "46001", "--tls-cert", "c"], "--tls-cert requires --tls-key, the file"),
+            (&["--tls-key", "k"], "--tls-key requires --tls-cert, the file"),
+            (&["--tls-cert", "c", "--tls-key", "k"], "--tls-cert requires a port: add --tls 0.0.0.0:46001"),
             (&["--max-clients", "0"], "'--max-clients <N>': must be at least 1"),
             (&["--max-line", "0"], "--max-line must be from 1 to 1048576, not 0"),
             (&["--backlog", "100"], "--backlog must be from 12608 to"),
@@ -425,6 +480,16 @@ mod tests {
             let error = config(flags).unwrap_err();
             assert!(error.contains(expected), "{flags:?}: {error}");
         }
+    }
+
+    #[test]
+    fn the_flags_of_tls_are_one_setting() {
+        let files = ["--tls-cert", "cert.pem", "--tls-key", "key.pem"];
+        let both = config(&[&["--tls", "46001", "--web-tls", "8443", "--web-host", "a"][..], &files].concat()).unwrap();
+        let tls = both.tls.as_ref().unwrap();
+        assert_eq!((tls.lines.len(), tls.web.len(), tls.files.key.to_str()), (1, 1, Some("key.pem")));
+        assert!(both.has_page());
+        assert!(!config(&[&["--tls", "46001"][..], &files].concat()).unwrap().has_page());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::access::AccessRules;
+use super::certificate::TlsFiles;
 use super::endpoint::ListenAddress;
 use super::flow::budget::TurnLimits;
 use super::flow::rate::Rate;
@@ -34,11 +35,13 @@ pub enum Lag {
 /// Settings of a server.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Addresses of line ports, in addition to inherited sockets. Without both it is [`LISTEN`](super::limits::LISTEN).
-    /// Port 0 lets the kernel choose.
+    /// Addresses of line ports, in addition to inherited sockets. Without both, and without a line port over TLS, it is
+    /// [`LISTEN`](super::limits::LISTEN). Port 0 lets the kernel choose.
     pub listen: Vec<ListenAddress>,
     /// Addresses that serve the page to browsers.
     pub web: Vec<ListenAddress>,
+    /// Settings of TLS; `None` if nothing is encrypted.
+    pub tls: Option<TlsConfig>,
     /// Folder of the page.
     pub web_path: WebPath,
     /// Hosts and origins that the page answers to.
@@ -88,6 +91,17 @@ pub struct Config {
     pub turn: TurnLimits,
 }
 
+/// Settings of TLS. There is at least one address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// Addresses of line ports.
+    pub lines: Vec<ListenAddress>,
+    /// Addresses that serve the page.
+    pub web: Vec<ListenAddress>,
+    /// The certificate and its key.
+    pub files: TlsFiles,
+}
+
 /// Settings of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalConfig {
@@ -104,6 +118,7 @@ impl Default for Config {
         Config {
             listen: Vec::new(),
             web: Vec::new(),
+            tls: None,
             web_path: WebPath::default(),
             origin_policy: OriginPolicy::default(),
             greeting: String::new(),
@@ -132,6 +147,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Whether browsers are served, with TLS or without.
+    pub fn has_page(&self) -> bool {
+        !self.web.is_empty() || self.tls.as_ref().is_some_and(|tls| !tls.web.is_empty())
+    }
+
     /// Returns the length of the longest relayed line, in bytes: each received byte may become three (U+FFFD), and a
     /// stamp may come before it. A tape has to hold at least one such line.
     pub fn longest_line_bytes(&self) -> usize {
@@ -188,7 +208,7 @@ impl Capacity {
     /// one client is always allowed.
     pub fn within(open_files: usize, config: &Config) -> Capacity {
         let reserve = if open_files < 128 { 16 } else { 32 };
-        let visitors_max = if config.web.is_empty() { 0 } else { (open_files / 8).clamp(1, VISITORS_MAX) };
+        let visitors_max = if config.has_page() { (open_files / 8).clamp(1, VISITORS_MAX) } else { 0 };
         let journal = config.journal.as_ref().map_or(0, |_| config.rooms.len() + JOURNAL_FILES);
         let left = open_files.saturating_sub(reserve + visitors_max + journal).max(1);
         let clients_max = config.clients_max.unwrap_or(left);

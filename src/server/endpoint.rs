@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::limits::LISTEN;
-use crate::PORT;
 use crate::net::address::{AddressError, Host, Written as Typed, shown};
 use crate::net::resolve::resolve_in_time;
+use crate::{PORT, TLS_PORT};
 
 /// Protocol of a listening socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +34,28 @@ impl Endpoint {
     pub fn is_tls(self) -> bool {
         matches!(self, Endpoint::TlsLines | Endpoint::TlsWeb)
     }
+
+    /// Returns the examples of addresses in errors.
+    fn example(self) -> &'static str {
+        match self {
+            Endpoint::Lines | Endpoint::TlsLines => LINES_EXAMPLE,
+            Endpoint::Web => WEB_EXAMPLE,
+            Endpoint::TlsWeb => TLS_WEB_EXAMPLE,
+        }
+    }
+
+    /// Returns the port of addresses in errors.
+    fn example_port(self) -> u16 {
+        match self {
+            Endpoint::Lines => PORT,
+            Endpoint::TlsLines => TLS_PORT,
+            Endpoint::Web => 8080,
+            Endpoint::TlsWeb => 8443,
+        }
+    }
 }
 
-/// Address of `--listen` or `--web`, as the operator wrote it.
+/// Address of `--listen`, `--tls`, `--web` or `--web-tls`, as the operator wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenAddress(Written);
 
@@ -89,6 +108,7 @@ enum ListenHost {
 /// Examples for error messages.
 const LINES_EXAMPLE: &str = "46001, 127.0.0.1:46001, 0.0.0.0:46001 or [::]:46001";
 const WEB_EXAMPLE: &str = "8080, 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080";
+const TLS_WEB_EXAMPLE: &str = "8443, 127.0.0.1:8443, 0.0.0.0:8443 or [::]:8443";
 
 /// Prefix of the path of a Unix socket.
 const UNIX: &str = "unix:";
@@ -100,41 +120,64 @@ impl ListenAddress {
     /// Parses the address of a line port.
     ///
     /// # Errors
-    /// The text has no plain meaning, or no port.
+    /// The text has no plain meaning, no port, or a scheme of another endpoint.
     pub fn of_lines(text: &str) -> Result<ListenAddress, AddressError> {
-        if let Some(path) = text.trim().strip_prefix(UNIX) {
-            return ListenAddress::of_unix(path);
-        }
-        let written = Typed::parse(text).map_err(|error| error.with_example(LINES_EXAMPLE, 0))?;
-        match written.scheme.as_deref() {
-            None | Some("tcp") => ListenAddress::of(written.host, written.port, PORT),
-            Some("http" | "https" | "ws" | "wss") => {
-                let address = format!("--web {}", shown(&host_shown(&written.host), written.port.unwrap_or(WEB_PORT)));
-                let scheme = written.scheme.unwrap_or_default();
-                Err(AddressError::Scheme { scheme, problem: "is for browsers", example: address })
-            }
-            Some(_) => Err(wrong_scheme(written, "is another protocol", PORT)),
-        }
+        ListenAddress::parse(text, Endpoint::Lines)
+    }
+
+    /// Parses the address of a line port over TLS.
+    ///
+    /// # Errors
+    /// As [`of_lines`](ListenAddress::of_lines).
+    pub fn of_tls_lines(text: &str) -> Result<ListenAddress, AddressError> {
+        ListenAddress::parse(text, Endpoint::TlsLines)
     }
 
     /// Parses the address of the page. A URL without a port means port 80.
     ///
     /// # Errors
-    /// The text has no plain meaning, or no port.
+    /// As [`of_lines`](ListenAddress::of_lines).
     pub fn of_page(text: &str) -> Result<ListenAddress, AddressError> {
+        ListenAddress::parse(text, Endpoint::Web)
+    }
+
+    /// Parses the address of the page over TLS. A URL without a port means port 443.
+    ///
+    /// # Errors
+    /// As [`of_lines`](ListenAddress::of_lines).
+    pub fn of_tls_page(text: &str) -> Result<ListenAddress, AddressError> {
+        ListenAddress::parse(text, Endpoint::TlsWeb)
+    }
+
+    fn parse(text: &str, endpoint: Endpoint) -> Result<ListenAddress, AddressError> {
         if let Some(path) = text.trim().strip_prefix(UNIX) {
             return ListenAddress::of_unix(path);
         }
-        let written = Typed::parse(text).map_err(|error| error.with_example(WEB_EXAMPLE, 0))?;
-        let port = match written.scheme.as_deref() {
-            None | Some("tcp") => written.port,
-            Some("http" | "ws") => Some(written.port.unwrap_or(80)),
-            Some("https" | "wss") => {
-                return Err(wrong_scheme(written, "needs a proxy with TLS before this server", WEB_PORT));
+        let Typed { scheme, host, port } =
+            Typed::parse(text).map_err(|error| error.with_example(endpoint.example(), 0))?;
+        let (meant, url_port) = match scheme.as_deref() {
+            None | Some("tcp") => (endpoint, None),
+            Some("tls") => (Endpoint::TlsLines, None),
+            Some("http" | "ws") => (Endpoint::Web, Some(80)),
+            Some("https" | "wss") => (Endpoint::TlsWeb, Some(443)),
+            Some(other) => {
+                let example = shown(&host_shown(&host), port.unwrap_or(endpoint.example_port()));
+                let scheme = other.escape_debug().to_string();
+                return Err(AddressError::Scheme { scheme, problem: "is another protocol", example });
             }
-            Some(_) => return Err(wrong_scheme(written, "is another protocol", WEB_PORT)),
         };
-        ListenAddress::of(written.host, port, WEB_PORT)
+        if meant != endpoint {
+            let (flag, problem) = match meant {
+                Endpoint::Lines => ("--listen", "is not encrypted"),
+                Endpoint::TlsLines => ("--tls", "is encrypted"),
+                Endpoint::Web => ("--web", "is for browsers"),
+                Endpoint::TlsWeb => ("--web-tls", "is for browsers, and encrypted"),
+            };
+            let address = shown(&host_shown(&host), port.unwrap_or(meant.example_port()));
+            let scheme = scheme.unwrap_or_default();
+            return Err(AddressError::Scheme { scheme, problem, example: format!("{flag} {address}") });
+        }
+        ListenAddress::of(host, port.or(url_port), endpoint.example_port())
     }
 
     fn of(host: Host, port: Option<u16>, example: u16) -> Result<ListenAddress, AddressError> {
@@ -185,14 +228,6 @@ impl ListenAddress {
             Written::Unix(_) => Ok(Vec::new()),
         }
     }
-}
-
-/// Port of the page in examples.
-const WEB_PORT: u16 = 8080;
-
-fn wrong_scheme(written: Typed, problem: &'static str, port: u16) -> AddressError {
-    let scheme = written.scheme.unwrap_or_default().escape_debug().to_string();
-    AddressError::Scheme { scheme, problem, example: shown(&host_shown(&written.host), written.port.unwrap_or(port)) }
 }
 
 fn host_shown(host: &Host) -> String {
@@ -263,6 +298,16 @@ mod tests {
     }
 
     #[test]
+    fn the_schemes_of_tls_belong_to_its_own_flags() {
+        for text in ["tls://0.0.0.0:46001", "tcp://0.0.0.0:46001", "0.0.0.0:46001"] {
+            assert_eq!(ListenAddress::of_tls_lines(text).unwrap().to_string(), "0.0.0.0:46001", "{text}");
+        }
+        for (text, expected) in [("https://chat.lan/", "chat.lan:443"), ("wss://[::]:8443", "[::]:8443")] {
+            assert_eq!(ListenAddress::of_tls_page(text).unwrap().to_string(), expected);
+        }
+    }
+
+    #[test]
     fn other_text_is_an_error_with_an_example() {
         let lines = |text| ListenAddress::of_lines(text).unwrap_err().to_string();
         let page = |text| ListenAddress::of_page(text).unwrap_err().to_string();
@@ -271,6 +316,8 @@ mod tests {
         assert_eq!(lines("70000"), format!("a port is a number from 0 to 65535, as in {example}"));
         assert_eq!(lines("a/b"), format!("'a/b' is neither a host name nor an IP address: write {example}"));
         assert_eq!(lines("http://:8080"), "http:// is for browsers: write --web *:8080");
+        assert_eq!(lines("tls://chat.lan"), "tls:// is encrypted: write --tls chat.lan:46001");
+        assert_eq!(lines("wss://x"), "wss:// is for browsers, and encrypted: write --web-tls x:8443");
         assert_eq!(lines("chat.lan"), "the port is missing: write chat.lan:46000");
         assert_eq!(lines("*"), "the port is missing: write *:46000");
         assert_eq!(lines("foo://x"), "foo:// is another protocol: write x:46000");
@@ -283,7 +330,15 @@ mod tests {
         assert_eq!(lines("::1:80"), "write [::1]:80 for port 80, or [::1:80] for the whole address");
         assert_eq!(page("127.0.0.1"), "the port is missing: write 127.0.0.1:8080");
         assert_eq!(page("::1"), "the port is missing: write [::1]:8080");
-        assert_eq!(page("https://chat.lan"), "https:// needs a proxy with TLS before this server: write chat.lan:8080");
+        assert_eq!(page("https://a"), "https:// is for browsers, and encrypted: write --web-tls a:8443");
+        assert_eq!(page("tls://[::]:7"), "tls:// is encrypted: write --tls [::]:7");
+        let tls_lines = |text| ListenAddress::of_tls_lines(text).unwrap_err().to_string();
+        let tls_page = |text| ListenAddress::of_tls_page(text).unwrap_err().to_string();
+        assert_eq!(tls_lines("chat.lan"), "the port is missing: write chat.lan:46001");
+        assert_eq!(tls_lines("https://a:1"), "https:// is for browsers, and encrypted: write --web-tls a:1");
+        assert_eq!(tls_page("http://a"), "http:// is for browsers: write --web a:8080");
+        assert_eq!(tls_page("chat.lan"), "the port is missing: write chat.lan:8443");
+        assert!(tls_page("").ends_with("write 8443, 127.0.0.1:8443, 0.0.0.0:8443 or [::]:8443"));
     }
 
     #[test]

@@ -7,6 +7,8 @@
 use super::config::Config;
 use super::journal;
 use super::limits::{RECEIVE_BUFFER_BYTES, SCRATCH_BYTES, SEND_BUFFER_BYTES};
+use super::pem::FILE_BYTES_MAX;
+use crate::net::tls::{RECORD_BYTES_MAX, RECORD_TEXT_BYTES};
 use crate::relay::cursor::{HOLE_BYTES, HOLES_MAX};
 use crate::relay::name::NAME_CHARS_MAX;
 use crate::relay::room::{ARRIVAL_BYTES, WHO_ROWS_MAX};
@@ -42,6 +44,9 @@ const ROOM_BYTES: usize = 1024;
 /// Bytes of the program beside its tape and its clients: code, stack and memory that the allocator keeps.
 const PROGRAM_BYTES: usize = 8 * 1024 * 1024;
 
+/// Bytes of a TLS session that has nothing under way.
+const SESSION_OF_TLS_BYTES: usize = 4 * 1024;
+
 /// Bytes by which the kernel may exceed the size of a buffer: it checks for room before it adds a segment.
 const SEGMENT_BYTES: usize = 64 * 1024;
 
@@ -75,6 +80,8 @@ pub struct Bounds {
     pub rooms: usize,
     /// Bounds of browsers and HTTP connections, if there is a page.
     pub page: Option<PageBounds>,
+    /// Bounds of a connection that speaks TLS, in addition, if a port does.
+    pub tls: Option<TlsBounds>,
 }
 
 /// Most memory that a browser or an HTTP connection can make the server hold, in bytes, where it differs from a client.
@@ -92,6 +99,36 @@ pub struct PageBounds {
     pub request: usize,
     /// Answer that the peer does not read.
     pub answers: usize,
+}
+
+/// Most memory that a connection which speaks TLS can make the server hold, in bytes, in addition to what it holds
+/// without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TlsBounds {
+    /// Session that has nothing under way.
+    pub session: usize,
+    /// Partial record.
+    pub partial: usize,
+    /// Text of a record that its reader had no room for.
+    pub opened: usize,
+    /// Record, or certificates, that the peer does not take.
+    pub unsent: usize,
+}
+
+impl TlsBounds {
+    const MOST: TlsBounds = TlsBounds {
+        session: SESSION_OF_TLS_BYTES,
+        partial: RECORD_BYTES_MAX,
+        // It grows by doubling.
+        opened: 2 * RECORD_TEXT_BYTES,
+        // Base64 is longer than the certificates, and these are longer than a record.
+        unsent: FILE_BYTES_MAX,
+    };
+
+    /// Returns the sum.
+    pub fn all(self) -> usize {
+        self.session + self.partial + self.opened + self.unsent
+    }
 }
 
 impl Bounds {
@@ -118,20 +155,23 @@ impl Bounds {
             shared: tape_bytes(config.backlog_bytes) + PROGRAM_BYTES + journal_bytes(config),
             room: tape_bytes(config.room_backlog_bytes) + ROOM_BYTES,
             rooms: config.rooms_max.saturating_sub(1),
-            page: (!config.web.is_empty()).then(|| PageBounds::of(config, waiting)),
+            page: config.has_page().then(|| PageBounds::of(config, waiting)),
+            tls: config.tls.as_ref().map(|_| TlsBounds::MOST),
         }
     }
 
-    /// Returns the most that one client takes in the server's own memory. With a page, it may be a browser.
+    /// Returns the most that one client takes in the server's own memory. With a page, it may be a browser; with TLS, it
+    /// may speak it.
     pub fn client(&self) -> usize {
         let of_lines = self.idle + self.fragment + self.parked + self.private;
         let of_frames = self.page.map_or(0, |page| page.idle + page.message + page.parked + page.private);
-        self.bookkeeping + self.holes + of_lines.max(of_frames)
+        self.bookkeeping + self.holes + of_lines.max(of_frames) + self.tls.map_or(0, TlsBounds::all)
     }
 
     /// Returns the most that one HTTP connection takes in the server's own memory.
     pub fn visitor(&self) -> usize {
-        self.page.map_or(0, |page| page.idle + self.bookkeeping + page.request + page.answers)
+        let of_tls = self.tls.map_or(0, TlsBounds::all);
+        self.page.map_or(0, |page| page.idle + self.bookkeeping + page.request + page.answers + of_tls)
     }
 
     /// Returns the most that the server takes in its own memory, with so many clients and HTTP connections.

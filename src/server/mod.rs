@@ -2,6 +2,7 @@
 //! [hub](hub::Hub).
 
 pub mod access;
+pub mod certificate;
 pub mod cli;
 pub mod config;
 pub mod connection;
@@ -13,6 +14,7 @@ pub mod limits;
 pub mod listener;
 mod listening;
 pub mod memory;
+pub mod pem;
 pub mod proxy;
 pub mod reach;
 pub mod reason;
@@ -37,6 +39,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook_mio::v1_0::Signals;
 
+use certificate::{CertificateError, Identity};
 use config::{Capacity, Config};
 use endpoint::{BoundAddress, Endpoint};
 use hub::{Hub, Readiness, Wake};
@@ -110,6 +113,9 @@ pub enum Error {
     /// A socket that the service manager handed over cannot be listened on.
     #[error("cannot listen on what was handed over: {0}")]
     Inherited(io::Error),
+    /// A file of TLS is of no use.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// The journal could not be opened.
     #[error(transparent)]
     Journal(#[from] OpenError),
@@ -132,6 +138,8 @@ pub struct Server {
     signals: Signals,
     listeners: Vec<Listener>,
     hub: Hub<Stream>,
+    /// The certificate and its key, if a port speaks TLS.
+    identity: Option<Identity>,
     /// Deadline of the shutdown; `None` while the server runs.
     stop_at: Option<Instant>,
 }
@@ -141,20 +149,13 @@ impl Server {
     /// listeners are bound.
     ///
     /// # Errors
-    /// When the journal cannot be opened, a listener cannot be bound, an inherited socket cannot be adopted, or there
-    /// is no memory for the tape.
+    /// When a file of TLS is of no use, the journal cannot be opened, a listener cannot be bound, an inherited socket
+    /// cannot be adopted, or there is no memory for the tape.
     pub fn bind(config: &Config) -> Result<Server, Error> {
         let poll = Poll::new()?;
+        let identity = config.tls.as_ref().map(|tls| Identity::read(&tls.files, SystemTime::now())).transpose()?;
         let journal = open_journal(config, &poll)?;
-        let mut listening = Listening::from(systemd::inherited_listeners().map_err(Error::Inherited)?);
-        let by_default = if config.listen.is_empty() && listening.is_empty() { Some(LISTEN.into()) } else { None };
-        for address in config.listen.iter().chain(&by_default) {
-            listening.open(address, Endpoint::Lines)?;
-        }
-        for address in &config.web {
-            listening.open(address, Endpoint::Web)?;
-        }
-        let mut listeners = listening.into_listeners();
+        let mut listeners = listen(config)?;
         let open_files = raise_open_file_limit();
         let capacity = Capacity::within(open_files, config);
         let mut hub = Hub::new(config, capacity, Instant::now())
@@ -163,8 +164,12 @@ impl Server {
             hub.keep(Box::new(writer), kept, numbers);
             warnings
         });
-        if !config.web.is_empty() {
-            let pages: Vec<_> = addresses(&listeners, Endpoint::Web).collect();
+        if let Some(identity) = &identity {
+            hub.open_tls(identity.configs());
+        }
+        if config.has_page() {
+            let ports = endpoints(&listeners).filter_map(|(endpoint, address)| Some((endpoint, address.port()?)));
+            let pages: Vec<_> = ports.filter(|(endpoint, _)| endpoint.is_web()).collect();
             let site = Site::new(config.origin_policy.clone(), &pages, SystemTime::now);
             hub.open_site(site.below(config.web_path.clone()));
         }
@@ -178,6 +183,7 @@ impl Server {
             hub.open_console(Stream::Console(Console::open(poll.registry(), Source::Console.into())?), Instant::now());
         }
         warnings.iter().flatten().for_each(|warning| warn!("the journal: {warning}"));
+        identity.iter().for_each(Identity::log);
         info!("at most {} clients (open-file limit {open_files})", capacity.clients_max);
         log_memory_bounds(config, capacity);
         for prefix in config.proxies.wide() {
@@ -192,17 +198,24 @@ impl Server {
             );
             hub.begin_patrol(Instant::now());
         }
-        Ok(Server { poll, signals, listeners, hub, stop_at: None })
+        Ok(Server { poll, signals, listeners, hub, identity, stop_at: None })
     }
 
-    /// Returns the addresses of the ports of this kind of endpoint, with the numbers that the kernel picked: inherited listeners first, then in the order of the configuration.
+    /// Returns the endpoints of the listeners and their addresses, with the ports that the kernel picked: inherited
+    /// listeners first, then line ports before pages, and without TLS before with TLS.
+    pub fn endpoints(&self) -> impl Iterator<Item = (Endpoint, &BoundAddress)> {
+        endpoints(&self.listeners)
+    }
+
+    /// Returns the addresses of the ports of this kind of endpoint, in the same order.
     pub fn addresses(&self, endpoint: Endpoint) -> impl Iterator<Item = SocketAddr> {
-        addresses(&self.listeners, endpoint)
+        let ports = self.endpoints().filter(move |(other, _)| *other == endpoint);
+        ports.filter_map(|(_, address)| address.port())
     }
 
-    /// Returns the same, with Unix sockets among them.
-    pub fn bound(&self, endpoint: Endpoint) -> impl Iterator<Item = &BoundAddress> {
-        self.listeners.iter().filter(move |listener| listener.endpoint() == endpoint).map(Listener::address)
+    /// Returns the pin of the server's public key, if a port speaks TLS.
+    pub fn pin(&self) -> Option<&str> {
+        self.identity.as_ref().map(Identity::pin)
     }
 
     /// Runs until SIGINT or SIGTERM, or until the operator stops it.
@@ -333,6 +346,7 @@ impl Server {
         for signal in self.signals.pending() {
             match signal {
                 SIGUSR1 => info!("{}", self.hub.stats()),
+                SIGHUP => self.reload(),
                 SIGINT | SIGTERM => wants_stop = true,
                 SIGCONT => typing::resume(),
                 _ => {}
@@ -346,6 +360,12 @@ impl Server {
             }
             (false, _) => Stop::InGoodOrder,
         }
+    }
+
+    /// Reads the files of TLS again. New handshakes use them; connections stay as they are.
+    fn reload(&mut self) {
+        let configs = self.identity.as_mut().and_then(|identity| identity.reload(SystemTime::now()));
+        configs.into_iter().for_each(|configs| self.hub.open_tls(configs));
     }
 
     fn begin_stop(&mut self, now: Instant) {
@@ -368,6 +388,25 @@ enum Stop {
     InGoodOrder,
     /// Now.
     AtOnce,
+}
+
+/// Opens the listeners, the inherited ones first.
+fn listen(config: &Config) -> Result<Vec<Listener>, Error> {
+    let mut listening = Listening::from(systemd::inherited_listeners().map_err(Error::Inherited)?);
+    let (tls_lines, tls_web) = config.tls.as_ref().map_or((&[][..], &[][..]), |tls| (&tls.lines, &tls.web));
+    let has_line_port = !(config.listen.is_empty() && tls_lines.is_empty() && listening.is_empty());
+    let by_default = if has_line_port { None } else { Some(LISTEN.into()) };
+    for address in config.listen.iter().chain(&by_default) {
+        listening.open(address, Endpoint::Lines)?;
+    }
+    for (addresses, endpoint) in
+        [(tls_lines, Endpoint::TlsLines), (&config.web, Endpoint::Web), (tls_web, Endpoint::TlsWeb)]
+    {
+        for address in addresses {
+            listening.open(address, endpoint)?;
+        }
+    }
+    Ok(listening.into_listeners())
 }
 
 /// Opens the journal, if there is one.
@@ -399,8 +438,8 @@ fn log_memory_bounds(config: &Config, capacity: Capacity) {
     );
 }
 
-fn addresses(listeners: &[Listener], endpoint: Endpoint) -> impl Iterator<Item = SocketAddr> {
-    listeners.iter().filter(move |listener| listener.endpoint() == endpoint).filter_map(Listener::port_address)
+fn endpoints(listeners: &[Listener]) -> impl Iterator<Item = (Endpoint, &BoundAddress)> {
+    listeners.iter().map(|listener| (listener.endpoint(), listener.address()))
 }
 
 /// Returns what an event allows. An error counts as readable and writable: only a read or a write finds out which error

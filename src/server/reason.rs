@@ -25,6 +25,8 @@ pub enum Reason {
     NoProxyHeader,
     /// It speaks another protocol.
     Foreign(ForeignProtocol),
+    /// Its TLS handshake failed.
+    TlsFailed,
     /// It has sent nothing for so many seconds, `--idle-timeout`.
     Silent(u64),
     /// It read too slowly.
@@ -51,7 +53,7 @@ pub struct Reasons([u64; Reason::LABELS.len()]);
 
 impl Reason {
     /// The labels of all reasons in the log and in metrics, by [`index`](Reason::index).
-    pub const LABELS: [&str; 19] = [
+    pub const LABELS: [&str; 20] = [
         "full",
         "page full",
         "rooms full",
@@ -62,6 +64,7 @@ impl Reason {
         "TLS",
         "STUN",
         "other protocol",
+        "TLS failed",
         "silent",
         "slow",
         "removed",
@@ -74,7 +77,7 @@ impl Reason {
     ];
 
     /// The first so many [`LABELS`](Reason::LABELS) are refusals, and disconnects by the server.
-    const OURS: usize = 13;
+    const OURS: usize = 14;
 
     /// The place of this reason in [`LABELS`](Reason::LABELS).
     pub fn index(&self) -> usize {
@@ -89,15 +92,16 @@ impl Reason {
             Reason::Foreign(ForeignProtocol::Tls) => 7,
             Reason::Foreign(ForeignProtocol::Stun) => 8,
             Reason::Foreign(_) => 9,
-            Reason::Silent(_) => 10,
-            Reason::TooSlow => 11,
-            Reason::Removed => 12,
-            Reason::Goodbye => 13,
-            Reason::EndOfInput => 14,
-            Reason::Reset(_) => 15,
-            Reason::Unwritable => 16,
-            Reason::PageClosed(_) => 17,
-            Reason::ProtocolError(_) => 18,
+            Reason::TlsFailed => 10,
+            Reason::Silent(_) => 11,
+            Reason::TooSlow => 12,
+            Reason::Removed => 13,
+            Reason::Goodbye => 14,
+            Reason::EndOfInput => 15,
+            Reason::Reset(_) => 16,
+            Reason::Unwritable => 17,
+            Reason::PageClosed(_) => 18,
+            Reason::ProtocolError(_) => 19,
         }
     }
 
@@ -126,6 +130,7 @@ impl Reason {
             Reason::AddressCrowded(most) => Some(Notice::AddressCrowded { most: *most }),
             Reason::NoProxyHeader => Some(Notice::ProxyExpected),
             Reason::Foreign(protocol) => Some(Notice::ForeignProtocol { protocol: protocol.name() }),
+            Reason::TlsFailed => Some(Notice::TlsExpected),
             Reason::Silent(seconds) => Some(Notice::Silent { seconds: *seconds }),
             Reason::TooSlow => Some(Notice::TooSlow),
             Reason::Removed => Some(Notice::RemovedByOperator),
@@ -174,6 +179,7 @@ impl fmt::Display for Reason {
             Reason::AddressCrowded(most) => write!(f, "{most} connections are open from its address"),
             Reason::NoProxyHeader => f.write_str("a proxy that sent no PROXY header"),
             Reason::Foreign(protocol) => write!(f, "spoke {}", protocol.name()),
+            Reason::TlsFailed => f.write_str("its TLS handshake failed"),
             Reason::Silent(_) => f.write_str("never said anything"),
             Reason::TooSlow => f.write_str("read too slowly"),
             Reason::Removed => f.write_str("removed by the operator"),

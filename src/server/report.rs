@@ -39,6 +39,8 @@ pub enum Kind {
     Refused(&'static str),
     /// A peer spoke this protocol.
     Foreign(&'static str),
+    /// A TLS handshake failed.
+    TlsFailed,
     /// The server answered a request with this error.
     Answered(Status),
     /// A connection could not be accepted.
@@ -99,6 +101,7 @@ impl fmt::Display for Kind {
             Kind::Disconnected(label) => write!(f, "clients were disconnected ({label})"),
             Kind::Refused(label) => write!(f, "connections were refused ({label})"),
             Kind::Foreign(protocol) => write!(f, "peers spoke {protocol}"),
+            Kind::TlsFailed => f.write_str("TLS handshakes failed"),
             Kind::Answered(status) => write!(f, "requests were answered with {}", status.code()),
             Kind::NotAccepted => f.write_str("connections could not be accepted"),
             Kind::NotKept => f.write_str("gaps are in the journal"),

@@ -26,9 +26,9 @@ pub struct Stats {
     pub answers: Answers,
     /// The largest number of clients at a time.
     pub clients_most: usize,
-    /// Bytes read from clients.
+    /// Bytes read from clients: ciphertext, with TLS.
     pub received_bytes: u64,
-    /// Bytes written to clients.
+    /// Bytes written to clients: ciphertext, with TLS.
     pub sent_bytes: u64,
     /// Times that the tail of the tape overtook a client that had kept up.
     pub lags: u64,

@@ -19,6 +19,7 @@ mod report;
 mod rooms;
 mod tape;
 mod telnet;
+mod tls;
 mod tracking;
 mod turns;
 mod web_rooms;

@@ -8,9 +8,10 @@ use std::process::Command;
 use std::sync::RwLockReadGuard;
 use std::time::Duration;
 
-use pollchat::server::config::Config;
+use pollchat::server::certificate::TlsFiles;
+use pollchat::server::config::{Config, TlsConfig};
 use pollchat::server::limits::{BACKLOG_BYTES, PRIVATE_BYTES_MAX, RECEIVE_BUFFER_BYTES, SCRATCH_BYTES};
-use pollchat::server::memory::{Bounds, PageBounds};
+use pollchat::server::memory::{Bounds, PageBounds, TlsBounds};
 use pollchat::server::proxy::HEADER_BYTES_MAX;
 use pollchat::server::web::exchange::HEAD_BYTES_MAX;
 use pollchat::server::web::site::ANSWER_BYTES_MAX;
@@ -38,6 +39,13 @@ fn bounds() -> Bounds {
 fn bounds_with_page() -> (Bounds, PageBounds) {
     let bounds = Bounds::of(&Config { web: vec!["127.0.0.1:0".parse().expect("an address")], ..Config::default() });
     (bounds, bounds.page.expect("there is a page"))
+}
+
+/// Those of a server that speaks TLS, on top.
+fn bounds_of_tls() -> TlsBounds {
+    let files = TlsFiles { certificate: "cert.pem".into(), key: "key.pem".into() };
+    let tls = TlsConfig { lines: vec!["127.0.0.1:0".parse().expect("an address")], web: Vec::new(), files };
+    Bounds::of(&Config { tls: Some(tls), ..Config::default() }).tls.expect("a port speaks TLS")
 }
 
 /// A server, a healthy pair, and those who are to be driven to a limit: their own kernel takes little for them.
@@ -434,13 +442,27 @@ fn table_with_page(bounds: Bounds, page: PageBounds) -> String {
     rows.map(|(what, limit, bytes)| format!("| {what} | {limit} | {bytes} |\n")).concat()
 }
 
+/// The rows of the manual's table of TLS.
+fn table_of_tls(tls: TlsBounds) -> String {
+    let kib = |bytes: usize| format!("{} KiB", bytes.div_ceil(1024));
+    let rows = [
+        ("nothing: its session is idle", "", kib(tls.session)),
+        ("a record without its end", "`RECORD_BYTES_MAX`", kib(tls.partial)),
+        ("text that was decrypted and waits to be read", "twice `RECORD_TEXT_BYTES`", kib(tls.opened)),
+        ("a record, or certificates, that it does not take", "`FILE_BYTES_MAX`", kib(tls.unsent)),
+        ("**all of that at once**", "", format!("**{}**", kib(tls.all()))),
+    ];
+    rows.map(|(what, limit, bytes)| format!("| {what} | {limit} | {bytes} |\n")).concat()
+}
+
 #[test]
 fn the_manuals_tables_are_those_of_the_limits() {
     let manual = concat!(include_str!("../../src/manual/memory.md"), include_str!("../../src/manual/operating.md"));
     let sentences = manual.split_whitespace().collect::<Vec<_>>().join(" ");
     let (with_page, page) = bounds_with_page();
     let bounds = bounds();
-    for table in [table(bounds), table_with_page(with_page, page)] {
+    let tls = bounds_of_tls();
+    for table in [table(bounds), table_with_page(with_page, page), table_of_tls(tls)] {
         assert!(manual.contains(&table), "the manual does not hold these rows:\n{table}");
     }
     let kib = |bytes: usize| bytes.div_ceil(1024);
@@ -448,6 +470,8 @@ fn the_manuals_tables_are_those_of_the_limits() {
     assert!(manual.contains(&of_room), "the manual does not hold {of_room}");
     let more = format!("N × {} KiB and V × {} KiB", kib(with_page.client()), kib(with_page.visitor()));
     assert!(sentences.contains(&more), "the manual does not hold {more:?}");
+    let with_tls = format!("With TLS each connection may take {} KiB more", kib(tls.all()));
+    assert!(sentences.contains(&with_tls), "the manual does not hold {with_tls:?}");
     let formula = format!(
         "{} MiB + 99/64 × `--backlog` + R × {} KiB + N × {} KiB",
         (bounds.shared - BACKLOG_BYTES * 99 / 64) >> 20,

@@ -21,6 +21,7 @@ mod readme;
 mod restarts;
 mod stats;
 mod textbook;
+mod tls;
 mod tracking;
 mod typing;
 mod unix;

@@ -78,6 +78,12 @@ impl Browser {
     /// Starts a browser with a light scheme and the [`DESK`] screen.
     #[track_caller]
     pub fn start() -> Browser {
+        Browser::start_with(&[])
+    }
+
+    /// Starts a browser with these arguments on its command line, too.
+    #[track_caller]
+    pub fn start_with(further: &[&str]) -> Browser {
         let (driver, port) = start_driver();
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(COMMAND_DEADLINE))
@@ -88,6 +94,7 @@ impl Browser {
             Browser { driver, agent: config.new_agent(), session: format!("http://127.0.0.1:{port}/session") };
         // Chromium has no sandbox for root, and a container's shared memory is small.
         let arguments = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--lang=en", "--disable-gpu"];
+        let arguments = [&arguments[..], further].concat();
         let session = browser.post(
             "",
             &json!({"capabilities": {"alwaysMatch": {

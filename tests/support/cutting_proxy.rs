@@ -20,28 +20,36 @@ struct Shared {
     open: Mutex<Vec<[TcpStream; 2]>>,
     /// State of the random numbers; 0: nothing is cut by itself.
     random: AtomicU64,
+    /// Bytes of either direction before those that the random numbers allow.
+    more_bytes: u64,
     connections: AtomicUsize,
 }
 
 impl CuttingProxy {
     /// A proxy that cuts only when it is told.
     pub fn start(server: SocketAddr) -> CuttingProxy {
-        CuttingProxy::with(server, 0)
+        CuttingProxy::with(server, 0, 0)
     }
 
     /// A proxy that cuts each connection after 1 to 600 bytes of either direction, by this seed. The first one lasts
     /// until it may be tracked.
     pub fn chaotic(server: SocketAddr, seed: u64) -> CuttingProxy {
-        CuttingProxy::with(server, seed | 1)
+        CuttingProxy::with(server, seed | 1, 0)
     }
 
-    fn with(server: SocketAddr, random: u64) -> CuttingProxy {
+    /// The same, after so many bytes more: those of a handshake, say.
+    pub fn chaotic_after(bytes: u64, server: SocketAddr, seed: u64) -> CuttingProxy {
+        CuttingProxy::with(server, seed | 1, bytes)
+    }
+
+    fn with(server: SocketAddr, random: u64, more_bytes: u64) -> CuttingProxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             server: Mutex::new(server),
             open: Mutex::default(),
             random: AtomicU64::new(random),
+            more_bytes,
             connections: AtomicUsize::new(0),
         });
         let for_thread = Arc::clone(&shared);
@@ -120,7 +128,7 @@ impl Shared {
         let next =
             |random: u64| (random != 0).then(|| random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(2) | 1);
         let random = self.random.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
-        random.map_or(u64::MAX, |random| 1 + (random >> 33) % 600)
+        random.map_or(u64::MAX, |random| self.more_bytes + 1 + (random >> 33) % 600)
     }
 }
 

@@ -18,9 +18,8 @@ pub(crate) const OPENING: &str = "GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade
 /// A hub that has a page, at 192.0.2.1:80.
 pub(crate) fn world(config: &Config) -> World {
     let mut world = World::new(config);
-    world.hub.open_site(Site::new(OriginPolicy::default(), &[SocketAddr::from(([192, 0, 2, 1], 80))], || {
-        SystemTime::UNIX_EPOCH
-    }));
+    let page = (Endpoint::Web, SocketAddr::from(([192, 0, 2, 1], 80)));
+    world.hub.open_site(Site::new(OriginPolicy::default(), &[page], || SystemTime::UNIX_EPOCH));
     world
 }
 

@@ -307,6 +307,8 @@ pub enum Notice<'a> {
         /// The name of the protocol, such as `HTTP`.
         protocol: &'a str,
     },
+    /// The recipient is disconnected: it speaks plain text on a port that speaks TLS.
+    TlsExpected,
     /// The recipient is disconnected: it has sent nothing since it connected.
     Silent {
         /// The limit, `--idle-timeout`, in seconds.
@@ -391,6 +393,7 @@ impl Notice<'_> {
         (Notice::AddressCrowded { most: 3 }, "too many connections from your address (at most 3)"),
         (Notice::ProxyExpected, "this port expects the PROXY protocol from you: goodbye"),
         (Notice::ForeignProtocol { protocol: "HTTP" }, "this is a chat relay and speaks no HTTP: goodbye"),
+        (Notice::TlsExpected, "this port speaks TLS: goodbye"),
         (Notice::Silent { seconds: 1 }, "you have said nothing for 1 second: goodbye"),
         (Notice::Silent { seconds: 5 }, "you have said nothing for 5 seconds: goodbye"),
         (Notice::TooSlow, "you read too slowly: goodbye"),
@@ -490,6 +493,7 @@ impl fmt::Display for Notice<'_> {
             Notice::ForeignProtocol { protocol } => {
                 write!(f, "{FOREIGN_PREFIX}{protocol}: goodbye")
             }
+            Notice::TlsExpected => f.write_str("this port speaks TLS: goodbye"),
             Notice::Silent { seconds } => {
                 write!(f, "you have said nothing for {seconds} {}: goodbye", Plural(seconds, "second"))
             }

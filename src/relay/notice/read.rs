@@ -7,7 +7,7 @@ use super::{Notice, PREFIX};
 use crate::relay::name::is_shown_name;
 
 /// Notices without a field.
-pub(super) const FIXED: [Notice<'static>; 22] = [
+pub(super) const FIXED: [Notice<'static>; 23] = [
     Notice::HistoryUsage,
     Notice::SearchUsage,
     Notice::Kept,
@@ -24,6 +24,7 @@ pub(super) const FIXED: [Notice<'static>; 22] = [
     Notice::IndentedCommand,
     Notice::AddressDenied,
     Notice::ProxyExpected,
+    Notice::TlsExpected,
     Notice::TooSlow,
     Notice::RemovedByOperator,
     Notice::Resumed,

@@ -28,7 +28,7 @@ fn every_kind_has_an_example() {
     }
     let kinds: std::collections::HashSet<_> =
         Notice::EXAMPLES.iter().map(|(example, _)| std::mem::discriminant(example)).collect();
-    assert_eq!(kinds.len(), 56, "the number of variants");
+    assert_eq!(kinds.len(), 57, "the number of variants");
 }
 
 #[test]

@@ -5,6 +5,7 @@ pub mod input;
 mod moving;
 mod output;
 mod protocol;
+mod sealing;
 mod telnet;
 mod tracking;
 
@@ -17,16 +18,18 @@ use super::flow::stall::Stall;
 use super::limits::GRACE;
 use super::web::exchange::Exchange;
 use crate::net::outbox::Outbox;
-use crate::net::stream::{Received, Socket, receive};
+use crate::net::stream::Socket;
 use crate::relay::cursor::{Cursor, Dialect, Pace};
 use crate::relay::directory::RoomId;
 use crate::relay::roster::MemberId;
 use crate::relay::tape::{Position, Span, Tape};
 use input::Input;
 use protocol::Protocol;
+use sealing::Tls;
 
 pub use farewell::{Farewell, LastWords, LineHabit};
 pub use protocol::{PingStep, Unframed};
+pub use sealing::{Heard, SealedInput};
 
 /// The identity of a connection. Its key in the slab may pass to another connection, its serial number does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -179,6 +182,8 @@ struct Busy {
     departure: Option<Box<Departure>>,
     /// Set while the room waits for this reader (`--lag wait`).
     stall: Option<Box<Stall>>,
+    /// Set on a port that speaks TLS.
+    tls: Option<Box<Tls>>,
 }
 
 /// A reader that the tail of the tape has overtaken.
@@ -285,11 +290,6 @@ impl<S: Socket> Connection<S> {
         &self.stream
     }
 
-    /// Reads once.
-    pub fn receive(&mut self, buffer: &mut [u8]) -> Received {
-        receive(&mut self.stream, buffer)
-    }
-
     /// Takes out the input that is not processed yet, to be put back with [`put_input`](Connection::put_input).
     pub fn take_input(&mut self) -> Input {
         self.input_mut().map(std::mem::take).unwrap_or_default()
@@ -333,6 +333,7 @@ impl<S: Socket> Connection<S> {
         busy.departure = Some(Box::new(Departure { room, stop, end }));
         busy.input = None;
         busy.protocol.end_input();
+        self.drop_opened();
     }
 
     /// Returns the time at which it is dropped, if it is closing and takes nothing.
@@ -441,7 +442,7 @@ impl<S: Socket> Connection<S> {
     /// Whether the server reads no more of it until it takes output. A visitor has to take all of its last answer.
     pub fn is_held(&self, limits: ReadLimits) -> bool {
         let private_bytes_max = if self.phase == Phase::Entering { 1 } else { limits.private_bytes_max };
-        self.outbox_bytes() >= private_bytes_max || self.cursor.holes_ahead() >= limits.holes_max
+        self.outbox_bytes() + self.unsent_bytes() >= private_bytes_max || self.cursor.holes_ahead() >= limits.holes_max
     }
 
     /// Whether it must be read without an event. That is so in three cases: it is no longer held, it was held or
@@ -471,7 +472,8 @@ impl<S: Socket> Connection<S> {
             assert!(self.cursor.is_plain() && self.cursor.offset() == 0, "no tape before the room");
         }
         assert!(self.cursor.offset() <= tape.end().offset, "the cursor stands on the tape");
-        assert!(!self.is_lingering() || self.outbox_bytes() == 0, "nothing is owed after the shutdown");
+        let unsent = self.outbox_bytes() + self.unsent_bytes();
+        assert!(!self.is_lingering() || unsent == 0, "nothing is owed after the shutdown");
     }
 
     fn departure(&self) -> Option<&Departure> {
@@ -510,7 +512,21 @@ impl<S: Socket> Connection<S> {
 impl Busy {
     /// Whether it belongs to a browser with an empty outbox and no unprocessed input.
     fn is_idle_browser(&self) -> bool {
-        matches!(self.protocol, Protocol::WebSocket(_)) && self.outbox.is_empty() && self.input.is_none()
+        matches!(self.protocol, Protocol::WebSocket(_)) && self.is_idle()
+    }
+
+    /// Whether it belongs to a client that speaks in lines, with an empty outbox and no unprocessed input.
+    fn is_idle_client(&self) -> bool {
+        self.protocol.is_plain() && self.is_idle()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.outbox.is_empty() && self.input.is_none() && self.tls.as_ref().is_none_or(|tls| tls.is_sent())
+    }
+
+    /// Returns the unsent private bytes, and what seals them if there is TLS.
+    fn output(&mut self) -> (&[u8], Option<&mut Tls>) {
+        (self.outbox.unsent(), self.tls.as_deref_mut())
     }
 
     /// Frees input that holds nothing at `now`. Returns whether nothing is left to keep.
@@ -518,7 +534,7 @@ impl Busy {
         if self.input.as_mut().is_some_and(|input| input.free_unused(now)) {
             self.input = None;
         }
-        let is_quiet = self.input.is_none() && self.departure.is_none() && self.stall.is_none();
+        let is_quiet = self.input.is_none() && self.departure.is_none() && self.stall.is_none() && self.tls.is_none();
         is_quiet && self.outbox.is_empty() && self.protocol.is_plain()
     }
 }
@@ -532,8 +548,8 @@ mod tests {
         assert_eq!(size_of::<Cursor>(), 24);
         // As in a release build: mio's socket is no larger than this one, but for a check in debug builds.
         assert_eq!(size_of::<Connection<std::net::TcpStream>>(), 56);
-        // Besides, for a browser, the box of its WebSocket.
-        assert_eq!(size_of::<Busy>(), 72);
+        // Besides, for a browser, the box of its WebSocket, and with TLS a box, too.
+        assert_eq!(size_of::<Busy>(), 80);
         assert_eq!(size_of::<Handle>(), 16);
     }
 

@@ -1,10 +1,11 @@
 //! The write paths of a connection: few writes, whole lines wherever a write stops, the notice of missed lines, and the
 //! end of its output when it closes.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::time::Instant;
 
 use super::farewell::{LastStep, LastWords};
+use super::sealing::{is_passing, put};
 use super::{ClosingStep, Connection, NextStep, Output, Phase, ReadState};
 use crate::net::stream::Socket;
 use crate::relay::cursor::{Cursor, Slices, View};
@@ -52,6 +53,7 @@ impl<S: Socket> Connection<S> {
             let is_tracked = self.is_tracked() && self.is_at_rest();
             if is_tracked && self.flush_at_once(tape.tracked(), share, sent_bytes)
                 || self.flush_plain_browser(tape, sent_bytes)
+                || self.flush_sealed_client(tape, share, sent_bytes)
             {
                 return NextStep::Nothing;
             }
@@ -110,7 +112,8 @@ impl<S: Socket> Connection<S> {
     }
 
     fn is_owed(&self, tape: &Tape) -> bool {
-        self.outbox_bytes() > 0 || self.cursor.has_missed() || self.cursor.offset() < self.stop(tape).offset
+        let is_unsent = self.outbox_bytes() > 0 || self.unsent_bytes() > 0;
+        is_unsent || self.cursor.has_missed() || self.cursor.offset() < self.stop(tape).offset
     }
 
     /// Whether it is the common case: present, and owed nothing but tape.
@@ -153,7 +156,7 @@ impl<S: Socket> Connection<S> {
     }
 
     /// Writes the outbox first, then the tape, then the farewell; until nothing is left, the socket blocks, or `share`
-    /// bytes are written. Returns how many bytes it wrote.
+    /// bytes are written. Returns how many bytes the socket took.
     fn flush_all(&mut self, tape: &Tape, share: usize, now: Instant) -> usize {
         let mut written = 0;
         let mut tape_written = 0;
@@ -198,14 +201,16 @@ impl<S: Socket> Connection<S> {
         if tape_written > 0 {
             self.align_to_line(tape);
         }
-        if written > 0 {
+        let sent = self.take_sent(written);
+        if sent > 0 {
             self.extend_deadline(now);
         }
-        written
+        sent
     }
 
     /// Writes once, about `share` bytes of the tape, and advances; `None` if it is owed nothing.
     fn write_once(&mut self, tape: &Tape, share: usize) -> io::Result<Option<Written>> {
+        self.write_unsent()?;
         self.tell_missed(tape);
         if self.cursor.offset() < self.stop(tape).offset {
             // The ends of frames and shares are counted from the first byte that it is sent.
@@ -227,22 +232,24 @@ impl<S: Socket> Connection<S> {
     /// large buffer would take megabytes in one call, and other connections would wait for it.
     fn write_lines(&mut self, tape: &Tape, share: usize) -> io::Result<Option<usize>> {
         let stop = share_stop(&self.cursor, tape, self.stop(tape).offset, share as u64);
-        let private = self.busy.as_ref().map_or(&[][..], |busy| busy.outbox.unsent());
+        let view = self.view(tape);
+        let (private, tls) = self.busy.as_mut().map_or((&[][..], None), |busy| busy.output());
         if private.is_empty()
             && !self.cursor.has_missed()
-            && let Some(slice) = self.cursor.pending_in_one(self.view(tape), stop)
+            && let Some(slice) = self.cursor.pending_in_one(view, stop)
         {
-            return if slice.is_empty() { Ok(None) } else { self.stream.write(slice).map(Some) };
+            let slices = [IoSlice::new(slice)];
+            return if slice.is_empty() { Ok(None) } else { put(&mut self.stream, tls, &slices).map(Some) };
         }
         let mut slices = Slices::new();
         slices.push(private);
         if !self.cursor.has_missed() {
-            self.cursor.pending(self.view(tape), stop, &mut slices);
+            self.cursor.pending(view, stop, &mut slices);
         }
         if slices.as_slice().is_empty() {
             return Ok(None);
         }
-        self.stream.write_vectored(slices.as_slice()).map(Some)
+        put(&mut self.stream, tls, slices.as_slice()).map(Some)
     }
 
     /// Advances past bytes that were written; returns how many of them were tape.
@@ -278,17 +285,19 @@ impl<S: Socket> Connection<S> {
     }
 
     fn end_output(&mut self, now: Instant) {
-        match self.stream.shutdown_write() {
+        match self.shut_down_output() {
             Ok(()) => {
                 self.set_closing_step(ClosingStep::Lingering);
                 self.extend_deadline(now);
             }
+            Err(error) if is_passing(&error) => self.on_write_error(&error),
             Err(_) => self.break_output(),
         }
     }
 
     fn break_output(&mut self) {
         self.output = Output::Broken;
+        self.drop_unsent();
         if let Some(busy) = &mut self.busy {
             busy.outbox.clear();
         }

@@ -4,6 +4,7 @@
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
+use super::sealing::put;
 use super::tracking::private_lines;
 use super::{Connection, Farewell, Phase, ReadState};
 use crate::net::stream::Socket;
@@ -208,15 +209,15 @@ impl<S: Socket> Connection<S> {
         }
         let header = Header::of_text(lines.len());
         let frame = [header.as_slice(), lines];
-        match self.stream.write_vectored(&frame.map(IoSlice::new)) {
+        match put(&mut self.stream, busy.tls.as_deref_mut(), &frame.map(IoSlice::new)) {
             Ok(bytes) => {
-                *sent_bytes += bytes as u64;
                 self.cursor.set_position(tape.end(), view.dialect);
                 let is_whole = bytes == header.as_slice().len() + lines.len();
                 if !is_whole {
                     busy.outbox.replace(frame.concat().split_off(bytes));
                 }
-                is_whole
+                *sent_bytes += self.take_sent(bytes) as u64;
+                is_whole && self.unsent_bytes() == 0
             }
             Err(error) => {
                 self.on_write_error(&error);
@@ -236,13 +237,13 @@ impl<S: Socket> Connection<S> {
         let payload_bytes = slices.bytes();
         let header = Header::of_text(payload_bytes);
         let header = if payload_bytes > 0 { header.as_slice() } else { &[] };
-        let private = self.busy.as_ref().map_or(&[][..], |busy| busy.outbox.unsent());
+        let (private, tls) = self.busy.as_mut().map_or((&[][..], None), |busy| busy.output());
         let private_bytes = private.len();
         if private_bytes + payload_bytes == 0 {
             return Ok(None);
         }
         slices.fill_reserved(private, header);
-        let written = self.stream.write_vectored(slices.as_slice())?;
+        let written = put(&mut self.stream, tls, slices.as_slice())?;
         let rest = if written > private_bytes { slices.after(written) } else { Vec::new() };
         self.advance(tape, written.min(private_bytes));
         if written > private_bytes {
@@ -273,7 +274,8 @@ impl<S: Socket> Connection<S> {
 
     /// Returns the buffer of private bytes; `None` if nothing reaches the peer any more.
     fn outbox_mut(&mut self) -> Option<&mut Vec<u8>> {
-        self.takes_output().then(|| self.busy.get_or_insert_default().outbox.buffer())
+        let is_open = self.takes_output() && !self.is_handshaking();
+        is_open.then(|| self.busy.get_or_insert_default().outbox.buffer())
     }
 }
 

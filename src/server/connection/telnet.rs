@@ -8,6 +8,7 @@ use std::io::{self, IoSlice};
 
 use super::output::share_stop;
 use super::protocol::{Protocol, frame_stop};
+use super::sealing::put;
 use super::{Connection, Role};
 use crate::net::stream::Socket;
 use crate::relay::cursor::Slices;
@@ -79,12 +80,14 @@ impl<S: Socket> Connection<S> {
         for slice in slices.as_slice() {
             put_crlf(&mut copy, slice);
         }
-        let private = self.busy.as_ref().map_or(&[][..], |busy| busy.outbox.unsent());
-        let written = match (private, &copy[..]) {
-            ([], copy) => self.stream.write(copy)?,
-            (private, []) => self.stream.write(private)?,
-            (private, copy) => self.stream.write_vectored(&[IoSlice::new(private), IoSlice::new(copy)])?,
+        let (private, tls) = self.busy.as_mut().map_or((&[][..], None), |busy| busy.output());
+        let slices = [private, &copy].map(IoSlice::new);
+        let slices = match (private, &copy[..]) {
+            ([], _) => &slices[1..],
+            (_, []) => &slices[..1],
+            _ => &slices,
         };
+        let written = put(&mut self.stream, tls, slices)?;
         self.advance(tape, written.min(private_bytes));
         if written > private_bytes {
             self.pass_crlf(tape, &copy[..written - private_bytes]);

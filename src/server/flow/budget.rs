@@ -51,6 +51,8 @@ pub(crate) enum Effort {
     Leave,
     /// A request with a head of so many bytes.
     Request(usize),
+    /// A step of a TLS handshake, with an ECDSA key.
+    Handshake,
 }
 
 impl Effort {
@@ -64,6 +66,7 @@ impl Effort {
             Effort::Move => 1_024,
             Effort::Leave => 1_536,
             Effort::Request(head_bytes) => 1_024 + head_bytes,
+            Effort::Handshake => 6 * 1_024,
         }
     }
 }

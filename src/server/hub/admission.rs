@@ -138,6 +138,10 @@ impl<S: Socket> Hub<S> {
     pub fn admit(&mut self, stream: S, endpoint: Endpoint, now: Instant) {
         let arrival = match self.check_stream(&stream, endpoint) {
             Ok(arrival) => arrival,
+            Err(reason) if endpoint.is_tls() => {
+                self.record_refusal(&Peer::of_stream(&stream), &reason, " without a word", now);
+                return;
+            }
             Err(reason) => {
                 if self.prepare_refusal(&Peer::of_stream(&stream), &reason, now) {
                     let key = self.insert(stream, endpoint, now);
@@ -156,6 +160,8 @@ impl<S: Socket> Hub<S> {
         }
         if arrival.is_proxy {
             self.expect_client(key, endpoint, now);
+        } else if endpoint.is_tls() {
+            self.begin_handshake(key, Vec::new(), now);
         } else if endpoint.is_web() {
             self.timers.set(now + REQUEST_TIME, Timer::Request, handle);
         } else {
@@ -403,7 +409,7 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Reports and counts a refusal.
-    fn record_refusal(&mut self, peer: &Peer, reason: &Reason, manner: &str, now: Instant) {
+    pub(super) fn record_refusal(&mut self, peer: &Peer, reason: &Reason, manner: &str, now: Instant) {
         let what = format_args!("refused {peer}{manner}: {reason}");
         self.reports.note(Kind::Refused(reason.label()), peer.ip(), what, now);
         self.stats.reasons.count(reason);

@@ -305,6 +305,9 @@ impl<S: Socket> Hub<S> {
                     self.begin_close(key, Some(room), end, self.fin(key, code::GOING_AWAY), now);
                 }
                 Phase::Moving(_) => self.close_mover(key, now),
+                Phase::Entering if connection.is_handshaking() => {
+                    self.schedule.close(key, &mut self.connections[key]);
+                }
                 Phase::Entering if connection.is_http() => self.close_entering(key, Farewell::Close(None), now),
                 Phase::Entering => self.close_entering(key, self.fin(key, code::GOING_AWAY), now),
                 Phase::Closing | Phase::Gone => {}

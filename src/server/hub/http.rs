@@ -69,12 +69,11 @@ impl<S: Socket> Hub<S> {
 
     /// Reads once. Returns the new read state, or `None` if bytes arrived.
     fn read_request(&mut self, key: usize, bytes_left: &mut usize, now: Instant) -> Option<ReadState> {
-        let free = self.connections[key].exchange_mut().map_or(0, |exchange| exchange.free_bytes()).min(*bytes_left);
+        let free = self.connections[key].exchange_mut().map_or(0, |exchange| exchange.free_bytes());
         let mut scratch = mem::take(&mut self.buffers.scratch);
-        let received = self.receive(key, &mut scratch[..free]);
+        let received = self.receive(key, &mut scratch[..free], bytes_left);
         let state = match received {
             Received::Bytes(bytes) => {
-                *bytes_left -= bytes;
                 if let Some(exchange) = self.connections[key].exchange_mut() {
                     exchange.receive(&scratch[..bytes]);
                 }
@@ -196,7 +195,7 @@ impl<S: Socket> Hub<S> {
         if connection.phase != Phase::Entering {
             return None;
         }
-        let has_untaken = connection.outbox_bytes() > 0;
+        let has_untaken = connection.outbox_bytes() + connection.unsent_bytes() > 0;
         let is_unread = connection.read_state != ReadState::Idle;
         let is_unflushed = self.schedule.is_unflushed(connection);
         let exchange = connection.exchange_mut()?;

@@ -116,7 +116,7 @@ impl<S: Socket> Hub<S> {
                 self.leave(turn.key, &end.into(), now);
                 return ReadState::Ready;
             }
-            match self.receive(turn.key, &mut scratch[..turn.read_bytes_left]) {
+            match self.receive(turn.key, scratch, &mut turn.read_bytes_left) {
                 Received::Bytes(bytes) => {
                     if let Some(state) = self.take_in(turn, input, &scratch[..bytes], now) {
                         return state;
@@ -475,8 +475,9 @@ impl<S: Socket> Hub<S> {
         let mut left = self.budget.read_share();
         let mut state = ReadState::Ready;
         while left > 0 && state == ReadState::Ready {
-            match self.receive(key, &mut scratch[..left]) {
-                Received::Bytes(bytes) => left -= bytes,
+            let received = self.connections[key].receive_to_drop(&mut scratch[..left]);
+            match self.count_received(received, &mut left) {
+                Received::Bytes(_) => {}
                 Received::NotYet => state = ReadState::Idle,
                 Received::End => state = ReadState::Ended,
                 Received::Failed(_) => {
@@ -489,13 +490,20 @@ impl<S: Socket> Hub<S> {
         state
     }
 
-    /// Reads once from a connection, and takes the bytes off the turn's budget.
-    pub(super) fn receive(&mut self, key: usize, buffer: &mut [u8]) -> Received {
-        let received = self.connections[key].receive(buffer);
-        if let Received::Bytes(bytes) = received {
-            self.stats.received_bytes += bytes as u64;
-            self.budget.spend_read(bytes);
-        }
+    /// Reads once from a connection, about `left` bytes. Takes the bytes off that, and off the turn's budget.
+    pub(super) fn receive(&mut self, key: usize, buffer: &mut [u8], left: &mut usize) -> Received {
+        let received = self.connections[key].receive(buffer, *left, &mut self.buffers.sealed);
+        self.count_received(received, left)
+    }
+
+    /// Takes what was read off `left`, and off the turn's budget: the ciphertext, if it is more. Records of one byte
+    /// are more work than text.
+    fn count_received(&mut self, received: Received, left: &mut usize) -> Received {
+        let bytes = if let Received::Bytes(bytes) = received { bytes } else { 0 };
+        let work = bytes.max(self.buffers.sealed.take_taken());
+        self.stats.received_bytes += work as u64;
+        self.budget.spend_read(work);
+        *left = left.saturating_sub(work);
         received
     }
 }

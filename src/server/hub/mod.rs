@@ -19,6 +19,7 @@
 //! | the timers | `timers` |
 //! | the way into the room, and refusals | `admission` |
 //! | headers of proxies, and the addresses of their clients | `proxied` |
+//! | the TLS handshakes before it | `handshakes` |
 //! | the sessions of tracked clients | [`sessions`](super::sessions) |
 //! | the kept rooms, as readers of the journal | `keeping` |
 //! | the search for dead peers | `patrol` |
@@ -31,6 +32,7 @@ mod admission;
 mod channel;
 mod closing;
 mod connections;
+mod handshakes;
 mod http;
 mod input;
 mod keeping;
@@ -52,7 +54,7 @@ use std::collections::TryReserveError;
 use std::time::{Duration, Instant};
 
 use super::config::{Capacity, Config, Lag};
-use super::connection::{Handle, Output, Phase, ReadLimits, ReadState};
+use super::connection::{Handle, Output, Phase, ReadLimits, ReadState, SealedInput};
 use super::flow::brake::RecentTraffic;
 use super::flow::budget::{TurnBudget, TurnLimits};
 use super::flow::rate::Rate;
@@ -70,6 +72,7 @@ use crate::relay::tape::Tape;
 use admission::Admission;
 use channel::Channel;
 use connections::Connections;
+use handshakes::Handshakes;
 use keeping::Keeping;
 use patrol::Patrol;
 use proxied::Proxied;
@@ -111,6 +114,7 @@ pub struct Hub<S> {
     timers: Timers,
     admission: Admission,
     proxied: Proxied,
+    handshakes: Handshakes,
     sessions: Sessions,
     /// The kept rooms, if there is a journal.
     keeping: Option<Box<Keeping>>,
@@ -136,6 +140,8 @@ struct Buffers {
     lines: Vec<u8>,
     /// A line that had to be sanitized.
     sanitized: String,
+    /// The ciphertext of a read.
+    sealed: SealedInput,
 }
 
 /// Settings that hold for every connection.
@@ -173,10 +179,16 @@ impl<S: Socket> Hub<S> {
             timers: Timers::default(),
             admission: Admission::new(config, capacity),
             proxied: Proxied::new(config.proxies.clone()),
+            handshakes: Handshakes::default(),
             sessions: Sessions::new(capacity.clients_max),
             keeping: None,
             budget: TurnBudget::new(config.turn, 0),
-            buffers: Buffers { scratch: vec![0; SCRATCH_BYTES].into(), lines: Vec::new(), sanitized: String::new() },
+            buffers: Buffers {
+                scratch: vec![0; SCRATCH_BYTES].into(),
+                lines: Vec::new(),
+                sanitized: String::new(),
+                sealed: SealedInput::default(),
+            },
             limits: Limits::of(config),
             stats: Stats::default(),
             reports: Reports::default(),
@@ -329,7 +341,7 @@ impl<S: Socket> Hub<S> {
         self.roster.check_invariants();
         self.rooms.check_invariants(self.roster.directory());
         self.connections.check_invariants(|connection| self.rooms[self.room_of(connection)].tape());
-        self.schedule.check_invariants(&self.connections, self.rooms.held());
+        self.schedule.check_invariants(&self.connections, self.rooms.held().chain(&self.handshakes.waiting));
         self.admission.check_invariants();
         self.proxied.check_invariants(|key| self.connections.get(key).is_some());
         if let Some(keeping) = &self.keeping {
@@ -377,7 +389,7 @@ impl<S: Socket> Hub<S> {
             let looked_at = if brake.is_at_wall() { self.rooms[room].looked_at } else { 0 };
             may_talk && self.rooms[room].held.iter().skip(looked_at).any(may_be_read)
         };
-        self.schedule.input_len() > 0 || self.rooms.holding().any(holds_readable)
+        self.schedule.input_len() + self.handshakes.waiting.len() > 0 || self.rooms.holding().any(holds_readable)
     }
 
     /// Returns the seconds since the start: the clock of the room.

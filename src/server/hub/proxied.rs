@@ -39,7 +39,11 @@ pub(super) struct Proxied {
 #[derive(Debug)]
 enum Arriving {
     /// The header is not whole; this much has come, at most [`HEADER_BYTES_MAX`].
-    Header(Vec<u8>),
+    Header {
+        bytes: Vec<u8>,
+        /// Whether a TLS handshake follows.
+        is_before_tls: bool,
+    },
     /// These bytes of the client came with its header.
     Behind(Vec<u8>),
     /// Each request has a header field.
@@ -64,7 +68,7 @@ impl Proxied {
     /// Whether the header of a connection is not whole.
     pub(super) fn awaits_header(&self, key: usize) -> bool {
         // The common case.
-        !self.arriving.is_empty() && matches!(self.arriving.get(&key), Some(Arriving::Header(_)))
+        !self.arriving.is_empty() && matches!(self.arriving.get(&key), Some(Arriving::Header { .. }))
     }
 
     /// Takes the bytes that came with the header of a connection and belong to its client: the first that it is read.
@@ -135,7 +139,8 @@ impl<S: Socket> Hub<S> {
             self.proxied.arriving.insert(key, Arriving::Requests);
             self.timers.set(now + REQUEST_TIME, Timer::Request, handle);
         } else {
-            self.proxied.arriving.insert(key, Arriving::Header(Vec::new()));
+            let header = Arriving::Header { bytes: Vec::new(), is_before_tls: endpoint.is_tls() };
+            self.proxied.arriving.insert(key, header);
             self.timers.set(now + HEADER_TIME, Timer::Header, handle);
         }
     }
@@ -150,9 +155,11 @@ impl<S: Socket> Hub<S> {
 
     fn read_header_into(&mut self, key: usize, scratch: &mut [u8], now: Instant) -> ReadState {
         loop {
-            let Some(Arriving::Header(header)) = self.proxied.arriving.get(&key) else { return ReadState::Ready };
-            let free = HEADER_BYTES_MAX - header.len();
-            match self.receive(key, &mut scratch[..free]) {
+            let Some(Arriving::Header { bytes, .. }) = self.proxied.arriving.get(&key) else {
+                return ReadState::Ready;
+            };
+            let mut free = HEADER_BYTES_MAX - bytes.len();
+            match self.receive(key, scratch, &mut free) {
                 Received::Bytes(bytes) => {
                     if let Some(state) = self.add_to_header(key, &scratch[..bytes], now) {
                         return state;
@@ -176,7 +183,9 @@ impl<S: Socket> Hub<S> {
 
     /// Adds bytes to the header of a connection. `None` if its end is still missing.
     fn add_to_header(&mut self, key: usize, bytes: &[u8], now: Instant) -> Option<ReadState> {
-        let Some(Arriving::Header(header)) = self.proxied.arriving.get_mut(&key) else { return None };
+        let arriving = self.proxied.arriving.get_mut(&key);
+        let Some(Arriving::Header { bytes: header, is_before_tls }) = arriving else { return None };
+        let is_before_tls = *is_before_tls;
         header.extend_from_slice(bytes);
         match parse_header(header) {
             HeaderProgress::Partial => return None,
@@ -184,12 +193,19 @@ impl<S: Socket> Hub<S> {
             HeaderProgress::Whole { bytes, client } => {
                 let behind = header.split_off(bytes);
                 self.proxied.release(key);
-                if !behind.is_empty() {
-                    self.proxied.arriving.insert(key, Arriving::Behind(behind));
-                }
                 self.proxied.set_client(key, client);
                 match self.count_client(key) {
-                    Ok(()) => self.delay_entry(self.connections[key].handle(key), now),
+                    Ok(()) if is_before_tls => self.begin_handshake(key, behind, now),
+                    Ok(()) => {
+                        if !behind.is_empty() {
+                            self.proxied.arriving.insert(key, Arriving::Behind(behind));
+                        }
+                        self.delay_entry(self.connections[key].handle(key), now);
+                    }
+                    Err(reason) if is_before_tls => {
+                        self.record_refusal(&self.peer(key), &reason, " without a word", now);
+                        self.schedule.close(key, &mut self.connections[key]);
+                    }
                     Err(reason) => self.refuse(key, &reason, now),
                 }
             }

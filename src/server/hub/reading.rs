@@ -25,6 +25,7 @@ impl<S: Socket> Hub<S> {
             self.schedule.is_asking_first = self.is_turn_over() && !self.schedule.asking.is_empty();
             self.read_asking(now);
         }
+        self.read_handshakes(now);
     }
 
     /// Reads the clients that their brakes held, and then those that became ready. If both are there, the held ones
@@ -114,7 +115,7 @@ impl<S: Socket> Hub<S> {
 
     /// Reads a connection, if it has this state, and puts it on the queue of its new state. Returns its room if it has
     /// to wait for the brake instead.
-    fn read(&mut self, handle: Handle, state: ReadState, now: Instant) -> Option<RoomId> {
+    pub(super) fn read(&mut self, handle: Handle, state: ReadState, now: Instant) -> Option<RoomId> {
         let connection = self.connections.known(handle).filter(|connection| connection.read_state == state)?;
         let may_ask = state == ReadState::Asking || self.schedule.asking.is_empty();
         let before = self.budget.before_read();
@@ -128,6 +129,10 @@ impl<S: Socket> Hub<S> {
                 self.read_client(handle.key, room, allowance, may_ask, now)
             }
             Phase::Entering if self.proxied.awaits_header(handle.key) => self.read_header(handle.key, now),
+            Phase::Entering if connection.is_handshaking() => {
+                self.handshakes.waiting.push_back(handle);
+                return None;
+            }
             Phase::Entering if connection.is_http() => self.read_visitor(handle.key, now),
             // It may enter the lobby, and say something.
             Phase::Entering => {

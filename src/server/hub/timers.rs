@@ -34,6 +34,8 @@ pub(super) enum Timer {
     Stall,
     /// `--idle-timeout` disconnects a client that has never sent anything.
     Idle,
+    /// A TLS handshake must be over.
+    Handshake,
     /// A visitor must have sent its request, or taken the answer.
     Request,
     /// A closing connection is sent its next last word.
@@ -62,7 +64,7 @@ impl Timer {
         match self {
             Timer::FlushPartial | Timer::Resume | Timer::Ping | Timer::LastWord => 1,
             Timer::Enter | Timer::Header | Timer::Introduce => 2,
-            Timer::Stall | Timer::Idle | Timer::Request | Timer::Close => 4,
+            Timer::Stall | Timer::Idle | Timer::Handshake | Timer::Request | Timer::Close => 4,
         }
     }
 
@@ -70,7 +72,7 @@ impl Timer {
         match self {
             Timer::FlushPartial | Timer::Resume | Timer::Ping | Timer::LastWord => Stage::BeforeReading,
             Timer::Enter | Timer::Header | Timer::Introduce => Stage::AfterReading,
-            Timer::Stall | Timer::Idle | Timer::Request | Timer::Close => Stage::AfterWriting,
+            Timer::Stall | Timer::Idle | Timer::Handshake | Timer::Request | Timer::Close => Stage::AfterWriting,
         }
     }
 }
@@ -177,6 +179,7 @@ impl<S: Socket> Hub<S> {
             Timer::Introduce => self.on_introduce_timer(handle.key, now),
             Timer::Stall => self.on_stall_timer(time, handle.key, now),
             Timer::Idle => self.on_idle_timer(handle.key, now),
+            Timer::Handshake => self.on_handshake_timer(handle.key, now),
             Timer::Request => self.on_request_timer(handle.key, now),
             Timer::LastWord => self.on_last_word_timer(handle.key),
             Timer::Close => self.on_close_timer(handle.key, now),
@@ -202,6 +205,7 @@ impl<S: Socket> Hub<S> {
             Timer::Resume => connection.read_state == ReadState::Throttled,
             Timer::Ping => (is_member || connection.phase == Phase::Entering) && connection.is_browser(),
             Timer::Enter | Timer::Header | Timer::Request => connection.phase == Phase::Entering,
+            Timer::Handshake => connection.phase == Phase::Entering && connection.is_handshaking(),
             Timer::Introduce | Timer::Idle => is_present,
             Timer::Stall => connection.is_stall_armed(time),
             Timer::LastWord => connection.is_pausing_until(time),

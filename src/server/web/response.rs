@@ -22,6 +22,8 @@ pub enum Status {
     BadRequest,
     /// 400: the bytes are TLS.
     TlsSpoken,
+    /// 400: the bytes are not TLS, on a port that speaks it.
+    PlainSpoken,
     /// 400: an HTTP request on the line port.
     LinePort,
     /// 403: `--allow` or `--deny` excludes the address.
@@ -77,7 +79,7 @@ impl Status {
             Status::SwitchingProtocols => "101 Switching Protocols",
             Status::Ok => "200 OK",
             Status::PermanentRedirect => "308 Permanent Redirect",
-            Status::BadRequest | Status::TlsSpoken | Status::LinePort => "400 Bad Request",
+            Status::BadRequest | Status::TlsSpoken | Status::PlainSpoken | Status::LinePort => "400 Bad Request",
             Status::AddressNotAllowed | Status::OriginNotAllowed => "403 Forbidden",
             Status::NotFound | Status::NoSuchRoom => "404 Not Found",
             Status::MethodNotAllowed | Status::SocketMethodNotAllowed => "405 Method Not Allowed",
@@ -103,6 +105,7 @@ impl Status {
             Status::PermanentRedirect => "the page is elsewhere",
             Status::BadRequest => "this is not a valid HTTP/1.1 request",
             Status::TlsSpoken => "this port speaks HTTP, not HTTPS: use http://",
+            Status::PlainSpoken => "this port speaks HTTPS, not HTTP: use https://",
             Status::LinePort => "this port is for line clients, not for browsers",
             Status::AddressNotAllowed => "connections from your address are not allowed here",
             Status::OriginNotAllowed => {

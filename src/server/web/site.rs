@@ -16,6 +16,7 @@ use super::request::Request;
 use super::resource::{Place, Resource, WebPath, will_track};
 use super::response::{self, Extent, Head, Persistence, Status, plain_text};
 use crate::relay::name::Name;
+use crate::server::endpoint::Endpoint;
 use crate::server::proxy::TrustedProxies;
 
 /// Longest answer, in bytes: the page and its head. The build fails if the page is longer.
@@ -35,8 +36,8 @@ pub struct Site {
     origin_policy: OriginPolicy,
     /// `Content-Security-Policy` of the page.
     content_policy: String,
-    /// Addresses of the page; none if only proxies reach it.
-    addresses: Vec<SocketAddr>,
+    /// Ports of the page; none if only proxies reach it.
+    pages: Vec<(Endpoint, SocketAddr)>,
     path: WebPath,
     clock: Clock,
 }
@@ -130,8 +131,8 @@ impl Answer {
 }
 
 impl Site {
-    /// Creates the site of a server whose page is at `addresses`.
-    pub fn new(origin_policy: OriginPolicy, addresses: &[SocketAddr], clock: Clock) -> Site {
+    /// Creates the site of a server whose page is at `pages`, with TLS or without.
+    pub fn new(origin_policy: OriginPolicy, pages: &[(Endpoint, SocketAddr)], clock: Clock) -> Site {
         let content_policy = format!(
             "default-src 'none'; script-src '{}'; style-src '{}'; img-src data:; connect-src 'self' ws: wss:; \
              base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
@@ -139,7 +140,7 @@ impl Site {
             hash_of(PAGE, "script"),
             hash_of(PAGE, "style"),
         );
-        Site { origin_policy, content_policy, addresses: addresses.to_vec(), path: WebPath::default(), clock }
+        Site { origin_policy, content_policy, pages: pages.to_vec(), path: WebPath::default(), clock }
     }
 
     /// Moves the site below a path.
@@ -150,7 +151,7 @@ impl Site {
 
     /// Returns the response to a browser that has opened the line port. The connection has to be closed after it.
     pub(crate) fn answer_at_line_port(&self) -> Vec<u8> {
-        response::from_line_port(&page_hint(&self.addresses, &self.path), (self.clock)())
+        response::from_line_port(&page_hint(&self.pages, &self.path), (self.clock)())
     }
 
     /// Returns an answer that refuses a connection, whether it sent a request or not.
@@ -272,16 +273,18 @@ fn text_of<'a>(page: &'a str, element: &str) -> Option<&'a str> {
 }
 
 /// Returns a text that says where the page is. If the server listens on all its addresses, it names the port alone.
-fn page_hint(addresses: &[SocketAddr], path: &WebPath) -> String {
-    match addresses.iter().find(|address| !address.ip().is_unspecified()).or(addresses.first()) {
+fn page_hint(pages: &[(Endpoint, SocketAddr)], path: &WebPath) -> String {
+    match pages.iter().find(|(_, address)| !address.ip().is_unspecified()).or(pages.first()) {
         // It is on Unix sockets alone.
         None => "the page is behind a proxy".to_owned(),
-        Some(address) if address.ip().is_unspecified() => format!("the page is on port {}", address.port()),
-        Some(address) => format!("the page is at {}", url(*address, path)),
+        Some((endpoint, address)) if address.ip().is_unspecified() => {
+            format!("the page is on port {}{}", address.port(), if endpoint.is_tls() { ", with https" } else { "" })
+        }
+        Some((endpoint, address)) => format!("the page is at {}", url(*endpoint, *address, path)),
     }
 }
 
 /// Returns the URL of the page on a listener.
-pub fn url(address: SocketAddr, path: &WebPath) -> String {
-    format!("http://{address}{path}")
+pub fn url(endpoint: Endpoint, address: SocketAddr, path: &WebPath) -> String {
+    format!("{}://{address}{path}", if endpoint.is_tls() { "https" } else { "http" })
 }

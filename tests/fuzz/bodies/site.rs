@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Instant, SystemTime};
 
 use pollchat::relay::name::Name;
+use pollchat::server::endpoint::Endpoint;
 use pollchat::server::web::exchange::{Exchange, RequestProgress};
 use pollchat::server::web::origin::OriginPolicy;
 use pollchat::server::web::response::Status;
@@ -13,8 +14,8 @@ use pollchat::server::web::site::{AfterAnswer, Answer, Site};
 /// The first byte is the size of the pieces; the rest is what a visitor sends.
 pub(crate) fn run(data: &[u8]) {
     let Some((&size, bytes)) = data.split_first() else { return };
-    let site =
-        Site::new(OriginPolicy::default(), &[SocketAddr::from(([127, 0, 0, 1], 8080))], || SystemTime::UNIX_EPOCH);
+    let page = (Endpoint::Web, SocketAddr::from(([127, 0, 0, 1], 8080)));
+    let site = Site::new(OriginPolicy::default(), &[page], || SystemTime::UNIX_EPOCH);
     let whole = visit(&site, bytes, 1 << 20);
     assert_eq!(whole, visit(&site, bytes, usize::from(size).max(1)));
     for (head, answer) in &whole {
