@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use pollchat::server::limits::{
-    ENTER_DELAY, ENTER_TIMEOUT, ENTERING_PER_ADDRESS, INTRODUCE_AFTER, INTRODUCE_JOINER_AFTER,
+    ENTER_DELAY, ENTER_TIMEOUT, ENTERING_PER_ADDRESS, HANDSHAKE_TIME, INTRODUCE_AFTER, INTRODUCE_JOINER_AFTER,
 };
 
 use crate::journal::KEPT;
@@ -82,7 +82,8 @@ impl Oracle {
         };
         let refused = self.active.iter().filter(is_told).count();
         self.active.retain(|&active| active != member);
-        let may_be_silent = self.members[member].is_refused() && refused >= REFUSALS_MAX;
+        let is_sealed = self.wires[member].borrow().sealing.is_some();
+        let may_be_silent = self.members[member].is_refused() && (refused >= REFUSALS_MAX || is_sealed);
         Rule::Refusals
             .demands(may_be_silent, || format!("it was closed without a word, while {refused} were being refused"))
     }
@@ -92,14 +93,15 @@ impl Oracle {
     pub(crate) fn judge_entry(&self, member: usize) -> Verdict {
         let wire = self.wires[member].borrow();
         let known = &self.members[member];
-        if !known.is_entering() {
+        if !known.is_entering() || wire.is_handshaking() {
             return Rule::Entering.broken("it was not entering");
         }
         match wire.ear.asked.first() {
             Some(Asked::Foreign(protocol)) => Rule::Numbers.broken(format!("it speaks {protocol}, and enters")),
             Some(_) => Ok(()),
             None if wire.ear.ended.is_some() || wire.ear.socket_end().is_some() => {
-                Rule::Numbers.broken("it is gone, and enters")
+                let rule = if wire.has_ended_untold() { Rule::Untold } else { Rule::Numbers };
+                rule.broken("it is gone, and enters")
             }
             None => {
                 let waited = self.now().saturating_duration_since(known.enters_since());
@@ -113,7 +115,12 @@ impl Oracle {
     pub(crate) fn judge_entering(&mut self, member: usize, now: Instant) -> Verdict {
         let wire = self.wires[member].borrow();
         let known = &self.members[member];
-        if !known.is_entering() || wire.is_closed || wire.ear.has_gone() || self.is_shutting_down {
+        if !known.is_entering()
+            || wire.is_handshaking()
+            || wire.is_closed
+            || wire.ear.has_gone()
+            || self.is_shutting_down
+        {
             return Ok(());
         }
         // While all refusals are taken, it waits for its own, and others may come first. Those that ended in this turn
@@ -145,11 +152,34 @@ impl Oracle {
         Rule::Entering.demands(overdue <= 2 * delay, || format!("it waits to enter, {overdue:?} too long"))
     }
 
+    /// Judges, at the end of a turn, a connection whose TLS handshake is not over.
+    pub(crate) fn judge_handshake(&mut self, member: usize, now: Instant) -> Verdict {
+        let wire = self.wires[member].borrow();
+        let may_be_behind = self.may_be_behind();
+        let known = &mut self.members[member];
+        let is_over = now >= known.enters_since() + HANDSHAKE_TIME;
+        if wire.is_closed {
+            known.is_closed = true;
+            let has_reason = is_over || wire.reset != Reset::No || self.is_shutting_down;
+            return Rule::Handshakes.demands(has_reason, || "it had still time".to_owned());
+        }
+        if !is_over || may_be_behind || wire.has_input() || !wire.is_drained || wire.reset != Reset::No {
+            known.overdue = None;
+            return Ok(());
+        }
+        // Its input may have been unread when its time was over: then it has a little more.
+        let overdue = now.saturating_duration_since(*known.overdue.get_or_insert(now));
+        Rule::Handshakes.demands(overdue <= 2 * ENTER_DELAY, || format!("it is {overdue:?} over its time"))
+    }
+
     /// The latest time at which the hub must wake for a connection that enters.
     pub(crate) fn enters_by(&self, member: usize, now: Instant) -> Option<Instant> {
         let known = &self.members[member];
         let wire = self.wires[member].borrow();
         let ear = &wire.ear;
+        if wire.is_handshaking() && !self.is_shutting_down {
+            return Some(now + HANDSHAKE_TIME);
+        }
         let is_open = known.is_entering()
             && !wire.has_header()
             && !ear.has_gone()

@@ -67,7 +67,8 @@ impl Oracle {
         }
         let known = &self.members[member];
         let is_present = known.number.is_some() && !wire.ear.is_leaving() && !known.is_kicked;
-        let must_be = wire.ear.speaks_telnet && is_present;
+        // What is sealed stays as it is, even if the peer has not taken it.
+        let must_be = wire.ear.speaks_telnet && is_present && wire.sealing.is_none();
         Rule::Crlf.demands(is_crlf || !must_be, || format!("{:?} ends with LF", String::from_utf8_lossy(line)))
     }
 

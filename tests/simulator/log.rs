@@ -292,6 +292,7 @@ impl Oracle {
                 None => {}
             }
         }
-        Rule::Author.broken(format!("connection {by} did not ask for it, or not now"))
+        let rule = if wire.has_ended_untold() { Rule::Untold } else { Rule::Author };
+        rule.broken(format!("connection {by} did not ask for it, or not now"))
     }
 }

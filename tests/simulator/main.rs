@@ -45,6 +45,7 @@ mod roster_log;
 mod rule;
 mod runs;
 mod said;
+mod sealing;
 mod sessions;
 mod setting;
 mod stalls;
@@ -58,6 +59,11 @@ mod world;
 #[path = "../support/hub.rs"]
 #[allow(dead_code)]
 mod restarted;
+
+/// Certificates.
+#[path = "../support/tls.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod tls;
 
 /// The store of a journal.
 #[path = "../support/journal.rs"]

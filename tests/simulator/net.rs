@@ -18,6 +18,7 @@ use pollchat::server::hub::Readiness;
 use crate::chance::Chance;
 use crate::last_words::PAUSE;
 use crate::said::{Ear, Ended};
+use crate::sealing::{Meaning, Sealing};
 use crate::setting::{Fault, Faults};
 
 /// Where proxies connect from.
@@ -42,12 +43,14 @@ pub(crate) struct Turn {
     pub(crate) read: usize,
     /// Wires that were written to.
     pub(crate) written: usize,
+    /// TLS handshakes of which it read the first message to its end.
+    pub(crate) hellos: usize,
 }
 
 impl Turn {
     /// The turn after this one.
     pub(crate) fn next(self) -> Turn {
-        Turn { number: self.number + 1, read: 0, written: 0 }
+        Turn { number: self.number + 1, ..Turn::default() }
     }
 }
 
@@ -84,6 +87,8 @@ pub(crate) struct Wire {
     incoming_max: usize,
     /// The peer sends nothing more.
     is_ended: bool,
+    /// The same, and nothing sealed waits for its way.
+    is_at_end: bool,
     /// The peer is gone: what is written to it is answered by a reset.
     is_peer_closed: bool,
     /// Bytes that the server wrote and the peer did not take.
@@ -116,6 +121,10 @@ pub(crate) struct Wire {
     pub(crate) is_closed: bool,
     /// A call of the server that no program may make.
     pub(crate) misuse: Option<&'static str>,
+    /// Whether the server has read an end that the peer did not say.
+    is_end_untold: bool,
+    /// TLS, if it is sealed.
+    pub(crate) sealing: Option<Box<Sealing>>,
 }
 
 impl Wire {
@@ -133,6 +142,7 @@ impl Wire {
             incoming: VecDeque::new(),
             incoming_max: room.0,
             is_ended: false,
+            is_at_end: false,
             is_peer_closed: false,
             outgoing: 0,
             untaken: None,
@@ -151,6 +161,8 @@ impl Wire {
             is_finished: false,
             is_closed: false,
             misuse: None,
+            is_end_untold: false,
+            sealing: None,
         }
     }
 
@@ -173,6 +185,7 @@ impl Wire {
 
     /// The server begins to watch it: epoll reports what is ready already.
     pub(crate) fn watch(&mut self) {
+        self.pump();
         self.edge = self.ready();
     }
 
@@ -227,6 +240,11 @@ impl Wire {
         if self.is_ended || self.is_closed || self.reset != Reset::No {
             return bytes.len();
         }
+        if let Some(sealing) = &mut self.sealing {
+            let taken = sealing.seal(bytes, self.incoming_max);
+            self.pump();
+            return taken;
+        }
         let taken = bytes.len().min(self.incoming_max - self.incoming.len());
         if taken > 0 {
             self.incoming.extend(&bytes[..taken]);
@@ -239,8 +257,9 @@ impl Wire {
     pub(crate) fn take(&mut self, bytes: usize) {
         let taken = bytes.min(self.outgoing);
         self.outgoing -= taken;
+        let text_bytes = self.sealing.as_mut().map_or(taken, |sealing| sealing.take(taken));
         if let Some(untaken) = &mut self.untaken {
-            self.taken.extend(untaken.drain(..taken));
+            self.taken.extend(untaken.drain(..text_bytes));
         }
         if self.is_short_of_room && self.has_room() {
             self.is_short_of_room = false;
@@ -257,8 +276,36 @@ impl Wire {
     pub(crate) fn end(&mut self) {
         if !self.is_ended && self.reset == Reset::No {
             self.is_ended = true;
+            match &mut self.sealing {
+                Some(sealing) => sealing.end(),
+                None => self.edge.readable = true,
+            }
+            self.pump();
+        }
+    }
+
+    /// What the peer has sealed goes on its way, as far as there is room.
+    pub(crate) fn pump(&mut self) {
+        let room = self.incoming_max - self.incoming.len().min(self.incoming_max);
+        let Some(sealing) = self.sealing.as_mut().filter(|_| self.reset == Reset::No && !self.is_closed) else {
+            return;
+        };
+        let moved = sealing.pending.len().min(room);
+        self.incoming.extend(sealing.pending.drain(..moved));
+        let was_at_end = std::mem::replace(&mut self.is_at_end, self.is_ended && sealing.pending.is_empty());
+        if moved > 0 || self.is_at_end && !was_at_end {
             self.edge.readable = true;
         }
+    }
+
+    /// Whether the server has read an end that the peer did not say (`close_notify`): as good as a reset.
+    pub(crate) fn has_ended_untold(&self) -> bool {
+        self.is_end_untold
+    }
+
+    /// Whether its TLS handshake is not over, for all the server has read.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.sealing.as_ref().is_some_and(|sealing| sealing.open_since.is_none())
     }
 
     /// The peer closes: with a reset if it did not take all.
@@ -279,6 +326,7 @@ impl Wire {
         self.reset = Reset::Untold;
         self.outgoing = 0;
         self.untaken.iter_mut().for_each(VecDeque::clear);
+        self.sealing.iter_mut().for_each(|sealing| sealing.tear_down());
         self.is_short_of_room = false;
         if self.faults.has(Fault::ResetDropsInput) {
             self.incoming.clear();
@@ -293,16 +341,22 @@ impl Wire {
         self.incoming_max = self.incoming_max.max(1 << 16);
         self.outgoing_max = self.outgoing_max.max(1 << 20);
         self.take(0);
+        self.pump();
+    }
+
+    /// Whether all that the peer has sent is on its way or read, and its end.
+    fn has_end(&self) -> bool {
+        if self.sealing.is_some() { self.is_at_end } else { self.is_ended }
     }
 
     fn has_unread_end(&self) -> bool {
-        self.ear.ended.is_none() && (self.is_ended || self.reset != Reset::No)
+        self.ear.ended.is_none() && (self.has_end() || self.reset != Reset::No)
     }
 
     fn ready(&self) -> Readiness {
         let is_down = self.reset != Reset::No;
         Readiness {
-            readable: is_down || self.is_ended || self.has_header() || !self.incoming.is_empty(),
+            readable: is_down || self.has_end() || self.has_header() || !self.incoming.is_empty(),
             writable: is_down || (!self.is_finished && self.has_room()),
         }
     }
@@ -357,12 +411,43 @@ impl Wire {
         for (to, from) in buffer.iter_mut().zip(self.incoming.drain(..taken)) {
             *to = from;
         }
-        self.ear.hear(buffer[..taken].iter().copied(), self.shared.now.get());
+        match &mut self.sealing {
+            Some(sealing) => {
+                sealing.note_read(taken);
+                self.hear_sealed();
+            }
+            None => self.ear.hear(buffer[..taken].iter().copied(), self.shared.now.get()),
+        }
         if self.ear.is_leaving() {
             self.leaving_since.get_or_insert(self.shared.now.get());
         }
         self.note_progress();
         Ok(taken)
+    }
+
+    /// Hears what the server can open by now.
+    fn hear_sealed(&mut self) {
+        let now = self.shared.now.get();
+        while let Some(sealing) = &mut self.sealing
+            && let Some(meaning) = sealing.next_meaning()
+        {
+            match meaning {
+                Meaning::Hello => {
+                    let mut turn = self.shared.turn.get();
+                    turn.hellos += 1;
+                    self.shared.turn.set(turn);
+                }
+                Meaning::Finished => {
+                    sealing.open_since = Some(now);
+                    self.last_written = now;
+                }
+                Meaning::Text(text) => self.ear.hear(text, now),
+                Meaning::End => {
+                    self.leaving_since.get_or_insert(now);
+                    self.ear.end(Ended::Orderly);
+                }
+            }
+        }
     }
 
     fn hear_nothing(&mut self) {
@@ -374,13 +459,19 @@ impl Wire {
     }
 
     fn read_nothing(&mut self) -> io::Result<usize> {
-        if self.reset == Reset::No && !self.is_ended {
+        if self.reset == Reset::No && !self.has_end() {
             self.hear_nothing();
             return Err(ErrorKind::WouldBlock.into());
         }
         self.leaving_since.get_or_insert(self.shared.now.get());
         if self.ear.ended.is_none() {
             self.note_progress();
+        }
+        if self.sealing.is_some() && self.reset == Reset::No && self.ear.ended.is_none() {
+            // An end that the peer has not said is as good as a reset.
+            self.outgoing = 0;
+            self.reset = Reset::Told;
+            self.is_end_untold = true;
         }
         self.ear.end(if self.reset == Reset::No { Ended::Orderly } else { Ended::Cut });
         if self.reset == Reset::Untold {
@@ -433,13 +524,17 @@ impl Wire {
         if self.shared.now.get() >= self.last_written + PAUSE {
             self.rests.push(self.written_bytes);
         }
-        self.written_bytes += taken;
-        let mut left = taken;
+        let mut text = Vec::with_capacity(taken);
         for slice in slices {
-            let of_slice = left.min(slice.len());
-            self.written.extend_from_slice(&slice[..of_slice]);
-            left -= of_slice;
+            text.extend_from_slice(&slice[..(taken - text.len()).min(slice.len())]);
         }
+        let mut is_shaking_hands = false;
+        if let Some(sealing) = &mut self.sealing {
+            is_shaking_hands = sealing.is_shaking_hands();
+            text = sealing.open(&text);
+        }
+        self.written_bytes += text.len();
+        self.written.extend_from_slice(&text);
         self.last_written = self.shared.now.get();
         self.note_progress();
         if self.is_peer_closed {
@@ -447,8 +542,13 @@ impl Wire {
         } else {
             self.outgoing += taken;
             if let Some(untaken) = &mut self.untaken {
-                untaken.extend(&self.written[self.written.len() - taken..]);
+                untaken.extend(&text);
             }
+            if is_shaking_hands {
+                // The peer's kernel is in a hurry.
+                self.take(usize::MAX);
+            }
+            self.pump();
         }
     }
 
@@ -457,6 +557,7 @@ impl Wire {
             return Err(ErrorKind::NotConnected.into());
         }
         self.is_finished = true;
+        self.sealing.iter_mut().for_each(|sealing| sealing.finish());
         self.last_written = self.shared.now.get();
         self.note_progress();
         Ok(())

@@ -309,6 +309,11 @@ impl Oracle {
     fn scan(&mut self, member: usize) {
         let wire = self.wires[member].borrow();
         let known = &mut self.members[member];
+        if let Some(open_since) = wire.sealing.as_ref().and_then(|sealing| sealing.open_since) {
+            // Its time begins behind the handshake.
+            known.came = known.came.max(open_since);
+            known.visit.iter_mut().for_each(|visit| visit.came = visit.came.max(open_since));
+        }
         for asked in &wire.ear.asked[known.scanned..] {
             if let Asked::Tell { to, text } = asked {
                 let told = Told { to: to.clone(), is_told: None, delivered_to: None };

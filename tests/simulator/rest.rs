@@ -25,6 +25,12 @@ impl Oracle {
         if let Some(misuse) = wire.misuse {
             return Rule::Farewell.broken(misuse);
         }
+        if let Some(breach) = wire.sealing.as_ref().and_then(|sealing| sealing.breach.as_ref()) {
+            return Rule::Records.broken(breach);
+        }
+        if wire.is_handshaking() {
+            return self.judge_handshake(member, now);
+        }
         if self.is_visitor(member) {
             if wire.is_finished && wire.reset == Reset::No {
                 self.judge_end_of_visit(member, &wire)?;
@@ -134,6 +140,9 @@ impl Oracle {
             if wire.is_blocked() {
                 continue;
             }
+            if wire.sealing.as_ref().is_some_and(|sealing| sealing.is_amid_record()) {
+                return Rule::Records.broken(self.about(member, "at rest: a record was not written to its end"));
+            }
             let is_forgotten = |silent_at| wakes_at.is_none_or(|wakes_at| wakes_at > silent_at);
             if !is_braked && wire.ear.silent_at().is_some_and(is_forgotten) && self.is_heard(member) {
                 return Rule::Rest.broken(self.about(member, "at rest: its silence is forgotten"));
@@ -185,6 +194,10 @@ impl Oracle {
         let known = &self.members[member];
         if !is_braked && wire.is_unread() {
             return Rule::Rest.broken("its input is forgotten");
+        }
+        if wire.is_handshaking() {
+            let is_forgotten = wire.ear.ended.is_some() || self.is_shutting_down;
+            return Rule::Rest.demands(!is_forgotten, || "it is still here".to_owned());
         }
         if self.is_visitor(member) {
             return self.rests_visitor(member, wire, is_braked);

@@ -111,6 +111,13 @@ rules! {
     /// A peer that speaks another protocol is told so, or where the page is, and nothing that it sends is said.
     Foreign = "foreign",
 
+    /// A turn takes no more than two TLS handshakes, and each has its time and no more.
+    Handshakes = "handshakes",
+    /// What a sealed connection is sent is whole records, of which none is forgotten, and an end that is said.
+    Records = "records",
+    /// An end of input that a sealed peer has not said is a reset: half a line is not said.
+    Untold = "untold",
+
     // The way out.
     /// A client is disconnected only for a reason.
     Reason = "reason",

@@ -14,6 +14,7 @@ use crate::chance::Chance;
 use crate::journal::{JournalPlan, some_journal};
 use crate::movers::RoomPlan;
 use crate::net::PROXY;
+use crate::sealing::{TlsPlan, some_tls};
 
 /// An `--announce-up-to` that no run reaches.
 pub(crate) const ROOM_FOR_ALL: usize = 1_000;
@@ -136,6 +137,8 @@ pub(crate) struct Plan {
     pub(crate) tracks: Option<TrackPlan>,
     /// The journal, if there is one.
     pub(crate) journal: Option<JournalPlan>,
+    /// TLS, if there is any.
+    pub(crate) tls: Option<TlsPlan>,
 }
 
 /// Tracked clients.
@@ -245,6 +248,7 @@ impl Plan {
             rooms,
             tracks,
             journal,
+            tls: some_tls(setting.seed),
         }
     }
 }

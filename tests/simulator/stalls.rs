@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use pollchat::net::tls::RECORD_TEXT_BYTES;
 use pollchat::server::config::{Config, Lag};
 use pollchat::server::flow::budget::TurnLimits;
 use pollchat::server::hub::Wake;
@@ -213,8 +214,8 @@ impl Oracle {
         // How many earlier lines a newcomer is shown is not known at first.
         let last = if is_greeted { first } else { self.first_owed(member, stay, stay.joined.max(first), stop) };
         let mut begun = last;
-        if let Some(mut bytes) = self.amid_bytes(member) {
-            // All lines of a frame were begun with it.
+        if let Some(mut bytes) = self.amid_bytes(member).max(self.sealed_bytes(member)) {
+            // All lines of a frame or of a record were begun with it.
             loop {
                 let line_bytes = log.offset(begun + 1) - log.line_offset(begun);
                 begun = self.first_owed(member, stay, begun + 1, stop);
@@ -238,6 +239,13 @@ impl Oracle {
             stall.places.pop_front();
         }
         begun
+    }
+
+    /// The most bytes of text that a sealed reader may still be sent of a record.
+    fn sealed_bytes(&self, member: usize) -> Option<usize> {
+        let wire = self.wires[member].borrow();
+        let is_amid = wire.sealing.as_ref().is_some_and(|sealing| sealing.is_amid_record() || wire.is_blocked());
+        is_amid.then_some(RECORD_TEXT_BYTES)
     }
 
     fn first_owed(&self, member: usize, stay: &Stay, from: usize, stop: usize) -> usize {

@@ -16,7 +16,7 @@ use crate::rule::{Rule, Verdict, Violation};
 /// The state of a visitor, as far as the oracle can tell.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    came: Instant,
+    pub(crate) came: Instant,
     /// Its answer, if it is refused at once.
     refusal: Option<Expected>,
     /// Bytes that it was sent and that were not looked at.
@@ -176,6 +176,9 @@ impl Oracle {
     /// Sees, at the end of a turn, whether a visitor had to ask for something by now.
     pub(crate) fn watch_visit(&mut self, member: usize, now: Instant) -> Verdict {
         let wire = self.wires[member].borrow();
+        if wire.is_handshaking() {
+            return Ok(());
+        }
         let known = &mut self.members[member];
         let Some(visit) = known.visit.as_mut().filter(|visit| !visit.is_refused() && visit.opened.is_none()) else {
             return Ok(());

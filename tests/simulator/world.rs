@@ -9,7 +9,7 @@ use pollchat::server::config::{Config, Lag};
 use pollchat::server::endpoint::Endpoint;
 use pollchat::server::flow::budget::TurnLimits;
 use pollchat::server::hub::{Hub, Readiness, Wake};
-use pollchat::server::limits::INTRODUCE_AFTER;
+use pollchat::server::limits::{HANDSHAKES_A_TURN, INTRODUCE_AFTER};
 use pollchat::server::web::origin::OriginPolicy;
 use pollchat::server::web::site::Site;
 
@@ -25,6 +25,7 @@ use crate::peers::Peer;
 use crate::roster_log;
 use crate::rule::{Rule, Verdict};
 use crate::said::Ear;
+use crate::sealing::{Sealing, TlsPlan, settings};
 use crate::setting::{Fault, Faults, Oddities, Plan, Setting, SitePlan, TrackPlan, home};
 use crate::store::Disk;
 
@@ -57,6 +58,7 @@ pub(crate) struct World {
     site: Option<SitePlan>,
     rooms: RoomPlan,
     tracks: Option<TrackPlan>,
+    tls: Option<TlsPlan>,
     journal: Option<(JournalPlan, Disk)>,
     /// Whether the disk of the journal has just gone on: that wakes the hub.
     has_space: bool,
@@ -105,6 +107,7 @@ impl World {
             rooms: plan.rooms,
             patience: plan.tracks.as_ref().map_or(1, |plan| plan.patience),
             tracks: plan.tracks,
+            tls: plan.tls,
             journal: plan.journal.map(|plan| (plan, disk)),
             has_space: false,
             clients: Vec::new(),
@@ -125,7 +128,12 @@ impl World {
         };
         if world.site.is_some() {
             let address = PAGE_ADDRESS.parse().expect("an address");
-            world.hub.open_site(Site::new(OriginPolicy::default(), &[address], || SystemTime::UNIX_EPOCH));
+            world
+                .hub
+                .open_site(Site::new(OriginPolicy::default(), &[(Endpoint::Web, address)], || SystemTime::UNIX_EPOCH));
+        }
+        if world.tls.is_some() {
+            world.hub.open_tls(settings().server.clone());
         }
         world
     }
@@ -244,6 +252,7 @@ impl World {
         if key.is_none() && self.chance.one_in(2) {
             return Ok(());
         }
+        wire.borrow_mut().pump();
         peer.act(line, &mut wire.borrow_mut(), self.faults)
     }
 
@@ -297,7 +306,11 @@ impl World {
         if line != WITNESS {
             wire.address = home(line);
             wire.port = u16::try_from(line).expect("few lines");
-            if !is_browser && !self.oracle.config.proxies.is_empty() {
+            if let Some(TlsPlan { chance, one_in, one_untold_in }) = &mut self.tls
+                && chance.one_in(*one_in)
+            {
+                wire.sealing = Some(Box::new(Sealing::new(is_browser, chance.one_in(*one_untold_in))));
+            } else if !is_browser && !self.oracle.config.proxies.is_empty() {
                 wire.come_through_proxy(line.is_multiple_of(2));
             }
         }
@@ -399,9 +412,11 @@ impl World {
     /// Judges how many peers the turn has read from and written to. The last one of each budget may exceed it.
     fn judge_turn(&self) -> Verdict {
         let limits = self.oracle.config.turn;
+        let handshakes = if self.tls.is_some() { HANDSHAKES_A_TURN } else { 0 };
         let (read_max, written_max) =
-            (limits.read_bytes / 512 + limits.reply_bytes / 2_048 + 2, limits.write_bytes / 2_048 + 2);
+            (limits.read_bytes / 512 + limits.reply_bytes / 2_048 + 2 + handshakes, limits.write_bytes / 2_048 + 2);
         let turn = self.shared.turn.get();
+        Rule::Handshakes.demands(turn.hellos <= HANDSHAKES_A_TURN, || format!("it took {} hellos", turn.hellos))?;
         Rule::Turn
             .demands(turn.read <= read_max, || format!("it read from {} peers; {read_max} are allowed", turn.read))?;
         Rule::Turn.demands(turn.written <= written_max, || {
@@ -466,7 +481,12 @@ impl World {
         self.lines[line].key = Some(key);
         wire.borrow_mut().watch();
         let is_browser = self.lines[line].peer.browser.is_some();
-        let port = if is_browser { Endpoint::Web } else { Endpoint::Lines };
+        let port = match (is_browser, wire.borrow().sealing.is_some()) {
+            (false, false) => Endpoint::Lines,
+            (false, true) => Endpoint::TlsLines,
+            (true, false) => Endpoint::Web,
+            (true, true) => Endpoint::TlsWeb,
+        };
         let now = self.shared.now.get();
         let member = match port {
             Endpoint::Web | Endpoint::TlsWeb => self.oracle.admit_visitor(&wire, now),
@@ -550,6 +570,7 @@ impl World {
             let before = self.shared.progress.get();
             for at in 0..self.alive.len() {
                 let Line { wire, peer, .. } = &mut self.lines[self.alive[at]];
+                wire.borrow_mut().pump();
                 peer.calm_down(self.alive[at], &mut wire.borrow_mut())?;
             }
             let wake = self.hub.next_wake();
