@@ -1,12 +1,15 @@
 //! `pollchat-client`: command line, last error message and exit code. The client itself is [`pollchat::client`].
 
 use std::env;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Error, Parser, ValueEnum};
-use pollchat::client::{AddressError, Colors, Config, FLUSH_AFTER_MS, Report, ServerAddress, parse_room, run};
+use pollchat::client::{
+    AddressError, Colors, Config, FLUSH_AFTER_MS, Pin, Report, ServerAddress, Trust, parse_room, run,
+};
 use pollchat::manual::{self, Generate};
 use pollchat::net::stdio::eprint_line;
 use pollchat::relay::name::Name;
@@ -19,15 +22,28 @@ struct Flags {
     // No doc comment: rustdoc would take the brackets for a link.
     #[arg(
         help = "Host name or address of the server, or a port of 127.0.0.1; IPv6 with a port as [::1]:46000. A room \
-                may follow: HOST/ROOM",
+                may follow: HOST/ROOM. tls://HOST is encrypted, and its default port is 46001",
         value_name = "HOST[:PORT][/ROOM]",
-        default_value = "127.0.0.1:46000"
+        default_value = "127.0.0.1:46000",
+        default_value_if("tls", "true", "127.0.0.1:46001")
     )]
     server: ServerAddress,
 
     /// Port of the server, if HOST has none
     #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
+
+    /// Encrypt the connection, as tls:// does
+    #[arg(long)]
+    tls: bool,
+
+    /// Trust the certificates of the authorities in this file (PEM) over TLS, instead of those of the system
+    #[arg(long, value_name = "FILE", conflicts_with = "pin")]
+    ca: Option<PathBuf>,
+
+    /// Trust the server with this public key over TLS, and no other; pollchat-server prints its pin at the start
+    #[arg(long, value_name = "SHA256:...", value_parser = Pin::parse)]
+    pin: Option<Pin>,
 
     /// Ask for this name
     #[arg(long, value_name = "NAME", env = "POLLCHAT_NICK", hide_env_values = true, value_parser = Name::parse)]
@@ -103,10 +119,11 @@ Exit codes:
      --listen: the server ended in good order, or the reader of stdout closed it; at a terminal:
      left in good order
   1  anything else; a line on stderr says why and how many lines were not said: cannot connect,
-     refused (full, --deny, another protocol), cannot join the room, the name is taken, removed,
-     the server shut down or said FIN before the end of stdin, the connection was lost (--send: for
-     30 s), the session goes on elsewhere, the server did not answer the goodbye, a command
-     failed, a line was too long, stdin went on after FIN, exit or /quit, stdin or stdout failed
+     the server is not trusted (TLS), refused (full, --deny, another protocol), cannot join the
+     room, the name is taken, removed, the server shut down or said FIN before the end of stdin,
+     the connection was lost (--send: for 30 s), the session goes on elsewhere, the server did not
+     answer the goodbye, a command failed, a line was too long, stdin went on after FIN, exit or
+     /quit, stdin or stdout failed
   2  wrong usage
   A signal ends a pipe at once, and a second one ends it at a terminal. A shell tells it as 128 and
   its number (Ctrl-C: 130).";
@@ -140,6 +157,13 @@ impl Flags {
     fn with_address(mut self) -> Result<Flags, Error> {
         let usage = |error: AddressError| Flags::command().error(ErrorKind::ValueValidation, error);
         self.server = self.server.with_port(self.port.take()).map_err(usage)?;
+        if self.tls {
+            self.server = self.server.with_tls().map_err(usage)?;
+        }
+        if let Some(flag) = self.trust_flag().filter(|_| !self.server.is_tls()) {
+            let text = format!("{flag} requires TLS: write tls://{}, or add --tls", self.server.host());
+            return Err(Flags::command().error(ErrorKind::MissingRequiredArgument, text));
+        }
         if let Some(room) = self.server.take_room() {
             if let Some(other) = self.room.as_ref().filter(|other| other.folded() != room.folded()) {
                 let text = format!("the room is given twice: {room} in the address, and --room {other}");
@@ -149,6 +173,15 @@ impl Flags {
         }
         Ok(self)
     }
+
+    /// The flag that is of no use without TLS, if there is any.
+    fn trust_flag(&self) -> Option<&'static str> {
+        match (&self.ca, &self.pin) {
+            (Some(_), _) => Some("--ca"),
+            (None, Some(_)) => Some("--pin"),
+            (None, None) => None,
+        }
+    }
 }
 
 impl From<Flags> for Config {
@@ -156,6 +189,11 @@ impl From<Flags> for Config {
         let has_no_color = || env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Config {
             server: flags.server,
+            trust: match (flags.ca, flags.pin) {
+                (_, Some(pin)) => Trust::Pin(pin),
+                (Some(file), None) => Trust::Authorities(file),
+                (None, None) => Trust::System,
+            },
             nick: flags.nick,
             room: flags.room,
             flush_after: Some(Duration::from_millis(flags.flush_after)).filter(|after| !after.is_zero()),

@@ -4,12 +4,14 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
+use rustls::pki_types::ServerName;
+
 use super::room::parse_room;
-use crate::PORT;
 pub use crate::net::address::AddressError;
 use crate::net::address::{Host, Written, shown};
 use crate::net::resolve::{self, Answer};
 use crate::relay::name::Name;
+use crate::{PORT, TLS_PORT};
 
 /// An example for error messages.
 const EXAMPLE: &str = "HOST:PORT, such as chat.example.org:46000";
@@ -23,6 +25,18 @@ pub struct ServerAddress {
     port: Option<u16>,
     /// The room, if one was written.
     room: Option<Name>,
+    encryption: Encryption,
+}
+
+/// Encryption of the connection, as far as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Encryption {
+    /// No scheme: there is none.
+    Unsaid,
+    /// `tcp://`.
+    None,
+    /// `tls://` or `--tls`.
+    Tls,
 }
 
 impl ServerAddress {
@@ -48,13 +62,42 @@ impl ServerAddress {
         }
     }
 
+    /// Adds `--tls`. The default port is another one then.
+    ///
+    /// # Errors
+    /// The scheme says the contrary.
+    pub fn with_tls(self) -> Result<ServerAddress, AddressError> {
+        let with_tls = ServerAddress { encryption: Encryption::Tls, ..self };
+        match self.encryption {
+            Encryption::Unsaid | Encryption::Tls => Ok(with_tls),
+            Encryption::None => Err(AddressError::Encryption(with_tls.to_string())),
+        }
+    }
+
+    /// Whether the connection is encrypted.
+    pub fn is_tls(&self) -> bool {
+        self.encryption == Encryption::Tls
+    }
+
+    /// The host as written.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The host as a certificate names it; `None` if none can.
+    pub(crate) fn name(&self) -> Option<ServerName<'static>> {
+        // The zone of an address has a meaning on this machine alone.
+        let host = self.host.split_once('%').map_or(&*self.host, |(address, _)| address);
+        ServerName::try_from(host.to_owned()).ok()
+    }
+
     /// Removes the room.
     pub fn take_room(&mut self) -> Option<Name> {
         self.room.take()
     }
 
     fn port(&self) -> u16 {
-        self.port.unwrap_or(PORT)
+        self.port.unwrap_or(if self.is_tls() { TLS_PORT } else { PORT })
     }
 }
 
@@ -73,16 +116,21 @@ impl FromStr for ServerAddress {
         if port == Some(0) {
             return Err(AddressError::Port { min: 1, example: EXAMPLE });
         }
+        let encryption = match scheme.as_deref() {
+            None => Some(Encryption::Unsaid),
+            Some("tcp" | "telnet") => Some(Encryption::None),
+            Some("tls" | "ssl" | "tcps" | "telnets") => Some(Encryption::Tls),
+            Some(_) => None,
+        };
+        if let Some(encryption) = encryption {
+            let room = room.map(parse_room).transpose().map_err(AddressError::Room)?;
+            return Ok(ServerAddress { host, port, room, encryption });
+        }
         let problem = match scheme.as_deref() {
-            None | Some("tcp" | "telnet") => {
-                let room = room.map(parse_room).transpose().map_err(AddressError::Room)?;
-                return Ok(ServerAddress { host, port, room });
-            }
             Some("http" | "https" | "ws" | "wss") => {
                 "leads to the page for browsers, and this client needs the line port"
             }
-            Some("tls" | "ssl" | "tcps" | "telnets") => "needs encryption, which neither program has",
-            Some(_) => "is another protocol",
+            _ => "is another protocol",
         };
         let scheme = scheme.unwrap_or_default().escape_debug().to_string();
         // A page has another port than the lines.
@@ -184,7 +232,6 @@ mod tests {
                 "wss:// leads to the page for browsers, and this client needs the line port: write \
                               [::1]:46000",
             ),
-            ("tls://chat.lan", "tls:// needs encryption, which neither program has: write chat.lan:46000"),
             ("irc://chat.lan", "irc:// is another protocol: write chat.lan:46000"),
         ] {
             assert_eq!(
@@ -242,6 +289,35 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn an_address_with_tls_has_a_port_of_its_own() {
+        for (text, shown) in [
+            ("tls://chat.lan", "chat.lan:46001"),
+            ("TLS://chat.lan:4000/rust", "chat.lan:4000"),
+            ("telnets://[::1]/", "[::1]:46001"),
+            ("ssl://chat.lan", "chat.lan:46001"),
+        ] {
+            let address: ServerAddress = text.parse().unwrap();
+            assert!(address.is_tls());
+            assert_eq!(address.to_string(), shown, "{text}");
+            assert_eq!(address.clone().with_tls(), Ok(address));
+        }
+        let with_tls = |text: &str| text.parse::<ServerAddress>().unwrap().with_tls();
+        assert_eq!(with_tls("chat.lan/rust").unwrap(), "tls://chat.lan/rust".parse().unwrap());
+        assert_eq!(with_tls("chat.lan:46000").unwrap().to_string(), "chat.lan:46000");
+        assert!(!"chat.lan:46001".parse::<ServerAddress>().unwrap().is_tls());
+        assert_eq!(with_tls("tcp://[::1]"), Err(AddressError::Encryption("[::1]:46001".to_owned())));
+    }
+
+    #[test]
+    fn the_host_is_the_name_in_a_certificate() {
+        let name = |text: &str| text.parse::<ServerAddress>().unwrap().name().map(|name| name.to_str().into_owned());
+        assert_eq!(name("tls://chat.lan./").as_deref(), Some("chat.lan"));
+        assert_eq!(name("tls://127.0.0.1").as_deref(), Some("127.0.0.1"));
+        assert_eq!(name("tls://[fe80::1%eth0]:7").as_deref(), Some("fe80::1"));
+        assert_eq!(name("tls://zoë.example"), None);
     }
 
     #[test]

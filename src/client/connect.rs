@@ -1,6 +1,7 @@
 //! Connection attempts: from the look-up of the server's name to a connection, without blocking.
 
 use std::io;
+use std::mem;
 use std::time::Instant;
 
 use mio::{Events, Poll, Registry, Token};
@@ -8,14 +9,45 @@ use mio::{Events, Poll, Registry, Token};
 use super::limits::RESOLVE_PATIENCE;
 use super::race::{Connected, Race};
 use super::resolver::Resolver;
+use super::secure::{Handshake, HandshakeStatus, Security, Wire};
+use super::trust::Untrusted;
 use crate::net::resolve::{RESOLVE_TIMEOUT, late};
 
-/// A non-blocking connect to a server: a look-up of its name, and a [`Race`] between its addresses.
+/// A non-blocking connect to a server: a look-up of its name, a [`Race`] between its addresses, and perhaps a handshake.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     token: Token,
     look_up: LookUp,
     race: Race,
+    tls: Tls,
+}
+
+/// State of TLS.
+#[derive(Debug)]
+enum Tls {
+    /// There is none.
+    None,
+    /// It begins with the connection that wins the race.
+    ToCome(Security),
+    UnderWay(Handshake),
+}
+
+/// A connection that is ready for a session.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// The bytes in both directions.
+    pub(crate) wire: Wire,
+    /// As in [`Connected`].
+    pub(crate) reset: Option<io::Error>,
+}
+
+/// Failure of an [`Attempt`].
+#[derive(Debug)]
+pub(crate) enum ConnectError {
+    /// The look-up, all addresses or the handshake failed. A later attempt may succeed.
+    Failed(io::Error),
+    /// The server is not trusted. There must be no later attempt.
+    Untrusted(Untrusted),
 }
 
 /// State of the look-up.
@@ -35,15 +67,16 @@ pub(crate) enum AttemptStatus {
     /// Neither the resolver nor the server has answered yet.
     Pending,
     /// A connection, registered with the token of the attempt.
-    Connected(Connected),
-    /// The look-up or all addresses failed.
-    Failed(io::Error),
+    Connected(Opened),
+    /// There is none.
+    Failed(ConnectError),
 }
 
 impl Attempt {
     /// Begins with a look-up. Sockets are registered with `token`.
-    pub(crate) fn new(resolver: &mut Resolver, token: Token, now: Instant) -> Attempt {
-        let mut attempt = Attempt { token, look_up: LookUp::Awaited(now), race: Race::new(now) };
+    pub(crate) fn new(resolver: &mut Resolver, security: Option<&Security>, token: Token, now: Instant) -> Attempt {
+        let tls = security.map_or(Tls::None, |security| Tls::ToCome(security.clone()));
+        let mut attempt = Attempt { token, look_up: LookUp::Awaited(now), race: Race::new(now), tls };
         if let Err(err) = resolver.start() {
             attempt.look_up = LookUp::Done;
             attempt.race.record(err);
@@ -54,6 +87,9 @@ impl Attempt {
 
     /// The time of the next step that no event announces.
     pub(crate) fn deadline(&self) -> Option<Instant> {
+        if let Tls::UnderWay(handshake) = &self.tls {
+            return Some(handshake.deadline());
+        }
         let look_up = match self.look_up {
             LookUp::Awaited(since) => Some(since + RESOLVE_PATIENCE),
             LookUp::Late(since) => Some(since + RESOLVE_TIMEOUT),
@@ -62,17 +98,62 @@ impl Attempt {
         look_up.into_iter().chain(self.race.deadline()).min()
     }
 
-    /// Takes the resolver's answer, checks the connects, and starts those that are due. Does not block.
+    /// Takes the resolver's answer, checks the connects, starts those that are due, and goes on with the handshake. Does
+    /// not block.
     pub(crate) fn advance(&mut self, resolver: &mut Resolver, registry: &Registry, now: Instant) -> AttemptStatus {
+        let advanced = match &mut self.tls {
+            Tls::UnderWay(_) => self.shake_hands(now),
+            Tls::None | Tls::ToCome(_) => self.connect(resolver, registry, now),
+        };
+        match advanced {
+            Ok(Some(opened)) => AttemptStatus::Connected(opened),
+            Ok(None) => AttemptStatus::Pending,
+            Err(error) => AttemptStatus::Failed(error),
+        }
+    }
+
+    fn connect(
+        &mut self,
+        resolver: &mut Resolver,
+        registry: &Registry,
+        now: Instant,
+    ) -> Result<Option<Opened>, ConnectError> {
         self.check_look_up(resolver, now);
         if let Some(connected) = self.race.advance(registry, self.token, now) {
-            return AttemptStatus::Connected(connected);
+            return self.on_connected(connected, now);
         }
         if self.look_up != LookUp::Done || !self.race.is_over() {
-            return AttemptStatus::Pending;
+            return Ok(None);
         }
         let no_address = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        AttemptStatus::Failed(self.race.error.take().unwrap_or_else(no_address))
+        Err(ConnectError::Failed(self.race.error.take().unwrap_or_else(no_address)))
+    }
+
+    fn on_connected(&mut self, connected: Connected, now: Instant) -> Result<Option<Opened>, ConnectError> {
+        let Connected { stream, reset } = connected;
+        match (&self.tls, reset) {
+            (Tls::None, reset) => Ok(Some(Opened { wire: Wire::Plain(stream), reset })),
+            (Tls::ToCome(_), Some(reset)) => Err(ConnectError::Failed(reset)),
+            (Tls::ToCome(security), None) => {
+                self.tls = Tls::UnderWay(security.begin(stream, now)?);
+                self.shake_hands(now)
+            }
+            // A race has one winner.
+            (Tls::UnderWay(_), _) => self.shake_hands(now),
+        }
+    }
+
+    /// Goes on with the handshake that is under way.
+    fn shake_hands(&mut self, now: Instant) -> Result<Option<Opened>, ConnectError> {
+        let Tls::UnderWay(handshake) = &mut self.tls else { return Ok(None) };
+        match handshake.advance(now)? {
+            HandshakeStatus::Pending => Ok(None),
+            HandshakeStatus::Done => {
+                let done = mem::replace(&mut self.tls, Tls::None);
+                let Tls::UnderWay(handshake) = done else { return Ok(None) };
+                Ok(Some(Opened { wire: handshake.into_wire(), reset: None }))
+            }
+        }
     }
 
     fn check_look_up(&mut self, resolver: &mut Resolver, now: Instant) {
@@ -104,19 +185,19 @@ impl Attempt {
     /// resolver: their events would be lost.
     ///
     /// # Errors
-    /// The failure of the look-up, of an address, or of the poller.
-    pub(crate) fn wait(mut self, resolver: &mut Resolver, poll: &mut Poll) -> io::Result<Connected> {
+    /// The failure of the attempt, or of the poller.
+    pub(crate) fn wait(mut self, resolver: &mut Resolver, poll: &mut Poll) -> Result<Opened, ConnectError> {
         let mut events = Events::with_capacity(8);
         loop {
             let now = Instant::now();
             match self.advance(resolver, poll.registry(), now) {
-                AttemptStatus::Connected(connected) => return Ok(connected),
+                AttemptStatus::Connected(opened) => return Ok(opened),
                 AttemptStatus::Failed(err) => return Err(err),
                 AttemptStatus::Pending => {}
             }
             let timeout = self.deadline().map(|deadline| deadline.saturating_duration_since(now));
             match poll.poll(&mut events, timeout) {
-                Err(err) if err.kind() != io::ErrorKind::Interrupted => return Err(err),
+                Err(err) if err.kind() != io::ErrorKind::Interrupted => return Err(ConnectError::Failed(err)),
                 _ => {}
             }
         }
@@ -145,8 +226,17 @@ mod tests {
     }
 
     fn connect(poll: &mut Poll, resolver: &mut Resolver) -> io::Result<SocketAddr> {
-        let attempt = Attempt::new(resolver, SERVER, Instant::now());
-        attempt.wait(resolver, poll).map(|connected| connected.stream.peer_addr().unwrap())
+        let attempt = Attempt::new(resolver, None, SERVER, Instant::now());
+        match attempt.wait(resolver, poll) {
+            Ok(opened) => Ok(peer_address(&opened)),
+            Err(ConnectError::Failed(err)) => Err(err),
+            Err(ConnectError::Untrusted(why)) => panic!("{why}"),
+        }
+    }
+
+    fn peer_address(opened: &Opened) -> SocketAddr {
+        let Wire::Plain(socket) = &opened.wire else { panic!("no handshake was asked for") };
+        socket.peer_addr().unwrap()
     }
 
     /// Advances an attempt, at a time that the test chooses, until it connects.
@@ -154,8 +244,8 @@ mod tests {
         let mut events = Events::with_capacity(8);
         loop {
             match attempt.advance(resolver, poll.registry(), now) {
-                AttemptStatus::Connected(connected) => return connected.stream.peer_addr().unwrap(),
-                AttemptStatus::Failed(err) => panic!("{err}"),
+                AttemptStatus::Connected(opened) => return peer_address(&opened),
+                AttemptStatus::Failed(err) => panic!("{err:?}"),
                 AttemptStatus::Pending => poll.poll(&mut events, None).unwrap(),
             }
         }
@@ -210,7 +300,7 @@ mod tests {
         assert_eq!(connect(&mut poll, &mut resolver).unwrap(), address);
         for _ in 0..3 {
             let now = Instant::now();
-            let mut attempt = Attempt::new(&mut resolver, SERVER, now);
+            let mut attempt = Attempt::new(&mut resolver, None, SERVER, now);
             let status = attempt.advance(&mut resolver, poll.registry(), now);
             assert!(matches!(status, AttemptStatus::Pending), "{status:?}");
             assert_eq!(attempt.deadline(), Some(now + RESOLVE_PATIENCE));
@@ -218,7 +308,7 @@ mod tests {
         }
         drop(listener);
         let now = Instant::now();
-        let mut attempt = Attempt::new(&mut resolver, SERVER, now);
+        let mut attempt = Attempt::new(&mut resolver, None, SERVER, now);
         let late = [RESOLVE_PATIENCE, RESOLVE_PATIENCE + CONNECT_STAGGER, RESOLVE_TIMEOUT];
         let [.., status] = late.map(|late| attempt.advance(&mut resolver, poll.registry(), now + late));
         assert!(matches!(status, AttemptStatus::Failed(_)), "{status:?}");
@@ -243,7 +333,7 @@ mod tests {
         let [old_listener, _listener] = listeners;
         drop(old_listener);
         let now = Instant::now();
-        let mut attempt = Attempt::new(&mut resolver, SERVER, now);
+        let mut attempt = Attempt::new(&mut resolver, None, SERVER, now);
         let late = now + RESOLVE_PATIENCE;
         assert!(matches!(attempt.advance(&mut resolver, poll.registry(), late), AttemptStatus::Pending));
         FOUND.lock().unwrap().push(new);

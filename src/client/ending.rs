@@ -4,7 +4,9 @@ use std::fmt;
 use std::io;
 
 use super::address::ServerAddress;
+use super::connect::ConnectError;
 use super::session::CloseReason;
+use super::trust::{TrustError, Untrusted};
 
 /// Result of an orderly run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,15 @@ pub enum ClientError {
     /// The name did not resolve, or no address of the server answered. The error is the most telling one.
     #[error("cannot connect to {address}: {source}")]
     Connect { address: ServerAddress, source: io::Error },
+    /// The server of a TLS connection is not trusted.
+    #[error("cannot trust {address}: {why}")]
+    Untrusted { address: ServerAddress, why: Untrusted },
+    /// The trusted authorities cannot be loaded.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The port speaks TLS, and we do not.
+    #[error("the server at {address} speaks TLS on this port: write tls://{address}")]
+    TlsExpected { address: ServerAddress },
     /// The server closed the connection without FIN.
     #[error("the server at {address} closed the connection")]
     Closed { address: ServerAddress },
@@ -133,6 +144,14 @@ impl Report {
 }
 
 impl ClientError {
+    /// The failure of an attempt to connect to `address`.
+    pub(super) fn of_attempt(error: ConnectError, address: ServerAddress) -> ClientError {
+        match error {
+            ConnectError::Failed(source) => ClientError::Connect { address, source },
+            ConnectError::Untrusted(why) => ClientError::Untrusted { address, why },
+        }
+    }
+
     /// Adds the lines that were not said, if there are any.
     pub(super) fn with_unsaid(self, lines: Unsaid) -> ClientError {
         if lines == Unsaid::default() { self } else { ClientError::Unsaid { cause: Box::new(self), lines } }
@@ -147,6 +166,7 @@ impl CloseReason {
             CloseReason::Dismissed => Err(ClientError::Dismissed { address }),
             CloseReason::Closed => Err(ClientError::Closed { address }),
             CloseReason::Lost(source) => Err(ClientError::Lost { address, source }),
+            CloseReason::Untrusted(why) => Err(ClientError::Untrusted { address, why }),
             CloseReason::Unsent(bytes) => Err(ClientError::Unsent { address, bytes }),
             CloseReason::Unconfirmed => Err(ClientError::Unconfirmed { address }),
         }

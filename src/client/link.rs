@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use mio::{Registry, Token};
 
 use super::backoff::{Backoff, jitter};
-use super::connect::{Attempt, AttemptStatus};
+use super::connect::{Attempt, AttemptStatus, ConnectError, Opened};
 use super::limits::{RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX, RECONNECT_STABLE, SEAT_KEPT, SEAT_PAUSE_MAX};
-use super::race::Connected;
 use super::resolver::Resolver;
+use super::secure::Security;
 use super::session::{CloseReason, Session};
+use super::trust::Untrusted;
 use crate::relay::notice::Notice;
 
 /// At most one session or connection attempt at a time.
@@ -20,6 +21,7 @@ use crate::relay::notice::Notice;
 pub(crate) struct Link {
     pub(crate) state: LinkState,
     resolver: Resolver,
+    security: Option<Security>,
     token: Token,
     pauses: Pauses,
 }
@@ -62,9 +64,11 @@ pub(crate) enum Advance {
     /// An attempt has begun.
     Begun,
     /// A connection, for which the caller must [open](Link::open) a session.
-    Connected(Connected),
+    Connected(Opened),
     /// The attempt failed, and the next one is scheduled.
     Failed(io::Error),
+    /// The server is not trusted. The run must end.
+    Untrusted(Untrusted),
 }
 
 /// Kind of the server's last notice before the end of a connection.
@@ -76,6 +80,8 @@ pub(crate) enum FarewellKind {
     Full,
     /// We were never in the room.
     Refused,
+    /// The same, because the port speaks TLS and we do not.
+    TlsExpected,
     /// We were in the room.
     Removed,
 }
@@ -89,6 +95,7 @@ impl FarewellKind {
             Notice::AddressDenied | Notice::ProxyExpected | Notice::ForeignProtocol { .. } => {
                 Some(FarewellKind::Refused)
             }
+            Notice::TlsExpected => Some(FarewellKind::TlsExpected),
             Notice::Silent { .. } | Notice::TooSlow | Notice::RemovedByOperator => Some(FarewellKind::Removed),
             _ => None,
         }
@@ -96,24 +103,30 @@ impl FarewellKind {
 
     /// Whether the server did not let us in.
     pub(crate) fn is_refusal(self) -> bool {
-        matches!(self, FarewellKind::Full | FarewellKind::Refused)
+        matches!(self, FarewellKind::Full | FarewellKind::Refused | FarewellKind::TlsExpected)
     }
 }
 
 impl Link {
     /// A link that begins with an attempt. Sockets are registered with `token`.
-    pub(crate) fn connecting(mut resolver: Resolver, token: Token, now: Instant) -> Link {
-        let state = LinkState::Connecting(Attempt::new(&mut resolver, token, now));
-        Link::new(state, resolver, token)
+    pub(crate) fn connecting(mut resolver: Resolver, security: Option<Security>, token: Token, now: Instant) -> Link {
+        let state = LinkState::Connecting(Attempt::new(&mut resolver, security.as_ref(), token, now));
+        Link::new(state, resolver, security, token)
     }
 
     /// A link with a first session.
-    pub(crate) fn connected(resolver: Resolver, token: Token, session: Session, now: Instant) -> Link {
-        Link::new(LinkState::Connected(Box::new(session), now), resolver, token)
+    pub(crate) fn connected(
+        resolver: Resolver,
+        security: Option<Security>,
+        token: Token,
+        session: Session,
+        now: Instant,
+    ) -> Link {
+        Link::new(LinkState::Connected(Box::new(session), now), resolver, security, token)
     }
 
-    fn new(state: LinkState, resolver: Resolver, token: Token) -> Link {
-        Link { state, resolver, token, pauses: Pauses::new() }
+    fn new(state: LinkState, resolver: Resolver, security: Option<Security>, token: Token) -> Link {
+        Link { state, resolver, security, token, pauses: Pauses::new() }
     }
 
     /// The session; `None` without a connection.
@@ -125,16 +138,20 @@ impl Link {
     pub(crate) fn advance(&mut self, registry: &Registry, now: Instant) -> Advance {
         match &mut self.state {
             LinkState::Waiting(until) if *until <= now => {
-                self.state = LinkState::Connecting(Attempt::new(&mut self.resolver, self.token, now));
+                let attempt = Attempt::new(&mut self.resolver, self.security.as_ref(), self.token, now);
+                self.state = LinkState::Connecting(attempt);
                 Advance::Begun
             }
             LinkState::Waiting(_) | LinkState::Connected(..) => Advance::Nothing,
             LinkState::Connecting(attempt) => match attempt.advance(&mut self.resolver, registry, now) {
                 AttemptStatus::Pending => Advance::Nothing,
-                AttemptStatus::Connected(connected) => Advance::Connected(connected),
+                AttemptStatus::Connected(opened) => Advance::Connected(opened),
                 AttemptStatus::Failed(error) => {
                     self.wait(now);
-                    Advance::Failed(error)
+                    match error {
+                        ConnectError::Failed(error) => Advance::Failed(error),
+                        ConnectError::Untrusted(why) => Advance::Untrusted(why),
+                    }
                 }
             },
         }
@@ -219,8 +236,8 @@ pub(crate) fn should_reconnect(reason: &CloseReason, farewell: Option<FarewellKi
     match (reason, farewell) {
         (_, Some(FarewellKind::ShuttingDown)) => true,
         (_, Some(FarewellKind::Full)) => was_in,
-        (_, Some(FarewellKind::Refused | FarewellKind::Removed)) => false,
-        (CloseReason::Complete | CloseReason::Dismissed, None) => false,
+        (_, Some(FarewellKind::Refused | FarewellKind::TlsExpected | FarewellKind::Removed)) => false,
+        (CloseReason::Complete | CloseReason::Dismissed | CloseReason::Untrusted(_), None) => false,
         (CloseReason::Closed | CloseReason::Lost(_) | CloseReason::Unsent(_) | CloseReason::Unconfirmed, None) => true,
     }
 }
@@ -237,6 +254,7 @@ mod tests {
             (Some("the server is full (3 clients)"), true, true, false),
             (Some("too many connections from your address (at most 3)"), true, true, false),
             (Some("connections from your address are not allowed here"), false, false, false),
+            (Some("this port speaks TLS: goodbye"), false, false, false),
             (Some("you were removed by the operator"), false, false, false),
             (Some("you read too slowly: goodbye"), false, false, false),
         ] {

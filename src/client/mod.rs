@@ -16,6 +16,7 @@
 //! | `link` | the connection across reconnects, and the rule for another one |
 //! | `connect`, `backoff` | connection attempts and the delays between them |
 //! | `resolver`, `race` | parts of an attempt: the look-up of the name, connects to several addresses |
+//! | `trust`, `secure` | the servers that are trusted over TLS, TLS under a connection |
 //! | `decoder` | the server's bytes as clean lines |
 //! | `outbox` | typed lines and bytes that the server has not taken yet |
 //! | `limits` | every limit of the client |
@@ -34,11 +35,13 @@ mod progress;
 mod race;
 mod resolver;
 mod room;
+mod secure;
 mod session;
 mod terminal;
 mod timestamps;
 mod tracked_link;
 mod tracking;
+mod trust;
 
 use std::env;
 use std::io::{self, IsTerminal};
@@ -49,7 +52,9 @@ pub use self::ending::{ClientError, Ending, Report};
 pub use self::limits::FLUSH_AFTER_MS;
 use self::pipe::PipeClient;
 pub use self::room::parse_room;
+use self::secure::Security;
 use self::terminal::TerminalClient;
+pub use self::trust::{Pin, PinError, Trust, TrustError, Untrusted};
 use crate::relay::name::Name;
 
 /// Internals for integration tests, without any promise of stability.
@@ -62,6 +67,8 @@ pub mod testing {
 pub struct Config {
     /// The server.
     pub server: ServerAddress,
+    /// `--ca` and `--pin`: the servers that are trusted over TLS.
+    pub trust: Trust,
     /// `--nick`: the name to ask for.
     pub nick: Option<Name>,
     /// `--room`, or the name behind the address: the room to enter.
@@ -108,11 +115,19 @@ pub enum Colors {
 /// otherwise or with `plain`, `says_text`, `listens`, `pipe_reconnects`, `json` or `send`.
 ///
 /// # Errors
-/// The server cannot be connected to, the connection is lost for good, or stdin or stdout fails.
+/// The server cannot be connected to or trusted, the connection is lost for good, or stdin or stdout fails.
 pub fn run(config: &Config) -> Result<Ending, ClientError> {
     let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && can_move_cursor();
     let is_plain = config.plain || config.says_text || config.listens || config.tracks_in_pipe();
-    if is_terminal && !is_plain { TerminalClient::start(config)?.run() } else { PipeClient::connect(config)?.run() }
+    let security = match config.server.is_tls() {
+        true => Some(Security::load(&config.server, &config.trust)?),
+        false => None,
+    };
+    if is_terminal && !is_plain {
+        TerminalClient::start(config, security)?.run()
+    } else {
+        PipeClient::connect(config, security)?.run()
+    }
 }
 
 fn can_move_cursor() -> bool {

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token};
 
 use self::answers::Answers;
-use self::link::PipeLink;
+use self::link::{Dialled, PipeLink};
 use self::output::Output;
 use self::tracked::Tracked;
 use super::address::ServerAddress;
@@ -39,6 +39,7 @@ use super::limits::{GRACE, READ_BYTES, SCREEN_BYTES_MAX, WELCOME_WAIT};
 use super::outbox::line_count::LineCount;
 use super::progress::Progress;
 use super::resolver::Resolver;
+use super::secure::Security;
 use super::session::{CloseReason, LineCounts, Session};
 use super::timestamps::Timestamps;
 use super::{ClientError, Config, Ending};
@@ -106,15 +107,15 @@ impl PipeClient {
     /// Connects to the first address of the server that answers, and asks for the room and the nick. Blocks until then.
     ///
     /// # Errors
-    /// No address answers, or the poller fails.
-    pub(super) fn connect(config: &Config) -> Result<PipeClient, ClientError> {
+    /// No address answers, the server is not trusted, or the poller fails.
+    pub(super) fn connect(config: &Config, security: Option<Security>) -> Result<PipeClient, ClientError> {
         let address = config.server.clone();
         let mut poll = Poll::new().map_err(ClientError::Poll)?;
         let mut resolver = Resolver::new(address.clone(), poll.registry(), RESOLVER).map_err(ClientError::Poll)?;
-        let attempt = Attempt::new(&mut resolver, SERVER, Instant::now());
-        let connected = match attempt.wait(&mut resolver, &mut poll) {
-            Ok(connected) => connected,
-            Err(source) => return Err(ClientError::Connect { address, source }),
+        let attempt = Attempt::new(&mut resolver, security.as_ref(), SERVER, Instant::now());
+        let opened = match attempt.wait(&mut resolver, &mut poll) {
+            Ok(opened) => opened,
+            Err(error) => return Err(ClientError::of_attempt(error, address)),
         };
         let stdin = Stdin::register(poll.registry(), STDIN).map_err(ClientError::Poll)?;
         let stdout = Stdout::register(poll.registry(), STDOUT).map_err(ClientError::Poll)?;
@@ -124,7 +125,7 @@ impl PipeClient {
             _ => Output::Lines(Timestamps::new(config.timestamps)),
         };
         let mut client = PipeClient {
-            link: PipeLink::new(config, resolver, SERVER, connected, Instant::now()),
+            link: PipeLink::new(config, resolver, security, SERVER, opened, Instant::now()),
             address,
             poll,
             stdin,
@@ -194,10 +195,15 @@ impl PipeClient {
             return Progress::None;
         }
         if self.link.session().is_none() {
-            if !self.link.advance(self.poll.registry(), now) {
-                return self.read_ahead();
+            match self.link.advance(self.poll.registry(), now) {
+                Dialled::Pending => return self.read_ahead(),
+                Dialled::Connected => self.on_connected(now),
+                Dialled::Untrusted(why) => {
+                    let counts = self.tracked.line_counts().unwrap_or_default();
+                    self.ended = Some((CloseReason::Untrusted(why), counts));
+                    return Progress::Made;
+                }
             }
-            self.on_connected(now);
         }
         let mut progress = self.follow_room(now) | self.follow_name(now);
         progress |= self.read_stdin();

@@ -5,20 +5,20 @@ mod farewell;
 mod turns;
 
 use std::io;
-use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
-use mio::net::TcpStream;
 
 use self::farewell::Farewell;
 use self::turns::Turns;
+use super::connect::Opened;
 use super::decoder::{Decoded, Decoder, Ends, ServerKind, ServerLine};
 use super::leaving::Leaving;
 use super::limits::{GRACE, LEAVE_BYTES_MAX, READ_BYTES};
 use super::outbox::send_buffer::{Input, Manner, Released, SendBuffer};
 use super::progress::Progress;
-use super::race::Connected;
+use super::secure::Wire;
+use super::trust::Untrusted;
 use crate::net::stream::{Received, receive};
 
 /// A connection to a server. Each direction closes on its own.
@@ -51,6 +51,8 @@ pub(crate) enum CloseReason {
     Closed,
     /// The connection broke.
     Lost(io::Error),
+    /// It broke, and the server behind the next one is not trusted.
+    Untrusted(Untrusted),
     /// The server stopped reading. This many of our bytes were left.
     Unsent(usize),
     /// The server has our bytes, as far as the kernel knows, but has not answered our goodbye.
@@ -71,7 +73,7 @@ pub(crate) struct LineCounts {
 /// The socket and its readiness. Readiness holds until a call returns `WouldBlock`; an event renews it.
 #[derive(Debug)]
 struct Link {
-    stream: TcpStream,
+    wire: Wire,
     readable: bool,
     writable: bool,
 }
@@ -104,10 +106,10 @@ enum RecvHalf {
 
 impl Session {
     /// Takes over a socket that is registered for reading and writing.
-    pub(crate) fn new(connected: Connected, flush_after: Option<Duration>, now: Instant) -> Session {
+    pub(crate) fn new(opened: Opened, flush_after: Option<Duration>, now: Instant) -> Session {
         Session {
-            link: Link { stream: connected.stream, readable: true, writable: true },
-            send_half: connected.reset.map_or(SendHalf::Open, SendHalf::Failed),
+            link: Link { wire: opened.wire, readable: true, writable: true },
+            send_half: opened.reset.map_or(SendHalf::Open, SendHalf::Failed),
             recv_half: RecvHalf::Open,
             outbox: SendBuffer::default(),
             farewell: Farewell::default(),
@@ -194,7 +196,7 @@ impl Session {
     pub(crate) fn send(&mut self, now: Instant) -> Progress {
         let mut progress = self.release(now);
         if self.may_send() {
-            match self.outbox.write_to(&mut self.link.stream) {
+            match self.outbox.write_to(&mut self.link.wire) {
                 Ok(len) => progress |= self.on_written(len, now),
                 Err(err) if err.kind() == io::ErrorKind::WouldBlock => self.link.writable = false,
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => progress = Progress::Made,
@@ -207,11 +209,15 @@ impl Session {
         if progress == Progress::Made {
             self.progress_at = now;
         }
-        if matches!(self.send_half, SendHalf::Closing) && self.has_sent_all(now) {
-            // It fails if the connection is gone. The next read reports that.
-            let _ = self.link.stream.shutdown(Shutdown::Write);
-            self.send_half = SendHalf::Closed;
-            progress = Progress::Made;
+        if matches!(self.send_half, SendHalf::Closing) && self.link.writable && self.has_sent_all(now) {
+            match self.link.wire.finish() {
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => self.link.writable = false,
+                // It fails if the connection is gone. The next read reports that.
+                _ => {
+                    self.send_half = SendHalf::Closed;
+                    progress = Progress::Made;
+                }
+            }
         }
         progress
     }
@@ -297,7 +303,7 @@ impl Session {
         if !self.link.readable || !matches!(self.recv_half, RecvHalf::Open) {
             return Progress::None;
         }
-        match receive(&mut self.link.stream, scratch) {
+        match receive(&mut self.link.wire, scratch) {
             Received::Bytes(len) => {
                 let is_answer = self.turns.on_received(now);
                 let manner = self.turns.manner(&self.decoder, now);
@@ -314,8 +320,8 @@ impl Session {
                 }
             }
             Received::NotYet => {
-                self.link.readable = false;
-                return Progress::None;
+                self.link.readable = self.link.wire.has_more();
+                return if self.link.readable { Progress::Made } else { Progress::None };
             }
             Received::End => self.recv_half = self.on_eof(show),
             Received::Failed(err) => {

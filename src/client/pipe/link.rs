@@ -9,12 +9,14 @@ use super::says_text;
 use super::tracked::Tracked;
 use crate::client::Config;
 use crate::client::address::ServerAddress;
+use crate::client::connect::Opened;
 use crate::client::limits::OWED_BYTES_MAX;
 use crate::client::link::{Advance, Link, LinkState, should_reconnect};
 use crate::client::outbox::send_buffer::SendBuffer;
-use crate::client::race::Connected;
 use crate::client::resolver::Resolver;
+use crate::client::secure::Security;
 use crate::client::session::{CloseReason, LineCounts, Session};
+use crate::client::trust::Untrusted;
 use crate::net::stdio::eprint_line;
 
 /// The link to the server, and the lines of stdin that no session has.
@@ -30,6 +32,17 @@ pub(super) struct PipeLink {
     pub(super) lost_at: Option<Instant>,
 }
 
+/// Result of [`PipeLink::advance`].
+#[derive(Debug)]
+pub(super) enum Dialled {
+    /// No connection yet.
+    Pending,
+    /// There is a new session.
+    Connected,
+    /// The server is not trusted.
+    Untrusted(Untrusted),
+}
+
 /// The flags that each session begins with.
 #[derive(Clone, Copy, Debug)]
 struct Opening {
@@ -41,9 +54,9 @@ struct Opening {
 }
 
 impl Opening {
-    fn session(self, connected: Connected, now: Instant) -> Session {
+    fn session(self, opened: Opened, now: Instant) -> Session {
         let outbox = SendBuffer::new(self.says_text, self.reconnects);
-        Session::new(connected, self.flush_after, now).of_pipe(outbox, OWED_BYTES_MAX, now)
+        Session::new(opened, self.flush_after, now).of_pipe(outbox, OWED_BYTES_MAX, now)
     }
 }
 
@@ -52,8 +65,9 @@ impl PipeLink {
     pub(super) fn new(
         config: &Config,
         resolver: Resolver,
+        security: Option<Security>,
         token: Token,
-        connected: Connected,
+        opened: Opened,
         now: Instant,
     ) -> PipeLink {
         let opening = Opening {
@@ -64,7 +78,7 @@ impl PipeLink {
         };
         PipeLink {
             address: config.server.clone(),
-            link: Link::connected(resolver, token, opening.session(connected, now), now),
+            link: Link::connected(resolver, security, token, opening.session(opened, now), now),
             opening,
             taken_back: Vec::new(),
             in_doubt: 0,
@@ -86,16 +100,17 @@ impl PipeLink {
         }
     }
 
-    /// Advances a connection attempt. Returns whether there is a new connection.
-    pub(super) fn advance(&mut self, registry: &Registry, now: Instant) -> bool {
+    /// Advances a connection attempt.
+    pub(super) fn advance(&mut self, registry: &Registry, now: Instant) -> Dialled {
         match self.link.advance(registry, now) {
             // An address may fail at once.
             Advance::Begun => self.advance(registry, now),
-            Advance::Connected(connected) => {
-                self.link.open(self.opening.session(connected, now), now);
-                true
+            Advance::Connected(opened) => {
+                self.link.open(self.opening.session(opened, now), now);
+                Dialled::Connected
             }
-            Advance::Nothing | Advance::Failed(_) => false,
+            Advance::Nothing | Advance::Failed(_) => Dialled::Pending,
+            Advance::Untrusted(why) => Dialled::Untrusted(why),
         }
     }
 

@@ -32,6 +32,10 @@ impl PipeClient {
 
     /// Whether there is no connection, and no need of another one: only stdout may have something left to take.
     pub(super) fn is_over(&mut self) -> bool {
+        // The server behind the next connection is not trusted.
+        if self.ended.is_some() {
+            return true;
+        }
         let is_read = matches!(self.input, InputState::Ended | InputState::Failed(_)) && !self.link.has_given_back();
         let has_said_all = (is_read || self.tracked.has_left()) && !self.tracked.has_unsaid();
         if has_said_all && self.goodbye_deadline().is_some() && self.tracked.take_hurry() {
@@ -88,7 +92,9 @@ impl PipeClient {
                 _ => Err(self.lost_between(lines)),
             };
         };
+        let is_trusted = !matches!(reason, CloseReason::Untrusted(_));
         if !self.is_shown
+            && is_trusted
             && unread == 0
             && (listens || counts == LineCounts::default())
             && !self.tracked.awaits_record()
@@ -106,6 +112,9 @@ impl PipeClient {
     fn cause(&mut self, reason: CloseReason, counts: LineCounts, listens: bool) -> Option<ClientError> {
         let no_room =
             |(name, why): (&Name, &Refusal)| ClientError::Room { room: name.to_string(), why: why.to_string() };
+        if let CloseReason::Untrusted(_) = reason {
+            return reason.into_result(self.address.clone()).err();
+        }
         if let Some(refused) = self.answers.room.refused() {
             return Some(no_room(refused));
         }
@@ -118,6 +127,9 @@ impl PipeClient {
             // The server ended in good order, and nothing waited to be said.
             let is_awaited = listens && *kind == FarewellKind::ShuttingDown;
             let is_orderly = matches!(reason, CloseReason::Dismissed | CloseReason::Complete);
+            if *kind == FarewellKind::TlsExpected {
+                return Some(ClientError::TlsExpected { address: self.address.clone() });
+            }
             if !is_awaited || !is_orderly {
                 return Some(ClientError::Notice(text.clone()));
             }
@@ -131,7 +143,9 @@ impl PipeClient {
             CloseReason::Dismissed => listens,
             CloseReason::Closed => listens && !self.answers.is_in() && self.has_heard,
             // The kernel took everything, but the server is silent. Nothing was said that it could have taken.
-            CloseReason::Unconfirmed | CloseReason::Lost(_) | CloseReason::Unsent(_) => false,
+            CloseReason::Unconfirmed | CloseReason::Lost(_) | CloseReason::Unsent(_) | CloseReason::Untrusted(_) => {
+                false
+            }
         };
         if !is_orderly {
             return reason.into_result(self.address.clone()).err();

@@ -203,6 +203,11 @@ impl Inbox {
         self.continuity != Continuity::NeverConnected
     }
 
+    /// Whether the server has turned us away because we speak no TLS.
+    pub(super) fn expects_tls(&self) -> bool {
+        self.farewell == Some(FarewellKind::TlsExpected)
+    }
+
     /// Whether a client that wants to stay reconnects after a session ended for `reason`.
     pub(super) fn should_reconnect(&self, reason: &CloseReason) -> bool {
         should_reconnect(reason, self.farewell, self.was_connected())

@@ -54,6 +54,7 @@ use super::limits::{AWAY_LOOK, LAST_WORDS_WAIT, READ_BYTES, SCREEN_BYTES_MAX};
 use super::outbox::entered::Entered;
 use super::progress::Progress;
 use super::resolver::Resolver;
+use super::secure::Security;
 use super::timestamps::Timestamps;
 use super::{ClientError, Config, Ending};
 use crate::net::stdio::stdin::Stdin;
@@ -98,10 +99,10 @@ impl TerminalClient {
     ///
     /// # Errors
     /// The terminal or the poller fails.
-    pub(super) fn start(config: &Config) -> Result<TerminalClient, ClientError> {
+    pub(super) fn start(config: &Config, security: Option<Security>) -> Result<TerminalClient, ClientError> {
         let poll = Poll::new().map_err(ClientError::Poll)?;
         let resolver = Resolver::new(config.server.clone(), poll.registry(), RESOLVER).map_err(ClientError::Poll)?;
-        let uplink = Uplink::new(config, resolver, SERVER);
+        let uplink = Uplink::new(config, resolver, security, SERVER);
         let stdin = Stdin::register(poll.registry(), STDIN).map_err(ClientError::Poll)?;
         let stdout = Stdout::register(poll.registry(), STDOUT).map_err(ClientError::Poll)?;
         let mut signals = Signals::new([SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGWINCH]).map_err(ClientError::Poll)?;

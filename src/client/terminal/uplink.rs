@@ -12,14 +12,15 @@ use super::inbox::Inbox;
 use super::line_limit::Refused;
 use super::tracked::Tracked;
 use crate::client::address::ServerAddress;
+use crate::client::connect::Opened;
 use crate::client::decoder::ServerKind;
 use crate::client::limits::{GRACE, KIND_WAIT, READ_BYTES, WELCOME_WAIT};
 use crate::client::link::{Advance, Link, LinkState};
 use crate::client::outbox::entered::{Entered, Intent as LineIntent};
 use crate::client::outbox::line_queue::LineQueue;
 use crate::client::progress::Progress;
-use crate::client::race::Connected;
 use crate::client::resolver::Resolver;
+use crate::client::secure::Security;
 use crate::client::session::{CloseReason, Session};
 use crate::client::tracked_link;
 use crate::client::{ClientError, Config};
@@ -75,10 +76,10 @@ pub(super) enum ScreenSpace {
 
 impl Uplink {
     /// Begins to connect to the first address of `resolver` that answers. `token` is the socket's.
-    pub(super) fn new(config: &Config, resolver: Resolver, token: Token) -> Uplink {
+    pub(super) fn new(config: &Config, resolver: Resolver, security: Option<Security>, token: Token) -> Uplink {
         Uplink {
             address: config.server.clone(),
-            link: Link::connecting(resolver, token, Instant::now()),
+            link: Link::connecting(resolver, security, token, Instant::now()),
             flush_after: config.flush_after,
             reconnects: config.reconnect,
             intent: Intent::Stay,
@@ -191,11 +192,15 @@ impl Uplink {
         match self.link.advance(registry, now) {
             Advance::Nothing => return self.exchange(chat, space, now),
             Advance::Begun => {}
-            Advance::Connected(connected) => self.on_connected(connected, chat, now),
+            Advance::Connected(opened) => self.on_connected(opened, chat, now),
             Advance::Failed(source) => {
                 let address = self.address.clone();
                 self.failure = Some(ClientError::Connect { address, source });
                 self.end_unless_let_in()?;
+            }
+            Advance::Untrusted(why) => {
+                let address = self.address.clone();
+                return ControlFlow::Break(Err(ClientError::Untrusted { address, why }));
             }
         }
         ControlFlow::Continue(Progress::Made)
@@ -270,8 +275,8 @@ impl Uplink {
         }
     }
 
-    fn on_connected(&mut self, connected: Connected, chat: &mut ChatView, now: Instant) {
-        let mut session = Session::new(connected, self.flush_after, now);
+    fn on_connected(&mut self, opened: Opened, chat: &mut ChatView, now: Instant) {
+        let mut session = Session::new(opened, self.flush_after, now);
         self.greet(&mut session, chat, now);
         self.link.open(session, now);
     }
@@ -390,6 +395,9 @@ impl Uplink {
         if let Some(why) = self.tracked.elsewhere() {
             return ControlFlow::Break(Err(why));
         }
+        if self.inbox.expects_tls() {
+            return ControlFlow::Break(Err(ClientError::TlsExpected { address: self.address.clone() }));
+        }
         if is_leaving || !self.reconnects || !self.inbox.should_reconnect(&reason) {
             return ControlFlow::Break(match reason {
                 // The person has read why, or has left.
@@ -436,6 +444,7 @@ fn close_text(reason: &CloseReason) -> String {
         CloseReason::Complete | CloseReason::Dismissed => "the server has stopped".to_owned(),
         CloseReason::Closed => "the server closed the connection".to_owned(),
         CloseReason::Lost(err) => format!("the connection was lost: {err}"),
+        CloseReason::Untrusted(why) => format!("the server is not trusted: {why}"),
         CloseReason::Unsent(_) | CloseReason::Unconfirmed => "the server stopped reading".to_owned(),
     }
 }

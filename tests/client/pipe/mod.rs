@@ -37,6 +37,7 @@ mod said;
 mod servers;
 mod text;
 mod textbook;
+mod tls;
 mod tracking;
 
 /// How long anything may take that should happen at once. Generous: the machine may be busy.

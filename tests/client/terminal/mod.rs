@@ -17,6 +17,7 @@ mod server;
 mod strings;
 mod text;
 mod textbook;
+mod tls;
 mod tracking;
 mod typing;
 mod ways_out;
