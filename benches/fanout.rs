@@ -6,7 +6,7 @@
 
 mod support;
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -16,7 +16,7 @@ use support::chart::{self, Bar, Series};
 use support::flags::{self, Flags};
 use support::ledger::{Figure, Ledger, Unit};
 use support::load::{Greeted, Load};
-use support::process::{Cpu, own_cpu};
+use support::process::own_cpu;
 use support::relayed::Follower;
 use support::report::{Goal, Report, no_line_is_lost, progress};
 use support::subject::{Running, Subject};
@@ -86,7 +86,7 @@ impl Case {
     fn is_for(&self, subject: &Subject) -> bool {
         match subject {
             Subject::Browsers => self.is_crowd() || [100, 1_000].contains(&self.receivers),
-            Subject::Tracked => [100, 1_000].contains(&self.receivers),
+            Subject::Tracked | Subject::Tls | Subject::Stunnel => [100, 1_000].contains(&self.receivers),
             Subject::Bare => !self.is_crowd(),
             Subject::External(external) => !self.is_crowd() || external.join.is_empty(),
             Subject::Pollchat | Subject::Threads => true,
@@ -107,7 +107,11 @@ fn benchmark(flags: &Flags, only: &str) -> Result<(), Error> {
         receivers.flat_map(|receivers| [1, 64].map(|window| Case::one_to(receivers, window))).collect();
     cases.push(Case::crowd(if flags.quick { 50 } else { 200 }));
     cases.retain(|case| case.name.contains(only));
-    let mut subjects = vec![Subject::Pollchat, Subject::Bare, Subject::Threads, Subject::Browsers, Subject::Tracked];
+    let mut subjects =
+        vec![Subject::Pollchat, Subject::Bare, Subject::Threads, Subject::Browsers, Subject::Tracked, Subject::Tls];
+    if has_stunnel() {
+        subjects.push(Subject::Stunnel);
+    }
     subjects.extend(flags.external());
     let duration = Duration::from_millis(if flags.quick { 200 } else { 1_500 });
 
@@ -139,9 +143,9 @@ fn measure(ledger: &mut Ledger, case: &Case, subject: &Subject, duration: Durati
     talk(&mut load, &mut follower, case, &say, duration / 4)?;
     follower.start_counting();
 
-    let (cpu, own, start) = (Cpu::of(relay.pid)?, own_cpu()?, Instant::now());
+    let (cpu, own, start) = (relay.cpu()?, own_cpu()?, Instant::now());
     talk(&mut load, &mut follower, case, &say, duration)?;
-    let (cpu, own, took) = (Cpu::of(relay.pid)? - cpu, own_cpu()? - own, start.elapsed());
+    let (cpu, own, took) = (relay.cpu()? - cpu, own_cpu()? - own, start.elapsed());
 
     let mut add = |figure, value| ledger.add(&case.name, subject.name(), figure, value);
     if follower.deliveries > 0 {
@@ -234,9 +238,14 @@ fn report(ledger: &Ledger) -> Result<(), Error> {
     no_line_is_lost(lost(ledger))
 }
 
+/// Whether stunnel is installed.
+fn has_stunnel() -> bool {
+    Command::new("stunnel").arg("-version").stderr(Stdio::null()).status().is_ok()
+}
+
 /// How many lines the server lost, whoever was to hear them.
 fn lost(ledger: &Ledger) -> f64 {
-    [Subject::Pollchat, Subject::Browsers, Subject::Tracked]
+    [Subject::Pollchat, Subject::Browsers, Subject::Tracked, Subject::Tls, Subject::Stunnel]
         .iter()
         .map(|subject| ledger.sum_of(subject.name(), LOST))
         .sum()
@@ -263,6 +272,10 @@ fn goals(ledger: &Ledger) -> Vec<Goal> {
     let to_tracked = |case: &str| {
         let ratio = ledger.ratio(case, Subject::Tracked.name(), pollchat, CPU);
         ratio.map(|ratio| (format!("{ratio:.2}"), ratio <= 1.03))
+    };
+    let to_sealed = |case: &str, most: f64| {
+        let ratio = ledger.ratio(case, Subject::Tls.name(), pollchat, CPU);
+        ratio.map(|ratio| (format!("{ratio:.2}"), ratio <= most))
     };
     let lost = lost(ledger);
     vec![
@@ -313,6 +326,16 @@ fn goals(ledger: &Ledger) -> Vec<Goal> {
             what: format!("{hundred}: CPU a delivery to tracked clients, as a multiple of that to plain ones"),
             reach: "≤ 1.03",
             measured: to_tracked(&hundred),
+        },
+        Goal {
+            what: format!("{thousand}: CPU a delivery over TLS, as a multiple of that to plain clients"),
+            reach: "≤ 1.35",
+            measured: to_sealed(&thousand, 1.35),
+        },
+        Goal {
+            what: format!("{hundred}: CPU a delivery over TLS, as a multiple of that to plain clients"),
+            reach: "≤ 1.6",
+            measured: to_sealed(&hundred, 1.6),
         },
         Goal {
             what: "lines lost, in all cases together".to_owned(),

@@ -42,6 +42,9 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// So many browsers there are. They are pinged by the server, and so are not quite idle.
 const BROWSERS: usize = 1_000;
 
+/// So many clients over TLS there are.
+const SEALED: usize = 5_000;
+
 /// Measures what thousands of idle clients cost a relay
 #[derive(Parser)]
 struct Arguments {
@@ -59,7 +62,7 @@ fn benchmark(flags: &Flags) -> Result<(), Error> {
     let mut sizes: Vec<usize> = if flags.quick { vec![100] } else { vec![1_000, 5_000, 15_000] };
     sizes.retain(|clients| *clients < clients_max);
     sizes.push(clients_max);
-    let mut subjects = vec![Subject::Pollchat, Subject::Threads, Subject::Browsers, Subject::Tracked];
+    let mut subjects = vec![Subject::Pollchat, Subject::Threads, Subject::Browsers, Subject::Tracked, Subject::Tls];
     subjects.extend(flags.external());
 
     let mut ledger = Ledger::default();
@@ -70,6 +73,7 @@ fn benchmark(flags: &Flags) -> Result<(), Error> {
                 bar.set_message(format!("{clients} clients: {}", subject.name()));
                 let is_apt = match subject {
                     Subject::Browsers => clients == BROWSERS,
+                    Subject::Tls => clients == SEALED,
                     Subject::Tracked => clients == clients_max,
                     _ => clients <= subject.clients_max(),
                 };
@@ -96,7 +100,7 @@ fn measure(ledger: &mut Ledger, clients: usize, subject: &Subject) -> Result<(),
     let mut add = |figure, value: f64| ledger.add(&case(clients), subject.name(), figure, value);
     // One who talks, and one of those who listen, if they are others: so that what the first one alone costs is not
     // counted.
-    let firsts = if matches!(subject, Subject::Browsers | Subject::Tracked) { 2 } else { 1 };
+    let firsts = if matches!(subject, Subject::Browsers | Subject::Tracked | Subject::Tls) { 2 } else { 1 };
     load.connect(relay.lines, 1, subject.greets())?;
     load.connect(relay.entrance, firsts - 1, subject.greets())?;
     let others = clients - firsts;

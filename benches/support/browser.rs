@@ -21,6 +21,18 @@ pub(crate) struct Entrance {
     pub(crate) speech: Speech,
     /// What a client says first, in lines: an empty line lets it enter a pollchat server at once.
     pub(crate) first_words: &'static str,
+    pub(crate) seal: Seal,
+}
+
+/// Whether clients of an entrance speak TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seal {
+    /// They do not.
+    None,
+    /// They do, and offer the protocol of pollchat (ALPN).
+    Lines,
+    /// They do, and offer none.
+    Any,
 }
 
 /// What became of received bytes.
@@ -46,14 +58,14 @@ const MASK: [u8; 4] = [0; 4];
 
 impl From<SocketAddr> for Entrance {
     fn from(address: SocketAddr) -> Entrance {
-        Entrance { address, speech: Speech::Lines, first_words: "" }
+        Entrance { address, speech: Speech::Lines, first_words: "", seal: Seal::None }
     }
 }
 
 impl Entrance {
     /// That of browsers, where the page is.
     pub(crate) fn of_page(address: SocketAddr) -> Entrance {
-        Entrance { address, speech: Speech::Asking, first_words: "" }
+        Entrance { address, speech: Speech::Asking, first_words: "", seal: Seal::None }
     }
 
     /// What one says first, before it hears anything.

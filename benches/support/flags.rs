@@ -44,6 +44,10 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "TEXT", requires = "against")]
     join: Option<String>,
 
+    /// Speak TLS with it
+    #[arg(long = "with-tls", requires = "against")]
+    has_tls: bool,
+
     /// What has to stand before each line, such as `PUBLISH room `
     #[arg(long, value_name = "TEXT", requires = "against")]
     say: Option<String>,
@@ -76,7 +80,7 @@ impl Flags {
         let join = self.join.as_ref().map_or_else(String::new, |join| format!("{join}\r\n"));
         let say = self.say.clone().unwrap_or_default();
         let name = self.name.clone().unwrap_or_else(comm);
-        Some(Subject::External(External { name, address, pid, join, say }))
+        Some(Subject::External(External { name, address, pid, join, say, has_tls: self.has_tls }))
     }
 }
 

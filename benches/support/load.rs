@@ -14,8 +14,9 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Socket, Type};
 
 use super::Error;
-use super::browser::{self, Entrance, Speech};
+use super::browser::{self, Entrance, Seal, Speech};
 use super::process::Cpu;
+use super::sealing::Sealing;
 
 /// How long nothing may happen while something must.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -47,6 +48,7 @@ struct Client {
     fragment: Vec<u8>,
     /// What the relay has not taken yet.
     unsent: Vec<u8>,
+    sealing: Option<Box<Sealing>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +87,7 @@ impl Load {
     }
 
     /// Begins to connect `count` clients, all at once, and returns their numbers.
-    pub(crate) fn begin_to_connect(&mut self, to: impl Into<Entrance>, count: usize) -> io::Result<Range<usize>> {
+    pub(crate) fn begin_to_connect(&mut self, to: impl Into<Entrance>, count: usize) -> Result<Range<usize>, Error> {
         let to = to.into();
         let first = self.clients.len();
         (0..count).try_for_each(|_| self.begin_to_connect_with(to, to.first_words()))?;
@@ -93,17 +95,22 @@ impl Load {
     }
 
     /// Begins to connect a client that says these bytes first.
-    pub(crate) fn begin_to_connect_with(&mut self, to: impl Into<Entrance>, first_words: Vec<u8>) -> io::Result<()> {
+    pub(crate) fn begin_to_connect_with(&mut self, to: impl Into<Entrance>, first_words: Vec<u8>) -> Result<(), Error> {
         let (to, index) = (to.into(), self.clients.len());
         let mut stream = connect(to.address, index)?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut stream, Token(index), interest)?;
+        let sealing = match to.seal {
+            Seal::None => None,
+            seal => Some(Box::new(Sealing::new(seal == Seal::Lines)?)),
+        };
         self.clients.push(Client {
             stream,
             state: State::Connecting,
             speech: to.speech,
             fragment: Vec::new(),
             unsent: first_words,
+            sealing,
         });
         Ok(())
     }
@@ -231,9 +238,7 @@ impl Load {
                         _ => client.state = State::Ended,
                     }
                 }
-                if !client.unsent.is_empty() {
-                    client.send();
-                }
+                client.send();
             }
             if event.is_readable() || event.is_read_closed() || event.is_error() {
                 self.hear(index, ear);
@@ -251,7 +256,7 @@ impl Load {
         }
         let kept = client.fragment.len();
         self.scratch[..kept].copy_from_slice(&client.fragment);
-        match client.stream.read(&mut self.scratch[kept..]) {
+        match client.read(&mut self.scratch[kept..]) {
             Ok(0) => client.state = State::Ended,
             Ok(bytes) => {
                 let filled = &self.scratch[..kept + bytes];
@@ -286,7 +291,21 @@ impl Load {
 }
 
 impl Client {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.sealing {
+            None => self.stream.read(buffer),
+            Some(sealing) => sealing.read(&mut self.stream, buffer),
+        }
+    }
+
     fn send(&mut self) {
+        if let Some(sealing) = &mut self.sealing {
+            if (!self.unsent.is_empty() || sealing.wants_write()) && self.state != State::Connecting {
+                // The next read tells of an error.
+                let _ = sealing.write(&mut self.stream, &mut self.unsent);
+            }
+            return;
+        }
         while !self.unsent.is_empty() {
             match self.stream.write(&self.unsent) {
                 Ok(bytes) if bytes == self.unsent.len() => self.unsent.clear(),

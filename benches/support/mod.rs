@@ -18,6 +18,7 @@ pub(crate) mod load;
 pub(crate) mod process;
 pub(crate) mod relayed;
 pub(crate) mod report;
+pub(crate) mod sealing;
 pub(crate) mod subject;
 pub(crate) mod threads;
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::ops::Sub;
+use std::ops::{Add, Sub};
 use std::time::Duration;
 
 /// CPU time that a process has used, since it started or between two looks.
@@ -36,6 +36,18 @@ impl Cpu {
     /// Ticks in user mode, and all ticks.
     pub(crate) fn ticks(&self) -> (u64, u64) {
         (self.user_ticks, self.user_ticks + self.system_ticks)
+    }
+}
+
+impl Add for Cpu {
+    type Output = Cpu;
+
+    fn add(self, other: Cpu) -> Cpu {
+        Cpu {
+            total: self.total + other.total,
+            user_ticks: self.user_ticks + other.user_ticks,
+            system_ticks: self.system_ticks + other.system_ticks,
+        }
     }
 }
 
