@@ -19,3 +19,4 @@ mod restarts;
 mod rooms;
 mod sessions;
 mod talking;
+mod tls;
