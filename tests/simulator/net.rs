@@ -73,6 +73,8 @@ pub(crate) struct Wire {
     pub(crate) port: u16,
     /// What the proxy says before the peer, and the server has not read; `None` if there is no proxy.
     header: Option<VecDeque<u8>>,
+    /// Whether a reset has destroyed some of it.
+    is_header_lost: bool,
     /// A WebSocket was opened.
     pub(crate) is_open: bool,
     /// Payloads of pings that the peer has not answered.
@@ -133,6 +135,7 @@ impl Wire {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 0,
             header: None,
+            is_header_lost: false,
             is_open: false,
             pings: Vec::new(),
             shared: Rc::clone(shared),
@@ -220,7 +223,12 @@ impl Wire {
         !self.incoming.is_empty() || self.has_header() || self.has_unread_end()
     }
 
-    /// Whether the server has not read all that the proxy says.
+    /// Whether the server has read all that the proxy says, if there is one.
+    pub(crate) fn has_read_header(&self) -> bool {
+        !self.has_header() && !self.is_header_lost
+    }
+
+    /// Whether the server has not read all that the proxy says, and still can.
     pub(crate) fn has_header(&self) -> bool {
         self.header.as_ref().is_some_and(|header| !header.is_empty())
     }
@@ -330,6 +338,7 @@ impl Wire {
         self.is_short_of_room = false;
         if self.faults.has(Fault::ResetDropsInput) {
             self.incoming.clear();
+            self.is_header_lost = self.has_header();
             self.header.iter_mut().for_each(VecDeque::clear);
         }
         self.edge = Readiness { readable: true, writable: true };

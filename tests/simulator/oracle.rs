@@ -204,7 +204,7 @@ impl Oracle {
         let (members, wires) = (&self.members, &self.wires);
         self.active.retain(|&member| !members[member].is_closed);
         // Behind a proxy, it is refused when its header is read.
-        let is_refused = |&&member: &&usize| members[member].is_refused() && !wires[member].borrow().has_header();
+        let is_refused = |&&member: &&usize| members[member].is_refused() && wires[member].borrow().has_read_header();
         let refused = self.active.iter().filter(is_refused).count();
         Rule::Memory.demands(refused <= REFUSALS_MAX, || format!("{refused} are being refused"))?;
         self.judge_patience(now, wake)?;

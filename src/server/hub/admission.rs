@@ -390,7 +390,7 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Whether this turn has begun as many refusals as may be open. After the flush they are told, and make room.
-    fn must_refuse_later(&self) -> bool {
+    pub(super) fn must_refuse_later(&self) -> bool {
         let Admission { refused, capacity, .. } = &self.admission;
         let open = || {
             let known = refused.iter().filter_map(|&handle| self.connections.known(handle));

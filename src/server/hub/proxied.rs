@@ -147,6 +147,10 @@ impl<S: Socket> Hub<S> {
 
     /// Reads the header of a connection.
     pub(super) fn read_header(&mut self, key: usize, now: Instant) -> ReadState {
+        // A header may lead to a refusal, and the flush makes room for it.
+        if self.must_refuse_later() {
+            return ReadState::Ready;
+        }
         let mut scratch = mem::take(&mut self.buffers.scratch);
         let state = self.read_header_into(key, &mut scratch, now);
         self.buffers.scratch = scratch;
