@@ -119,7 +119,7 @@ impl Oracle {
         self.rests_outstayed()?;
         for &member in &self.active {
             let wire = self.wires[member].borrow();
-            let is_braked = may_be_braked || self.is_at_wall(member);
+            let is_braked = may_be_braked || self.is_at_wall(member) || self.may_wait_for_leaver(member);
             // At the wall, too: the poller has reported it. The next write finds it, after the pause between two last
             // words.
             let pause = if self.config.flush_after.is_some() { PAUSE } else { Duration::ZERO };

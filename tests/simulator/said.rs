@@ -294,7 +294,9 @@ impl Ear {
         if self.ended.is_some() {
             return;
         }
-        let drops_fragment = self.is_tracked();
+        // Half a line of a tracked client comes again, and the position in half a `/track` may be cut.
+        let is_half_track = self.line.get(..6).is_some_and(|word| word.eq_ignore_ascii_case(b"/track"));
+        let drops_fragment = self.is_tracked() || is_half_track;
         if ended == Ended::Orderly
             && !drops_fragment
             && !self.is_dropping

@@ -155,6 +155,20 @@ impl Oracle {
         self.rooms[known.room()].is_at_wall
     }
 
+    /// Whether the room of a connection may wait for a blocked leaver that was given all: before the end of its tape may
+    /// be lines of its own, which the server steps over with the next write.
+    pub(crate) fn may_wait_for_leaver(&self, member: usize) -> bool {
+        let room = self.members[member].room();
+        let room_bytes = self.rooms[room].backlog_bytes.saturating_sub(self.config.longest_line_bytes());
+        let is_waited_for = |&other: &usize| {
+            let (known, wire) = (&self.members[other], self.wires[other].borrow());
+            let is_far = |here: &Place| self.rooms[room].log.end() - here.least > room_bytes;
+            let is_leaver = !wire.is_closed && wire.is_blocked() && wire.ear.is_leaving();
+            known.room() == room && is_leaver && known.stall().places.back().is_some_and(is_far)
+        };
+        self.config.lag == Lag::Wait && self.active.iter().any(is_waited_for)
+    }
+
     /// If a reader is behind, the end of its time must wake the hub.
     pub(crate) fn judge_patience(&self, now: Instant, wake: Wake) -> Verdict {
         let latest = now + self.config.stall_timeout;
