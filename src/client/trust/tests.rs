@@ -91,15 +91,15 @@ fn a_certificate_that_an_authority_issued_for_the_host_is_trusted() {
 #[test]
 fn a_self_signed_certificate_is_its_own_authority() {
     for is_ca in [IsCa::NoCa, IsCa::ExplicitNoCa, IsCa::Ca(BasicConstraints::Unconstrained)] {
-        let made = self_signed("chat.lan", |params| params.is_ca = is_ca.clone());
+        let made = self_signed("chat.lan", |params| params.is_ca = is_ca);
         let verifier = of_authorities(&[&made.certificate]);
         assert_eq!(check(&verifier, &made, "chat.lan"), Ok(()));
         let why = check(&verifier, &made, "other.lan").unwrap_err();
         assert_eq!(why, "its certificate is for chat.lan, not for other.lan (name mismatch)");
-        let stranger = self_signed("chat.lan", |params| params.is_ca = is_ca.clone());
+        let stranger = self_signed("chat.lan", |params| params.is_ca = is_ca);
         assert!(check(&verifier, &stranger, "chat.lan").is_err());
         let expired = self_signed("chat.lan", |params| {
-            params.is_ca = is_ca.clone();
+            params.is_ca = is_ca;
             params.not_after = rcgen::date_time_ymd(2020, 1, 2);
         });
         let why = check(&of_authorities(&[&expired.certificate]), &expired, "chat.lan").unwrap_err();
