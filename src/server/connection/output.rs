@@ -238,8 +238,11 @@ impl<S: Socket> Connection<S> {
             && !self.cursor.has_missed()
             && let Some(slice) = self.cursor.pending_in_one(view, stop)
         {
-            let slices = [IoSlice::new(slice)];
-            return if slice.is_empty() { Ok(None) } else { put(&mut self.stream, tls, &slices).map(Some) };
+            return match tls {
+                _ if slice.is_empty() => Ok(None),
+                Some(_) => put(&mut self.stream, tls, &[IoSlice::new(slice)]).map(Some),
+                None => self.stream.write(slice).map(Some),
+            };
         }
         let mut slices = Slices::new();
         slices.push(private);

@@ -169,10 +169,9 @@ pub(super) fn is_passing(error: &io::Error) -> bool {
 
 /// Writes `slices` once: to the socket, or sealed if there is TLS.
 pub(super) fn put(stream: &mut impl Socket, tls: Option<&mut Tls>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    match (tls, slices) {
-        (Some(tls), _) => tls.put(stream, slices),
-        (None, [slice]) => stream.write(slice),
-        (None, _) => stream.write_vectored(slices),
+    match tls {
+        Some(tls) => tls.put(stream, slices),
+        None => stream.write_vectored(slices),
     }
 }
 
