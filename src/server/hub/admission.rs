@@ -30,7 +30,7 @@ use crate::server::config::{Capacity, Config};
 use crate::server::connection::{Connection, Farewell, Handle, Phase, ReadState, Role};
 use crate::server::endpoint::Endpoint;
 use crate::server::flow::budget::Effort;
-use crate::server::limits::{ENTER_DELAY, ENTER_TIMEOUT, ENTERS_MAX, INTRODUCE_AFTER, REQUEST_TIME};
+use crate::server::limits::{ENTER_DELAY, ENTER_TIMEOUT, ENTERS_MAX, HEADER_TIME, INTRODUCE_AFTER, REQUEST_TIME};
 use crate::server::reason::Reason;
 use crate::server::report::{Kind, Reports};
 use crate::server::sniff::opening::{self, Opening};
@@ -159,7 +159,10 @@ impl<S: Socket> Hub<S> {
             debug!("a visitor came from {}", self.peer(key));
         }
         if arrival.is_proxy {
-            self.expect_client(key, endpoint, now);
+            self.proxied.expect_client(key, endpoint);
+        }
+        if self.proxied.awaits_header(key) {
+            self.timers.set(now + HEADER_TIME, Timer::Header, handle);
         } else if endpoint.is_tls() {
             self.begin_handshake(key, Vec::new(), now);
         } else if endpoint.is_web() {

@@ -1,7 +1,7 @@
 //! Connections that a proxy makes for its clients (`--proxy-from`): headers of the PROXY protocol while they arrive, and
 //! the addresses of the clients.
 //!
-//! On a line port the header comes before anything else, TLS included, within [`HEADER_TIME`]. Access by address, its
+//! On a line port the header comes before anything else, TLS included, within five seconds. Access by address, its
 //! limits and the log use the client's address; the proxy itself has to pass `--allow` and `--deny`, too. On the page's
 //! port each request names its client, so that each is checked and counted anew.
 //!
@@ -14,11 +14,10 @@ use std::time::Instant;
 
 use super::Hub;
 use super::closing::Peer;
-use super::timers::Timer;
 use crate::net::stream::{Received, Socket};
 use crate::server::connection::{Phase, ReadState, Role};
 use crate::server::endpoint::Endpoint;
-use crate::server::limits::{ENTER_DELAY, HEADER_TIME, REQUEST_TIME};
+use crate::server::limits::ENTER_DELAY;
 use crate::server::proxy::{HEADER_BYTES_MAX, HeaderProgress, TrustedProxies, parse_header};
 use crate::server::reason::Reason;
 use crate::server::report::{Kind, Reports};
@@ -63,6 +62,16 @@ impl Proxied {
     /// Whether a peer with this address is a proxy; over a Unix socket it has none.
     pub(super) fn trusts(&self, peer: Option<IpAddr>) -> bool {
         !self.is_off() && self.trusted.trusts(peer)
+    }
+
+    /// Waits for what the proxy behind a new connection says of its client: on the page's port, in each request.
+    pub(super) fn expect_client(&mut self, key: usize, endpoint: Endpoint) {
+        let arriving = if endpoint.is_web() {
+            Arriving::Requests
+        } else {
+            Arriving::Header { bytes: Vec::new(), is_before_tls: endpoint.is_tls() }
+        };
+        self.arriving.insert(key, arriving);
     }
 
     /// Whether the header of a connection is not whole.
@@ -129,19 +138,6 @@ impl<S: Socket> Hub<S> {
             (_, None) => Peer::of_stream(connection.stream()),
             (_, Some(client)) if client.port() == 0 => Peer::Host(client.ip()),
             (_, Some(client)) => Peer::Client(client),
-        }
-    }
-
-    /// Waits for what the proxy behind a new connection says of its client.
-    pub(super) fn expect_client(&mut self, key: usize, endpoint: Endpoint, now: Instant) {
-        let handle = self.connections[key].handle(key);
-        if endpoint.is_web() {
-            self.proxied.arriving.insert(key, Arriving::Requests);
-            self.timers.set(now + REQUEST_TIME, Timer::Request, handle);
-        } else {
-            let header = Arriving::Header { bytes: Vec::new(), is_before_tls: endpoint.is_tls() };
-            self.proxied.arriving.insert(key, header);
-            self.timers.set(now + HEADER_TIME, Timer::Header, handle);
         }
     }
 

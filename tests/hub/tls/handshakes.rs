@@ -63,6 +63,20 @@ fn the_header_of_a_proxy_comes_before_the_handshake_however_they_are_cut() {
 }
 
 #[test]
+fn a_proxy_shakes_hands_on_the_port_of_the_page_and_names_its_client_in_the_request() {
+    let access = AccessRules { deny: vec![parse_prefix("192.0.2.7").unwrap()], ..AccessRules::default() };
+    let proxies = ["127.0.0.1"].iter().map(|text| text.parse().unwrap()).collect();
+    let config = Config { access, proxies, ..quiet() };
+    for (client, status) in [("192.0.2.8", "200 OK"), ("192.0.2.7", "403 Forbidden")] {
+        let mut house = House::new(&config);
+        let mut visitor = house.open(Endpoint::TlsWeb);
+        house.says(&mut visitor, format!("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Forwarded-For: {client}\r\n\r\n"));
+        let answer = house.received(&mut visitor);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+    }
+}
+
+#[test]
 fn a_handshake_has_its_time_however_its_bytes_drip_and_is_never_announced() {
     for endpoint in [Endpoint::TlsLines, Endpoint::TlsWeb] {
         for drip in [0, 1, 40] {
