@@ -1,11 +1,11 @@
 //! The write paths of a connection: few writes, whole lines wherever a write stops, the notice of missed lines, and the
 //! end of its output when it closes.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::time::Instant;
 
 use super::farewell::{LastStep, LastWords};
-use super::sealing::{is_passing, put};
+use super::sealing::{is_passing, put, put_one};
 use super::{ClosingStep, Connection, NextStep, Output, Phase, ReadState};
 use crate::net::stream::Socket;
 use crate::relay::cursor::{Cursor, Slices, View};
@@ -238,11 +238,7 @@ impl<S: Socket> Connection<S> {
             && !self.cursor.has_missed()
             && let Some(slice) = self.cursor.pending_in_one(view, stop)
         {
-            return match tls {
-                _ if slice.is_empty() => Ok(None),
-                Some(_) => put(&mut self.stream, tls, &[IoSlice::new(slice)]).map(Some),
-                None => self.stream.write(slice).map(Some),
-            };
+            return if slice.is_empty() { Ok(None) } else { put_one(&mut self.stream, tls, slice).map(Some) };
         }
         let mut slices = Slices::new();
         slices.push(private);

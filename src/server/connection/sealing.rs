@@ -167,6 +167,14 @@ pub(super) fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
+/// Writes `bytes` once: to the socket, or sealed if there is TLS.
+pub(super) fn put_one(stream: &mut impl Socket, tls: Option<&mut Tls>, bytes: &[u8]) -> io::Result<usize> {
+    match tls {
+        Some(tls) => tls.put(stream, &[IoSlice::new(bytes)]),
+        None => stream.write(bytes),
+    }
+}
+
 /// Writes `slices` once: to the socket, or sealed if there is TLS.
 pub(super) fn put(stream: &mut impl Socket, tls: Option<&mut Tls>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     match tls {
@@ -205,7 +213,7 @@ impl<S: Socket> Connection<S> {
 
     /// Reads ciphertext of a handshake once, no more than the longest record. The bytes are at the front of the slice.
     pub fn receive_hello<'a>(&mut self, input: &'a mut SealedInput) -> (Received, &'a mut [u8]) {
-        let early = self.tls_mut().map(|tls| std::mem::take(&mut tls.early)).unwrap_or_default();
+        let early = self.tls_mut().map(|tls| mem::take(&mut tls.early)).unwrap_or_default();
         if !early.is_empty() {
             let bytes = &mut input.scratch[..early.len()];
             bytes.copy_from_slice(&early);

@@ -8,7 +8,7 @@ use std::io::{self, IoSlice};
 
 use super::output::share_stop;
 use super::protocol::{Protocol, frame_stop};
-use super::sealing::put;
+use super::sealing::{put, put_one};
 use super::{Connection, Role};
 use crate::net::stream::Socket;
 use crate::relay::cursor::Slices;
@@ -81,13 +81,11 @@ impl<S: Socket> Connection<S> {
             put_crlf(&mut copy, slice);
         }
         let (private, tls) = self.busy.as_mut().map_or((&[][..], None), |busy| busy.output());
-        let slices = [private, &copy].map(IoSlice::new);
-        let slices = match (private, &copy[..]) {
-            ([], _) => &slices[1..],
-            (_, []) => &slices[..1],
-            _ => &slices,
+        let written = match (private, &copy[..]) {
+            ([], copy) => put_one(&mut self.stream, tls, copy)?,
+            (private, []) => put_one(&mut self.stream, tls, private)?,
+            (private, copy) => put(&mut self.stream, tls, &[private, copy].map(IoSlice::new))?,
         };
-        let written = put(&mut self.stream, tls, slices)?;
         self.advance(tape, written.min(private_bytes));
         if written > private_bytes {
             self.pass_crlf(tape, &copy[..written - private_bytes]);
