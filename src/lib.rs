@@ -78,7 +78,7 @@
 //! | | `room_log` `restore` `export` | writing a room, reading it back, printing it |
 //! | `server/hub` | `mod` | the order of the phases of a turn |
 //! | | `proxied` `handshakes` | before the way in: the header of a proxy, a TLS handshake |
-//! | | `admission` `closing` | the way in, the way out |
+//! | | `admission` `refusals` `closing` | the way in, the way out again with a reason, the way out |
 //! | | `reading` `input` `lines` | the order of the reads, reading a client, handing lines to the room |
 //! | | `output` `http` | the flush pass, visitors of the page |
 //! | | `channel` `rooms` `key_set` `moving` | one room at work, all of them, its readers, moves between two |

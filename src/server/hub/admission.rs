@@ -1,4 +1,4 @@
-//! Entering: the way of a connection from the accept into the room, or out again with a reason. Counts refusals.
+//! Entering: the way of a connection from the accept into the room. `refusals` has the way out again, with a reason.
 //!
 //! An entering connection is connected, bounded, on a deadline, and owed no bytes of the tape. On the line port it
 //! enters at its first complete line, unless that line belongs to a foreign protocol. If nothing arrives, it enters
@@ -25,26 +25,23 @@ use crate::relay::line::{Framing, LineDecoder};
 use crate::relay::name::Name;
 use crate::relay::roster::{Introduction, MemberId};
 use crate::relay::tape::Position;
-use crate::server::access::{AccessControl, Refusal};
+use crate::server::access::AccessControl;
 use crate::server::config::{Capacity, Config};
-use crate::server::connection::{Connection, Farewell, Handle, Phase, ReadState, Role};
+use crate::server::connection::{Farewell, Handle, Phase, ReadState, Role};
 use crate::server::endpoint::Endpoint;
 use crate::server::flow::budget::Effort;
 use crate::server::limits::{ENTER_DELAY, ENTER_TIMEOUT, ENTERS_MAX, HEADER_TIME, INTRODUCE_AFTER, REQUEST_TIME};
 use crate::server::reason::Reason;
-use crate::server::report::{Kind, Reports};
 use crate::server::sniff::opening::{self, Opening};
 use crate::server::sniff::{ForeignProtocol, controls};
 use crate::server::web::exchange::Exchange;
-use crate::server::web::websocket::code;
 
 /// Up to this length, the queue of delays may keep entries of connections that have entered.
 const DELAYS_KEPT_MIN: usize = 64;
 
 /// The state of admission.
 ///
-/// Invariants: `entering` is ordered by time, because the delay is the same for all, and owns no heap while it is
-/// empty; `refused` holds every connection with [`Role::Refused`], the oldest first; it may hold stale handles, too.
+/// Invariant: `entering` is ordered by time, because the delay is the same for all, and owns no heap while it is empty.
 #[derive(Debug)]
 pub(super) struct Admission {
     /// `--allow`, `--deny`, `--max-per-address`; `None` if none of them is set.
@@ -55,7 +52,6 @@ pub(super) struct Admission {
     entering: VecDeque<(Instant, Handle)>,
     /// Rooms other than the lobby in which entering browsers are to enter, by the key of the connection.
     destinations: HashMap<usize, Name>,
-    refused: VecDeque<Handle>,
     /// Whether the last turn left delays that were over.
     pub(super) is_behind: bool,
 }
@@ -88,7 +84,6 @@ impl Admission {
             capacity,
             entering: VecDeque::new(),
             destinations: HashMap::new(),
-            refused: VecDeque::new(),
             is_behind: false,
         }
     }
@@ -370,80 +365,6 @@ impl<S: Socket> Hub<S> {
         first_line(decoder, input, self.framing(key, decoder, input))
     }
 
-    /// Disconnects a peer that speaks another protocol. It gets one line, or in HTTP the address of the page, if there
-    /// is one.
-    pub(super) fn reject_protocol(&mut self, key: usize, protocol: ForeignProtocol, now: Instant) {
-        let kind = Kind::Foreign(protocol.name());
-        if Reports::wants(kind) {
-            let peer = self.peer(key);
-            let what = format_args!("{peer} speaks {}: disconnected", protocol.name());
-            self.reports.note(kind, peer.ip(), what, now);
-        }
-        self.leave(key, &Reason::Foreign(protocol), now);
-    }
-
-    /// Refuses an entering connection on the line port, or a visitor.
-    pub(super) fn refuse(&mut self, key: usize, reason: &Reason, now: Instant) {
-        let peer = self.peer(key);
-        if self.prepare_refusal(&peer, reason, now) {
-            self.tell_refusal(key, reason, now);
-        } else {
-            self.schedule.close(key, &mut self.connections[key]);
-        }
-    }
-
-    /// Whether this turn has begun as many refusals as may be open. After the flush they are told, and make room.
-    pub(super) fn must_refuse_later(&self) -> bool {
-        let Admission { refused, capacity, .. } = &self.admission;
-        let open = || {
-            let known = refused.iter().filter_map(|&handle| self.connections.known(handle));
-            known.filter(|connection| connection.role() == Role::Refused && connection.phase != Phase::Gone)
-        };
-        let is_full = open().count() >= capacity.refusals_max && !open().any(Connection::is_told);
-        is_full && open().any(|connection| connection.is_dirty)
-    }
-
-    /// Records a refusal, and makes room for it. Returns whether the server can tell the peer its reason; otherwise the
-    /// caller closes the connection silently.
-    fn prepare_refusal(&mut self, peer: &Peer, reason: &Reason, now: Instant) -> bool {
-        let can_tell = !matches!(reason, Reason::Reset(_)) && self.make_room_for_refusal();
-        self.record_refusal(peer, reason, if can_tell { "" } else { " without a word" }, now);
-        can_tell
-    }
-
-    /// Reports and counts a refusal.
-    pub(super) fn record_refusal(&mut self, peer: &Peer, reason: &Reason, manner: &str, now: Instant) {
-        let what = format_args!("refused {peer}{manner}: {reason}");
-        self.reports.note(Kind::Refused(reason.label()), peer.ip(), what, now);
-        self.stats.reasons.count(reason);
-    }
-
-    /// Tells a connection why it is refused, and closes it.
-    fn tell_refusal(&mut self, key: usize, reason: &Reason, now: Instant) {
-        self.connections.set_role(key, Role::Refused);
-        self.admission.refused.push_back(self.connections[key].handle(key));
-        if self.connections[key].is_http() {
-            self.stats.answers.count(reason.status());
-            let answer = self.refusal_answer(reason.status());
-            self.connections[key].push_bytes(&answer.bytes);
-        } else if let Some(notice) = reason.notice() {
-            self.connections[key].tell(&notice.to_line());
-        }
-        self.close_entering(key, self.fin(key, code::NORMAL), now);
-    }
-
-    /// Tells a browser, in frames, why it is refused. It stays a visitor or an entering connection, so the limits on
-    /// these bound the refusals.
-    pub(super) fn refuse_browser(&mut self, key: usize, reason: &Reason, now: Instant) {
-        let peer = self.peer(key);
-        self.record_refusal(&peer, reason, "", now);
-        let connection = &mut self.connections[key];
-        if let Some(notice) = reason.notice() {
-            connection.tell(&notice.to_line());
-        }
-        self.close_entering(key, Farewell::Fin(reason.close_code()), now);
-    }
-
     /// Closes a connection that has not entered.
     pub(super) fn close_entering(&mut self, key: usize, farewell: Farewell, now: Instant) {
         self.begin_close(key, None, Position::default(), farewell, now);
@@ -497,41 +418,6 @@ impl<S: Socket> Hub<S> {
         let is_full = self.roster.clients() >= self.admission.capacity.clients_max && self.sessions.away() == 0;
         if is_full { Err(self.full()) } else { Ok(()) }
     }
-
-    /// Makes room for one more refusal, if need be by closing the oldest refused connection that was sent everything.
-    /// Returns whether there is room.
-    fn make_room_for_refusal(&mut self) -> bool {
-        let Hub { admission, connections, schedule, .. } = self;
-        admission
-            .refused
-            .retain(|&handle| connections.known(handle).is_some_and(|connection| connection.role() == Role::Refused));
-        // A refused connection that was closed to make room stays in the slab until the end of the turn.
-        let open = admission.refused.iter().filter(|handle| connections[handle.key].phase != Phase::Gone).count();
-        if open < admission.capacity.refusals_max {
-            return true;
-        }
-        let oldest = admission.refused.iter().find(|handle| {
-            let connection = &connections[handle.key];
-            connection.phase == Phase::Closing && connection.is_told()
-        });
-        let Some(&oldest) = oldest else { return false };
-        schedule.close(oldest.key, &mut connections[oldest.key]);
-        true
-    }
-
-    /// If no connection can be admitted, drops the refused connections that were sent everything.
-    pub(super) fn drop_told_refusals(&mut self) {
-        if self.can_admit() {
-            return;
-        }
-        for &handle in &self.admission.refused {
-            if let Some(connection) = self.connections.known_mut(handle)
-                && connection.is_told()
-            {
-                self.schedule.close(handle.key, connection);
-            }
-        }
-    }
 }
 
 /// Classifies a first line as far as it has arrived. Looks at each new byte once, and at all of the line when it is
@@ -557,14 +443,5 @@ fn first_line(decoder: &LineDecoder, input: &[u8], framing: Framing) -> FirstLin
         (Some(protocol), _) | (None, Opening::Foreign(protocol)) => FirstLine::Foreign(protocol),
         (None, Opening::Waiting) => FirstLine::Waiting,
         (None, Opening::Decided) => FirstLine::Complete,
-    }
-}
-
-impl From<Refusal> for Reason {
-    fn from(refusal: Refusal) -> Reason {
-        match refusal {
-            Refusal::NotAllowed => Reason::AddressDenied,
-            Refusal::TooMany(most) => Reason::AddressCrowded(most),
-        }
     }
 }

@@ -17,7 +17,8 @@
 //! | the slab, identities, counts by role | `connections` |
 //! | the queues of a turn | `schedule` |
 //! | the timers | `timers` |
-//! | the way into the room, and refusals | `admission` |
+//! | the way into the room | `admission` |
+//! | the refused connections | `refusals` |
 //! | headers of proxies, and the addresses of their clients | `proxied` |
 //! | the TLS handshakes before it | `handshakes` |
 //! | the sessions of tracked clients | [`sessions`](super::sessions) |
@@ -43,6 +44,7 @@ mod output;
 mod patrol;
 mod proxied;
 mod reading;
+mod refusals;
 mod rooms;
 mod schedule;
 mod seats;
@@ -76,6 +78,7 @@ use handshakes::Handshakes;
 use keeping::Keeping;
 use patrol::Patrol;
 use proxied::Proxied;
+use refusals::Refusals;
 use rooms::Rooms;
 use schedule::Schedule;
 use timers::{PRUNED_LEN_MIN, Stage, Timer, Timers};
@@ -113,6 +116,7 @@ pub struct Hub<S> {
     schedule: Schedule,
     timers: Timers,
     admission: Admission,
+    refusals: Refusals,
     proxied: Proxied,
     handshakes: Handshakes,
     sessions: Sessions,
@@ -178,6 +182,7 @@ impl<S: Socket> Hub<S> {
             schedule: Schedule::default(),
             timers: Timers::default(),
             admission: Admission::new(config, capacity),
+            refusals: Refusals::default(),
             proxied: Proxied::new(config.proxies.clone()),
             handshakes: Handshakes::default(),
             sessions: Sessions::new(capacity.clients_max),
