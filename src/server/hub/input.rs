@@ -467,43 +467,4 @@ impl<S: Socket> Hub<S> {
             self.schedule.mark_dirty(turn.key, &mut self.connections[turn.key]);
         }
     }
-
-    /// Reads and drops input of a closing connection: unread, it would turn the close into a reset, which destroys
-    /// bytes that the kernel still has to send.
-    pub(super) fn discard_input(&mut self, key: usize) -> ReadState {
-        let mut scratch = mem::take(&mut self.buffers.scratch);
-        let mut left = self.budget.read_share();
-        let mut state = ReadState::Ready;
-        while left > 0 && state == ReadState::Ready {
-            let received = self.connections[key].receive_to_drop(&mut scratch[..left]);
-            match self.count_received(received, &mut left) {
-                Received::Bytes(_) => {}
-                Received::NotYet => state = ReadState::Idle,
-                Received::End => state = ReadState::Ended,
-                Received::Failed(_) => {
-                    self.schedule.close(key, &mut self.connections[key]);
-                    state = ReadState::Ended;
-                }
-            }
-        }
-        self.buffers.scratch = scratch;
-        state
-    }
-
-    /// Reads once from a connection, about `left` bytes. Takes the bytes off that, and off the turn's budget.
-    pub(super) fn receive(&mut self, key: usize, buffer: &mut [u8], left: &mut usize) -> Received {
-        let received = self.connections[key].receive(buffer, *left, &mut self.buffers.sealed);
-        self.count_received(received, left)
-    }
-
-    /// Takes what was read off `left`, and off the turn's budget: the ciphertext, if it is more. Records of one byte
-    /// are more work than text.
-    fn count_received(&mut self, received: Received, left: &mut usize) -> Received {
-        let bytes = if let Received::Bytes(bytes) = received { bytes } else { 0 };
-        let work = bytes.max(self.buffers.sealed.take_taken());
-        self.stats.received_bytes += work as u64;
-        self.budget.spend_read(work);
-        *left = left.saturating_sub(work);
-        received
-    }
 }

@@ -1,12 +1,12 @@
 //! The order of the reads of a turn: held clients, ready clients, and those that wait for an answer, each with a
-//! bounded part of the budget.
+//! bounded part of the budget. Owns the single read of all kinds of connections, and what it costs the budget.
 
 use std::collections::VecDeque;
 use std::mem;
 use std::time::Instant;
 
 use super::Hub;
-use crate::net::stream::Socket;
+use crate::net::stream::{Received, Socket};
 use crate::relay::directory::RoomId;
 use crate::server::connection::{Handle, Phase, ReadState};
 use crate::server::flow::brake::RecentTraffic;
@@ -176,5 +176,44 @@ impl<S: Socket> Hub<S> {
             }
         }
         self.schedule.ready.push_back(handle);
+    }
+
+    /// Reads and drops input of a closing connection: unread, it would turn the close into a reset, which destroys
+    /// bytes that the kernel still has to send.
+    pub(super) fn discard_input(&mut self, key: usize) -> ReadState {
+        let mut scratch = mem::take(&mut self.buffers.scratch);
+        let mut left = self.budget.read_share();
+        let mut state = ReadState::Ready;
+        while left > 0 && state == ReadState::Ready {
+            let received = self.connections[key].receive_to_drop(&mut scratch[..left]);
+            match self.count_received(received, &mut left) {
+                Received::Bytes(_) => {}
+                Received::NotYet => state = ReadState::Idle,
+                Received::End => state = ReadState::Ended,
+                Received::Failed(_) => {
+                    self.schedule.close(key, &mut self.connections[key]);
+                    state = ReadState::Ended;
+                }
+            }
+        }
+        self.buffers.scratch = scratch;
+        state
+    }
+
+    /// Reads once from a connection, about `left` bytes. Takes the bytes off that, and off the turn's budget.
+    pub(super) fn receive(&mut self, key: usize, buffer: &mut [u8], left: &mut usize) -> Received {
+        let received = self.connections[key].receive(buffer, *left, &mut self.buffers.sealed);
+        self.count_received(received, left)
+    }
+
+    /// Takes what was read off `left`, and off the turn's budget: the ciphertext, if it is more. Records of one byte
+    /// are more work than text.
+    fn count_received(&mut self, received: Received, left: &mut usize) -> Received {
+        let bytes = if let Received::Bytes(bytes) = received { bytes } else { 0 };
+        let work = bytes.max(self.buffers.sealed.take_taken());
+        self.stats.received_bytes += work as u64;
+        self.budget.spend_read(work);
+        *left = left.saturating_sub(work);
+        received
     }
 }
