@@ -35,26 +35,33 @@ fn nobody_notices_that_a_proxy_restarts() {
     assert!(proxy.connections() == 6, "{}", proxy.connections());
 }
 
+/// Lets ana, at a client behind a proxy that cuts, and ben say 60 lines each. Checks that ben hears each of hers once, in
+/// order, and sees no coming and going. Returns her exit.
+pub(super) fn talk_while_cut(mut client: Client, mut ben: crate::support::Client, proxy: &CuttingProxy) -> Exit {
+    for number in 0..60 {
+        client.type_in(&format!("a{number}\n/who\n"));
+        ben.send(format!("b{number}\n"));
+    }
+    eventually("some connections were cut", || proxy.connections() > 3);
+    proxy.calm();
+    client.end_stdin();
+    let exit = client.exits(0);
+    let heard = ben.lines_until(|line| line == "* ana left");
+    let from_ana: Vec<&str> = heard.iter().filter_map(|line| line.strip_prefix("ana> ")).collect();
+    assert_eq!(from_ana, (0..60).map(|number| format!("a{number}")).collect::<Vec<_>>());
+    // Nobody saw a coming and going.
+    assert_eq!(heard.iter().filter(|line| line.ends_with(" joined")).count(), 1, "{heard:?}");
+    exit
+}
+
 #[test]
 fn connections_that_are_cut_at_any_byte_lose_and_double_nothing() {
     for seed in 1..=2 {
         let server = Server::start(&["--history", "5", "--resume-within", "60"]);
         let proxy = CuttingProxy::chaotic(server.address(), seed * 0x9e37_79b9);
-        let mut ben = server.join();
-        let mut client = client_behind(&proxy, &["--reconnect", "--nick", "ana", "--json"]);
-        for number in 0..60 {
-            client.type_in(&format!("a{number}\n/who\n"));
-            ben.send(format!("b{number}\n"));
-        }
-        eventually("some connections were cut", || proxy.connections() > 3);
-        proxy.calm();
-        client.end_stdin();
-        let exit = client.exits(0);
-        let heard = ben.lines_until(|line| line == "* ana left");
-        let from_ana: Vec<&str> = heard.iter().filter_map(|line| line.strip_prefix("ana> ")).collect();
-        assert_eq!(from_ana, (0..60).map(|number| format!("a{number}")).collect::<Vec<_>>());
-        // Nobody saw a coming and going.
-        assert_eq!(heard.iter().filter(|line| line.ends_with(" joined")).count(), 1, "{heard:?}");
+        let ben = server.join();
+        let client = client_behind(&proxy, &["--reconnect", "--nick", "ana", "--json"]);
+        let exit = talk_while_cut(client, ben, &proxy);
         let mut positions = Vec::new();
         let mut missed = 0;
         for line in exit.stdout.lines() {

@@ -1,9 +1,10 @@
 //! The same conversations over TLS, and servers that are not trusted.
 
+use super::cut::talk_while_cut;
 use super::*;
+use crate::support::Server;
 use crate::support::cutting_proxy::CuttingProxy;
 use crate::support::tls_front::{Identity, Manner, TlsFront};
-use crate::support::{Lines as _, Server, eventually};
 
 /// A client of `server`, whose certificate is that of `identity`.
 fn client_over_tls(server: SocketAddr, identity: &Identity, args: &[&str]) -> Client {
@@ -187,20 +188,8 @@ fn ciphertext_that_is_cut_at_any_byte_loses_and_doubles_nothing() {
         let front = TlsFront::start(server.address(), &identity);
         // The handshake takes about 700 bytes of the server, and 400 of the client.
         let proxy = CuttingProxy::chaotic_after(700, front.address(), seed * 0x9e37_79b9);
-        let mut ben = server.join();
-        let mut client = client_over_tls(proxy.address(), &identity, &["--reconnect", "--nick", "ana"]);
-        for number in 0..60 {
-            client.type_in(&format!("a{number}\n/who\n"));
-            ben.send(format!("b{number}\n"));
-        }
-        eventually("some connections were cut", || proxy.connections() > 3);
-        proxy.calm();
-        client.end_stdin();
-        let exit = client.exits(0);
-        let heard = ben.lines_until(|line| line == "* ana left");
-        let from_ana: Vec<&str> = heard.iter().filter_map(|line| line.strip_prefix("ana> ")).collect();
-        assert_eq!(from_ana, (0..60).map(|number| format!("a{number}")).collect::<Vec<_>>());
-        assert_eq!(heard.iter().filter(|line| line.ends_with(" joined")).count(), 1, "{heard:?}");
+        let client = client_over_tls(proxy.address(), &identity, &["--reconnect", "--nick", "ana"]);
+        let exit = talk_while_cut(client, server.join(), &proxy);
         let shown: Vec<&str> = exit.stdout.lines().filter(|line| line.starts_with("client-1> b")).collect();
         assert!(shown.is_sorted_by_key(|line| line["client-1> b".len()..].parse::<u32>().unwrap()), "{shown:?}");
     }
