@@ -1,14 +1,57 @@
 //! The meaning of a line that a client or the operator sends: text for the room, or a command.
 
+use std::borrow::Cow;
+
+use super::secret::TOKEN_PREFIX;
+
 /// First byte of a command. A line that begins with two of them is said with one.
 pub const COMMAND_BYTE: u8 = b'/';
 
 /// The command that says what follows it verbatim.
 pub const SAY: &str = "/say ";
 
-/// Returns the line that asks for a name.
-pub fn nick_line(name: &str) -> String {
-    format!("/nick {name}\n")
+/// Returns the line that asks for a name, with its token if it belongs to the client.
+pub fn nick_line(name: &str, token: Option<&str>) -> String {
+    token.map_or_else(|| format!("/nick {name}\n"), |token| format!("/nick {name} {token}\n"))
+}
+
+/// Returns the line that gives the server's password.
+pub fn pass_line(word: &str) -> String {
+    format!("/pass {word}\n")
+}
+
+/// Returns a line without its secrets, fit to be logged, shown or kept: `…` stands for a password, a token, and all that
+/// follows them.
+///
+/// ```
+/// use pollchat::relay::command::without_secrets;
+///
+/// assert_eq!(without_secrets("/nick ana pcn_secret"), "/nick ana …");
+/// assert_eq!(without_secrets("/nick ana"), "/nick ana");
+/// assert_eq!(without_secrets("/nick pcn_secret"), "/nick …");
+/// assert_eq!(without_secrets(" /PASS word"), "/pass …");
+/// assert_eq!(without_secrets("hello"), "hello");
+/// ```
+pub fn without_secrets(line: &str) -> Cow<'_, str> {
+    let command = line.trim_start_matches(|c: char| c == '/' || is_blank(c));
+    let (verb, rest) = command.split_once(is_blank).unwrap_or((command, ""));
+    let rest = rest.trim_matches(is_blank);
+    let verb = verb.to_ascii_lowercase();
+    match verb.as_str() {
+        "pass" | "track" if !rest.is_empty() => format!("/{verb} …").into(),
+        "nick" => match rest.split_once(is_blank) {
+            Some((name, _)) if !name.contains(TOKEN_PREFIX) => format!("/nick {name} …").into(),
+            _ => without_token(line),
+        },
+        _ => without_token(line),
+    }
+}
+
+fn without_token(line: &str) -> Cow<'_, str> {
+    match line.find(TOKEN_PREFIX) {
+        Some(place) => format!("{}…", &line[..place]).into(),
+        None => line.into(),
+    }
 }
 
 /// Returns the line that asks for a room.
@@ -28,8 +71,15 @@ pub enum Command<'a> {
     Indented,
     /// `FIN` or `exit` in any case, or `/quit`: the end of the session.
     Leave,
-    /// `/nick NAME`; the name as typed, perhaps empty.
-    Nick(&'a str),
+    /// `/nick NAME` or `/nick NAME TOKEN`
+    Nick {
+        /// The name as typed, perhaps empty.
+        name: &'a str,
+        /// The rest: the token of a name that belongs to the client, perhaps empty.
+        token: &'a str,
+    },
+    /// `/pass WORD`: the server's password. Its word is perhaps empty.
+    Pass(&'a str),
     /// `/who`
     Who,
     /// `/msg NAME TEXT`; either may be empty.
@@ -102,7 +152,11 @@ impl Command<'_> {
             return Command::Say(line.get(verb.len() + 1..).unwrap_or_default());
         }
         match verb.to_ascii_lowercase().as_str() {
-            "/nick" => Command::Nick(rest),
+            "/nick" => {
+                let (name, token) = split_word(rest);
+                Command::Nick { name, token }
+            }
+            "/pass" => Command::Pass(rest),
             "/who" => Command::Who,
             "/msg" => {
                 let (to, text) = split_word(rest);
@@ -268,8 +322,11 @@ mod tests {
     #[test]
     fn commands_take_their_words() {
         assert_eq!(Command::parse(""), Command::Nothing);
-        assert_eq!(Command::parse("/nick  ana "), Command::Nick("ana"));
-        assert_eq!(Command::parse("/nick"), Command::Nick(""));
+        assert_eq!(Command::parse("/nick  ana "), Command::Nick { name: "ana", token: "" });
+        assert_eq!(Command::parse("/NICK ana \tpcn_x "), Command::Nick { name: "ana", token: "pcn_x" });
+        assert_eq!(Command::parse("/nick"), Command::Nick { name: "", token: "" });
+        assert_eq!(Command::parse("/pass  two words "), Command::Pass("two words"));
+        assert_eq!(Command::parse("/pass"), Command::Pass(""));
         assert_eq!(Command::parse("/who"), Command::Who);
         assert_eq!(Command::parse("/help me"), Command::Help);
         assert_eq!(Command::parse("/Kick ana "), Command::Kick { word: "/Kick", name: "ana" });

@@ -10,9 +10,12 @@ use std::fmt::{self, Write as _};
 
 use super::name::{NAME_CHARS_MAX, Name, NameError};
 
+mod help;
 mod read;
 #[cfg(test)]
 mod tests;
+
+pub(super) use help::Help;
 
 /// Prefix of a notice on the wire. A LF ends it.
 pub const PREFIX: &str = "* ";
@@ -26,32 +29,11 @@ pub const FAREWELL: &str = "FIN\n";
 /// First bytes that a client reads after it entered a pollchat server: the start of [`Notice::Welcome`].
 pub const FIRST_BYTES: &str = "* you are ";
 
+/// First bytes that a client reads of a pollchat server that asks for a password: [`Notice::PasswordWanted`].
+pub const LOCKED_FIRST_BYTES: &str = "* this server asks for a password: /pass WORD";
+
 /// The start of [`Notice::ForeignProtocol`].
 pub const FOREIGN_PREFIX: &str = "this is a chat relay and speaks no ";
-
-/// `/help` for a client.
-const HELP: [&str; 5] = [
-    "a line is relayed to the others as NAME> line",
-    "/nick NAME: be called NAME (1 to 24 letters, digits, _ or -)",
-    "/who: who is here",
-    "/msg NAME TEXT: tell TEXT to NAME alone",
-    "/say TEXT: say TEXT as it is, even exit or /x",
-];
-
-/// `/help` for the operator.
-const HELP_OF_OPERATOR: [&str; 5] = [
-    "a line is relayed to all as server> line",
-    "/who: who is here",
-    "/msg NAME TEXT: tell TEXT to NAME alone",
-    "/kick NAME: remove NAME",
-    "/say TEXT: say TEXT as it is, even exit or /x",
-];
-
-/// The lines of `/help` about rooms, if there may be more than one.
-const HELP_OF_ROOMS: [&str; 2] = ["/rooms: which rooms there are", "/join NAME: go to the room NAME"];
-
-/// The lines of `/help` about what was said, if there is a journal.
-const HELP_OF_JOURNAL: [&str; 2] = ["/history N: the newest N lines", "/search WORD: the newest lines with WORD"];
 
 /// Something that the server says in its own name.
 ///
@@ -122,6 +104,40 @@ pub enum Notice<'a> {
     NameFixed,
     /// The usage of `/nick`.
     NickUsage,
+    /// The name that the recipient asked for belongs to somebody, and it has shown no token.
+    NameOwned {
+        /// The name as typed.
+        name: &'a str,
+    },
+    /// The name that the recipient asked for looks like one that belongs to somebody.
+    NameLookalike {
+        /// The name as typed.
+        name: &'a str,
+        /// The other name.
+        owned: &'a str,
+    },
+    /// The recipient has shown another token than that of the name.
+    TokenWrong {
+        /// The name as typed.
+        name: &'a str,
+    },
+    /// The recipient has shown a token for a name that belongs to nobody.
+    TokenUnknown {
+        /// The name as typed.
+        name: &'a str,
+    },
+    /// The owner of the recipient's name has taken it with another connection.
+    NameTakenOver {
+        /// The recipient's name from now on.
+        name: &'a str,
+    },
+    /// The recipient's name, or one that it looks like, belongs to somebody from now on.
+    NameLost {
+        /// The name that belongs to somebody.
+        owned: &'a str,
+        /// The recipient's name from now on.
+        name: &'a str,
+    },
 
     /// A row of `/who`: a member.
     Here {
@@ -288,6 +304,19 @@ pub enum Notice<'a> {
         bytes: usize,
     },
 
+    /// Nobody enters without the server's password.
+    PasswordWanted,
+    /// The recipient gave another password.
+    PasswordWrong,
+    /// The recipient gave a password, and the server asks for none.
+    PasswordUnasked,
+    /// The recipient is disconnected: it gave too many other passwords.
+    PasswordRefused,
+    /// The recipient is disconnected: too many other passwords came from its address.
+    PasswordCrowded,
+    /// The recipient is disconnected: it gave no password.
+    PasswordMissing,
+
     /// The connection is refused: all seats are taken.
     ServerFull {
         /// The limit, `--max-clients`.
@@ -342,6 +371,12 @@ impl Notice<'_> {
         (Notice::NameUnchanged { name: "ana" }, "you are ana already"),
         (Notice::NameFixed, "you are server, and nobody else"),
         (Notice::NickUsage, "/nick NAME: a name is 1 to 24 letters, digits, _ or -"),
+        (Notice::NameOwned { name: "ana" }, "the name ana belongs to somebody: /nick ana TOKEN"),
+        (Notice::NameLookalike { name: "аnа", owned: "ana" }, "аnа looks like ana, which belongs to somebody"),
+        (Notice::TokenWrong { name: "ana" }, "that is not the token of ana"),
+        (Notice::TokenUnknown { name: "zoe" }, "zoe belongs to nobody: /nick zoe"),
+        (Notice::NameTakenOver { name: "client-7" }, "you are here a second time: this one is client-7 now"),
+        (Notice::NameLost { owned: "ana", name: "client-7" }, "the name ana belongs to somebody now: you are client-7"),
         (Notice::Here { name: "ana", lines: 0, minutes: 0, is_away: false }, "here: ana, 0 lines, 0 min"),
         (Notice::Here { name: "client-12", lines: 1, minutes: 61, is_away: false }, "here: client-12, 1 line, 61 min"),
         (Notice::Here { name: "ana", lines: 12, minutes: 3, is_away: true }, "here: ana, 12 lines, 3 min, away"),
@@ -388,6 +423,12 @@ impl Notice<'_> {
         (Notice::UnknownCommand { word: "/x" }, "there is no command /x; /help lists what you can do"),
         (Notice::IndentedCommand, "a command begins at the start of the line; /say says it as it is"),
         (Notice::TooLong { bytes: 4_096 }, "line too long (over 4096 bytes): not relayed"),
+        (Notice::PasswordWanted, "this server asks for a password: /pass WORD"),
+        (Notice::PasswordWrong, "that is not the password"),
+        (Notice::PasswordUnasked, "no password is asked of you"),
+        (Notice::PasswordRefused, "that is not the password either: goodbye"),
+        (Notice::PasswordCrowded, "too many wrong passwords from your address: wait a minute"),
+        (Notice::PasswordMissing, "you have not given the password: goodbye"),
         (Notice::ServerFull { clients: 1_000 }, "the server is full (1,000 clients)"),
         (Notice::AddressDenied, "connections from your address are not allowed here"),
         (Notice::AddressCrowded { most: 3 }, "too many connections from your address (at most 3)"),
@@ -433,6 +474,15 @@ impl fmt::Display for Notice<'_> {
             Notice::NameUnchanged { name } => write!(f, "you are {name} already"),
             Notice::NameFixed => write!(f, "you are {}, and nobody else", Name::OPERATOR),
             Notice::NickUsage => write!(f, "/nick NAME: {}", NameError::Form),
+
+            Notice::NameOwned { name } => write!(f, "the name {name} belongs to somebody: /nick {name} TOKEN"),
+            Notice::NameLookalike { name, owned } => write!(f, "{name} looks like {owned}, which belongs to somebody"),
+            Notice::TokenWrong { name } => write!(f, "that is not the token of {name}"),
+            Notice::TokenUnknown { name } => write!(f, "{name} belongs to nobody: /nick {name}"),
+            Notice::NameTakenOver { name } => write!(f, "you are here a second time: this one is {name} now"),
+            Notice::NameLost { owned, name } => {
+                write!(f, "the name {owned} belongs to somebody now: you are {name}")
+            }
 
             Notice::Here { name, lines, minutes, is_away } => {
                 let away = if is_away { ", away" } else { "" };
@@ -482,6 +532,13 @@ impl fmt::Display for Notice<'_> {
             Notice::IndentedCommand => f.write_str("a command begins at the start of the line; /say says it as it is"),
             Notice::TooLong { bytes } => write!(f, "line too long (over {bytes} bytes): not relayed"),
 
+            Notice::PasswordWanted => f.write_str("this server asks for a password: /pass WORD"),
+            Notice::PasswordWrong => f.write_str("that is not the password"),
+            Notice::PasswordUnasked => f.write_str("no password is asked of you"),
+            Notice::PasswordRefused => f.write_str("that is not the password either: goodbye"),
+            Notice::PasswordCrowded => f.write_str("too many wrong passwords from your address: wait a minute"),
+            Notice::PasswordMissing => f.write_str("you have not given the password: goodbye"),
+
             Notice::ServerFull { clients } => {
                 write!(f, "the server is full ({} {})", Grouped(clients), Plural(clients as u64, "client"))
             }
@@ -502,22 +559,6 @@ impl fmt::Display for Notice<'_> {
             Notice::Other(text) => f.write_str(text),
         }
     }
-}
-
-/// Returns the answer to `/help` of a client or the operator, as lines.
-pub(super) fn help(is_operator: bool, has_rooms: bool, has_journal: bool) -> String {
-    let (texts, end) = if is_operator {
-        (HELP_OF_OPERATOR, "FIN, exit or /quit: stop the server; the end of input: leave it running")
-    } else {
-        (HELP, "FIN, exit or /quit: leave")
-    };
-    let of_rooms = HELP_OF_ROOMS.into_iter().filter(|_| has_rooms);
-    let mut lines = String::new();
-    let of_journal = HELP_OF_JOURNAL.into_iter().filter(|_| has_journal);
-    for text in texts.into_iter().chain(of_rooms).chain(of_journal).chain(["//x: say /x", end]) {
-        Notice::Other(text).push_line(&mut lines);
-    }
-    lines
 }
 
 /// The form of a room's name, which is that of a member's.

@@ -7,7 +7,7 @@ use super::{Notice, PREFIX};
 use crate::relay::name::is_shown_name;
 
 /// Notices without a field.
-pub(super) const FIXED: [Notice<'static>; 23] = [
+pub(super) const FIXED: [Notice<'static>; 29] = [
     Notice::HistoryUsage,
     Notice::SearchUsage,
     Notice::Kept,
@@ -22,6 +22,12 @@ pub(super) const FIXED: [Notice<'static>; 23] = [
     Notice::KickSelf,
     Notice::KickUsage,
     Notice::IndentedCommand,
+    Notice::PasswordWanted,
+    Notice::PasswordWrong,
+    Notice::PasswordUnasked,
+    Notice::PasswordRefused,
+    Notice::PasswordCrowded,
+    Notice::PasswordMissing,
     Notice::AddressDenied,
     Notice::ProxyExpected,
     Notice::TlsExpected,
@@ -133,11 +139,38 @@ fn read_answer(text: &str) -> Option<Notice<'_>> {
     if let Some(word) = between(text, "there is no command ", "; /help lists what you can do") {
         return Some(Notice::UnknownCommand { word });
     }
-    if let Some(notice) = read_rooms(text).or_else(|| read_earlier(text)) {
+    if let Some(notice) = read_owned(text).or_else(|| read_rooms(text)).or_else(|| read_earlier(text)) {
         return Some(notice);
     }
     let rest = text.strip_prefix("line too long (over ")?;
     Some(Notice::TooLong { bytes: number(first_word(rest))? })
+}
+
+/// Reads a notice about a name that belongs to somebody, or a token.
+fn read_owned(text: &str) -> Option<Notice<'_>> {
+    let notice = if let Some(rest) = text.strip_prefix("the name ") {
+        let (name, rest) = rest.split_once(" belongs to somebody")?;
+        match rest.strip_prefix(" now: you are ") {
+            Some(new) if is_shown_name(new) => Notice::NameLost { owned: name, name: new },
+            Some(_) => return None,
+            None => Notice::NameOwned { name },
+        }
+    } else if let Some(name) = text.strip_prefix("that is not the token of ") {
+        Notice::TokenWrong { name }
+    } else if let Some(name) = between(text, "you are here a second time: this one is ", " now") {
+        Notice::NameTakenOver { name }
+    } else if let Some((name, owned)) = text.split_once(" looks like ") {
+        Notice::NameLookalike { name, owned: owned.strip_suffix(", which belongs to somebody")? }
+    } else {
+        Notice::TokenUnknown { name: text.split_once(" belongs to nobody: ")?.0 }
+    };
+    let (name, other) = match notice {
+        Notice::NameLookalike { name, owned: other } | Notice::NameLost { owned: other, name } => (name, other),
+        Notice::NameOwned { name } | Notice::TokenWrong { name } | Notice::NameTakenOver { name } => (name, name),
+        Notice::TokenUnknown { name } => (name, name),
+        _ => return None,
+    };
+    (is_shown_name(name) && is_shown_name(other)).then_some(notice)
 }
 
 /// Reads the answer to `/join` or `/rooms`.

@@ -28,12 +28,13 @@ fn every_kind_has_an_example() {
     }
     let kinds: std::collections::HashSet<_> =
         Notice::EXAMPLES.iter().map(|(example, _)| std::mem::discriminant(example)).collect();
-    assert_eq!(kinds.len(), 57, "the number of variants");
+    assert_eq!(kinds.len(), 69, "the number of variants");
 }
 
 #[test]
 fn a_session_begins_with_the_first_bytes() {
     assert!(Notice::Welcome { name: "ana" }.to_line().starts_with(FIRST_BYTES));
+    assert_eq!(Notice::PasswordWanted.to_line().trim_end(), LOCKED_FIRST_BYTES);
 }
 
 #[test]
@@ -112,6 +113,12 @@ fn as_the_page_reads(notice: &Notice<'_>) -> Value {
         Notice::NameTaken { name } => json!({"kind": "nameTaken", "name": name}),
         Notice::NameMalformed => json!({"kind": "nameMalformed"}),
         Notice::NameUnchanged { name } => json!({"kind": "nameUnchanged", "name": name}),
+        Notice::NameOwned { name } => json!({"kind": "nameOwned", "name": name}),
+        Notice::NameLookalike { name, owned } => json!({"kind": "nameLookalike", "name": name, "owned": owned}),
+        Notice::TokenWrong { name } => json!({"kind": "tokenWrong", "name": name}),
+        Notice::TokenUnknown { name } => json!({"kind": "tokenUnknown", "name": name}),
+        Notice::NameTakenOver { name } => json!({"kind": "nameTakenOver", "name": name}),
+        Notice::NameLost { owned, name } => json!({"kind": "nameLost", "owned": owned, "name": name}),
         Notice::Here { name, .. } => json!({"kind": "here", "name": name}),
         Notice::More { count } => json!({"kind": "hereMore", "clients": count}),
         Notice::InRoom { room, .. } => json!({"kind": "inRoom", "room": room}),
@@ -127,6 +134,11 @@ fn as_the_page_reads(notice: &Notice<'_>) -> Value {
         Notice::Resumed => json!({"kind": "resumed"}),
         Notice::NotResumed => json!({"kind": "cannotResume"}),
         Notice::Elsewhere => json!({"kind": "elsewhere"}),
+        Notice::PasswordWanted => json!({"kind": "passwordWanted"}),
+        Notice::PasswordWrong => json!({"kind": "passwordWrong"}),
+        Notice::PasswordRefused => json!({"kind": "passwordRefused"}),
+        Notice::PasswordCrowded => json!({"kind": "passwordCrowded"}),
+        Notice::PasswordMissing => json!({"kind": "passwordMissing"}),
         _ => json!({"kind": "other"}),
     }
 }

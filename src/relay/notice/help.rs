@@ -1,0 +1,62 @@
+//! The answer to `/help`.
+
+use super::Notice;
+
+/// `/help` for a client.
+const CLIENT: [&str; 5] = [
+    "a line is relayed to the others as NAME> line",
+    "/nick NAME: be called NAME (1 to 24 letters, digits, _ or -)",
+    "/who: who is here",
+    "/msg NAME TEXT: tell TEXT to NAME alone",
+    "/say TEXT: say TEXT as it is, even exit or /x",
+];
+
+/// `/help` for the operator.
+const OPERATOR: [&str; 5] = [
+    "a line is relayed to all as server> line",
+    "/who: who is here",
+    "/msg NAME TEXT: tell TEXT to NAME alone",
+    "/kick NAME: remove NAME",
+    "/say TEXT: say TEXT as it is, even exit or /x",
+];
+
+/// The line about names with owners, for a client, if there are any.
+const NAMES: [&str; 1] = ["/nick NAME TOKEN: be called NAME, which belongs to you"];
+
+/// The lines about rooms, if there may be more than one.
+const ROOMS: [&str; 2] = ["/rooms: which rooms there are", "/join NAME: go to the room NAME"];
+
+/// The lines about what was said, if there is a journal.
+const JOURNAL: [&str; 2] = ["/history N: the newest N lines", "/search WORD: the newest lines with WORD"];
+
+/// The features on which the answer depends.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Help {
+    /// Whether the operator asks.
+    pub(in super::super) is_operator: bool,
+    /// Whether some names have owners.
+    pub(in super::super) has_names: bool,
+    /// Whether there may be more than one room.
+    pub(in super::super) has_rooms: bool,
+    /// Whether there is a journal.
+    pub(in super::super) has_journal: bool,
+}
+
+impl Help {
+    /// Returns the answer, as lines.
+    pub(in super::super) fn lines(self) -> String {
+        let (texts, end) = if self.is_operator {
+            (OPERATOR, "FIN, exit or /quit: stop the server; the end of input: leave it running")
+        } else {
+            (CLIENT, "FIN, exit or /quit: leave")
+        };
+        let of_names = NAMES.into_iter().filter(|_| self.has_names && !self.is_operator);
+        let of_rooms = ROOMS.into_iter().filter(|_| self.has_rooms);
+        let of_journal = JOURNAL.into_iter().filter(|_| self.has_journal);
+        let mut lines = String::new();
+        for text in texts.into_iter().chain(of_names).chain(of_rooms).chain(of_journal).chain(["//x: say /x", end]) {
+            Notice::Other(text).push_line(&mut lines);
+        }
+        lines
+    }
+}
