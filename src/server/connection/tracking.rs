@@ -31,6 +31,10 @@ impl<S: Socket> Connection<S> {
     pub fn enter_again(&mut self) {
         debug_assert!(matches!(self.phase, Phase::Present(_)));
         self.phase = Phase::Entering;
+        // It was to take a part of the tape that it has left.
+        if let Some(busy) = &mut self.busy {
+            busy.stall = None;
+        }
     }
 
     /// Lets a member read from `cursor` on, whatever it was still owed.
