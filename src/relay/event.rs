@@ -24,6 +24,13 @@ pub enum Event<'a> {
         member: MemberId,
         /// Its new name.
         name: Name,
+        /// Whether the name belongs to the member.
+        is_owner: bool,
+    },
+    /// A member lost its chosen name to the owner, and is `client-N` again.
+    Unnamed {
+        /// The member.
+        member: MemberId,
     },
     /// The time of a silent member is over: the room introduces it now, or never.
     Joined {
@@ -40,8 +47,8 @@ pub enum Event<'a> {
         /// The member.
         member: MemberId,
     },
-    /// The departure of the member that left first is announced, if the room knows it and was not told yet.
-    Departed,
+    /// The announcement that has waited longest is made, if there is any: that a member left, or lost its name.
+    Announced,
     /// The server shuts down, and all members leave without further notices.
     ShuttingDown,
 }

@@ -3,7 +3,6 @@
 //! A line takes two steps. [`Room::decide`] reads it and changes nothing: the result is a reply, or an [`Event`].
 //! [`Room::apply`] turns an event into bytes of tape. No other code changes a room.
 
-use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
@@ -12,15 +11,19 @@ use super::cursor::{Cursor, Dialect};
 use super::directory::{Directory, RoomId};
 use super::event::{Applied, Event};
 use super::name::{Name, NameError};
-use super::notice::{Notice, help};
+use super::notice::{Help, Notice};
 use super::past::Past;
 use super::roster::{Introduction, MemberId, Roster};
 use super::sanitize::sanitize;
 use super::tape::{Position, Span, Tape};
+use announcements::{Announcement, Announcements};
 use arrivals::Arrivals;
+use naming::decide_name;
 
+mod announcements;
 mod arrivals;
 mod earlier;
+mod naming;
 mod tracked;
 
 pub use tracked::{SessionState, Start};
@@ -71,9 +74,7 @@ pub struct Room {
     id: RoomId,
     options: Rc<Options>,
     tape: Tape,
-    /// Names of members that left and were introduced, and whose departure is not on the tape yet. With `--lag wait`,
-    /// nothing may be appended while the tape is full of bytes that the slowest reader has not taken.
-    departed: VecDeque<String>,
+    announcements: Announcements,
     arrivals: Arrivals,
     /// Buffer for the `NAME> ` of a line, kept to save an allocation per line.
     prefix: String,
@@ -103,6 +104,13 @@ pub enum Decision<'a> {
         renamed: Event<'a>,
         /// The answer otherwise.
         taken: String,
+    },
+    /// A new name of the author, to which it alone has a right, and which another member holds.
+    TakeOver {
+        /// That member. [`Event::Unnamed`] takes the name from it.
+        holder: MemberId,
+        /// The event for [`Room::apply`] then.
+        renamed: Event<'a>,
     },
     /// A reply to the author alone.
     Reply(String),
@@ -152,7 +160,14 @@ pub enum Decision<'a> {
 impl Room {
     /// Creates an empty room with this tape.
     pub fn new(id: RoomId, options: Rc<Options>, tape: Tape) -> Room {
-        Room { id, options, tape, departed: VecDeque::new(), arrivals: Arrivals::default(), prefix: String::new() }
+        Room {
+            id,
+            options,
+            tape,
+            announcements: Announcements::default(),
+            arrivals: Arrivals::default(),
+            prefix: String::new(),
+        }
     }
 
     /// Returns the settings that all rooms share.
@@ -259,8 +274,9 @@ impl Room {
             Command::Leave => Decision::Leave,
             Command::Say("") => reply(Notice::SayUsage),
             Command::Say(text) => Decision::Apply(Event::Said { member, text }),
-            Command::Nick(_) if is_operator => reply(Notice::NameFixed),
-            Command::Nick(name) => decide_name(roster, member, name),
+            Command::Nick { .. } if is_operator => reply(Notice::NameFixed),
+            Command::Nick { name, token } => decide_name(roster, member, name, token),
+            Command::Pass(_) => reply(Notice::PasswordUnasked),
             Command::Who => Decision::Reply(who(roster, self.id, now)),
             Command::Join { name, .. } if self.options.rooms_max > 1 => decide_move(roster, member, name),
             Command::Track { position, token } if !is_operator => match self.options.audience {
@@ -274,10 +290,7 @@ impl Room {
             Command::Tell { to, text } => decide_message(roster, member, to, text),
             Command::History { count, .. } if self.options.has_journal => self.history(count),
             Command::Search { text, .. } if self.options.has_journal => self.search(text),
-            Command::Help => {
-                let has_rooms = self.options.rooms_max > 1;
-                Decision::Reply(help(is_operator, has_rooms, self.options.has_journal))
-            }
+            Command::Help => Decision::Reply(self.help(roster, is_operator).lines()),
             Command::Kick { name, .. } if is_operator => decide_removal(roster, member, name),
             Command::Kick { word, .. }
             | Command::Join { word, .. }
@@ -288,27 +301,40 @@ impl Room {
         }
     }
 
-    /// Applies an event to the room and to the roster. The announcement of a member that left is queued, and waits for
-    /// [`Event::Departed`].
+    fn help(&self, roster: &Roster, is_operator: bool) -> Help {
+        Help {
+            is_operator,
+            has_names: !roster.names().is_empty(),
+            has_rooms: self.options.rooms_max > 1,
+            has_journal: self.options.has_journal,
+        }
+    }
+
+    /// Applies an event to the room and to the roster. The announcement of a member that left, or lost its name, is
+    /// queued, and waits for [`Event::Announced`].
     pub fn apply(&mut self, roster: &mut Roster, event: Event<'_>) -> Applied {
         match event {
             Event::Said { member, text } => self.say(roster, member, text),
-            Event::Renamed { member, name } => self.rename(roster, member, name),
+            Event::Renamed { member, name, is_owner } => self.rename(roster, member, name, is_owner),
+            Event::Unnamed { member } => {
+                self.unname(roster, member);
+                Applied::default()
+            }
             Event::Joined { member } => applied(self.introduce(roster, member)),
             Event::Left { member } => {
                 let (name, introduction) = roster.remove(member);
                 if introduction == Introduction::Told {
-                    self.departed.push_back(name);
+                    self.announcements.push(Announcement::Left { name });
                 }
                 Applied::default()
             }
             Event::Parted { member } => {
                 if roster.unseat(member) == Introduction::Told {
-                    self.departed.push_back(roster.shown(member).to_string());
+                    self.announcements.push(Announcement::Left { name: roster.shown(member).to_string() });
                 }
                 Applied::default()
             }
-            Event::Departed => Applied { bytes: self.announce_departed().unwrap_or(0), ..Applied::default() },
+            Event::Announced => Applied { bytes: self.announce_next().unwrap_or(0), ..Applied::default() },
             Event::ShuttingDown => {
                 let span = self.tape.announce(Notice::ShuttingDown);
                 Applied { bytes: span.bytes(), ..Applied::default() }
@@ -316,9 +342,9 @@ impl Room {
         }
     }
 
-    /// Whether the departure of a member is still to be announced.
-    pub fn has_departed(&self) -> bool {
-        !self.departed.is_empty()
+    /// Whether an announcement waits: that a member left, or lost its name.
+    pub fn has_announcement(&self) -> bool {
+        !self.announcements.is_empty()
     }
 
     /// Returns the answer to a line over the limit.
@@ -326,10 +352,10 @@ impl Room {
         Notice::TooLong { bytes: self.options.line_bytes_max }.to_line()
     }
 
-    /// Announces the next member that left and was introduced. Returns how many bytes that put on the tape.
-    fn announce_departed(&mut self) -> Option<u64> {
-        let name = self.departed.pop_front()?;
-        Some(self.tape.announce(Notice::Left { name: &name }).bytes())
+    /// Makes the announcement that has waited longest. Returns how many bytes that put on the tape.
+    fn announce_next(&mut self) -> Option<u64> {
+        let announcement = self.announcements.pop()?;
+        Some(self.tape.announce(announcement.notice()).bytes())
     }
 
     fn say(&mut self, roster: &mut Roster, member: MemberId, text: &str) -> Applied {
@@ -349,19 +375,6 @@ impl Room {
             }
             Audience::Sender => Applied { reply: Some(format!("{}{text}\n", self.prefix)), ..applied(introduced) },
         }
-    }
-
-    /// Gives a member a new name. A member that was not introduced yet is introduced with it, and is told in private.
-    fn rename(&mut self, roster: &mut Roster, member: MemberId, name: Name) -> Applied {
-        let before = roster.shown(member).to_string();
-        if roster.introduction(member) == Introduction::Pending {
-            let reply = Notice::Renamed { from: &before, to: name.as_str() }.to_line();
-            roster.rename(member, name);
-            return Applied { reply: Some(reply), ..applied(self.introduce(roster, member)) };
-        }
-        let span = self.tape.announce(Notice::Renamed { from: &before, to: name.as_str() });
-        roster.rename(member, name);
-        Applied { bytes: span.bytes(), ..Applied::default() }
     }
 
     /// Decides, once for each member, whether the room reads `joined`.
@@ -386,28 +399,6 @@ fn applied(own: Option<Span>) -> Applied {
 /// Returns the answer to the author of a line.
 fn reply(notice: Notice<'_>) -> Decision<'static> {
     Decision::Reply(notice.to_line())
-}
-
-fn decide_name(roster: &Roster, member: MemberId, typed: &str) -> Decision<'static> {
-    if typed.is_empty() {
-        return reply(Notice::NickUsage);
-    }
-    let name = match Name::parse(typed) {
-        Ok(name) => name,
-        Err(NameError::Reserved) => return reply(Notice::NameTaken { name: typed }),
-        Err(NameError::Form) => return reply(Notice::NameMalformed),
-    };
-    match roster.holder(&name) {
-        Some(holder) if holder != member => {
-            let taken = Notice::NameTaken { name: name.as_str() }.to_line();
-            match roster.key(holder) {
-                Some(_) => Decision::Reply(taken),
-                None => Decision::Claim { holder, renamed: Event::Renamed { member, name }, taken },
-            }
-        }
-        Some(_) if roster.is_called(member, &name) => reply(Notice::NameUnchanged { name: name.as_str() }),
-        _ => Decision::Apply(Event::Renamed { member, name }),
-    }
 }
 
 fn who(roster: &Roster, room: RoomId, now: u32) -> String {

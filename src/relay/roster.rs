@@ -10,7 +10,12 @@ use std::num::NonZeroU64;
 use slab::Slab;
 
 use super::directory::{Directory, RoomId};
-use super::name::{GIVEN_PREFIX, Name, TYPED_BYTES_MAX, fold};
+use super::name::{GIVEN_PREFIX, Name};
+use super::names::Names;
+
+mod called;
+
+pub use called::Lost;
 
 /// The number of a member, never reused, so it identifies the author of a line even when slots are reused.
 ///
@@ -27,14 +32,16 @@ pub struct MemberId([u8; 4]);
 /// All members.
 ///
 /// Invariants: `order` holds each member once, by ascending number; `chosen` holds exactly the members with a chosen
-/// name, under its folded form; a member with a seat has it in its own room. All are checked by
-/// [`check_invariants`](Roster::check_invariants).
+/// name, under its folded form; a member has the mark `OWNER` exactly while its name is one of `names`; a member with
+/// a seat has it in its own room. All are checked by [`check_invariants`](Roster::check_invariants).
 #[derive(Debug)]
 pub struct Roster {
     members: Slab<Member>,
     /// The members in the order of their numbers: the oldest first. Binary search finds a number.
     order: Vec<MemberId>,
     chosen: HashMap<Box<str>, MemberId>,
+    /// The names with owners.
+    names: Names,
     directory: Directory,
     next_number: u64,
 }
@@ -44,6 +51,9 @@ const SPOKEN: u8 = 1;
 
 /// Mark of a member that came to its room from another one.
 const MOVED: u8 = 2;
+
+/// Mark of a member whose chosen name belongs to it: it has shown the token.
+const OWNER: u8 = 4;
 
 /// The key of a member without a connection.
 const AWAY: u32 = u32::MAX;
@@ -63,7 +73,7 @@ struct Member {
     /// The room whose tape it reads.
     room: RoomId,
     introduction: Introduction,
-    /// [`SPOKEN`] and [`MOVED`].
+    /// [`SPOKEN`], [`MOVED`] and [`OWNER`].
     marks: u8,
 }
 
@@ -97,6 +107,7 @@ impl Default for Roster {
             members: Slab::new(),
             order: Vec::new(),
             chosen: HashMap::new(),
+            names: Names::default(),
             directory: Directory::default(),
             next_number: 1,
         }
@@ -222,15 +233,6 @@ impl Roster {
         self.directory.clear_seats();
     }
 
-    /// Gives a member a name. The name must be free, or the member's own in another case.
-    pub(super) fn rename(&mut self, id: MemberId, name: Name) {
-        let folded = name.folded().into();
-        if let Some(old) = self.member_mut(id).name.replace(Box::new(name)) {
-            self.chosen.remove(old.folded());
-        }
-        self.chosen.insert(folded, id);
-    }
-
     /// Returns the name of a member, as shown.
     pub fn shown(&self, id: MemberId) -> Shown<'_> {
         self.member(id).shown()
@@ -322,31 +324,6 @@ impl Roster {
         member.lines = member.lines.saturating_add(1);
     }
 
-    /// Returns the member that holds `name`, in any case, as a chosen name.
-    pub(super) fn holder(&self, name: &Name) -> Option<MemberId> {
-        self.chosen.get(name.folded()).copied()
-    }
-
-    /// Whether a member has chosen exactly this name, in this case.
-    pub(super) fn is_called(&self, id: MemberId, name: &Name) -> bool {
-        self.member(id).name.as_ref().is_some_and(|own| own.as_str() == name.as_str())
-    }
-
-    /// Returns the member that is called `typed`, in any case.
-    pub(super) fn find(&self, typed: &str) -> Option<MemberId> {
-        if typed.len() > TYPED_BYTES_MAX {
-            return None;
-        }
-        let folded = fold(typed);
-        if let Some(&member) = self.chosen.get(&folded) {
-            return Some(member);
-        }
-        let number = ClientNumber::of_client(folded.strip_prefix(GIVEN_PREFIX)?.parse().ok()?)?;
-        let member = self.order[self.place_in_order(number).ok()?];
-        // Not a member that has chosen a name by now, and not `client-007`.
-        (self.shown(member).to_string() == *folded).then_some(member)
-    }
-
     /// Returns the members of a room, the oldest first, as of `now`.
     pub(super) fn rows(&self, room: RoomId, now: u32) -> impl Iterator<Item = Row<'_>> {
         self.seats(room).iter().map(move |&id| {
@@ -368,12 +345,7 @@ impl Roster {
             assert!(self.seats(room).iter().all(|&id| self.room(id) == room), "a member is in its own room");
         }
         assert_eq!(self.order.len(), self.members.len(), "each member is in the order once");
-        for (folded, &id) in &self.chosen {
-            let name = self.member(id).name.as_ref();
-            assert_eq!(name.map(|name| name.folded()), Some(&**folded), "a chosen name leads to its holder");
-        }
-        let named = self.members.iter().filter(|(_, member)| member.name.is_some()).count();
-        assert_eq!(named, self.chosen.len(), "every chosen name can be found");
+        self.check_names();
     }
 
     fn add(&mut self, number: ClientNumber, name: Option<Box<Name>>, key: usize, now: u32) -> MemberId {
@@ -470,18 +442,6 @@ mod tests {
         roster.remove(first);
         let second = roster.add_client(0, RoomId::LOBBY, 0);
         assert_eq!(roster.shown(second).to_string(), "client-2");
-        assert!(roster.find("client-1").is_none());
-        roster.check_invariants();
-    }
-
-    #[test]
-    fn a_member_is_found_by_its_number_only_while_it_has_no_name() {
-        let mut roster = Roster::default();
-        let ana = roster.add_client(7, RoomId::LOBBY, 0);
-        assert_eq!(roster.find("CLIENT-1"), Some(ana));
-        assert!(roster.find("client-01").is_none());
-        roster.rename(ana, Name::parse("Ana").unwrap());
-        assert_eq!(roster.find("ANA"), Some(ana));
         assert!(roster.find("client-1").is_none());
         roster.check_invariants();
     }

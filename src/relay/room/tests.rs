@@ -5,6 +5,8 @@ use std::io::Read as _;
 use super::*;
 use crate::relay::cursor::Slices;
 
+mod names;
+
 /// A room, its roster, and a reader for each member.
 struct Chat {
     room: Room,
@@ -82,6 +84,11 @@ impl Chat {
             Decision::Reply(reply) | Decision::Costly { reply, .. } | Decision::Claim { taken: reply, .. } => {
                 self.reader(member).private += &reply;
             }
+            Decision::TakeOver { holder, renamed } => {
+                self.room.apply(&mut self.roster, Event::Unnamed { member: holder });
+                self.announce();
+                self.apply(member, renamed);
+            }
             Decision::Tell { to, message, told, .. } => {
                 self.reader(to).private += &message;
                 self.reader(member).private += &told;
@@ -118,10 +125,14 @@ impl Chat {
     fn leave(&mut self, member: usize) {
         let id = self.members[member].take().expect("it is present").id;
         self.room.apply(&mut self.roster, Event::Left { member: id });
-        while self.room.has_departed() {
-            self.room.apply(&mut self.roster, Event::Departed);
-        }
+        self.announce();
         self.roster.check_invariants();
+    }
+
+    fn announce(&mut self) {
+        while self.room.has_announcement() {
+            self.room.apply(&mut self.roster, Event::Announced);
+        }
     }
 
     /// Text that a member has to read since the last call: private lines first.

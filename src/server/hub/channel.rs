@@ -157,12 +157,12 @@ impl Channel {
         }
     }
 
-    /// Whether a departure or an arrival is still to be announced.
+    /// Whether a departure, a lost name or an arrival is still to be announced.
     pub(super) fn has_unannounced(&self) -> bool {
-        self.room.has_departed() || !self.arrived.is_empty()
+        self.room.has_announcement() || !self.arrived.is_empty()
     }
 
-    /// Whether the next departure or arrival can be announced: the tape has room for it.
+    /// Whether the next of them can be announced: the tape has room for it.
     pub(super) fn can_announce(&self) -> bool {
         self.has_unannounced() && !self.brake.is_at_wall()
     }

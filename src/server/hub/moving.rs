@@ -51,7 +51,7 @@ impl<S: Socket> Hub<S> {
         }
         self.rooms.expect(to);
         self.rooms.apply(room, &mut self.roster, Event::Parted { member });
-        self.rooms.announce_departed(room, &mut self.roster);
+        self.rooms.announce_queued(room, &mut self.roster);
         self.budget.spend(Effort::Move);
         let bytes = self.rooms[room].tape().end().offset - stop.offset;
         let connection = &mut self.connections[turn.key];
@@ -107,10 +107,11 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Announces members that left or arrived while their rooms waited for slow readers, in rooms that go on.
+    /// Announces members that left, lost their names or arrived while their rooms waited for slow readers, in rooms that
+    /// go on.
     pub(super) fn announce_waiting(&mut self) {
         for room in self.rooms.take_announcing() {
-            self.rooms.announce_departed(room, &mut self.roster);
+            self.rooms.announce_queued(room, &mut self.roster);
             while let Some(key) = self.rooms.take_arrived(room) {
                 if let Phase::Present(member) = self.connections[key].phase
                     && self.roster.room(member) == room

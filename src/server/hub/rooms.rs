@@ -38,7 +38,7 @@ const HELD_KEPT_MAX: usize = 64;
 /// - there is one channel for each room of the directory, under its number;
 /// - a channel is in a list exactly if its [`Lists`](super::channel::Lists) say so, and once; `moved` holds every
 ///   channel whose tape has moved; `holding` every one with clients that wait for its brake;
-/// - a channel with a departure or an arrival to announce is in `announcing`; others may be;
+/// - a channel with a departure, a lost name or an arrival to announce is in `announcing`; others may be;
 /// - a room without readers, which is not permanent, is in `empty`.
 #[derive(Debug)]
 pub(super) struct Rooms {
@@ -61,7 +61,7 @@ pub(super) struct Rooms {
     unsettled: Vec<RoomId>,
     /// Rooms with clients that wait for the brake, first in first out.
     holding: VecDeque<RoomId>,
-    /// Rooms with departures or arrivals to announce, perhaps.
+    /// Rooms with departures, lost names or arrivals to announce, perhaps.
     announcing: Vec<RoomId>,
     /// Rooms without readers, and when they are dropped: the longest empty first. Rooms that are empty no longer are
     /// skipped.
@@ -250,7 +250,7 @@ impl Rooms {
     /// Applies an event to a room.
     pub(super) fn apply(&mut self, room: RoomId, roster: &mut Roster, event: Event<'_>) -> Applied {
         let applied = self.at_turn(room).room.apply(roster, event);
-        if self[room].room.has_departed() {
+        if self[room].room.has_announcement() {
             self.list_announcing(room);
         }
         if applied.bytes > 0 {
@@ -280,10 +280,10 @@ impl Rooms {
         self[to].brake.take_over(recent, &self[from].brake)
     }
 
-    /// Announces the members that left a room, as far as its tape has room for it (`--lag wait`).
-    pub(super) fn announce_departed(&mut self, room: RoomId, roster: &mut Roster) {
-        while self[room].room.has_departed() && self[room].can_announce() {
-            let applied = self.at_turn(room).room.apply(roster, Event::Departed);
+    /// Announces the members of a room that left or lost their names, as far as its tape has room for it (`--lag wait`).
+    pub(super) fn announce_queued(&mut self, room: RoomId, roster: &mut Roster) {
+        while self[room].room.has_announcement() && self[room].can_announce() {
+            let applied = self.at_turn(room).room.apply(roster, Event::Announced);
             self.note_moved(room);
             self.spend(room, applied.bytes);
         }
@@ -320,7 +320,7 @@ impl Rooms {
         }
     }
 
-    /// Whether a departure or an arrival can be announced.
+    /// Whether a departure, a lost name or an arrival can be announced.
     pub(super) fn can_announce(&self) -> bool {
         self.announcing.iter().any(|&room| self[room].can_announce())
     }

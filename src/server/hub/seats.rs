@@ -108,7 +108,7 @@ impl<S: Socket> Hub<S> {
         let name = self.roster.shown(member).to_string();
         self.log_roster_in(room, format_args!("{name} is away no longer"));
         self.rooms.apply(room, &mut self.roster, Event::Left { member });
-        self.rooms.announce_departed(room, &mut self.roster);
+        self.rooms.announce_queued(room, &mut self.roster);
         self.rooms.note_empty(room, self.roster.directory());
         let clients = self.roster.clients();
         self.reports.note(kind, None, format_args!("{name} left ({reason}); {clients} present"), now);

@@ -138,10 +138,10 @@ impl Party {
     fn leave(&mut self, at: usize) {
         let member = &self.members[at];
         self.room.apply(&mut self.roster, Event::Left { member: member.id });
-        let announced = self.room.has_departed();
-        self.room.apply(&mut self.roster, Event::Departed);
+        let announced = self.room.has_announcement();
+        self.room.apply(&mut self.roster, Event::Announced);
         assert_eq!(announced, member.is_introduced == Some(true), "left is told where joined was");
-        assert!(!self.room.has_departed());
+        assert!(!self.room.has_announcement());
         let told = if announced { format!("* {} left\n", member.name) } else { String::new() };
         assert_eq!(self.added(), told);
         let member = self.members.remove(at);
@@ -167,6 +167,7 @@ impl Party {
             Decision::Reply(text) | Decision::Costly { reply: text, .. } | Decision::Claim { taken: text, .. } => {
                 self.check_reply(at, line, &text);
             }
+            Decision::TakeOver { .. } => panic!("{line:?} takes a name, and none has an owner"),
             Decision::Tell { to, message, told, untold } => {
                 let name = &self.members[at].name;
                 let target = &self.members.iter().find(|member| member.key == to).expect("one who is here").name;
