@@ -182,6 +182,11 @@ impl LineDecoder {
         self.is_empty() && !self.is_after_return
     }
 
+    /// Whether the stream stands behind a CR that ended a line, and that an LF may still follow.
+    pub fn is_after_return(&self) -> bool {
+        self.is_empty() && self.is_after_return
+    }
+
     /// Whether a CR, alone or before LF, has ended a line: its peer needs CRLF.
     pub fn has_seen_return(&self) -> bool {
         self.has_seen_return
@@ -216,10 +221,11 @@ impl LineDecoder {
 
     /// Whether the fragment and `arrived` exceed the limit, whatever follows.
     pub(crate) fn is_over(&self, arrived: &[u8], limit: usize) -> bool {
-        if self.fragment.len() + arrived.len() <= limit {
+        let fragment = self.fragment();
+        if fragment.len() + arrived.len() <= limit {
             return false;
         }
-        let bytes = || self.fragment.iter().chain(arrived).filter(|&&byte| byte != 0);
+        let bytes = || fragment.iter().chain(arrived).filter(|&&byte| byte != 0);
         let len = bytes().take(limit + 2).count();
         // The byte after the limit may be the CR of the line's end.
         len > limit + 1 || (len == limit + 1 && bytes().next_back() != Some(&b'\r'))

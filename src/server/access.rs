@@ -58,7 +58,7 @@ struct PerAddress {
 /// It holds the complement of the 64 bits. An IPv4 address stands for a /64 within ffff:ffff::/32. That is multicast,
 /// which is no source address, so no two subscribers are equal. All ones are no address either, so 0 is free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Subscriber(NonZeroU64);
+pub(crate) struct Subscriber(NonZeroU64);
 
 impl AccessControl {
     /// Creates access control with these rules; `None` if they admit every connection.
@@ -165,7 +165,8 @@ impl PerAddress {
 }
 
 impl Subscriber {
-    fn of(address: IpAddr) -> Subscriber {
+    /// Returns the subscriber with this address.
+    pub(crate) fn of(address: IpAddr) -> Subscriber {
         let bits = match address.to_canonical() {
             IpAddr::V4(address) => u64::from(!address.to_bits()),
             IpAddr::V6(address) => {

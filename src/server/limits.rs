@@ -103,6 +103,33 @@ pub const ENTER_DELAY: Duration = Duration::from_millis(100);
 /// accept.
 pub const ENTER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Time for the server's password, from the moment a connection is asked for it: people type it.
+pub const PASSWORD_TIME: Duration = Duration::from_secs(60);
+
+/// Longest password, in bytes.
+pub const PASSWORD_BYTES_MAX: usize = 1_024;
+
+/// Longest line of a connection that has not given the password, in bytes, or `--max-line`, if that is more: `/pass`,
+/// the longest password, and some space.
+pub const PASS_LINE_BYTES_MAX: usize = PASSWORD_BYTES_MAX + 16;
+
+/// Wrong passwords of a connection: the last of so many disconnects it.
+pub const PASSWORD_TRIES_MAX: usize = 3;
+
+/// Lines of a connection that has not given the password, which give none: it is disconnected beyond that. A client
+/// that does not know of passwords sends a few before it reads the answer.
+pub const LOCKED_LINES_MAX: usize = 16;
+
+/// Wrong passwords from one address within [`WRONG_PASSWORDS_PERIOD`]. A class behind one address may mistype some, and
+/// a guesser gets through no list of words.
+pub const WRONG_PASSWORDS_MAX: usize = 60;
+
+/// Time in which wrong passwords are counted, and for which an address with too many has to wait.
+pub const WRONG_PASSWORDS_PERIOD: Duration = Duration::from_secs(60);
+
+/// Addresses whose wrong passwords are counted. Beyond it the server forgets the oldest of them.
+pub const WRONG_ADDRESSES_MAX: usize = 4_096;
+
 /// Time within which a proxy has to send its header of the PROXY protocol: it knows the client when it connects.
 pub const HEADER_TIME: Duration = Duration::from_secs(5);
 

@@ -6,8 +6,9 @@
 
 use super::config::Config;
 use super::journal;
-use super::limits::{RECEIVE_BUFFER_BYTES, SCRATCH_BYTES, SEND_BUFFER_BYTES};
+use super::limits::{PASS_LINE_BYTES_MAX, RECEIVE_BUFFER_BYTES, SCRATCH_BYTES, SEND_BUFFER_BYTES, WRONG_ADDRESSES_MAX};
 use super::pem::FILE_BYTES_MAX;
+use super::secrets::NAMES_FILE_BYTES_MAX;
 use crate::net::tls::{RECORD_BYTES_MAX, RECORD_TEXT_BYTES};
 use crate::relay::cursor::{HOLE_BYTES, HOLES_MAX};
 use crate::relay::name::NAME_CHARS_MAX;
@@ -38,8 +39,16 @@ const CHAR_BYTES: usize = 4;
 /// to twice as large as they need be.
 const SESSION_BYTES: usize = 384;
 
+/// Bytes of an address whose wrong passwords are counted: its places in a table and a queue, each up to twice as large
+/// as they need be.
+pub(crate) const WRONG_ADDRESS_BYTES: usize = 128;
+
 /// Bytes of a room beside its tape and its members: its brake, its lists and its name.
 const ROOM_BYTES: usize = 1024;
+
+/// Bytes that the names with owners take for each byte of their file: 500 for a line of 80. While the file is read again,
+/// there are old and new ones.
+const NAMES_BYTES_EACH: usize = 2 * 8;
 
 /// Bytes of the program beside its tape and its clients: code, stack and memory that the allocator keeps.
 const PROGRAM_BYTES: usize = 8 * 1024 * 1024;
@@ -72,7 +81,7 @@ pub struct Bounds {
     pub send_buffer: usize,
     /// Kernel receive buffer.
     pub receive_buffer: usize,
-    /// Server without any client, with the lobby and the journal.
+    /// Server without any client, with the lobby, the journal and the names with owners.
     pub shared: usize,
     /// Any other room.
     pub room: usize,
@@ -135,6 +144,8 @@ impl Bounds {
     /// Returns the bounds of a server with this configuration.
     pub fn of(config: &Config) -> Bounds {
         let private_bytes_max = config.private_bytes_max();
+        let asks = config.password_file.is_some();
+        let line_bytes_max = config.line_bytes_max.max(if asks { PASS_LINE_BYTES_MAX } else { 0 });
         let who = WHO_ROWS_MAX * (CHAR_BYTES * NAME_CHARS_MAX + WHO_ROW_BYTES);
         // The limit is checked before a line is read, not before it is answered.
         let waiting = private_bytes_max + who.max(config.longest_line_bytes());
@@ -142,7 +153,7 @@ impl Bounds {
             idle: IDLE_BYTES,
             bookkeeping: BOOKKEEPING_BYTES,
             // Includes a CR at the end. In buffers this small, the part reserved by doubling is partly touched.
-            fragment: 2 * (config.line_bytes_max + 1),
+            fragment: 2 * (line_bytes_max + 1),
             parked: SCRATCH_BYTES,
             // The sent part is dropped once it is more than half.
             private: 2 * waiting,
@@ -152,7 +163,11 @@ impl Bounds {
             send_buffer: 2 * SEND_BUFFER_BYTES + SEGMENT_BYTES,
             receive_buffer: 2 * RECEIVE_BUFFER_BYTES + SEGMENT_BYTES,
             // The scratch buffers are part of the program.
-            shared: tape_bytes(config.backlog_bytes) + PROGRAM_BYTES + journal_bytes(config),
+            shared: tape_bytes(config.backlog_bytes)
+                + PROGRAM_BYTES
+                + journal_bytes(config)
+                + names_bytes(config)
+                + if asks { WRONG_ADDRESSES_MAX * WRONG_ADDRESS_BYTES } else { 0 },
             room: tape_bytes(config.room_backlog_bytes) + ROOM_BYTES,
             rooms: config.rooms_max.saturating_sub(1),
             page: config.has_page().then(|| PageBounds::of(config, waiting)),
@@ -195,6 +210,11 @@ fn tape_bytes(backlog_bytes: usize) -> usize {
 /// Returns the most bytes that the journal takes: for each kept room a buffer that fills, and one that is written.
 fn journal_bytes(config: &Config) -> usize {
     config.journal.as_ref().map_or(0, |_| (1 + config.rooms.len()) * 2 * journal::Settings::buffer_bytes(config))
+}
+
+/// Returns the most bytes that names with owners take.
+fn names_bytes(config: &Config) -> usize {
+    config.names_file.as_ref().map_or(0, |_| NAMES_BYTES_EACH * NAMES_FILE_BYTES_MAX)
 }
 
 impl PageBounds {

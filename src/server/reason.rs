@@ -27,6 +27,12 @@ pub enum Reason {
     Foreign(ForeignProtocol),
     /// Its TLS handshake failed.
     TlsFailed,
+    /// It gave wrong passwords only.
+    PasswordWrong,
+    /// Too many wrong passwords came from its address.
+    PasswordCrowded,
+    /// It gave no password, in time or in lines.
+    PasswordMissing,
     /// It has sent nothing for so many seconds, `--idle-timeout`.
     Silent(u64),
     /// It read too slowly.
@@ -53,7 +59,7 @@ pub struct Reasons([u64; Reason::LABELS.len()]);
 
 impl Reason {
     /// The labels of all reasons in the log and in metrics, by [`index`](Reason::index).
-    pub const LABELS: [&str; 20] = [
+    pub const LABELS: [&str; 23] = [
         "full",
         "page full",
         "rooms full",
@@ -65,6 +71,9 @@ impl Reason {
         "STUN",
         "other protocol",
         "TLS failed",
+        "password wrong",
+        "password crowded",
+        "password missing",
         "silent",
         "slow",
         "removed",
@@ -77,7 +86,7 @@ impl Reason {
     ];
 
     /// The first so many [`LABELS`](Reason::LABELS) are refusals, and disconnects by the server.
-    const OURS: usize = 14;
+    const OURS: usize = 17;
 
     /// The place of this reason in [`LABELS`](Reason::LABELS).
     pub fn index(&self) -> usize {
@@ -93,15 +102,18 @@ impl Reason {
             Reason::Foreign(ForeignProtocol::Stun) => 8,
             Reason::Foreign(_) => 9,
             Reason::TlsFailed => 10,
-            Reason::Silent(_) => 11,
-            Reason::TooSlow => 12,
-            Reason::Removed => 13,
-            Reason::Goodbye => 14,
-            Reason::EndOfInput => 15,
-            Reason::Reset(_) => 16,
-            Reason::Unwritable => 17,
-            Reason::PageClosed(_) => 18,
-            Reason::ProtocolError(_) => 19,
+            Reason::PasswordWrong => 11,
+            Reason::PasswordCrowded => 12,
+            Reason::PasswordMissing => 13,
+            Reason::Silent(_) => 14,
+            Reason::TooSlow => 15,
+            Reason::Removed => 16,
+            Reason::Goodbye => 17,
+            Reason::EndOfInput => 18,
+            Reason::Reset(_) => 19,
+            Reason::Unwritable => 20,
+            Reason::PageClosed(_) => 21,
+            Reason::ProtocolError(_) => 22,
         }
     }
 
@@ -131,6 +143,9 @@ impl Reason {
             Reason::NoProxyHeader => Some(Notice::ProxyExpected),
             Reason::Foreign(protocol) => Some(Notice::ForeignProtocol { protocol: protocol.name() }),
             Reason::TlsFailed => Some(Notice::TlsExpected),
+            Reason::PasswordWrong => Some(Notice::PasswordRefused),
+            Reason::PasswordCrowded => Some(Notice::PasswordCrowded),
+            Reason::PasswordMissing => Some(Notice::PasswordMissing),
             Reason::Silent(seconds) => Some(Notice::Silent { seconds: *seconds }),
             Reason::TooSlow => Some(Notice::TooSlow),
             Reason::Removed => Some(Notice::RemovedByOperator),
@@ -152,7 +167,8 @@ impl Reason {
     pub fn close_code(&self) -> u16 {
         match self {
             Reason::Full(_) | Reason::VisitorsFull(_) | Reason::RoomsFull(_) => code::TRY_AGAIN_LATER,
-            Reason::AddressDenied | Reason::AddressCrowded(_) => code::TRY_AGAIN_LATER,
+            Reason::AddressDenied | Reason::AddressCrowded(_) | Reason::PasswordCrowded => code::TRY_AGAIN_LATER,
+            Reason::PasswordWrong | Reason::PasswordMissing => code::POLICY,
             Reason::Silent(_) | Reason::TooSlow | Reason::Removed => code::POLICY,
             _ => code::NORMAL,
         }
@@ -180,6 +196,9 @@ impl fmt::Display for Reason {
             Reason::NoProxyHeader => f.write_str("a proxy that sent no PROXY header"),
             Reason::Foreign(protocol) => write!(f, "spoke {}", protocol.name()),
             Reason::TlsFailed => f.write_str("its TLS handshake failed"),
+            Reason::PasswordWrong => f.write_str("wrong passwords"),
+            Reason::PasswordCrowded => f.write_str("too many wrong passwords from its address"),
+            Reason::PasswordMissing => f.write_str("gave no password"),
             Reason::Silent(_) => f.write_str("never said anything"),
             Reason::TooSlow => f.write_str("read too slowly"),
             Reason::Removed => f.write_str("removed by the operator"),

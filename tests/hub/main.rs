@@ -13,6 +13,8 @@ mod http;
 mod journal;
 mod lag_wait;
 mod limits;
+mod names;
+mod password;
 mod patrol;
 mod proxies;
 mod report;

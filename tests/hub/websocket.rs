@@ -7,7 +7,7 @@ use pollchat::server::config::{Config, Lag};
 use pollchat::server::hub::Wake;
 use pollchat::server::limits::{ENTER_DELAY, PING_AFTER, PONG_WITHIN};
 
-use crate::support::hub::{READABLE, quiet};
+use crate::support::hub::{Incoming, READABLE, quiet};
 use crate::support::page::{OPENING, browse, frame, frames, join, said, text, visit, world};
 
 const PING: [u8; 2] = [0x89, 0];
@@ -355,4 +355,24 @@ fn a_server_that_stops_says_so_to_browsers_and_does_not_wait_for_visitors() {
     assert_eq!(received[1], (0x81, b"FIN\n".to_vec()));
     assert_eq!(received[2], (0x88, 1001_u16.to_be_bytes().to_vec()));
     assert!(browser.is_ended() && visitor.is_ended());
+}
+
+#[test]
+fn pongs_for_a_browser_that_has_not_entered_do_not_pile_up() {
+    let mut world = world(&quiet());
+    let browser = visit(&mut world);
+    world.says(&browser, OPENING);
+    assert!(browser.received().starts_with("HTTP/1.1 101 "));
+    browser.takes(0);
+    for _ in 0..100 {
+        browser.sends(frame(0x89, &[b'x'; 125]).repeat(1_000));
+        world.hub.on_ready(browser.key, READABLE);
+        world.run();
+    }
+    let unread: usize = browser.peer.borrow().incoming.iter().map(Incoming::len).sum();
+    assert!(unread > 12_000_000, "{unread} bytes are not read");
+    world.pass(ENTER_DELAY);
+    world.makes_room(&browser, usize::MAX);
+    let received = frames(&browser.received_bytes());
+    assert!(received.iter().any(|(_, payload)| payload.starts_with(b"* you are client-1;")), "it has entered");
 }

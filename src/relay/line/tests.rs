@@ -283,3 +283,12 @@ fn a_line_that_stops_in_the_middle_of_a_character_is_known() {
         assert!(!is_amid(never), "{never:?}");
     }
 }
+
+#[test]
+fn a_line_that_was_returned_is_no_part_of_the_next_one() {
+    let framing = Framing { line_bytes_max: 4, overlong: Overlong::Drop, ends: LineEnds::Newline };
+    let mut decoder = LineDecoder::default();
+    assert!(decoder.next(&mut &b"ab"[..], framing).is_none());
+    assert!(matches!(decoder.next(&mut &b"cd\n"[..], framing), Some(Line::Text(b"abcd"))));
+    assert!(!decoder.is_over(b"efgh", 4) && decoder.is_over(b"efghi", 4));
+}

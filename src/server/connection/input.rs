@@ -31,6 +31,11 @@ impl Input {
         self.received.map(|received| received + times * flush_after)
     }
 
+    /// Whether part of a line has arrived, and no more than that.
+    pub fn is_partial(&self) -> bool {
+        self.pending.bytes().is_empty() && !self.decoder.is_empty()
+    }
+
     /// Frees a bucket that is full again at `now`. Returns whether the input holds nothing more.
     pub fn free_unused(&mut self, now: Instant) -> bool {
         self.bucket.expire(now) && self.decoder.is_unused() && self.pending.bytes().is_empty()

@@ -449,6 +449,11 @@ impl<S: Socket> Connection<S> {
         self.outbox_bytes() + self.unsent_bytes() >= private_bytes_max || self.cursor.holes_ahead() >= limits.holes_max
     }
 
+    /// Whether it waits for the server to read it.
+    pub fn is_unread(&self) -> bool {
+        matches!(self.read_state, ReadState::Ready | ReadState::Asking)
+    }
+
     /// Whether it must be read without an event. That is so in three cases: it is no longer held, it was held or
     /// throttled and now closes, or a write failed while it was idle.
     pub fn wants_reading(&self, limits: ReadLimits) -> bool {

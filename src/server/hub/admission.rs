@@ -27,7 +27,8 @@ use crate::relay::roster::{Introduction, MemberId};
 use crate::relay::tape::Position;
 use crate::server::access::AccessControl;
 use crate::server::config::{Capacity, Config};
-use crate::server::connection::{Farewell, Handle, Phase, ReadState, Role};
+use crate::server::connection::input::Input;
+use crate::server::connection::{Farewell, Handle, Phase, Role};
 use crate::server::endpoint::Endpoint;
 use crate::server::flow::budget::Effort;
 use crate::server::limits::{ENTER_DELAY, ENTER_TIMEOUT, ENTERS_MAX, HEADER_TIME, INTRODUCE_AFTER, REQUEST_TIME};
@@ -202,8 +203,12 @@ impl<S: Socket> Hub<S> {
 
     /// Whether there is a free seat for an entering connection, if need be that of a member that is away, and
     /// `--max-per-address` allows it. Otherwise refuses it. If this turn can tell no more refusals, the connection goes
-    /// on entering.
+    /// on entering. No connection enters before it has given the password.
     pub(super) fn grant_seat(&mut self, key: usize, now: Instant) -> bool {
+        debug_assert!(!self.is_locked(key), "a connection gives the password before it enters");
+        if self.is_locked(key) {
+            return false;
+        }
         if let Err(reason) = self.check_seat().and_then(|()| self.count_address(key)) {
             if self.connections[key].is_browser() {
                 self.refuse_browser(key, &reason, now);
@@ -229,6 +234,7 @@ impl<S: Socket> Hub<S> {
     pub(super) fn take_seat(&mut self, key: usize, room: RoomId, now: Instant) -> MemberId {
         self.connections.set_role(key, Role::Client);
         self.admission.take_destination(key);
+        self.doorkeeper.forget(key);
         let member = self.roster.add_client(key, room, self.seconds(now));
         self.rooms[room].room.note_arrival(&self.roster, member);
         let end = self.rooms[room].tape().end();
@@ -268,16 +274,16 @@ impl<S: Socket> Hub<S> {
                 return;
             };
             let Some(connection) = self.connections.known(handle) else { continue };
-            if connection.phase != Phase::Entering {
+            if connection.phase != Phase::Entering || self.doorkeeper.overrules(handle.key, ENTER_DELAY, time) {
                 continue;
             }
-            if connection.read_state != ReadState::Idle {
+            if connection.is_unread() {
                 self.admission.entering.push_back((now + ENTER_DELAY, handle));
             } else if self.has_sent_binary(handle.key) {
                 self.reject_protocol(handle.key, ForeignProtocol::Binary, now);
-            } else if connection.input().is_some_and(|input| input.pending.bytes().is_empty()) {
+            } else if connection.input().is_some_and(Input::is_partial) {
                 self.timers.set(time + (ENTER_TIMEOUT - ENTER_DELAY), Timer::Enter, handle);
-            } else if self.enter_late(handle.key, now).is_none() && self.is_entering(handle) {
+            } else if self.must_enter_later(handle, now) {
                 self.admission.entering.push_back((now + ENTER_DELAY, handle));
             }
         }
@@ -304,10 +310,10 @@ impl<S: Socket> Hub<S> {
 
     pub(super) fn on_enter_timer(&mut self, key: usize, now: Instant) -> Option<Instant> {
         let connection = &self.connections[key];
-        if connection.phase != Phase::Entering {
+        if connection.phase != Phase::Entering || self.doorkeeper.overrules(key, ENTER_TIMEOUT, now) {
             return None;
         }
-        if connection.read_state != ReadState::Idle {
+        if connection.is_unread() {
             return Some(now + ENTER_DELAY);
         }
         let handle = connection.handle(key);
@@ -315,17 +321,23 @@ impl<S: Socket> Hub<S> {
             self.reject_protocol(key, ForeignProtocol::Binary, now);
             return None;
         }
-        (self.enter_late(key, now).is_none() && self.is_entering(handle)).then(|| now + ENTER_DELAY)
+        self.must_enter_later(handle, now).then(|| now + ENTER_DELAY)
     }
 
-    /// Makes a connection enter whose time is over. A first line that waited for the second is processed.
-    fn enter_late(&mut self, key: usize, now: Instant) -> Option<MemberId> {
-        let member = self.enter(key, now)?;
+    /// Makes a connection enter whose time is over, or asks it for the password. A first line that waited for the
+    /// second is processed. Returns whether the connection goes on entering because it cannot be refused in this turn.
+    fn must_enter_later(&mut self, handle: Handle, now: Instant) -> bool {
+        let key = handle.key;
+        if self.is_locked(key) {
+            self.ask_for_password(key, now);
+        } else if self.enter(key, now).is_none() {
+            return self.is_entering(handle);
+        }
         let connection = &mut self.connections[key];
         if connection.input().is_some_and(|input| !input.pending.bytes().is_empty()) {
             self.schedule.mark_ready(key, connection);
         }
-        Some(member)
+        false
     }
 
     /// Whether a connection has sent a part of a line that belongs to a binary protocol, however short it is. A
@@ -357,6 +369,8 @@ impl<S: Socket> Hub<S> {
     /// Returns the first line of an entering connection as far as it has arrived: its beginning is in `decoder`, the
     /// rest in `input`.
     pub(super) fn first_line(&self, key: usize, decoder: &LineDecoder, input: &[u8]) -> FirstLine {
+        // The LF of a CRLF behind a `/pass` begins no line.
+        let input = if decoder.is_after_return() { decoder.begun(input)[1] } else { input };
         if self.connections[key].is_browser() {
             let framing = self.framing(key, decoder, input);
             let is_whole = framing.line_end(input).is_some() || decoder.is_over(input, framing.line_bytes_max);

@@ -115,7 +115,7 @@ impl<S: Socket> Hub<S> {
         let has_arrived = self.rooms[room].arrived.contains(key);
         let was_announced = has_arrived || self.roster.introduction(member) != Introduction::Pending;
         self.rooms.apply(room, &mut self.roster, Event::Left { member });
-        self.rooms.announce_departed(room, &mut self.roster);
+        self.rooms.announce_queued(room, &mut self.roster);
         self.rooms.unsettle(room);
         self.stats.passing += u64::from(!was_announced && !reason.is_ours());
         self.report_departure(key, &name, reason, was_announced, now);
@@ -276,6 +276,7 @@ impl<S: Socket> Hub<S> {
             }
             self.connections.remove(key);
             self.admission.take_destination(key);
+            self.doorkeeper.forget(key);
             self.proxied.release(key);
             if let Some(access) = &mut self.admission.access {
                 access.release(key);

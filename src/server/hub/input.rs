@@ -216,10 +216,12 @@ impl<S: Socket> Hub<S> {
     ) -> Option<ReadState> {
         loop {
             match self.connections[turn.key].phase {
+                // Pongs, say.
+                Phase::Entering if self.owes_too_much(turn.key) => return Some(ReadState::Held),
                 Phase::Entering => match self.first_line(turn.key, &input.decoder, bytes) {
                     FirstLine::Partial => {}
-                    FirstLine::Waiting => return None,
-                    FirstLine::Complete => {
+                    FirstLine::Waiting if !self.doorkeeper.has_asked(turn.key) => return None,
+                    FirstLine::Waiting | FirstLine::Complete => {
                         if let Some(state) = self.enter_with_line(turn, input, bytes, now) {
                             return Some(state);
                         }
@@ -253,8 +255,8 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Lets a connection enter whose first line is complete. `None` if that line is still to be processed, in the
-    /// lobby.
+    /// Lets a connection enter whose first line is complete, unless it is locked. `None` if a line is still to be
+    /// processed: that one, in the lobby, or the next of a locked connection.
     fn enter_with_line(
         &mut self,
         turn: &mut ReadTurn,
@@ -263,7 +265,12 @@ impl<S: Socket> Hub<S> {
         now: Instant,
     ) -> Option<ReadState> {
         let key = turn.key;
-        let has_processed = match self.first_command(key, &input.decoder, bytes) {
+        let command = self.first_command(key, &input.decoder, bytes);
+        if self.is_locked(key) && !self.is_opened_by(key, command.as_ref(), now) {
+            self.hear_locked(turn, input, bytes, now);
+            return None;
+        }
+        let has_processed = match command {
             Some(FirstCommand::Join(name)) => self.enter_with_join(key, &name, now),
             Some(FirstCommand::Track { position, token }) => self.enter_with_track(turn, (&position, &token), now),
             None => {
@@ -286,7 +293,7 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Charges a client for a line.
-    fn charge_line(&mut self, turn: &mut ReadTurn, now: Instant) {
+    pub(super) fn charge_line(&mut self, turn: &mut ReadTurn, now: Instant) {
         self.budget.spend(Effort::Line);
         if let Some(rate) = turn.rate {
             turn.bucket.charge(rate, now);
@@ -325,6 +332,10 @@ impl<S: Socket> Hub<S> {
         if self.connections[turn.key].output == Output::Broken {
             // After a failed write the kernel reports a reset as EOF.
             self.leave(turn.key, &Reason::Reset(io::ErrorKind::ConnectionReset.into()), now);
+            return ReadState::Ended;
+        }
+        if self.is_locked(turn.key) {
+            self.leave(turn.key, &Reason::EndOfInput, now);
             return ReadState::Ended;
         }
         let phase = self.connections[turn.key].phase;
@@ -381,6 +392,9 @@ impl<S: Socket> Hub<S> {
             return ReadState::Idle;
         }
         self.connections[turn.key].habit = LineHabit::Silence;
+        if self.is_locked(turn.key) {
+            return self.end_locked_line(turn, input, now);
+        }
         if let Err(state) = self.may_end_line(turn, input, now) {
             return state;
         }
@@ -389,6 +403,21 @@ impl<S: Socket> Hub<S> {
             self.handle_line(turn, &line, now);
         }
         ReadState::Idle
+    }
+
+    /// Processes the partial line of a locked connection as it is, without its newline.
+    fn end_locked_line(&mut self, turn: &mut ReadTurn, input: &mut Input, now: Instant) -> ReadState {
+        match self.cut_protocol(turn, input) {
+            Some(protocol) => self.reject_protocol(turn.key, protocol, now),
+            None => self.hear_locked_rest(turn, input, now),
+        }
+        if self.connections[turn.key].phase == Phase::Entering { ReadState::Idle } else { ReadState::Ready }
+    }
+
+    /// Whether an entering connection has to take something before it is read on.
+    fn owes_too_much(&self, key: usize) -> bool {
+        let connection = &self.connections[key];
+        connection.outbox_bytes() + connection.unsent_bytes() >= self.limits.read.private_bytes_max
     }
 
     /// Whether the connection has said nothing yet.

@@ -7,8 +7,8 @@ use log::debug;
 
 use super::Hub;
 use super::input::ReadTurn;
-use super::tracking::without_token;
 use crate::net::stream::Socket;
+use crate::relay::command::without_secrets;
 use crate::relay::cursor::Dialect;
 use crate::relay::directory::RoomId;
 use crate::relay::event::Event;
@@ -51,7 +51,7 @@ impl<S: Socket> Hub<S> {
     }
 
     fn handle_text(&mut self, turn: &mut ReadTurn, member: MemberId, text: &str, now: Instant) {
-        debug!("{}: {}", self.roster.shown(member), without_token(text));
+        debug!("{}: {}", self.roster.shown(member), without_secrets(text));
         let seconds = self.seconds(now);
         let room = self.roster.room(member);
         let decision = self.rooms[room].room.decide(&self.roster, member, text, seconds);
@@ -71,6 +71,7 @@ impl<S: Socket> Hub<S> {
                     self.reply(turn, &taken);
                 }
             }
+            Decision::TakeOver { holder, renamed } => self.take_over_name(turn, (member, holder), renamed, now),
             Decision::Reply(reply) => self.reply(turn, &reply),
             Decision::Costly { reply, effort } => {
                 turn.reply_bytes_left = turn.reply_bytes_left.saturating_sub(effort);
@@ -87,14 +88,7 @@ impl<S: Socket> Hub<S> {
             }
             Decision::Join { room } => self.begin_move(turn, member, &room, now),
             Decision::Track { position, token } => self.track_late(turn, member, (position, token), now),
-            Decision::Leave => {
-                self.leave(turn.key, &Reason::Goodbye, now);
-                // Where each line is echoed, textbook clients read the answer to `exit` once, and compare it with
-                // `FIN`.
-                if text.eq_ignore_ascii_case("exit") && !self.limits.answers_all {
-                    self.connections[turn.key].answer_exit(text);
-                }
-            }
+            Decision::Leave => self.say_goodbye(turn.key, text, now),
             Decision::Remove { member, done } => {
                 self.reply(turn, &done);
                 match self.roster.key(member) {
@@ -106,8 +100,17 @@ impl<S: Socket> Hub<S> {
         }
     }
 
+    /// Closes a connection that leaves by this line.
+    pub(super) fn say_goodbye(&mut self, key: usize, text: &str, now: Instant) {
+        self.leave(key, &Reason::Goodbye, now);
+        // Where each line is echoed, textbook clients read the answer to `exit` once, and compare it with `FIN`.
+        if text.eq_ignore_ascii_case("exit") && !self.limits.answers_all {
+            self.connections[key].answer_exit(text);
+        }
+    }
+
     /// Applies the event of a line to the room of its author.
-    fn apply_line(&mut self, turn: &mut ReadTurn, member: MemberId, event: Event<'_>, now: Instant) {
+    pub(super) fn apply_line(&mut self, turn: &mut ReadTurn, member: MemberId, event: Event<'_>, now: Instant) {
         if let Event::Renamed { name, .. } = &event {
             self.log_roster(turn.key, format_args!("{name} is its name"));
         }
@@ -153,7 +156,7 @@ impl<S: Socket> Hub<S> {
         self.tell(turn.key, lines);
     }
 
-    fn tell(&mut self, key: usize, lines: &str) {
+    pub(super) fn tell(&mut self, key: usize, lines: &str) {
         let connection = &mut self.connections[key];
         connection.tell(lines);
         self.budget.spend_reply(lines.len());

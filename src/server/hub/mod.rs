@@ -18,6 +18,7 @@
 //! | the queues of a turn | `schedule` |
 //! | the timers | `timers` |
 //! | the way into the room | `admission` |
+//! | the password, and the connections that have to give it | `doorkeeper` |
 //! | the refused connections | `refusals` |
 //! | headers of proxies, and the addresses of their clients | `proxied` |
 //! | the TLS handshakes before it | `handshakes` |
@@ -26,13 +27,14 @@
 //! | the search for dead peers | `patrol` |
 //! | the throttled log | [`report`](super::report) |
 //!
-//! `reading`, `input`, `lines`, `output`, `http`, `moving`, `tracking`, `seats`, `closing` and `wall` hold the steps of
-//! a turn that need several of these.
+//! `reading`, `input`, `lines`, `output`, `http`, `moving`, `names`, `tracking`, `seats`, `closing` and `wall` hold the
+//! steps of a turn that need several of these.
 
 mod admission;
 mod channel;
 mod closing;
 mod connections;
+mod doorkeeper;
 mod handshakes;
 mod http;
 mod input;
@@ -40,6 +42,7 @@ mod keeping;
 mod key_set;
 mod lines;
 mod moving;
+mod names;
 mod output;
 mod patrol;
 mod proxied;
@@ -74,6 +77,7 @@ use crate::relay::tape::Tape;
 use admission::Admission;
 use channel::Channel;
 use connections::Connections;
+use doorkeeper::Doorkeeper;
 use handshakes::Handshakes;
 use keeping::Keeping;
 use patrol::Patrol;
@@ -116,6 +120,7 @@ pub struct Hub<S> {
     schedule: Schedule,
     timers: Timers,
     admission: Admission,
+    doorkeeper: Doorkeeper,
     refusals: Refusals,
     proxied: Proxied,
     handshakes: Handshakes,
@@ -182,6 +187,7 @@ impl<S: Socket> Hub<S> {
             schedule: Schedule::default(),
             timers: Timers::default(),
             admission: Admission::new(config, capacity),
+            doorkeeper: Doorkeeper::default(),
             refusals: Refusals::default(),
             proxied: Proxied::new(config.proxies.clone()),
             handshakes: Handshakes::default(),
@@ -348,6 +354,7 @@ impl<S: Socket> Hub<S> {
         self.connections.check_invariants(|connection| self.rooms[self.room_of(connection)].tape());
         self.schedule.check_invariants(&self.connections, self.rooms.held().chain(&self.handshakes.waiting));
         self.admission.check_invariants();
+        self.doorkeeper.check_invariants(|key| self.connections.get(key).map(|connection| connection.phase));
         self.proxied.check_invariants(|key| self.connections.get(key).is_some());
         if let Some(keeping) = &self.keeping {
             keeping.check_invariants(&self.rooms, self.roster.directory());

@@ -28,6 +28,8 @@ pub(super) enum Timer {
     Enter,
     /// A proxy must have sent its header.
     Header,
+    /// A locked connection must have given the password.
+    Password,
     /// A new member is introduced to the room.
     Introduce,
     /// `--stall-timeout` ends the wait for a slow reader.
@@ -63,7 +65,7 @@ impl Timer {
     fn effort(self) -> usize {
         match self {
             Timer::FlushPartial | Timer::Resume | Timer::Ping | Timer::LastWord => 1,
-            Timer::Enter | Timer::Header | Timer::Introduce => 2,
+            Timer::Enter | Timer::Header | Timer::Password | Timer::Introduce => 2,
             Timer::Stall | Timer::Idle | Timer::Handshake | Timer::Request | Timer::Close => 4,
         }
     }
@@ -71,7 +73,7 @@ impl Timer {
     fn stage(self) -> Stage {
         match self {
             Timer::FlushPartial | Timer::Resume | Timer::Ping | Timer::LastWord => Stage::BeforeReading,
-            Timer::Enter | Timer::Header | Timer::Introduce => Stage::AfterReading,
+            Timer::Enter | Timer::Header | Timer::Password | Timer::Introduce => Stage::AfterReading,
             Timer::Stall | Timer::Idle | Timer::Handshake | Timer::Request | Timer::Close => Stage::AfterWriting,
         }
     }
@@ -176,6 +178,7 @@ impl<S: Socket> Hub<S> {
             Timer::Ping => self.on_ping_timer(time, handle.key, now),
             Timer::Enter => self.on_enter_timer(handle.key, now),
             Timer::Header => self.on_header_timer(handle.key, now),
+            Timer::Password => self.on_password_timer(handle.key, now),
             Timer::Introduce => self.on_introduce_timer(handle.key, now),
             Timer::Stall => self.on_stall_timer(time, handle.key, now),
             Timer::Idle => self.on_idle_timer(handle.key, now),
@@ -204,7 +207,7 @@ impl<S: Socket> Hub<S> {
             Timer::FlushPartial => connection.input().is_some_and(|input| input.flush_timer == Some(time)),
             Timer::Resume => connection.read_state == ReadState::Throttled,
             Timer::Ping => (is_member || connection.phase == Phase::Entering) && connection.is_browser(),
-            Timer::Enter | Timer::Header | Timer::Request => connection.phase == Phase::Entering,
+            Timer::Enter | Timer::Header | Timer::Password | Timer::Request => connection.phase == Phase::Entering,
             Timer::Handshake => connection.phase == Phase::Entering && connection.is_handshaking(),
             Timer::Introduce | Timer::Idle => is_present,
             Timer::Stall => connection.is_stall_armed(time),

@@ -27,7 +27,7 @@ use crate::relay::tape::Position;
 use crate::server::config::Lag;
 use crate::server::connection::{Farewell, Phase, Role};
 use crate::server::flow::budget::Effort;
-use crate::server::limits::INTRODUCE_AFTER;
+use crate::server::limits::{INTRODUCE_AFTER, PASS_LINE_BYTES_MAX};
 use crate::server::reason::Reason;
 use crate::server::sessions::{SessionId, Token};
 use crate::server::web::websocket::code;
@@ -54,13 +54,16 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Returns the rules by which the next line of a connection is cut. Its beginning is in `decoder`, the rest in `bytes`.
-    /// A `/track` may be longer than `--max-line`.
+    /// A `/track` may be longer than `--max-line`, and so may a `/pass` of a locked connection.
     pub(super) fn framing(&self, key: usize, decoder: &LineDecoder, bytes: &[u8]) -> Framing {
         let is_tracked = self.connections[key].is_tracked();
         let ends = if is_tracked { LineEnds::Newline } else { self.limits.framing.ends };
         let mut line_bytes_max = self.limits.framing.line_bytes_max;
         if line_bytes_max < TRACK_BYTES_MAX && is_track(decoder.begun(bytes)) {
             line_bytes_max = TRACK_BYTES_MAX;
+        }
+        if self.is_locked(key) {
+            line_bytes_max = line_bytes_max.max(PASS_LINE_BYTES_MAX);
         }
         Framing { ends, line_bytes_max, ..self.limits.framing }
     }
@@ -185,6 +188,8 @@ impl<S: Socket> Hub<S> {
         self.rooms.remove_reader(room, key, self.roster.directory());
         self.connections.set_role(key, Role::Entering);
         self.connections[key].enter_again();
+        // A member need not give the password again.
+        self.doorkeeper.open(key, now);
         self.enter_with_track(turn, track, now);
         match self.session_of(key) {
             Some(session) => self.sessions[session].came_late = true,
@@ -360,8 +365,10 @@ impl<S: Socket> Hub<S> {
             // The old connection is not worth a place until it has ended.
             self.schedule.close(old, &mut self.connections[old]);
         }
+        debug_assert!(!self.is_locked(key), "a session opens its connection");
         self.connections.set_role(key, Role::Client);
         self.admission.take_destination(key);
+        self.doorkeeper.forget(key);
         self.roster.set_key(member, Some(key));
         let end = self.rooms[self.roster.room(member)].tape().end();
         self.connections[key].enter(member, Cursor::at(end, Dialect::Tracked));
@@ -401,11 +408,6 @@ impl<S: Socket> Hub<S> {
         self.welcome_tracked(key, session, member, Start::Moving);
         true
     }
-}
-
-/// Returns what of a line may be logged: no token.
-pub(super) fn without_token(text: &str) -> &str {
-    if is_half_track(text.trim_start().as_bytes()) { "/track …" } else { text }
 }
 
 /// Whether a line begins with `/track`.

@@ -79,7 +79,7 @@ fn is_for_its_author(decoder: &LineDecoder, bytes: &[u8]) -> bool {
     // Bytes that the server drops or replaces would make it another command.
     match str::from_utf8(&line) {
         Ok(text) if text.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) => {
-            !matches!(Command::parse(text), Command::Say(_) | Command::Nick(_) | Command::Indented)
+            !matches!(Command::parse(text), Command::Say(_) | Command::Nick { .. } | Command::Indented)
         }
         _ => false,
     }

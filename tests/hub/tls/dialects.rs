@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pollchat::relay::secret::SecretHash;
 use pollchat::server::config::Config;
 use pollchat::server::endpoint::Endpoint;
 use pollchat::server::limits::ENTER_DELAY;
@@ -135,4 +136,19 @@ fn a_tracked_session_goes_on_over_another_connection() {
     assert!(resumed.contains(&format!("** session {token} heard 1 at ")));
     assert_eq!(bob.received(), "client-1> one\nclient-1> two\n");
     assert_ne!(begun, greeting(1));
+}
+
+#[test]
+fn the_password_is_asked_for_behind_the_handshake() {
+    let mut house = House::new(&quiet());
+    house.world.hub.set_password(Some(SecretHash::of("open sesame")));
+    let mut client = house.open(Endpoint::TlsLines);
+    house.world.pass(ENTER_DELAY);
+    assert_eq!(house.received(&mut client), "* this server asks for a password: /pass WORD\n");
+    house.says(&mut client, "/pass open barley\nhello\n");
+    assert_eq!(house.received(&mut client), "* that is not the password\n");
+    house.says(&mut client, "/pass open sesame\n");
+    assert_eq!(house.received(&mut client), "");
+    house.world.pass(ENTER_DELAY);
+    assert_eq!(house.received(&mut client), greeting(1));
 }
