@@ -47,7 +47,7 @@
 //! | room | one tape and the rules for what is put on it; a client is in one at a time |
 //! | mover | a client on its way to another room: still owed a part of the old tape, and not read |
 //! | roster | the members of the whole server, with their numbers and names |
-//! | event | a change of a room: said, renamed, joined, left, shutting down |
+//! | event | a change of a room: said, renamed, unnamed, joined, left, shutting down |
 //! | entering | connected, bounded and on a deadline, but not yet a member of a room |
 //! | turn | one pass of the loop: wait, react, flush |
 //! | dirty | queued for the next flush pass, even if the tape does not move |
@@ -62,6 +62,7 @@
 //! | [`relay`] | | lines, their rules and their recipients. Pure: no socket, no clock, no mio |
 //! | | `line` `sanitize` `telnet` | framing, cleaning, telnet commands |
 //! | | `name` `lookalike` `command` `notice` | names, names that look alike, commands, the texts of the server |
+//! | | `names` `secret` | names with owners, hashes of tokens and passwords |
 //! | | `object` | a line as an object of JSON |
 //! | | `room` `roster` `directory` `event` | rules of a room, all members, all rooms, changes of a room |
 //! | | `tape` `stamp` `past` `cursor` | the tape, its times and positions, earlier logs, a reader's place on it |
@@ -69,7 +70,8 @@
 //! | | `cli` `config` `limits` `memory` | flags, settings, every limit, their sum |
 //! | | `endpoint` `reach` | addresses of ports, as written and as reached |
 //! | | `listening` `listener` `unix` `systemd` | binding, accepting, files of Unix sockets, sockets handed over |
-//! | | `certificate` `pem` | the files of TLS, at the start and at SIGHUP |
+//! | | `reload` `small_file` | all files that are read at the start and at SIGHUP, reading one of them |
+//! | | `certificate` `pem` `secrets` | the files of TLS, those of names and of the password |
 //! | | `access` `sniff` `sessions` | allowed addresses, foreign protocols, sessions of tracked clients |
 //! | | `proxy` | trusted proxies, and the addresses of clients that they give |
 //! | | `stats` `reason` `report` | counters, reasons of refusals and leaves, the throttled log |
@@ -79,10 +81,12 @@
 //! | `server/hub` | `mod` | the order of the phases of a turn |
 //! | | `proxied` `handshakes` | before the way in: the header of a proxy, a TLS handshake |
 //! | | `admission` `refusals` `closing` | the way in, the way out again with a reason, the way out |
+//! | | `doorkeeper` | the server's password, and the connections that have to give it |
 //! | | `reading` `input` `lines` | the order of the reads, reading a client, handing lines to the room |
 //! | | `output` `http` | the flush pass, visitors of the page |
 //! | | `channel` `rooms` `key_set` `moving` | one room at work, all of them, its readers, moves between two |
 //! | | `tracking` `seats` | sessions from one connection to the next, the seats of members that are away |
+//! | | `names` | names that change hands: by a token, or because their file has changed |
 //! | | `keeping` | the kept rooms, as readers of the journal |
 //! | | `connections` `schedule` `timers` | the slab, the queues of a turn, all timers |
 //! | | `wall` `patrol` | what is read while the room waits, the search for dead peers |
@@ -97,6 +101,7 @@
 //! | [`client`] | `session` `connect` `backoff` `link` | one connection, making it, again and again |
 //! | | `resolver` `race` | the look-up of the name, connects to several addresses |
 //! | | `trust` `secure` | trusted servers, TLS under a connection |
+//! | | `secrets` `door` | the user's password and token, a server that asks for a password |
 //! | | `decoder` `outbox` | lines from the server, lines to it |
 //! | | `room` | the room that it is in, and the way back there |
 //! | | `leaving` `ending` | the bounds of leaving, the exit code and its message |

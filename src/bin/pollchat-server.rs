@@ -1,15 +1,17 @@
 //! `pollchat-server`: reads the flags, starts the log, runs [`pollchat::server`] and returns an exit code. As
-//! `pollchat-server export` it prints a journal instead.
+//! `pollchat-server export` it prints a journal instead, and with `--generate` or `--new-token` what these ask for.
 
 use std::env;
+use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::CommandFactory;
 use log::warn;
 use pollchat::manual;
-use pollchat::net::stdio::eprint_line;
-use pollchat::server::cli::{self, Flags};
+use pollchat::net::stdio::{eprint_line, exit_code_of_print};
+use pollchat::relay::names::NewToken;
+use pollchat::server::cli::{self, Flags, Printed};
 use pollchat::server::config::Config;
 use pollchat::server::endpoint::{BoundAddress, Endpoint};
 use pollchat::server::journal::export::Export;
@@ -25,14 +27,16 @@ fn main() -> ExitCode {
         return variables::parse_from::<Export>(env::args_os().skip(1)).run();
     }
     let finish = |flags: Flags| {
-        let (generate, log_level) = (flags.generate(), flags.log_level());
+        let (printed, log_level) = (flags.printed(), flags.log_level());
         // A wrong combination of flags is no reason to refuse the manual.
-        let config = if generate.is_some() { Config::default() } else { flags.into_config()? };
-        Ok((generate, log_level, config))
+        let config = if printed.is_some() { Config::default() } else { flags.into_config()? };
+        Ok((printed, log_level, config))
     };
-    let (generate, log_level, config) = variables::parse(finish, cli::with_tip);
-    if let Some(what) = generate {
-        return manual::generate(what, Flags::command());
+    let (printed, log_level, config) = variables::parse(finish, cli::with_tip);
+    match printed {
+        Some(Printed::Generated(what)) => return manual::generate(what, Flags::command()),
+        Some(Printed::NewToken(name)) => return print(&NewToken::of(&name)),
+        None => {}
     }
     // Fails only if a logger is set already, and this is the only place that sets one.
     let _ = pollchat::logging::init(log_level);
@@ -46,6 +50,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn print(text: &impl Display) -> ExitCode {
+    exit_code_of_print("pollchat-server", writeln!(io::stdout(), "{text}")).into()
 }
 
 fn run(config: &Config) -> Result<(), Error> {

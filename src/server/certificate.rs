@@ -1,13 +1,13 @@
 //! The certificate and the key of TLS: two files, read when the server starts and again at SIGHUP.
 //!
-//! Invariant: an identity exists only for a certificate with the key that belongs to it. A failed reload changes
-//! nothing. A certificate out of its time is no error: the server warns, and clients decide.
+//! Invariant: an identity exists only for a certificate with the key that belongs to it. A certificate out of its time
+//! is no error: the server warns, and clients decide.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use log::{error, info, warn};
 use rustls::pki_types::CertificateDer;
 use rustls::server::ParsedCertificate;
 use rustls::sign::SigningKey;
@@ -100,30 +100,17 @@ impl Identity {
         self.configs.clone()
     }
 
-    /// Logs the certificate that is in use from now on, and its faults.
-    pub(super) fn log(&self) {
-        self.warnings.iter().for_each(|warning| warn!("{warning}"));
-        let until = self.until.map_or_else(String::new, |until| format!(", valid until {until}"));
-        info!("TLS with the certificate {}{until}, pin {}", self.files.certificate.display(), self.pin);
+    /// Returns the faults that do not keep it from serving.
+    pub(super) fn warnings(&self) -> &[String] {
+        &self.warnings
     }
+}
 
-    /// Replaces itself by what the files hold now, and returns the settings for the next handshakes. Keeps itself and
-    /// logs an error if they are of no use.
-    pub(super) fn reload(&mut self, now: SystemTime) -> Option<TlsConfigs> {
-        match Identity::read(&self.files, now) {
-            Ok(new) => {
-                new.log();
-                if new.pin != self.pin {
-                    info!("the pin has changed: clients with --pin need the new one");
-                }
-                *self = new;
-                Some(self.configs())
-            }
-            Err(error) => {
-                error!("{error}; the server goes on with the certificate that it has");
-                None
-            }
-        }
+/// The certificate as the log names it.
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let until = self.until.map_or_else(String::new, |until| format!(", valid until {until}"));
+        write!(f, "TLS with the certificate {}{until}, pin {}", self.files.certificate.display(), self.pin)
     }
 }
 
@@ -339,20 +326,5 @@ mod tests {
         fs::set_permissions(folder.path("key.pem"), fs::Permissions::from_mode(0o644)).unwrap();
         let [warning] = &folder.read().unwrap().warnings[..] else { panic!("one warning") };
         assert!(warning.starts_with("each user of this machine can read the key "), "{warning}");
-    }
-
-    #[test]
-    fn a_reload_takes_both_files_or_none() {
-        let (certificate, key) = pair();
-        let folder = Folder::new(&certificate, &key);
-        let mut identity = folder.read().unwrap();
-        let first = identity.pin.clone();
-        let (new_certificate, new_key) = pair();
-        folder.write("cert.pem", &new_certificate);
-        assert!(identity.reload(now()).is_none());
-        assert_eq!(identity.pin, first);
-        folder.write("key.pem", &new_key);
-        assert!(identity.reload(now()).is_some());
-        assert_ne!(identity.pin, first);
     }
 }

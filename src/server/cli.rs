@@ -1,35 +1,31 @@
-//! The flags of `pollchat-server`, each also an environment variable, and the [`Config`] made of them.
+//! The flags of `pollchat-server`, each also an environment variable. `checks` makes a
+//! [`Config`](super::config::Config) of them.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgGroup, CommandFactory, Error, Parser};
+use clap::{ArgGroup, Error, Parser};
 use ipnet::IpNet;
 use log::LevelFilter;
 
-use super::access::{AccessRules, parse_prefix};
-use super::certificate::TlsFiles;
-use super::config::{Config, JournalConfig, Lag, TlsConfig};
+use super::access::parse_prefix;
+use super::config::Lag;
 use super::endpoint::ListenAddress;
-use super::flow::budget::TurnLimits;
-use super::flow::rate::Rate;
-use super::journal;
 use super::limits::{
-    ANNOUNCE_UP_TO, BACKLOG_BYTES, BACKLOG_BYTES_MAX, FLUSH_AFTER_MS_MAX, JOURNAL_KEEP_BYTES, JOURNAL_KEEP_BYTES_MIN,
-    JOURNAL_SYNC, LINE_BYTES_CEILING, LINE_BYTES_MAX, RATE_MAX, RESUME_WITHIN, ROOM_BACKLOG_BYTES, ROOMS, SECONDS_MAX,
-    STALL_TIMEOUT,
+    ANNOUNCE_UP_TO, BACKLOG_BYTES, FLUSH_AFTER_MS_MAX, LINE_BYTES_MAX, RATE_MAX, RESUME_WITHIN, ROOMS, SECONDS_MAX,
 };
 use super::proxy::ProxySource;
-use super::web::origin::{HostName, Origin, OriginPolicy};
+use super::web::origin::{HostName, Origin};
 use super::web::resource::WebPath;
 use crate::manual::Generate;
-use crate::relay::directory::{Directory, ROOMS_MAX};
+use crate::relay::directory::ROOMS_MAX;
 use crate::relay::name::{Name, NameError};
 use crate::relay::room::Audience;
+
+mod checks;
 
 /// Relays each line of a client to all other clients, marked with its sender's name
 #[derive(Debug, Parser)]
@@ -37,7 +33,7 @@ use crate::relay::room::Audience;
 #[command(group = ArgGroup::new("page").args(["web", "web_tls"]).multiple(true))]
 #[command(
     after_help = "Clients are pollchat-client, a browser (--web), nc or telnet. SIGINT and SIGTERM stop the server;\n\
-                  SIGHUP reads the files of TLS again; SIGUSR1 logs statistics.\n\
+                  SIGHUP reads the files of TLS, names and password again; SIGUSR1 logs statistics.\n\
                   The manual is `pollchat-server --generate man`.\n\
                   `pollchat-server export DIR` prints a journal: see `pollchat-server export --help`.\n\
                   Exit codes: 0 stopped by a signal or the operator, 1 could not start or go on, 2 usage."
@@ -123,7 +119,7 @@ pub struct Flags {
 
     /// Have this room from the start and forever. Repeatable [default: the lobby alone]
     #[arg(long, value_name = "NAME", env = "POLLCHAT_ROOM", value_delimiter = ',', hide_env_values = true)]
-    #[arg(value_parser = parse_room)]
+    #[arg(value_parser = parse_name)]
     room: Vec<Name>,
 
     /// Keep this much of the newest text of every room but the lobby [default: 256K, or two of the longest lines]
@@ -182,6 +178,19 @@ pub struct Flags {
     #[arg(value_parser = parse_prefix)]
     deny: Vec<IpNet>,
 
+    /// Let nobody in without the password in this file, its first line. SIGHUP reads it again [default: no password]
+    #[arg(long, value_name = "FILE", env = "POLLCHAT_PASSWORD_FILE", hide_env_values = true)]
+    password_file: Option<PathBuf>,
+
+    /// Give each name in this file to the client that knows its token. SIGHUP reads it again; --new-token makes its
+    /// lines [default: a name belongs to the first client that takes it]
+    #[arg(long, value_name = "FILE", env = "POLLCHAT_NAMES", hide_env_values = true)]
+    names: Option<PathBuf>,
+
+    /// Print a new token for this name, and the line for the file of --names, and exit
+    #[arg(long, value_name = "NAME", value_parser = parse_name)]
+    new_token: Option<Name>,
+
     /// Take the addresses of clients from these proxies, or from those on a Unix socket (`unix`): the PROXY protocol,
     /// which they must speak, or X-Forwarded-For with --web. Repeatable [default: none]
     #[arg(long, value_name = "CIDR", env = "POLLCHAT_PROXY_FROM", value_delimiter = ',', hide_env_values = true)]
@@ -226,6 +235,15 @@ pub struct Flags {
     generate: Option<Generate>,
 }
 
+/// Something that the program prints instead of serving.
+#[derive(Clone, Debug)]
+pub enum Printed {
+    /// A page of the manual, or completions.
+    Generated(Generate),
+    /// A new token for this name, and its line for the file of `--names`.
+    NewToken(Name),
+}
+
 /// Adds a tip to the error about an argument that is an address: clap suggests flags alone.
 pub fn with_tip(mut error: Error) -> Error {
     let address = match error.get(ContextKind::InvalidArg) {
@@ -245,146 +263,11 @@ impl Flags {
         self.log_level
     }
 
-    /// Returns the value of `--generate`.
-    pub fn generate(&self) -> Option<Generate> {
-        self.generate
+    /// Returns what the program prints instead of serving: for `--generate` or `--new-token`.
+    pub fn printed(&self) -> Option<Printed> {
+        let new_token = || self.new_token.clone().map(Printed::NewToken);
+        self.generate.map(Printed::Generated).or_else(new_token)
     }
-
-    /// Turns the flags into a configuration.
-    ///
-    /// # Errors
-    ///
-    /// A usage error, if flags contradict each other.
-    pub fn into_config(self) -> Result<Config, Error> {
-        let usage = |text| Err(Flags::command().error(ErrorKind::ValueValidation, text));
-        if self.burst.is_some() && self.rate == 0 {
-            return usage("--burst requires --rate".to_owned());
-        }
-        if self.stall_timeout.is_some() && self.lag != Lag::Wait {
-            return usage("--stall-timeout requires --lag wait".to_owned());
-        }
-        let journal = match journal_config(self.journal, self.journal_keep, self.journal_sync) {
-            Ok(journal) => journal,
-            Err(problem) => return usage(problem),
-        };
-        let tls = match tls_config(self.tls, self.web_tls, self.tls_cert, self.tls_key) {
-            Ok(tls) => tls,
-            Err(problem) => return usage(problem.to_owned()),
-        };
-        let mut config = Config {
-            listen: self.listen,
-            web: self.web,
-            tls,
-            web_path: self.web_path.unwrap_or_default(),
-            origin_policy: OriginPolicy { hosts: self.web_host, origins: self.web_origin },
-            greeting: self.greeting,
-            history_lines: self.history,
-            audience: self.audience,
-            announce_up_to: self.announce_up_to,
-            backlog_bytes: self.backlog.0,
-            room_backlog_bytes: self.room_backlog.map_or(ROOM_BACKLOG_BYTES, |bytes| bytes.0),
-            rooms_max: self.rooms,
-            rooms: self.room,
-            lag: self.lag,
-            stall_timeout: self.stall_timeout.map_or(STALL_TIMEOUT, Duration::from_secs),
-            rate: (self.rate > 0).then(|| Rate::new(self.rate, self.burst.unwrap_or(self.rate))),
-            resume_within: (self.resume_within > 0).then(|| Duration::from_secs(self.resume_within)),
-            idle_timeout: (self.idle_timeout > 0).then(|| Duration::from_secs(self.idle_timeout)),
-            clients_max: self.max_clients,
-            access: AccessRules { allow: self.allow, deny: self.deny, per_address_max: self.max_per_address },
-            proxies: self.proxy_from.into_iter().collect(),
-            line_bytes_max: self.max_line.0,
-            console: self.console,
-            flush_after: self.flush_after.map(Duration::from_millis),
-            journal,
-            turn: TurnLimits::default(),
-        };
-        if !(1..=LINE_BYTES_CEILING).contains(&config.line_bytes_max) {
-            return usage(format!("--max-line must be from 1 to {LINE_BYTES_CEILING}, not {}", config.line_bytes_max));
-        }
-        if self.room_backlog.is_none() {
-            config.room_backlog_bytes = config.room_backlog_bytes.max(2 * config.longest_line_bytes());
-        }
-        // A tape has to hold at least one line of the longest kind.
-        let backlog_bytes_min = config.longest_line_bytes();
-        for (flag, bytes) in [("--backlog", config.backlog_bytes), ("--room-backlog", config.room_backlog_bytes)] {
-            if !(backlog_bytes_min..=BACKLOG_BYTES_MAX).contains(&bytes) {
-                return usage(format!(
-                    "{flag} must be from {backlog_bytes_min} to {BACKLOG_BYTES_MAX} with --max-line {}, not {bytes}",
-                    config.line_bytes_max
-                ));
-            }
-        }
-        let keep_bytes_min = JOURNAL_KEEP_BYTES_MIN.max(8 * journal::Settings::buffer_bytes(&config)) as u64;
-        if let Some(JournalConfig { keep_bytes, .. }) = config.journal
-            && keep_bytes < keep_bytes_min
-        {
-            return usage(format!("--journal-keep must be at least {keep_bytes_min}, not {keep_bytes}"));
-        }
-        match check_rooms(&config.rooms, config.rooms_max) {
-            Ok(()) => Ok(config),
-            Err(problem) => usage(problem),
-        }
-    }
-}
-
-/// Returns the settings of TLS, if there is a port that speaks it.
-fn tls_config(
-    lines: Vec<ListenAddress>,
-    web: Vec<ListenAddress>,
-    certificate: Option<PathBuf>,
-    key: Option<PathBuf>,
-) -> Result<Option<TlsConfig>, &'static str> {
-    match (certificate, key, lines.is_empty() && web.is_empty()) {
-        (Some(certificate), Some(key), false) => {
-            Ok(Some(TlsConfig { lines, web, files: TlsFiles { certificate, key } }))
-        }
-        (Some(_), None, _) => Err("--tls-cert requires --tls-key, the file of its private key"),
-        (None, Some(_), _) => Err("--tls-key requires --tls-cert, the file of its certificate"),
-        (Some(_), Some(_), true) => Err(
-            "--tls-cert requires a port: add --tls 0.0.0.0:46001 for clients, or --web-tls 0.0.0.0:8443 for browsers",
-        ),
-        (None, None, false) if lines.is_empty() => Err("--web-tls requires --tls-cert and --tls-key"),
-        (None, None, false) => Err("--tls requires --tls-cert and --tls-key"),
-        (None, None, true) => Ok(None),
-    }
-}
-
-/// Returns the settings of the journal, if there is one.
-fn journal_config(
-    dir: Option<PathBuf>,
-    keep: Option<Bytes>,
-    sync: Option<u64>,
-) -> Result<Option<JournalConfig>, String> {
-    let Some(dir) = dir else {
-        return match (keep, sync) {
-            (Some(_), _) => Err("--journal-keep requires --journal".to_owned()),
-            (None, Some(_)) => Err("--journal-sync requires --journal".to_owned()),
-            (None, None) => Ok(None),
-        };
-    };
-    let keep_bytes = keep.map_or(JOURNAL_KEEP_BYTES, |bytes| bytes.0) as u64;
-    let sync_every = Some(sync.map_or(JOURNAL_SYNC, Duration::from_secs)).filter(|every| !every.is_zero());
-    Ok(Some(JournalConfig { dir, keep_bytes, sync_every }))
-}
-
-/// Checks the names of the rooms that exist forever against each other, and their number.
-fn check_rooms(names: &[Name], rooms_max: usize) -> Result<(), String> {
-    let mut directory = Directory::default();
-    for name in names {
-        if let Some(other) = directory.lookalike(name) {
-            return Err(if other.folded() == name.folded() {
-                format!("--room {name} exists already")
-            } else {
-                format!("--room {name} looks like {other}")
-            });
-        }
-        directory.open(name.clone(), true);
-    }
-    if names.is_empty() || directory.len() <= rooms_max {
-        return Ok(());
-    }
-    Err(format!("--rooms must be at least {}, for the lobby and each --room, not {rooms_max}", directory.len()))
 }
 
 /// A number of bytes, written with K, M or G behind it if it is a multiple of such a unit.
@@ -428,69 +311,13 @@ fn parse_rooms(text: &str) -> Result<usize, String> {
     }
 }
 
-fn parse_room(text: &str) -> Result<Name, NameError> {
+fn parse_name(text: &str) -> Result<Name, NameError> {
     Name::parse(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn config(flags: &[&str]) -> Result<Config, String> {
-        let flags = Flags::try_parse_from([&["pollchat-server"], flags].concat());
-        flags.and_then(Flags::into_config).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn the_flags_are_consistent() {
-        Flags::command().debug_assert();
-    }
-
-    #[test]
-    fn the_defaults_of_the_flags_are_those_of_the_configuration() {
-        assert_eq!(format!("{:?}", config(&[]).unwrap()), format!("{:?}", Config::default()));
-    }
-
-    #[test]
-    fn an_error_names_the_flag_and_says_what_to_do() {
-        for (flags, expected) in [
-            (&["--burst", "5"][..], "--burst requires --rate"),
-            (&["--burst", "5", "--rate", "0"], "--burst requires --rate"),
-            (&["--stall-timeout", "5"], "--stall-timeout requires --lag wait"),
-            (&["--journal-sync", "5"], "--journal-sync requires --journal"),
-            (&["--journal-keep", "1G"], "--journal-keep requires --journal"),
-            (&["--journal", "x", "--journal-keep", "1M"], "--journal-keep must be at least 8388608, not 1048576"),
-            (&["--web-host", "chat.lan"], "--web <ADDRESS>"),
-            (&["--tls", "46001"], "--tls requires --tls-cert and --tls-key"),
-            (&["--web-tls", "8443"], "--web-tls requires --tls-cert and --tls-key"),
-            (&["--tls", "46001", "--tls-cert", "c"], "--tls-cert requires --tls-key, the file"),
-            (&["--tls-key", "k"], "--tls-key requires --tls-cert, the file"),
-            (&["--tls-cert", "c", "--tls-key", "k"], "--tls-cert requires a port: add --tls 0.0.0.0:46001"),
-            (&["--max-clients", "0"], "'--max-clients <N>': must be at least 1"),
-            (&["--max-line", "0"], "--max-line must be from 1 to 1048576, not 0"),
-            (&["--backlog", "100"], "--backlog must be from 12608 to"),
-            (&["--room-backlog", "100"], "--room-backlog must be from 12608 to"),
-            (&["--rooms", "65536"], "must be a number of rooms, at most 65535"),
-            (&["--rooms", "1", "--room", "rust"], "--rooms must be at least 2, for the lobby and each --room, not 1"),
-            (&["--room", "rust", "--room", "RUST"], "--room RUST exists already"),
-            (&["--room", "LOBBY"], "--room LOBBY exists already"),
-            (&["--room", "1obby"], "--room 1obby looks like lobby"),
-            (&["--room", "a b"], "'--room <NAME>': a name is 1 to 24 letters"),
-        ] {
-            let error = config(flags).unwrap_err();
-            assert!(error.contains(expected), "{flags:?}: {error}");
-        }
-    }
-
-    #[test]
-    fn the_flags_of_tls_are_one_setting() {
-        let files = ["--tls-cert", "cert.pem", "--tls-key", "key.pem"];
-        let both = config(&[&["--tls", "46001", "--web-tls", "8443", "--web-host", "a"][..], &files].concat()).unwrap();
-        let tls = both.tls.as_ref().unwrap();
-        assert_eq!((tls.lines.len(), tls.web.len(), tls.files.key.to_str()), (1, 1, Some("key.pem")));
-        assert!(both.has_page());
-        assert!(!config(&[&["--tls", "46001"][..], &files].concat()).unwrap().has_page());
-    }
 
     #[test]
     fn bytes_are_written_as_they_are_read() {

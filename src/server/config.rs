@@ -77,6 +77,10 @@ pub struct Config {
     pub clients_max: Option<usize>,
     /// Rules of access by address.
     pub access: AccessRules,
+    /// File with the server's password; `None` if the server asks for none.
+    pub password_file: Option<PathBuf>,
+    /// File with the names that belong to somebody; `None` if no name does.
+    pub names_file: Option<PathBuf>,
     /// Proxies that name the addresses of their clients.
     pub proxies: TrustedProxies,
     /// Longest line as received, in bytes without its end.
@@ -136,6 +140,8 @@ impl Default for Config {
             resume_within: Some(RESUME_WITHIN),
             clients_max: None,
             access: AccessRules::default(),
+            password_file: None,
+            names_file: None,
             proxies: TrustedProxies::default(),
             line_bytes_max: LINE_BYTES_MAX,
             console: false,

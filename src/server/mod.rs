@@ -18,8 +18,11 @@ pub mod pem;
 pub mod proxy;
 pub mod reach;
 pub mod reason;
+pub mod reload;
 pub mod report;
+pub mod secrets;
 pub mod sessions;
+pub mod small_file;
 pub mod sniff;
 pub mod stats;
 pub mod systemd;
@@ -39,7 +42,6 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook_mio::v1_0::Signals;
 
-use certificate::{CertificateError, Identity};
 use config::{Capacity, Config};
 use endpoint::{BoundAddress, Endpoint};
 use hub::{Hub, Readiness, Wake};
@@ -48,6 +50,7 @@ use limits::{ACCEPTS_MAX, EVENTS_MAX, LISTEN, SHUTDOWN_GRACE};
 use listener::Listener;
 use listening::Listening;
 use memory::Bounds;
+use reload::{FileError, Files};
 use report::Kind;
 use web::site::Site;
 
@@ -113,9 +116,9 @@ pub enum Error {
     /// A socket that the service manager handed over cannot be listened on.
     #[error("cannot listen on what was handed over: {0}")]
     Inherited(io::Error),
-    /// A file of TLS is of no use.
+    /// A file of TLS, of names or of the password is of no use.
     #[error(transparent)]
-    Certificate(#[from] CertificateError),
+    File(#[from] FileError),
     /// The journal could not be opened.
     #[error(transparent)]
     Journal(#[from] OpenError),
@@ -138,8 +141,8 @@ pub struct Server {
     signals: Signals,
     listeners: Vec<Listener>,
     hub: Hub<Stream>,
-    /// The certificate and its key, if a port speaks TLS.
-    identity: Option<Identity>,
+    /// The files that it reads again at SIGHUP.
+    files: Files,
     /// Deadline of the shutdown; `None` while the server runs.
     stop_at: Option<Instant>,
 }
@@ -149,11 +152,12 @@ impl Server {
     /// listeners are bound.
     ///
     /// # Errors
-    /// When a file of TLS is of no use, the journal cannot be opened, a listener cannot be bound, an inherited socket
+    /// When a file of TLS, of names or of the password is of no use, the journal cannot be opened, a listener cannot be bound, an inherited socket
     /// cannot be adopted, or there is no memory for the tape.
     pub fn bind(config: &Config) -> Result<Server, Error> {
         let poll = Poll::new()?;
-        let identity = config.tls.as_ref().map(|tls| Identity::read(&tls.files, SystemTime::now())).transpose()?;
+        let mut files = Files::of(config);
+        let contents = files.read(SystemTime::now())?;
         let journal = open_journal(config, &poll)?;
         let mut listeners = listen(config)?;
         let open_files = raise_open_file_limit();
@@ -164,9 +168,6 @@ impl Server {
             hub.keep(Box::new(writer), kept, numbers);
             warnings
         });
-        if let Some(identity) = &identity {
-            hub.open_tls(identity.configs());
-        }
         if config.has_page() {
             let ports = endpoints(&listeners).filter_map(|(endpoint, address)| Some((endpoint, address.port()?)));
             let pages: Vec<_> = ports.filter(|(endpoint, _)| endpoint.is_web()).collect();
@@ -183,7 +184,7 @@ impl Server {
             hub.open_console(Stream::Console(Console::open(poll.registry(), Source::Console.into())?), Instant::now());
         }
         warnings.iter().flatten().for_each(|warning| warn!("the journal: {warning}"));
-        identity.iter().for_each(Identity::log);
+        files.begin(contents, endpoints(&listeners), &mut hub);
         info!("at most {} clients (open-file limit {open_files})", capacity.clients_max);
         log_memory_bounds(config, capacity);
         for prefix in config.proxies.wide() {
@@ -198,7 +199,7 @@ impl Server {
             );
             hub.begin_patrol(Instant::now());
         }
-        Ok(Server { poll, signals, listeners, hub, identity, stop_at: None })
+        Ok(Server { poll, signals, listeners, hub, files, stop_at: None })
     }
 
     /// Returns the endpoints of the listeners and their addresses, with the ports that the kernel picked: inherited
@@ -215,7 +216,7 @@ impl Server {
 
     /// Returns the pin of the server's public key, if a port speaks TLS.
     pub fn pin(&self) -> Option<&str> {
-        self.identity.as_ref().map(Identity::pin)
+        self.files.pin()
     }
 
     /// Runs until SIGINT or SIGTERM, or until the operator stops it.
@@ -346,7 +347,7 @@ impl Server {
         for signal in self.signals.pending() {
             match signal {
                 SIGUSR1 => info!("{}", self.hub.stats()),
-                SIGHUP => self.reload(),
+                SIGHUP => self.files.reload(endpoints(&self.listeners), &mut self.hub),
                 SIGINT | SIGTERM => wants_stop = true,
                 SIGCONT => typing::resume(),
                 _ => {}
@@ -360,12 +361,6 @@ impl Server {
             }
             (false, _) => Stop::InGoodOrder,
         }
-    }
-
-    /// Reads the files of TLS again. New handshakes use them; connections stay as they are.
-    fn reload(&mut self) {
-        let configs = self.identity.as_mut().and_then(|identity| identity.reload(SystemTime::now()));
-        configs.into_iter().for_each(|configs| self.hub.open_tls(configs));
     }
 
     fn begin_stop(&mut self, now: Instant) {

@@ -1,40 +1,23 @@
 //! Files in PEM: certificates, and a private key. Owns what may be wrong with such a file by itself.
-//!
-//! A file is read whole, in the loop, so only a small regular file is read: a pipe could block the server, and a device
-//! could fill its memory.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
-use rustix::fs::OFlags;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::small_file::{self, FileProblem, SmallFile};
 
 /// Largest file that is read, in bytes. A chain has some 10 KiB. Each client that begins a handshake may make the server
 /// hold it, and a wrong path may lead to anything.
 pub const FILE_BYTES_MAX: usize = 64 * 1024;
 
-/// Permission of all users to read a file.
-const READABLE_BY_ALL: u32 = 0o004;
-
 /// A fault of a file.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    /// The kernel does not let the server read it.
+    /// It is not read.
     #[error(transparent)]
-    Unreadable(#[from] io::Error),
-    /// It is a folder, a pipe or a device.
-    #[error("it is not a regular file")]
-    NotRegular,
-    /// It is larger than any chain.
-    #[error("it is larger than {} KiB", FILE_BYTES_MAX >> 10)]
-    TooLarge,
-    /// It has no bytes.
-    #[error("it is empty")]
-    Empty,
+    File(#[from] FileProblem),
     /// It has bytes of another form.
     #[error("it is not text in PEM; to convert DER, use `openssl {command} -inform der -in {} -out NEW.pem`", path.display())]
     NotPem {
@@ -76,7 +59,7 @@ pub enum Problem {
 
 /// Returns the certificates in a file, at least one.
 pub(super) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Problem> {
-    let (text, _) = read(path, "x509")?;
+    let text = read(path, "x509")?.bytes;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
@@ -90,13 +73,13 @@ pub(super) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'stati
 
 /// Returns the private key in a file, and whether all users of this machine can read the file.
 pub(super) fn read_key(path: &Path) -> Result<(PrivateKeyDer<'static>, bool), Problem> {
-    let (text, mode) = read(path, "pkey")?;
+    let SmallFile { bytes: text, is_readable_by_all } = read(path, "pkey")?;
     // Before the parser: it takes the old form of encryption for damage.
     if is_encrypted(&text) {
         return Err(Problem::Encrypted(path.to_owned()));
     }
     match PrivateKeyDer::from_pem_slice(&text) {
-        Ok(key) => Ok((key, mode & READABLE_BY_ALL != 0)),
+        Ok(key) => Ok((key, is_readable_by_all)),
         Err(PemError::NoItemsFound) if CertificateDer::from_pem_slice(&text).is_ok() => {
             Err(Problem::Swapped("no private key, but a certificate,"))
         }
@@ -112,26 +95,11 @@ fn is_encrypted(text: &[u8]) -> bool {
         .any(|mark| memmem::find(text, mark.as_bytes()).is_some())
 }
 
-/// Returns the bytes of a file that has a part in PEM, and its permissions. `command` is the command of openssl that
-/// converts other forms.
-fn read(path: &Path, command: &'static str) -> Result<(Vec<u8>, u32), Problem> {
-    // A pipe without a writer would block the server in `open`.
-    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
-    let file: File = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(Problem::NotRegular);
-    }
-    let mut text = Vec::new();
-    file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut text)?;
-    if text.len() > FILE_BYTES_MAX {
-        return Err(Problem::TooLarge);
-    }
-    if text.is_empty() {
-        return Err(Problem::Empty);
-    }
-    if memmem::find(&text, b"-----BEGIN ").is_none() {
+/// Reads a file that has a part in PEM. `command` is the command of openssl that converts other forms.
+fn read(path: &Path, command: &'static str) -> Result<SmallFile, Problem> {
+    let file = small_file::read(path, FILE_BYTES_MAX)?;
+    if memmem::find(&file.bytes, b"-----BEGIN ").is_none() {
         return Err(Problem::NotPem { command, path: path.to_owned() });
     }
-    Ok((text, metadata.permissions().mode()))
+    Ok(file)
 }

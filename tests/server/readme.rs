@@ -73,7 +73,7 @@ fn the_defaults_in_the_readme_are_those_of_the_flags() {
     let table = readme.split("| flag | effect | default |\n").nth(1).unwrap().split("\n\n").next().unwrap();
     let flags = flags(&server(&["--help"]));
     let rows: Vec<_> = rows(table).map(cells).collect();
-    assert_eq!(rows.len(), 12);
+    assert_eq!(rows.len(), 13);
     for row in rows {
         let name = row[0].split('`').nth(1).unwrap().trim_start_matches("--");
         let (_, text) = flags.iter().find(|(flag, _)| flag == name).unwrap_or_else(|| panic!("--{name}"));

@@ -1,6 +1,6 @@
 // The connection: one WebSocket at a time, opened again after a pause when it breaks.
 
-let state = 'off';             // 'off', 'connecting', 'on', or 'waiting' to connect again
+let state = 'off';             // 'off', 'connecting', 'asked' for the password, 'on', or 'waiting' to connect again
 let why = '';                  // the reason why it is not 'on'
 let loss = '';                 // the reason of the last break or failed attempt
 let socket = null;
@@ -33,7 +33,7 @@ function connect() {
   }
   $('server').ariaInvalid = false;
   keepSessionFor(withRoom(address, '').href);
-  want($('name').value.trim());
+  want();
   store(wanted);
   loss = `No answer from ${address.host}`;
   openedAt = 0;
@@ -57,6 +57,7 @@ function openSocket() {
   resetOutbox();
   hasLeft = false;
   full = '';
+  approachGate();
   try {
     socket = new WebSocket(trackedAt(address));
   } catch (error) {
@@ -81,11 +82,15 @@ function onOpen() {
 /** The server has answered `/track`: the page is in the room. */
 function onReady({ name, isRenamed, again, lost }) {
   become('on');
+  passGate();
   failLost(lost);
   if (name) welcomeAs(name);
-  if (isRenamed && !name.startsWith('client-')) named(name);
+  // A name that the server gives is explained by the records that follow.
+  const isUnsettled = isRenamed && isGiven(name);
+  if (isRenamed && !isUnsettled) named(name);
   sendLines(again);
-  requestName(wasOn ? Date.now() + RECLAIM_TIMEOUT : 0);
+  if (!wasOn) requestName(0);
+  else if (!isUnsettled) reclaimName();
   sendHeld();
   askForRest();
   if (!$('people').hidden) askWho();
@@ -102,7 +107,7 @@ function onMessage({ data }) {
   const lines = data.split('\n');
   if (lines.at(-1) === '') lines.pop();
   lines.forEach(hear);
-  if (session.mode === 'asking') awaitAnswer();
+  if (session.mode === 'asking' && state !== 'asked') awaitAnswer();
 }
 
 /** Ends the connection. The code of the Close frame decides whether the page connects again; 1006 means none came. */
@@ -125,6 +130,7 @@ function onClose(code) {
     leave('Not connected: this chat goes on in another tab');
     return showProblem('Connect joins from this tab, too, as another client.');
   }
+  if (verdict) return stayAway(`Not connected: ${verdict}`);
   if (code === 1000) session.forget();
   if (hasLeft || code === 1000) return leave('Not connected: you left');
   // The session may go on if the person connects again: a client that reads too slowly is disconnected, too.
@@ -200,6 +206,7 @@ function stayAway(reason) {
   wasOn = false;
   become('off', reason);
   showProblem('');
+  leaveGate();
   storeTab();
 }
 

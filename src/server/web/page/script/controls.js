@@ -1,6 +1,6 @@
 // What the person types, presses and clicks; and the start of the page.
 
-let sent = '';                 // the text that was sent last; the up arrow brings it back
+let sent = '';                 // the text that was sent last, without secrets; the up arrow brings it back
 
 function submitDraft() {
   const text = $('draft').value;
@@ -10,13 +10,27 @@ function submitDraft() {
 
 /** Sends the draft, read as `text`. Keeps it if it cannot be sent. */
 function sendDraft(text) {
-  const problem = say(text);
+  const secret = secretOf(text) ?? ownNameIn(text);
+  const problem = secret ? sayInSecret(secret) : say(text);
   showProblem(problem);
   if (problem) return;
   dropQuestion();
-  sent = $('draft').value;
+  sent = hasSecret($('draft').value) ? '' : $('draft').value;
   $('draft').value = '';
   goToEnd();
+}
+
+/** Obeys a command with a secret as the form would: the line is neither shown nor kept. */
+function sayInSecret({ word, name, token }) {
+  if (!isOn()) return 'Not connected: your text stays here.';
+  if (word) {
+    ask(`/pass ${word}`);
+    return '';
+  }
+  $('name').value = name;
+  $('token').value = token;
+  wish();
+  return '';
 }
 
 function answerQuestion(text) {
@@ -52,10 +66,14 @@ $('as-command').addEventListener('click', () => answerQuestion(disguisedCommand(
 $('door').addEventListener('submit', (event) => {
   event.preventDefault();
   if (state === 'off') return connect();
-  want($('name').value.trim());
+  wish();
   if (state === 'waiting') openSocket();
   $('draft').focus();
-  if (isOn()) requestName(0);
+});
+
+$('gate').addEventListener('submit', (event) => {
+  event.preventDefault();
+  takeWord($('password').value);
 });
 
 $('disconnect').addEventListener('click', () => {
@@ -63,8 +81,8 @@ $('disconnect').addEventListener('click', () => {
   $('connect').focus();
 });
 
-$('name').addEventListener('input', () => markName(true));
-$('server').addEventListener('input', () => { $('server').ariaInvalid = false });
+$('name').addEventListener('input', () => { offerToken(); markName(true) });
+$('server').addEventListener('input', () => { offerToken(); $('server').ariaInvalid = false });
 $('who').addEventListener('click', () => openPeople($('people').hidden));
 $('end').addEventListener('click', () => { goToEnd(); $('draft').focus() });
 $('again').addEventListener('click', sendAgain);
@@ -91,6 +109,7 @@ addEventListener('pagehide', putAway);
 // The browser kept the page for a way back, without its connection. The tab may have been in another room since.
 addEventListener('pageshow', ({ persisted }) => { if (persisted && state !== 'off') location.reload() });
 addEventListener('online', lookAgain);
+addEventListener('hashchange', followLink);
 visualViewport.addEventListener('resize', () => {
   // Safari lays a phone's keyboard over the page. A zoomed page keeps its height.
   document.body.style.height = visualViewport.scale === 1 ? `${visualViewport.height}px` : '';
@@ -100,9 +119,14 @@ const tab = storedTab();
 $('server').value = tab.server ?? ownAddress(location);
 $('name').value = tab.name ?? '';
 $('draft').value = tab.draft ?? '';
-$(tab.isIn ? 'draft' : 'name').focus();
+restorePassword(tab.password);
+restoreToken(tab.owned);
+const isLinked = openLink();
+offerToken();
+$(tab.isIn ? 'draft' : isLinked ? 'connect' : 'name').focus();
 showState();
 aim();
 restoreSessionOf(tab);
 restoreUnsent(linesKept(tab.unsent));
 if (tab.isIn) resume(tab.isHere);
+if (isLinked) storeTab();

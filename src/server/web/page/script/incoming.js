@@ -59,7 +59,7 @@ const HANDLERS = {
 
   renamed(heard) {
     const { from, to } = heard;
-    if (isNews(heard) && from === me) named(to);
+    if (isNews(heard) && from === me && heard.isOwn !== false) renamed(to);
     if (isNews(heard)) roster.rename(from, to);
     showHeard({ parts: [{ name: from }, ' is now ', { name: to }], at: timeHeard(heard) });
   },
@@ -98,6 +98,19 @@ const HANDLERS = {
   },
 
   nameMalformed: ({ notice }) => refusedName(notice, false),
+  nameLookalike: ({ notice }) => refusedName(notice, false),
+  nameOwned: (heard) => onNameOwned(heard),
+  tokenWrong: (heard) => onNameOwned(heard),
+  tokenUnknown: (heard) => onTokenUnknown(heard),
+  nameTakenOver: (heard) => onNameLost(heard),
+  nameLost: (heard) => onNameLost(heard),
+  nameSettled: (settled) => onNameSettled(settled),
+
+  passwordWanted: (heard) => atGate(onPasswordWanted, heard),
+  passwordWrong: (heard) => atGate(onPasswordWrong, heard),
+  passwordRefused: (heard) => atGate(onPasswordOver, heard),
+  passwordCrowded: (heard) => atGate(onPasswordCrowded, heard),
+  passwordMissing: (heard) => atGate(onPasswordOver, heard),
 
   nameUnchanged({ notice, name }) {
     if (naming) named(name);
@@ -152,6 +165,12 @@ function onRecord({ from, text, at, line, isNews, isEarlier, isOwn }) {
 
 function showSent(line, at) {
   show(Object.assign(line, { at, late: false }));
+}
+
+/** What a server says before it lets the page in means nothing later. */
+function atGate(handle, heard) {
+  if (session.mode === 'asking') handle(heard);
+  else showNotice(heard.notice);
 }
 
 function refusedJoin(notice) {

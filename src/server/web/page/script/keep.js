@@ -24,7 +24,7 @@ function linesKept(kept) {
 }
 
 /** Returns a session as plain data, with the first of its lines up to a size, and how many that leaves out. */
-function keptSession({ token, place, name, isGapped, seen, heard, log, isMoving, sent, held, lost }) {
+function keptSession({ token, place, name, given, isGapped, seen, heard, log, isMoving, sent, held, lost }) {
   let bytes = 0;
   const fits = (entry) => (bytes += bytesOf(JSON.stringify(entry))) <= KEPT_BYTES_MAX;
   const kept = (entries) => {
@@ -38,7 +38,7 @@ function keptSession({ token, place, name, isGapped, seen, heard, log, isMoving,
   const lines = { held: kept(held.map((line) => ({ line, n: 0 }))), sent: kept(sent) };
   const left = (lost?.entries.length ?? 0) - (undecided?.entries.length ?? 0) +
     held.length - lines.held.length + sent.length - lines.sent.length;
-  return { token, place, name, isGapped, heard, log, isMoving, seen: [...seen], ...lines, undecided, lost: left };
+  return { token, place, name, given, isGapped, heard, log, isMoving, seen: [...seen], ...lines, undecided, lost: left };
 }
 
 /** Makes `session` what `keptSession` returned. Returns whether that was a session. */
@@ -53,7 +53,7 @@ function restoreSession(session, kept) {
   const heard = Number.isInteger(kept.heard) ? kept.heard : 0;
   const log = isText(kept.log) ? kept.log : '';
   Object.assign(session, { token, place, name, seen, sent, held, heard, log, lost: lostKept(kept.undecided) });
-  Object.assign(session, { isGapped: kept.isGapped === true, isMoving: kept.isMoving === true });
+  Object.assign(session, { given: isText(kept.given) ? kept.given : '', isGapped: kept.isGapped === true, isMoving: kept.isMoving === true });
   return true;
 }
 

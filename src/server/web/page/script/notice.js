@@ -21,9 +21,20 @@ const NOTICES = {
   joinRefused: /^(?:\S+ looks like \S+$|(?:\/join NAME: )?the name of a room is |there is no command \/join; )/i,
   nameTaken: /^the name (?<name>\S+) is taken$/,
   nameMalformed: /^a name is 1 to .*/,
+  nameOwned: /^the name (?<name>\S+) belongs to somebody: /,
+  nameLookalike: /^(?<name>\S+) looks like (?<owned>\S+), which belongs to somebody$/,
+  tokenWrong: /^that is not the token of (?<name>\S+)$/,
+  tokenUnknown: /^(?<name>\S+) belongs to nobody: /,
+  nameTakenOver: /^you are here a second time: this one is (?<name>\S+) now$/,
+  nameLost: /^the name (?<owned>\S+) belongs to somebody now: you are (?<name>\S+)$/,
   nameUnchanged: /^you are (?<name>\S+) already$/,
   tellsYou: /^(?<from>\S+) tells you: (?<text>.*)$/s,
   youTold: /^you told (?<to>\S+): (?<text>.*)$/s,
+  passwordWanted: /^this server asks for a password: /,
+  passwordWrong: /^that is not the password$/,
+  passwordRefused: /^that is not the password either: /,
+  passwordCrowded: /^too many wrong passwords from your address: /,
+  passwordMissing: /^you have not given the password: /,
   tooLong: /^line too long \(over (?<bytes>[\d,]+) bytes\).*/,
 };
 
@@ -41,6 +52,11 @@ function readLine(line) {
   const mark = line.indexOf('> ');
   if (mark < 0) return { kind: 'other', notice: line };
   return { kind: 'said', from: line.slice(0, mark), text: line.slice(mark + 2) };
+}
+
+/** Whether the server gave this name: nobody can ask for it. */
+function isGiven(name) {
+  return /^client-\d+$/.test(name);
 }
 
 /** Reads a notice: its kind, its whole text and its fields. A notice without a pattern is of the kind `other`. */

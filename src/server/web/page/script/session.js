@@ -34,6 +34,7 @@ class Session extends OwnLines {
     this.place = null;          // { epoch, number } of the next record
     this.time = 0;              // of the newest stamp
     this.name = '';             // the own name at this place
+    this.given = '';            // the name that the server gave, if it is known
     this.log = '';              // the epoch of the newest session line
     this.isMoving = false;      // whether that is of another room than the place
     this.isGapped = false;      // whether records before the mark may be missing
@@ -50,6 +51,8 @@ class Session extends OwnLines {
     this.border = null;         // { epoch, number }: records before it are older than this connection, or this room
     this.history = null;        // { lines, isShown } while a history arrives
     this.isEntry = false;       // whether the next stamp is the first one
+    this.isUnsettled = false;   // whether the records up to the mark tell why the name is a given one...
+    this.isNameTaken = false;   // ...and whether another client took the person's
     if (!this.token) return '/track\n';
     return `/track ${this.place ? `${this.place.epoch}.${this.place.number}` : NOWHERE} ${this.token}\n`;
   }
@@ -76,6 +79,8 @@ class Session extends OwnLines {
   /** Lines before the answer are those of a server that does not track, or come again in the dialect. */
   hearEarly(text) {
     const heard = readLine(text);
+    // Only the right answer brings the page on.
+    if (heard.kind.startsWith('password')) return [heard];
     if (heard.kind !== 'other' || !UNTRACKED.test(heard.notice)) {
       this.early.push(heard);
       return [];
@@ -100,6 +105,7 @@ class Session extends OwnLines {
     const events = [];
     if (isAnswer) {
       this.isEntry = true;
+      this.isUnsettled = isRenamed && isGiven(name);
       const again = this.sent.filter(({ n, line }) => n > this.mark.heard && !line.isQuiet).map(({ line }) => line);
       this.sent = this.sent.filter(({ n }) => n <= this.mark.heard);
       this.next = this.mark.heard + 1;
@@ -164,7 +170,7 @@ class Session extends OwnLines {
     const isOfEarlierLog = this.mark !== null && this.mark.epoch !== epoch;
     const isOfLost = this.lost !== null && epoch === this.lost.log;
     const isLostOwn = isOfLost && this.lost.names.includes(heard.from);
-    const isOwn = isLostOwn || (!isOfEarlierLog && this.isOwn(heard.from));
+    const isOwn = isLostOwn || (!isOfEarlierLog && this.isOwn(heard));
     if (this.lost) this.lost.isQuiet = false;
     if (isOfLost) this.lost.follow(heard);
     const record = { ...heard, at: this.time, isRecord: true, isNews, isEarlier: !isNews && this.history !== null, isOwn };
@@ -185,14 +191,18 @@ class Session extends OwnLines {
   /** Follows the own name, and takes the own line of a record. */
   hearOwn(record) {
     const { kind, to, name, isOwn } = record;
-    if (kind === 'renamed' && isOwn) this.name = to;
+    if (kind === 'renamed' && isOwn) {
+      this.isNameTaken ||= isGiven(to);
+      this.name = to;
+    }
     if (kind === 'joined' && this.isIntroducedAs(name)) this.name = name;
     return kind === 'said' && isOwn && !record.line ? this.take(record) : [];
   }
 
-  /** While records may be missing, so may be the own renaming. */
-  isOwn(from) {
-    return from !== undefined && (from === this.name || (this.isGapped && from === this.mark?.name));
+  /** While records may be missing, so may be the own renaming. A client that loses its name has the given one again. */
+  isOwn({ from, to = '' }) {
+    const isOfOther = isGiven(to) && this.given !== '' && to !== this.given;
+    return from !== undefined && !isOfOther && (from === this.name || (this.isGapped && from === this.mark?.name));
   }
 
   /** Whether a client that joins is this one. A renaming before it is private, and may have been lost. */
@@ -209,7 +219,9 @@ class Session extends OwnLines {
     if (done.length > 0) this.sent = this.sent.filter(({ n }) => n > heard);
     const events = this.takenOf(done);
     if (this.history?.isShown) events.push({ kind: 'caughtUp' });
-    Object.assign(this, { name, mark: null, history: null, isGapped: false });
+    if (this.isUnsettled) events.push({ kind: 'nameSettled', name, isTaken: this.isNameTaken });
+    if (isGiven(name)) this.given = name;
+    Object.assign(this, { name, mark: null, history: null, isGapped: false, isUnsettled: false });
     return events;
   }
 

@@ -5,6 +5,7 @@ function showState() {
   document.body.dataset.state = state;
   put('state', {
     off: why || 'Not connected',
+    asked: 'Asked for a password',
     connecting: `Connecting to ${address?.host}…`,
     on: me ? `Connected as ${me}` : 'Connected',
     waiting: `${why}: trying again`,
@@ -12,6 +13,7 @@ function showState() {
   $('countdown').textContent = state === 'on' && isReclaiming() ? `until ${wanted} is free` : '';
   $('server').readOnly = state !== 'off';
   $('connect').textContent = { off: 'Connect', on: 'Rename', waiting: 'Try now' }[state] ?? '';
-  $('connect').hidden = state === 'connecting' || (state === 'on' && !isRenaming);
+  $('connect').hidden = state === 'connecting' || state === 'asked' || (state === 'on' && !isRenaming);
   $('disconnect').hidden = state === 'off';
+  showToken();
 }

@@ -12,6 +12,8 @@ function storeTab() {
   const name = isIn ? wanted : $('name').value;
   const kept = keptLines(unsentToKeep());
   const tab = { isIn, page: location.pathname, server: $('server').value, name, draft: $('draft').value, unsent: kept };
+  if (password) Object.assign(tab, { password });
+  if (owned) Object.assign(tab, { owned });
   if (session.token) Object.assign(tab, { home, room: roomName, session: keptSession(session), log: keptLog(newest) });
   try { sessionStorage.setItem(TAB, JSON.stringify(tab)) } catch { /* see above */ }
 }

@@ -1,0 +1,193 @@
+//! The files that the server reads when it starts, and again at SIGHUP: the certificate with its key, the names with
+//! owners, and the password.
+//!
+//! They are read all or none: if one of them is of no use, the server goes on with all that it has read before.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use log::{error, info, warn};
+
+use super::certificate::{CertificateError, Identity, TlsFiles};
+use super::config::Config;
+use super::endpoint::{BoundAddress, Endpoint};
+use super::hub::Hub;
+use super::secrets::{self, Password, SecretsError};
+use crate::net::stream::Socket;
+use crate::relay::names::Names;
+
+/// A file that is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// A file of TLS.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// A file of secrets.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+}
+
+/// The files, and what is kept of the last contents.
+#[derive(Debug)]
+pub(super) struct Files {
+    tls: Option<TlsFiles>,
+    names: Option<PathBuf>,
+    password: Option<PathBuf>,
+    /// The pin of the server's public key, if a port speaks TLS.
+    pin: Option<String>,
+}
+
+/// The contents of the files.
+#[derive(Debug)]
+pub(super) struct Contents {
+    identity: Option<Identity>,
+    names: Option<(PathBuf, Names)>,
+    password: Option<(PathBuf, Password)>,
+}
+
+impl Files {
+    /// Returns the files of a configuration.
+    pub(super) fn of(config: &Config) -> Files {
+        Files {
+            tls: config.tls.as_ref().map(|tls| tls.files.clone()),
+            names: config.names_file.clone(),
+            password: config.password_file.clone(),
+            pin: None,
+        }
+    }
+
+    /// Returns the pin of the server's public key, if a port speaks TLS.
+    pub(super) fn pin(&self) -> Option<&str> {
+        self.pin.as_deref()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.tls.is_none() && self.names.is_none() && self.password.is_none()
+    }
+
+    /// Reads all files.
+    ///
+    /// # Errors
+    /// Names the first that is of no use, and its fault.
+    pub(super) fn read(&self, now: SystemTime) -> Result<Contents, FileError> {
+        Ok(Contents {
+            identity: self.tls.as_ref().map(|tls| Identity::read(tls, now)).transpose()?,
+            names: read(self.names.as_ref(), secrets::read_names)?,
+            password: read(self.password.as_ref(), secrets::read_password)?,
+        })
+    }
+
+    /// Begins to use what the files hold. `endpoints` are those of the listeners.
+    pub(super) fn begin<'a, S: Socket>(
+        &mut self,
+        contents: Contents,
+        endpoints: impl Iterator<Item = (Endpoint, &'a BoundAddress)>,
+        hub: &mut Hub<S>,
+    ) {
+        if !self.is_empty() {
+            contents.warn(endpoints);
+            info!("{contents}");
+            self.pin = contents.pin();
+            contents.hand_over(hub);
+        }
+    }
+
+    /// Reads the files again, all or none. Connections stay as they are; a member whose name belongs to another client
+    /// by now loses it.
+    pub(super) fn reload<'a, S: Socket>(
+        &mut self,
+        endpoints: impl Iterator<Item = (Endpoint, &'a BoundAddress)>,
+        hub: &mut Hub<S>,
+    ) {
+        if self.is_empty() {
+            return;
+        }
+        let contents = match self.read(SystemTime::now()) {
+            Ok(contents) => contents,
+            Err(error) => {
+                error!("{error}; the server goes on with all that it has read before");
+                return;
+            }
+        };
+        contents.warn(endpoints);
+        if contents.pin() != self.pin {
+            info!("the pin has changed: clients with --pin need the new one");
+            self.pin = contents.pin();
+        }
+        let summary = contents.to_string();
+        match contents.hand_over(hub) {
+            0 => info!("read again: {summary}"),
+            lost => info!("read again: {summary}; members that lost their names: {lost}"),
+        }
+    }
+}
+
+impl Contents {
+    fn pin(&self) -> Option<String> {
+        self.identity.as_ref().map(|identity| identity.pin().to_owned())
+    }
+
+    /// Warns of faults that do not keep the server from serving.
+    fn warn<'a>(&self, endpoints: impl Iterator<Item = (Endpoint, &'a BoundAddress)>) {
+        self.identity.iter().flat_map(Identity::warnings).for_each(|warning| warn!("{warning}"));
+        if let Some((path, Password { is_readable_by_all: true, .. })) = &self.password {
+            let path = path.display();
+            warn!("each user of this machine can read the password file {path}: chmod 600 {path}");
+        }
+        let secrets = match (&self.names, &self.password) {
+            (None, None) => return,
+            (Some(_), None) => "the tokens of names",
+            (None, Some(_)) => "the password",
+            (Some(_), Some(_)) => "the password and the tokens of names",
+        };
+        for address in endpoints.filter_map(overheard) {
+            warn!("others can read {secrets} on the way to {address}: use TLS, or listen on 127.0.0.1 behind a proxy");
+        }
+    }
+
+    /// Hands all over to the hub. Returns how many members lost their names by that.
+    fn hand_over<S: Socket>(self, hub: &mut Hub<S>) -> usize {
+        if let Some(identity) = self.identity {
+            hub.open_tls(identity.configs());
+        }
+        if let Some((_, password)) = self.password {
+            hub.set_password(Some(password.hash));
+        }
+        self.names.map_or(0, |(_, names)| hub.set_names(names))
+    }
+}
+
+/// Reads a file, if there is one. Returns its path, too.
+fn read<T>(
+    path: Option<&PathBuf>,
+    read: impl Fn(&Path) -> Result<T, SecretsError>,
+) -> Result<Option<(PathBuf, T)>, SecretsError> {
+    path.map(|path| Ok((path.clone(), read(path)?))).transpose()
+}
+
+/// Returns the address of a port that others than this machine reach, and that speaks plain text.
+fn overheard((endpoint, address): (Endpoint, &BoundAddress)) -> Option<SocketAddr> {
+    address.port().filter(|address| !endpoint.is_tls() && !address.ip().to_canonical().is_loopback())
+}
+
+/// The contents as the log names them.
+impl fmt::Display for Contents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        if let Some(identity) = &self.identity {
+            write!(f, "{identity}")?;
+            separator = "; ";
+        }
+        if let Some((path, names)) = &self.names {
+            let plural = if names.len() == 1 { "" } else { "s" };
+            write!(f, "{separator}{} name{plural} with owners in {}", names.len(), path.display())?;
+            separator = "; ";
+        }
+        if let Some((path, _)) = &self.password {
+            write!(f, "{separator}the password in {}", path.display())?;
+        }
+        Ok(())
+    }
+}
