@@ -40,7 +40,7 @@ fn in_every_light(page: &Page, mut look: impl FnMut(&str, Screen)) {
 }
 
 #[track_caller]
-fn assert_fit(page: &Page, when: &str) {
+pub(crate) fn assert_fit(page: &Page, when: &str) {
     in_every_light(page, |scheme, screen| {
         let faults = faults(&page.browser);
         assert_eq!(faults, Vec::<String>::new(), "{when}, {scheme}, {}", screen.name);

@@ -17,6 +17,7 @@ mod page;
 mod proxy;
 mod restarts;
 mod rooms;
+mod secrets;
 mod sessions;
 mod talking;
 mod tls;

@@ -50,6 +50,7 @@ test('a session goes on after a reload', () => {
   const session = new Session();
   session.begin();
   for (const line of ['** session T heard 0 at e.x.3 as ana', '** you are ana, in rust', '@ 1000 e.x.3', 'bob> hi']) session.hear(line, 0);
+  session.given = 'client-7';
   const typed = ['hello', '/msg bob x', '//x', '/nick eve'].map(commandOrLine).map((line) => ({ ...line, ...SENT }));
   for (const line of [...typed, { text: '/who', isCommand: true, isQuiet: true }, { ...plainLine('/quit'), ...SENT }]) session.say(line);
   const kept = JSON.parse(JSON.stringify(keptSession(session)));
@@ -57,6 +58,7 @@ test('a session goes on after a reload', () => {
   assert.ok(restoreSession(again, kept));
   assert.deepEqual(again.waiting(9).map(({ text, from, at }) => [text, from, at]),
     ['hello', '/x', '/quit'].map((text) => [text, 'ana', 1]));
+  assert.deepEqual([again.name, again.given], ['ana', 'client-7']);
   assert.equal(again.begin(), '/track e.x.4 T\n');
   const [ready] = again.hear('** session T heard 1 at e.x.5 as ana', 0);
   assert.deepEqual(ready.again.map(({ wire }) => wire), ['/msg bob x\n', '/say /x\n', '/nick eve\n', '/say /quit\n']);

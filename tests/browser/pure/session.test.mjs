@@ -334,6 +334,46 @@ test('what was missed is told where the page is by then', () => {
   assert.deepEqual(kinds(told), ['ready', 'placed', 'missed']);
 });
 
+test('what a server asks before it lets the page in is told at once, and begins nothing', () => {
+  const session = new Session();
+  session.begin();
+  assert.deepEqual(kinds(hear(session, '* this server asks for a password: /pass WORD')), ['passwordWanted']);
+  assert.deepEqual(kinds(hear(session, '* that is not the password')), ['passwordWrong']);
+  assert.equal(session.mode, 'asking');
+  session.begin();
+  assert.deepEqual(kinds(hear(session, '** session T heard 0 at e.5 as client-7')), ['ready']);
+});
+
+test('a name that is taken over is lost by the client that the server gave the other name', () => {
+  const session = new Session();
+  session.begin();
+  hear(session, '** session T heard 0 at e.5 as client-3', '** you are client-3, in rust', '@ 1000 e.5');
+  // The answer comes before the records.
+  const told = hear(session, '** client-3 is now ana', '* ana is now client-2', '* ana joined', 'ana> hi');
+  assert.deepEqual(told.map(({ isOwn }) => isOwn), [undefined, false, false, true]);
+  assert.equal(session.name, 'ana');
+  assert.deepEqual(hear(session, '* ana is now client-3', 'ana> of the other').map(({ isOwn }) => isOwn), [true, false]);
+});
+
+test('the records of a break tell whether another client took the name', () => {
+  const back = (name, ...records) => backAs('ana', name, ...records);
+  const backAs = (before, name, ...records) => {
+    const session = Object.assign(new Session(), { token: 'T', name: before, place: { epoch: 'e', number: 5 } });
+    session.begin();
+    const at = 5 + records.length;
+    const head = [`** session T heard 0 at e.${at} as ${name}`, '** resumed', `** you are ${name}, in rust`, '@ 1000 e.5'];
+    return hear(session, ...head, ...records).filter(({ kind }) => kind === 'nameSettled').map(({ isTaken }) => isTaken);
+  };
+  assert.deepEqual(back('client-7', 'bob> hi', '* ana is now client-7', '* client-9 is now ana', 'ana> of the other'), [true]);
+  assert.deepEqual(back('client-12', 'bob> hi', '* ana left', '* client-9 is now ana'), [false]);
+  assert.deepEqual(back('client-12', '* ana is now client-7', '* client-7 left'), [true]);
+  assert.deepEqual(back('client-12'), [false]);
+  // The page need not ask for what it has.
+  assert.deepEqual(back('ana', 'bob> hi', '* bob is now client-3'), []);
+  assert.deepEqual(back('eve', '* ana is now eve'), []);
+  assert.deepEqual(backAs('client-7', 'client-7', 'bob> hi'), []);
+});
+
 test('commands that the server has taken are not kept', () => {
   const session = new Session();
   session.begin();
