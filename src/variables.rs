@@ -18,7 +18,16 @@ use crate::net::stdio::exit_code_of_print;
 const PREFIX: &str = "POLLCHAT_";
 
 /// Variables of the client. (Those of the server are known from its flags.)
-pub const CLIENT: [&str; 1] = ["POLLCHAT_NICK"];
+pub const CLIENT: [&str; 3] = [NICK, PASSWORD, TOKEN];
+
+/// The variable behind `--nick`.
+pub const NICK: &str = "POLLCHAT_NICK";
+
+/// The variable that holds the password of `--password-file` itself. It has no flag: other users can read those.
+pub const PASSWORD: &str = "POLLCHAT_PASSWORD";
+
+/// The variable that holds the token of `--token-file` itself, likewise.
+pub const TOKEN: &str = "POLLCHAT_TOKEN";
 
 /// Edits between a misspelt variable and the one that is suggested for it, at most.
 const EDITS_MAX: usize = 2;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Error, Parser, ValueEnum};
 use pollchat::client::{
-    AddressError, Colors, Config, FLUSH_AFTER_MS, Pin, Report, ServerAddress, Trust, parse_room, run,
+    AddressError, Colors, Config, FLUSH_AFTER_MS, Pin, Report, SecretSource, ServerAddress, Trust, parse_room, run,
 };
 use pollchat::manual::{self, Generate};
 use pollchat::net::stdio::eprint_line;
@@ -46,8 +46,22 @@ struct Flags {
     pin: Option<Pin>,
 
     /// Ask for this name
-    #[arg(long, value_name = "NAME", env = "POLLCHAT_NICK", hide_env_values = true, value_parser = Name::parse)]
+    #[arg(long, value_name = "NAME", env = variables::NICK, hide_env_values = true, value_parser = Name::parse)]
     nick: Option<Name>,
+
+    /// Give the password in this file, its first line, to a server that asks for one. Or set POLLCHAT_PASSWORD
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+
+    /// Show the token in this file, its first line, for the name of --nick. Or set POLLCHAT_TOKEN
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+
+    #[arg(skip)]
+    password: Option<SecretSource>,
+
+    #[arg(skip)]
+    token: Option<SecretSource>,
 
     /// Begin in this room instead of the lobby; in a pipe nothing is said elsewhere
     #[arg(long, value_name = "NAME", value_parser = parse_room)]
@@ -119,8 +133,8 @@ Exit codes:
      --listen: the server ended in good order, or the reader of stdout closed it; at a terminal:
      left in good order
   1  anything else; a line on stderr says why and how many lines were not said: cannot connect,
-     the server is not trusted (TLS), refused (full, --deny, another protocol), cannot join the
-     room, the name is taken, removed, the server shut down or said FIN before the end of stdin,
+     the server is not trusted (TLS), refused (full, --deny, another protocol, the password),
+     cannot join the room, the name is taken or another's, removed, the server shut down or said FIN before the end of stdin,
      the connection was lost (--send: for 30 s), the session goes on elsewhere, the server did not
      answer the goodbye, a command failed, a line was too long, stdin went on after FIN, exit or
      /quit, stdin or stdout failed
@@ -129,7 +143,7 @@ Exit codes:
   its number (Ctrl-C: 130).";
 
 fn main() -> ExitCode {
-    let flags = variables::parse(Flags::with_address, std::convert::identity);
+    let flags = variables::parse(|flags: Flags| flags.with_address()?.with_secrets(), std::convert::identity);
     if let Some(what) = flags.generate {
         return manual::generate(what, Flags::command());
     }
@@ -174,6 +188,20 @@ impl Flags {
         Ok(self)
     }
 
+    /// Finds the places of the secrets. (They have no flags of their own: other users can read those.)
+    fn with_secrets(mut self) -> Result<Flags, Error> {
+        let conflict = |text: String| Flags::command().error(ErrorKind::ArgumentConflict, text);
+        let password_file = ("--password-file", self.password_file.take());
+        self.password = SecretSource::choose(password_file, variables::PASSWORD).map_err(conflict)?;
+        self.token =
+            SecretSource::choose(("--token-file", self.token_file.take()), variables::TOKEN).map_err(conflict)?;
+        if self.token.is_some() && self.nick.is_none() {
+            let text = format!("--token-file and {} require --nick: a token is that of a name", variables::TOKEN);
+            return Err(Flags::command().error(ErrorKind::MissingRequiredArgument, text));
+        }
+        Ok(self)
+    }
+
     /// The flag that is of no use without TLS, if there is any.
     fn trust_flag(&self) -> Option<&'static str> {
         match (&self.ca, &self.pin) {
@@ -195,6 +223,8 @@ impl From<Flags> for Config {
                 (None, None) => Trust::System,
             },
             nick: flags.nick,
+            password: flags.password,
+            token: flags.token,
             room: flags.room,
             flush_after: Some(Duration::from_millis(flags.flush_after)).filter(|after| !after.is_zero()),
             timestamps: flags.timestamps,
@@ -222,6 +252,7 @@ mod tests {
     fn the_server_knows_the_variables_of_the_client() {
         let command = Flags::command();
         let variables: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_env).collect();
-        assert_eq!(variables, variables::CLIENT);
+        assert_eq!(variables, [variables::NICK]);
+        assert_eq!(variables::CLIENT, [variables::NICK, variables::PASSWORD, variables::TOKEN]);
     }
 }

@@ -3,7 +3,7 @@
 use super::limits::SHOWN_LINE_BYTES_MAX;
 use super::tracking::SESSION_START;
 use crate::relay::line::{Framing, Line, LineDecoder, LineEnds, Overlong};
-use crate::relay::notice::FIRST_BYTES;
+use crate::relay::notice::{FIRST_BYTES, LOCKED_FIRST_BYTES};
 use crate::relay::sanitize::sanitize;
 use crate::relay::telnet::Telnet;
 
@@ -144,9 +144,10 @@ impl Decoder {
         if !matches!(self.kind, ServerKind::Unknown(_)) {
             return;
         }
-        let missing = FIRST_BYTES.len().max(SESSION_START.len()).saturating_sub(self.first.len());
+        let missing = LOCKED_FIRST_BYTES.len().saturating_sub(self.first.len());
         self.first.extend(&arrived[..arrived.len().min(missing)]);
-        let starts = [FIRST_BYTES, if self.expects_session { SESSION_START } else { FIRST_BYTES }].map(str::as_bytes);
+        let session = if self.expects_session { SESSION_START } else { FIRST_BYTES };
+        let starts = [FIRST_BYTES, LOCKED_FIRST_BYTES, session].map(str::as_bytes);
         self.kind = if starts.iter().any(|start| self.first.starts_with(start)) {
             ServerKind::Pollchat
         } else if starts.iter().any(|start| start.starts_with(&self.first)) {

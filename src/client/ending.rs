@@ -5,6 +5,7 @@ use std::io;
 
 use super::address::ServerAddress;
 use super::connect::ConnectError;
+use super::secrets::SecretError;
 use super::session::CloseReason;
 use super::trust::{TrustError, Untrusted};
 
@@ -30,6 +31,9 @@ pub enum ClientError {
     /// The trusted authorities cannot be loaded.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// A secret of the user cannot be used.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// The port speaks TLS, and we do not.
     #[error("the server at {address} speaks TLS on this port: write tls://{address}")]
     TlsExpected { address: ServerAddress },

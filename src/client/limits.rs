@@ -235,3 +235,6 @@ pub(crate) const TERMINAL_SIZE: (usize, usize) = (80, 24);
 
 /// Unsent lines shown at the end of a run.
 pub(crate) const UNSENT_SHOWN_MAX: usize = 10;
+
+/// The longest password or token, in bytes: as long as a server takes a password.
+pub(crate) const SECRET_BYTES_MAX: usize = 1 << 10;

@@ -91,10 +91,15 @@ impl FarewellKind {
     pub(crate) fn of(notice: &Notice<'_>) -> Option<FarewellKind> {
         match notice {
             Notice::ShuttingDown => Some(FarewellKind::ShuttingDown),
-            Notice::ServerFull { .. } | Notice::AddressCrowded { .. } => Some(FarewellKind::Full),
-            Notice::AddressDenied | Notice::ProxyExpected | Notice::ForeignProtocol { .. } => {
-                Some(FarewellKind::Refused)
+            // The password may be right: nobody is let in from our address for a minute.
+            Notice::ServerFull { .. } | Notice::AddressCrowded { .. } | Notice::PasswordCrowded => {
+                Some(FarewellKind::Full)
             }
+            Notice::AddressDenied
+            | Notice::ProxyExpected
+            | Notice::ForeignProtocol { .. }
+            | Notice::PasswordRefused
+            | Notice::PasswordMissing => Some(FarewellKind::Refused),
             Notice::TlsExpected => Some(FarewellKind::TlsExpected),
             Notice::Silent { .. } | Notice::TooSlow | Notice::RemovedByOperator => Some(FarewellKind::Removed),
             _ => None,
@@ -255,6 +260,9 @@ mod tests {
             (Some("too many connections from your address (at most 3)"), true, true, false),
             (Some("connections from your address are not allowed here"), false, false, false),
             (Some("this port speaks TLS: goodbye"), false, false, false),
+            (Some("too many wrong passwords from your address: wait a minute"), true, true, false),
+            (Some("that is not the password either: goodbye"), false, false, false),
+            (Some("you have not given the password: goodbye"), false, false, false),
             (Some("you were removed by the operator"), false, false, false),
             (Some("you read too slowly: goodbye"), false, false, false),
         ] {

@@ -17,6 +17,7 @@
 //! | `connect`, `backoff` | connection attempts and the delays between them |
 //! | `resolver`, `race` | parts of an attempt: the look-up of the name, connects to several addresses |
 //! | `trust`, `secure` | the servers that are trusted over TLS, TLS under a connection |
+//! | `secrets`, `door` | the user's password and token, a server that asks for a password |
 //! | `decoder` | the server's bytes as clean lines |
 //! | `outbox` | typed lines and bytes that the server has not taken yet |
 //! | `limits` | every limit of the client |
@@ -25,6 +26,7 @@ mod address;
 mod backoff;
 mod connect;
 mod decoder;
+mod door;
 mod ending;
 mod leaving;
 mod limits;
@@ -35,6 +37,7 @@ mod progress;
 mod race;
 mod resolver;
 mod room;
+mod secrets;
 mod secure;
 mod session;
 mod terminal;
@@ -52,6 +55,8 @@ pub use self::ending::{ClientError, Ending, Report};
 pub use self::limits::FLUSH_AFTER_MS;
 use self::pipe::PipeClient;
 pub use self::room::parse_room;
+use self::secrets::Secrets;
+pub use self::secrets::{SecretError, SecretSource};
 use self::secure::Security;
 use self::terminal::TerminalClient;
 pub use self::trust::{Pin, PinError, Trust, TrustError, Untrusted};
@@ -71,6 +76,10 @@ pub struct Config {
     pub trust: Trust,
     /// `--nick`: the name to ask for.
     pub nick: Option<Name>,
+    /// `--password-file`, or its variable: the password for a server that asks for one.
+    pub password: Option<SecretSource>,
+    /// `--token-file`, or its variable: the token of `nick`.
+    pub token: Option<SecretSource>,
     /// `--room`, or the name behind the address: the room to enter.
     pub room: Option<Name>,
     /// `--flush-after`: silence that ends an unterminated line of a foreign server; `None`: never.
@@ -115,18 +124,20 @@ pub enum Colors {
 /// otherwise or with `plain`, `says_text`, `listens`, `pipe_reconnects`, `json` or `send`.
 ///
 /// # Errors
-/// The server cannot be connected to or trusted, the connection is lost for good, or stdin or stdout fails.
+/// A secret cannot be used, the server cannot be connected to or trusted, the connection is lost for good, or stdin or
+/// stdout fails.
 pub fn run(config: &Config) -> Result<Ending, ClientError> {
     let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && can_move_cursor();
     let is_plain = config.plain || config.says_text || config.listens || config.tracks_in_pipe();
+    let secrets = Secrets::load(config)?;
     let security = match config.server.is_tls() {
         true => Some(Security::load(&config.server, &config.trust)?),
         false => None,
     };
     if is_terminal && !is_plain {
-        TerminalClient::start(config, security)?.run()
+        TerminalClient::start(config, security, secrets)?.run()
     } else {
-        PipeClient::connect(config, security)?.run()
+        PipeClient::connect(config, security, secrets)?.run()
     }
 }
 

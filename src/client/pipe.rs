@@ -15,6 +15,7 @@
 //! [`Answers`] follows what the server says about that, and `outcome` decides at the end.
 
 mod answers;
+mod door;
 mod link;
 mod outcome;
 mod output;
@@ -35,10 +36,12 @@ use super::address::ServerAddress;
 use super::backoff::jitter;
 use super::connect::Attempt;
 use super::decoder::{ServerKind, ServerLine};
+use super::door::Door;
 use super::limits::{GRACE, READ_BYTES, SCREEN_BYTES_MAX, WELCOME_WAIT};
 use super::outbox::line_count::LineCount;
 use super::progress::Progress;
 use super::resolver::Resolver;
+use super::secrets::Secrets;
 use super::secure::Security;
 use super::session::{CloseReason, LineCounts, Session};
 use super::timestamps::Timestamps;
@@ -108,7 +111,11 @@ impl PipeClient {
     ///
     /// # Errors
     /// No address answers, the server is not trusted, or the poller fails.
-    pub(super) fn connect(config: &Config, security: Option<Security>) -> Result<PipeClient, ClientError> {
+    pub(super) fn connect(
+        config: &Config,
+        security: Option<Security>,
+        secrets: Secrets,
+    ) -> Result<PipeClient, ClientError> {
         let address = config.server.clone();
         let mut poll = Poll::new().map_err(ClientError::Poll)?;
         let mut resolver = Resolver::new(address.clone(), poll.registry(), RESOLVER).map_err(ClientError::Poll)?;
@@ -139,7 +146,7 @@ impl PipeClient {
             is_shown: true,
             shown_at: Instant::now(),
             ended: None,
-            answers: Answers::new(config.room.as_ref(), config.nick.as_ref()),
+            answers: Answers::new(config.room.as_ref(), config.nick.as_ref()).with_secrets(secrets),
             has_heard: false,
             output,
             tracked: Tracked::new(config.tracks_in_pipe(), says_text(config), config.send.is_some()),
@@ -197,7 +204,10 @@ impl PipeClient {
         if self.link.session().is_none() {
             match self.link.advance(self.poll.registry(), now) {
                 Dialled::Pending => return self.read_ahead(),
-                Dialled::Connected => self.on_connected(now),
+                Dialled::Connected => {
+                    self.answers.door = Door::default();
+                    self.on_connected(now);
+                }
                 Dialled::Untrusted(why) => {
                     let counts = self.tracked.line_counts().unwrap_or_default();
                     self.ended = Some((CloseReason::Untrusted(why), counts));
@@ -212,7 +222,7 @@ impl PipeClient {
             progress |= session.send(Instant::now());
             session.take_sent_joins().iter().for_each(|line| self.answers.room.on_sent(line));
         }
-        progress | self.receive()
+        progress | self.receive() | self.follow_door(now)
     }
 
     /// Leaves if the room cannot be entered.
@@ -270,7 +280,8 @@ impl PipeClient {
         if is_tracked {
             return if session.is_open() { self.read_tracked(now) } else { Progress::None };
         }
-        if self.answers.holds_lines() || !session.is_open() || session.free_bytes() < READ_BYTES {
+        let is_held = self.answers.holds_lines() || self.answers.is_at_door(session, now);
+        if is_held || !session.is_open() || session.free_bytes() < READ_BYTES {
             return Progress::None;
         }
         let taken_back = self.link.take_back();
@@ -411,7 +422,9 @@ impl PipeClient {
         let tracking_at = tracking_at.filter(|_| session.is_open() && !is_full);
         let flush_at = session.flush_deadline().filter(|_| !is_full);
         let send_at = session.send_deadline(now);
-        let at = [asks_at, room_at, name_at, tracking_at, grace_at, flush_at, send_at].into_iter().flatten().min();
+        let door_at = self.answers.door_deadline(session).filter(|at| *at > now);
+        let at =
+            [asks_at, room_at, name_at, tracking_at, grace_at, flush_at, send_at, door_at].into_iter().flatten().min();
         at.map(|at| at.saturating_duration_since(now))
     }
 
@@ -452,6 +465,9 @@ fn take_line(
     shown: &mut VecDeque<u8>,
     now: Instant,
 ) {
+    if answers.on_door_line(line) {
+        return;
+    }
     if !line.is_continued && !tracked.tracking.is_tracked() {
         answers.on_line(line.text, now, jitter());
     }

@@ -89,6 +89,12 @@ impl OwnRoom {
         self.wanted.as_ref().map(|name| join_line(name.as_str()))
     }
 
+    /// Ends the wait for the answer to the client's own `/join`: the server does nothing with it, because it asks for a
+    /// password. [`OwnRoom::on_connected`] asks again.
+    pub(super) fn on_locked(&mut self) {
+        self.state = State::Settled;
+    }
+
     /// Begins a tracked connection in `room`. Returns the line that asks for another one, if the seat is a new one.
     pub(super) fn on_entered(&mut self, room: &str, is_seat_kept: bool, now: Instant) -> Option<String> {
         let typed = self.typed.take().filter(|_| !is_seat_kept);

@@ -33,7 +33,8 @@ pub(crate) struct Session {
     farewell: Farewell,
     decoder: Decoder,
     turns: Turns,
-    begun_at: Instant,
+    /// Time of the connect, or of the password that the server asked for.
+    pub(crate) begun_at: Instant,
     /// Time of the last byte in any direction, or of the last half-close.
     progress_at: Instant,
     leaving: Leaving,
@@ -382,11 +383,6 @@ impl Session {
         if is_received {
             self.decoder.flush_partial(show);
         }
-    }
-
-    /// Time of the connect.
-    pub(crate) fn begun_at(&self) -> Instant {
-        self.begun_at
     }
 
     /// The kind of server, as far as its first bytes tell.

@@ -32,7 +32,7 @@ pub(crate) fn learn_server(tracking: &mut Tracking, session: &Session, is_greete
             tracking.on_greeted();
             true
         }
-        ServerKind::Pollchat | ServerKind::Unknown(_) if now < session.begun_at() + KIND_WAIT => true,
+        ServerKind::Pollchat | ServerKind::Unknown(_) if now < session.begun_at + KIND_WAIT => true,
         ServerKind::Pollchat | ServerKind::Unknown(_) | ServerKind::Other => {
             tracking.give_up();
             false
@@ -65,7 +65,7 @@ pub(crate) fn space(session: &Session) -> usize {
 
 /// The time of the next step that no event announces.
 pub(crate) fn deadline(tracking: &Tracking, session: &Session, now: Instant) -> Option<Instant> {
-    let kind_at = Some(session.begun_at() + KIND_WAIT).filter(|_| tracking.is_undecided());
+    let kind_at = Some(session.begun_at + KIND_WAIT).filter(|_| tracking.is_undecided());
     let times = [tracking.ack_deadline(), tracking.answer_deadline(), kind_at];
     times.into_iter().flatten().filter(|&at| at > now).min()
 }

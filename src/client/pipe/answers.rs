@@ -1,13 +1,19 @@
 //! The server's answers about us and our lines, across all connections. Pure.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::{Duration, Instant};
 
 use crate::client::backoff::Backoff;
-use crate::client::limits::{NICK_PAUSE_FIRST, NICK_PAUSE_MAX};
+use crate::client::decoder::{ServerKind, ServerLine};
+use crate::client::door::Door;
+use crate::client::limits::{KIND_WAIT, NICK_PAUSE_FIRST, NICK_PAUSE_MAX};
 use crate::client::link::FarewellKind;
 use crate::client::room::OwnRoom;
+use crate::client::secrets::Secrets;
+use crate::client::session::Session;
 use crate::client::tracking::{Entered, How};
-use crate::relay::command::nick_line;
 use crate::relay::name::{Name, fold};
 use crate::relay::notice::{FOREIGN_PREFIX, Notice};
 
@@ -18,6 +24,8 @@ const TRACK: &str = "/track";
 #[derive(Debug)]
 pub(super) struct Answers {
     pub(super) room: OwnRoom,
+    pub(super) secrets: Secrets,
+    pub(super) door: Door,
     wanted: Option<String>,
     /// Our present name.
     own: String,
@@ -68,6 +76,8 @@ impl Answers {
     pub(super) fn new(room: Option<&Name>, nick: Option<&Name>) -> Answers {
         Answers {
             room: OwnRoom::new(room),
+            secrets: Secrets::default(),
+            door: Door::default(),
             wanted: nick.map(Name::to_string),
             own: String::new(),
             name: NameState::Unneeded,
@@ -83,7 +93,13 @@ impl Answers {
         }
     }
 
-    /// Begins a connection. Returns the requests for the room, which goes first, and for the name.
+    /// Adds the secrets of the user.
+    pub(super) fn with_secrets(self, secrets: Secrets) -> Answers {
+        Answers { secrets, ..self }
+    }
+
+    /// Begins a connection, or begins anew behind the password. Returns the requests for the room, which goes first, and
+    /// for the name.
     pub(super) fn on_connected(&mut self, now: Instant) -> impl Iterator<Item = String> + use<> {
         self.on_tracked_connected();
         [self.room.on_connected(now), self.ask(now)].into_iter().flatten()
@@ -152,7 +168,7 @@ impl Answers {
         let name = self.wanted.as_ref()?;
         self.asked_at = Some(now);
         self.name = NameState::Asked;
-        Some(nick_line(name))
+        Some(self.secrets.nick_line(name))
     }
 
     /// The time of the next request.
@@ -196,6 +212,15 @@ impl Answers {
                 self.on_called(name);
             }
             Notice::Renamed { from, to } if from == self.own => self.on_called(to),
+            // While we were away, a client with our token has taken our name. Only the room was told.
+            Notice::Renamed { from, to }
+                if to == self.own
+                    && self.name == NameState::Asked
+                    && self.is_wanted(from)
+                    && self.secrets.has_token_of(from) =>
+            {
+                self.name = NameState::Refused(Notice::NameTakenOver { name: to }.to_string());
+            }
             Notice::NameUnchanged { name } => self.on_called(name),
             Notice::NameTaken { name } if self.name == NameState::Asked && self.is_wanted(name) => {
                 self.name = if self.was_ours {
@@ -207,6 +232,22 @@ impl Answers {
             Notice::NameMalformed | Notice::NameFixed if self.name == NameState::Asked => {
                 self.name = NameState::Refused(notice.to_string());
             }
+            Notice::NameOwned { name }
+            | Notice::NameLookalike { name, .. }
+            | Notice::TokenWrong { name }
+            | Notice::TokenUnknown { name }
+                if self.name == NameState::Asked && self.is_wanted(name) =>
+            {
+                self.on_unnamed(&notice, now);
+            }
+            Notice::NameTakenOver { name } | Notice::NameLost { name, .. } => {
+                // The room may have read of it before.
+                let was_wanted = self.is_wanted(&self.own) || (self.own == name && self.name == NameState::Ours);
+                name.clone_into(&mut self.own);
+                if was_wanted {
+                    self.on_unnamed(&notice, now);
+                }
+            }
             _ if refuses_line(&notice) => self.on_refused(&notice),
             _ => {
                 if let Some(kind) = FarewellKind::of(&notice) {
@@ -214,6 +255,14 @@ impl Answers {
                 }
             }
         }
+    }
+
+    /// Takes a notice for which the wanted name is not ours. A name with an owner does not become free.
+    fn on_unnamed(&mut self, notice: &Notice<'_>, now: Instant) {
+        self.name = match self.is_in && self.secrets.on_unnamed(notice) {
+            true => NameState::AskAt(now),
+            false => NameState::Refused(self.secrets.words_for(notice)),
+        };
     }
 
     fn on_called(&mut self, name: &str) {
@@ -233,6 +282,11 @@ impl Answers {
         }
     }
 
+    /// Ends the run with `text`: the server does not let us in.
+    pub(super) fn turn_away(&mut self, text: &str) {
+        self.on_farewell(text, FarewellKind::Refused);
+    }
+
     fn on_farewell(&mut self, text: &str, kind: FarewellKind) {
         self.farewell = Some(Farewell { text: text.to_owned(), kind });
     }
@@ -244,6 +298,26 @@ impl Answers {
     /// Whether lines must not be said, because the answer about the room or the name is awaited.
     pub(super) fn holds_lines(&self) -> bool {
         self.room.holds_lines() || self.awaits_name()
+    }
+
+    /// The time until which lines wait for a server that may ask for the password. One that asks does not take them.
+    pub(super) fn door_deadline(&self, session: &Session) -> Option<Instant> {
+        let is_unknown = matches!(session.server_kind(), ServerKind::Unknown(_)) && self.door == Door::Unseen;
+        (is_unknown && self.secrets.has_password()).then_some(session.begun_at + KIND_WAIT)
+    }
+
+    /// Whether lines must not be said, because they may be lost at the door.
+    pub(super) fn is_at_door(&self, session: &Session, now: Instant) -> bool {
+        self.door.is_locked() || self.door_deadline(session).is_some_and(|at| now < at)
+    }
+
+    /// Takes a line of the server before all else. Returns whether it is about the password alone.
+    pub(super) fn on_door_line(&mut self, line: ServerLine<'_>) -> bool {
+        let is_taken = self.door.takes(line);
+        if is_taken {
+            self.secrets.on_door();
+        }
+        is_taken
     }
 
     /// Whether the name is asked for, and not ours.
@@ -300,6 +374,11 @@ fn refuses_line(notice: &Notice<'_>) -> bool {
             | Notice::NameMalformed
             | Notice::NameFixed
             | Notice::NickUsage
+            | Notice::NameOwned { .. }
+            | Notice::NameLookalike { .. }
+            | Notice::TokenWrong { .. }
+            | Notice::TokenUnknown { .. }
+            | Notice::PasswordUnasked
             | Notice::NotReading { .. }
             | Notice::Away { .. }
             | Notice::NobodyCalled { .. }
@@ -317,170 +396,4 @@ fn refuses_line(notice: &Notice<'_>) -> bool {
             | Notice::RoomsFull { .. }
             | Notice::JoinUsage
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn answers(nick: Option<&str>, lines: &[&str]) -> Answers {
-        let name = nick.map(|nick| Name::parse(nick).unwrap());
-        let mut answers = Answers::new(None, name.as_ref());
-        let _ = answers.on_connected(Instant::now());
-        for line in lines {
-            answers.on_line(line, Instant::now(), 0);
-        }
-        answers
-    }
-
-    const WELCOME: &str = "* you are client-7; /help lists what you can do";
-
-    #[test]
-    fn a_name_is_ours_once_the_server_says_so_of_us() {
-        assert_eq!(answers(Some("ana"), &[WELCOME]).missing_name(), Some("ana"));
-        let of_another = answers(Some("ana"), &[WELCOME, "* client-9 is now ana"]);
-        assert_eq!(of_another.missing_name(), Some("ana"));
-        assert_eq!(answers(Some("ana"), &[WELCOME, "* client-7 is now ana"]).missing_name(), None);
-        assert_eq!(answers(Some("Ana"), &[WELCOME, "* client-7 is now ana"]).missing_name(), None);
-        assert_eq!(answers(None, &[WELCOME]).missing_name(), None);
-    }
-
-    #[test]
-    fn a_name_that_was_never_ours_is_refused_for_good_and_one_that_was_is_asked_for_again() {
-        let taken = "* the name ana is taken";
-        let mut never = answers(Some("ana"), &[WELCOME, taken]);
-        assert_eq!(never.refused_name(), Some("the name ana is taken"));
-        assert_eq!((never.deadline(), never.refused_lines()), (None, (0, None)));
-        assert_eq!(never.ask_again(Instant::now()), None);
-        let mut was = answers(Some("ana"), &[WELCOME, "* client-7 is now ana"]);
-        assert!(was.on_connected(Instant::now()).eq(["/nick ana\n"]));
-        assert!(was.awaits_name());
-        for line in ["* you are client-8; /help lists what you can do", taken] {
-            was.on_line(line, Instant::now(), 0);
-        }
-        assert_eq!((was.refused_name(), was.awaits_name()), (None, true));
-        let at = was.deadline().unwrap();
-        assert_eq!(was.ask_again(at).as_deref(), Some("/nick ana\n"));
-        was.on_line("* client-8 is now ana", at, 0);
-        assert!(!was.awaits_name());
-    }
-
-    #[test]
-    fn lines_that_the_server_did_not_take_are_counted_in_the_room_alone() {
-        let refusals = [
-            "* nobody here is called bob",
-            "* bob is not reading: not told",
-            "* /msg NAME TEXT tells TEXT to NAME alone",
-            "* there is no command /x; /help lists what you can do",
-            "* line too long (over 4096 bytes): not relayed",
-            "* the name ana is taken",
-            "* a name is 1 to 24 letters, digits, _ or -",
-            "* /nick NAME: a name is 1 to 24 letters, digits, _ or -",
-        ];
-        for refusal in refusals {
-            assert_eq!(answers(None, &[WELCOME, refusal]).refused_lines(), (1, refusal.strip_prefix("* ")));
-            assert_eq!(answers(None, &["hello", refusal]).refused_lines(), (0, None));
-        }
-        for other in ["* ana joined", "* you told ana: x", "ana> * nobody here is called bob", "* welcome", "FIN"] {
-            assert_eq!(answers(None, &[WELCOME, other]).refused_lines(), (0, None));
-        }
-    }
-
-    #[test]
-    fn the_room_comes_before_the_name_and_its_refusal_is_no_refused_line() {
-        let [rust, ana] = ["rust", "ana"].map(|name| Name::parse(name).unwrap());
-        let full = "* there are 100 rooms already";
-        let mut answers = Answers::new(Some(&rust), Some(&ana));
-        assert!(answers.on_connected(Instant::now()).eq(["/join rust\n", "/nick ana\n"]));
-        for (line, holds_lines) in [
-            ("* you are in rust, alone", true),
-            (WELCOME, true),
-            ("* you are in rust, alone", true),
-            ("* client-7 is now ana", false),
-            (full, false),
-        ] {
-            answers.on_line(line, Instant::now(), 0);
-            assert_eq!(answers.holds_lines(), holds_lines, "{line}");
-        }
-        assert_eq!(answers.refused_lines().0, 1, "a line of stdin was refused");
-        let mut answers = Answers::new(Some(&rust), None);
-        let _ = answers.on_connected(Instant::now());
-        for line in [WELCOME, full] {
-            answers.on_line(line, Instant::now(), 0);
-        }
-        assert_eq!((answers.holds_lines(), answers.refused_lines().0), (true, 0));
-    }
-
-    #[test]
-    fn a_line_with_an_answer_is_not_in_doubt() {
-        let now = Instant::now();
-        let mut answers = Answers::new(None, None);
-        let hear = |answers: &mut Answers, line: &str| answers.on_line(line, now, 0);
-        let nobody = "* nobody here is called bob";
-        let _ = answers.on_connected(now);
-        hear(&mut answers, WELCOME);
-        hear(&mut answers, nobody);
-        assert_eq!((answers.in_doubt(3), answers.refused_lines().0), (2, 1));
-        answers.on_taken();
-        hear(&mut answers, nobody);
-        assert_eq!((answers.in_doubt(0), answers.in_doubt(2), answers.refused_lines().0), (0, 1, 2));
-        // The next connection has lines of its own.
-        let _ = answers.on_connected(now);
-        assert_eq!((answers.in_doubt(2), answers.refused_lines().0), (2, 2));
-    }
-
-    #[test]
-    fn a_resumed_session_is_asked_for_nothing_and_a_new_seat_for_name_and_room() {
-        let [rust, ana] = ["rust", "ana"].map(|name| Name::parse(name).unwrap());
-        let mut answers = Answers::new(Some(&rust), Some(&ana));
-        let now = Instant::now();
-        let enter = |answers: &mut Answers, name: &str, room: &str, how| {
-            answers.on_tracked_connected();
-            let entered = Entered { name: name.to_owned(), room: room.to_owned(), how };
-            answers.on_entered(&entered, now).collect::<String>()
-        };
-        assert_eq!(enter(&mut answers, "client-7", "lobby", How::First), "/join rust\n/nick ana\n");
-        assert!(answers.holds_lines());
-        for line in ["you are in rust, alone", "client-7 is now ana"] {
-            answers.on_notice(Notice::parse(line), now, 0);
-        }
-        assert!(!answers.holds_lines());
-        assert_eq!(enter(&mut answers, "ana", "rust", How::Resumed), "");
-        answers.on_notice(Notice::parse("ana is now bob"), now, 0);
-        assert_eq!(enter(&mut answers, "bob", "tea", How::Resumed), "");
-        assert_eq!(enter(&mut answers, "client-8", "tea", How::Resumed), "/nick bob\n");
-        assert!(answers.holds_lines() && !answers.is_late(Duration::ZERO, now - Duration::from_secs(1)));
-        assert_eq!(enter(&mut answers, "client-9", "tea", How::Resumed), "/nick bob\n", "the request may be lost");
-        answers.on_tracked_connected();
-        assert!(answers.holds_lines() && !answers.is_late(Duration::ZERO, now), "no answer comes before the place");
-        assert_eq!(enter(&mut answers, "bob", "tea", How::Resumed), "");
-        assert!(!answers.holds_lines());
-        assert_eq!(enter(&mut answers, "client-9", "lobby", How::Anew(false)), "/join tea\n/nick bob\n");
-        assert_eq!(enter(&mut answers, "client-10", "tea", How::ReadOn), "/nick bob\n");
-        assert!(answers.holds_lines(), "nothing is said under another name");
-    }
-
-    #[test]
-    fn the_reason_of_an_end_is_kept() {
-        use FarewellKind::{Full, Refused, Removed, ShuttingDown};
-        for (line, kind) in [
-            ("* the server is shutting down", ShuttingDown),
-            ("* the server is full (3 clients)", Full),
-            ("* too many connections from your address (at most 3)", Full),
-            ("* connections from your address are not allowed here", Refused),
-            ("* this is a chat relay and speaks no HTTP: goodbye", Refused),
-            ("* you have said nothing for 5 seconds: goodbye", Removed),
-            ("* you read too slowly: goodbye", Removed),
-            ("* you were removed by the operator", Removed),
-        ] {
-            let answers = answers(None, &[line, "FIN"]);
-            assert_eq!(
-                answers.farewell().map(|farewell| (farewell.kind, format!("* {}", farewell.text))),
-                Some((kind, line.to_owned()))
-            );
-        }
-        let with_prefix = answers(None, &["ERROR :this is a chat relay and speaks no IRC: goodbye"]);
-        assert_eq!(with_prefix.farewell().unwrap().text, "this is a chat relay and speaks no IRC: goodbye");
-        assert_eq!(answers(None, &[WELCOME, "ana> this is a chat relay and speaks no IRC: goodbye"]).farewell(), None);
-    }
 }

@@ -171,7 +171,10 @@ impl PipeLink {
             false => !is_leaving || !taken_back.is_empty() || self.has_given_back(),
         };
         let farewell = answers.farewell().map(|farewell| farewell.kind);
-        let may_reconnect = self.opening.reconnects && should_reconnect(&reason, farewell, answers.was_in());
+        // The next connection would ask for a refused name again, and perhaps take it from another client.
+        let may_reconnect = self.opening.reconnects
+            && answers.refused_name().is_none()
+            && should_reconnect(&reason, farewell, answers.was_in());
         if !has_more || is_torn || !may_reconnect {
             return Some((reason, counts));
         }

@@ -305,6 +305,9 @@ impl PipeClient {
                 if let Some(notice) = Notice::in_line(&record.line).filter(|_| !record.is_past) {
                     self.answers.on_notice(notice, now, jitter());
                 }
+                if self.answers.refused_name().is_some() {
+                    tracking.forget_nicks();
+                }
             }
             Event::Taken { line, .. } => {
                 self.answers.on_taken();

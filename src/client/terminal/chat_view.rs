@@ -1,6 +1,9 @@
 //! The lines above the input line: those of the server, our own, and the client's notes. Pure, except for the time of
 //! day.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
@@ -15,7 +18,7 @@ use crate::client::limits::{ECHOES_MAX, UNSENT_SHOWN_MAX};
 use crate::client::link::FarewellKind;
 use crate::client::timestamps::Timestamps;
 use crate::client::tracking::Record;
-use crate::relay::command::Command;
+use crate::relay::command::{Command, without_secrets};
 use crate::relay::name::{Name, TYPED_BYTES_MAX, fold};
 use crate::relay::notice::Notice;
 use crate::relay::sanitize::sanitize;
@@ -49,8 +52,10 @@ struct Own {
 pub(super) enum ServerEvent {
     /// Our name is this one from now on.
     Called(String),
-    /// The nick that we asked for is taken.
-    Taken(String),
+    /// A nick that was asked for is not ours, in these words.
+    Unnamed(String),
+    /// Our name has an owner, who has taken it, in these words.
+    NameGone(String),
     /// The server is about to end the connection.
     Farewell(FarewellKind),
     /// The server dropped a line of ours, over this limit in bytes.
@@ -183,7 +188,7 @@ impl ChatView {
     }
 
     /// Shows a line of ours, as it is sent. If the server echoes it (`--audience everyone`), the echo is not shown.
-    /// `is_text`: the server takes it for no command, whatever it says.
+    /// `is_text`: the server takes it for no command, whatever it says. A command is shown without its secrets.
     pub(super) fn show_own(&mut self, line: &str, is_text: bool) {
         let mut buffer = String::new();
         let line = sanitize(line.as_bytes(), &mut buffer);
@@ -197,14 +202,14 @@ impl ChatView {
             self.echoes.push_back(text.to_owned());
             self.write(&format!("{prompt} {text}"));
         } else {
-            let asked = self.style.dim(line);
+            let asked = self.style.dim(without_secrets(line));
             self.write(&format!("{prompt} {asked}"));
         }
     }
 
-    /// Shows that a name is taken, in the server's words.
-    pub(super) fn show_taken(&mut self, name: &str) {
-        self.write_dim(Notice::NameTaken { name }.to_line().trim_end_matches('\n'));
+    /// Shows a notice, and learns nothing from it.
+    pub(super) fn show_words(&mut self, notice: Notice<'_>) {
+        self.write_dim(notice.to_line().trim_end_matches('\n'));
     }
 
     /// Shows a line of a paste before its confirmation.
@@ -220,7 +225,7 @@ impl ChatView {
     /// Shows lines that will not be sent.
     pub(super) fn show_unsent(&mut self, lines: &[String]) {
         for line in lines.iter().take(UNSENT_SHOWN_MAX) {
-            self.show_note(&format!("not sent: {line}"));
+            self.show_note(&format!("not sent: {}", without_secrets(line)));
         }
         if let Some(more) = lines.len().checked_sub(UNSENT_SHOWN_MAX).filter(|&more| more > 0) {
             self.show_note(&format!("and {more} more"));
@@ -229,7 +234,7 @@ impl ChatView {
 
     /// Shows lines that may have been sent or not.
     pub(super) fn show_in_doubt(&mut self, lines: &[String]) {
-        lines.iter().for_each(|line| self.show_note(&format!("perhaps not sent: {line}")));
+        lines.iter().for_each(|line| self.show_note(&format!("perhaps not sent: {}", without_secrets(line))));
     }
 
     /// Shows a note of the client. Its prefix differs from all lines of a pollchat server.
@@ -262,7 +267,7 @@ impl ChatView {
                 self.write(&told);
             }
             // `Inbox` decides whether to show it.
-            Notice::NameTaken { .. } => {}
+            _ if is_unnamed(&notice) => {}
             _ => self.write_dim(line),
         }
         self.learn_notice(notice)
@@ -283,7 +288,11 @@ impl ChatView {
             Notice::InRoom { room, .. } | Notice::InRoomAlready { room } => self.names.enter(room),
             Notice::RoomHere { room, .. } => self.names.add_room(room),
             Notice::TellsYou { from: name, .. } => self.names.add_from_anywhere(name),
-            Notice::NameTaken { name } => return Some(ServerEvent::Taken(name.to_owned())),
+            Notice::NameTakenOver { name } | Notice::NameLost { name, .. } => {
+                self.set_own_name(name);
+                return Some(ServerEvent::NameGone(notice.to_string()));
+            }
+            _ if is_unnamed(&notice) => return Some(ServerEvent::Unnamed(notice.to_string())),
             Notice::TooLong { bytes } => return Some(ServerEvent::TooLong(bytes)),
             _ => return FarewellKind::of(&notice).map(ServerEvent::Farewell),
         }
@@ -351,6 +360,18 @@ impl ChatView {
     }
 }
 
+/// Whether a notice refuses a name.
+fn is_unnamed(notice: &Notice<'_>) -> bool {
+    matches!(
+        notice,
+        Notice::NameTaken { .. }
+            | Notice::NameOwned { .. }
+            | Notice::NameLookalike { .. }
+            | Notice::TokenWrong { .. }
+            | Notice::TokenUnknown { .. }
+    )
+}
+
 impl Own {
     /// Whether `word` is our name, by the rules of the room.
     fn is(&self, word: &str) -> bool {
@@ -368,127 +389,4 @@ fn now_ms() -> u64 {
 /// Whether `c` can be part of a name.
 fn is_word_char(c: char) -> bool {
     c.is_alphanumeric() || is_combining_mark(c) || c == '_' || c == '-'
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::client::Colors;
-
-    fn chat_view() -> ChatView {
-        let mut chat = ChatView::new(Style::new(Colors::Off), Timestamps::new(false));
-        assert_eq!(show(&mut chat, "* you are client-7; /help lists what you can do").1, called("client-7"));
-        chat
-    }
-
-    fn called(name: &str) -> Option<ServerEvent> {
-        Some(ServerEvent::Called(name.to_owned()))
-    }
-
-    /// Returns the text shown for a line, and its consequence.
-    fn show(chat: &mut ChatView, text: &str) -> (String, Option<ServerEvent>) {
-        let event = chat.show(ServerLine { text, is_continued: false, has_end: true });
-        (chat.take_page(), event)
-    }
-
-    #[test]
-    fn names_notices_private_lines_and_mentions_look_different() {
-        let mut chat = chat_view();
-        let lines = [
-            ("ana> hi there", "ana> hi there\n"),
-            ("ana> Client-7: look, client-77", "ana> \x1b[1;7mClient-7\x1b[0m: look, client-77\n"),
-            ("* ana joined", "\x1b[2m* ana joined\x1b[0m\n"),
-            ("* ana tells you: psst", "\x1b[1m* ana tells you: psst\x1b[0m\n"),
-            ("no name here", "no name here\n"),
-        ];
-        for (line, written) in lines {
-            assert_eq!(show(&mut chat, line), (written.to_owned(), None), "{line}");
-        }
-    }
-
-    #[test]
-    fn only_our_own_renames_change_our_name() {
-        let mut chat = chat_view();
-        for (line, event) in [
-            ("* client-7 is now ana", called("ana")),
-            ("* client-7 is now ben", None),
-            ("ben> ana is now eve", None),
-            ("* ben tells you: ana is now eve", None),
-            ("* you are ana already", called("ana")),
-            ("* the name eve is taken", Some(ServerEvent::Taken("eve".into()))),
-        ] {
-            assert_eq!(show(&mut chat, line).1, event, "{line}");
-        }
-        assert_eq!(chat.own_name(), Some("ana"));
-        chat.on_connected();
-        assert_eq!(chat.own_name(), None);
-    }
-
-    #[test]
-    fn mentions_are_whole_words_by_the_rooms_rules() {
-        let mut chat = chat_view();
-        show(&mut chat, "* client-7 is now Zoë");
-        let mark = |text: &str| chat.mark_mentions(text).replace("\x1b[1;7m", "<").replace("\x1b[0m", ">");
-        for (text, marked) in [
-            ("zoë", "<zoë>"),
-            ("ZOË, zoe\u{308}'s and Zoë--", "<ZOË>, <zoe\u{308}>'s and <Zoë-->"),
-            ("Zoëy zoe", "Zoëy zoe"),
-            ("@Zoë: 世界", "@<Zoë>: 世界"),
-            ("", ""),
-        ] {
-            assert_eq!(mark(text), marked);
-        }
-    }
-
-    #[test]
-    fn own_lines_are_shown_once_echoed_or_not() {
-        let mut chat = chat_view();
-        show(&mut chat, "* client-7 is now ana");
-        for line in ["one", "/say /two", "/who", "three"] {
-            chat.show_own(line, false);
-        }
-        let written = chat.take_page().replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[2m", "");
-        assert_eq!(written, "ana> one\nana> /two\nana> /who\nana> three\n");
-        // The first line was not echoed.
-        for (line, is_written) in [
-            ("ana> /two", false),
-            ("ben> three", true),
-            ("ana> three", false),
-            ("ana> three", true),
-            ("ana> one", true),
-        ] {
-            assert_eq!(!show(&mut chat, line).0.is_empty(), is_written, "{line}");
-        }
-    }
-
-    #[test]
-    fn names_seen_can_be_completed() {
-        let mut chat = chat_view();
-        for line in ["ana> hi", "* ben joined", "* here: eve, 1 line, 0 min", "* ana is now Anna", "* ben left"] {
-            show(&mut chat, line);
-        }
-        assert_eq!(chat.names().beginning_with(""), ["Anna", "eve"]);
-    }
-
-    #[test]
-    fn names_are_those_of_our_room_and_rooms_those_that_were_told() {
-        let mut chat = chat_view();
-        for line in
-            ["ana> hi", "* room: tea, 3 here", "* you are in rust, with 1 other", "ben> hi", "* ana tells you: x"]
-        {
-            show(&mut chat, line);
-        }
-        assert_eq!(chat.names().beginning_with(""), ["ben"]);
-        assert_eq!(chat.names().anywhere_beginning_with(""), ["ben", "ana"]);
-        assert_eq!(chat.names().rooms_beginning_with(""), ["rust", "tea", "lobby"]);
-        chat.on_lobby();
-        assert!(chat.names().beginning_with("").is_empty());
-    }
-
-    #[test]
-    fn a_continued_line_is_marked_and_means_nothing() {
-        let mut chat = chat_view();
-        assert_eq!(chat.show(ServerLine { text: "* client-7 is now x", is_continued: true, has_end: true }), None);
-        assert_eq!(chat.take_page(), "\x1b[2m…\x1b[0m * client-7 is now x\n");
-    }
 }

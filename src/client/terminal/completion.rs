@@ -2,7 +2,7 @@
 
 use super::names::Names;
 
-const COMMANDS: [&str; 8] = ["/help", "/join", "/msg", "/nick", "/quit", "/rooms", "/say", "/who"];
+const COMMANDS: [&str; 9] = ["/help", "/join", "/msg", "/nick", "/pass", "/quit", "/rooms", "/say", "/who"];
 
 /// A prefix and its completions, one for each Tab.
 #[derive(Debug)]
@@ -126,6 +126,7 @@ mod tests {
         assert_eq!(tabs("/n|", 2), ["/nick |", "/n|"]);
         assert_eq!(tabs("/R|", 2), ["/rooms |", "/R|"]);
         assert_eq!(tabs("/jo|", 1), ["/join |"]);
+        assert_eq!(tabs("/p|", 1), ["/pass |"]);
         assert_eq!(tabs("x /n|", 1), [""; 0]);
     }
 

@@ -1,6 +1,7 @@
 //! Typed lines for the Up and Down keys, in memory only.
 
 use crate::client::limits::HISTORY_LINES_MAX;
+use crate::relay::command::without_secrets;
 
 /// The typed lines, and a position among them.
 #[derive(Debug, Default)]
@@ -13,10 +14,10 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Appends a line, unless it repeats the last one, and moves behind it.
+    /// Appends a line, and moves behind it. A line that repeats the last one is not kept, nor is one with a secret.
     pub(super) fn add(&mut self, line: &str) {
         self.at = None;
-        if self.lines.last().is_some_and(|last| last == line) {
+        if self.lines.last().is_some_and(|last| last == line) || without_secrets(line) != line {
             return;
         }
         if self.lines.len() == HISTORY_LINES_MAX {
@@ -69,6 +70,16 @@ mod tests {
         assert_eq!(history.down(), Some("two"));
         assert_eq!(history.down(), Some("dra"));
         assert_eq!(history.down(), None);
+    }
+
+    #[test]
+    fn a_line_with_a_secret_is_not_kept() {
+        let mut history = History::default();
+        for line in ["/nick ana", "/pass word", "/PASS word", " /pass word", "/nick ana pcn_x", "see pcn_x"] {
+            history.add(line);
+        }
+        assert_eq!(history.up("dra"), Some("/nick ana"));
+        assert_eq!(history.up(""), None);
     }
 
     #[test]

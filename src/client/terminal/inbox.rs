@@ -9,12 +9,13 @@ use super::line_limit::LineLimit;
 use super::nick::{Nick, TakenReport};
 use crate::client::backoff::jitter;
 use crate::client::decoder::{ServerKind, ServerLine};
+use crate::client::door::Door;
 use crate::client::link::{FarewellKind, should_reconnect};
 use crate::client::outbox::entered::{Entered, Intent};
 use crate::client::room::OwnRoom;
+use crate::client::secrets::Secrets;
 use crate::client::session::CloseReason;
 use crate::client::tracking::{Entered as Place, How, Record};
-use crate::relay::command::nick_line;
 use crate::relay::name::Name;
 use crate::relay::notice::Notice;
 
@@ -23,6 +24,8 @@ use crate::relay::notice::Notice;
 pub(super) struct Inbox {
     pub(super) room: OwnRoom,
     pub(super) nick: Nick,
+    pub(super) secrets: Secrets,
+    pub(super) door: Door,
     pub(super) limit: LineLimit,
     continuity: Continuity,
     /// The last notice about the end of the present connection.
@@ -42,21 +45,54 @@ enum Continuity {
 
 impl Inbox {
     /// An inbox before the first connection.
-    pub(super) fn new(room: Option<&Name>, nick: Option<&Name>) -> Inbox {
+    pub(super) fn new(room: Option<&Name>, nick: Option<&Name>, secrets: Secrets) -> Inbox {
         Inbox {
             room: OwnRoom::new(room),
             nick: Nick::new(nick),
+            secrets,
+            door: Door::default(),
             limit: LineLimit::default(),
             continuity: Continuity::NeverConnected,
             farewell: None,
         }
     }
 
-    /// Begins a connection. Returns the nick to ask for.
-    pub(super) fn on_connected(&mut self, chat: &mut ChatView) -> Option<&str> {
+    /// Begins a connection, or begins anew behind the password. Returns the request for the nick.
+    pub(super) fn on_connected(&mut self, chat: &mut ChatView) -> Option<String> {
         chat.on_connected();
         self.on_tracked_connected();
-        self.nick.on_connected()
+        self.request_nick()
+    }
+
+    /// Returns the request for the nick.
+    pub(super) fn request_nick(&mut self) -> Option<String> {
+        self.nick.on_connected().map(|name| self.secrets.nick_line(name))
+    }
+
+    /// Returns the request for the nick, if one is due again.
+    pub(super) fn request_nick_again(&mut self, now: Instant) -> Option<String> {
+        self.nick.ask_again(now).map(|name| self.secrets.nick_line(name))
+    }
+
+    /// Takes a line of the server before all else. Returns whether it is about the password alone.
+    pub(super) fn on_door_line(&mut self, line: ServerLine<'_>) -> bool {
+        let is_taken = self.door.takes(line);
+        if is_taken {
+            self.secrets.on_door();
+        }
+        is_taken
+    }
+
+    /// Ends the wait for answers to requests: the server does nothing with them, because it asks for a password.
+    pub(super) fn on_locked(&mut self) {
+        self.room.on_locked();
+        self.nick.on_locked();
+    }
+
+    /// Watches the typed lines that are sent.
+    pub(super) fn on_typed(&mut self, wire: &str) {
+        self.nick.on_typed(wire);
+        self.secrets.on_typed(wire);
     }
 
     /// Begins a connection that may go on with a session, and asks for nothing before it knows.
@@ -92,7 +128,8 @@ impl Inbox {
         let is_resumed = *how == How::Resumed;
         let is_seat_kept = is_first || is_resumed && (!is_renamed || Name::parse(name).is_ok());
         let room = self.room.on_entered(room, is_resumed, now).map(|line| line.trim_end().to_owned());
-        let nick = self.nick.on_entered(name, is_seat_kept).map(|name| nick_line(name).trim_end().to_owned());
+        let nick = self.nick.on_entered(name, is_seat_kept).map(|name| self.secrets.nick_line(name));
+        let nick = nick.map(|line| line.trim_end().to_owned());
         room.into_iter().chain(nick).collect()
     }
 
@@ -111,7 +148,7 @@ impl Inbox {
             self.room.on_notice(&notice);
         }
         let event = chat.learn(line.text);
-        let is_shown = matches!(event, Some(ServerEvent::Taken(_)));
+        let is_shown = matches!(event, Some(ServerEvent::Unnamed(_)));
         self.on_event(event, chat, now);
         is_shown
     }
@@ -138,6 +175,19 @@ impl Inbox {
         self.on_event(event.filter(|_| !record.is_past), chat, now);
     }
 
+    /// Whether a record tells that a client with our token has taken our name while we were away. Only the room was told.
+    /// The name is not asked for any more then.
+    pub(super) fn loses_name_by(&mut self, record: &Record, own: &str) -> bool {
+        let Some(Notice::Renamed { from, to }) = Notice::in_line(&record.line).filter(|_| !record.is_past) else {
+            return false;
+        };
+        let is_taken = to == own && self.nick.is_awaited() && self.nick.wants(from) && self.secrets.has_token_of(from);
+        if is_taken {
+            self.nick.on_gone(false);
+        }
+        is_taken
+    }
+
     /// Records that another connection goes on with our session.
     pub(super) fn on_elsewhere(&mut self) {
         self.farewell = Some(FarewellKind::Removed);
@@ -162,16 +212,37 @@ impl Inbox {
         match event {
             None => {}
             Some(ServerEvent::Called(name)) => self.nick.on_called(&name),
-            Some(ServerEvent::Taken(name)) => match self.nick.on_taken(&name, now, jitter()) {
-                TakenReport::Silent => {}
-                TakenReport::Taken => chat.show_taken(&name),
-                TakenReport::WillRetry => {
-                    chat.show_taken(&name);
-                    chat.show_note("asking for it again until it is free");
-                }
-            },
+            Some(ServerEvent::Unnamed(text)) => self.on_unnamed(Notice::parse(&text), chat, now),
+            Some(ServerEvent::NameGone(text)) => {
+                let notice = Notice::parse(&text);
+                let was_ours = matches!(notice, Notice::NameLost { owned, .. } if self.nick.wants(owned));
+                self.nick.on_gone(was_ours && self.secrets.on_unnamed(&notice));
+            }
             Some(ServerEvent::TooLong(limit)) => self.limit.on_refused(limit),
             Some(ServerEvent::Farewell(kind)) => self.farewell = Some(kind),
+        }
+    }
+
+    fn on_unnamed(&mut self, notice: Notice<'_>, chat: &mut ChatView, now: Instant) {
+        if let Notice::TokenWrong { name } = notice {
+            self.secrets.forget_typed_token(name);
+        }
+        let report = match notice {
+            Notice::NameOwned { name }
+            | Notice::NameLookalike { name, .. }
+            | Notice::TokenWrong { name }
+            | Notice::TokenUnknown { name } => match self.nick.on_owned(name, || self.secrets.on_unnamed(&notice)) {
+                true => TakenReport::Silent,
+                false => TakenReport::Taken,
+            },
+            Notice::NameTaken { name } => self.nick.on_taken(name, now, jitter()),
+            _ => TakenReport::Silent,
+        };
+        if report != TakenReport::Silent {
+            chat.show_words(notice);
+        }
+        if report == TakenReport::WillRetry {
+            chat.show_note("asking for it again until it is free");
         }
     }
 
@@ -191,7 +262,7 @@ impl Inbox {
         let is_text = line.intent == Intent::Text && kind != ServerKind::Pollchat;
         chat.show_own(wire, is_text);
         if !is_text {
-            self.nick.on_typed(wire);
+            self.on_typed(wire);
         }
         if line.intent == Intent::Line && wire.len() > line.text.len() {
             chat.show_note("said to the room; /quit leaves");

@@ -5,6 +5,7 @@ use std::mem;
 
 use crate::client::decoder::ServerKind;
 use crate::client::limits::{REFUSABLE_BYTES_MAX, SERVER_LINE_BYTES};
+use crate::relay::command::without_secrets;
 
 /// Keeps lines over the server's limit from being lost: each comes back, to be edited.
 ///
@@ -95,7 +96,7 @@ impl Refused {
     pub(super) fn note(&self, is_below: bool) -> String {
         let (bytes, limit) = (self.line.len(), self.limit);
         let place = if is_below { "here it is, to be edited" } else { "Up brings it back" };
-        let begin: String = self.line.chars().take(20).collect();
+        let begin: String = without_secrets(&self.line).chars().take(20).collect();
         let begin = if begin.len() < self.line.len() { format!("{begin}…") } else { begin };
         if self.is_told {
             format!("not sent: “{begin}” is too long ({bytes} bytes; the server takes {limit}); {place}")

@@ -14,6 +14,7 @@
 mod chat_view;
 mod completion;
 mod days;
+mod door;
 mod editor;
 mod history;
 mod inbox;
@@ -54,6 +55,7 @@ use super::limits::{AWAY_LOOK, LAST_WORDS_WAIT, READ_BYTES, SCREEN_BYTES_MAX};
 use super::outbox::entered::Entered;
 use super::progress::Progress;
 use super::resolver::Resolver;
+use super::secrets::Secrets;
 use super::secure::Security;
 use super::timestamps::Timestamps;
 use super::{ClientError, Config, Ending};
@@ -99,10 +101,14 @@ impl TerminalClient {
     ///
     /// # Errors
     /// The terminal or the poller fails.
-    pub(super) fn start(config: &Config, security: Option<Security>) -> Result<TerminalClient, ClientError> {
+    pub(super) fn start(
+        config: &Config,
+        security: Option<Security>,
+        secrets: Secrets,
+    ) -> Result<TerminalClient, ClientError> {
         let poll = Poll::new().map_err(ClientError::Poll)?;
         let resolver = Resolver::new(config.server.clone(), poll.registry(), RESOLVER).map_err(ClientError::Poll)?;
-        let uplink = Uplink::new(config, resolver, security, SERVER);
+        let uplink = Uplink::new(config, resolver, (security, secrets), SERVER);
         let stdin = Stdin::register(poll.registry(), STDIN).map_err(ClientError::Poll)?;
         let stdout = Stdout::register(poll.registry(), STDOUT).map_err(ClientError::Poll)?;
         let mut signals = Signals::new([SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGWINCH]).map_err(ClientError::Poll)?;
@@ -230,7 +236,7 @@ impl TerminalClient {
                 quoted.iter().for_each(|line| self.chat.show_quoted(line));
                 note.into_iter().for_each(|note| self.chat.show_note(note));
             }
-            Action::Say(lines) => self.say(lines),
+            Action::Say(lines) => self.say(lines, now),
             Action::Clear => self.screen.clear(window_size().1, self.stdout.queue()),
             Action::Suspend => self.suspend()?,
             Action::Leave => self.uplink.leave(now)?,
@@ -243,7 +249,8 @@ impl TerminalClient {
         ControlFlow::Continue(())
     }
 
-    fn say(&mut self, lines: Vec<Entered>) {
+    fn say(&mut self, mut lines: Vec<Entered>, now: Instant) {
+        lines.retain(|line| !self.uplink.take_pass(line, &mut self.chat, now));
         if let Err(mut lines) = self.uplink.queue(lines) {
             self.chat.show_note("too many lines wait to be sent already");
             // A typed line goes back into the editor. A paste can be pasted again.

@@ -34,6 +34,8 @@ enum NickState {
     Asked,
     /// The nick was taken. The next request is due then.
     AskAt(Instant),
+    /// It belongs to us, and the server awaits a request in another form.
+    AskNow,
 }
 
 /// Note about a taken nick.
@@ -64,8 +66,7 @@ impl Nick {
     /// Takes the name with which a tracked connection begins. Returns the nick to ask for. `is_seat_kept`: the server
     /// has answered all requests but perhaps the last one.
     pub(super) fn on_entered(&mut self, name: &str, is_seat_kept: bool) -> Option<&str> {
-        let is_ours = self.wanted().is_some_and(|wanted| fold(wanted) == fold(name));
-        if is_ours || (is_seat_kept && Name::parse(name).is_ok()) {
+        if self.wants(name) || (is_seat_kept && Name::parse(name).is_ok()) {
             self.on_called(name);
             return None;
         }
@@ -84,7 +85,7 @@ impl Nick {
 
     /// Records that a nick is taken, and schedules the next request.
     pub(super) fn on_taken(&mut self, name: &str, now: Instant, jitter: u64) -> TakenReport {
-        if self.state != NickState::Asked || self.wanted().is_none_or(|wanted| fold(wanted) != fold(name)) {
+        if self.state != NickState::Asked || !self.wants(name) {
             return TakenReport::Taken;
         }
         if matches!(self.wanted, Some(Wanted::New(_))) {
@@ -96,16 +97,46 @@ impl Nick {
         if is_first { TakenReport::WillRetry } else { TakenReport::Silent }
     }
 
+    /// Records that a nick with an owner is not ours. It does not become free, so the next request is due now, in another
+    /// form, or never. Returns whether that answers a request.
+    pub(super) fn on_owned(&mut self, name: &str, asks_again: impl FnOnce() -> bool) -> bool {
+        let is_answer = self.state == NickState::Asked && self.wants(name);
+        if is_answer {
+            self.state = if asks_again() { NickState::AskNow } else { NickState::Idle };
+        }
+        is_answer && self.state == NickState::AskNow
+    }
+
+    /// Records that the owner of our name has it, and calls us by another one. Another connection of the same user may
+    /// be the owner, so the name is asked for again only if we can prove that it is ours.
+    pub(super) fn on_gone(&mut self, asks_again: bool) {
+        if asks_again {
+            self.state = NickState::AskNow;
+        } else {
+            (self.wanted, self.state) = (None, NickState::Idle);
+        }
+    }
+
+    /// Ends the wait for an answer: the server does nothing with the request, because it asks for a password.
+    pub(super) fn on_locked(&mut self) {
+        self.state = NickState::Idle;
+    }
+
+    /// Whether this is the wanted nick.
+    pub(super) fn wants(&self, name: &str) -> bool {
+        self.wanted().is_some_and(|wanted| fold(wanted) == fold(name))
+    }
+
     /// Watches the typed lines: a typed `/nick` ends the requests for the previous nick.
     pub(super) fn on_typed(&mut self, line: &str) {
-        if matches!(Command::parse(line), Command::Nick(_)) {
+        if matches!(Command::parse(line), Command::Nick { .. }) {
             self.state = NickState::Idle;
         }
     }
 
     /// Whether the answer to a request is awaited.
     pub(super) fn is_awaited(&self) -> bool {
-        self.state == NickState::Asked
+        matches!(self.state, NickState::Asked | NickState::AskNow)
     }
 
     /// The time of the next [`Nick::ask_again`].
@@ -115,7 +146,7 @@ impl Nick {
 
     /// Returns the nick to ask for now, if a request is due.
     pub(super) fn ask_again(&mut self, now: Instant) -> Option<&str> {
-        if self.deadline().is_none_or(|at| now < at) {
+        if self.state != NickState::AskNow && self.deadline().is_none_or(|at| now < at) {
             return None;
         }
         self.state = NickState::Asked;
@@ -182,6 +213,25 @@ mod tests {
         nick.on_taken("eve", Instant::now(), 0);
         assert_eq!(nick.on_entered("client-9", true), None);
         assert!(nick.deadline().is_some());
+    }
+
+    #[test]
+    fn a_nick_with_an_owner_is_asked_for_again_only_with_a_proof() {
+        let (mut nick, now) = (nick("ana"), Instant::now());
+        nick.on_connected();
+        assert!(!nick.on_owned("bob", || true), "it answers a typed line");
+        assert!(nick.on_owned("Ana", || true) && nick.is_awaited());
+        assert_eq!(nick.ask_again(now), Some("ana"));
+        assert!(!nick.on_owned("ana", || false) && !nick.is_awaited());
+        assert_eq!(nick.deadline(), None);
+        assert_eq!(nick.ask_again(now), None);
+        nick.on_called("ana");
+        nick.on_gone(true);
+        assert_eq!(nick.ask_again(now), Some("ana"));
+        nick.on_called("ana");
+        nick.on_gone(false);
+        assert_eq!(nick.ask_again(now), None);
+        assert_eq!(nick.on_connected(), None, "another connection has it");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::client::limits::{OUTBOX_BYTES_MAX, PASTE_LINES_SHOWN_MAX};
 use crate::client::outbox::entered::WIRE_BYTES_MORE;
+use crate::relay::command::without_secrets;
 use crate::relay::sanitize::sanitize;
 
 /// A paste without terminal control characters.
@@ -33,9 +34,10 @@ fn cut(line: &str) -> &str {
     &line[..line.floor_char_boundary(OUTBOX_BYTES_MAX - WIRE_BYTES_MORE - "\n".len())]
 }
 
-/// Returns the lines to show before the confirmation.
+/// Returns the lines to show before the confirmation, without their secrets.
 pub(super) fn preview(lines: &[String]) -> Vec<String> {
-    let mut shown: Vec<String> = lines.iter().take(PASTE_LINES_SHOWN_MAX).map(|line| format!("| {line}")).collect();
+    let lines_shown = lines.iter().take(PASTE_LINES_SHOWN_MAX);
+    let mut shown: Vec<String> = lines_shown.map(|line| format!("| {}", without_secrets(line))).collect();
     if let Some(more) = lines.len().checked_sub(PASTE_LINES_SHOWN_MAX).filter(|&more| more > 0) {
         shown.push(format!("| … and {more} more"));
     }

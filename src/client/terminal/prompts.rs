@@ -4,6 +4,7 @@ use super::editor::Question;
 use super::screen::Prompt;
 use super::style::Style;
 use super::uplink::LinkStatus;
+use crate::relay::notice::Notice;
 
 /// Everything that the prompt tells.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +54,9 @@ impl PromptState<'_> {
                 bold(format!("({seconds} s) ")),
                 bold("! ".to_owned()),
             ],
+            LinkStatus::Locked => {
+                vec![state(&Notice::PasswordWanted.to_string()), state("/pass WORD"), bold("! ".to_owned())]
+            }
             LinkStatus::Connected => {
                 let waits = waits.map_or_else(String::new, |waits| format!("({waits}) "));
                 let name = self.name.unwrap_or_default();
@@ -114,6 +118,8 @@ mod tests {
         assert_eq!(told(None, LinkStatus::Connecting, 1, None), ["(1 line waits; connecting) ", "~ "]);
         assert_eq!(told(None, LinkStatus::Leaving, 0, Some("ana")), ["(leaving) ", "~ "]);
         assert_eq!(told(None, LinkStatus::Waiting(3), 0, None), ["(no connection, again in 3 s) ", "(3 s) ", "! "]);
+        let asked = "(this server asks for a password: /pass WORD) ";
+        assert_eq!(told(None, LinkStatus::Locked, 0, Some("ana")), [asked, "(/pass WORD) ", "! "]);
         let paste = Question::Paste(vec![String::new(); 3]);
         assert_eq!(told(Some(&paste), LinkStatus::Connected, 0, Some("ana"))[0], "send these 3 lines? [y/n] ");
         let shifted = Question::ShiftedCommand(" /x".to_owned());

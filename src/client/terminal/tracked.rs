@@ -16,7 +16,7 @@ use crate::client::progress::Progress;
 use crate::client::session::Session;
 use crate::client::tracked_link::{self, GOODBYE, Turn};
 use crate::client::tracking::{Entered as Place, Event, How, Record, Tracking, Which};
-use crate::relay::command::{Command, nick_line};
+use crate::relay::command::Command;
 use crate::relay::sanitize::sanitize;
 
 /// The session, and the lines that it was given.
@@ -46,6 +46,9 @@ impl Tracked {
 
     /// Takes a line of the server.
     pub(super) fn take_line(&mut self, line: ServerLine<'_>, inbox: &mut Inbox, chat: &mut ChatView, now: Instant) {
+        if inbox.on_door_line(line) {
+            return;
+        }
         let tracking = &mut self.tracking;
         if tracking.is_plain() && !tracking.has_events() {
             inbox.on_line(line, chat, now);
@@ -117,23 +120,14 @@ impl Tracked {
 }
 
 impl Uplink {
-    /// Begins the dialogue on a new connection: with the session, or with the requests for the room and the name.
-    pub(super) fn greet(&mut self, session: &mut Session, chat: &mut ChatView, now: Instant) {
-        let track = self.tracked.tracking.on_connected(now);
-        (self.tracked.began_with_track, self.tracked.is_entered) = (track.is_some(), false);
-        if let Some(track) = track {
-            self.inbox.on_tracked_connected();
-            session.queue_track(&track);
-        } else {
-            let nick = self.inbox.on_connected(chat).map(nick_line);
-            request_place(session, &mut self.inbox, nick, &mut self.unsent, now);
-        }
-    }
-
     /// Asks for tracking and for acknowledgements, and sends the lines that an earlier connection was given in vain.
     pub(super) fn follow_tracking(&mut self, chat: &mut ChatView, now: Instant) -> Progress {
         let is_leaving = self.is_leaving();
+        let is_locked = self.inbox.door.is_locked();
         let LinkState::Connected(session, since) = &mut self.link.state else { return Progress::None };
+        if is_locked {
+            return Progress::None;
+        }
         let tracking = &mut self.tracked.tracking;
         let is_greeted = chat.own_name().is_some();
         if !session.is_open() || !tracked_link::learn_server(tracking, session, is_greeted, now) {
@@ -171,7 +165,7 @@ impl Uplink {
             }
             self.unsent.remove_next();
             self.inbox.limit.on_sent(&wire);
-            self.inbox.nick.on_typed(&wire);
+            self.inbox.on_typed(&wire);
             let is_said = command == Kind::Said;
             let id = self.tracked.tracking.push(&wire);
             self.tracked.under_way.push(Given {
@@ -220,11 +214,11 @@ impl Uplink {
         }
         let is_tracked = self.tracked.tracking.is_tracked();
         let LinkState::Connected(session, _) = &mut self.link.state else { return };
-        let Some(name) = self.inbox.nick.ask_again(now).filter(|_| session.is_open()) else { return };
+        let Some(request) = self.inbox.request_nick_again(now).filter(|_| session.is_open()) else { return };
         if is_tracked {
-            self.tracked.tracking.push_requests(&[nick_line(name).trim_end().to_owned()]);
+            self.tracked.tracking.push_requests(&[request.trim_end().to_owned()]);
         } else {
-            queue_own(&nick_line(name), session, &mut self.unsent);
+            queue_own(&request, session, &mut self.unsent);
         }
     }
 
@@ -313,6 +307,9 @@ impl Uplink {
     }
 
     fn on_record(&mut self, record: &Record, chat: &mut ChatView, now: Instant) {
+        if self.inbox.loses_name_by(record, self.tracked.tracking.name()) {
+            self.tracked.tracking.forget_nicks();
+        }
         self.inbox.on_record(record, chat, now);
         let given = record.own.and_then(|id| self.tracked.under_way.remove(id));
         if given.is_some_and(|given| given.entered.is_goodbye_word() && given.entered.intent == Intent::Line) {
@@ -330,9 +327,27 @@ impl Uplink {
         if std::mem::take(&mut self.tracked.began_with_track)
             && let LinkState::Connected(session, _) = &mut self.link.state
         {
-            let nick = self.inbox.nick.on_connected().map(nick_line);
+            let nick = self.inbox.request_nick();
             request_place(session, &mut self.inbox, nick, &mut self.unsent, now);
         }
+    }
+}
+
+/// Begins the dialogue on a connection: with the session, or with the requests for the room and the name.
+pub(super) fn greet(
+    (tracked, inbox, unsent): (&mut Tracked, &mut Inbox, &mut LineQueue),
+    session: &mut Session,
+    chat: &mut ChatView,
+    now: Instant,
+) {
+    let track = tracked.tracking.on_connected(now);
+    (tracked.began_with_track, tracked.is_entered) = (track.is_some(), false);
+    if let Some(track) = track {
+        inbox.on_tracked_connected();
+        session.queue_track(&track);
+    } else {
+        let nick = inbox.on_connected(chat);
+        request_place(session, inbox, nick, unsent, now);
     }
 }
 

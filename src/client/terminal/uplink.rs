@@ -10,16 +10,18 @@ use mio::{Registry, Token};
 use super::chat_view::ChatView;
 use super::inbox::Inbox;
 use super::line_limit::Refused;
-use super::tracked::Tracked;
+use super::tracked::{Tracked, greet};
 use crate::client::address::ServerAddress;
 use crate::client::connect::Opened;
 use crate::client::decoder::ServerKind;
+use crate::client::door::Door;
 use crate::client::limits::{GRACE, KIND_WAIT, READ_BYTES, WELCOME_WAIT};
 use crate::client::link::{Advance, Link, LinkState};
 use crate::client::outbox::entered::{Entered, Intent as LineIntent};
 use crate::client::outbox::line_queue::LineQueue;
 use crate::client::progress::Progress;
 use crate::client::resolver::Resolver;
+use crate::client::secrets::Secrets;
 use crate::client::secure::Security;
 use crate::client::session::{CloseReason, Session};
 use crate::client::tracked_link;
@@ -59,6 +61,8 @@ pub(super) enum LinkStatus {
     Connecting,
     /// The session is open.
     Connected,
+    /// The server asks for a password, which the user has not given.
+    Locked,
     /// The session is half closed.
     Leaving,
     /// No connection. The next attempt begins in so many seconds.
@@ -76,14 +80,19 @@ pub(super) enum ScreenSpace {
 
 impl Uplink {
     /// Begins to connect to the first address of `resolver` that answers. `token` is the socket's.
-    pub(super) fn new(config: &Config, resolver: Resolver, security: Option<Security>, token: Token) -> Uplink {
+    pub(super) fn new(
+        config: &Config,
+        resolver: Resolver,
+        (security, secrets): (Option<Security>, Secrets),
+        token: Token,
+    ) -> Uplink {
         Uplink {
             address: config.server.clone(),
             link: Link::connecting(resolver, security, token, Instant::now()),
             flush_after: config.flush_after,
             reconnects: config.reconnect,
             intent: Intent::Stay,
-            inbox: Inbox::new(config.room.as_ref(), config.nick.as_ref()),
+            inbox: Inbox::new(config.room.as_ref(), config.nick.as_ref(), secrets),
             // A session is of no use to a client that does not come back.
             tracked: Tracked::new(config.reconnect),
             unsent: LineQueue::default(),
@@ -98,6 +107,7 @@ impl Uplink {
             (LinkState::Connecting(_), _) => LinkStatus::Connecting,
             (LinkState::Connected(..), Intent::LeaveBy(_)) => LinkStatus::Leaving,
             (LinkState::Connected(session, _), _) if !session.is_open() => LinkStatus::Leaving,
+            (LinkState::Connected(..), Intent::Stay) if self.inbox.door == Door::Waiting => LinkStatus::Locked,
             (LinkState::Connected(..), Intent::Stay) => LinkStatus::Connected,
             (LinkState::Waiting(until), _) => LinkStatus::Waiting(seconds_until(*until, now)),
         }
@@ -153,8 +163,10 @@ impl Uplink {
     /// Leaves: sends the typed lines, then waits for the server's FIN, both within [`GRACE`]. A second call ends the
     /// run at once.
     pub(super) fn leave(&mut self, now: Instant) -> ControlFlow<RunResult> {
+        // A server that has not let us in takes no goodbye.
+        let is_in = !self.inbox.door.is_locked();
         match (&self.link.state, self.intent) {
-            (LinkState::Connected(session, _), Intent::Stay) if session.is_open() => {
+            (LinkState::Connected(session, _), Intent::Stay) if session.is_open() && is_in => {
                 self.intent = Intent::LeaveBy(now + GRACE);
                 ControlFlow::Continue(())
             }
@@ -277,7 +289,8 @@ impl Uplink {
 
     fn on_connected(&mut self, opened: Opened, chat: &mut ChatView, now: Instant) {
         let mut session = Session::new(opened, self.flush_after, now);
-        self.greet(&mut session, chat, now);
+        self.inbox.door = Door::default();
+        greet((&mut self.tracked, &mut self.inbox, &mut self.unsent), &mut session, chat, now);
         self.link.open(session, now);
     }
 
@@ -296,7 +309,9 @@ impl Uplink {
         if space == ScreenSpace::Free {
             let (tracked, inbox) = (&mut self.tracked, &mut self.inbox);
             progress |= session.receive(&mut self.scratch, now, &mut |line| tracked.take_line(line, inbox, chat, now));
-            tracked_link::learn_server(&mut tracked.tracking, session, chat.own_name().is_some(), now);
+            if !inbox.door.is_locked() {
+                tracked_link::learn_server(&mut tracked.tracking, session, chat.own_name().is_some(), now);
+            }
         } else {
             session.on_unread();
         }
@@ -304,7 +319,7 @@ impl Uplink {
         let (is_open, is_finished) = (session.is_open(), session.is_finished());
         progress |= self.take_events(chat, now);
         if is_open {
-            progress |= self.follow_room(chat);
+            progress |= self.follow_door(chat, now) | self.follow_room(chat);
         }
         if is_finished {
             self.on_closed(chat, now)?;
@@ -373,8 +388,11 @@ impl Uplink {
         match &self.link.state {
             LinkState::Connected(session, since) => {
                 let is_known = session.server_kind() == ServerKind::Pollchat && !self.inbox.nick.is_awaited();
-                let is_there = !self.inbox.room.holds_lines();
-                is_there && (is_known || now.saturating_duration_since(*since) >= WELCOME_WAIT)
+                let is_there = !self.inbox.room.holds_lines() && !self.inbox.door.is_locked();
+                // A server that asks for the password would drop them, too.
+                let may_ask = self.inbox.secrets.has_password() && self.inbox.door == Door::Unseen;
+                let wait = if may_ask { KIND_WAIT } else { WELCOME_WAIT };
+                is_there && (is_known || now.saturating_duration_since(*since) >= wait)
             }
             _ => false,
         }

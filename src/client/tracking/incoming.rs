@@ -139,10 +139,10 @@ impl Tracking {
     }
 
     fn on_private(&mut self, text: &str, is_after_session: bool) {
-        if let Notice::Renamed { from, to } = Notice::parse(text)
-            && from == self.name
-        {
-            to.clone_into(&mut self.name);
+        match Notice::parse(text) {
+            Notice::Renamed { from, to } if from == self.name => to.clone_into(&mut self.name),
+            Notice::NameTakenOver { name } | Notice::NameLost { name, .. } => name.clone_into(&mut self.name),
+            _ => {}
         }
         if is_after_session && self.unit.is_none() && matches!(Notice::parse(text), Notice::InRoom { .. }) {
             self.unit = Some(Unit::of_move());

@@ -230,9 +230,18 @@ impl OwnLines {
 
     /// Forgets the requests that the last connection was not given.
     fn forget_requests(&mut self) {
+        self.forget_waiting(|_| true);
+    }
+
+    /// Forgets the requests for a name that the connection was not given.
+    pub(super) fn forget_nicks(&mut self) {
+        self.forget_waiting(|request| matches!(Command::parse(request.trim_end()), Command::Nick { .. }));
+    }
+
+    fn forget_waiting(&mut self, is_forgotten: impl Fn(&str) -> bool) {
         let bytes = &mut self.bytes;
         self.waiting.retain(|line| {
-            let is_kept = line.origin == Origin::User;
+            let is_kept = line.origin == Origin::User || !is_forgotten(&line.wire);
             *bytes -= if is_kept { 0 } else { line.wire.len() };
             is_kept
         });

@@ -277,6 +277,11 @@ impl Tracking {
         self.lines.push_requests(requests);
     }
 
+    /// Forgets the requests for a name that the connection was not given.
+    pub(crate) fn forget_nicks(&mut self) {
+        self.lines.forget_nicks();
+    }
+
     /// Takes the next line for the connection, if it may be said and has at most `bytes_max` with its newline.
     pub(crate) fn next_line(&mut self, which: Which, bytes_max: usize, now: Instant) -> Option<&str> {
         if self.holds_requests() || self.stage == Stage::Plain {

@@ -1,0 +1,113 @@
+use super::*;
+use crate::client::Colors;
+
+fn chat_view() -> ChatView {
+    let mut chat = ChatView::new(Style::new(Colors::Off), Timestamps::new(false));
+    assert_eq!(show(&mut chat, "* you are client-7; /help lists what you can do").1, called("client-7"));
+    chat
+}
+
+fn called(name: &str) -> Option<ServerEvent> {
+    Some(ServerEvent::Called(name.to_owned()))
+}
+
+/// Returns the text shown for a line, and its consequence.
+fn show(chat: &mut ChatView, text: &str) -> (String, Option<ServerEvent>) {
+    let event = chat.show(ServerLine { text, is_continued: false, has_end: true });
+    (chat.take_page(), event)
+}
+
+#[test]
+fn names_notices_private_lines_and_mentions_look_different() {
+    let mut chat = chat_view();
+    let lines = [
+        ("ana> hi there", "ana> hi there\n"),
+        ("ana> Client-7: look, client-77", "ana> \x1b[1;7mClient-7\x1b[0m: look, client-77\n"),
+        ("* ana joined", "\x1b[2m* ana joined\x1b[0m\n"),
+        ("* ana tells you: psst", "\x1b[1m* ana tells you: psst\x1b[0m\n"),
+        ("no name here", "no name here\n"),
+    ];
+    for (line, written) in lines {
+        assert_eq!(show(&mut chat, line), (written.to_owned(), None), "{line}");
+    }
+}
+
+#[test]
+fn only_our_own_renames_change_our_name() {
+    let mut chat = chat_view();
+    for (line, event) in [
+        ("* client-7 is now ana", called("ana")),
+        ("* client-7 is now ben", None),
+        ("ben> ana is now eve", None),
+        ("* ben tells you: ana is now eve", None),
+        ("* you are ana already", called("ana")),
+        ("* the name eve is taken", Some(ServerEvent::Unnamed("the name eve is taken".into()))),
+    ] {
+        assert_eq!(show(&mut chat, line).1, event, "{line}");
+    }
+    assert_eq!(chat.own_name(), Some("ana"));
+    chat.on_connected();
+    assert_eq!(chat.own_name(), None);
+}
+
+#[test]
+fn mentions_are_whole_words_by_the_rooms_rules() {
+    let mut chat = chat_view();
+    show(&mut chat, "* client-7 is now Zoë");
+    let mark = |text: &str| chat.mark_mentions(text).replace("\x1b[1;7m", "<").replace("\x1b[0m", ">");
+    for (text, marked) in [
+        ("zoë", "<zoë>"),
+        ("ZOË, zoe\u{308}'s and Zoë--", "<ZOË>, <zoe\u{308}>'s and <Zoë-->"),
+        ("Zoëy zoe", "Zoëy zoe"),
+        ("@Zoë: 世界", "@<Zoë>: 世界"),
+        ("", ""),
+    ] {
+        assert_eq!(mark(text), marked);
+    }
+}
+
+#[test]
+fn own_lines_are_shown_once_echoed_or_not() {
+    let mut chat = chat_view();
+    show(&mut chat, "* client-7 is now ana");
+    for line in ["one", "/say /two", "/who", "three"] {
+        chat.show_own(line, false);
+    }
+    let written = chat.take_page().replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[2m", "");
+    assert_eq!(written, "ana> one\nana> /two\nana> /who\nana> three\n");
+    // The first line was not echoed.
+    for (line, is_written) in
+        [("ana> /two", false), ("ben> three", true), ("ana> three", false), ("ana> three", true), ("ana> one", true)]
+    {
+        assert_eq!(!show(&mut chat, line).0.is_empty(), is_written, "{line}");
+    }
+}
+
+#[test]
+fn names_seen_can_be_completed() {
+    let mut chat = chat_view();
+    for line in ["ana> hi", "* ben joined", "* here: eve, 1 line, 0 min", "* ana is now Anna", "* ben left"] {
+        show(&mut chat, line);
+    }
+    assert_eq!(chat.names().beginning_with(""), ["Anna", "eve"]);
+}
+
+#[test]
+fn names_are_those_of_our_room_and_rooms_those_that_were_told() {
+    let mut chat = chat_view();
+    for line in ["ana> hi", "* room: tea, 3 here", "* you are in rust, with 1 other", "ben> hi", "* ana tells you: x"] {
+        show(&mut chat, line);
+    }
+    assert_eq!(chat.names().beginning_with(""), ["ben"]);
+    assert_eq!(chat.names().anywhere_beginning_with(""), ["ben", "ana"]);
+    assert_eq!(chat.names().rooms_beginning_with(""), ["rust", "tea", "lobby"]);
+    chat.on_lobby();
+    assert!(chat.names().beginning_with("").is_empty());
+}
+
+#[test]
+fn a_continued_line_is_marked_and_means_nothing() {
+    let mut chat = chat_view();
+    assert_eq!(chat.show(ServerLine { text: "* client-7 is now x", is_continued: true, has_end: true }), None);
+    assert_eq!(chat.take_page(), "\x1b[2m…\x1b[0m * client-7 is now x\n");
+}
