@@ -31,6 +31,7 @@ mod endings;
 mod hostile;
 mod inputs;
 mod listening;
+mod password;
 mod restart;
 mod rooms;
 mod said;
@@ -85,7 +86,10 @@ fn client_of(server: impl Display) -> Command {
 }
 
 fn piped(command: &mut Command) -> &mut Command {
-    command.env_remove("POLLCHAT_NICK").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped())
+    for name in ["POLLCHAT_NICK", "POLLCHAT_PASSWORD", "POLLCHAT_TOKEN"] {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped())
 }
 
 impl Client {

@@ -10,6 +10,7 @@ mod chunks;
 mod connection;
 mod long_lines;
 mod looks;
+mod password;
 mod resolution;
 mod restart;
 mod rooms;

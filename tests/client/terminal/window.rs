@@ -70,7 +70,7 @@ impl Window {
         let (terminal, line) = pseudo_terminal();
         let mut window = Command::new(starter[0]);
         window.args(&starter[1..]).arg(command.get_program()).args(command.get_args());
-        for name in ["NO_COLOR", "POLLCHAT_NICK"] {
+        for name in ["NO_COLOR", "POLLCHAT_NICK", "POLLCHAT_PASSWORD", "POLLCHAT_TOKEN"] {
             window.env_remove(name);
         }
         window.env("TERM", "xterm-256color").env("TZ", "UTC");
