@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use pollchat::server::limits::{
     ENTER_DELAY, ENTER_TIMEOUT, ENTERING_PER_ADDRESS, HANDSHAKE_TIME, INTRODUCE_AFTER, INTRODUCE_JOINER_AFTER,
+    PASSWORD_TIME,
 };
 
 use crate::journal::KEPT;
@@ -96,6 +97,7 @@ impl Oracle {
         if !known.is_entering() || wire.is_handshaking() {
             return Rule::Entering.broken("it was not entering");
         }
+        self.judge_unlocked(&wire.ear)?;
         match wire.ear.asked.first() {
             Some(Asked::Foreign(protocol)) => Rule::Numbers.broken(format!("it speaks {protocol}, and enters")),
             Some(_) => Ok(()),
@@ -106,7 +108,9 @@ impl Oracle {
             None => {
                 let waited = self.now().saturating_duration_since(known.enters_since());
                 let delay = if wire.ear.has_begun() { ENTER_TIMEOUT } else { ENTER_DELAY };
-                Rule::Entering.demands(waited >= delay, || format!("it enters after {waited:?} without a line"))
+                // With the line that opened its lock, or before that.
+                let rule = if known.unlocked.is_some() { Rule::Password } else { Rule::Entering };
+                rule.demands(waited >= delay, || format!("it enters after {waited:?} without a line"))
             }
         }
     }
@@ -115,7 +119,10 @@ impl Oracle {
     pub(crate) fn judge_entering(&mut self, member: usize, now: Instant) -> Verdict {
         let wire = self.wires[member].borrow();
         let known = &self.members[member];
+        // A locked connection that leaves does not enter before.
+        let has_left = wire.ear.is_locked() && wire.ear.is_leaving();
         if !known.is_entering()
+            || has_left
             || wire.is_handshaking()
             || wire.is_closed
             || wire.ear.has_gone()
@@ -128,8 +135,9 @@ impl Oracle {
         let is_refused = |&&other: &&usize| self.members[other].is_refused();
         let waits_for_refusal = self.active.iter().filter(is_refused).count() >= REFUSALS_MAX;
         let may_be_behind = self.may_be_behind();
+        let may_be_sent_away = self.may_be_sent_away(member) && !wire.ear.is_locked();
         let known = &mut self.members[member];
-        if waits_for_refusal || may_be_behind {
+        if waits_for_refusal || may_be_behind || may_be_sent_away {
             (known.overdue, known.late_turns) = (None, 0);
             return Ok(());
         }
@@ -143,6 +151,10 @@ impl Oracle {
             None => {}
         }
         let delay = enters_within(&wire.ear);
+        if wire.ear.is_locked() {
+            drop(wire);
+            return self.judge_locked(member, now, delay);
+        }
         if now < known.enters_since() + delay || wire.has_input() || !wire.is_drained || wire.reset != Reset::No {
             known.overdue = None;
             return Ok(());
@@ -183,9 +195,10 @@ impl Oracle {
         let is_open = known.is_entering()
             && !wire.has_header()
             && !ear.has_gone()
+            && !known.at_door.is_sent_away()
             && ear.asked.is_empty()
             && !self.is_shutting_down;
-        let delay = enters_within(ear);
+        let delay = if ear.is_locked() { PASSWORD_TIME } else { enters_within(ear) };
         is_open.then(|| now + delay)
     }
 
@@ -247,6 +260,9 @@ impl Oracle {
             // By its address, at its accept or behind its header.
             self.members[member].is_silenced = is_silent;
             return Ok(());
+        }
+        if self.password.is_some() && reason.contains("password") {
+            return self.send_away(member, reason);
         }
         let is_visitor = self.members[member].visit.is_some();
         self.judge_entry(member)?;

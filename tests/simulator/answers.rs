@@ -8,12 +8,13 @@ use crate::rule::{Rule, Verdict, Violation};
 use crate::said::{Asked, is_name, is_reserved};
 
 /// The answer to `/help`.
-const HELP: [&str; 11] = [
+const HELP: [&str; 12] = [
     "* a line is relayed to the others as NAME> line",
     "* /nick NAME: be called NAME (1 to 24 letters, digits, _ or -)",
     "* /who: who is here",
     "* /msg NAME TEXT: tell TEXT to NAME alone",
     "* /say TEXT: say TEXT as it is, even exit or /x",
+    "* /nick NAME TOKEN: be called NAME, which belongs to you",
     "* /rooms: which rooms there are",
     "* /join NAME: go to the room NAME",
     "* /history N: the newest N lines",
@@ -21,6 +22,9 @@ const HELP: [&str; 11] = [
     "* //x: say /x",
     "* FIN, exit or /quit: leave",
 ];
+
+/// Rows of `/who`: more members are counted.
+const WHO_ROWS_MAX: usize = 100;
 
 const NAME_FORM: &str = "a name is 1 to 24 letters, digits, _ or -";
 
@@ -80,7 +84,7 @@ impl Oracle {
             // In its own protocol, if there is a page.
             Asked::Foreign("HTTP") if self.page_hint.is_some() => false,
             Asked::Say(_) => self.config.audience == Audience::Sender,
-            Asked::Nick(_) => {
+            Asked::Nick { .. } => {
                 let known = &self.members[member];
                 !known.won.contains(&place) || self.first_name(member, place).is_some()
             }
@@ -95,6 +99,7 @@ impl Oracle {
             | Asked::Help
             | Asked::Tell { .. }
             | Asked::SayNothing
+            | Asked::Pass(_)
             | Asked::Unknown(_)
             | Asked::Indented
             | Asked::TooLong
@@ -111,10 +116,11 @@ impl Oracle {
                 let is_own = names.iter().any(|name| line.strip_prefix(name) == Some(&format!("> {text}")));
                 return if is_own { Ok(true) } else { Rule::Answers.broken(format!("not the echo of {text:?}")) };
             }
-            Asked::Nick(name) => match self.first_name(member, self.members[member].answered) {
+            Asked::Nick { name, token } => match self.first_name(member, self.members[member].answered) {
                 Some(first) => first.line.clone(),
-                _ => return self.judge_refusal(member, name, line).map(|()| true),
+                _ => return self.judge_refusal(member, (name, token), line).map(|()| true),
             },
+            Asked::Pass(_) => "* no password is asked of you".to_owned(),
             Asked::Track { .. } if self.config.audience != Audience::Sender => {
                 return if line.starts_with("** session ") {
                     Ok(true)
@@ -161,30 +167,48 @@ impl Oracle {
         let is_there = |text: &&str| self.config.rooms_max > 1 || !(text.contains("/rooms") || text.contains("/join"));
         let is_of_journal = |text: &&str| text.contains("/history") || text.contains("/search");
         let has_journal = !self.kept.is_empty();
-        HELP.into_iter().filter(is_there).filter(move |text| has_journal || !is_of_journal(text))
+        let is_of_owners = |text: &&str| !self.owners.is_empty() || !text.contains("TOKEN");
+        HELP.into_iter().filter(is_there).filter(is_of_owners).filter(move |text| has_journal || !is_of_journal(text))
     }
 
     /// Checks why a rename did not come about. The answer may have waited long, so that what held then may be over.
-    fn judge_refusal(&self, member: usize, name: &str, line: &str) -> Verdict {
+    fn judge_refusal(&self, member: usize, (name, token): (&str, &str), line: &str) -> Verdict {
         let is_held = |names: &[String]| names.iter().any(|held| is_same_name(held, name));
         let others = self.members.iter().enumerate().filter(|&(other, _)| other != member);
-        let may_be_taken = is_reserved(name) || others.into_iter().any(|(_, known)| is_held(&known.names));
+        let may_be_taken = others.into_iter().any(|(_, known)| is_held(&known.names));
         let is_right = if name.is_empty() {
             line == format!("* /nick NAME: {NAME_FORM}")
         } else if !is_name(name) {
             line == format!("* {NAME_FORM}")
+        } else if is_reserved(name) {
+            line == format!("* the name {name} is taken")
         } else if line == format!("* you are {name} already") {
-            !is_reserved(name) && self.members[member].names.iter().any(|own| own == name)
+            let may_ask = token.is_empty() || self.owners.was_token(name, token);
+            may_ask && self.members[member].names.iter().any(|own| own == name)
+        } else if line == format!("* the name {name} is taken") {
+            may_be_taken && token.is_empty() && self.owners.was_free(name)
+        } else if line == format!("* {NAME_FORM}") {
+            !token.is_empty() && !token.starts_with("pcn_") && self.owners.was_free(name)
         } else {
-            may_be_taken && line == format!("* the name {name} is taken")
+            self.owners.refuses(name, token, line)
         };
         if is_right { Ok(()) } else { Rule::Names.broken(format!("no reason not to be called {name:?}")) }
     }
 
     fn judge_who(&mut self, member: usize, line: &str) -> Result<bool, Violation> {
         let known = &self.members[member];
+        if let Some(more) = between(line, "* and ", " more").and_then(|more| more.parse::<usize>().ok()) {
+            let is_full = known.answer_lines == WHO_ROWS_MAX && more > 0;
+            self.members[member].rows = vec![more.to_string()];
+            return Rule::Answers.demands(is_full, || "it is shown all".to_owned()).map(|()| false);
+        }
         let Some(row) = line.strip_prefix("* here: ") else {
             let rows = known.answer_lines;
+            if rows == WHO_ROWS_MAX + 1 {
+                let more = std::mem::take(&mut self.members[member].rows).concat().parse().unwrap_or(0);
+                let is_end = line == format!("* {} here", WHO_ROWS_MAX + more);
+                return Rule::Answers.demands(is_end, || "not the end of /who".to_owned()).map(|()| true);
+            }
             let is_end = line == format!("* {rows} here") && rows > 0;
             return if is_end {
                 let verdict = self.judge_who_list(member, known.answered);

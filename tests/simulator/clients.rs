@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use crate::chance::Chance;
+use crate::claims::Claims;
 use crate::rule::{Rule, Verdict, Violation};
 
 /// Rooms that it goes to.
@@ -55,6 +56,8 @@ pub(crate) struct Client {
     partial: Vec<u8>,
     is_after_head: bool,
     line_bytes_max: usize,
+    /// Its claims to a name, if it makes some.
+    claims: Option<Claims>,
 }
 
 /// The beginning of a said line of a tracked client, and its number.
@@ -82,8 +85,14 @@ impl Client {
             partial: Vec::new(),
             is_after_head: false,
             line_bytes_max,
+            claims: None,
             chance: chance.fork(),
         }
+    }
+
+    /// The same, as one that claims a name.
+    pub(crate) fn claiming(self, claims: Option<Claims>) -> Client {
+        Client { claims, ..self }
     }
 
     /// Begins with a new connection. What was under way over the last one may be lost.
@@ -269,7 +278,11 @@ impl Client {
             let padding = if chance.one_in(4) { chance.below(self.line_bytes_max - text.len()) } else { 0 };
             text + &".".repeat(padding) + chance.pick(&["\n", "\n", "\r\n"])
         };
-        match self.chance.below(24) {
+        let choice = self.chance.below(24);
+        if let (4, Some(claims)) = (choice, &mut self.claims) {
+            return claims.claim();
+        }
+        match choice {
             0 => "/who\n".to_owned(),
             1 => "\n".to_owned(),
             2 => "/nope\n".to_owned(),

@@ -82,6 +82,9 @@ impl Oracle {
         if self.members[member].has_fin {
             return Rule::Farewell.broken("after FIN");
         }
+        if let Some(verdict) = self.receive_at_lock(member, line) {
+            return verdict;
+        }
         if self.members[member].tracked.is_some() && line != "FIN" {
             return self.receive_tracked(member, line);
         }
@@ -143,6 +146,10 @@ impl Oracle {
         }
         if line.starts_with("* you have said nothing for ") {
             return self.receive_idle(member, line);
+        }
+        if self.members[member].losses.front().is_some_and(|loss| loss == line) {
+            self.members[member].losses.pop_front();
+            return Ok(());
         }
         if let Some((from, text)) = line.strip_prefix("* ").and_then(|rest| rest.split_once(" tells you: "))
             && !from.contains(' ')
@@ -300,8 +307,8 @@ impl Oracle {
             (ear.leaves_by_word(), ear.ended.is_some())
         };
         if known.number.is_none() {
-            let may_leave =
-                is_leaving || has_ended || self.is_shutting_down || known.is_refused() || known.visit.is_some();
+            let may_leave = is_leaving || has_ended || self.is_shutting_down || known.is_refused();
+            let may_leave = may_leave || known.visit.is_some() || self.may_be_sent_away(member);
             return Rule::Farewell.demands(may_leave, || "it did not leave".to_owned());
         }
         Rule::Border.demands(self.members[member].stays.len() == 1, || "it was not told where it is".to_owned())?;

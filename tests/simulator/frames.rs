@@ -121,6 +121,7 @@ impl Oracle {
             _ => return Rule::CloseCode.broken(format!("a close with {payload:?}")),
         };
         let is_elsewhere = self.members[member].is_elsewhere && self.members[member].has_fin;
+        let is_sent_away = self.may_be_sent_away(member);
         let (is_kicked, is_shutting_down) = (self.members[member].is_kicked, self.is_shutting_down);
         let (leaves_by_word, end, breach) = {
             let ear = &self.wires[member].borrow().ear;
@@ -131,8 +132,8 @@ impl Oracle {
         let is_right = match (visit.socket.has_fin, code) {
             (true, Some(1000)) => leaves_by_word,
             (true, Some(1001)) => is_shutting_down,
-            (true, Some(1008)) => is_kicked,
-            (true, Some(1013)) => visit.is_refused_inside,
+            (true, Some(1008)) => is_kicked || is_sent_away,
+            (true, Some(1013)) => visit.is_refused_inside || is_sent_away,
             (true, _) => false,
             (false, code) if end == Some(SocketEnd::Closed(code)) => true,
             (false, Some(code)) => breach == Some(code),

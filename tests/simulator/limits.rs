@@ -9,6 +9,12 @@ use crate::oracle::{Oracle, WITNESS, is_same_name};
 use crate::rule::{Rule, Verdict};
 use crate::said::Asked;
 
+/// The lines that a client may send before the password, and some more.
+const LOCKED_LINES_MAX: u32 = 24;
+
+/// The times that a client may resume its session within the time of a few lines.
+const TRACKS_MAX: u32 = 4;
+
 /// The lines that a client may still say, at most, by what is known to have been heard.
 #[derive(Debug, Default)]
 pub(crate) struct Bucket {
@@ -85,7 +91,9 @@ impl Oracle {
     /// Whether the hub wakes before a client that `--rate` holds back may go on.
     pub(crate) fn may_be_throttled(&self, now: Instant, wakes_at: Option<Instant>) -> bool {
         let Some((lines_per_second, _)) = self.rate else { return false };
-        wakes_at.is_some_and(|time| time <= now + Duration::from_secs(1) / lines_per_second)
+        // The lines before the password count, too, and nothing holds them back; nor the `/track` of each connection.
+        let lines = if self.password.is_some() { LOCKED_LINES_MAX } else { TRACKS_MAX };
+        wakes_at.is_some_and(|time| time <= now + Duration::from_secs(1) * lines / lines_per_second)
     }
 
     /// Learns when a client entered.
@@ -169,7 +177,7 @@ impl Oracle {
 fn is_same_request(one: &Asked, other: &Asked) -> bool {
     match (one, other) {
         (Asked::Join { name, .. }, Asked::Join { name: other, .. }) => is_same_name(name, other),
-        (Asked::Nick(name), Asked::Nick(other)) => name == other,
+        (Asked::Nick { name, .. }, Asked::Nick { name: other, .. }) => name == other,
         _ => false,
     }
 }

@@ -166,8 +166,7 @@ impl Oracle {
             None => match kind {
                 Kind::Joined => self.read_joined(room, name)?,
                 Kind::Said => self.read_said(room, line)?,
-                Kind::Left => self.read_left(room, line)?,
-                Kind::Renamed => return Rule::Names.broken("nobody took that name"),
+                Kind::Left | Kind::Renamed => self.read_announced(room, line, kind)?,
                 Kind::ShuttingDown if self.is_shutting_down => usize::MAX,
                 Kind::ShuttingDown => return Rule::Order.broken("it is not"),
             },
@@ -188,7 +187,7 @@ impl Oracle {
         }
         match due.kind {
             Kind::Said => return self.read_said(room, line),
-            Kind::Left => return self.read_left(room, line),
+            Kind::Left => return self.read_announced(room, line, Kind::Left),
             Kind::Joined => self.members[due.by].introduction = Introduction::Told,
             Kind::Renamed | Kind::ShuttingDown => {}
         }
@@ -212,6 +211,10 @@ impl Oracle {
         let is_time_over = |time: Instant| time <= now;
         // After the wall, a timer of an earlier stay may do it, too.
         let has_waited = self.config.lag == Lag::Wait && known.last_stay().asked.is_some();
+        // Or it takes its name from another member, which has just lost it.
+        if self.owners.is_taken() {
+            return Ok(by);
+        }
         if known.introduce_by.is_some_and(is_time_over) || known.is_named_first || has_waited || known.is_resumed {
             return Ok(by);
         }
@@ -248,12 +251,18 @@ impl Oracle {
         Ok(by)
     }
 
-    fn read_left(&mut self, room: usize, line: &str) -> Result<usize, Violation> {
-        match self.rooms[room].departed.pop_front() {
-            Some((expected, by)) if expected == line => Ok(by),
-            Some((expected, _)) => Rule::Left.broken(format!("{expected:?} was due")),
-            None => Rule::Left.broken("no member left of whom the room was told"),
+    /// A member left or lost its name, and the room is told so in its own time.
+    fn read_announced(&mut self, room: usize, line: &str, kind: Kind) -> Result<usize, Violation> {
+        let rule = if kind == Kind::Renamed { Rule::Names } else { Rule::Left };
+        while let Some(next) = self.rooms[room].announced.pop_front() {
+            if next.line == line {
+                return Ok(next.by);
+            }
+            if next.is_sure {
+                return rule.broken(format!("{:?} was due", next.line));
+            }
         }
+        rule.broken("the room is not to be told of it")
     }
 
     /// Whether a line begins with the name of this member.

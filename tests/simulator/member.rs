@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::limits::{Bucket, Idleness};
+use crate::lock::Told;
 use crate::room::LOBBY;
 use crate::said::Ear;
 use crate::stalls::Stall;
@@ -140,6 +141,13 @@ pub(crate) struct Member {
     pub(crate) said_at: Vec<(usize, usize, usize)>,
     /// The room in which its seat is, if it was lost on the way there.
     pub(crate) seated_in: Option<usize>,
+    /// What it was told before it gave the password, and when it gave that.
+    pub(crate) at_door: Told,
+    pub(crate) unlocked: Option<Instant>,
+    /// The token of its name, if that belongs to it.
+    pub(crate) token: Option<&'static str>,
+    /// Lines that it has to be told of names that it has lost.
+    pub(crate) losses: VecDeque<String>,
 }
 
 impl Member {
@@ -192,6 +200,10 @@ impl Member {
             has_said: false,
             said_at: Vec::new(),
             seated_in: None,
+            at_door: Told::default(),
+            unlocked: None,
+            token: None,
+            losses: VecDeque::new(),
         }
     }
 
@@ -275,9 +287,15 @@ impl Member {
         self.number.is_none() && may_enter
     }
 
+    /// When it was accepted, or opened its WebSocket.
+    pub(crate) fn came_in(&self) -> Instant {
+        self.visit.as_ref().and_then(|visit| visit.opened).unwrap_or(self.came)
+    }
+
     /// When its time to enter began.
     pub(crate) fn enters_since(&self) -> Instant {
-        self.visit.as_ref().and_then(|visit| visit.opened).unwrap_or(self.came)
+        let since = self.came_in();
+        self.unlocked.map_or(since, |unlocked| unlocked.max(since))
     }
 
     /// Whether `line` tells it of its first name.

@@ -8,6 +8,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -20,9 +21,11 @@ use pollchat::server::stats::Snapshot;
 
 use crate::house::House;
 use crate::journal::Read;
+use crate::knocks::PASSWORD;
 use crate::log::Kind;
 use crate::member::{Member, Stay};
 use crate::net::{Reset, Wire};
+use crate::owners::Owners;
 use crate::room::Room;
 use crate::rule::{Rule, Verdict};
 use crate::said::{Asked, Ended, Habit};
@@ -107,6 +110,11 @@ pub(crate) struct Oracle {
     pub(crate) page: Option<Vec<u8>>,
     /// The journals of the kept rooms, which are the first rooms; none without a journal.
     pub(crate) kept: Vec<Read>,
+    /// The password, if there is one, and the wrong ones that came from each address.
+    pub(crate) password: Option<&'static str>,
+    pub(crate) wrong_words: HashMap<IpAddr, usize>,
+    /// The names with owners.
+    pub(crate) owners: Owners,
 }
 
 impl Oracle {
@@ -146,7 +154,13 @@ impl Oracle {
             page_hint: plan.site.as_ref().map(|_| PAGE_HINT),
             page: None,
             kept: Vec::new(),
+            password: plan.knocks.as_ref().map(|_| PASSWORD),
+            wrong_words: HashMap::new(),
+            owners: Owners::default(),
         };
+        if let Some(claims) = &plan.claims {
+            oracle.owners.set(claims.file());
+        }
         if plan.journal.is_some() {
             oracle.kept = vec![Read::default(); oracle.rooms.len()];
         }
@@ -176,6 +190,8 @@ impl Oracle {
         };
         for at in 0..self.active.len() {
             self.scan(self.active[at]);
+            self.watch_lock(self.active[at]);
+            self.foresee_stall(self.active[at], now);
             self.watch_vigil(self.active[at], now)
                 .map_err(|violation| violation.about(self.describe(self.active[at])))?;
         }
@@ -194,6 +210,7 @@ impl Oracle {
             self.watch_idleness(self.active[at], now);
         }
         self.judge_departing()?;
+        self.judge_owners()?;
         self.judge_introductions(now)?;
         for at in 0..self.active.len() {
             let member = self.active[at];
@@ -294,10 +311,11 @@ impl Oracle {
         let asked: Vec<&Asked> = ear.asked.iter().skip(ear.asked.len().saturating_sub(4)).collect();
         format!(
             "connection {member} ({number:?}, {names:?}; in {name}{on}; next {next} of {}, {missed} missed, asked {}, \
-             heard {heard}, answered {answered}, last {asked:?}, ended {:?})",
+             heard {heard}, answered {answered}, last {asked:?}, ended {:?}{})",
             log.items.len(),
             ear.asked.len(),
-            ear.ended
+            ear.ended,
+            ear.lock.as_ref().map_or(String::new(), |lock| lock.describe())
         )
     }
 
@@ -306,7 +324,7 @@ impl Oracle {
     }
 
     /// Looks at what a connection asked for since it was last looked at.
-    fn scan(&mut self, member: usize) {
+    pub(crate) fn scan(&mut self, member: usize) {
         let wire = self.wires[member].borrow();
         let known = &mut self.members[member];
         if let Some(open_since) = wire.sealing.as_ref().and_then(|sealing| sealing.open_since) {

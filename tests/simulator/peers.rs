@@ -9,7 +9,9 @@ use pollchat::server::config::{Config, Lag};
 
 use crate::browsers::Browser;
 use crate::chance::Chance;
+use crate::claims::Claims;
 use crate::clients::{Client, State, about};
+use crate::knocks::Knock;
 use crate::movers::Mover;
 use crate::net::{Reset, Wire};
 use crate::rule::Verdict;
@@ -129,6 +131,10 @@ pub(crate) struct Peer {
     line_bytes_max: usize,
     /// Its moves, if it is one that moves.
     mover: Option<Mover>,
+    /// Its claims to a name, if it makes some.
+    claims: Option<Claims>,
+    /// The way in which it gives the password, if there is one.
+    knock: Option<Knock>,
     /// The browser, if it is a peer on the page's port.
     pub(crate) browser: Option<Box<Browser>>,
     /// The tracked client, of which this is one connection.
@@ -170,6 +176,8 @@ impl Peer {
             is_bare,
             line_bytes_max: config.line_bytes_max,
             mover: None,
+            claims: None,
+            knock: None,
             browser: None,
             client: None,
         }
@@ -262,6 +270,21 @@ impl Peer {
         self.mover = mover.filter(|_| talks && !self.is_bare);
         let first_words = self.mover.as_mut().filter(|_| !self.is_chunky).and_then(Mover::first_words);
         self.outbox.extend(first_words.unwrap_or_default().bytes());
+        self
+    }
+
+    /// The same, as one that claims a name.
+    pub(crate) fn claiming(mut self, claims: Option<Claims>) -> Peer {
+        let talks = !matches!(self.habit, Habit::Witness | Habit::ForeignProtocol | Habit::Silent | Habit::Prober);
+        self.claims = claims.filter(|_| talks && !self.is_bare && !self.is_chunky);
+        self
+    }
+
+    /// The same, before a server with a password.
+    pub(crate) fn knocking(mut self, knock: Option<Knock>) -> Peer {
+        let first = knock.as_ref().map_or("", |knock| &knock.first);
+        self.outbox.splice(..0, first.bytes());
+        self.knock = knock;
         self
     }
 
@@ -389,10 +412,13 @@ impl Peer {
         if self.course == Course::Stays && self.outbox.len() < 4_000 && may_talk {
             let before = self.outbox.len();
             self.talk(number);
-            if self.outbox.last().is_none_or(|&last| last == b'\n')
-                && let Some(words) = self.mover.as_mut().and_then(Mover::words)
-            {
-                self.outbox.extend(words.bytes());
+            if self.outbox.last().is_none_or(|&last| last == b'\n') {
+                let words = [
+                    self.mover.as_mut().and_then(Mover::words),
+                    self.knock.as_mut().and_then(Knock::words),
+                    self.claims.as_mut().and_then(Claims::words),
+                ];
+                words.iter().flatten().for_each(|words| self.outbox.extend(words.bytes()));
             }
             self.leave(wire, faults);
             if self.is_bare {

@@ -56,6 +56,10 @@ impl Oracle {
         let may_be_kicked = self.may_be_disconnected(member);
         // It may be turned away for a part of a line, and closed before it takes the reason.
         let is_out = known.number.is_none() && (!known.is_entering() || wire.ear.has_begun_binary());
+        // What it was told before it entered, it could not be written: a question, or the answer to a browser.
+        let is_told_early = wire.ear.lock.is_some() || known.visit.is_some();
+        let is_cut_off = is_told_early && known.number.is_none() && wire.reset == Reset::Told;
+        let is_out = is_out || is_cut_off || self.may_be_sent_away(member);
         if !(is_out || wire.ear.is_leaving() || may_be_kicked || self.is_shutting_down) {
             return Rule::Reason.broken("it was closed without a reason");
         }
@@ -149,6 +153,9 @@ impl Oracle {
             }
             if self.may_pause(member, &wire, now, wakes_at) {
                 continue;
+            }
+            if let Some(line) = self.members[member].losses.front().filter(|_| self.is_heard(member)) {
+                return Rule::Names.broken(self.about(member, &format!("at rest: it was not told {line:?}")));
             }
             self.rests(member, &wire, is_braked)
                 .map_err(

@@ -20,6 +20,16 @@ pub(crate) struct Due {
     pub(crate) kind: Kind,
 }
 
+/// A line that the room is told in its own time: that a member left, or lost its name.
+#[derive(Debug)]
+pub(crate) struct Announced {
+    pub(crate) line: String,
+    pub(crate) by: usize,
+    pub(crate) kind: Kind,
+    /// Whether the room knows that member for sure.
+    pub(crate) is_sure: bool,
+}
+
 /// A room.
 #[derive(Debug)]
 pub(crate) struct Room {
@@ -37,8 +47,8 @@ pub(crate) struct Room {
     pub(crate) stamped_ms: Option<u64>,
     /// The next line of the tape, if it is known.
     pub(crate) due: Option<Due>,
-    /// Lines that say who left, and are still to come.
-    pub(crate) departed: VecDeque<(String, usize)>,
+    /// Lines that say who left or lost its name, and are still to come.
+    pub(crate) announced: VecDeque<Announced>,
     /// The members in it: the oldest first.
     pub(crate) seats: Vec<usize>,
     /// The least and the most members that were in it in this turn.
@@ -68,7 +78,7 @@ impl Room {
             latest_ms: 0,
             stamped_ms: None,
             due: None,
-            departed: VecDeque::new(),
+            announced: VecDeque::new(),
             seats: Vec::new(),
             range: (0, 0),
             is_at_wall: false,
@@ -95,6 +105,11 @@ impl Room {
         self.range = (self.seats.len(), self.seats.len());
         self.was_at_wall = self.is_at_wall;
         self.began_at = self.log.end();
+    }
+
+    /// The first line that it is told in its own time, for sure.
+    pub(crate) fn first_announced(&self) -> Option<&Announced> {
+        self.announced.iter().find(|announced| announced.is_sure)
     }
 
     /// Notes how many are in it now.
@@ -135,6 +150,7 @@ pub(crate) fn digest<'a>(texts: impl Iterator<Item = &'a str>) -> u64 {
 
 /// Whether a name looks like another, as far as the peers know how to make one.
 pub(crate) fn looks_like(name: &str, other: &str) -> bool {
-    let outline = |name: &str| name.to_lowercase().replace(['1', 'i'], "l").replace('0', "o").replace('ѕ', "s");
+    let latin = |name: &str| name.to_lowercase().replace('ѕ', "s").replace('а', "a");
+    let outline = |name: &str| latin(name).replace(['1', 'i'], "l").replace('0', "o");
     outline(name) == outline(other)
 }

@@ -45,6 +45,11 @@ pub(crate) enum Change {
     Arrives(String),
     /// The seat of the member of this name is kept no longer.
     Gone(String),
+    /// The member of this name, which is away, has lost it, and has another one.
+    Unnamed {
+        from: String,
+        to: String,
+    },
     /// It leaves for this room.
     Moves(String),
     /// The room was opened.
@@ -122,7 +127,10 @@ fn event(text: &str, level: Level) -> Option<Event> {
         "resumes" => Change::Resumes(name.to_owned()),
         "arrives" => Change::Arrives(name.to_owned()),
         "is away no longer" => Change::Gone(name.to_owned()),
-        _ => Change::Moves(what.strip_prefix("moves to ")?.to_owned()),
+        _ => match what.strip_prefix("is now ") {
+            Some(to) => Change::Unnamed { from: name.to_owned(), to: to.to_owned() },
+            None => Change::Moves(what.strip_prefix("moves to ")?.to_owned()),
+        },
     };
     let line = if address == "nobody" { usize::MAX } else { number_of(address)? };
     Some(Event { line, room: room.to_owned(), offset: Some(offset.parse().ok()?), change })

@@ -43,8 +43,11 @@ rules! {
     Clean = "clean",
     /// A client that has sent a telnet command is sent CRLF in place of LF.
     Crlf = "crlf",
-    /// Two members never have the same name, and a member has no name that it did not ask for.
+    /// Two members never have the same name, and a member has no name that it did not ask for, but
+    /// `client-N` once its name is another's.
     Names = "names",
+    /// No client but the owner is ever shown as NAME: in a said line, a notice or a list.
+    Owner = "owner",
     /// Each request of a client is answered once, correctly and in order.
     Answers = "answers",
     /// A private message reaches its recipient once and nobody else, and its author is told the truth about that.
@@ -95,6 +98,8 @@ rules! {
     /// A client is in the room only after entering: at its first complete line, or when its time is over, and then at
     /// once.
     Entering = "entering",
+    /// A connection that has not given the password sees and says nothing of the room.
+    Password = "password",
     /// A foreign or gone connection uses no number and is never announced; members are numbered one by one.
     Numbers = "numbers",
     /// A member is sent its greeting first, and as many earlier lines as `--history` and the tape allow.

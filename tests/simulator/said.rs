@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::foreign::{BINARY, has_control, is_cut_request, is_long_request, is_request};
+use crate::lock::{Lock, PASS_LINE_BYTES_MAX};
 use crate::outline::{Meaning, Outline, SocketEnd};
 
 /// The request in a line.
@@ -9,7 +11,13 @@ use crate::outline::{Meaning, Outline, SocketEnd};
 pub(crate) enum Asked {
     Nothing,
     Say(String),
-    Nick(String),
+    /// To be called so, with the token if the name belongs to it.
+    Nick {
+        name: String,
+        token: String,
+    },
+    /// To be let in, by this password.
+    Pass(String),
     Who,
     Rooms,
     Help,
@@ -45,9 +53,6 @@ pub(crate) enum Habit {
     Silence,
     Newline,
 }
-
-/// The name of the protocols that only their control characters tell.
-const BINARY: &str = "binary protocol";
 
 /// The end of a peer's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +104,8 @@ pub(crate) struct Ear {
     pub(crate) exit: Option<Vec<u8>>,
     /// The meaning of its bytes, if it is on the page's port.
     pub(crate) outline: Option<Box<Outline>>,
+    /// The password, if the server has one: what it asks for before that is in here.
+    pub(crate) lock: Option<Box<Lock>>,
 }
 
 impl Ear {
@@ -121,6 +128,7 @@ impl Ear {
             habit: Habit::Unknown,
             exit: None,
             outline: None,
+            lock: None,
         }
     }
 
@@ -132,6 +140,37 @@ impl Ear {
     /// The same, on a server that tracks nobody.
     pub(crate) fn tracked_if(self, may_track: bool) -> Ear {
         Ear { may_track, ..self }
+    }
+
+    /// The same, on a server with this password, if it has one.
+    pub(crate) fn locked_by(self, word: Option<&str>) -> Ear {
+        Ear { lock: word.map(|word| Box::new(Lock::new(word))), ..self }
+    }
+
+    /// Whether it has not given the password.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.lock.as_ref().is_some_and(|lock| !lock.is_open())
+    }
+
+    /// Hears a request. One of a locked peer counts only if it opens the lock, or ends all.
+    fn ask(&mut self, asked: Asked) {
+        match self.lock.as_mut().filter(|lock| !lock.is_open()) {
+            Some(lock) => self.asked.extend(lock.hear(asked, self.read_at)),
+            None => self.asked.push(asked),
+        }
+    }
+
+    /// The token of a session opens its lock, if it has shown one.
+    pub(crate) fn open_by_token(&mut self, is_token: impl Fn(&str) -> bool) {
+        if let Some(lock) = &mut self.lock {
+            let asked = lock.open_by_token(is_token, self.read_at);
+            self.asked.splice(..0, asked);
+        }
+    }
+
+    /// The longest line that it may send.
+    fn line_bytes_max(&self) -> usize {
+        self.line_bytes_max.max(if self.is_locked() { PASS_LINE_BYTES_MAX } else { 0 })
     }
 
     /// Whether it asked to be tracked, and is.
@@ -258,7 +297,7 @@ impl Ear {
         let line = std::mem::take(&mut self.line);
         if !std::mem::take(&mut self.is_dropping) {
             let asked = self.foreign(&line, is_cut_request);
-            self.asked.push(asked.unwrap_or_else(|| asked_by(line.strip_suffix(b"\r").unwrap_or(&line))));
+            self.ask(asked.unwrap_or_else(|| asked_by(line.strip_suffix(b"\r").unwrap_or(&line))));
         }
         self.habit = Habit::Silence;
         self.exit = Some(line).filter(|line| line.eq_ignore_ascii_case(b"exit"));
@@ -296,7 +335,7 @@ impl Ear {
         }
         // Half a line of a tracked client comes again, and the position in half a `/track` may be cut.
         let is_half_track = self.line.get(..6).is_some_and(|word| word.eq_ignore_ascii_case(b"/track"));
-        let drops_fragment = self.is_tracked() || is_half_track;
+        let drops_fragment = self.is_tracked() || is_half_track || self.is_locked();
         if ended == Ended::Orderly
             && !drops_fragment
             && !self.is_dropping
@@ -352,7 +391,7 @@ impl Ear {
             let line = std::mem::take(&mut self.line);
             if !std::mem::take(&mut self.is_dropping) {
                 let asked = self.foreign(&line, is_request);
-                self.asked.push(asked.unwrap_or_else(|| asked_by(line.strip_suffix(b"\r").unwrap_or(&line))));
+                self.ask(asked.unwrap_or_else(|| asked_by(line.strip_suffix(b"\r").unwrap_or(&line))));
             }
             return;
         }
@@ -373,21 +412,13 @@ impl Ear {
             self.asked.push(Asked::Foreign(BINARY));
             return;
         }
-        let over = self.line.len().saturating_sub(self.line_bytes_max);
+        let over = self.line.len().saturating_sub(self.line_bytes_max());
         if over > 1 || (over == 1 && byte != b'\r') {
-            self.asked.push(self.foreign(&self.line, is_long_request).unwrap_or(Asked::TooLong));
+            self.ask(self.foreign(&self.line, is_long_request).unwrap_or(Asked::TooLong));
             self.line.clear();
             self.is_dropping = true;
         }
     }
-}
-
-/// Whether a line holds a control character that no person sends there: the keys that edit a line follow text.
-fn has_control(line: &[u8]) -> bool {
-    let is_edited = |byte: &u8| b"\x01\x04\x05\x0b\x0c\x12\x1a".contains(byte);
-    let is_text = |byte: &u8| *byte >= 0x20 || b"\0\x03\x07\x08\t\n\r\x15\x17\x1b".contains(byte);
-    let is_odd = str::from_utf8(line).is_err() && line.iter().any(is_edited);
-    is_odd || line.first().is_some_and(is_edited) || !line.iter().all(|byte| is_text(byte) || is_edited(byte))
 }
 
 /// Whether a terminal would obey `c`, or show another line than there is.
@@ -410,33 +441,6 @@ pub(crate) fn is_name(name: &str) -> bool {
 pub(crate) fn is_reserved(name: &str) -> bool {
     let folded = name.to_lowercase();
     folded == "server" || folded.starts_with("client-")
-}
-
-/// Whether this is a whole request line, perhaps of HTTP/0.9.
-fn is_request(line: &[u8]) -> bool {
-    let words = line.strip_suffix(b"\r").unwrap_or(line).split(|&byte| byte == b' ');
-    let words: Vec<&[u8]> = words.filter(|word| !word.is_empty()).collect();
-    let is_short = words.len() == 2 && words[0].iter().all(u8::is_ascii_uppercase) && words[1].starts_with(b"/");
-    is_cut_request(line) && (is_short || (words.len() == 3 && words[2].starts_with(b"HTTP/")))
-}
-
-/// Whether this is how one begins, and nothing but its end is missing.
-fn is_cut_request(line: &[u8]) -> bool {
-    let mut words = line.splitn(3, |&byte| byte == b' ').skip(1);
-    let (target, version) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let is_target = target.starts_with(b"/") || target == b"*";
-    is_long_request(line) && is_target && (version.starts_with(b"HTTP/") || b"HTTP/".starts_with(version))
-}
-
-/// Whether this is how one begins, whatever follows.
-fn is_long_request(line: &[u8]) -> bool {
-    let mut words = line.splitn(3, |&byte| byte == b' ');
-    let [method, target, rest] = [(); 3].map(|()| words.next().unwrap_or_default());
-    let is_upper = !method.is_empty() && method.iter().all(u8::is_ascii_uppercase);
-    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    let is_any_method = !method.is_empty() && method.iter().all(is_token) && target.starts_with(b"/");
-    (is_upper && (target.starts_with(b"/") || target.starts_with(b"*")))
-        || (is_any_method && (b"HTTP/".starts_with(rest) || rest.starts_with(b"HTTP/")))
 }
 
 /// Whether `c` is not seen before a command, among the characters that the peers send.
@@ -471,7 +475,11 @@ fn asked_by(line: &[u8]) -> Asked {
     match verb.to_ascii_lowercase().as_str() {
         "say" if said.is_empty() => Asked::SayNothing,
         "say" => Asked::Say(said.to_owned()),
-        "nick" => Asked::Nick(rest.to_owned()),
+        "nick" => {
+            let (name, token) = rest.split_at(rest.find(is_blank).unwrap_or(rest.len()));
+            Asked::Nick { name: name.to_owned(), token: token.trim_matches(is_blank).to_owned() }
+        }
+        "pass" => Asked::Pass(rest.to_owned()),
         "who" => Asked::Who,
         "rooms" => Asked::Rooms,
         "join" => Asked::Join { word: format!("/{verb}"), name: rest.to_owned() },

@@ -233,7 +233,7 @@ impl Oracle {
             }
         }
         let (number, names, introduction) = (old.number, old.names.clone(), old.introduction);
-        let (has_said, is_named_first) = (old.has_said, old.is_named_first);
+        let (has_said, is_named_first, token) = (old.has_said, old.is_named_first, old.token);
         let bucket = std::mem::take(&mut old.bucket).passed_on();
         let came = old.idleness.came();
         let new = &mut self.members[to];
@@ -243,6 +243,7 @@ impl Oracle {
             introduction,
             is_named_first,
             has_said,
+            token,
             bucket,
             may_be_untold: true,
             is_resumed: true,

@@ -11,7 +11,9 @@ use pollchat::server::flow::rate::Rate;
 use pollchat::server::proxy::{ProxySource, TrustedProxies};
 
 use crate::chance::Chance;
+use crate::claims::{CLAIM_BYTES_MAX, ClaimPlan, some_claims};
 use crate::journal::{JournalPlan, some_journal};
+use crate::knocks::{KnockPlan, some_knocks};
 use crate::movers::RoomPlan;
 use crate::net::PROXY;
 use crate::sealing::{TlsPlan, some_tls};
@@ -139,6 +141,10 @@ pub(crate) struct Plan {
     pub(crate) journal: Option<JournalPlan>,
     /// TLS, if there is any.
     pub(crate) tls: Option<TlsPlan>,
+    /// Names with owners, if there are any.
+    pub(crate) claims: Option<ClaimPlan>,
+    /// The password, if there is one.
+    pub(crate) knocks: Option<KnockPlan>,
 }
 
 /// Tracked clients.
@@ -183,7 +189,13 @@ impl Plan {
         let flush_after = Chance::new(!setting.seed).pick(&[None, None, None, Some(2), Some(20)]);
         // Silence may end the line by which a client asks to be tracked, and half of it is another one.
         let tracks = some_tracks(setting.seed).filter(|_| flush_after.is_none());
-        let mut config = some_config(&mut chance, peers_max, tracks.is_some());
+        let claims = some_claims(setting.seed).filter(|_| !setting.is_plain);
+        // A silence may end a line that gives the password, and half of it is another one.
+        let knocks = some_knocks(setting.seed).filter(|_| flush_after.is_none() && !setting.is_plain);
+        let least_line_bytes = if claims.is_some() { CLAIM_BYTES_MAX } else { 0 };
+        // A token has 32 letters, and a position 15 at least.
+        let least_line_bytes = if tracks.is_some() { 100 } else { least_line_bytes };
+        let mut config = some_config(&mut chance, peers_max, least_line_bytes);
         if let Some(tracks) = &tracks {
             config.resume_within = tracks.resume_within;
         }
@@ -249,6 +261,8 @@ impl Plan {
             tracks,
             journal,
             tls: some_tls(setting.seed),
+            claims,
+            knocks,
         }
     }
 }
@@ -370,7 +384,7 @@ fn some_proxies(seed: u64) -> TrustedProxies {
     is_there.then(|| ProxySource::Addresses(PROXY.ip().into())).into_iter().collect()
 }
 
-fn some_config(chance: &mut Chance, peers_max: usize, is_tracked: bool) -> Config {
+fn some_config(chance: &mut Chance, peers_max: usize, least_line_bytes: usize) -> Config {
     let mut config = Config {
         audience: chance.pick(&[
             Audience::Others,
@@ -389,10 +403,7 @@ fn some_config(chance: &mut Chance, peers_max: usize, is_tracked: bool) -> Confi
     if chance.one_in(3) {
         config.clients_max = Some(chance.up_to(peers_max));
     }
-    if is_tracked {
-        // A token has 32 letters, and a position 15 at least.
-        config.line_bytes_max = config.line_bytes_max.max(100);
-    }
+    config.line_bytes_max = config.line_bytes_max.max(least_line_bytes);
     config.backlog_bytes = smallest_backlog(&config, peers_max) + chance.pick(&[0, 0, 50, 1_000, 20_000, 150_000]);
     config
 }

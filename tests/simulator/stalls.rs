@@ -66,6 +66,12 @@ impl Stall {
         Ok(())
     }
 
+    /// Learns that it may have been disconnected, now or before.
+    fn note_may_be_gone(&mut self, limit: usize, log_end: usize) {
+        let (_, since) = self.may_be_gone.unwrap_or((limit, log_end));
+        self.may_be_gone = Some((limit, since));
+    }
+
     /// Its place at a time.
     fn place_at(&self, time: Option<Instant>) -> Option<&Place> {
         let after = self.places.partition_point(|place| time.is_some_and(|time| place.time <= time));
@@ -74,6 +80,23 @@ impl Stall {
 }
 
 impl Oracle {
+    /// Sees, before what happened in a turn is judged, whether a reader may be disconnected in it: it has not moved since
+    /// the last turn, which may be long ago.
+    pub(crate) fn foresee_stall(&mut self, member: usize, now: Instant) {
+        if self.config.lag != Lag::Wait || member == WITNESS || !self.is_waited_for(member) {
+            return;
+        }
+        let stay = self.members[member].last_stay();
+        let once = stay.stall.place_at(now.checked_sub(self.config.stall_timeout)).copied();
+        let here = stay.stall.places.back().copied();
+        let may_be_gone = once.zip(here).is_some_and(|(then, here)| has_taken_too_little(then, here));
+        let log_end = self.rooms[stay.room].log.items.len();
+        if may_be_gone {
+            let limit = self.move_on(member, now);
+            self.members[member].last_stay_mut().stall.note_may_be_gone(limit, log_end);
+        }
+    }
+
     /// Sees, at the end of a turn, how far a reader has come.
     pub(crate) fn watch_stall(&mut self, member: usize, now: Instant) -> Verdict {
         if self.config.lag != Lag::Wait || member == WITNESS || !self.is_waited_for(member) {
@@ -95,7 +118,7 @@ impl Oracle {
         }
         let once = stall.place_at(now.checked_sub(timeout)).copied();
         let long_ago = stall.place_at(now.checked_sub(3 * timeout)).copied();
-        let may_be_gone = once.is_some_and(|then| here.least < then.end.min(then.most + ENOUGH_BYTES));
+        let may_be_gone = once.is_some_and(|then| has_taken_too_little(then, here));
         // When its time began is not known. But if it took nothing, it was before; and if it took little, then its
         // second time is over by now, wherever in the first one it had taken enough (a turn may come late by as much
         // again).
@@ -109,9 +132,7 @@ impl Oracle {
         let log_end = room.log.items.len();
         let stall = &mut self.members[member].last_stay_mut().stall;
         if may_be_gone {
-            // It may be now that it was, or before.
-            let (_, since) = stall.may_be_gone.unwrap_or((limit, log_end));
-            stall.may_be_gone = Some((limit, since));
+            stall.note_may_be_gone(limit, log_end);
         }
         if (took_nothing || took_little) && is_end_known && is_offered {
             stall.must_be_gone = Some(limit);
@@ -265,6 +286,11 @@ impl Oracle {
     fn first_owed(&self, member: usize, stay: &Stay, from: usize, stop: usize) -> usize {
         (from..stop).find(|&at| !self.is_own(member, stay, at)).unwrap_or(stop.max(from))
     }
+}
+
+/// Whether a reader may have taken too little since its place was `then`.
+fn has_taken_too_little(then: Place, here: Place) -> bool {
+    here.least < then.end.min(then.most + ENOUGH_BYTES)
 }
 
 fn known_place(place: Option<&Place>) -> Option<(usize, usize, usize)> {

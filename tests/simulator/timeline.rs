@@ -19,7 +19,8 @@ use crate::log::Kind;
 use crate::member::{FirstName, Introduction, Member};
 use crate::net::Reset;
 use crate::oracle::{Oracle, is_same_name};
-use crate::room::{Due, LOBBY, Room};
+use crate::owners::is_given;
+use crate::room::{Announced, Due, LOBBY, Room};
 use crate::roster_log::{self, Change, Event};
 use crate::rule::{Rule, Verdict};
 use crate::said::{Asked, is_name, is_reserved};
@@ -87,25 +88,34 @@ impl Oracle {
             if event.change != Change::Dropped && !self.rooms[room].is_cut {
                 self.read_up_to(room, offset)?;
             }
+            self.judge_taken(&event.change)?;
             match &event.change {
                 Change::Opened => self.open(room)?,
                 Change::Dropped => self.drop_room(room, offset)?,
                 Change::Arrives(name) => self.arrive_unseen(name, room)?,
                 Change::Gone(name) => self.give_up_seat(name, room)?,
+                Change::Unnamed { from, to } => self.lose_unseen(from, to)?,
                 change => {
                     let Some(&member) = self.by_line.get(&event.line) else { continue };
                     self.apply(member, change, room, to).map_err(|violation| violation.about(self.describe(member)))?;
                 }
             }
         }
+        self.judge_taken(&Change::Opened)?;
         (0..self.house.live.len()).try_for_each(|at| self.read_up_to(self.house.live[at], usize::MAX))
     }
 
     fn apply(&mut self, member: usize, change: &Change, room: usize, to: usize) -> Verdict {
         match change {
+            Change::Refused { reason, .. } if reason.contains("password") => {}
+            Change::Enters(_) | Change::Resumes(_) | Change::Refused { .. } => self.open_by_token(member),
+            _ => {}
+        }
+        match change {
             Change::Opens => self.open_socket(member),
             Change::Enters(name) if self.members[member].number.is_some() => self.arrive(member, name, room),
             Change::Enters(name) => self.enter(member, name, room),
+            Change::Named(name) if is_given(name) => self.lose_name(member, name),
             Change::Named(name) => self.name(member, name, room),
             Change::Moves(_) => self.move_out(member, room, to),
             Change::Leaves => self.leave(member, room),
@@ -113,7 +123,7 @@ impl Oracle {
             Change::Refused { reason, is_silent, .. } => self.refuse(member, reason, *is_silent),
             Change::Away => self.go_away(member),
             Change::Resumes(name) => self.resume(member, name, room),
-            Change::Opened | Change::Dropped | Change::Arrives(_) | Change::Gone(_) => Ok(()),
+            Change::Opened | Change::Dropped | Change::Arrives(_) | Change::Gone(_) | Change::Unnamed { .. } => Ok(()),
         }
     }
 
@@ -149,14 +159,21 @@ impl Oracle {
     /// A client takes a name. The room is told `joined` if it is the client's first sign, and else the new name.
     fn name(&mut self, member: usize, name: &str, room: usize) -> Verdict {
         self.judge_seated(member, room)?;
-        let answered = self.members[member].answered;
+        self.judge_right(member, name)?;
+        let known = &self.members[member];
+        let (answered, own, token) = (known.answered, known.names.last().cloned().unwrap_or_default(), known.token);
         let is_silent = self.config.audience == Audience::Sender;
+        let owners = std::mem::take(&mut self.owners);
         let place = self.settle_heard(member, |place, asked| match asked {
             // A request that was answered already was refused.
-            Asked::Nick(asked) if asked == name && place >= answered => Some(Ok(())),
+            Asked::Nick { name: asked, token: shown } if asked == name && place >= answered => {
+                owners.grants(asked, shown, (&own, token)).then_some(Ok(()))
+            }
             Asked::Say(said) if !is_silent => Some(Rule::Author.broken(format!("{said:?} was said before {name}"))),
             _ => None,
-        })?;
+        });
+        self.owners = owners;
+        let place = place?;
         self.charge_request(member, place)?;
         if let Some((held, &holder)) =
             self.holders.iter().find(|&(held, &holder)| holder != member && is_same_name(held, name))
@@ -167,7 +184,9 @@ impl Oracle {
         let announces = self.rooms[room].seats.len() <= self.config.announce_up_to;
         let may_have_spoken = self.may_have_spoken_untold(member);
         let next = self.rooms[room].log.next().map(<[u8]>::to_vec);
+        let (token, is_taking) = (self.owners.token_of(name), self.owners.is_taking);
         let known = &mut self.members[member];
+        known.token = token;
         let from = known.names.last().cloned().unwrap_or_default();
         let renamed = format!("* {from} is now {name}");
         known.won.push(place);
@@ -175,6 +194,13 @@ impl Oracle {
         self.holders.remove(&from);
         self.holders.insert(name.to_owned(), member);
         known.may_be_untold |= may_have_spoken;
+        // A member that takes its name from another one is introduced before.
+        if is_taking && known.introduction == Introduction::Pending {
+            if announces && !known.may_be_untold {
+                return Rule::Joined.broken(format!("it took {name} over, and was not announced"));
+            }
+            known.introduction = Introduction::Untold;
+        }
         let is_introduced = known.introduction != Introduction::Pending
             || (known.may_be_untold && next.as_deref() == Some(renamed.as_bytes()));
         if is_introduced {
@@ -238,17 +264,18 @@ impl Oracle {
     /// Takes a member out of its room, which is told so if it was told of its coming.
     pub(crate) fn unseat(&mut self, member: usize, room: usize) {
         let known = &mut self.members[member];
-        let Room { log, seats, due, departed, .. } = &mut self.rooms[room];
+        let is_next = self.config.lag != Lag::Wait && self.rooms[room].first_announced().is_none();
+        let Room { log, seats, due, announced, .. } = &mut self.rooms[room];
         if known.away_until.is_none() && !known.has_left {
             known.last_stay_mut().left = Some(log.items.len());
         }
         seats.retain(|&other| other != member);
         if known.introduction == Introduction::Told {
             let line = format!("* {} left", known.names.last().map_or("", String::as_str));
-            if self.config.lag != Lag::Wait {
+            if is_next {
                 *due = Some(Due { line: line.clone(), by: member, kind: Kind::Left });
             }
-            departed.push_back((line, member));
+            announced.push_back(Announced { line, by: member, kind: Kind::Left, is_sure: true });
         }
         self.rooms[room].count();
         self.note_version(room);
@@ -330,9 +357,10 @@ impl Oracle {
     /// If the hub would sleep: whether the room was told of everybody that left, and will be told of all that entered.
     pub(crate) fn rests_roster(&self, now: Instant, wake: Wake) -> Verdict {
         let may_wait = |room: &&Room| wake == Wake::Now || room.is_at_wall || self.is_shutting_down || !room.is_open;
-        let is_untold = |room: &&Room| !room.departed.is_empty() && !may_wait(room);
-        if let Some((line, _)) = self.live().find(is_untold).and_then(|room| room.departed.front()) {
-            return Rule::Left.broken(format!("{line:?} is missing on the tape"));
+        let untold = self.live().filter(|room| !may_wait(room)).find_map(Room::first_announced);
+        if let Some(Announced { line, kind, .. }) = untold {
+            let rule = if *kind == Kind::Renamed { Rule::Names } else { Rule::Left };
+            return rule.broken(format!("{line:?} is missing on the tape"));
         }
         let is_late = |latest: Instant| match wake {
             Wake::Now => false,
@@ -360,7 +388,7 @@ impl Oracle {
     }
 
     /// Whether a client of an echo server may have spoken while the room was too full for it: the tape does not tell.
-    fn may_have_spoken_untold(&self, member: usize) -> bool {
+    pub(crate) fn may_have_spoken_untold(&self, member: usize) -> bool {
         let is_silent = self.config.audience == Audience::Sender && self.config.announce_up_to < ROOM_FOR_ALL;
         is_silent && self.wires[member].borrow().ear.asked.iter().any(|asked| matches!(asked, Asked::Say(_)))
     }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use pollchat::relay::room::Audience;
+use pollchat::relay::secret::SecretHash;
 use pollchat::server::config::{Config, Lag};
 use pollchat::server::endpoint::Endpoint;
 use pollchat::server::flow::budget::TurnLimits;
@@ -14,9 +15,11 @@ use pollchat::server::web::origin::OriginPolicy;
 use pollchat::server::web::site::Site;
 
 use crate::chance::Chance;
+use crate::claims::ClaimPlan;
 use crate::clients::{Client, State};
 use crate::clock::Clock;
 use crate::journal::JournalPlan;
+use crate::knocks::{KnockPlan, PASSWORD};
 use crate::listener::{Accepted, Listener};
 use crate::movers::RoomPlan;
 use crate::net::{FakeSocket, Reset, Shared, Wire};
@@ -59,6 +62,8 @@ pub(crate) struct World {
     rooms: RoomPlan,
     tracks: Option<TrackPlan>,
     tls: Option<TlsPlan>,
+    claims: Option<ClaimPlan>,
+    knocks: Option<KnockPlan>,
     journal: Option<(JournalPlan, Disk)>,
     /// Whether the disk of the journal has just gone on: that wakes the hub.
     has_space: bool,
@@ -108,6 +113,8 @@ impl World {
             patience: plan.tracks.as_ref().map_or(1, |plan| plan.patience),
             tracks: plan.tracks,
             tls: plan.tls,
+            claims: plan.claims,
+            knocks: plan.knocks,
             journal: plan.journal.map(|plan| (plan, disk)),
             has_space: false,
             clients: Vec::new(),
@@ -135,6 +142,12 @@ impl World {
         if world.tls.is_some() {
             world.hub.open_tls(settings().server.clone());
         }
+        if let Some(claims) = &world.claims {
+            world.hub.set_names(claims.names());
+        }
+        if world.knocks.is_some() {
+            world.hub.set_password(Some(SecretHash::of(PASSWORD)));
+        }
         world
     }
 
@@ -155,6 +168,9 @@ impl World {
         {
             let mut wire = self.lines[WITNESS].wire.borrow_mut();
             wire.calm_down();
+            if self.knocks.is_some() {
+                wire.send(format!("/pass {PASSWORD}\n").as_bytes());
+            }
             // A client that never says anything is disconnected where `--idle-timeout` is set.
             wire.send(if self.oracle.config.idle_timeout.is_some() { b"/help\n" } else { b"\n" });
         }
@@ -196,6 +212,13 @@ impl World {
             disk.takes(chance.pick(&[0, 0, 100, 3_000, usize::MAX, usize::MAX]));
             self.has_space = self.hub.has_unkept();
         }
+        if let Some(claims) = &mut self.claims
+            && claims.change()
+        {
+            self.oracle.change_owners(claims.file());
+            self.hub.set_names(claims.names());
+            self.note(|| "the names are read anew".to_owned());
+        }
         for _ in 0..self.chance.up_to(3) {
             let at = self.chance.below(self.alive.len());
             self.act(self.alive[at])?;
@@ -203,6 +226,8 @@ impl World {
         self.reconnect();
         if self.alive.len() <= self.peers_max && self.chance.one_in(30) {
             let peer = self.newcomer().moving(self.rooms.mover());
+            let peer = peer.claiming(self.claims.as_mut().and_then(ClaimPlan::claims));
+            let peer = peer.knocking(self.knocks.as_mut().map(KnockPlan::knock));
             self.connect(peer, self.faults, self.room);
         }
         let is_late = self.faults.has(Fault::Delayed) && self.chance.one_in(3);
@@ -264,6 +289,7 @@ impl World {
             let is_late = plan.late_in > 0 && self.oracle.config.lag != Lag::Wait && plan.chance.one_in(plan.late_in);
             let line_bytes_max = self.oracle.config.line_bytes_max;
             let client = Client::new(plan.chance.fork(), is_browser, is_late, line_bytes_max);
+            let client = client.claiming(self.claims.as_mut().and_then(ClaimPlan::claims));
             self.clients.push(Rc::new(RefCell::new(client)));
         }
         for at in 0..self.clients.len() {
@@ -288,6 +314,7 @@ impl World {
     fn connect_client(&mut self, client: &Rc<RefCell<Client>>) {
         let Some(plan) = &mut self.tracks else { return };
         let peer = Peer::tracked(plan.chance.fork(), &self.oracle.config, client);
+        let peer = peer.knocking(self.knocks.as_mut().map(KnockPlan::tracked_knock));
         client.borrow_mut().connect(self.lines.len());
         self.connect(peer, self.faults, self.room);
         self.lines[self.lines.len() - 1].wire.borrow_mut().keep_taken();
@@ -299,7 +326,7 @@ impl World {
         let Config { line_bytes_max, flush_after, .. } = self.oracle.config;
         let is_browser = peer.browser.is_some();
         let ear = if is_browser { Ear::at_door(line_bytes_max) } else { Ear::new(line_bytes_max, flush_after) };
-        let ear = ear.tracked_if(self.oracle.config.audience != Audience::Sender);
+        let ear = ear.tracked_if(self.oracle.config.audience != Audience::Sender).locked_by(self.oracle.password);
         // A page is long, and a visitor must take it within some time.
         let room = if is_browser { (room.0.max(20), room.1.max(self.chance.pick(&[40, 400, 50_000]))) } else { room };
         let mut wire = Wire::new(&self.shared, self.chance.fork(), faults, ear, room);
