@@ -11,8 +11,12 @@ use std::time::{Duration, Instant, SystemTime};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use pollchat::net::stream::Socket;
 use pollchat::relay::cursor::{Cursor, Dialect, Slices};
+use pollchat::relay::directory::RoomId;
 use pollchat::relay::line::{Framing, LineDecoder, LineEnds, Overlong};
 use pollchat::relay::name::Name;
+use pollchat::relay::names::{Names, NewToken};
+use pollchat::relay::room::Room;
+use pollchat::relay::roster::Roster;
 use pollchat::relay::sanitize::sanitize;
 use pollchat::relay::tape::Tape;
 use pollchat::server::config::{Capacity, Config};
@@ -397,5 +401,27 @@ fn journal(criterion: &mut Criterion) {
     let _ = std::fs::remove_dir_all(dir);
 }
 
-criterion_group!(benches, decode, cleaning, tape, far_behind, hub, rooms, journal, library);
+/// What `/nick` costs before the room is told: with the token of a name that has an owner, with a wrong one, and for a name
+/// of nobody, which is compared with those of owners.
+fn names(criterion: &mut Criterion) {
+    let [ana, others @ ..] = ["ana", "bea", "cho"].map(|name| NewToken::of(&Name::parse(name).expect("a name")));
+    let many = (0..1_000).map(|number| NewToken::of(&Name::parse(&format!("pupil{number}")).expect("a name")));
+    let file: Vec<_> = many.chain(others).map(|new| new.line).chain([ana.line]).collect();
+    let mut roster = Roster::default();
+    roster.set_names(Names::parse(&file.join("\n")).expect("a file of names"));
+    let member = roster.add_client(0, RoomId::LOBBY, 0);
+    let room = Room::new(RoomId::LOBBY, Rc::new(Config::default().room_options()), new_tape());
+    let mut group = criterion.benchmark_group("names");
+    for (name, line) in [
+        ("/nick with a token", format!("/nick ana {}", ana.token)),
+        ("/nick with a wrong token", "/nick ana pcn_aaaaaaaaaaaaaaaaaaaaaaaaaa".to_owned()),
+        ("/nick of nobody", "/nick zoe".to_owned()),
+    ] {
+        group.bench_function(format!("{name}, beside 1,000 names"), |bencher| {
+            bencher.iter(|| black_box(room.decide(&roster, member, black_box(&line), 0)));
+        });
+    }
+}
+
+criterion_group!(benches, decode, cleaning, tape, far_behind, hub, rooms, journal, names, library);
 criterion_main!(benches);
