@@ -4,6 +4,8 @@
 //! `rn` and `m`, `1` and `l`. So they protect reserved names and those of permanent rooms alone, and no member from
 //! another.
 
+use std::sync::LazyLock;
+
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use unicode_security::skeleton;
@@ -13,14 +15,13 @@ use super::name::{GIVEN_PREFIX, Name, fold};
 /// Whether a name looks like one that only the server gives, in any case.
 pub(super) fn is_reserved(shown: &str, folded: &str) -> bool {
     // The skeleton of `I` is `l`, and that of `i` is `i`: so both cases of both sides are compared.
+    static OPERATOR: LazyLock<[Box<str>; 2]> = LazyLock::new(|| outlines(Name::OPERATOR));
+    static PREFIX: LazyLock<[Box<str>; 2]> = LazyLock::new(|| outlines(GIVEN_PREFIX));
     let looks = [outline(shown), outline(folded)];
-    let is_like = |reserved: &str, matches: fn(&str, &str) -> bool| {
-        [outline(reserved), outline(&reserved.to_uppercase())]
-            .iter()
-            .any(|reserved| looks.iter().any(|look| matches(look, reserved)))
+    let is_like = |reserved: &[Box<str>], matches: fn(&str, &str) -> bool| {
+        reserved.iter().any(|reserved| looks.iter().any(|look| matches(look, reserved)))
     };
-    is_like(Name::OPERATOR, |look, reserved| look == reserved)
-        || is_like(GIVEN_PREFIX, |look, prefix| look.starts_with(prefix))
+    is_like(&*OPERATOR, |look, reserved| look == reserved) || is_like(&*PREFIX, |look, prefix| look.starts_with(prefix))
 }
 
 /// Returns the outlines of a name in both cases. Two names look alike if they share one.
