@@ -35,7 +35,7 @@ impl Oracle {
             let place = self.members[member].answered;
             let asked = self.wires[member].borrow().ear.asked.get(place).cloned();
             let Some(asked) = asked else { return Rule::Answers.broken("it answers nothing") };
-            if self.is_answered(member, place, &asked) {
+            if self.is_answered(member, place, &asked) || self.is_move_put_off(member, place, line) {
                 let is_over = self.judge_answer(member, &asked, line)?;
                 let known = &mut self.members[member];
                 known.answer_lines += 1;

@@ -183,6 +183,13 @@ impl Oracle {
         Rule::Place.demands(is_right, || format!("no reason not to go to {name:?} from {}", own.name))
     }
 
+    /// Whether a member is told that there was no place for the room that it seemed to be on its way to: a later request
+    /// took it there.
+    pub(crate) fn is_move_put_off(&self, member: usize, place: usize, line: &str) -> bool {
+        let known = &self.members[member];
+        known.way.is_some() && known.moved_by == place && self.is_full_of_rooms(member, place, line)
+    }
+
     /// Whether this line tells that there was no place for another room, at some time since it asked for one.
     fn is_full_of_rooms(&self, member: usize, place: usize, line: &str) -> bool {
         let since = self.members[member].asked_at.get(place).copied().unwrap_or(0);
