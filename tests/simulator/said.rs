@@ -6,6 +6,9 @@ use crate::foreign::{BINARY, has_control, is_cut_request, is_long_request, is_re
 use crate::lock::{Lock, PASS_LINE_BYTES_MAX};
 use crate::outline::{Meaning, Outline, SocketEnd};
 
+/// The word of the command that is never cut.
+const TRACK: &[u8] = b"/track";
+
 /// The request in a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
@@ -321,7 +324,7 @@ impl Ear {
 
     /// When silence ends the line that was begun, if it lasts.
     pub(crate) fn silent_at(&self) -> Option<Instant> {
-        if !self.has_begun() || self.is_leaving() || self.habit == Habit::Newline {
+        if !self.has_begun() || self.is_leaving() || self.habit == Habit::Newline || self.may_become_track() {
             return None;
         }
         let last = self.line.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
@@ -329,12 +332,18 @@ impl Ear {
         Some(self.read_at? + self.flush_after? * if is_half { 2 } else { 1 })
     }
 
+    /// Whether its first line may become a `/track`, whose token silence must not cut.
+    fn may_become_track(&self) -> bool {
+        let len = self.line.len().min(TRACK.len());
+        self.may_track && !self.has_spoken() && len > 0 && self.line[..len].eq_ignore_ascii_case(&TRACK[..len])
+    }
+
     pub(crate) fn end(&mut self, ended: Ended) {
         if self.ended.is_some() {
             return;
         }
         // Half a line of a tracked client comes again, and the position in half a `/track` may be cut.
-        let is_half_track = self.line.get(..6).is_some_and(|word| word.eq_ignore_ascii_case(b"/track"));
+        let is_half_track = self.line.get(..TRACK.len()).is_some_and(|word| word.eq_ignore_ascii_case(TRACK));
         let drops_fragment = self.is_tracked() || is_half_track || self.is_locked();
         if ended == Ended::Orderly
             && !drops_fragment
