@@ -13,6 +13,7 @@ pub mod name;
 pub mod names;
 pub mod notice;
 pub(crate) mod object;
+pub mod order;
 pub mod past;
 pub mod room;
 pub mod roster;

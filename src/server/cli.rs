@@ -88,6 +88,16 @@ pub struct Flags {
     #[arg(requires = "page")]
     web_path: Option<WebPath>,
 
+    /// Serve metrics for Prometheus (/metrics) and a health check (/healthz) on this address, such as 127.0.0.1:9464.
+    /// Repeatable [default: no metrics]
+    #[arg(long, value_name = "ADDRESS", env = "POLLCHAT_METRICS", value_delimiter = ',', hide_env_values = true)]
+    #[arg(value_parser = ListenAddress::of_metrics)]
+    metrics: Vec<ListenAddress>,
+
+    /// Obey operators on this Unix socket, which `pollchat-server ctl` connects to [default: no socket]
+    #[arg(long, value_name = "PATH", env = "POLLCHAT_CONTROL", hide_env_values = true)]
+    control: Option<PathBuf>,
+
     /// Send this notice to each new client
     #[arg(long, value_name = "TEXT", env = "POLLCHAT_GREETING", hide_env_values = true, default_value = "")]
     #[arg(hide_default_value = true)]
@@ -178,6 +188,10 @@ pub struct Flags {
     #[arg(value_parser = parse_prefix)]
     deny: Vec<IpNet>,
 
+    /// Keep the bans of operators in this file, over restarts. SIGHUP reads it again [default: bans end with the server]
+    #[arg(long, value_name = "FILE", env = "POLLCHAT_BANS", hide_env_values = true)]
+    bans: Option<PathBuf>,
+
     /// Let nobody in without the password in this file, its first line. SIGHUP reads it again [default: no password]
     #[arg(long, value_name = "FILE", env = "POLLCHAT_PASSWORD_FILE", hide_env_values = true)]
     password_file: Option<PathBuf>,
@@ -224,6 +238,15 @@ pub struct Flags {
     #[arg(long, value_name = "SECONDS", env = "POLLCHAT_JOURNAL_SYNC", hide_env_values = true)]
     #[arg(value_parser = clap::value_parser!(u64).range(0..=SECONDS_MAX))]
     journal_sync: Option<u64>,
+
+    /// Take flags from this file, in TOML: `greeting = "be kind"`. Flags and variables win over it. SIGHUP reads it again
+    /// [default: no file]
+    #[arg(long, value_name = "FILE", env = "POLLCHAT_CONFIG", hide_env_values = true)]
+    config: Option<PathBuf>,
+
+    /// Print all settings that would hold, in TOML, and exit
+    #[arg(long)]
+    check: bool,
 
     /// Log this and worse on stderr: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", env = "POLLCHAT_LOG_LEVEL", hide_env_values = true)]

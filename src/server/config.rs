@@ -42,6 +42,10 @@ pub struct Config {
     pub web: Vec<ListenAddress>,
     /// Settings of TLS; `None` if nothing is encrypted.
     pub tls: Option<TlsConfig>,
+    /// Addresses that serve metrics.
+    pub metrics: Vec<ListenAddress>,
+    /// Path of the socket of operators; `None` for no such socket.
+    pub control: Option<PathBuf>,
     /// Folder of the page.
     pub web_path: WebPath,
     /// Hosts and origins that the page answers to.
@@ -77,6 +81,8 @@ pub struct Config {
     pub clients_max: Option<usize>,
     /// Rules of access by address.
     pub access: AccessRules,
+    /// File that keeps the bans; `None` if they end with the server.
+    pub bans_file: Option<PathBuf>,
     /// File with the server's password; `None` if the server asks for none.
     pub password_file: Option<PathBuf>,
     /// File with the names that belong to somebody; `None` if no name does.
@@ -123,6 +129,8 @@ impl Default for Config {
             listen: Vec::new(),
             web: Vec::new(),
             tls: None,
+            metrics: Vec::new(),
+            control: None,
             web_path: WebPath::default(),
             origin_policy: OriginPolicy::default(),
             greeting: String::new(),
@@ -140,6 +148,7 @@ impl Default for Config {
             resume_within: Some(RESUME_WITHIN),
             clients_max: None,
             access: AccessRules::default(),
+            bans_file: None,
             password_file: None,
             names_file: None,
             proxies: TrustedProxies::default(),

@@ -22,9 +22,18 @@ pub enum Endpoint {
     Web,
     /// HTTP and WebSocket over TLS.
     TlsWeb,
+    /// HTTP: metrics and the health check.
+    Metrics,
+    /// Orders of operators, on a Unix socket.
+    Control,
 }
 
 impl Endpoint {
+    /// Whether its connections begin with a request of HTTP.
+    pub fn is_http(self) -> bool {
+        self.is_web() || self == Endpoint::Metrics
+    }
+
     /// Whether it serves the page.
     pub fn is_web(self) -> bool {
         matches!(self, Endpoint::Web | Endpoint::TlsWeb)
@@ -41,6 +50,7 @@ impl Endpoint {
             Endpoint::Lines | Endpoint::TlsLines => LINES_EXAMPLE,
             Endpoint::Web => WEB_EXAMPLE,
             Endpoint::TlsWeb => TLS_WEB_EXAMPLE,
+            Endpoint::Metrics | Endpoint::Control => METRICS_EXAMPLE,
         }
     }
 
@@ -51,6 +61,7 @@ impl Endpoint {
             Endpoint::TlsLines => TLS_PORT,
             Endpoint::Web => 8080,
             Endpoint::TlsWeb => 8443,
+            Endpoint::Metrics | Endpoint::Control => 9464,
         }
     }
 }
@@ -108,6 +119,7 @@ enum ListenHost {
 /// Examples for error messages.
 const LINES_EXAMPLE: &str = "46001, 127.0.0.1:46001, 0.0.0.0:46001 or [::]:46001";
 const WEB_EXAMPLE: &str = "8080, 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080";
+const METRICS_EXAMPLE: &str = "9464, 127.0.0.1:9464 or [::1]:9464";
 const TLS_WEB_EXAMPLE: &str = "8443, 127.0.0.1:8443, 0.0.0.0:8443 or [::]:8443";
 
 /// Prefix of the path of a Unix socket.
@@ -149,6 +161,14 @@ impl ListenAddress {
         ListenAddress::parse(text, Endpoint::TlsWeb)
     }
 
+    /// Parses the address of the metrics.
+    ///
+    /// # Errors
+    /// As [`of_lines`](ListenAddress::of_lines).
+    pub fn of_metrics(text: &str) -> Result<ListenAddress, AddressError> {
+        ListenAddress::parse(text, Endpoint::Metrics)
+    }
+
     fn parse(text: &str, endpoint: Endpoint) -> Result<ListenAddress, AddressError> {
         if let Some(path) = text.trim().strip_prefix(UNIX) {
             return ListenAddress::of_unix(path);
@@ -158,6 +178,7 @@ impl ListenAddress {
         let (meant, url_port) = match scheme.as_deref() {
             None | Some("tcp") => (endpoint, None),
             Some("tls") => (Endpoint::TlsLines, None),
+            Some("http") if endpoint == Endpoint::Metrics => (endpoint, Some(80)),
             Some("http" | "ws") => (Endpoint::Web, Some(80)),
             Some("https" | "wss") => (Endpoint::TlsWeb, Some(443)),
             Some(other) => {
@@ -172,6 +193,7 @@ impl ListenAddress {
                 Endpoint::TlsLines => ("--tls", "is encrypted"),
                 Endpoint::Web => ("--web", "is for browsers"),
                 Endpoint::TlsWeb => ("--web-tls", "is for browsers, and encrypted"),
+                Endpoint::Metrics | Endpoint::Control => ("--metrics", "is for metrics"),
             };
             let address = shown(&host_shown(&host), port.unwrap_or(meant.example_port()));
             let scheme = scheme.unwrap_or_default();

@@ -268,6 +268,10 @@ impl Server {
         self.hub.set_clock(unix_ms());
         self.accept(now);
         self.hub.react(now);
+        if self.hub.is_reload_wanted() {
+            let outcome = self.reload();
+            self.hub.answer_reload(&outcome);
+        }
         if self.hub.is_stop_wanted() && self.stop_at.is_none() {
             self.begin_stop(now);
         }
@@ -347,7 +351,7 @@ impl Server {
         for signal in self.signals.pending() {
             match signal {
                 SIGUSR1 => info!("{}", self.hub.stats()),
-                SIGHUP => self.files.reload(endpoints(&self.listeners), &mut self.hub),
+                SIGHUP => drop(self.reload()),
                 SIGINT | SIGTERM => wants_stop = true,
                 SIGCONT => typing::resume(),
                 _ => {}
@@ -361,6 +365,12 @@ impl Server {
             }
             (false, _) => Stop::InGoodOrder,
         }
+    }
+
+    /// Reads the files again. Returns what has changed, or why nothing has.
+    fn reload(&mut self) -> Result<String, String> {
+        self.files.reload(endpoints(&self.listeners), &mut self.hub);
+        Ok(String::new())
     }
 
     fn begin_stop(&mut self, now: Instant) {

@@ -23,6 +23,7 @@
 //! | headers of proxies, and the addresses of their clients | `proxied` |
 //! | the TLS handshakes before it | `handshakes` |
 //! | the sessions of tracked clients | [`sessions`](super::sessions) |
+//! | orders that wait for the outer loop | `orders` |
 //! | the kept rooms, as readers of the journal | `keeping` |
 //! | the search for dead peers | `patrol` |
 //! | the throttled log | [`report`](super::report) |
@@ -43,6 +44,7 @@ mod key_set;
 mod lines;
 mod moving;
 mod names;
+mod orders;
 mod output;
 mod patrol;
 mod proxied;
@@ -80,6 +82,7 @@ use connections::Connections;
 use doorkeeper::Doorkeeper;
 use handshakes::Handshakes;
 use keeping::Keeping;
+use orders::Orders;
 use patrol::Patrol;
 use proxied::Proxied;
 use refusals::Refusals;
@@ -125,6 +128,7 @@ pub struct Hub<S> {
     proxied: Proxied,
     handshakes: Handshakes,
     sessions: Sessions,
+    orders: Orders,
     /// The kept rooms, if there is a journal.
     keeping: Option<Box<Keeping>>,
     budget: TurnBudget,
@@ -192,6 +196,7 @@ impl<S: Socket> Hub<S> {
             proxied: Proxied::new(config.proxies.clone()),
             handshakes: Handshakes::default(),
             sessions: Sessions::new(capacity.clients_max),
+            orders: Orders::default(),
             keeping: None,
             budget: TurnBudget::new(config.turn, 0),
             buffers: Buffers {
