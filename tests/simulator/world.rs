@@ -517,7 +517,7 @@ impl World {
         let now = self.shared.now.get();
         let member = match port {
             Endpoint::Web | Endpoint::TlsWeb => self.oracle.admit_visitor(&wire, now),
-            Endpoint::Lines | Endpoint::TlsLines => self.oracle.admit(&wire, now),
+            _ => self.oracle.admit(&wire, now),
         };
         self.note(|| format!("{line} is admitted as connection {member}, key {key}"));
         self.hub.admit(FakeSocket(wire), port, now);
