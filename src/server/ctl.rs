@@ -72,7 +72,7 @@ enum CtlError {
     Unreachable {
         path: String,
         source: io::Error,
-        /// What to do about it, behind a colon.
+        /// The likely cause, behind a colon.
         hint: &'static str,
     },
     #[error("the server at {0} has gone without an answer: the order may be carried out, or not")]
