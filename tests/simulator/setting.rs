@@ -16,6 +16,7 @@ use crate::journal::{JournalPlan, some_journal};
 use crate::knocks::{KnockPlan, some_knocks};
 use crate::movers::RoomPlan;
 use crate::net::PROXY;
+use crate::operators::{Operators, some_operators};
 use crate::sealing::{TlsPlan, some_tls};
 
 /// An `--announce-up-to` that no run reaches.
@@ -145,6 +146,8 @@ pub(crate) struct Plan {
     pub(crate) claims: Option<ClaimPlan>,
     /// The password, if there is one.
     pub(crate) knocks: Option<KnockPlan>,
+    /// Operators, if there are any.
+    pub(crate) operators: Option<Operators>,
 }
 
 /// Tracked clients.
@@ -263,6 +266,7 @@ impl Plan {
             tls: some_tls(setting.seed),
             claims,
             knocks,
+            operators: some_operators(setting.seed, faults, room).filter(|_| !setting.is_plain),
         }
     }
 }
