@@ -50,6 +50,9 @@ pub const PRIVATE_BYTES_MAX: usize = 64 * 1024;
 /// Operators at a time: some programs that watch, and people that act. Beyond it, another operator is told so.
 pub const OPERATORS_MAX: usize = 16;
 
+/// Peers on the operators' socket that are told at a time why they may give no orders. Further ones are dropped.
+pub const REFUSED_OPERATORS_MAX: usize = 4;
+
 /// Rows of a list that one turn tells an operator: some 0.2 ms of work.
 pub const ROWS_MAX: usize = 200;
 

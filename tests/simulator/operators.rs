@@ -25,6 +25,9 @@ const OWN: u32 = 7;
 /// Bytes of orders that an operator may have to give and has not sent.
 const ORDERS_BYTES_MAX: usize = 400;
 
+/// The refusal of half an order.
+const CUT: &str = "an order ends with a newline, and this one was cut";
+
 /// Orders whose answers depend on the rooms. None of them changes anything.
 const QUESTIONS: [&str; 7] = ["who", "who -a", "rooms", "stats", "bans", "help", "help"];
 
@@ -270,7 +273,7 @@ impl Operators {
         let Operators { all, reloads, one_vain_in, is_shutting_down, .. } = self;
         for operator in &mut *all {
             let verdict = operator.judge((*reloads, *one_vain_in), *is_shutting_down);
-            verdict.map_err(|violation| violation.about(format!("operator {operator:?}")))?;
+            verdict.map_err(|violation| violation.about(operator.describe()))?;
         }
         all.retain(|operator| operator.key.is_none() || !operator.wire.borrow().is_closed);
         Ok(())
@@ -297,7 +300,7 @@ impl Operators {
         for operator in &self.all {
             let is_owed = operator.course != Course::Gone && operator.refusal.is_none() && !operator.owed.is_empty();
             Rule::Orders.demands(!is_owed || operator.wire.borrow().reset != Reset::No, || {
-                format!("the hub rests, and an order is not answered: {operator:?}")
+                format!("the hub rests, and an order is not answered: {}", operator.describe())
             })?;
         }
         Ok(())
@@ -386,8 +389,7 @@ impl Operator {
         match chance.below(4) {
             0 => self.course = Course::Ends,
             1 => {
-                let cut = "no an order ends with a newline, and this one was cut".to_owned();
-                self.put(b"sto", Answer::Line(cut));
+                self.put(b"sto", Answer::Line(format!("no {CUT}")));
                 self.course = Course::Ends;
             }
             2 if faults.has(Fault::Reset) => {
@@ -399,6 +401,21 @@ impl Operator {
                 self.wire.borrow_mut().close();
             }
         }
+    }
+
+    /// Describes it, for reports.
+    fn describe(&self) -> String {
+        let Operator { key, user, course, reading, written, sent, owed, rows, refusal, .. } = self;
+        let wire = self.wire.borrow();
+        format!(
+            "operator with key {key:?} ({user:?}, {course:?}, {reading:?}; sent {sent} of {written}, owed {}, first \
+             {:?} behind {} rows, refusal {refusal:?}, {:?}, ended {:?})",
+            owed.len(),
+            owed.front(),
+            rows.len(),
+            wire.reset,
+            wire.ear.ended
+        )
     }
 
     fn send(&mut self, bytes: usize) {
@@ -451,6 +468,11 @@ impl Operator {
         if let Some(row) = line.strip_prefix("= ") {
             self.rows.push(row.to_owned());
             return Rule::Orders.demands(!self.owed.is_empty(), || format!("nothing asked for the row {row:?}"));
+        }
+        if self.course == Course::Gone && line == format!("no {CUT}") {
+            // It has gone amid an order, and reads no more.
+            self.owed.clear();
+            return Ok(());
         }
         let rows = mem::take(&mut self.rows);
         let Some(Owed { after, answer }) = self.owed.pop_front() else {

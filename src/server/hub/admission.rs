@@ -120,10 +120,10 @@ impl<S: Socket> Hub<S> {
         self.has_place_to_enter() || self.connections.count(Role::Refused) < self.admission.capacity.refusals_max
     }
 
-    /// Whether one more connection on this endpoint can be admitted, or at least be told why not. A place for an operator
-    /// is none for others.
+    /// Whether one more connection on this endpoint can be admitted, or at least be told why not. Operators wait for
+    /// nobody's place.
     pub fn can_admit_on(&self, endpoint: Endpoint) -> bool {
-        (endpoint == Endpoint::Control && self.operators.has_place()) || self.can_admit()
+        endpoint == Endpoint::Control || self.can_admit()
     }
 
     /// Opens the operator's console and makes it a member: once, before any client enters.

@@ -6,7 +6,8 @@
 //! end waits for itself.
 //!
 //! An operator is in no room. It takes no place of a client or visitor, gives no password and is not sniffed at. The
-//! kernel names its user: only root and the user of the server give orders. `orders` carries them out.
+//! kernel names its user: only root and the user of the server give orders. Another peer is told so and closed, and has
+//! places of its own for that. `orders` carries the orders out.
 
 use std::mem;
 use std::time::Instant;
@@ -21,9 +22,10 @@ use crate::relay::line::{Framing, Line, LineEnds, Overlong};
 use crate::relay::order::{Order, Row};
 use crate::relay::sanitize::sanitize;
 use crate::server::connection::input::{Input, Pending};
-use crate::server::connection::{Farewell, Handle, ReadState, Role};
+use crate::server::connection::{Farewell, Handle, Phase, ReadState, Role};
 use crate::server::flow::budget::Effort;
-use crate::server::limits::{OPERATORS_MAX, ORDER_BYTES_MAX, ORDER_READ_BYTES};
+use crate::server::limits::{OPERATORS_MAX, ORDER_BYTES_MAX, ORDER_READ_BYTES, REFUSED_OPERATORS_MAX};
+use crate::server::report::Kind;
 
 /// User id of root.
 const ROOT: u32 = 0;
@@ -33,7 +35,8 @@ const FRAMING: Framing = Framing { line_bytes_max: ORDER_BYTES_MAX, overlong: Ov
 
 /// The operators.
 ///
-/// Invariant: `all` holds the connections with [`Role::Operator`], each once, and at most [`OPERATORS_MAX`].
+/// Invariant: `all` holds the connections with [`Role::Operator`] that give orders, each once, and at most
+/// [`OPERATORS_MAX`]. Any other is closing: a refused peer, at most [`REFUSED_OPERATORS_MAX`].
 #[derive(Debug, Default)]
 pub(super) struct Operators {
     /// The user whose orders are obeyed beside those of root.
@@ -71,7 +74,7 @@ enum Form {
 
 /// The reason that a peer may give no orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum OperatorRefusal {
+enum OperatorRefusal {
     /// There are as many as may be.
     #[error("there are {OPERATORS_MAX} operators already")]
     TooMany,
@@ -84,11 +87,6 @@ pub(super) enum OperatorRefusal {
 }
 
 impl Operators {
-    /// Whether there is a place for one more.
-    pub(super) fn has_place(&self) -> bool {
-        self.all.len() < OPERATORS_MAX
-    }
-
     /// Forgets a connection that is removed.
     pub(super) fn forget(&mut self, key: usize) {
         self.all.retain(|operator| operator.handle.key != key);
@@ -103,8 +101,16 @@ impl Operators {
             let role = connections.known(*handle).map(|connection| connection.role());
             assert_eq!(role, Some(Role::Operator), "an operator is connected");
         }
-        assert_eq!(self.all.len(), connections.count(Role::Operator), "operators are listed once");
         assert!(self.all.len() <= OPERATORS_MAX, "operators are few");
+        let (mut listed, mut refused) = (0, 0);
+        for (key, connection) in connections.iter().filter(|(_, connection)| connection.role() == Role::Operator) {
+            let is_listed = self.all.iter().any(|operator| operator.handle.key == key);
+            assert!(is_listed || connection.phase == Phase::Closing, "a refused peer is closing");
+            listed += usize::from(is_listed);
+            refused += usize::from(!is_listed);
+        }
+        assert_eq!(listed, self.all.len(), "operators are listed once");
+        assert!(refused <= REFUSED_OPERATORS_MAX, "refused peers are few: {refused}");
         assert!(!self.all.is_empty() || self.all.capacity() == 0, "a server without operators keeps no list");
     }
 
@@ -113,7 +119,7 @@ impl Operators {
         match user {
             None => Err(OperatorRefusal::NoUser),
             Some(user) if user != ROOT && user != self.user => Err(OperatorRefusal::OtherUser(user)),
-            Some(_) if !self.has_place() => Err(OperatorRefusal::TooMany),
+            Some(_) if self.all.len() >= OPERATORS_MAX => Err(OperatorRefusal::TooMany),
             Some(_) => Ok(()),
         }
     }
@@ -139,13 +145,23 @@ impl<S: Socket> Hub<S> {
     /// Admits a connection that gives orders, or refuses it.
     pub(super) fn admit_operator(&mut self, stream: S, now: Instant) {
         if let Err(refusal) = self.operators.check(stream.peer_user()) {
-            self.refuse_operator(stream, &refusal, now);
+            self.refuse_operator(stream, refusal, now);
             return;
         }
         let key = self.connections.insert(stream, Role::Operator);
         let handle = self.connections[key].handle(key);
         self.operators.all.push(Operator { handle, answer: Progress::Done });
         debug!("an operator came");
+    }
+
+    /// Tells a peer why it may give no orders, and closes it. If as many are told already, drops it.
+    fn refuse_operator(&mut self, stream: S, refusal: OperatorRefusal, now: Instant) {
+        self.reports.note(Kind::OperatorRefused, None, format_args!("refused an operator: {refusal}"), now);
+        if self.connections.count(Role::Operator) < self.operators.all.len() + REFUSED_OPERATORS_MAX {
+            let key = self.connections.insert(stream, Role::Operator);
+            self.end_answer(key, &Err(refusal.to_string()));
+            self.close_entering(key, Farewell::Close(None), now);
+        }
     }
 
     /// Reads an operator: goes on with the answer under way, or reads on to its next order, and answers that.

@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use super::Hub;
 use super::closing::Peer;
-use super::control::OperatorRefusal;
 use crate::net::stream::Socket;
 use crate::server::access::Refusal;
 use crate::server::connection::{Connection, Farewell, Handle, Phase, Role};
@@ -99,17 +98,6 @@ impl<S: Socket> Hub<S> {
             connection.tell(&notice.to_line());
         }
         self.close_entering(key, Farewell::Fin(reason.close_code()), now);
-    }
-
-    /// Refuses a peer that may give no orders, in the words of its protocol. Without room for that, drops it.
-    pub(super) fn refuse_operator(&mut self, stream: S, refusal: &OperatorRefusal, now: Instant) {
-        self.reports.note(Kind::OperatorRefused, None, format_args!("refused an operator: {refusal}"), now);
-        if self.make_room_for_refusal() {
-            let key = self.connections.insert(stream, Role::Refused);
-            self.refusals.refused.push_back(self.connections[key].handle(key));
-            self.connections[key].tell(&format!("no {refusal}\n"));
-            self.close_entering(key, Farewell::Close(None), now);
-        }
     }
 
     /// Makes room for one more refusal, if need be by closing the oldest refused connection that was sent everything.
