@@ -223,9 +223,9 @@ fn an_operator_costs_an_idle_server_nothing() {
     let path = folder.socket("control");
     let server = start(&path);
     let mut dashboard = Client::connect_unix(&path);
-    dashboard.send("nonsense\nhalf an or");
+    dashboard.send("nonsense\nhalf-an-or");
     dashboard.expect(UNKNOWN);
     server.expect_rest();
     dashboard.send("der\n");
-    dashboard.expect("no there is no order half an order; help lists them");
+    dashboard.expect("no there is no order half-an-order; help lists them");
 }

@@ -305,7 +305,7 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Ends the answer that an operator waits for, if it is still there.
-    pub(super) fn tell_operator(&mut self, operator: Handle, outcome: &Result<String, String>) {
+    pub(super) fn end_awaited(&mut self, operator: Handle, outcome: &Result<String, String>) {
         let mut all = self.operators.all.iter_mut();
         let Some(known) = all.find(|known| known.handle == operator) else { return };
         let Progress::Awaited(form) = mem::take(&mut known.answer) else { return };

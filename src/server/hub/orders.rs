@@ -65,4 +65,9 @@ impl<S: Socket> Hub<S> {
             self.tell_operator(operator, outcome);
         }
     }
+
+    /// Ends the answer of an operator with the outcome of its order.
+    fn tell_operator(&mut self, operator: Handle, outcome: &Result<String, String>) {
+        self.end_awaited(operator, outcome);
+    }
 }
