@@ -32,16 +32,16 @@ const LINE_BYTES_MAX: u64 = 1 << 20;
 /// The orders, for `--help`.
 const ORDERS: &str = "\
 Orders:
-  who [-a]                              list the members; -a: with address, room, time and bytes behind
+  who [-a]                              list the members; -a with addresses and bytes behind
   rooms                                 list the rooms
   kick NAME [REASON]                    remove a member
   ban NAME|ADDRESS|CIDR [TIME] [REASON] remove it and keep it out; TIME: 90s, 15m, 1h, 7d or 2w
   unban NAME|ADDRESS|CIDR               let it in again
   bans                                  list the bans
   announce TEXT                         say TEXT in every room, as `server`
-  greeting [TEXT]                       greet newcomers with TEXT
+  greeting [TEXT]                       greet newcomers with TEXT, or with nothing more
   stats                                 print the counters
-  reload                                read the files again, as at SIGHUP
+  reload                                read the configuration and its files again
   stop                                  stop the server in good order
   help                                  print the orders of the running server
 

@@ -1,5 +1,7 @@
 //! Operators on the socket of `--control`: what they are answered, and that they cost nobody else anything.
 
+mod lists;
+
 use std::time::Duration;
 
 use pollchat::relay::secret::SecretHash;

@@ -1,6 +1,7 @@
 //! `--control PATH` in a real server, and `pollchat-server ctl`.
 
 mod ctl;
+mod orders;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
