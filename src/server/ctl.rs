@@ -39,7 +39,7 @@ Orders:
   unban NAME|ADDRESS|CIDR               let it in again
   bans                                  list the bans
   announce TEXT                         say TEXT in every room, as `server`
-  greeting [TEXT]                       greet newcomers with TEXT, or with nothing more
+  greeting [TEXT]                       greet newcomers with TEXT; without it, greet them no more
   stats                                 print the counters
   reload                                read the configuration and its files again
   stop                                  stop the server in good order

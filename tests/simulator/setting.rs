@@ -12,11 +12,11 @@ use pollchat::server::proxy::{ProxySource, TrustedProxies};
 
 use crate::chance::Chance;
 use crate::claims::{CLAIM_BYTES_MAX, ClaimPlan, some_claims};
+use crate::control::{Control, some_control};
 use crate::journal::{JournalPlan, some_journal};
 use crate::knocks::{KnockPlan, some_knocks};
 use crate::movers::RoomPlan;
 use crate::net::PROXY;
-use crate::operators::{Operators, some_operators};
 use crate::sealing::{TlsPlan, some_tls};
 
 /// An `--announce-up-to` that no run reaches.
@@ -146,8 +146,8 @@ pub(crate) struct Plan {
     pub(crate) claims: Option<ClaimPlan>,
     /// The password, if there is one.
     pub(crate) knocks: Option<KnockPlan>,
-    /// Operators, if there are any.
-    pub(crate) operators: Option<Operators>,
+    /// Control, if there are any.
+    pub(crate) control: Option<Control>,
 }
 
 /// Tracked clients.
@@ -266,7 +266,7 @@ impl Plan {
             tls: some_tls(setting.seed),
             claims,
             knocks,
-            operators: some_operators(setting.seed, faults, room).filter(|_| !setting.is_plain),
+            control: some_control(setting.seed, faults, room).filter(|_| !setting.is_plain),
         }
     }
 }

@@ -18,12 +18,12 @@ use crate::chance::Chance;
 use crate::claims::ClaimPlan;
 use crate::clients::{Client, State};
 use crate::clock::Clock;
+use crate::control::Control;
 use crate::journal::JournalPlan;
 use crate::knocks::{KnockPlan, PASSWORD};
 use crate::listener::{Accepted, Listener};
 use crate::movers::RoomPlan;
 use crate::net::{FakeSocket, Reset, Shared, Wire};
-use crate::operators::Operators;
 use crate::oracle::{Oracle, PAGE_ADDRESS, WITNESS};
 use crate::peers::Peer;
 use crate::roster_log;
@@ -65,7 +65,7 @@ pub(crate) struct World {
     tls: Option<TlsPlan>,
     claims: Option<ClaimPlan>,
     knocks: Option<KnockPlan>,
-    operators: Option<Operators>,
+    control: Option<Control>,
     journal: Option<(JournalPlan, Disk)>,
     /// Whether the disk of the journal has just gone on: that wakes the hub.
     has_space: bool,
@@ -117,7 +117,7 @@ impl World {
             tls: plan.tls,
             claims: plan.claims,
             knocks: plan.knocks,
-            operators: plan.operators,
+            control: plan.control,
             journal: plan.journal.map(|plan| (plan, disk)),
             has_space: false,
             clients: Vec::new(),
@@ -148,8 +148,8 @@ impl World {
         if let Some(claims) = &world.claims {
             world.hub.set_names(claims.names());
         }
-        if let Some(operators) = &world.operators {
-            operators.introduce(&mut world.hub);
+        if let Some(control) = &world.control {
+            control.introduce(&mut world.hub);
         }
         if world.knocks.is_some() {
             world.hub.set_password(Some(SecretHash::of(PASSWORD)));
@@ -230,8 +230,8 @@ impl World {
             self.act(self.alive[at])?;
         }
         self.reconnect();
-        if let Some(operators) = &mut self.operators {
-            operators.act(&self.shared);
+        if let Some(control) = &mut self.control {
+            control.act(&self.shared);
         }
         if self.alive.len() <= self.peers_max && self.chance.one_in(30) {
             let peer = self.newcomer().moving(self.rooms.mover());
@@ -375,9 +375,9 @@ impl World {
 
     /// Whether an operator waits for the hub, or for the outer loop.
     fn has_orders(&self) -> bool {
-        self.operators.as_ref().is_some_and(|operators| {
-            operators.has_edge() || operators.has_waiting(&self.hub) || self.hub.is_reload_wanted()
-        })
+        self.control
+            .as_ref()
+            .is_some_and(|control| control.has_edge() || control.has_waiting(&self.hub) || self.hub.is_reload_wanted())
     }
 
     fn can_accept(&self) -> bool {
@@ -410,8 +410,8 @@ impl World {
         self.shared.turn.set(self.shared.turn.get().next());
         self.oracle.begin_turn(now);
         self.hub.react(now);
-        if let Some(operators) = &mut self.operators {
-            operators.reload(&mut self.hub);
+        if let Some(control) = &mut self.control {
+            control.reload(&mut self.hub);
         }
         self.oracle.hear(self.hub.tapes())?;
         self.oracle.for_live(|room| room.log.offer());
@@ -430,9 +430,9 @@ impl World {
             self.oracle.judge_journal(disk, disk.is_bounded(), wake)?;
         }
         let mut stats = self.hub.stats();
-        if let Some(operators) = &mut self.operators {
-            stats.connections -= operators.connections();
-            operators.judge()?;
+        if let Some(control) = &mut self.control {
+            stats.connections -= control.connections();
+            control.judge()?;
         }
         self.oracle.judge_stats(&stats)?;
         if std::mem::replace(&mut self.tape_bytes, stats.tape_bytes) != stats.tape_bytes {
@@ -480,7 +480,7 @@ impl World {
         self.hub.on_ready(key, readiness);
         let is_reset =
             |&line: &usize| self.lines[line].key == Some(key) && self.lines[line].wire.borrow().reset == Reset::Untold;
-        let is_operator_reset = self.operators.as_ref().is_some_and(|operators| operators.is_reset(key));
+        let is_operator_reset = self.control.as_ref().is_some_and(|control| control.is_reset(key));
         if is_operator_reset || self.alive.iter().any(is_reset) {
             self.hub.on_error(key);
         }
@@ -495,8 +495,8 @@ impl World {
                 events.push((*key, wire.collect()));
             }
         }
-        if let Some(operators) = &mut self.operators {
-            events.extend(operators.collect(self.faults.has(Fault::Delayed)));
+        if let Some(control) = &mut self.control {
+            events.extend(control.collect(self.faults.has(Fault::Delayed)));
         }
         self.chance.shuffle(&mut events);
         if self.faults.has(Fault::Spurious) && self.chance.one_in(4) {
@@ -514,8 +514,8 @@ impl World {
     }
 
     fn accept(&mut self, now: Instant) -> Verdict {
-        if let Some(operators) = &mut self.operators {
-            operators.accept(&mut self.hub);
+        if let Some(control) = &mut self.control {
+            control.accept(&mut self.hub);
         }
         if !self.listener.is_owed(now) {
             return Ok(());
@@ -566,8 +566,8 @@ impl World {
         for &line in &self.alive {
             self.lines[line].wire.borrow_mut().calm_down();
         }
-        if let Some(operators) = &mut self.operators {
-            operators.calm_down();
+        if let Some(control) = &mut self.control {
+            control.calm_down();
         }
         for client in self.clients.clone() {
             let is_gone = client.borrow().link.is_none() && client.borrow().state != State::Over;
@@ -579,12 +579,12 @@ impl World {
         }
         self.rest()?;
         self.judge_clients()?;
-        self.operators.iter().try_for_each(Operators::judge_rest)?;
+        self.control.iter().try_for_each(Control::judge_rest)?;
         let is_shutdown = self.chance.one_in(3);
         if is_shutdown {
             self.shut_down()?;
         } else {
-            self.operators.iter_mut().for_each(Operators::farewell);
+            self.control.iter_mut().for_each(Control::farewell);
             for line in self.alive.clone() {
                 if line != WITNESS {
                     self.lines[line].peer.farewell();
@@ -609,19 +609,19 @@ impl World {
 
     /// Shuts the hub down: by an order, if there is an operator.
     fn shut_down(&mut self) -> Verdict {
-        if self.operators.as_mut().is_some_and(Operators::stop) {
+        if self.control.as_mut().is_some_and(Control::stop) {
             for _ in 0..IDLE_TURNS_OF_SMALL_BUDGETS_MAX {
                 if self.hub.is_stop_wanted() {
                     break;
                 }
-                self.operators.iter_mut().for_each(Operators::go_on);
+                self.control.iter_mut().for_each(Control::go_on);
                 self.turn(&mut |_| true)?;
             }
             Rule::Orders.demands(self.hub.is_stop_wanted(), || "nothing comes of an order to stop".to_owned())?;
         }
         self.note(|| "shutdown".to_owned());
         self.oracle.is_shutting_down = true;
-        self.operators.iter_mut().for_each(Operators::shut_down);
+        self.control.iter_mut().for_each(Control::shut_down);
         self.hub.shut_down(self.shared.now.get());
         Ok(())
     }
@@ -653,7 +653,7 @@ impl World {
                 wire.borrow_mut().pump();
                 peer.calm_down(self.alive[at], &mut wire.borrow_mut())?;
             }
-            self.operators.iter_mut().for_each(Operators::go_on);
+            self.control.iter_mut().for_each(Control::go_on);
             let wake = self.hub.next_wake();
             let has_events = self.listener.has_edge() || self.alive.iter().any(|&line| self.has_edge(line));
             if !has_events && !self.has_orders() && wake != Wake::Now && !self.can_accept() && !self.has_space {

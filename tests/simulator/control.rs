@@ -1,4 +1,4 @@
-//! Operators on the control socket: peers that give orders in pieces, too many or cut, stop reading and vanish; and the
+//! Control on the control socket: peers that give orders in pieces, too many or cut, stop reading and vanish; and the
 //! judge of their answers. They come by a chance of their own.
 //!
 //! The judge knows what each order is answered: each once, in order, and not before the order was sent. What clients
@@ -31,9 +31,9 @@ const CUT: &str = "an order ends with a newline, and this one was cut";
 /// Orders whose answers depend on the rooms. None of them changes anything.
 const QUESTIONS: [&str; 7] = ["who", "who -a", "rooms", "stats", "bans", "help", "help"];
 
-/// The operators of a run.
+/// The control socket of a run, and all peers on it.
 #[derive(Debug)]
-pub(crate) struct Operators {
+pub(crate) struct Control {
     chance: Chance,
     faults: Faults,
     room: (usize, usize),
@@ -113,10 +113,10 @@ enum Answer {
     Any { is_json: bool },
 }
 
-/// Operators, for a third of the seeds.
-pub(crate) fn some_operators(seed: u64, faults: Faults, room: (usize, usize)) -> Option<Operators> {
+/// Control, for a third of the seeds.
+pub(crate) fn some_control(seed: u64, faults: Faults, room: (usize, usize)) -> Option<Control> {
     let mut chance = Chance::new(seed.rotate_left(12) ^ 0x6f72_6465);
-    chance.one_in(3).then(|| Operators {
+    chance.one_in(3).then(|| Control {
         faults,
         room,
         most: chance.pick(&[1, 2, 3, OPERATORS_MAX + 2]),
@@ -130,7 +130,7 @@ pub(crate) fn some_operators(seed: u64, faults: Faults, room: (usize, usize)) ->
     })
 }
 
-impl Operators {
+impl Control {
     /// Lets the hub obey its own user.
     pub(crate) fn introduce(&self, hub: &mut Hub<FakeSocket>) {
         hub.trust_user(OWN);
@@ -154,7 +154,7 @@ impl Operators {
     }
 
     fn connect(&mut self, shared: &Rc<Shared>) {
-        let Operators { chance, room, .. } = self;
+        let Control { chance, room, .. } = self;
         let room = (chance.up_to(room.0), chance.up_to(room.1));
         let mut wire = Wire::new(shared, chance.fork(), self.faults, Ear::new(ORDER_BYTES_MAX, None), room);
         let user = match chance.below(2 * self.one_other_in) {
@@ -188,7 +188,7 @@ impl Operators {
     }
 
     fn act_one(&mut self, at: usize) {
-        let Operators { chance, all, orders, faults, .. } = self;
+        let Control { chance, all, orders, faults, .. } = self;
         let operator = &mut all[at];
         operator.read(chance);
         if operator.course == Course::Stays && operator.outbox.len() < ORDERS_BYTES_MAX && chance.one_in(3) {
@@ -238,7 +238,7 @@ impl Operators {
 
     /// The events that are due.
     pub(crate) fn collect(&mut self, is_late: bool) -> Vec<(usize, Readiness)> {
-        let Operators { chance, all, .. } = self;
+        let Control { chance, all, .. } = self;
         let mut events = Vec::new();
         for Operator { wire, key, .. } in all {
             let mut wire = wire.borrow_mut();
@@ -270,7 +270,7 @@ impl Operators {
 
     /// Judges what each was told in a turn.
     pub(crate) fn judge(&mut self) -> Verdict {
-        let Operators { all, reloads, one_vain_in, is_shutting_down, .. } = self;
+        let Control { all, reloads, one_vain_in, is_shutting_down, .. } = self;
         for operator in &mut *all {
             let verdict = operator.judge((*reloads, *one_vain_in), *is_shutting_down);
             verdict.map_err(|violation| violation.about(operator.describe()))?;
