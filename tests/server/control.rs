@@ -230,3 +230,25 @@ fn an_operator_costs_an_idle_server_nothing() {
     dashboard.send("der\n");
     dashboard.expect("no there is no order half-an-order; help lists them");
 }
+
+#[test]
+fn a_server_without_a_place_for_clients_takes_orders() {
+    let folder = Folder::new("control-full");
+    let path = folder.socket("control");
+    let server = with_control(&path).descriptors(64).go();
+    let most = server.expect_log(&["at most", "clients (open-file limit 64)"]);
+    let most: usize = most.split(' ').rev().nth(4).and_then(|number| number.parse().ok()).expect("a number");
+    let clients: Vec<Client> = (0..most).map(|_| server.join()).collect();
+    // Further ones are refused, and stay.
+    let mut others: Vec<Client> = (0..30).map(|_| server.connect()).collect();
+    for client in &mut others[..4] {
+        client.lines_until(|line| line.starts_with("* the server is full"));
+    }
+    let mut dashboards: Vec<Client> = (0..15).map(|_| Client::connect_unix(&path)).collect();
+    for dashboard in &mut dashboards {
+        dashboard.send_line("nonsense");
+        dashboard.expect(UNKNOWN);
+    }
+    assert_eq!(shown(&order(&path, &["nonsense"])), refused(&UNKNOWN[3..]));
+    drop(clients);
+}
