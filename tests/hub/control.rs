@@ -11,7 +11,7 @@ use pollchat::server::endpoint::Endpoint;
 use pollchat::server::hub::Wake;
 use pollchat::server::limits::{OPERATORS_MAX, ORDER_BYTES_MAX, ORDER_READ_BYTES};
 
-use crate::support::hub::{Client, READABLE, World, quiet};
+use crate::support::hub::{Client, Incoming, READABLE, World, quiet};
 
 /// The user of the server.
 const OWN: u32 = 7;
@@ -190,7 +190,7 @@ fn an_operator_that_never_reads_keeps_one_answer_and_is_read_no_further() {
     world.run();
     let reads = operator.peer.borrow().reads;
     assert_eq!(reads, 1, "it is read no further than its answers are taken");
-    let left: usize = operator.peer.borrow().incoming.iter().map(|incoming| incoming.len()).sum();
+    let left: usize = operator.peer.borrow().incoming.iter().map(Incoming::len).sum();
     assert_eq!(left, 90_000 - ORDER_READ_BYTES);
     for number in 0..100 {
         world.says(&ana, format!("{number}\n"));

@@ -22,7 +22,7 @@ use crate::relay::line::{Framing, Line, LineEnds, Overlong};
 use crate::relay::order::{Order, Row};
 use crate::relay::sanitize::sanitize;
 use crate::server::connection::input::{Input, Pending};
-use crate::server::connection::{Farewell, Handle, Phase, ReadState, Role};
+use crate::server::connection::{Connection, Farewell, Handle, Phase, ReadState, Role};
 use crate::server::flow::budget::Effort;
 use crate::server::limits::{OPERATORS_MAX, ORDER_BYTES_MAX, ORDER_READ_BYTES, REFUSED_OPERATORS_MAX};
 use crate::server::report::Kind;
@@ -98,7 +98,7 @@ impl Operators {
     /// Panics if the invariant does not hold.
     pub(super) fn check_invariants<S: Socket>(&self, connections: &Connections<S>) {
         for Operator { handle, .. } in &self.all {
-            let role = connections.known(*handle).map(|connection| connection.role());
+            let role = connections.known(*handle).map(Connection::role);
             assert_eq!(role, Some(Role::Operator), "an operator is connected");
         }
         assert!(self.all.len() <= OPERATORS_MAX, "operators are few");
@@ -164,9 +164,10 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Reads an operator: goes on with the answer under way, or reads on to its next order, and answers that.
+    /// Reads an operator: goes on with the answer under way, or reads on to its next order, and answers that. Then the
+    /// operator is held until it has taken what it was told.
     pub(super) fn read_operator(&mut self, key: usize, now: Instant) -> ReadState {
-        if self.connections[key].is_held(self.limits.read) || self.is_stop_wanted {
+        if self.is_stop_wanted {
             return ReadState::Held;
         }
         if self.budget.is_reply_spent() {
