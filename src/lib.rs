@@ -75,6 +75,7 @@
 //! | | `access` `sniff` `sessions` | allowed addresses, foreign protocols, sessions of tracked clients |
 //! | | `proxy` | trusted proxies, and the addresses of clients that they give |
 //! | | `stats` `reason` `report` | counters, reasons of refusals and leaves, the throttled log |
+//! | | `ctl` | `pollchat-server ctl`, which gives an order to a running server |
 //! | `server/journal` | `mod` `store` `writer` `disk` | opening, the seam to the loop, the thread, the kernel's calls |
 //! | | `head` `folder` `numbers` | the form of files, the folder and its lock, client numbers |
 //! | | `room_log` `restore` `export` | writing a room, reading it back, printing it |
@@ -88,6 +89,7 @@
 //! | | `tracking` `seats` | sessions from one connection to the next, the seats of members that are away |
 //! | | `names` | names that change hands: by a token, or because their file has changed |
 //! | | `keeping` | the kept rooms, as readers of the journal |
+//! | | `control` `orders` | operators on the control socket, their orders |
 //! | | `connections` `schedule` `timers` | the slab, the queues of a turn, all timers |
 //! | | `wall` `patrol` | what is read while the room waits, the search for dead peers |
 //! | `server/connection` | `mod` `input` `output` `moving` | one connection: phase, input, write paths, moves |

@@ -43,9 +43,13 @@ pub fn parse<F: Parser, T>(finish: impl Fn(F) -> Result<T, Error>, with_tip: imp
     exit(F::command().get_name(), &with_tip(error))
 }
 
-/// Parses arguments whose flags have no variables. Exits as [`parse`] does.
-pub fn parse_from<F: Parser>(arguments: impl Iterator<Item = OsString>) -> F {
-    F::try_parse_from(arguments).unwrap_or_else(|error| exit(F::command().get_name(), &error))
+/// Parses these arguments and the environment as [`parse`] does. Exits as that does.
+pub fn parse_from<F: Parser, T>(
+    arguments: impl Iterator<Item = OsString>,
+    finish: impl Fn(F) -> Result<T, Error>,
+) -> T {
+    let arguments: Vec<OsString> = arguments.collect();
+    try_parse(&arguments, finish).unwrap_or_else(|error| exit(F::command().get_name(), &error))
 }
 
 fn exit(program: &str, error: &Error) -> ! {

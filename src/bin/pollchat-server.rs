@@ -1,5 +1,6 @@
 //! `pollchat-server`: reads the flags, starts the log, runs [`pollchat::server`] and returns an exit code. As
-//! `pollchat-server export` it prints a journal instead, and with `--generate` or `--new-token` what these ask for.
+//! `pollchat-server export` it prints a journal instead, as `pollchat-server ctl` it gives an order to a running server,
+//! and with `--generate` or `--new-token` what these ask for.
 
 use std::env;
 use std::fmt::Display;
@@ -13,6 +14,7 @@ use pollchat::net::stdio::{eprint_line, exit_code_of_print};
 use pollchat::relay::names::NewToken;
 use pollchat::server::cli::{self, Flags, Printed};
 use pollchat::server::config::Config;
+use pollchat::server::ctl::Ctl;
 use pollchat::server::endpoint::{BoundAddress, Endpoint};
 use pollchat::server::journal::export::Export;
 use pollchat::server::reach::reachable;
@@ -23,8 +25,11 @@ use pollchat::variables;
 
 fn main() -> ExitCode {
     // Not a subcommand of clap: to that, a forgotten `--listen` would look like a misspelt one.
-    if env::args_os().nth(1).is_some_and(|argument| argument == "export") {
-        return variables::parse_from::<Export>(env::args_os().skip(1)).run();
+    let arguments = || env::args_os().skip(1);
+    match arguments().next() {
+        Some(word) if word == "export" => return variables::parse_from(arguments(), Ok::<Export, _>).run(),
+        Some(word) if word == "ctl" => return variables::parse_from(arguments(), Ctl::checked).run(),
+        _ => {}
     }
     let finish = |flags: Flags| {
         let (printed, log_level) = (flags.printed(), flags.log_level());
@@ -63,7 +68,9 @@ fn run(config: &Config) -> Result<(), Error> {
         let line = match (endpoint, address) {
             (Endpoint::Lines, _) => format!("listening on {address}"),
             (Endpoint::TlsLines, _) => format!("listening on {address} with TLS (pin {pin})"),
-            (Endpoint::Metrics, BoundAddress::Port(port)) => format!("metrics are at http://{}/metrics", reachable(*port)),
+            (Endpoint::Metrics, BoundAddress::Port(port)) => {
+                format!("metrics are at http://{}/metrics", reachable(*port))
+            }
             (Endpoint::Metrics, _) => format!("metrics are at {address}"),
             (Endpoint::Control, _) => format!("operators are obeyed at {address}"),
             (_, BoundAddress::Port(port)) => {

@@ -7,6 +7,8 @@ use std::sync::{Mutex, Once, PoisonError};
 use log::warn;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 use rustix::stdio::{stdin, stdout};
 use socket2::SockRef;
 
@@ -26,6 +28,12 @@ pub trait Socket: Read + Write {
     /// # Errors
     /// If the connection is gone.
     fn peer_address(&self) -> io::Result<Option<SocketAddr>>;
+
+    /// Returns the user that the peer belonged to when it connected over a Unix socket (`SO_PEERCRED`); `None` if the
+    /// kernel cannot tell. Asks the kernel.
+    fn peer_user(&self) -> Option<u32> {
+        None
+    }
 
     /// Takes the pending error of the connection (`SO_ERROR`). It is the only report of a reset while the connection is
     /// neither read nor written. `None` if there is none, or if the stream cannot tell.
@@ -205,6 +213,13 @@ impl Socket for Stream {
         }
     }
 
+    fn peer_user(&self) -> Option<u32> {
+        match self {
+            Stream::Tcp(stream) => getsockopt(stream, PeerCredentials).ok().map(|peer| peer.uid()),
+            Stream::Console(_) => None,
+        }
+    }
+
     fn is_unanswered(&self) -> bool {
         matches!(self, Stream::Tcp(stream) if unanswered::is_unanswered(stream))
     }
@@ -225,6 +240,7 @@ mod tests {
         near.set_nonblocking(true).unwrap();
         let mut stream = Stream::Tcp(TcpStream::from_std(net::TcpStream::from(OwnedFd::from(near))));
         assert_eq!(stream.peer_address().unwrap(), None);
+        assert_eq!(stream.peer_user(), Some(rustix::process::geteuid().as_raw()));
         assert!(!stream.is_unanswered() && stream.take_error().is_none());
         let slices = [IoSlice::new(b"hello, "), IoSlice::new(b"world")];
         assert_eq!(stream.write_vectored(&slices).unwrap(), 12);

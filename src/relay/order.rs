@@ -68,7 +68,8 @@ pub enum OrderError {
 }
 
 /// A row of an answer. Its `Display` is for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Row {
     /// Text without fields.
     Text(String),

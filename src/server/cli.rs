@@ -13,7 +13,7 @@ use log::LevelFilter;
 
 use super::access::parse_prefix;
 use super::config::Lag;
-use super::endpoint::ListenAddress;
+use super::endpoint::{ListenAddress, parse_control};
 use super::limits::{
     ANNOUNCE_UP_TO, BACKLOG_BYTES, FLUSH_AFTER_MS_MAX, LINE_BYTES_MAX, RATE_MAX, RESUME_WITHIN, ROOMS, SECONDS_MAX,
 };
@@ -96,6 +96,7 @@ pub struct Flags {
 
     /// Obey operators on this Unix socket, which `pollchat-server ctl` connects to [default: no socket]
     #[arg(long, value_name = "PATH", env = "POLLCHAT_CONTROL", hide_env_values = true)]
+    #[arg(value_parser = parse_control)]
     control: Option<PathBuf>,
 
     /// Send this notice to each new client

@@ -116,6 +116,17 @@ enum ListenHost {
     Named(String),
 }
 
+/// A text that is no path of a socket for operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ControlPathError {
+    /// It is not the whole path of a file.
+    #[error("write the whole path of the socket, as in /run/pollchat/control")]
+    Relative,
+    /// The kernel takes none of so many bytes.
+    #[error("the path of a Unix socket has at most {UNIX_PATH_BYTES_MAX} bytes, and this one has {0}")]
+    TooLong(usize),
+}
+
 /// Examples for error messages.
 const LINES_EXAMPLE: &str = "46001, 127.0.0.1:46001, 0.0.0.0:46001 or [::]:46001";
 const WEB_EXAMPLE: &str = "8080, 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080";
@@ -252,6 +263,18 @@ impl ListenAddress {
     }
 }
 
+/// Parses the path of the operators' socket.
+///
+/// # Errors
+/// The path is not absolute, or too long for a socket.
+pub fn parse_control(text: &str) -> Result<PathBuf, ControlPathError> {
+    match text.len() {
+        _ if !text.starts_with('/') || text.ends_with('/') || text.contains('\0') => Err(ControlPathError::Relative),
+        bytes if bytes > UNIX_PATH_BYTES_MAX => Err(ControlPathError::TooLong(bytes)),
+        _ => Ok(text.into()),
+    }
+}
+
 fn host_shown(host: &Host) -> String {
     match host {
         Host::Named(host) => host.clone(),
@@ -371,6 +394,16 @@ mod tests {
             assert_eq!(address.to_string(), text.trim());
             assert_eq!(Ok(address), ListenAddress::of_page(text));
         }
+    }
+
+    #[test]
+    fn the_socket_of_operators_has_a_whole_path() {
+        assert_eq!(parse_control("/run/pollchat/control"), Ok("/run/pollchat/control".into()));
+        for text in ["", "control", "./control", "unix:/run/control", "/run/", "/a\0b"] {
+            assert_eq!(parse_control(text), Err(ControlPathError::Relative), "{text:?}");
+        }
+        assert!(parse_control(&format!("/{}", "x".repeat(106))).is_ok());
+        assert_eq!(parse_control(&format!("/{}", "x".repeat(107))), Err(ControlPathError::TooLong(108)));
     }
 
     #[test]

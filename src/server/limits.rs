@@ -47,6 +47,24 @@ pub const LINE_OVERHEAD_BYTES: usize = 256;
 /// the server stops reading the client. Other clients can fill half of it, so `/msg` stops no client from talking.
 pub const PRIVATE_BYTES_MAX: usize = 64 * 1024;
 
+/// Operators at a time: some programs that watch, and people that act. Beyond it, another operator is told so.
+pub const OPERATORS_MAX: usize = 16;
+
+/// Peers on the operators' socket that are told at a time why they may give no orders. Further ones are dropped.
+pub const REFUSED_OPERATORS_MAX: usize = 4;
+
+/// Rows of a list that one turn tells an operator: some 0.2 ms of work.
+pub const ROWS_MAX: usize = 200;
+
+/// Bytes of a row of an answer to an operator: two names, an address, numbers, their keys in JSON and a reason.
+pub const ROW_BYTES: usize = 1_024;
+
+/// Longest order, in bytes without its end: a text for all with its verb.
+pub const ORDER_BYTES_MAX: usize = LINE_BYTES_MAX + 256;
+
+/// Bytes that one `read` takes of an operator: what is behind its next order is kept until that is answered.
+pub const ORDER_READ_BYTES: usize = 4 * 1024;
+
 /// Connections that one turn accepts on each listener: more would delay the clients.
 pub const ACCEPTS_MAX: usize = 64;
 

@@ -109,7 +109,7 @@ impl Listener {
     /// # Errors
     /// As [`unix_socket::listen`].
     pub(crate) fn bind_unix(path: &Path, endpoint: Endpoint) -> io::Result<Listener> {
-        let (socket, file) = unix_socket::listen(path)?;
+        let (socket, file) = unix_socket::listen(path, endpoint)?;
         Ok(Listener::of_unix(socket, Some(file), path.to_owned(), endpoint))
     }
 

@@ -71,6 +71,16 @@ impl Listening {
         }
     }
 
+    /// Listens on the socket of operators, unless it was handed over.
+    ///
+    /// # Errors
+    /// It cannot be listened on.
+    pub(super) fn open_control(&mut self, path: &Path) -> Result<(), Error> {
+        let address = BoundAddress::Unix(path.to_owned());
+        let is_open = |known: &Listener| known.endpoint() == Endpoint::Control && *known.address() == address;
+        if self.listeners.iter().any(is_open) { Ok(()) } else { self.open_unix(path, Endpoint::Control) }
+    }
+
     /// Listens on a Unix socket, unless it is listened on already.
     fn open_unix(&mut self, path: &Path, endpoint: Endpoint) -> Result<(), Error> {
         let address = BoundAddress::Unix(path.to_owned());
@@ -78,8 +88,15 @@ impl Listening {
         match self.listeners[self.inherited..].iter().find(|known| is_ours(known)) {
             Some(known) if known.endpoint() == endpoint => Ok(()),
             known => {
-                let hint = if known.is_some() { ": another address of this server is this socket" } else { "" };
-                let failed = |source| Error::Listen { address: address.to_string(), source, hint };
+                let is_ours = known.is_some();
+                let failed = |source: io::Error| {
+                    let hint = match source.kind() {
+                        _ if is_ours => ": another address of this server is this socket",
+                        io::ErrorKind::NotFound => ": its folder is missing",
+                        _ => "",
+                    };
+                    Error::Listen { address: address.to_string(), source, hint }
+                };
                 self.listeners.push(Listener::bind_unix(path, endpoint).map_err(failed)?);
                 Ok(())
             }

@@ -6,7 +6,10 @@
 
 use super::config::Config;
 use super::journal;
-use super::limits::{PASS_LINE_BYTES_MAX, RECEIVE_BUFFER_BYTES, SCRATCH_BYTES, SEND_BUFFER_BYTES, WRONG_ADDRESSES_MAX};
+use super::limits::{
+    OPERATORS_MAX, ORDER_BYTES_MAX, ORDER_READ_BYTES, PASS_LINE_BYTES_MAX, RECEIVE_BUFFER_BYTES, ROW_BYTES, ROWS_MAX,
+    SCRATCH_BYTES, SEND_BUFFER_BYTES, WRONG_ADDRESSES_MAX,
+};
 use super::pem::FILE_BYTES_MAX;
 use super::secrets::NAMES_FILE_BYTES_MAX;
 use crate::net::tls::{RECORD_BYTES_MAX, RECORD_TEXT_BYTES};
@@ -56,6 +59,11 @@ const PROGRAM_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes of a TLS session that has nothing under way.
 const SESSION_OF_TLS_BYTES: usize = 4 * 1024;
 
+/// Bytes of an operator: half an order, orders that wait, and a part of an answer, whose sent part is dropped once it is
+/// more than half.
+const OPERATOR_BYTES: usize =
+    IDLE_BYTES + BOOKKEEPING_BYTES + 2 * (ORDER_BYTES_MAX + 1) + ORDER_READ_BYTES + 2 * ROWS_MAX * ROW_BYTES;
+
 /// Bytes by which the kernel may exceed the size of a buffer: it checks for room before it adds a segment.
 const SEGMENT_BYTES: usize = 64 * 1024;
 
@@ -87,6 +95,8 @@ pub struct Bounds {
     pub room: usize,
     /// Rooms beside the lobby.
     pub rooms: usize,
+    /// All operators together, if there is a socket for them.
+    pub operators: usize,
     /// Bounds of browsers and HTTP connections, if there is a page.
     pub page: Option<PageBounds>,
     /// Bounds of a connection that speaks TLS, in addition, if a port does.
@@ -170,6 +180,7 @@ impl Bounds {
                 + if asks { WRONG_ADDRESSES_MAX * WRONG_ADDRESS_BYTES } else { 0 },
             room: tape_bytes(config.room_backlog_bytes) + ROOM_BYTES,
             rooms: config.rooms_max.saturating_sub(1),
+            operators: config.control.as_ref().map_or(0, |_| OPERATORS_MAX * OPERATOR_BYTES),
             page: config.has_page().then(|| PageBounds::of(config, waiting)),
             tls: config.tls.as_ref().map(|_| TlsBounds::MOST),
         }
@@ -196,7 +207,7 @@ impl Bounds {
         let rooms = self.rooms.saturating_mul(self.room);
         // As many sessions are kept as clients, beside those of clients that are present.
         let clients = clients.saturating_add(sessions);
-        self.shared.saturating_add(rooms).saturating_add(clients).saturating_add(visitors)
+        (self.shared + self.operators).saturating_add(rooms).saturating_add(clients).saturating_add(visitors)
     }
 }
 

@@ -6,6 +6,7 @@ pub mod certificate;
 pub mod cli;
 pub mod config;
 pub mod connection;
+pub mod ctl;
 pub mod endpoint;
 pub mod flow;
 pub mod hub;
@@ -38,7 +39,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use log::{info, warn};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token, Waker};
-use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::process::{Resource, geteuid, getrlimit, setrlimit};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook_mio::v1_0::Signals;
 
@@ -168,6 +169,7 @@ impl Server {
             hub.keep(Box::new(writer), kept, numbers);
             warnings
         });
+        hub.trust_user(geteuid().as_raw());
         if config.has_page() {
             let ports = endpoints(&listeners).filter_map(|(endpoint, address)| Some((endpoint, address.port()?)));
             let pages: Vec<_> = ports.filter(|(endpoint, _)| endpoint.is_web()).collect();
@@ -309,8 +311,8 @@ impl Server {
             Wake::OnEvent => None,
         };
         // While the hub cannot admit a connection, accepting needs no timer: a connection that leaves wakes the loop.
-        let accept =
-            if self.hub.can_admit() { self.listeners.iter().filter_map(Listener::accept_at).min() } else { None };
+        let admitting = self.listeners.iter().filter(|listener| self.hub.can_admit_on(listener.endpoint()));
+        let accept = admitting.filter_map(Listener::accept_at).min();
         let next = hub.into_iter().chain(accept).chain(self.stop_at).chain(typing::release_at()).min();
         next.map(|time| time.saturating_duration_since(now))
     }
@@ -327,8 +329,8 @@ impl Server {
     fn accept(&mut self, now: Instant) {
         for listener in &mut self.listeners {
             for _ in 0..ACCEPTS_MAX {
-                if !self.hub.can_admit() {
-                    return;
+                if !self.hub.can_admit_on(listener.endpoint()) {
+                    break;
                 }
                 let Some(mut stream) = listener.accept(self.hub.reports(), now) else { break };
                 let source = Source::Connection(self.hub.next_key());
@@ -410,6 +412,9 @@ fn listen(config: &Config) -> Result<Vec<Listener>, Error> {
         for address in addresses {
             listening.open(address, endpoint)?;
         }
+    }
+    if let Some(path) = &config.control {
+        listening.open_control(path)?;
     }
     Ok(listening.into_listeners())
 }

@@ -43,6 +43,8 @@ pub enum Kind {
     TlsFailed,
     /// The server answered a request with this error.
     Answered(Status),
+    /// A peer may give no orders.
+    OperatorRefused,
     /// A connection could not be accepted.
     NotAccepted,
     /// The journal missed records.
@@ -85,7 +87,7 @@ impl Kind {
 
     fn level(self) -> Level {
         match self {
-            Kind::NotAccepted | Kind::NotKept => Level::Warn,
+            Kind::OperatorRefused | Kind::NotAccepted | Kind::NotKept => Level::Warn,
             _ => Level::Info,
         }
     }
@@ -103,6 +105,7 @@ impl fmt::Display for Kind {
             Kind::Foreign(protocol) => write!(f, "peers spoke {protocol}"),
             Kind::TlsFailed => f.write_str("TLS handshakes failed"),
             Kind::Answered(status) => write!(f, "requests were answered with {}", status.code()),
+            Kind::OperatorRefused => f.write_str("operators were refused"),
             Kind::NotAccepted => f.write_str("connections could not be accepted"),
             Kind::NotKept => f.write_str("gaps are in the journal"),
             Kind::KeptAgain => f.write_str("times the journal caught up"),

@@ -10,12 +10,17 @@ use std::os::unix::net;
 use std::path::{Path, PathBuf};
 
 use mio::net::UnixListener;
+use rustix::fs::{Mode, fchmod};
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::endpoint::Endpoint;
 use super::limits::LISTEN_BACKLOG;
 
-/// Rights of the file: for the owner and the group, which a proxy may be in.
+/// Rights of the file of a client's socket: for the owner and the group, which a proxy may be in.
 const MODE: u32 = 0o660;
+
+/// Rights of the file of the operators' socket: for the owner alone.
+const CONTROL_MODE: u32 = 0o600;
 
 /// File of a listening socket. Dropping it removes the file, unless the path leads to another one by now.
 #[derive(Debug)]
@@ -25,13 +30,16 @@ pub(crate) struct SocketFile {
     inode: u64,
 }
 
-/// Listens on a path. Nothing can connect before the file has its rights.
+/// Listens on a path. The file has its rights from the first moment, and nothing can connect before that.
 ///
 /// # Errors
 /// Another process listens on it, a file of another kind is there, or the kernel refuses.
-pub(crate) fn listen(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
+pub(crate) fn listen(path: &Path, endpoint: Endpoint) -> io::Result<(UnixListener, SocketFile)> {
+    let mode = if endpoint == Endpoint::Control { CONTROL_MODE } else { MODE };
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
+    // The kernel creates the file with the rights of the socket, but for those that the umask forbids.
+    fchmod(&socket, Mode::from_raw_mode(mode))?;
     let address = SockAddr::unix(path)?;
     match socket.bind(&address) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -42,7 +50,7 @@ pub(crate) fn listen(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     }
     let metadata = fs::symlink_metadata(path)?;
     let file = SocketFile { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() };
-    fs::set_permissions(path, Permissions::from_mode(MODE))?;
+    fs::set_permissions(path, Permissions::from_mode(mode))?;
     socket.listen(LISTEN_BACKLOG)?;
     Ok((UnixListener::from_std(net::UnixListener::from(std::os::fd::OwnedFd::from(socket))), file))
 }
@@ -113,11 +121,13 @@ mod tests {
     #[test]
     fn the_file_has_its_rights_and_goes_with_the_listener() {
         let place = Place::new("rights");
-        let (listener, file) = listen(&place.0).unwrap();
-        assert_eq!(fs::metadata(&place.0).unwrap().permissions().mode() & 0o777, MODE);
-        UnixStream::connect(&place.0).unwrap();
-        drop((listener, file));
-        assert!(!place.0.exists());
+        for (endpoint, mode) in [(Endpoint::Lines, 0o660), (Endpoint::Web, 0o660), (Endpoint::Control, 0o600)] {
+            let (listener, file) = listen(&place.0, endpoint).unwrap();
+            assert_eq!(fs::metadata(&place.0).unwrap().permissions().mode() & 0o777, mode, "{endpoint:?}");
+            UnixStream::connect(&place.0).unwrap();
+            drop((listener, file));
+            assert!(!place.0.exists());
+        }
     }
 
     #[test]
@@ -125,7 +135,7 @@ mod tests {
         let place = Place::new("stale");
         // Its file stays, as after a kill.
         drop(net::UnixListener::bind(&place.0).unwrap());
-        let (_listener, _file) = listen(&place.0).unwrap();
+        let (_listener, _file) = listen(&place.0, Endpoint::Lines).unwrap();
         UnixStream::connect(&place.0).unwrap();
     }
 
@@ -133,23 +143,23 @@ mod tests {
     fn a_socket_in_use_and_other_files_stay() {
         let place = Place::new("in-use");
         let other = net::UnixListener::bind(&place.0).unwrap();
-        assert_eq!(listen(&place.0).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(listen(&place.0, Endpoint::Lines).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(other);
         fs::remove_file(&place.0).unwrap();
         File::create(&place.0).unwrap();
-        assert_eq!(listen(&place.0).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(listen(&place.0, Endpoint::Lines).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert!(place.0.exists());
         fs::remove_file(&place.0).unwrap();
         std::os::unix::fs::symlink("nowhere", &place.0).unwrap();
-        assert_eq!(listen(&place.0).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(listen(&place.0, Endpoint::Lines).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
     }
 
     #[test]
     fn the_file_of_a_successor_stays() {
         let place = Place::new("successor");
-        let (listener, file) = listen(&place.0).unwrap();
+        let (listener, file) = listen(&place.0, Endpoint::Lines).unwrap();
         fs::remove_file(&place.0).unwrap();
-        let (_successor, _its_file) = listen(&place.0).unwrap();
+        let (_successor, _its_file) = listen(&place.0, Endpoint::Lines).unwrap();
         drop((listener, file));
         UnixStream::connect(&place.0).unwrap();
     }

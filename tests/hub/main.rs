@@ -5,6 +5,7 @@ mod support;
 
 mod access;
 mod budgets;
+mod control;
 mod entering;
 mod flush_after;
 mod foreign;

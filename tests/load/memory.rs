@@ -480,6 +480,9 @@ fn the_manuals_tables_are_those_of_the_limits() {
     let kib = |bytes: usize| bytes.div_ceil(1024);
     let of_room = format!("| 99/64 × `--room-backlog` | {} KiB |", kib(bounds.room) - 1);
     assert!(manual.contains(&of_room), "the manual does not hold {of_room}");
+    let operators = Bounds::of(&Config { control: Some("/control".into()), ..Config::default() }).operators;
+    let of_operators = format!("| `--control` | at most {} MiB for 16 operators", operators.div_ceil(1 << 20));
+    assert!(manual.contains(&of_operators), "the manual does not hold {of_operators}");
     let more = format!("N × {} KiB and V × {} KiB", kib(with_page.client()), kib(with_page.visitor()));
     assert!(sentences.contains(&more), "the manual does not hold {more:?}");
     let with_tls = format!("With TLS each connection may take {} KiB more", kib(tls.all()));

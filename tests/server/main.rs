@@ -9,6 +9,7 @@ mod addresses;
 mod autobahn;
 mod closing;
 mod console;
+mod control;
 mod flush_after;
 mod full_disk;
 mod hostile;

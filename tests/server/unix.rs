@@ -12,16 +12,16 @@ use crate::support::http::{Wire, head};
 use crate::support::{Client, DEADLINE, Lines, Member, Server, Start, converse, eventually, say_numbered};
 
 /// A folder of a test, which is removed at the end.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Folder {
+    pub(crate) fn new(name: &str) -> Folder {
         let folder = std::env::temp_dir().join(format!("pollchat-sockets-{}-{name}", process::id()));
         fs::create_dir_all(&folder).expect("a folder");
         Folder(folder)
     }
 
-    fn socket(&self, name: &str) -> PathBuf {
+    pub(crate) fn socket(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 }

@@ -24,6 +24,7 @@ mod chance;
 mod claims;
 mod clients;
 mod clock;
+mod control;
 mod delivery;
 mod foreign;
 mod frames;

@@ -71,6 +71,8 @@ pub(crate) struct Wire {
     pub(crate) address: IpAddr,
     /// The port there: its number.
     pub(crate) port: u16,
+    /// The user that the kernel says the peer is.
+    pub(crate) user: Option<u32>,
     /// What the proxy says before the peer, and the server has not read; `None` if there is no proxy.
     header: Option<VecDeque<u8>>,
     /// Whether a reset has destroyed some of it.
@@ -134,6 +136,7 @@ impl Wire {
         Wire {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 0,
+            user: None,
             header: None,
             is_header_lost: false,
             is_open: false,
@@ -273,6 +276,11 @@ impl Wire {
             self.is_short_of_room = false;
             self.edge.writable = true;
         }
+    }
+
+    /// The time of its world.
+    pub(crate) fn now(&self) -> Instant {
+        self.shared.now.get()
     }
 
     /// Bytes that the peer could take.
@@ -622,6 +630,10 @@ impl Socket for FakeSocket {
     fn peer_address(&self) -> io::Result<Option<SocketAddr>> {
         let wire = self.0.borrow();
         Ok(Some(if wire.header.is_some() { PROXY } else { SocketAddr::new(wire.address, wire.port) }))
+    }
+
+    fn peer_user(&self) -> Option<u32> {
+        self.0.borrow().user
     }
 
     fn take_error(&self) -> Option<io::Error> {

@@ -151,6 +151,10 @@ rules! {
     /// The server keeps a bounded number of bytes and refusals for its peers.
     Memory = "memory",
 
+    // The control socket.
+    /// Each order of an operator is answered once, in its order and behind its end, and no client reads a byte of it.
+    Orders = "orders",
+
     // The page.
     /// Each request of a visitor is answered once, correctly and in order.
     Http = "http",

@@ -12,6 +12,7 @@ use pollchat::server::proxy::{ProxySource, TrustedProxies};
 
 use crate::chance::Chance;
 use crate::claims::{CLAIM_BYTES_MAX, ClaimPlan, some_claims};
+use crate::control::{Control, some_control};
 use crate::journal::{JournalPlan, some_journal};
 use crate::knocks::{KnockPlan, some_knocks};
 use crate::movers::RoomPlan;
@@ -145,6 +146,8 @@ pub(crate) struct Plan {
     pub(crate) claims: Option<ClaimPlan>,
     /// The password, if there is one.
     pub(crate) knocks: Option<KnockPlan>,
+    /// Control, if there are any.
+    pub(crate) control: Option<Control>,
 }
 
 /// Tracked clients.
@@ -263,6 +266,7 @@ impl Plan {
             tls: some_tls(setting.seed),
             claims,
             knocks,
+            control: some_control(setting.seed, faults, room).filter(|_| !setting.is_plain),
         }
     }
 }

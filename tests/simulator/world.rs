@@ -18,6 +18,7 @@ use crate::chance::Chance;
 use crate::claims::ClaimPlan;
 use crate::clients::{Client, State};
 use crate::clock::Clock;
+use crate::control::Control;
 use crate::journal::JournalPlan;
 use crate::knocks::{KnockPlan, PASSWORD};
 use crate::listener::{Accepted, Listener};
@@ -64,6 +65,7 @@ pub(crate) struct World {
     tls: Option<TlsPlan>,
     claims: Option<ClaimPlan>,
     knocks: Option<KnockPlan>,
+    control: Option<Control>,
     journal: Option<(JournalPlan, Disk)>,
     /// Whether the disk of the journal has just gone on: that wakes the hub.
     has_space: bool,
@@ -115,6 +117,7 @@ impl World {
             tls: plan.tls,
             claims: plan.claims,
             knocks: plan.knocks,
+            control: plan.control,
             journal: plan.journal.map(|plan| (plan, disk)),
             has_space: false,
             clients: Vec::new(),
@@ -144,6 +147,9 @@ impl World {
         }
         if let Some(claims) = &world.claims {
             world.hub.set_names(claims.names());
+        }
+        if let Some(control) = &world.control {
+            control.introduce(&mut world.hub);
         }
         if world.knocks.is_some() {
             world.hub.set_password(Some(SecretHash::of(PASSWORD)));
@@ -224,6 +230,9 @@ impl World {
             self.act(self.alive[at])?;
         }
         self.reconnect();
+        if let Some(control) = &mut self.control {
+            control.act(&self.shared);
+        }
         if self.alive.len() <= self.peers_max && self.chance.one_in(30) {
             let peer = self.newcomer().moving(self.rooms.mover());
             let peer = peer.claiming(self.claims.as_mut().and_then(ClaimPlan::claims));
@@ -359,8 +368,16 @@ impl World {
             || self.has_space
             || self.can_accept()
             || self.listener.has_edge()
+            || self.has_orders()
             || self.alive.iter().any(|&line| self.has_edge(line))
             || (self.faults.has(Fault::Spurious) && self.chance.one_in(20))
+    }
+
+    /// Whether an operator waits for the hub, or for the outer loop.
+    fn has_orders(&self) -> bool {
+        self.control
+            .as_ref()
+            .is_some_and(|control| control.has_edge() || control.has_waiting(&self.hub) || self.hub.is_reload_wanted())
     }
 
     fn can_accept(&self) -> bool {
@@ -393,6 +410,9 @@ impl World {
         self.shared.turn.set(self.shared.turn.get().next());
         self.oracle.begin_turn(now);
         self.hub.react(now);
+        if let Some(control) = &mut self.control {
+            control.reload(&mut self.hub);
+        }
         self.oracle.hear(self.hub.tapes())?;
         self.oracle.for_live(|room| room.log.offer());
         if self.hub.flush(now) > 0 {
@@ -409,7 +429,11 @@ impl World {
         if let Some((_, disk)) = &self.journal {
             self.oracle.judge_journal(disk, disk.is_bounded(), wake)?;
         }
-        let stats = self.hub.stats();
+        let mut stats = self.hub.stats();
+        if let Some(control) = &mut self.control {
+            stats.connections -= control.connections();
+            control.judge()?;
+        }
         self.oracle.judge_stats(&stats)?;
         if std::mem::replace(&mut self.tape_bytes, stats.tape_bytes) != stats.tape_bytes {
             // A line brings something on though nobody hears it.
@@ -456,7 +480,8 @@ impl World {
         self.hub.on_ready(key, readiness);
         let is_reset =
             |&line: &usize| self.lines[line].key == Some(key) && self.lines[line].wire.borrow().reset == Reset::Untold;
-        if self.alive.iter().any(is_reset) {
+        let is_operator_reset = self.control.as_ref().is_some_and(|control| control.is_reset(key));
+        if is_operator_reset || self.alive.iter().any(is_reset) {
             self.hub.on_error(key);
         }
     }
@@ -469,6 +494,9 @@ impl World {
             if wire.has_edge() && reports(line) {
                 events.push((*key, wire.collect()));
             }
+        }
+        if let Some(control) = &mut self.control {
+            events.extend(control.collect(self.faults.has(Fault::Delayed)));
         }
         self.chance.shuffle(&mut events);
         if self.faults.has(Fault::Spurious) && self.chance.one_in(4) {
@@ -486,6 +514,9 @@ impl World {
     }
 
     fn accept(&mut self, now: Instant) -> Verdict {
+        if let Some(control) = &mut self.control {
+            control.accept(&mut self.hub);
+        }
         if !self.listener.is_owed(now) {
             return Ok(());
         }
@@ -535,6 +566,9 @@ impl World {
         for &line in &self.alive {
             self.lines[line].wire.borrow_mut().calm_down();
         }
+        if let Some(control) = &mut self.control {
+            control.calm_down();
+        }
         for client in self.clients.clone() {
             let is_gone = client.borrow().link.is_none() && client.borrow().state != State::Over;
             if is_gone && client.borrow().has_session() {
@@ -545,12 +579,12 @@ impl World {
         }
         self.rest()?;
         self.judge_clients()?;
+        self.control.iter().try_for_each(Control::judge_rest)?;
         let is_shutdown = self.chance.one_in(3);
         if is_shutdown {
-            self.note(|| "shutdown".to_owned());
-            self.oracle.is_shutting_down = true;
-            self.hub.shut_down(self.shared.now.get());
+            self.shut_down()?;
         } else {
+            self.control.iter_mut().for_each(Control::farewell);
             for line in self.alive.clone() {
                 if line != WITNESS {
                     self.lines[line].peer.farewell();
@@ -571,6 +605,25 @@ impl World {
             Some((JournalPlan { chance, .. }, disk)) => self.oracle.judge_restarts(disk, chance),
             None => Ok(()),
         }
+    }
+
+    /// Shuts the hub down: by an order, if there is an operator.
+    fn shut_down(&mut self) -> Verdict {
+        if self.control.as_mut().is_some_and(Control::stop) {
+            for _ in 0..IDLE_TURNS_OF_SMALL_BUDGETS_MAX {
+                if self.hub.is_stop_wanted() {
+                    break;
+                }
+                self.control.iter_mut().for_each(Control::go_on);
+                self.turn(&mut |_| true)?;
+            }
+            Rule::Orders.demands(self.hub.is_stop_wanted(), || "nothing comes of an order to stop".to_owned())?;
+        }
+        self.note(|| "shutdown".to_owned());
+        self.oracle.is_shutting_down = true;
+        self.control.iter_mut().for_each(Control::shut_down);
+        self.hub.shut_down(self.shared.now.get());
+        Ok(())
     }
 
     /// Judges that the server has heard all that tracked clients said, if they are still connected.
@@ -600,9 +653,10 @@ impl World {
                 wire.borrow_mut().pump();
                 peer.calm_down(self.alive[at], &mut wire.borrow_mut())?;
             }
+            self.control.iter_mut().for_each(Control::go_on);
             let wake = self.hub.next_wake();
             let has_events = self.listener.has_edge() || self.alive.iter().any(|&line| self.has_edge(line));
-            if !has_events && wake != Wake::Now && !self.can_accept() && !self.has_space {
+            if !has_events && !self.has_orders() && wake != Wake::Now && !self.can_accept() && !self.has_space {
                 let hub = if let Wake::At(time) = wake { Some(time) } else { None };
                 let Some(next) = hub.into_iter().chain(self.listener.retry_at()).min() else { return Ok(()) };
                 // Browsers are looked after for ever.

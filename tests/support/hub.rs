@@ -38,7 +38,9 @@ pub(crate) struct Peer {
     pub(crate) address: Option<SocketAddr>,
     /// Whether it has none, because it is behind a Unix socket.
     pub(crate) is_local: bool,
-    /// How often that was asked.
+    /// The user that it belongs to, if the kernel can tell.
+    pub(crate) user: Option<u32>,
+    /// How often its address was asked.
     pub(crate) address_asked: usize,
     /// Bytes that the socket takes before it blocks.
     pub(crate) room: usize,
@@ -119,6 +121,10 @@ impl Socket for FakeSocket {
         let mut peer = self.0.borrow_mut();
         peer.address_asked += 1;
         if peer.is_local { Ok(None) } else { peer.address.map(Some).ok_or_else(|| ErrorKind::NotConnected.into()) }
+    }
+
+    fn peer_user(&self) -> Option<u32> {
+        self.0.borrow().user
     }
 
     fn take_error(&self) -> Option<io::Error> {
@@ -250,6 +256,11 @@ impl World {
     /// Connects over a Unix socket.
     pub(crate) fn connect_locally(&mut self, port: Endpoint) -> Client {
         self.admit(port, Peer { room: usize::MAX, is_local: true, ..Peer::default() })
+    }
+
+    /// Connects as an operator, over a Unix socket.
+    pub(crate) fn connect_operator(&mut self, user: Option<u32>) -> Client {
+        self.admit(Endpoint::Control, Peer { room: usize::MAX, is_local: true, user, ..Peer::default() })
     }
 
     fn admit(&mut self, port: Endpoint, peer: Peer) -> Client {

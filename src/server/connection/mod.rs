@@ -61,7 +61,7 @@ impl Serial {
 /// The kind of peer behind a connection. [`Connections`](super::hub) counts connections by role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The operator.
+    /// The operator at the console.
     Console,
     /// A peer on the line port that is not in the room yet, or was found to speak another protocol before it was.
     Entering,
@@ -71,17 +71,19 @@ pub enum Role {
     Visitor,
     /// A peer that is refused, and is told the reason.
     Refused,
+    /// A peer on the socket of `--control`.
+    Operator,
 }
 
 impl Role {
     /// Number of roles.
-    pub const COUNT: usize = 5;
+    pub const COUNT: usize = 6;
 }
 
 /// The life of a connection, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Connected, bounded, on a deadline, and owed no bytes of the tape.
+    /// Connected, bounded, on a deadline, and owed no bytes of the tape. An operator stays so, without a deadline.
     Entering,
     /// In a room, as this member.
     Present(MemberId),

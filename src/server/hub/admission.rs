@@ -120,6 +120,12 @@ impl<S: Socket> Hub<S> {
         self.has_place_to_enter() || self.connections.count(Role::Refused) < self.admission.capacity.refusals_max
     }
 
+    /// Whether one more connection on this endpoint can be admitted, or at least be told why not. Operators wait for
+    /// nobody's place.
+    pub fn can_admit_on(&self, endpoint: Endpoint) -> bool {
+        endpoint == Endpoint::Control || self.can_admit()
+    }
+
     /// Opens the operator's console and makes it a member: once, before any client enters.
     pub fn open_console(&mut self, stream: S, now: Instant) {
         let key = self.connections.insert(stream, Role::Console);
@@ -132,6 +138,10 @@ impl<S: Socket> Hub<S> {
 
     /// Admits a new connection on this endpoint, or refuses it. Nothing is written yet.
     pub fn admit(&mut self, stream: S, endpoint: Endpoint, now: Instant) {
+        if endpoint == Endpoint::Control {
+            self.admit_operator(stream, now);
+            return;
+        }
         let arrival = match self.check_stream(&stream, endpoint) {
             Ok(arrival) => arrival,
             Err(reason) if endpoint.is_tls() => {

@@ -278,6 +278,7 @@ impl<S: Socket> Hub<S> {
             self.admission.take_destination(key);
             self.doorkeeper.forget(key);
             self.proxied.release(key);
+            self.operators.forget(key);
             if let Some(access) = &mut self.admission.access {
                 access.release(key);
             }
@@ -310,6 +311,7 @@ impl<S: Socket> Hub<S> {
                     self.schedule.close(key, &mut self.connections[key]);
                 }
                 Phase::Entering if connection.is_http() => self.close_entering(key, Farewell::Close(None), now),
+                Phase::Entering if connection.role() == Role::Operator => self.close_operator(key, now),
                 Phase::Entering => self.close_entering(key, self.fin(key, code::GOING_AWAY), now),
                 Phase::Closing | Phase::Gone => {}
             }

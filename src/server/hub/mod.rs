@@ -24,6 +24,7 @@
 //! | the TLS handshakes before it | `handshakes` |
 //! | the sessions of tracked clients | [`sessions`](super::sessions) |
 //! | orders that wait for the outer loop | `orders` |
+//! | the connections of operators, and their answers under way | `control` |
 //! | the kept rooms, as readers of the journal | `keeping` |
 //! | the search for dead peers | `patrol` |
 //! | the throttled log | [`report`](super::report) |
@@ -35,6 +36,7 @@ mod admission;
 mod channel;
 mod closing;
 mod connections;
+mod control;
 mod doorkeeper;
 mod handshakes;
 mod http;
@@ -79,6 +81,7 @@ use crate::relay::tape::Tape;
 use admission::Admission;
 use channel::Channel;
 use connections::Connections;
+use control::Operators;
 use doorkeeper::Doorkeeper;
 use handshakes::Handshakes;
 use keeping::Keeping;
@@ -129,6 +132,7 @@ pub struct Hub<S> {
     handshakes: Handshakes,
     sessions: Sessions,
     orders: Orders,
+    operators: Operators,
     /// The kept rooms, if there is a journal.
     keeping: Option<Box<Keeping>>,
     budget: TurnBudget,
@@ -197,6 +201,7 @@ impl<S: Socket> Hub<S> {
             handshakes: Handshakes::default(),
             sessions: Sessions::new(capacity.clients_max),
             orders: Orders::default(),
+            operators: Operators::default(),
             keeping: None,
             budget: TurnBudget::new(config.turn, 0),
             buffers: Buffers {
@@ -361,6 +366,7 @@ impl<S: Socket> Hub<S> {
         self.admission.check_invariants();
         self.doorkeeper.check_invariants(|key| self.connections.get(key).map(|connection| connection.phase));
         self.proxied.check_invariants(|key| self.connections.get(key).is_some());
+        self.operators.check_invariants(&self.connections);
         if let Some(keeping) = &self.keeping {
             keeping.check_invariants(&self.rooms, self.roster.directory());
         }

@@ -8,9 +8,6 @@ use crate::net::stream::Socket;
 use crate::relay::order::{Order, Row};
 use crate::server::connection::Handle;
 
-/// Rows of a [`Listing`] that one turn gives at most.
-pub(super) const ROWS_MAX: usize = 200;
-
 /// The orders that wait for the outer loop, which owns files and flags.
 #[derive(Debug, Default)]
 pub(super) struct Orders {
@@ -51,7 +48,7 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Returns the next rows of a list, at most [`ROWS_MAX`]; none at its end.
+    /// Returns the next rows of a list, at most [`ROWS_MAX`](crate::server::limits::ROWS_MAX); none at its end.
     pub(super) fn list(&self, listing: &mut Listing) -> Vec<Row> {
         match *listing {}
     }
@@ -71,6 +68,6 @@ impl<S: Socket> Hub<S> {
 
     /// Ends the answer of an operator with the outcome of its order.
     fn tell_operator(&mut self, operator: Handle, outcome: &Result<String, String>) {
-        let _ = (operator, outcome);
+        self.end_awaited(operator, outcome);
     }
 }

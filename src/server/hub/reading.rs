@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::Hub;
 use crate::net::stream::{Received, Socket};
 use crate::relay::directory::RoomId;
-use crate::server::connection::{Handle, Phase, ReadState};
+use crate::server::connection::{Handle, Phase, ReadState, Role};
 use crate::server::flow::brake::RecentTraffic;
 
 impl<S: Socket> Hub<S> {
@@ -134,6 +134,7 @@ impl<S: Socket> Hub<S> {
                 return None;
             }
             Phase::Entering if connection.is_http() => self.read_visitor(handle.key, now),
+            Phase::Entering if connection.role() == Role::Operator => self.read_operator(handle.key, now),
             // It may enter the lobby, and say something.
             Phase::Entering => {
                 let allowance = self.rooms.allowance(RoomId::LOBBY, connection.recent);
