@@ -157,6 +157,11 @@ impl Directory {
         self.rooms.iter_mut().for_each(|(_, entry)| entry.seats.clear());
     }
 
+    /// Returns the numbers of the rooms from this index on, in their order.
+    pub fn ids_from(&self, index: usize) -> impl Iterator<Item = RoomId> {
+        (index..self.rooms.capacity()).filter(|&index| self.rooms.contains(index)).map(RoomId::of_index)
+    }
+
     /// Returns the numbers of all rooms.
     pub fn ids(&self) -> impl Iterator<Item = RoomId> {
         self.rooms.iter().map(|(index, _)| RoomId::of_index(index))

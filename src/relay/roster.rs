@@ -268,6 +268,17 @@ impl Roster {
         member.lines > 0 || member.name.is_some()
     }
 
+    /// Returns how many lines a member has said.
+    pub fn lines(&self, id: MemberId) -> u32 {
+        self.member(id).lines
+    }
+
+    /// Returns the members with a higher number than this one, or all: the oldest first. Cost: a search.
+    pub fn members_behind(&self, last: Option<ClientNumber>) -> &[MemberId] {
+        let told = last.map_or(0, |last| self.order.partition_point(|&id| self.number(id) <= last));
+        &self.order[told..]
+    }
+
     /// Returns the room whose tape a member reads: the one that it is in, or is leaving.
     pub fn room(&self, id: MemberId) -> RoomId {
         self.member(id).room

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod connection;
 pub mod endpoint;
+pub mod figures;
 pub mod flow;
 pub mod hub;
 pub mod journal;
