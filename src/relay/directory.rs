@@ -213,6 +213,16 @@ mod tests {
     }
 
     #[test]
+    fn rooms_are_listed_from_an_index_on_whichever_were_closed() {
+        let mut directory = Directory::default();
+        let rooms: Vec<_> = ["a", "b", "c"].map(|room| directory.open(name(room), false)).into();
+        directory.close(rooms[1]);
+        assert_eq!(directory.ids_from(0).collect::<Vec<_>>(), [RoomId::LOBBY, rooms[0], rooms[2]]);
+        assert_eq!(directory.ids_from(rooms[0].index() + 1).collect::<Vec<_>>(), [rooms[2]]);
+        assert_eq!(directory.ids_from(rooms[2].index() + 1).count(), 0);
+    }
+
+    #[test]
     fn a_room_that_empties_frees_its_seats() {
         let mut roster = Roster::default();
         let room = roster.directory_mut().open(name("rust"), false);

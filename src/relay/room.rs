@@ -497,6 +497,8 @@ fn decide_message(roster: &Roster, sender: MemberId, to: &str, text: &str) -> De
 /// Reads a line of the operator that is no command of everybody: an order behind a slash.
 fn decide_order<'a>(line: &'a str, word: &str) -> Decision<'a> {
     match Order::parse(&line[1..]) {
+        // `/ kick` is none.
+        _ if word.len() == 1 => reply(Notice::UnknownCommand { word }),
         Ok(order) => Decision::Obey(order),
         Err(OrderError::Usage(usage)) => reply(Notice::Other(&format!("/{usage}"))),
         Err(OrderError::Unknown(_)) => reply(Notice::UnknownCommand { word }),

@@ -446,6 +446,29 @@ mod tests {
     }
 
     #[test]
+    fn a_list_in_parts_goes_on_behind_the_last_member_whoever_leaves_meanwhile() {
+        let mut roster = Roster::default();
+        let members: Vec<_> = (0..10).map(|key| roster.add_client(key, RoomId::LOBBY, 0)).collect();
+        let (mut last, mut told) = (None, Vec::new());
+        while let [first, ..] = roster.members_behind(last)[..] {
+            last = Some(roster.number(first));
+            told.push(first);
+            match told.len() {
+                // The one that was just told, and the next one.
+                3 => {
+                    roster.remove(members[2]);
+                    roster.remove(members[3]);
+                }
+                // One that comes may be told in the end, in the slot of one that left.
+                5 => _ = roster.add_client(10, RoomId::LOBBY, 0),
+                _ => {}
+            }
+        }
+        assert_eq!(told.len(), 10, "all but the one that left before");
+        assert_eq!(told[..4], [members[0], members[1], members[2], members[4]]);
+    }
+
+    #[test]
     fn numbers_never_come_again() {
         let mut roster = Roster::default();
         let first = roster.add_client(0, RoomId::LOBBY, 0);

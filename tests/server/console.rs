@@ -118,6 +118,31 @@ mod talk {
     }
 
     #[test]
+    fn orders_are_given_behind_a_slash_and_answered_on_the_screen_alone() {
+        let (server, mut desk) = quiet(&["--room", "rust"]);
+        let mut ana = server.join();
+        desk.types("/who -a\n/rooms\n/stats\n/announce back  soon\n");
+        let members = [desk.screen.line(), desk.screen.line()];
+        assert!(members[0].starts_with("* server ") && members[0].contains(" console "), "{members:?}");
+        assert!(members[1].starts_with("* client-1 ") && members[1].contains(" 127.0.0.1:"), "{members:?}");
+        desk.screen.expect_all(["* room: lobby, 2 here", "* room: rust, 0 here", "* 2 rooms"]);
+        let figures = desk.screen.lines_until(|line| line.starts_with("* answers_505 "));
+        assert!(figures.contains(&"* clients 1".to_owned()), "{figures:?}");
+        desk.screen.expect("server> back  soon");
+        ana.expect("server> back  soon");
+        desk.types("/greeting be kind\n/ban client-1 1x\n/reload\n");
+        desk.screen.expect("* newcomers are greeted so from now on");
+        let answers = [desk.screen.line(), desk.screen.line()];
+        assert!(answers.iter().all(|line| line.starts_with("* ")), "{answers:?}");
+        let mut bob = server.connect();
+        bob.expect_all(["* you are client-2; /help lists what you can do", "* be kind"]);
+        desk.types("/kick client-1 no spam: ever\n/stop\n");
+        ana.expect("* you were removed by the operator: no spam: ever");
+        ana.expect_farewell();
+        desk.screen.expect_all(["* client-1 was removed", "* the server is shutting down", "FIN"]);
+    }
+
+    #[test]
     fn what_is_pasted_comes_whole_to_all_and_the_slow_hold_it_back() {
         let (server, mut desk) = quiet(&[]);
         let mut ana = server.join();

@@ -39,6 +39,7 @@ mod member;
 mod movers;
 mod moves;
 mod net;
+mod operator;
 mod oracle;
 mod outline;
 mod owners;

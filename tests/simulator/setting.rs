@@ -15,6 +15,7 @@ use crate::claims::{CLAIM_BYTES_MAX, ClaimPlan, some_claims};
 use crate::journal::{JournalPlan, some_journal};
 use crate::knocks::{KnockPlan, some_knocks};
 use crate::movers::RoomPlan;
+use crate::operator::{OperatorPlan, some_operator};
 use crate::net::PROXY;
 use crate::sealing::{TlsPlan, some_tls};
 
@@ -145,6 +146,8 @@ pub(crate) struct Plan {
     pub(crate) claims: Option<ClaimPlan>,
     /// The password, if there is one.
     pub(crate) knocks: Option<KnockPlan>,
+    /// The operator, if there is one.
+    pub(crate) operator: Option<OperatorPlan>,
 }
 
 /// Tracked clients.
@@ -237,6 +240,7 @@ impl Plan {
             rooms.set(&mut config, smallest);
         }
         // The same holds here.
+        let operator = some_operator(setting.seed, tracks.is_some()).filter(|_| !setting.is_plain);
         let journal =
             some_journal(setting.seed, config.lag).filter(|_| config.audience != Audience::Sender && !setting.is_plain);
         let seats = Capacity {
@@ -263,6 +267,7 @@ impl Plan {
             tls: some_tls(setting.seed),
             claims,
             knocks,
+            operator,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 
-/// What the operator's line means, if it is an order.
+/// Returns the order in a line of the operator, if it is one.
 fn order_in<'a>(chat: &Chat, operator: usize, line: &'a str) -> Option<Order<'a>> {
     let id = chat.members[operator].as_ref().unwrap().id;
     match chat.room.decide(&chat.roster, id, line, 0) {
@@ -51,6 +51,7 @@ fn a_wrong_order_is_answered_with_the_right_form_and_no_client_has_any() {
         ("/announce", "* /announce TEXT: say TEXT in every room\n"),
         ("/stop now", "* /stop: stop the server\n"),
         ("/nope x", "* there is no command /nope; /help lists what you can do\n"),
+        ("/ stop", "* there is no command /; /help lists what you can do\n"),
         ("/", "* there is no command /; /help lists what you can do\n"),
     ] {
         assert_eq!(chat.say(operator, line), None);
