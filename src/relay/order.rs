@@ -19,7 +19,8 @@ const DAY: u64 = 24 * 60 * 60;
 const WHO: &str = "who [-a]: list the members; -a with addresses and bytes behind";
 const ROOMS: &str = "rooms: list the rooms";
 const KICK: &str = "kick NAME [REASON]: remove NAME";
-const BAN: &str = "ban NAME|ADDRESS|CIDR [TIME] [REASON]: keep an address out, for a TIME such as 90s, 15m, 1h, 7d or 2w";
+const BAN: &str =
+    "ban NAME|ADDRESS|CIDR [TIME] [REASON]: keep an address out, for a TIME such as 90s, 15m, 1h, 7d or 2w";
 const UNBAN: &str = "unban NAME|ADDRESS|CIDR: lift a ban";
 const BANS: &str = "bans: list the bans";
 const ANNOUNCE: &str = "announce TEXT: say TEXT in every room";
@@ -30,8 +31,7 @@ const STOP: &str = "stop: stop the server";
 const HELP_USAGE: &str = "help: list the orders";
 
 /// The usage of each order, as `help` lists them.
-pub const HELP: [&str; 12] =
-    [WHO, ROOMS, KICK, BAN, UNBAN, BANS, ANNOUNCE, GREETING, STATS, RELOAD, STOP, HELP_USAGE];
+pub const HELP: [&str; 12] = [WHO, ROOMS, KICK, BAN, UNBAN, BANS, ANNOUNCE, GREETING, STATS, RELOAD, STOP, HELP_USAGE];
 
 /// An order of an operator, parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use super::directory::{Directory, RoomId};
 use super::event::{Applied, Event};
 use super::name::{Name, NameError};
 use super::notice::{Help, Notice};
-use super::order::{Order, OrderError};
+use super::order::Order;
 use super::past::Past;
 use super::roster::{Introduction, MemberId, Roster};
 use super::sanitize::sanitize;
@@ -20,20 +20,19 @@ use super::tape::{Position, Span, Tape};
 use announcements::{Announcement, Announcements};
 use arrivals::Arrivals;
 use naming::decide_name;
+use ordering::{asks_for_all, decide_order};
 
 mod announcements;
 mod arrivals;
 mod earlier;
 mod naming;
+mod ordering;
 mod tracked;
 
 pub use tracked::{SessionState, Start};
 
 /// Most rows that `/who` or `/rooms` shows.
 pub const WHO_ROWS_MAX: usize = 100;
-
-/// The list of all members, as the operator may ask for it. Without `-a`, its `/who` is that of everybody.
-const WHO_ALL: Order<'static> = Order::Who { all: true };
 
 /// Bytes of a reply for which a look at a room counts, to find the fullest.
 const ROOM_BYTES: usize = 8;
@@ -274,7 +273,7 @@ impl Room {
             Command::Nick { .. } if is_operator => reply(Notice::NameFixed),
             Command::Nick { name, token } => decide_name(roster, member, name, token),
             Command::Pass(_) => reply(Notice::PasswordUnasked),
-            Command::Who if is_operator && Order::parse(&line[1..]) == Ok(WHO_ALL) => Decision::Obey(WHO_ALL),
+            Command::Who if is_operator && asks_for_all(line) => Decision::Obey(Order::Who { all: true }),
             Command::Who => Decision::Reply(who(roster, self.id, now)),
             Command::Join { name, .. } if self.options.rooms_max > 1 => decide_move(roster, member, name),
             Command::Track { position, token } if !is_operator => match self.options.audience {
@@ -491,17 +490,6 @@ fn decide_message(roster: &Roster, sender: MemberId, to: &str, text: &str) -> De
         message: Notice::TellsYou { from, text }.to_line(),
         told: Notice::YouTold { to, text }.to_line(),
         untold: Notice::NotReading { name: to }.to_line(),
-    }
-}
-
-/// Reads a line of the operator that is no command of everybody: an order behind a slash.
-fn decide_order<'a>(line: &'a str, word: &str) -> Decision<'a> {
-    match Order::parse(&line[1..]) {
-        // `/ kick` is none.
-        _ if word.len() == 1 => reply(Notice::UnknownCommand { word }),
-        Ok(order) => Decision::Obey(order),
-        Err(OrderError::Usage(usage)) => reply(Notice::Other(&format!("/{usage}"))),
-        Err(OrderError::Unknown(_)) => reply(Notice::UnknownCommand { word }),
     }
 }
 

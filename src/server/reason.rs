@@ -132,7 +132,8 @@ impl Reason {
     /// Whether a session ends with it. After any other end its client may come back.
     pub fn ends_session(&self) -> bool {
         let is_closed_for_good = matches!(self, Reason::PageClosed(Some(code::NORMAL)));
-        is_closed_for_good || matches!(self, Reason::Goodbye | Reason::Removed(_) | Reason::Silent(_) | Reason::Foreign(_))
+        is_closed_for_good
+            || matches!(self, Reason::Goodbye | Reason::Removed(_) | Reason::Silent(_) | Reason::Foreign(_))
     }
 
     /// The event by which a room learns that a member has left the server for this reason.

@@ -52,7 +52,10 @@ mod removal {
         console.received();
         bob.received();
         world.says(&console, "/kick ANA no spam: ever\n");
-        assert_eq!(ana.received(), "* bob joined\n* eve joined\n* you were removed by the operator: no spam: ever\nFIN\n");
+        assert_eq!(
+            ana.received(),
+            "* bob joined\n* eve joined\n* you were removed by the operator: no spam: ever\nFIN\n"
+        );
         assert_eq!(bob.received(), "* ana was removed\n");
         assert_eq!(console.received(), "* ana was removed\n", "once: the console reads the record");
         assert_eq!(order(&mut world, "kick eve"), done(&["eve was removed"]), "it reads no room");
@@ -188,7 +191,10 @@ mod announcements {
         assert_eq!(world.hub.stats().lines, lines + 3, "a line in the lobby, in room0 and in rust");
         let late = world.connect_silently();
         world.says(&late, "/join room0\n");
-        assert!(late.received().ends_with(&format!("* 1 earlier line:\n{said}")), "a room without members says it, too");
+        assert!(
+            late.received().ends_with(&format!("* 1 earlier line:\n{said}")),
+            "a room without members says it, too"
+        );
         let kept: Vec<String> = (0..2).map(|room| disk.text(room)).collect();
         assert!(kept.iter().all(|text| text.contains(said)), "{kept:?}");
     }
@@ -231,7 +237,10 @@ mod announcements {
         assert_eq!((first.received().as_str(), last.received().as_str()), ("server> one\n", ""));
         assert_eq!(world.hub.next_wake(), Wake::Now);
         world.run();
-        assert_eq!((first.received().as_str(), last.received().as_str()), ("server> two\n", "server> one\nserver> two\n"));
+        assert_eq!(
+            (first.received().as_str(), last.received().as_str()),
+            ("server> two\n", "server> one\nserver> two\n")
+        );
         let refused = (0..40).map(|_| world.hub.order("announce more", world.now)).filter(Result::is_err).count();
         assert!(refused > 0, "so many wait at most");
         world.run();
@@ -342,7 +351,8 @@ fn each_figure_has_a_name_of_its_own() {
         .collect();
     let names: HashSet<&str> = figures.iter().map(|&(name, _)| name).collect();
     assert_eq!(names.len(), figures.len());
-    let is_plain = |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    let is_plain =
+        |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
     assert!(names.iter().all(is_plain), "{names:?}");
     for figure in [("clients", 1), ("entered", 2), ("lines", 1), ("refused_removed", 1), ("answers_404", 0)] {
         assert!(figures.contains(&figure), "{figure:?} in {figures:?}");

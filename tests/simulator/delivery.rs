@@ -166,7 +166,9 @@ impl Oracle {
                 let is_told = kind == Kind::ShuttingDown && self.is_shutting_down;
                 Rule::Track.demands(is_told, || "it is told a line of the room as if for it alone".to_owned())
             }
-            Some(Kind::Said) if self.config.audience == Audience::Sender && !line.starts_with(SAYS) => self.receive_answer(member, line),
+            Some(Kind::Said) if self.config.audience == Audience::Sender && !line.starts_with(SAYS) => {
+                self.receive_answer(member, line)
+            }
             Some(_) => self.receive_shared(member, line),
             None => self.receive_answer(member, line),
         }

@@ -121,7 +121,8 @@ impl Oracle {
         match order {
             Given::Kick { reason, .. } => self.orders.removing = Some(reason),
             Given::Announce { .. } => {
-                let ends = tapes.map(|(room, end)| (self.room_called(room), usize::try_from(end).unwrap_or(usize::MAX)));
+                let ends =
+                    tapes.map(|(room, end)| (self.room_called(room), usize::try_from(end).unwrap_or(usize::MAX)));
                 self.orders.ends = ends.collect();
             }
             Given::Greet { .. } => {}

@@ -15,8 +15,8 @@ use crate::claims::{CLAIM_BYTES_MAX, ClaimPlan, some_claims};
 use crate::journal::{JournalPlan, some_journal};
 use crate::knocks::{KnockPlan, some_knocks};
 use crate::movers::RoomPlan;
-use crate::operator::{OperatorPlan, some_operator};
 use crate::net::PROXY;
+use crate::operator::{OperatorPlan, some_operator};
 use crate::sealing::{TlsPlan, some_tls};
 
 /// An `--announce-up-to` that no run reaches.
