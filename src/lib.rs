@@ -47,7 +47,7 @@
 //! | room | one tape and the rules for what is put on it; a client is in one at a time |
 //! | mover | a client on its way to another room: still owed a part of the old tape, and not read |
 //! | roster | the members of the whole server, with their numbers and names |
-//! | event | a change of a room: said, renamed, unnamed, joined, left, shutting down |
+//! | event | a change of a room: said, renamed, unnamed, joined, left, removed, shutting down |
 //! | entering | connected, bounded and on a deadline, but not yet a member of a room |
 //! | turn | one pass of the loop: wait, react, flush |
 //! | dirty | queued for the next flush pass, even if the tape does not move |
@@ -63,7 +63,7 @@
 //! | | `line` `sanitize` `telnet` | framing, cleaning, telnet commands |
 //! | | `name` `lookalike` `command` `notice` | names, names that look alike, commands, the texts of the server |
 //! | | `names` `secret` | names with owners, hashes of tokens and passwords |
-//! | | `object` | a line as an object of JSON |
+//! | | `object` `order` | a line as an object of JSON, orders of operators |
 //! | | `room` `roster` `directory` `event` | rules of a room, all members, all rooms, changes of a room |
 //! | | `tape` `stamp` `past` `cursor` | the tape, its times and positions, earlier logs, a reader's place on it |
 //! | [`server`] | `mod` | the outer loop on mio |
@@ -74,7 +74,7 @@
 //! | | `certificate` `pem` `secrets` | the files of TLS, those of names and of the password |
 //! | | `access` `sniff` `sessions` | allowed addresses, foreign protocols, sessions of tracked clients |
 //! | | `proxy` | trusted proxies, and the addresses of clients that they give |
-//! | | `stats` `reason` `report` | counters, reasons of refusals and leaves, the throttled log |
+//! | | `stats` `figures` `reason` `report` | counters, their names, reasons of refusals and leaves, the throttled log |
 //! | | `ctl` | `pollchat-server ctl`, which gives an order to a running server |
 //! | `server/journal` | `mod` `store` `writer` `disk` | opening, the seam to the loop, the thread, the kernel's calls |
 //! | | `head` `folder` `numbers` | the form of files, the folder and its lock, client numbers |
@@ -88,8 +88,9 @@
 //! | | `channel` `rooms` `key_set` `moving` | one room at work, all of them, its readers, moves between two |
 //! | | `tracking` `seats` | sessions from one connection to the next, the seats of members that are away |
 //! | | `names` | names that change hands: by a token, or because their file has changed |
+//! | | `orders` `banning` | orders of operators and their answers, bans |
 //! | | `keeping` | the kept rooms, as readers of the journal |
-//! | | `control` `orders` | operators on the control socket, their orders |
+//! | | `control` | operators on the control socket, and their answers under way |
 //! | | `connections` `schedule` `timers` | the slab, the queues of a turn, all timers |
 //! | | `wall` `patrol` | what is read while the room waits, the search for dead peers |
 //! | `server/connection` | `mod` `input` `output` `moving` | one connection: phase, input, write paths, moves |
@@ -117,8 +118,8 @@
 //! | [`variables`] | | the environment variables behind the flags |
 //! | [`manual`] | `operating` `protocol` `client` `memory` | prose for operators and users, `--generate` |
 //!
-//! A new timer is a variant of `Timer` in `server/hub/timers.rs`. A new command begins in `relay/command.rs`, a new
-//! notice in `relay/notice/mod.rs`, a new limit in `server/limits.rs`.
+//! A new timer is a variant of `Timer` in `server/hub/timers.rs`. A new command begins in `relay/command.rs`, a new order
+//! of operators in `relay/order.rs`, a new notice in `relay/notice/mod.rs`, a new limit in `server/limits.rs`.
 
 pub mod client;
 pub mod logging;

@@ -101,7 +101,9 @@ impl FarewellKind {
             | Notice::PasswordRefused
             | Notice::PasswordMissing => Some(FarewellKind::Refused),
             Notice::TlsExpected => Some(FarewellKind::TlsExpected),
-            Notice::Silent { .. } | Notice::TooSlow | Notice::RemovedByOperator => Some(FarewellKind::Removed),
+            Notice::Silent { .. } | Notice::TooSlow | Notice::RemovedByOperator | Notice::RemovedFor { .. } => {
+                Some(FarewellKind::Removed)
+            }
             _ => None,
         }
     }
@@ -264,6 +266,7 @@ mod tests {
             (Some("that is not the password either: goodbye"), false, false, false),
             (Some("you have not given the password: goodbye"), false, false, false),
             (Some("you were removed by the operator"), false, false, false),
+            (Some("you were removed by the operator: no spam"), false, false, false),
             (Some("you read too slowly: goodbye"), false, false, false),
         ] {
             let line = notice.map(|notice| format!("* {notice}"));

@@ -121,14 +121,8 @@ pub enum Command<'a> {
     },
     /// `/help`
     Help,
-    /// `/kick NAME`
-    Kick {
-        /// The command as typed. For a client, `/kick` is an unknown command.
-        word: &'a str,
-        /// The name as typed, perhaps empty.
-        name: &'a str,
-    },
-    /// Any other line that begins with a slash: its first word.
+    /// Any other line that begins with a slash: its first word. The operator's may be an
+    /// [order](super::order::Order).
     Unknown(&'a str),
 }
 
@@ -171,7 +165,6 @@ impl Command<'_> {
             "/history" => Command::History { word: verb, count: rest },
             "/search" => Command::Search { word: verb, text: rest },
             "/help" => Command::Help,
-            "/kick" => Command::Kick { word: verb, name: rest },
             "/quit" => Command::Leave,
             _ => Command::Unknown(verb),
         }
@@ -329,7 +322,7 @@ mod tests {
         assert_eq!(Command::parse("/pass"), Command::Pass(""));
         assert_eq!(Command::parse("/who"), Command::Who);
         assert_eq!(Command::parse("/help me"), Command::Help);
-        assert_eq!(Command::parse("/Kick ana "), Command::Kick { word: "/Kick", name: "ana" });
+        assert_eq!(Command::parse("/Kick ana "), Command::Unknown("/Kick"));
         assert_eq!(Command::parse("/msg ana  a b "), Command::Tell { to: "ana", text: "a b" });
         assert_eq!(Command::parse("/msg ana"), Command::Tell { to: "ana", text: "" });
         assert_eq!(Command::parse("/HISTORY  7 "), Command::History { word: "/HISTORY", count: "7" });

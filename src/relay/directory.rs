@@ -157,6 +157,11 @@ impl Directory {
         self.rooms.iter_mut().for_each(|(_, entry)| entry.seats.clear());
     }
 
+    /// Returns the numbers of the rooms from this index on, in their order.
+    pub fn ids_from(&self, index: usize) -> impl Iterator<Item = RoomId> {
+        (index..self.rooms.capacity()).filter(|&index| self.rooms.contains(index)).map(RoomId::of_index)
+    }
+
     /// Returns the numbers of all rooms.
     pub fn ids(&self) -> impl Iterator<Item = RoomId> {
         self.rooms.iter().map(|(index, _)| RoomId::of_index(index))
@@ -205,6 +210,16 @@ mod tests {
         let shown: Vec<_> = fullest.iter().map(|(name, clients)| (name.as_str(), *clients)).collect();
         assert_eq!(shown, [("room007", 1), ("room107", 1), ("room207", 1), ("lobby", 0), ("room000", 0)]);
         assert_eq!(roster.directory().fullest(1_000).len(), 301);
+    }
+
+    #[test]
+    fn rooms_are_listed_from_an_index_on_whichever_were_closed() {
+        let mut directory = Directory::default();
+        let rooms: Vec<_> = ["a", "b", "c"].map(|room| directory.open(name(room), false)).into();
+        directory.close(rooms[1]);
+        assert_eq!(directory.ids_from(0).collect::<Vec<_>>(), [RoomId::LOBBY, rooms[0], rooms[2]]);
+        assert_eq!(directory.ids_from(rooms[0].index() + 1).collect::<Vec<_>>(), [rooms[2]]);
+        assert_eq!(directory.ids_from(rooms[2].index() + 1).count(), 0);
     }
 
     #[test]

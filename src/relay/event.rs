@@ -4,6 +4,8 @@
 //! [`Room::apply`](super::room::Room::apply) changes the room. Today the server applies each event at once. A log
 //! shared by several servers could order events between the two steps.
 
+use std::rc::Rc;
+
 use super::name::Name;
 use super::roster::MemberId;
 use super::tape::Span;
@@ -42,12 +44,23 @@ pub enum Event<'a> {
         /// The member.
         member: MemberId,
     },
+    /// The operator removed a member from the server.
+    Removed {
+        /// The member.
+        member: MemberId,
+    },
+    /// An operator says a line to the room, which is nobody's own: the room reads it when its tape has space.
+    Proclaimed {
+        /// The line, sanitized and at most as long as one of a client.
+        text: Rc<str>,
+    },
     /// A member left for another room.
     Parted {
         /// The member.
         member: MemberId,
     },
-    /// The announcement that has waited longest is made, if there is any: that a member left, or lost its name.
+    /// The announcement that has waited longest is made, if there is any: that a member left, was removed or lost its
+    /// name, or a line of an operator.
     Announced,
     /// The server shuts down, and all members leave without further notices.
     ShuttingDown,

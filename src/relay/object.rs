@@ -26,6 +26,7 @@ impl Object<'_> {
         let (kind, name, text) = match Notice::in_line(line) {
             Some(Notice::Joined { name }) => ("joined", Some(name), None),
             Some(Notice::Left { name }) => ("left", Some(name), None),
+            Some(Notice::Removed { name }) => ("removed", Some(name), None),
             Some(Notice::Renamed { from, to }) => ("renamed", Some(from), Some(to)),
             Some(Notice::TellsYou { from, text }) => ("private", Some(from), Some(text)),
             Some(Notice::Missed { lines }) => {

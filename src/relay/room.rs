@@ -12,6 +12,7 @@ use super::directory::{Directory, RoomId};
 use super::event::{Applied, Event};
 use super::name::{Name, NameError};
 use super::notice::{Help, Notice};
+use super::order::Order;
 use super::past::Past;
 use super::roster::{Introduction, MemberId, Roster};
 use super::sanitize::sanitize;
@@ -19,11 +20,13 @@ use super::tape::{Position, Span, Tape};
 use announcements::{Announcement, Announcements};
 use arrivals::Arrivals;
 use naming::decide_name;
+use ordering::{asks_for_all, decide_order};
 
 mod announcements;
 mod arrivals;
 mod earlier;
 mod naming;
+mod ordering;
 mod tracked;
 
 pub use tracked::{SessionState, Start};
@@ -146,15 +149,8 @@ pub enum Decision<'a> {
     },
     /// The author leaves.
     Leave,
-    /// The operator removes a member.
-    Remove {
-        /// That member.
-        member: MemberId,
-        /// The answer to the operator.
-        done: String,
-    },
-    /// The operator stops the server.
-    Stop,
+    /// An order of the operator.
+    Obey(Order<'a>),
 }
 
 impl Room {
@@ -270,13 +266,14 @@ impl Room {
         match Command::parse(line) {
             Command::Nothing => Decision::Nothing,
             Command::Indented => reply(Notice::IndentedCommand),
-            Command::Leave if is_operator => Decision::Stop,
+            Command::Leave if is_operator => Decision::Obey(Order::Stop),
             Command::Leave => Decision::Leave,
             Command::Say("") => reply(Notice::SayUsage),
             Command::Say(text) => Decision::Apply(Event::Said { member, text }),
             Command::Nick { .. } if is_operator => reply(Notice::NameFixed),
             Command::Nick { name, token } => decide_name(roster, member, name, token),
             Command::Pass(_) => reply(Notice::PasswordUnasked),
+            Command::Who if is_operator && asks_for_all(line) => Decision::Obey(Order::Who { all: true }),
             Command::Who => Decision::Reply(who(roster, self.id, now)),
             Command::Join { name, .. } if self.options.rooms_max > 1 => decide_move(roster, member, name),
             Command::Track { position, token } if !is_operator => match self.options.audience {
@@ -291,9 +288,8 @@ impl Room {
             Command::History { count, .. } if self.options.has_journal => self.history(count),
             Command::Search { text, .. } if self.options.has_journal => self.search(text),
             Command::Help => Decision::Reply(self.help(roster, is_operator).lines()),
-            Command::Kick { name, .. } if is_operator => decide_removal(roster, member, name),
-            Command::Kick { word, .. }
-            | Command::Join { word, .. }
+            Command::Unknown(word) if is_operator => decide_order(line, word),
+            Command::Join { word, .. }
             | Command::History { word, .. }
             | Command::Search { word, .. }
             | Command::Unknown(word) => reply(Notice::UnknownCommand { word }),
@@ -310,8 +306,8 @@ impl Room {
         }
     }
 
-    /// Applies an event to the room and to the roster. The announcement of a member that left, or lost its name, is
-    /// queued, and waits for [`Event::Announced`].
+    /// Applies an event to the room and to the roster. The announcement of a member that left, was removed or lost its
+    /// name, and a line of an operator, is queued, and waits for [`Event::Announced`].
     pub fn apply(&mut self, roster: &mut Roster, event: Event<'_>) -> Applied {
         match event {
             Event::Said { member, text } => self.say(roster, member, text),
@@ -321,10 +317,11 @@ impl Room {
                 Applied::default()
             }
             Event::Joined { member } => applied(self.introduce(roster, member)),
-            Event::Left { member } => {
-                let (name, introduction) = roster.remove(member);
-                if introduction == Introduction::Told {
-                    self.announcements.push(Announcement::Left { name });
+            Event::Left { member } => self.remove(roster, member, |name| Announcement::Left { name }),
+            Event::Removed { member } => self.remove(roster, member, |name| Announcement::Removed { name }),
+            Event::Proclaimed { text } => {
+                if self.takes_proclamation() {
+                    self.announcements.push(Announcement::Proclaimed { text });
                 }
                 Applied::default()
             }
@@ -342,9 +339,23 @@ impl Room {
         }
     }
 
-    /// Whether an announcement waits: that a member left, or lost its name.
+    /// Whether an announcement waits: that a member left, was removed or lost its name, or a line of an operator.
     pub fn has_announcement(&self) -> bool {
         !self.announcements.is_empty()
+    }
+
+    /// Whether a further line of an operator may wait for the tape. A room that stands still takes a few.
+    pub fn takes_proclamation(&self) -> bool {
+        !self.announcements.is_full()
+    }
+
+    /// Removes a member that leaves the server. The room reads that if it knows the member.
+    fn remove(&mut self, roster: &mut Roster, member: MemberId, announce: fn(String) -> Announcement) -> Applied {
+        let (name, introduction) = roster.remove(member);
+        if introduction == Introduction::Told {
+            self.announcements.push(announce(name));
+        }
+        Applied::default()
     }
 
     /// Returns the answer to a line over the limit.
@@ -355,7 +366,7 @@ impl Room {
     /// Makes the announcement that has waited longest. Returns how many bytes that put on the tape.
     fn announce_next(&mut self) -> Option<u64> {
         let announcement = self.announcements.pop()?;
-        Some(self.tape.announce(announcement.notice()).bytes())
+        Some(announcement.make(&mut self.tape).bytes())
     }
 
     fn say(&mut self, roster: &mut Roster, member: MemberId, text: &str) -> Applied {
@@ -479,19 +490,6 @@ fn decide_message(roster: &Roster, sender: MemberId, to: &str, text: &str) -> De
         message: Notice::TellsYou { from, text }.to_line(),
         told: Notice::YouTold { to, text }.to_line(),
         untold: Notice::NotReading { name: to }.to_line(),
-    }
-}
-
-fn decide_removal(roster: &Roster, operator: MemberId, typed: &str) -> Decision<'static> {
-    if typed.is_empty() {
-        return reply(Notice::KickUsage);
-    }
-    match roster.find(typed) {
-        None => reply(Notice::NobodyCalled { name: typed }),
-        Some(member) if member == operator => reply(Notice::KickSelf),
-        Some(member) => {
-            Decision::Remove { member, done: Notice::Removed { name: &roster.shown(member).to_string() }.to_line() }
-        }
     }
 }
 

@@ -268,6 +268,17 @@ impl Roster {
         member.lines > 0 || member.name.is_some()
     }
 
+    /// Returns how many lines a member has said.
+    pub fn lines(&self, id: MemberId) -> u32 {
+        self.member(id).lines
+    }
+
+    /// Returns the members with a higher number than this one, or all: the oldest first. Cost: a search.
+    pub fn members_behind(&self, last: Option<ClientNumber>) -> &[MemberId] {
+        let told = last.map_or(0, |last| self.order.partition_point(|&id| self.number(id) <= last));
+        &self.order[told..]
+    }
+
     /// Returns the room whose tape a member reads: the one that it is in, or is leaving.
     pub fn room(&self, id: MemberId) -> RoomId {
         self.member(id).room
@@ -432,6 +443,29 @@ mod tests {
     #[test]
     fn a_member_is_small() {
         assert_eq!(size_of::<Member>(), 32);
+    }
+
+    #[test]
+    fn a_list_in_parts_goes_on_behind_the_last_member_whoever_leaves_meanwhile() {
+        let mut roster = Roster::default();
+        let members: Vec<_> = (0..10).map(|key| roster.add_client(key, RoomId::LOBBY, 0)).collect();
+        let (mut last, mut told) = (None, Vec::new());
+        while let [first, ..] = roster.members_behind(last)[..] {
+            last = Some(roster.number(first));
+            told.push(first);
+            match told.len() {
+                // The one that was just told, and the next one.
+                3 => {
+                    roster.remove(members[2]);
+                    roster.remove(members[3]);
+                }
+                // One that comes may be told in the end, in the slot of one that left.
+                5 => _ = roster.add_client(10, RoomId::LOBBY, 0),
+                _ => {}
+            }
+        }
+        assert_eq!(told.len(), 10, "all but the one that left before");
+        assert_eq!(told[..4], [members[0], members[1], members[2], members[4]]);
     }
 
     #[test]

@@ -219,3 +219,13 @@ pub const JOURNAL_STOP_TIME: Duration = Duration::from_secs(2);
 /// Client numbers that are reserved on the disk at a time: few syncs, and few numbers that a start leaves out. If half of
 /// them are given out, the server reserves further ones.
 pub const JOURNAL_NUMBERS: u64 = 1_000;
+
+/// Bytes of the reason of a `kick`, in what the member reads and in the log: enough for a sentence. The rest is cut off.
+pub const KICK_REASON_BYTES_MAX: usize = 300;
+
+/// Rooms to which a turn brings announcements of operators: a copy of the text each, so 2 MB at the default
+/// `--max-line`.
+pub const ANNOUNCED_ROOMS_MAX: usize = 500;
+
+/// Announcements of operators that may be on their way to the rooms at a time. A further one is refused.
+pub const ANNOUNCEMENTS_MAX: usize = 16;

@@ -8,6 +8,7 @@ pub mod config;
 pub mod connection;
 pub mod ctl;
 pub mod endpoint;
+pub mod figures;
 pub mod flow;
 pub mod hub;
 pub mod journal;

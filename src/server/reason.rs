@@ -6,7 +6,9 @@ use std::io;
 use super::sniff::ForeignProtocol;
 use super::web::response::Status;
 use super::web::websocket::{WebSocketEnd, code};
+use crate::relay::event::Event;
 use crate::relay::notice::Notice;
+use crate::relay::roster::MemberId;
 
 /// Reason of a refusal, or of a leave.
 #[derive(Debug)]
@@ -37,8 +39,8 @@ pub enum Reason {
     Silent(u64),
     /// It read too slowly.
     TooSlow,
-    /// The operator removed it.
-    Removed,
+    /// An operator removed it, for this reason; empty if none was given.
+    Removed(String),
     /// It said `FIN`.
     Goodbye,
     /// EOF.
@@ -107,7 +109,7 @@ impl Reason {
             Reason::PasswordMissing => 13,
             Reason::Silent(_) => 14,
             Reason::TooSlow => 15,
-            Reason::Removed => 16,
+            Reason::Removed(_) => 16,
             Reason::Goodbye => 17,
             Reason::EndOfInput => 18,
             Reason::Reset(_) => 19,
@@ -130,11 +132,20 @@ impl Reason {
     /// Whether a session ends with it. After any other end its client may come back.
     pub fn ends_session(&self) -> bool {
         let is_closed_for_good = matches!(self, Reason::PageClosed(Some(code::NORMAL)));
-        is_closed_for_good || matches!(self, Reason::Goodbye | Reason::Removed | Reason::Silent(_) | Reason::Foreign(_))
+        is_closed_for_good
+            || matches!(self, Reason::Goodbye | Reason::Removed(_) | Reason::Silent(_) | Reason::Foreign(_))
+    }
+
+    /// The event by which a room learns that a member has left the server for this reason.
+    pub fn departure(&self, member: MemberId) -> Event<'static> {
+        match self {
+            Reason::Removed(_) => Event::Removed { member },
+            _ => Event::Left { member },
+        }
     }
 
     /// The notice for the client, if it gets one.
-    pub fn notice(&self) -> Option<Notice<'static>> {
+    pub fn notice(&self) -> Option<Notice<'_>> {
         match self {
             Reason::Full(most) | Reason::VisitorsFull(most) => Some(Notice::ServerFull { clients: *most }),
             Reason::RoomsFull(most) => Some(Notice::RoomsFull { rooms: *most }),
@@ -148,7 +159,8 @@ impl Reason {
             Reason::PasswordMissing => Some(Notice::PasswordMissing),
             Reason::Silent(seconds) => Some(Notice::Silent { seconds: *seconds }),
             Reason::TooSlow => Some(Notice::TooSlow),
-            Reason::Removed => Some(Notice::RemovedByOperator),
+            Reason::Removed(reason) if reason.is_empty() => Some(Notice::RemovedByOperator),
+            Reason::Removed(reason) => Some(Notice::RemovedFor { reason }),
             Reason::Goodbye | Reason::EndOfInput | Reason::Reset(_) | Reason::Unwritable => None,
             Reason::PageClosed(_) | Reason::ProtocolError(_) => None,
         }
@@ -169,7 +181,7 @@ impl Reason {
             Reason::Full(_) | Reason::VisitorsFull(_) | Reason::RoomsFull(_) => code::TRY_AGAIN_LATER,
             Reason::AddressDenied | Reason::AddressCrowded(_) | Reason::PasswordCrowded => code::TRY_AGAIN_LATER,
             Reason::PasswordWrong | Reason::PasswordMissing => code::POLICY,
-            Reason::Silent(_) | Reason::TooSlow | Reason::Removed => code::POLICY,
+            Reason::Silent(_) | Reason::TooSlow | Reason::Removed(_) => code::POLICY,
             _ => code::NORMAL,
         }
     }
@@ -201,7 +213,8 @@ impl fmt::Display for Reason {
             Reason::PasswordMissing => f.write_str("gave no password"),
             Reason::Silent(_) => f.write_str("never said anything"),
             Reason::TooSlow => f.write_str("read too slowly"),
-            Reason::Removed => f.write_str("removed by the operator"),
+            Reason::Removed(reason) if reason.is_empty() => f.write_str("removed by the operator"),
+            Reason::Removed(reason) => write!(f, "removed by the operator: {reason}"),
             Reason::Goodbye => f.write_str("said goodbye"),
             Reason::EndOfInput => f.write_str("end of input"),
             Reason::Reset(error) => write!(f, "{error}"),
@@ -221,6 +234,16 @@ impl Reasons {
     /// Counts, by label.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Reason::LABELS.into_iter().zip(self.0)
+    }
+
+    /// Counts of refusals, and of disconnects by the server.
+    pub fn ours(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.iter().take(Reason::OURS)
+    }
+
+    /// Counts of the other leaves.
+    pub fn theirs(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.iter().skip(Reason::OURS)
     }
 }
 

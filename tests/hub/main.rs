@@ -15,6 +15,7 @@ mod journal;
 mod lag_wait;
 mod limits;
 mod names;
+mod orders;
 mod password;
 mod patrol;
 mod proxies;

@@ -109,12 +109,37 @@ mod talk {
         desk.screen.expect("* there is no command /nope; /help lists what you can do");
         desk.screen.expect("* a command begins at the start of the line; /say says it as it is");
         let help = desk.screen.lines_until(|line| line.starts_with("* FIN"));
-        assert!(help.iter().any(|line| line.starts_with("* /kick NAME: ")));
+        assert!(help.iter().any(|line| line.starts_with("* /kick NAME [REASON]: ")));
         assert!(!help.iter().any(|line| line.contains("/nick")));
         desk.types("//who\n");
         ana.expect("server> /who");
         ana.send_line("/help");
         assert!(!ana.lines_until(|line| line.starts_with("* FIN")).iter().any(|line| line.contains("/kick")));
+    }
+
+    #[test]
+    fn orders_are_given_behind_a_slash_and_answered_on_the_screen_alone() {
+        let (server, mut desk) = quiet(&["--room", "rust"]);
+        let mut ana = server.join();
+        desk.types("/who -a\n/rooms\n/stats\n/announce back  soon\n");
+        let members = [desk.screen.line(), desk.screen.line()];
+        assert!(members[0].starts_with("* server ") && members[0].contains(" console "), "{members:?}");
+        assert!(members[1].starts_with("* client-1 ") && members[1].contains(" 127.0.0.1:"), "{members:?}");
+        desk.screen.expect_all(["* room: lobby, 2 here", "* room: rust, 0 here", "* 2 rooms"]);
+        let figures = desk.screen.lines_until(|line| line.starts_with("* answers_505 "));
+        assert!(figures.contains(&"* clients 1".to_owned()), "{figures:?}");
+        desk.screen.expect("server> back  soon");
+        ana.expect("server> back  soon");
+        desk.types("/greeting be kind\n/ban client-1 1x\n/reload\n");
+        desk.screen.expect("* newcomers are greeted so from now on");
+        let answers = [desk.screen.line(), desk.screen.line()];
+        assert!(answers.iter().all(|line| line.starts_with("* ")), "{answers:?}");
+        let mut bob = server.connect();
+        bob.expect_all(["* you are client-2; /help lists what you can do", "* be kind"]);
+        desk.types("/kick client-1 no spam: ever\n/stop\n");
+        ana.expect("* you were removed by the operator: no spam: ever");
+        ana.expect_farewell();
+        desk.screen.expect_all(["* client-1 was removed", "* the server is shutting down", "FIN"]);
     }
 
     #[test]
@@ -152,8 +177,8 @@ mod removal {
         desk.types("/kick Ana\n");
         ana.expect("* you were removed by the operator");
         ana.expect_farewell();
-        desk.screen.expect_all(["* ana was removed", "* ana left"]);
-        bob.expect_all(["* client-1 is now ana", "* ana left"]);
+        desk.screen.expect("* ana was removed");
+        bob.expect_all(["* client-1 is now ana", "* ana was removed"]);
         server.expect_log(&["ana left (removed by the operator; 127.0.0.1:", "; 1 present"]);
         bob.rename("ana");
     }
@@ -187,8 +212,8 @@ mod removal {
         ana.send_line("/kick client-2");
         ana.expect("* there is no command /kick; /help lists what you can do");
         desk.types("/kick\n/kick server\n/kick carol\n");
-        desk.screen.expect("* /kick NAME removes NAME");
-        desk.screen.expect("* that is you; FIN stops the server");
+        desk.screen.expect("* /kick NAME [REASON]: remove NAME");
+        desk.screen.expect("* server is the console, and stays; stop ends the server");
         desk.screen.expect("* nobody here is called carol");
         converse(&mut ana, &mut bob, 1);
     }

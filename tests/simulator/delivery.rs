@@ -7,6 +7,7 @@ use pollchat::server::config::Lag;
 use crate::journal::KEPT;
 use crate::log::{Kind, Log};
 use crate::member::Stay;
+use crate::operator::{SAYS, is_removal};
 use crate::oracle::{Oracle, between, is_same_name};
 use crate::room::Room;
 use crate::rule::{Rule, Verdict};
@@ -141,6 +142,9 @@ impl Oracle {
 
     /// Takes a line that is not owed to a newcomer: of the room, or for it alone.
     pub(crate) fn receive_told_line(&mut self, member: usize, line: &str) -> Verdict {
+        if is_removal(line) {
+            return self.receive_removal(member, line);
+        }
         if line == "* you read too slowly: goodbye" {
             return self.receive_too_slow(member);
         }
@@ -162,7 +166,9 @@ impl Oracle {
                 let is_told = kind == Kind::ShuttingDown && self.is_shutting_down;
                 Rule::Track.demands(is_told, || "it is told a line of the room as if for it alone".to_owned())
             }
-            Some(Kind::Said) if self.config.audience == Audience::Sender => self.receive_answer(member, line),
+            Some(Kind::Said) if self.config.audience == Audience::Sender && !line.starts_with(SAYS) => {
+                self.receive_answer(member, line)
+            }
             Some(_) => self.receive_shared(member, line),
             None => self.receive_answer(member, line),
         }
@@ -254,6 +260,8 @@ impl Oracle {
             Lag::Disconnect => self.members[member].is_kicked || self.is_overtaken(member, self.members[member].stay()),
             Lag::Wait => self.members[member].is_kicked && self.members[member].stall().may_be_gone(),
         };
+        // One that takes nothing is sent no more of the tape once it is removed.
+        let may_have_missed = may_have_missed || self.members[member].removal.is_some();
         if lines == 0 || !may_have_missed {
             return Rule::Delivery.broken("it was not overtaken");
         }
@@ -327,6 +335,7 @@ impl Oracle {
         if !known.has_left && !self.is_shutting_down {
             return Rule::Farewell.broken("it has not left the server");
         }
+        self.judge_removal_told(member)?;
         self.judge_missed(member)?;
         if !known.is_kicked && !self.is_shutting_down {
             self.all_heard(member)?;

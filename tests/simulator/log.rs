@@ -6,6 +6,7 @@ use pollchat::relay::room::Audience;
 use pollchat::server::config::Lag;
 
 use crate::member::Introduction;
+use crate::operator::SAYS;
 use crate::oracle::Oracle;
 use crate::room::{Due, Room};
 use crate::rule::{Rule, Verdict, Violation};
@@ -17,8 +18,25 @@ pub(crate) enum Kind {
     Said,
     Joined,
     Left,
+    Removed,
     Renamed,
+    /// A line of an operator, as it is announced. On the tape it is said.
+    Announced,
     ShuttingDown,
+}
+
+impl Kind {
+    /// The rule that such a line breaks if it is missing, or is another.
+    pub(crate) fn rule(self) -> Rule {
+        match self {
+            Kind::Said => Rule::Author,
+            Kind::Joined => Rule::Joined,
+            Kind::Left => Rule::Left,
+            Kind::Removed => Rule::Removed,
+            Kind::Announced => Rule::Announced,
+            Kind::Renamed | Kind::ShuttingDown => Rule::Names,
+        }
+    }
 }
 
 /// A line of the tape.
@@ -129,6 +147,7 @@ impl Log {
         match (words.next(), words.next(), words.next(), words.next(), words.next()) {
             (Some(_), Some("joined"), None, ..) => Some(Kind::Joined),
             (Some(_), Some("left"), None, ..) => Some(Kind::Left),
+            (Some(_), Some("was"), Some("removed"), None, _) => Some(Kind::Removed),
             (Some(_), Some("is"), Some("now"), Some(_), None) => Some(Kind::Renamed),
             _ => None,
         }
@@ -165,8 +184,9 @@ impl Oracle {
             Some(due) => self.read_due(room, line, &due)?,
             None => match kind {
                 Kind::Joined => self.read_joined(room, name)?,
-                Kind::Said => self.read_said(room, line)?,
-                Kind::Left | Kind::Renamed => self.read_announced(room, line, kind)?,
+                Kind::Said if line.starts_with(SAYS) => self.read_announced(room, line, Kind::Announced)?,
+                Kind::Said | Kind::Announced => self.read_said(room, line)?,
+                Kind::Left | Kind::Removed | Kind::Renamed => self.read_announced(room, line, kind)?,
                 Kind::ShuttingDown if self.is_shutting_down => usize::MAX,
                 Kind::ShuttingDown => return Rule::Order.broken("it is not"),
             },
@@ -180,14 +200,13 @@ impl Oracle {
         if !is_right {
             let rule = match due.kind {
                 Kind::Said | Kind::Joined => Rule::Joined,
-                Kind::Left => Rule::Left,
-                Kind::Renamed | Kind::ShuttingDown => Rule::Names,
+                kind => kind.rule(),
             };
             return rule.broken(format!("{:?} was due", due.line));
         }
         match due.kind {
             Kind::Said => return self.read_said(room, line),
-            Kind::Left => return self.read_announced(room, line, Kind::Left),
+            Kind::Left | Kind::Removed | Kind::Announced => return self.read_announced(room, line, due.kind),
             Kind::Joined => self.members[due.by].introduction = Introduction::Told,
             Kind::Renamed | Kind::ShuttingDown => {}
         }
@@ -253,13 +272,13 @@ impl Oracle {
 
     /// A member left or lost its name, and the room is told so in its own time.
     fn read_announced(&mut self, room: usize, line: &str, kind: Kind) -> Result<usize, Violation> {
-        let rule = if kind == Kind::Renamed { Rule::Names } else { Rule::Left };
+        let rule = kind.rule();
         while let Some(next) = self.rooms[room].announced.pop_front() {
             if next.line == line {
                 return Ok(next.by);
             }
             if next.is_sure {
-                return rule.broken(format!("{:?} was due", next.line));
+                return next.kind.rule().broken(format!("{:?} was due", next.line));
             }
         }
         rule.broken("the room is not to be told of it")

@@ -40,6 +40,7 @@ mod member;
 mod movers;
 mod moves;
 mod net;
+mod operator;
 mod oracle;
 mod outline;
 mod owners;

@@ -116,6 +116,9 @@ pub(crate) struct Member {
     pub(crate) has_exit: bool,
     /// It was disconnected though it did not wish to leave.
     pub(crate) is_kicked: bool,
+    /// The reason for which an operator removed it, and whether it was told so.
+    pub(crate) removal: Option<&'static str>,
+    pub(crate) is_told_removal: bool,
     pub(crate) is_closed: bool,
     /// The tail of the tape may have passed it once.
     pub(crate) was_overtaken: bool,
@@ -186,6 +189,8 @@ impl Member {
             has_fin: false,
             has_exit: false,
             is_kicked: false,
+            removal: None,
+            is_told_removal: false,
             is_closed: false,
             was_overtaken: false,
             bucket: Bucket::default(),

@@ -25,6 +25,7 @@ use crate::knocks::PASSWORD;
 use crate::log::Kind;
 use crate::member::{Member, Stay};
 use crate::net::{Reset, Wire};
+use crate::operator::Orders;
 use crate::owners::Owners;
 use crate::room::Room;
 use crate::rule::{Rule, Verdict};
@@ -115,6 +116,8 @@ pub(crate) struct Oracle {
     pub(crate) wrong_words: HashMap<IpAddr, usize>,
     /// The names with owners.
     pub(crate) owners: Owners,
+    /// The order of the operator that is under way.
+    pub(crate) orders: Orders,
 }
 
 impl Oracle {
@@ -157,6 +160,7 @@ impl Oracle {
             password: plan.knocks.as_ref().map(|_| PASSWORD),
             wrong_words: HashMap::new(),
             owners: Owners::default(),
+            orders: Orders::default(),
         };
         if let Some(claims) = &plan.claims {
             oracle.owners.set(claims.file());
@@ -365,7 +369,7 @@ impl Oracle {
         let breaks_rule = self.wires[member].borrow().ear.breaks_rule();
         let was_silent = known.visit.as_ref().is_some_and(|visit| visit.socket.may_be_gone);
         let has_stalled = known.stall().may_be_gone() || known.idleness.may_be_gone.is_some();
-        was_too_slow || is_gone || has_stalled || breaks_rule || was_silent
+        was_too_slow || is_gone || has_stalled || breaks_rule || was_silent || known.removal.is_some()
     }
 
     /// Whether all that a client said so far is on the tape.

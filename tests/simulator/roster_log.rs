@@ -52,6 +52,10 @@ pub(crate) enum Change {
     },
     /// It leaves for this room.
     Moves(String),
+    /// An operator says this in the room.
+    Announces(String),
+    /// An operator sets the greeting.
+    Greets(&'static str),
     /// The room was opened.
     Opened,
     /// The room was dropped.

@@ -110,6 +110,11 @@ rules! {
     JoinedInTime = "joined-in-time",
     /// `left` is told exactly where `joined` was, once, when a member has left.
     Left = "left",
+    /// A member that an operator removes is told so, and why, before its `FIN`; where `joined` was told, `was removed` is
+    /// told in place of `left`.
+    Removed = "removed",
+    /// An announcement of an operator is said once in each room, in the order of all that happens there.
+    Announced = "announced",
     /// A connection is refused exactly if its address, its address's count or the number of seats demands it; behind a
     /// proxy, the address is that in the header.
     Refusals = "refusals",

@@ -371,14 +371,21 @@ impl Oracle {
             return Rule::Seat.broken(format!("{name} is not away"));
         };
         self.away.retain(|&away| away != member);
+        let reason = self.orders.reason.take();
         let is_oldest = || self.away.iter().all(|&other| self.members[other].away_until >= Some(until));
-        Rule::Seat.demands(now >= until || (self.is_full() && is_oldest()), || {
+        Rule::Seat.demands(now >= until || reason.is_some() || (self.is_full() && is_oldest()), || {
             format!("the seat of {name} is not kept for {:?} more", until - now)
         })?;
-        self.evicted = (now < until).then(|| name.to_owned());
+        self.evicted = (now < until && reason.is_none()).then(|| name.to_owned());
+        self.members[member].removal = reason;
         self.unseat(member, room);
         self.holders.remove(name);
         self.present -= 1;
+        if reason.is_some()
+            && let Some(session) = self.members[member].tracked.as_ref().and_then(|tracked| tracked.session)
+        {
+            self.sessions[session].over = Over::Yes;
+        }
         self.end_membership(member);
         Ok(())
     }
@@ -388,7 +395,8 @@ impl Oracle {
         if self.members[member].tracked.is_none() {
             return Ok(());
         }
-        let has_parted = self.has_parted(member);
+        let is_removed = self.members[member].removal.is_some();
+        let has_parted = self.has_parted(member) || is_removed;
         let was_silent = self.members[member].idleness.may_be_gone.is_some();
         let is_kept = self.config.resume_within.is_some() && self.is_known(member);
         Rule::Seat
@@ -398,7 +406,8 @@ impl Oracle {
         if let Some(session) = self.members[member].tracked.as_ref().and_then(|tracked| tracked.session) {
             let session = &mut self.sessions[session];
             session.heard = heard;
-            session.over = match (is_sure && !is_lost(&self.wires[member].borrow().ear), has_parted || was_silent) {
+            let is_sure = is_removed || is_sure && !is_lost(&self.wires[member].borrow().ear);
+            session.over = match (is_sure, has_parted || was_silent) {
                 (true, _) => Over::Yes,
                 (false, true) => Over::Maybe,
                 (false, false) => Over::No,

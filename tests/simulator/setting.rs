@@ -17,6 +17,7 @@ use crate::journal::{JournalPlan, some_journal};
 use crate::knocks::{KnockPlan, some_knocks};
 use crate::movers::RoomPlan;
 use crate::net::PROXY;
+use crate::operator::{OperatorPlan, some_operator};
 use crate::sealing::{TlsPlan, some_tls};
 
 /// An `--announce-up-to` that no run reaches.
@@ -148,6 +149,8 @@ pub(crate) struct Plan {
     pub(crate) knocks: Option<KnockPlan>,
     /// Control, if there are any.
     pub(crate) control: Option<Control>,
+    /// The operator, if there is one.
+    pub(crate) operator: Option<OperatorPlan>,
 }
 
 /// Tracked clients.
@@ -240,6 +243,7 @@ impl Plan {
             rooms.set(&mut config, smallest);
         }
         // The same holds here.
+        let operator = some_operator(setting.seed, tracks.is_some()).filter(|_| !setting.is_plain);
         let journal =
             some_journal(setting.seed, config.lag).filter(|_| config.audience != Audience::Sender && !setting.is_plain);
         let seats = Capacity {
@@ -267,6 +271,7 @@ impl Plan {
             claims,
             knocks,
             control: some_control(setting.seed, faults, room).filter(|_| !setting.is_plain),
+            operator,
         }
     }
 }

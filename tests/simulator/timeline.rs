@@ -30,9 +30,11 @@ use crate::tracked::Tracked;
 /// An event, with the number of its room, and of the one that it leads to.
 #[derive(Debug)]
 pub(crate) struct Placed {
-    event: Event,
-    room: usize,
-    to: usize,
+    pub(crate) event: Event,
+    pub(crate) room: usize,
+    pub(crate) to: usize,
+    /// The reason for which an operator removed its member.
+    pub(crate) removed: Option<&'static str>,
 }
 
 impl Oracle {
@@ -47,7 +49,8 @@ impl Oracle {
             }
             let room = self.room_called(&event.room);
             let to = if let Change::Moves(to) = &event.change { self.room_called(to) } else { room };
-            self.events.push_back(Placed { event, room, to });
+            let removed = self.note_removal(&event.change);
+            self.events.push_back(Placed { event, room, to, removed });
         }
         for (name, tape) in tapes {
             let room = self.room_called(name);
@@ -65,7 +68,7 @@ impl Oracle {
         Ok(())
     }
 
-    fn room_called(&self, name: &str) -> usize {
+    pub(crate) fn room_called(&self, name: &str) -> usize {
         self.by_name.get(&name.to_lowercase()).copied().unwrap_or(LOBBY)
     }
 
@@ -83,13 +86,16 @@ impl Oracle {
 
     /// Applies all events, and checks all lines, in their order.
     pub(crate) fn replay(&mut self) -> Verdict {
-        while let Some(Placed { event, room, to }) = self.events.pop_front() {
+        while let Some(Placed { event, room, to, removed }) = self.events.pop_front() {
             let offset = event.offset.unwrap_or(0);
             if event.change != Change::Dropped && !self.rooms[room].is_cut {
                 self.read_up_to(room, offset)?;
             }
             self.judge_taken(&event.change)?;
+            self.orders.reason = removed;
             match &event.change {
+                Change::Announces(text) => self.expect_announcement(room, text),
+                Change::Greets(text) => (*text).clone_into(&mut self.config.greeting),
                 Change::Opened => self.open(room)?,
                 Change::Dropped => self.drop_room(room, offset)?,
                 Change::Arrives(name) => self.arrive_unseen(name, room)?,
@@ -124,6 +130,7 @@ impl Oracle {
             Change::Away => self.go_away(member),
             Change::Resumes(name) => self.resume(member, name, room),
             Change::Opened | Change::Dropped | Change::Arrives(_) | Change::Gone(_) | Change::Unnamed { .. } => Ok(()),
+            Change::Announces(_) | Change::Greets(_) => Ok(()),
         }
     }
 
@@ -223,6 +230,10 @@ impl Oracle {
         if !self.members[member].is_present() {
             return Rule::Entering.broken("it is not on the server");
         }
+        if let Some(reason) = self.orders.reason.take() {
+            self.members[member].removal = Some(reason);
+            self.members[member].is_kicked = true;
+        }
         self.judge_leave(member)?;
         self.present -= 1;
         self.departing.push(member);
@@ -271,11 +282,13 @@ impl Oracle {
         }
         seats.retain(|&other| other != member);
         if known.introduction == Introduction::Told {
-            let line = format!("* {} left", known.names.last().map_or("", String::as_str));
+            let is_removed = known.removal.is_some();
+            let (kind, how) = if is_removed { (Kind::Removed, "was removed") } else { (Kind::Left, "left") };
+            let line = format!("* {} {how}", known.names.last().map_or("", String::as_str));
             if is_next {
-                *due = Some(Due { line: line.clone(), by: member, kind: Kind::Left });
+                *due = Some(Due { line: line.clone(), by: member, kind });
             }
-            announced.push_back(Announced { line, by: member, kind: Kind::Left, is_sure: true });
+            announced.push_back(Announced { line, by: member, kind, is_sure: true });
         }
         self.rooms[room].count();
         self.note_version(room);
@@ -307,7 +320,8 @@ impl Oracle {
     /// Judges, at the end of a turn, that the room was told of all that it had to be told of.
     pub(crate) fn judge_introductions(&mut self, now: Instant) -> Verdict {
         let dues = self.live().filter_map(|room| room.due.as_ref());
-        if let Some(due) = dues.into_iter().find(|due| due.kind != Kind::Left) {
+        let may_come = |kind| matches!(kind, Kind::Left | Kind::Removed | Kind::Announced);
+        if let Some(due) = dues.into_iter().find(|due| !may_come(due.kind)) {
             let rule = if due.kind == Kind::Renamed { Rule::Names } else { Rule::Joined };
             return rule.broken(format!("{:?} is missing on the tape", due.line));
         }
@@ -359,8 +373,7 @@ impl Oracle {
         let may_wait = |room: &&Room| wake == Wake::Now || room.is_at_wall || self.is_shutting_down || !room.is_open;
         let untold = self.live().filter(|room| !may_wait(room)).find_map(Room::first_announced);
         if let Some(Announced { line, kind, .. }) = untold {
-            let rule = if *kind == Kind::Renamed { Rule::Names } else { Rule::Left };
-            return rule.broken(format!("{line:?} is missing on the tape"));
+            return kind.rule().broken(format!("{line:?} is missing on the tape"));
         }
         let is_late = |latest: Instant| match wake {
             Wake::Now => false,

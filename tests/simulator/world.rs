@@ -24,6 +24,7 @@ use crate::knocks::{KnockPlan, PASSWORD};
 use crate::listener::{Accepted, Listener};
 use crate::movers::RoomPlan;
 use crate::net::{FakeSocket, Reset, Shared, Wire};
+use crate::operator::OperatorPlan;
 use crate::oracle::{Oracle, PAGE_ADDRESS, WITNESS};
 use crate::peers::Peer;
 use crate::roster_log;
@@ -66,6 +67,7 @@ pub(crate) struct World {
     claims: Option<ClaimPlan>,
     knocks: Option<KnockPlan>,
     control: Option<Control>,
+    operator: Option<OperatorPlan>,
     journal: Option<(JournalPlan, Disk)>,
     /// Whether the disk of the journal has just gone on: that wakes the hub.
     has_space: bool,
@@ -118,6 +120,7 @@ impl World {
             claims: plan.claims,
             knocks: plan.knocks,
             control: plan.control,
+            operator: plan.operator,
             journal: plan.journal.map(|plan| (plan, disk)),
             has_space: false,
             clients: Vec::new(),
@@ -414,6 +417,7 @@ impl World {
             control.reload(&mut self.hub);
         }
         self.oracle.hear(self.hub.tapes())?;
+        self.give_order(now)?;
         self.oracle.for_live(|room| room.log.offer());
         if self.hub.flush(now) > 0 {
             self.listener.on_freed(now);
@@ -450,6 +454,19 @@ impl World {
         } else {
             Ok(())
         }
+    }
+
+    /// Lets the operator give an order, once all are in.
+    fn give_order(&mut self, now: Instant) -> Verdict {
+        let Some(order) = self.operator.as_mut().filter(|_| self.step > 0).and_then(|plan| plan.order(&self.oracle))
+        else {
+            return Ok(());
+        };
+        self.note(|| format!("order: {order}"));
+        self.oracle.begin_order(&order, self.hub.tapes().map(|(room, tape)| (room, tape.end().offset)));
+        let answer = self.hub.order(&order.to_string(), now);
+        self.oracle.hear(self.hub.tapes())?;
+        self.oracle.end_order(&order, &answer).map_err(|violation| violation.about(order))
     }
 
     fn has_small_budgets(&self) -> bool {
@@ -558,6 +575,7 @@ impl World {
     /// The faults stop, and everyone reads. Everything must come to rest, by nothing but what a kernel would report.
     fn settle(&mut self) -> Verdict {
         self.note(|| "the faults stop".to_owned());
+        self.operator = None;
         self.faults = Faults::NONE;
         if let Some((_, disk)) = &self.journal {
             disk.takes(usize::MAX);

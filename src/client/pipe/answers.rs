@@ -386,8 +386,6 @@ fn refuses_line(notice: &Notice<'_>) -> bool {
             | Notice::SayUsage
             | Notice::HistoryUsage
             | Notice::SearchUsage
-            | Notice::KickSelf
-            | Notice::KickUsage
             | Notice::UnknownCommand { .. }
             | Notice::IndentedCommand
             | Notice::TooLong { .. }

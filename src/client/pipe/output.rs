@@ -131,6 +131,7 @@ mod tests {
             ("ana> a \"b\" > c", r#""kind":"said","name":"ana","text":"a \"b\" > c""#),
             ("* ana joined", r#""kind":"joined","name":"ana","text":null"#),
             ("* ana left", r#""kind":"left","name":"ana","text":null"#),
+            ("* ana was removed", r#""kind":"removed","name":"ana","text":null"#),
             ("* ana is now bob", r#""kind":"renamed","name":"ana","text":"bob""#),
             ("* the server is shutting down", r#""kind":"notice","name":null,"text":"the server is shutting down""#),
             ("* ana tells you: x", r#""kind":"private","name":"ana","text":"x""#),

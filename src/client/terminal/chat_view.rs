@@ -284,7 +284,7 @@ impl ChatView {
                 self.names.add(to);
             }
             Notice::Here { name, .. } | Notice::Joined { name } if !self.is_own(name) => self.names.add(name),
-            Notice::Left { name } => self.names.on_left(name),
+            Notice::Left { name } | Notice::Removed { name } => self.names.on_left(name),
             Notice::InRoom { room, .. } | Notice::InRoomAlready { room } => self.names.enter(room),
             Notice::RoomHere { room, .. } => self.names.add_room(room),
             Notice::TellsYou { from: name, .. } => self.names.add_from_anywhere(name),

@@ -123,7 +123,7 @@ impl LostLines {
                     (*to).clone_into(name);
                 }
             }
-            Notice::Left { name: left } => self.names.retain(|name| name != left),
+            Notice::Left { name: left } | Notice::Removed { name: left } => self.names.retain(|name| name != left),
             _ => {}
         }
     }
@@ -170,7 +170,7 @@ fn is_join(wire: &str) -> bool {
 /// Whether a command leaves no record, and does something that must not be done twice.
 fn acts_once(wire: &str) -> bool {
     let mut buffer = String::new();
-    matches!(parse(wire, &mut buffer), Command::Tell { .. } | Command::Kick { .. })
+    matches!(parse(wire, &mut buffer), Command::Tell { .. })
 }
 
 fn parse<'a>(wire: &'a str, buffer: &'a mut String) -> Command<'a> {

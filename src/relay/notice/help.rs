@@ -1,6 +1,7 @@
 //! The answer to `/help`.
 
 use super::Notice;
+use crate::relay::order;
 
 /// `/help` for a client.
 const CLIENT: [&str; 5] = [
@@ -11,12 +12,10 @@ const CLIENT: [&str; 5] = [
     "/say TEXT: say TEXT as it is, even exit or /x",
 ];
 
-/// `/help` for the operator.
-const OPERATOR: [&str; 5] = [
+/// `/help` for the operator, before the orders.
+const OPERATOR: [&str; 3] = [
     "a line is relayed to all as server> line",
-    "/who: who is here",
     "/msg NAME TEXT: tell TEXT to NAME alone",
-    "/kick NAME: remove NAME",
     "/say TEXT: say TEXT as it is, even exit or /x",
 ];
 
@@ -46,17 +45,27 @@ impl Help {
     /// Returns the answer, as lines.
     pub(in super::super) fn lines(self) -> String {
         let (texts, end) = if self.is_operator {
-            (OPERATOR, "FIN, exit or /quit: stop the server; the end of input: leave it running")
+            (&OPERATOR[..], "FIN, exit or /quit: stop the server; the end of input: leave it running")
         } else {
-            (CLIENT, "FIN, exit or /quit: leave")
+            (&CLIENT[..], "FIN, exit or /quit: leave")
         };
         let of_names = NAMES.into_iter().filter(|_| self.has_names && !self.is_operator);
         let of_rooms = ROOMS.into_iter().filter(|_| self.has_rooms);
         let of_journal = JOURNAL.into_iter().filter(|_| self.has_journal);
         let mut lines = String::new();
-        for text in texts.into_iter().chain(of_names).chain(of_rooms).chain(of_journal).chain(["//x: say /x", end]) {
+        for text in texts.iter().copied().chain(of_names).chain(of_rooms).chain(of_journal) {
             Notice::Other(text).push_line(&mut lines);
         }
+        for usage in order::HELP.into_iter().filter(|usage| self.is_operator && !is_of_all(usage)) {
+            Notice::Other(&format!("/{usage}")).push_line(&mut lines);
+        }
+        Notice::Other("//x: say /x").push_line(&mut lines);
+        Notice::Other(end).push_line(&mut lines);
         lines
     }
+}
+
+/// Whether an order with this usage has the name of a command that everybody has.
+fn is_of_all(usage: &str) -> bool {
+    ["rooms:", "help:"].iter().any(|verb| usage.starts_with(verb))
 }

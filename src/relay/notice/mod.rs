@@ -32,6 +32,9 @@ pub const FIRST_BYTES: &str = "* you are ";
 /// First bytes that a client reads of a pollchat server that asks for a password: [`Notice::PasswordWanted`].
 pub const LOCKED_FIRST_BYTES: &str = "* this server asks for a password: /pass WORD";
 
+/// [`Notice::RemovedByOperator`], and the start of [`Notice::RemovedFor`].
+const REMOVED: &str = "you were removed by the operator";
+
 /// The start of [`Notice::ForeignProtocol`].
 pub const FOREIGN_PREFIX: &str = "this is a chat relay and speaks no ";
 
@@ -73,6 +76,11 @@ pub enum Notice<'a> {
     },
     /// A client that [`Joined`](Notice::Joined) announced has left.
     Left {
+        /// The client.
+        name: &'a str,
+    },
+    /// The operator removed a client that [`Joined`](Notice::Joined) announced.
+    Removed {
         /// The client.
         name: &'a str,
     },
@@ -281,16 +289,6 @@ pub enum Notice<'a> {
     /// The recipient asked to be tracked by an echo server.
     NothingToTrack,
 
-    /// The operator removed a member: the answer to the operator.
-    Removed {
-        /// The member.
-        name: &'a str,
-    },
-    /// The operator named itself in a `/kick`.
-    KickSelf,
-    /// The usage of `/kick`.
-    KickUsage,
-
     /// A line began with `/`, but is no command.
     UnknownCommand {
         /// Its first word.
@@ -347,6 +345,11 @@ pub enum Notice<'a> {
     TooSlow,
     /// The recipient is disconnected by the operator.
     RemovedByOperator,
+    /// The same, for a reason.
+    RemovedFor {
+        /// The reason.
+        reason: &'a str,
+    },
 
     /// Free text: the operator's greeting, `/help`, or a notice of another version.
     Other(&'a str),
@@ -363,6 +366,7 @@ impl Notice<'_> {
         (Notice::Missed { lines: 123_456 }, "you missed 123456 lines"),
         (Notice::Joined { name: "client-7" }, "client-7 joined"),
         (Notice::Left { name: "ana" }, "ana left"),
+        (Notice::Removed { name: "ana" }, "ana was removed"),
         (Notice::Renamed { from: "ana", to: "Zoë" }, "ana is now Zoë"),
         (Notice::Kept, "what is said here is kept"),
         (Notice::ShuttingDown, "the server is shutting down"),
@@ -417,9 +421,6 @@ impl Notice<'_> {
         (Notice::YouAre { name: "ana", room: "rust" }, "you are ana, in rust"),
         (Notice::Elsewhere, "this session goes on elsewhere"),
         (Notice::NothingToTrack, "nothing to track: only you hear your echo"),
-        (Notice::Removed { name: "ana" }, "ana was removed"),
-        (Notice::KickSelf, "that is you; FIN stops the server"),
-        (Notice::KickUsage, "/kick NAME removes NAME"),
         (Notice::UnknownCommand { word: "/x" }, "there is no command /x; /help lists what you can do"),
         (Notice::IndentedCommand, "a command begins at the start of the line; /say says it as it is"),
         (Notice::TooLong { bytes: 4_096 }, "line too long (over 4096 bytes): not relayed"),
@@ -439,6 +440,7 @@ impl Notice<'_> {
         (Notice::Silent { seconds: 5 }, "you have said nothing for 5 seconds: goodbye"),
         (Notice::TooSlow, "you read too slowly: goodbye"),
         (Notice::RemovedByOperator, "you were removed by the operator"),
+        (Notice::RemovedFor { reason: "no spam: ever" }, "you were removed by the operator: no spam: ever"),
         (Notice::Other("we joined forces and left"), "we joined forces and left"),
     ];
 
@@ -465,6 +467,7 @@ impl fmt::Display for Notice<'_> {
             Notice::Missed { lines } => write!(f, "you missed {lines} {}", Plural(lines, "line")),
             Notice::Joined { name } => write!(f, "{name} joined"),
             Notice::Left { name } => write!(f, "{name} left"),
+            Notice::Removed { name } => write!(f, "{name} was removed"),
             Notice::Renamed { from, to } => write!(f, "{from} is now {to}"),
             Notice::Kept => f.write_str("what is said here is kept"),
             Notice::ShuttingDown => f.write_str("the server is shutting down"),
@@ -524,10 +527,6 @@ impl fmt::Display for Notice<'_> {
             Notice::TellUsage => f.write_str("/msg NAME TEXT tells TEXT to NAME alone"),
             Notice::SayUsage => f.write_str("/say TEXT says TEXT as it is"),
 
-            Notice::Removed { name } => write!(f, "{name} was removed"),
-            Notice::KickSelf => f.write_str("that is you; FIN stops the server"),
-            Notice::KickUsage => f.write_str("/kick NAME removes NAME"),
-
             Notice::UnknownCommand { word } => write!(f, "there is no command {word}; /help lists what you can do"),
             Notice::IndentedCommand => f.write_str("a command begins at the start of the line; /say says it as it is"),
             Notice::TooLong { bytes } => write!(f, "line too long (over {bytes} bytes): not relayed"),
@@ -555,7 +554,8 @@ impl fmt::Display for Notice<'_> {
                 write!(f, "you have said nothing for {seconds} {}: goodbye", Plural(seconds, "second"))
             }
             Notice::TooSlow => f.write_str("you read too slowly: goodbye"),
-            Notice::RemovedByOperator => f.write_str("you were removed by the operator"),
+            Notice::RemovedByOperator => f.write_str(REMOVED),
+            Notice::RemovedFor { reason } => write!(f, "{REMOVED}: {reason}"),
             Notice::Other(text) => f.write_str(text),
         }
     }

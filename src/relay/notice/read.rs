@@ -3,11 +3,11 @@
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
-use super::{Notice, PREFIX};
+use super::{Notice, PREFIX, REMOVED};
 use crate::relay::name::is_shown_name;
 
 /// Notices without a field.
-pub(super) const FIXED: [Notice<'static>; 29] = [
+pub(super) const FIXED: [Notice<'static>; 27] = [
     Notice::HistoryUsage,
     Notice::SearchUsage,
     Notice::Kept,
@@ -19,8 +19,6 @@ pub(super) const FIXED: [Notice<'static>; 29] = [
     Notice::SayUsage,
     Notice::RoomMalformed,
     Notice::JoinUsage,
-    Notice::KickSelf,
-    Notice::KickUsage,
     Notice::IndentedCommand,
     Notice::PasswordWanted,
     Notice::PasswordWrong,
@@ -219,6 +217,9 @@ fn read_refusal(text: &str) -> Option<Notice<'_>> {
     }
     if let Some(protocol) = between(text, "this is a chat relay and speaks no ", ": goodbye") {
         return Some(Notice::ForeignProtocol { protocol });
+    }
+    if let Some(reason) = text.strip_prefix(REMOVED).and_then(|rest| rest.strip_prefix(": ")) {
+        return Some(Notice::RemovedFor { reason });
     }
     let rest = text.strip_prefix("you have said nothing for ")?;
     Some(Notice::Silent { seconds: number(first_word(rest))? })

@@ -28,7 +28,7 @@ fn every_kind_has_an_example() {
     }
     let kinds: std::collections::HashSet<_> =
         Notice::EXAMPLES.iter().map(|(example, _)| std::mem::discriminant(example)).collect();
-    assert_eq!(kinds.len(), 69, "the number of variants");
+    assert_eq!(kinds.len(), 68, "the number of variants");
 }
 
 #[test]
@@ -109,6 +109,7 @@ fn as_the_page_reads(notice: &Notice<'_>) -> Value {
         Notice::Missed { lines } => json!({"kind": "missed", "lines": lines}),
         Notice::Joined { name } => json!({"kind": "joined", "name": name}),
         Notice::Left { name } => json!({"kind": "left", "name": name}),
+        Notice::Removed { name } => json!({"kind": "removed", "name": name}),
         Notice::Renamed { from, to } => json!({"kind": "renamed", "from": from, "to": to}),
         Notice::NameTaken { name } => json!({"kind": "nameTaken", "name": name}),
         Notice::NameMalformed => json!({"kind": "nameMalformed"}),
@@ -189,6 +190,7 @@ proptest! {
             Notice::ServerFull { clients: count },
             Notice::AddressCrowded { most: count },
             Notice::Silent { seconds: lines },
+            Notice::RemovedFor { reason: text },
         ] {
             let text = notice.to_string();
                 prop_assert_eq!(Notice::parse(&text), notice);

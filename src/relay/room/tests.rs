@@ -6,6 +6,7 @@ use super::*;
 use crate::relay::cursor::Slices;
 
 mod names;
+mod orders;
 
 /// A room, its roster, and a reader for each member.
 struct Chat {
@@ -93,15 +94,11 @@ impl Chat {
                 self.reader(to).private += &message;
                 self.reader(member).private += &told;
             }
-            Decision::Remove { member: removed, done } => {
-                self.reader(member).private += &done;
-                let key = self.roster.key(removed).expect("it is present");
-                self.leave(key);
-            }
+            Decision::Obey(Order::Stop) => return Some("stops"),
+            Decision::Obey(_) => return Some("orders"),
             Decision::Track { .. } => return Some("is tracked"),
             Decision::Join { .. } => return Some("moves"),
             Decision::Leave => return Some("leaves"),
-            Decision::Stop => return Some("stops"),
         }
         self.roster.check_invariants();
         None
@@ -123,8 +120,12 @@ impl Chat {
     }
 
     fn leave(&mut self, member: usize) {
+        self.depart(member, |member| Event::Left { member });
+    }
+
+    fn depart(&mut self, member: usize, event: fn(MemberId) -> Event<'static>) {
         let id = self.members[member].take().expect("it is present").id;
-        self.room.apply(&mut self.roster, Event::Left { member: id });
+        self.room.apply(&mut self.roster, event(id));
         self.announce();
         self.roster.check_invariants();
     }
@@ -337,25 +338,6 @@ fn a_command_behind_blanks_is_answered_in_private_and_said_to_nobody() {
     }
     chat.say(ana, "/say  /msg client-2 secret");
     assert_eq!(chat.reads(bob), "client-1>  /msg client-2 secret\n");
-}
-
-#[test]
-fn the_operator_removes_members_and_keeps_its_name() {
-    let mut chat = Chat::new(options());
-    let operator = chat.enter_operator();
-    let client = chat.enter();
-    chat.reads(operator);
-    for (line, answer) in [
-        ("/nick ana", "* you are server, and nobody else\n"),
-        ("/kick", "* /kick NAME removes NAME\n"),
-        ("/kick SERVER", "* that is you; FIN stops the server\n"),
-        ("/kick ana", "* nobody here is called ana\n"),
-        ("/kick CLIENT-1", "* client-1 was removed\n"),
-    ] {
-        chat.say(operator, line);
-        assert_eq!(chat.reads(operator), answer);
-    }
-    assert!(chat.members[client].is_none());
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl<S: Socket> Hub<S> {
             Reason::Foreign(protocol) => self.answer_foreign(key, *protocol, stop),
             _ => {
                 // A client that takes nothing gets no more of the tape, or it could delay its own removal.
-                let is_stuck = matches!(reason, Reason::Removed) && connection.output == Output::Blocked;
+                let is_stuck = matches!(reason, Reason::Removed(_)) && connection.output == Output::Blocked;
                 if is_stuck || matches!(reason, Reason::TooSlow) {
                     connection.cursor.skip_missed(stop, connection.dialect());
                 }
@@ -92,7 +92,7 @@ impl<S: Socket> Hub<S> {
         let name = self.roster.shown(member).to_string();
         self.log_roster(key, format_args!("{name} leaves"));
         let room = self.roster.room(member);
-        self.rooms.apply(room, &mut self.roster, Event::Left { member });
+        self.rooms.apply(room, &mut self.roster, reason.departure(member));
         if let Some(to) = to {
             self.rooms.expect_no_longer(to, self.roster.directory());
         }
@@ -114,7 +114,7 @@ impl<S: Socket> Hub<S> {
         let name = self.roster.shown(member).to_string();
         let has_arrived = self.rooms[room].arrived.contains(key);
         let was_announced = has_arrived || self.roster.introduction(member) != Introduction::Pending;
-        self.rooms.apply(room, &mut self.roster, Event::Left { member });
+        self.rooms.apply(room, &mut self.roster, reason.departure(member));
         self.rooms.announce_queued(room, &mut self.roster);
         self.rooms.unsettle(room);
         self.stats.passing += u64::from(!was_announced && !reason.is_ours());
@@ -134,7 +134,7 @@ impl<S: Socket> Hub<S> {
         // interest; a foreign protocol was reported already.
         let kind = match reason {
             Reason::Foreign(_) => None,
-            Reason::Removed => Some(Kind::Removed),
+            Reason::Removed(_) => Some(Kind::Removed),
             _ if reason.is_ours() => Some(Kind::Disconnected(reason.label())),
             _ => was_announced.then_some(Kind::Left),
         };

@@ -89,14 +89,7 @@ impl<S: Socket> Hub<S> {
             Decision::Join { room } => self.begin_move(turn, member, &room, now),
             Decision::Track { position, token } => self.track_late(turn, member, (position, token), now),
             Decision::Leave => self.say_goodbye(turn.key, text, now),
-            Decision::Remove { member, done } => {
-                self.reply(turn, &done);
-                match self.roster.key(member) {
-                    Some(key) => self.leave(key, &Reason::Removed, now),
-                    None => self.remove_away(member, now),
-                }
-            }
-            Decision::Stop => self.is_stop_wanted = true,
+            Decision::Obey(order) => self.obey_console(turn, order, now),
         }
     }
 

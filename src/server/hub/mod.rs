@@ -23,7 +23,7 @@
 //! | headers of proxies, and the addresses of their clients | `proxied` |
 //! | the TLS handshakes before it | `handshakes` |
 //! | the sessions of tracked clients | [`sessions`](super::sessions) |
-//! | orders that wait for the outer loop | `orders` |
+//! | orders of operators that are not done with | `orders` |
 //! | the connections of operators, and their answers under way | `control` |
 //! | the kept rooms, as readers of the journal | `keeping` |
 //! | the search for dead peers | `patrol` |
@@ -33,6 +33,7 @@
 //! steps of a turn that need several of these.
 
 mod admission;
+mod banning;
 mod channel;
 mod closing;
 mod connections;
@@ -267,6 +268,7 @@ impl<S: Socket> Hub<S> {
     pub fn react(&mut self, now: Instant) {
         self.reports.end_periods(now);
         self.rooms.begin_turn(now);
+        self.announce_orders();
         self.announce_waiting();
         self.begin_timers(now);
         self.budget = TurnBudget::new(self.limits.turn, self.schedule.input_len() + self.rooms.held_len());
@@ -307,7 +309,7 @@ impl<S: Socket> Hub<S> {
     pub fn next_wake(&self) -> Wake {
         let is_unflushed = self.schedule.has_output() || self.rooms.has_moved();
         let is_behind = self.admission.is_behind || self.timers.is_behind() || self.can_end_failed();
-        if is_unflushed || is_behind || self.can_read() || self.rooms.can_announce() {
+        if is_unflushed || is_behind || self.can_read() || self.rooms.can_announce() || self.is_announcing() {
             return Wake::Now;
         }
         let times = [

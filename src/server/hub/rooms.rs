@@ -38,7 +38,8 @@ const HELD_KEPT_MAX: usize = 64;
 /// - there is one channel for each room of the directory, under its number;
 /// - a channel is in a list exactly if its [`Lists`](super::channel::Lists) say so, and once; `moved` holds every
 ///   channel whose tape has moved; `holding` every one with clients that wait for its brake;
-/// - a channel with a departure, a lost name or an arrival to announce is in `announcing`; others may be;
+/// - a channel with a departure, a lost name, a line of an operator or an arrival to announce is in `announcing`; others
+///   may be;
 /// - a room without readers, which is not permanent, is in `empty`.
 #[derive(Debug)]
 pub(super) struct Rooms {
@@ -61,7 +62,7 @@ pub(super) struct Rooms {
     unsettled: Vec<RoomId>,
     /// Rooms with clients that wait for the brake, first in first out.
     holding: VecDeque<RoomId>,
-    /// Rooms with departures, lost names or arrivals to announce, perhaps.
+    /// Rooms with departures, lost names, lines of operators or arrivals to announce, perhaps.
     announcing: Vec<RoomId>,
     /// Rooms without readers, and when they are dropped: the longest empty first. Rooms that are empty no longer are
     /// skipped.
@@ -112,7 +113,21 @@ impl Rooms {
 
     /// Has all rooms know that there is a journal.
     pub(super) fn begin_journal(&mut self) {
-        let options = Rc::new(Options { has_journal: true, ..(*self.options).clone() });
+        self.set_options(Options { has_journal: true, ..(*self.options).clone() });
+    }
+
+    /// Sets the greeting of newcomers, in all rooms.
+    pub(super) fn set_greeting(&mut self, text: &str) {
+        self.set_options(Options { greeting: text.to_owned(), ..(*self.options).clone() });
+    }
+
+    /// Returns the settings that all rooms share, also those that are opened later.
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    fn set_options(&mut self, options: Options) {
+        let options = Rc::new(options);
         for channel in self.channels.iter_mut().flatten() {
             channel.room.set_options(Rc::clone(&options));
         }
@@ -280,7 +295,8 @@ impl Rooms {
         self[to].brake.take_over(recent, &self[from].brake)
     }
 
-    /// Announces the members of a room that left or lost their names, as far as its tape has room for it (`--lag wait`).
+    /// Announces the members of a room that left or lost their names, and lines of operators, as far as its tape has room
+    /// for it (`--lag wait`).
     pub(super) fn announce_queued(&mut self, room: RoomId, roster: &mut Roster) {
         while self[room].room.has_announcement() && self[room].can_announce() {
             let applied = self.at_turn(room).room.apply(roster, Event::Announced);
@@ -320,7 +336,12 @@ impl Rooms {
         }
     }
 
-    /// Whether a departure, a lost name or an arrival can be announced.
+    /// Returns a room in which no further line of an operator may wait.
+    pub(super) fn full_of_announcements(&self) -> Option<RoomId> {
+        self.announcing.iter().copied().find(|&room| !self[room].room.takes_proclamation())
+    }
+
+    /// Whether a departure, a lost name, a line of an operator or an arrival can be announced.
     pub(super) fn can_announce(&self) -> bool {
         self.announcing.iter().any(|&room| self[room].can_announce())
     }

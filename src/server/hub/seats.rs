@@ -81,11 +81,11 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    /// Removes a member that is away: the operator wants so.
-    pub(super) fn remove_away(&mut self, member: MemberId, now: Instant) {
+    /// Removes a member that is away, for this reason.
+    pub(super) fn remove_away(&mut self, member: MemberId, reason: &Reason, now: Instant) {
         if let Some(session) = self.sessions.of_member(member) {
-            self.stats.reasons.count(&Reason::Removed);
-            self.end_seat(session, &Reason::Removed.to_string(), Kind::Removed, now);
+            self.stats.reasons.count(reason);
+            self.end_seat_by(reason.departure(member), session, &reason.to_string(), Kind::Removed, now);
             self.sessions.end(session);
         }
     }
@@ -101,13 +101,20 @@ impl<S: Socket> Hub<S> {
     }
 
     fn end_seat(&mut self, session: SessionId, reason: &str, kind: Kind, now: Instant) {
+        if let Some(member) = self.sessions[session].member() {
+            self.end_seat_by(Event::Left { member }, session, reason, kind, now);
+        }
+    }
+
+    /// Ends a seat by this event for the room of its member.
+    fn end_seat_by(&mut self, departure: Event<'_>, session: SessionId, reason: &str, kind: Kind, now: Instant) {
         let Some(member) = self.sessions[session].member() else { return };
         self.sessions.on_memberless(session);
         self.budget.spend(Effort::Leave);
         let room = self.roster.room(member);
         let name = self.roster.shown(member).to_string();
         self.log_roster_in(room, format_args!("{name} is away no longer"));
-        self.rooms.apply(room, &mut self.roster, Event::Left { member });
+        self.rooms.apply(room, &mut self.roster, departure);
         self.rooms.announce_queued(room, &mut self.roster);
         self.rooms.note_empty(room, self.roster.directory());
         let clients = self.roster.clients();

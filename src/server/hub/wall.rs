@@ -1,8 +1,8 @@
 //! Input that is processed although its room waits for a slow reader (`--lag wait`).
 //!
 //! At the wall no line for the room is processed, because it would overwrite what the slow reader still needs. All that
-//! puts nothing on the tape is: the operator's `/kick`, which may end the wait, goodbyes, answers, and the EOF behind
-//! them. So a member is read up to its first line for the room. If its connection is reset behind that line, the poller
+//! puts nothing on the tape is: the operator's orders, of which `/kick` may end the wait, goodbyes, answers, and the EOF
+//! behind them. So a member is read up to its first line for the room. If its connection is reset behind that line, the poller
 //! tells.
 
 use std::mem;

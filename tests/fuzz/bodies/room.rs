@@ -179,7 +179,7 @@ impl Party {
                 assert_eq!(told, format!("* you told {target}: {text}"));
                 assert_eq!(untold, format!("* {target} is not reading: not told\n"));
             }
-            Decision::Remove { .. } | Decision::Stop => panic!("{line:?} did what only the operator can"),
+            Decision::Obey(_) => panic!("{line:?} did what only the operator can"),
         }
     }
 

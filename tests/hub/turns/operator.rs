@@ -148,8 +148,8 @@ fn who_is_removed_is_told_so_and_has_what_was_said_before() {
     world.says(&console, "goodbye, Ana\n");
     world.says(&console, "/kick aNA\n");
     assert_eq!(ana.received(), "server> goodbye, Ana\n* you were removed by the operator\nFIN\n");
-    assert_eq!(console.received(), "* Ana was removed\n* Ana left\n");
-    assert_eq!(bob.received(), "server> goodbye, Ana\n* Ana left\n");
+    assert_eq!(console.received(), "* Ana was removed\n");
+    assert_eq!(bob.received(), "server> goodbye, Ana\n* Ana was removed\n");
     assert!(ana.is_ended() && !ana.is_closed());
     world.says(&ana, "two\n".repeat(100_000));
     assert!(ana.peer.borrow().incoming.is_empty(), "its input is read, and dropped");
@@ -180,7 +180,7 @@ fn what_cannot_be_removed_is_said() {
     let console = world.open_console();
     world.connect();
     world.says(&console, "/kick\n/kick nobody\n/kick server\n/kick client-0\n/kick client-2\n");
-    let expected = "* /kick NAME removes NAME\n* nobody here is called nobody\n\
-        * that is you; FIN stops the server\n* nobody here is called client-0\n* nobody here is called client-2\n";
+    let expected = "* /kick NAME [REASON]: remove NAME\n* nobody here is called nobody\n\
+        * server is the console, and stays; stop ends the server\n* nobody here is called client-0\n* nobody here is called client-2\n";
     assert_eq!(console.received(), expected);
 }

@@ -180,6 +180,7 @@ fn the_reason_of_an_end_is_kept() {
         ("* you have said nothing for 5 seconds: goodbye", Removed),
         ("* you read too slowly: goodbye", Removed),
         ("* you were removed by the operator", Removed),
+        ("* you were removed by the operator: no spam", Removed),
     ] {
         let answers = answers(None, &[line, "FIN"]);
         assert_eq!(

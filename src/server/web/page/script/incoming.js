@@ -74,6 +74,11 @@ const HANDLERS = {
     showHeard({ parts: [{ name: heard.name }, ' left'], at: timeHeard(heard) });
   },
 
+  removed(heard) {
+    if (isNews(heard)) roster.remove(heard.name);
+    showHeard({ parts: [{ name: heard.name }, ' was removed'], at: timeHeard(heard) });
+  },
+
   here: onRosterRow,
   hereMore: onRosterRow,
   hereTotal: onRosterRow,

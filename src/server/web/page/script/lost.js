@@ -25,7 +25,7 @@ class LostLines {
   /** Takes a record of the log. Names that leave may be another client's from there on. */
   follow({ kind, from, to, name }) {
     if (kind === 'renamed') this.names = this.names.map((own) => (own === from ? to : own));
-    if (kind === 'left') this.names = this.names.filter((own) => own !== name);
+    if (kind === 'left' || kind === 'removed') this.names = this.names.filter((own) => own !== name);
   }
 
   /** Takes an own text. Returns its line, or undefined, and the said lines before it: the server took them, too. */

@@ -12,6 +12,7 @@ const NOTICES = {
   renamed: /^(?<from>\S+) is now (?<to>\S+)$/,
   joined: /^(?<name>\S+) joined$/,
   left: /^(?<name>\S+) left$/,
+  removed: /^(?<name>\S+) was removed$/,
   here: /^here: (?<name>\S+), .*$/,
   hereMore: /^and (?<clients>[\d,]+) more$/,
   hereTotal: /^(?<clients>[\d,]+) here$/,
