@@ -112,11 +112,20 @@ impl Rooms {
 
     /// Has all rooms know that there is a journal.
     pub(super) fn begin_journal(&mut self) {
-        let options = Rc::new(Options { has_journal: true, ..(*self.options).clone() });
+        self.set_options(Options { has_journal: true, ..(*self.options).clone() });
+    }
+
+    /// Greets newcomers of all rooms with this text from now on.
+    pub(super) fn set_greeting(&mut self, text: &str) {
+        self.set_options(Options { greeting: text.to_owned(), ..(*self.options).clone() });
+    }
+
+    /// Sets the settings of all rooms, and of those that are opened from now on.
+    fn set_options(&mut self, options: Options) {
+        self.options = Rc::new(options);
         for channel in self.channels.iter_mut().flatten() {
-            channel.room.set_options(Rc::clone(&options));
+            channel.room.set_options(Rc::clone(&self.options));
         }
-        self.options = options;
     }
 
     /// Lets a room go on behind earlier logs: before its first member comes.
