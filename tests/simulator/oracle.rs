@@ -115,6 +115,8 @@ pub(crate) struct Oracle {
     pub(crate) wrong_words: HashMap<IpAddr, usize>,
     /// The names with owners.
     pub(crate) owners: Owners,
+    /// All greetings that were in force, the last one last.
+    pub(crate) greetings: Vec<String>,
 }
 
 impl Oracle {
@@ -157,6 +159,7 @@ impl Oracle {
             password: plan.knocks.as_ref().map(|_| PASSWORD),
             wrong_words: HashMap::new(),
             owners: Owners::default(),
+            greetings: vec![plan.config.greeting.clone()],
         };
         if let Some(claims) = &plan.claims {
             oracle.owners.set(claims.file());
