@@ -22,6 +22,7 @@ pub mod reload;
 pub mod report;
 pub mod secrets;
 pub mod sessions;
+pub mod settings;
 pub mod small_file;
 pub mod sniff;
 pub mod stats;
