@@ -70,7 +70,8 @@
 //! | | `cli` `config` `limits` `memory` | flags, settings, every limit, their sum |
 //! | | `endpoint` `reach` | addresses of ports, as written and as reached |
 //! | | `listening` `listener` `unix` `systemd` | binding, accepting, files of Unix sockets, sockets handed over |
-//! | | `reload` `small_file` | all files that are read at the start and at SIGHUP, reading one of them |
+//! | | `settings` `cli/file` | where each setting comes from, the file of `--config` |
+//! | | `reload` `small_file` | all that is read at the start and again at a reload, reading one file |
 //! | | `certificate` `pem` `secrets` | the files of TLS, those of names and of the password |
 //! | | `access` `sniff` `sessions` | allowed addresses, foreign protocols, sessions of tracked clients |
 //! | | `proxy` | trusted proxies, and the addresses of clients that they give |
@@ -89,6 +90,7 @@
 //! | | `tracking` `seats` | sessions from one connection to the next, the seats of members that are away |
 //! | | `names` | names that change hands: by a token, or because their file has changed |
 //! | | `orders` `banning` | orders of operators and their answers, bans |
+//! | | `settings` | settings that change at run time |
 //! | | `keeping` | the kept rooms, as readers of the journal |
 //! | | `control` | operators on the control socket, and their answers under way |
 //! | | `connections` `schedule` `timers` | the slab, the queues of a turn, all timers |

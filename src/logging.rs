@@ -46,14 +46,20 @@ thread_local! {
 /// A logger is already set.
 pub fn init(level: LevelFilter) -> Result<(), SetLoggerError> {
     unblock_stderr_terminal();
-    let inner = SimpleLogger::new().with_level(level).with_utc_timestamps();
+    // `set_level` alone decides.
+    let inner = SimpleLogger::new().with_level(LevelFilter::Trace).with_utc_timestamps();
     // At trace level it logs browsers' bytes unescaped, which a terminal with the log would interpret.
-    let inner = inner.with_module_level("tungstenite", level.min(LevelFilter::Info));
-    log::set_max_level(inner.max_level());
+    let inner = inner.with_module_level("tungstenite", LevelFilter::Info);
+    set_level(level);
     let (dropped, failure, held) = (AtomicU64::new(0), Mutex::default(), Mutex::default());
     log::set_boxed_logger(Box::new(GuardedLog { inner, dropped, failure, held }))?;
     silence_failed_writes();
     Ok(())
+}
+
+/// Logs from `level` up from now on.
+pub fn set_level(level: LevelFilter) {
+    log::set_max_level(level);
 }
 
 /// Silences the panic message of a failed write. It would go to stderr, in many small writes that may block, and look

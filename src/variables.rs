@@ -5,11 +5,11 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::process;
+use std::{process, slice};
 
 use clap::builder::Resettable;
 use clap::error::ErrorKind;
-use clap::{Arg, Command, Error, Parser};
+use clap::{Arg, ArgMatches, Command, Error, Parser};
 use strsim::damerau_levenshtein;
 
 use crate::net::stdio::exit_code_of_print;
@@ -36,11 +36,8 @@ const EDITS_MAX: usize = 2;
 /// fails, to which `with_tip` may add, and after `--help` and `--version`.
 pub fn parse<F: Parser, T>(finish: impl Fn(F) -> Result<T, Error>, with_tip: impl Fn(Error) -> Error) -> T {
     let arguments: Vec<OsString> = env::args_os().collect();
-    let error = match try_parse(&arguments, finish) {
-        Ok(parsed) => return parsed,
-        Err(error) => error,
-    };
-    exit(F::command().get_name(), &with_tip(error))
+    try_parse::<F, T>(&arguments, |matches| finish(F::from_arg_matches(matches)?))
+        .unwrap_or_else(|error| exit(F::command().get_name(), &with_tip(error)))
 }
 
 /// Parses these arguments and the environment as [`parse`] does. Exits as that does.
@@ -49,44 +46,74 @@ pub fn parse_from<F: Parser, T>(
     finish: impl Fn(F) -> Result<T, Error>,
 ) -> T {
     let arguments: Vec<OsString> = arguments.collect();
-    try_parse(&arguments, finish).unwrap_or_else(|error| exit(F::command().get_name(), &error))
+    try_parse::<F, T>(&arguments, |matches| finish(F::from_arg_matches(matches)?))
+        .unwrap_or_else(|error| exit(F::command().get_name(), &error))
 }
 
-fn exit(program: &str, error: &Error) -> ! {
+/// Prints the error, or what the flags ask for instead of running, and exits.
+pub fn exit(program: &str, error: &Error) -> ! {
     if error.use_stderr() {
         error.exit();
     }
     process::exit(exit_code_of_print(program, error.print()).into())
 }
 
-fn try_parse<F: Parser, T>(arguments: &[OsString], finish: impl Fn(F) -> Result<T, Error>) -> Result<T, Error> {
-    let without = |ignored: &[OsString]| {
-        let reads = |arg: &Arg| arg.get_env().is_some_and(|name| ignored.iter().any(|ignored| ignored == name));
-        let command = F::command().mut_args(|arg| if reads(&arg) { arg.env(Resettable::Reset) } else { arg });
-        finish(F::from_arg_matches(&command.try_get_matches_from(arguments)?)?)
-    };
-    let command = F::command();
-    let set = variables(&command).filter_map(|name| env::var_os(&name).map(|value| (name, value)));
-    let (empty, set): (Vec<_>, Vec<_>) = set.partition(|(_, value)| value.is_empty());
-    let empty: Vec<OsString> = empty.into_iter().map(|(name, _)| name).collect();
-    let error = match without(&empty) {
+/// Returns what the arguments and the environment set, as far as they can be read; `None` if they ask for help. An error
+/// in them comes to light in [`try_parse`].
+pub(crate) fn glance<F: Parser>(arguments: &[OsString]) -> Option<ArgMatches> {
+    without::<F>(&empty::<F>()).ignore_errors(true).try_get_matches_from(arguments).ok()
+}
+
+/// Parses these arguments and the environment, and passes the matches to `finish`.
+///
+/// # Errors
+/// A usage error, whatever its value comes from; or the help, or the version.
+pub(crate) fn parse_plainly<F: Parser, T>(
+    arguments: &[OsString],
+    finish: impl Fn(&ArgMatches) -> Result<T, Error>,
+) -> Result<T, Error> {
+    finish(&without::<F>(&empty::<F>()).try_get_matches_from(arguments)?)
+}
+
+/// Parses these arguments and the environment, and passes the matches to `finish`.
+///
+/// # Errors
+/// A usage error, which names the variables that have a part in it; or the help, or the version.
+pub(crate) fn try_parse<F: Parser, T>(
+    arguments: &[OsString],
+    finish: impl Fn(&ArgMatches) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let parse = |ignored: &[OsString]| finish(&without::<F>(ignored).try_get_matches_from(arguments)?);
+    let empty = empty::<F>();
+    let error = match parse(&empty) {
         // The help lists all variables.
-        Err(error) if error.kind() == ErrorKind::DisplayHelp => return without(&[]),
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => return parse(&[]),
         Err(error) if error.use_stderr() => error,
         result => return result,
     };
     // A variable has a part in an error if the error differs without it.
     let text = error.to_string();
-    let is_involved = |name: &&OsString| {
-        let others = [&empty[..], &[(*name).clone()]].concat();
-        without(&others).err().is_none_or(|other| other.to_string() != text)
+    let is_involved = |name: &OsString| {
+        let others = [&empty[..], slice::from_ref(name)].concat();
+        parse(&others).err().is_none_or(|other| other.to_string() != text)
     };
-    let involved: Vec<_> =
-        set.iter().map(|(name, _)| name).filter(is_involved).map(|name| name.display().to_string()).collect();
+    let set = variables(&F::command()).filter(|name| env::var_os(name).is_some_and(|value| !value.is_empty()));
+    let involved: Vec<_> = set.filter(is_involved).map(|name| name.display().to_string()).collect();
     if involved.is_empty() {
         return Err(error);
     }
     Err(Error::raw(error.kind(), with_source(&text, &involved.join(" and "))))
+}
+
+/// Returns the flags, of which none reads an ignored variable.
+fn without<F: Parser>(ignored: &[OsString]) -> Command {
+    let is_ignored = |arg: &Arg| arg.get_env().is_some_and(|name| ignored.iter().any(|ignored| ignored == name));
+    F::command().mut_args(|arg| if is_ignored(&arg) { arg.env(Resettable::Reset) } else { arg })
+}
+
+/// Returns the variables that are set to nothing.
+fn empty<F: Parser>() -> Vec<OsString> {
+    variables(&F::command()).filter(|name| env::var_os(name).is_some_and(|value| value.is_empty())).collect()
 }
 
 /// Names the source of a bad value: behind the flag in clap's error about a value, else at the end of its first line.
@@ -131,8 +158,8 @@ fn is_of_a_container(name: &OsStr, value: &OsStr) -> bool {
     is_port || name.ends_with("_SERVICE_HOST") || name.ends_with("_SERVICE_PORT")
 }
 
-fn variables(command: &Command) -> impl Iterator<Item = OsString> {
-    command.get_arguments().filter_map(Arg::get_env).map(OsStr::to_owned)
+fn variables(command: &Command) -> impl Iterator<Item = OsString> + use<> {
+    command.get_arguments().filter_map(Arg::get_env).map(OsStr::to_owned).collect::<Vec<_>>().into_iter()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `pollchat-server`: reads the flags, starts the log, runs [`pollchat::server`] and returns an exit code. As
 //! `pollchat-server export` it prints a journal instead, as `pollchat-server ctl` it gives an order to a running server,
-//! and with `--generate` or `--new-token` what these ask for.
+//! and with `--generate`, `--new-token` or `--check` what these ask for.
 
 use std::env;
 use std::fmt::Display;
@@ -13,11 +13,12 @@ use pollchat::manual;
 use pollchat::net::stdio::{eprint_line, exit_code_of_print};
 use pollchat::relay::names::NewToken;
 use pollchat::server::cli::{self, Flags, Printed};
-use pollchat::server::config::Config;
 use pollchat::server::ctl::Ctl;
 use pollchat::server::endpoint::{BoundAddress, Endpoint};
 use pollchat::server::journal::export::Export;
 use pollchat::server::reach::reachable;
+use pollchat::server::reload;
+use pollchat::server::settings::Settings;
 use pollchat::server::systemd::notify_ready;
 use pollchat::server::web::site::url;
 use pollchat::server::{Error, Server};
@@ -31,38 +32,44 @@ fn main() -> ExitCode {
         Some(word) if word == "ctl" => return variables::parse_from(arguments(), Ctl::checked).run(),
         _ => {}
     }
-    let finish = |flags: Flags| {
-        let (printed, log_level) = (flags.printed(), flags.log_level());
-        // A wrong combination of flags is no reason to refuse the manual.
-        let config = if printed.is_some() { Config::default() } else { flags.into_config()? };
-        Ok((printed, log_level, config))
-    };
-    let (printed, log_level, config) = variables::parse(finish, cli::with_tip);
-    match printed {
-        Some(Printed::Generated(what)) => return manual::generate(what, Flags::command()),
-        Some(Printed::NewToken(name)) => return print(&NewToken::of(&name)),
+    let settings = Settings::read(&env::args_os().collect::<Vec<_>>())
+        .unwrap_or_else(|error| variables::exit(Flags::command().get_name(), &cli::with_tip(error)));
+    match settings.printed() {
+        Some(Printed::Generated(what)) => return manual::generate(*what, Flags::command()),
+        Some(Printed::NewToken(name)) => return print(&NewToken::of(name)),
         None => {}
     }
     // Fails only if a logger is set already, and this is the only place that sets one.
-    let _ = pollchat::logging::init(log_level);
+    let _ = pollchat::logging::init(settings.log_level());
     if let Some(warning) = variables::unread(&Flags::command()) {
         warn!("{warning}");
     }
-    match run(&config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprint_line(&format!("pollchat-server: {error}"));
-            ExitCode::FAILURE
-        }
+    if settings.is_check() {
+        return check(&settings);
     }
+    match run(settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &impl Display) -> ExitCode {
+    eprint_line(&format!("pollchat-server: {error}"));
+    ExitCode::FAILURE
+}
+
+/// Prints the settings, and reads the files that they name.
+fn check(settings: &Settings) -> ExitCode {
+    let printed = exit_code_of_print("pollchat-server", write!(io::stdout(), "{settings}")).into();
+    reload::check(settings.config()).map_or_else(|error| fail(&error), |()| printed)
 }
 
 fn print(text: &impl Display) -> ExitCode {
     exit_code_of_print("pollchat-server", writeln!(io::stdout(), "{text}")).into()
 }
 
-fn run(config: &Config) -> Result<(), Error> {
-    let server = Server::bind(config)?;
+fn run(settings: Settings) -> Result<(), Error> {
+    let mut server = Server::bind(settings.config())?;
     let pin = server.pin().unwrap_or_default();
     for (endpoint, address) in server.endpoints() {
         let line = match (endpoint, address) {
@@ -74,7 +81,7 @@ fn run(config: &Config) -> Result<(), Error> {
             (Endpoint::Metrics, _) => format!("metrics are at {address}"),
             (Endpoint::Control, _) => format!("operators are obeyed at {address}"),
             (_, BoundAddress::Port(port)) => {
-                format!("the page is at {}", url(endpoint, reachable(*port), &config.web_path))
+                format!("the page is at {}", url(endpoint, reachable(*port), &settings.config().web_path))
             }
             (_, BoundAddress::Unix(_)) => format!("the page is at {address}"),
         };
@@ -83,5 +90,6 @@ fn run(config: &Config) -> Result<(), Error> {
         }
     }
     notify_ready(server.endpoints().map(|(_, address)| address));
+    server.reload_from(settings);
     server.run()
 }

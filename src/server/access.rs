@@ -72,6 +72,27 @@ impl AccessControl {
         has_rules.then(|| AccessControl { rules, clients: PerAddress::default(), entering: PerAddress::default() })
     }
 
+    /// Goes on with the counts of earlier rules. Returns whether those had any.
+    pub(crate) fn go_on_from(&mut self, earlier: AccessControl) -> bool {
+        let has_counts = self.rules.per_address_max > 0 && earlier.rules.per_address_max > 0;
+        if has_counts {
+            (self.clients, self.entering) = (earlier.clients, earlier.entering);
+        }
+        has_counts
+    }
+
+    /// Whether connections are counted.
+    pub(crate) fn counts(&self) -> bool {
+        self.rules.per_address_max > 0
+    }
+
+    /// Counts a client that was there before these rules, however many its address has.
+    pub(crate) fn count_client(&mut self, key: usize, address: IpAddr) {
+        if self.counts() {
+            self.clients.add(key, Subscriber::of(address));
+        }
+    }
+
     /// Checks an address against `--deny` and `--allow`. Costs at most one comparison a prefix.
     ///
     /// # Errors
@@ -98,7 +119,7 @@ impl AccessControl {
 
     /// Counts the connection with this key, which [`check`](AccessControl::check) has passed, as entering.
     pub(crate) fn admit(&mut self, key: usize, address: IpAddr) {
-        if self.rules.per_address_max > 0 {
+        if self.counts() {
             self.entering.add(key, Subscriber::of(address));
         }
     }

@@ -26,6 +26,7 @@ use crate::relay::name::{Name, NameError};
 use crate::relay::room::Audience;
 
 mod checks;
+pub(super) mod file;
 
 /// Relays each line of a client to all other clients, marked with its sender's name
 #[derive(Debug, Parser)]
@@ -33,7 +34,7 @@ mod checks;
 #[command(group = ArgGroup::new("page").args(["web", "web_tls"]).multiple(true))]
 #[command(
     after_help = "Clients are pollchat-client, a browser (--web), nc or telnet. SIGINT and SIGTERM stop the server;\n\
-                  SIGHUP reads the files of TLS, names and password again; SIGUSR1 logs statistics.\n\
+                  SIGHUP reads the files of --config, TLS, names and password again; SIGUSR1 logs statistics.\n\
                   The manual is `pollchat-server --generate man`.\n\
                   `pollchat-server export DIR` prints a journal: see `pollchat-server export --help`.\n\
                   Exit codes: 0 stopped by a signal or the operator, 1 could not start or go on, 2 usage."
@@ -240,12 +241,12 @@ pub struct Flags {
     #[arg(value_parser = clap::value_parser!(u64).range(0..=SECONDS_MAX))]
     journal_sync: Option<u64>,
 
-    /// Take flags from this file, in TOML: `greeting = "be kind"`. Flags and variables win over it. SIGHUP reads it again
-    /// [default: no file]
+    /// Take flags from this file, in TOML: `greeting = "be kind"`. Flags and variables win over it. SIGHUP reads it again:
+    /// greeting, access, rate and log level take effect at once [default: no file]
     #[arg(long, value_name = "FILE", env = "POLLCHAT_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
 
-    /// Print all settings that would hold, in TOML, and exit
+    /// Print all settings in TOML with their origins, check the files that they name, and exit
     #[arg(long)]
     check: bool,
 
@@ -285,6 +286,11 @@ impl Flags {
     /// Returns the value of `--log-level`.
     pub fn log_level(&self) -> LevelFilter {
         self.log_level
+    }
+
+    /// Whether the program checks the settings instead of serving.
+    pub fn is_check(&self) -> bool {
+        self.check
     }
 
     /// Returns what the program prints instead of serving: for `--generate` or `--new-token`.

@@ -24,6 +24,7 @@ pub mod reload;
 pub mod report;
 pub mod secrets;
 pub mod sessions;
+pub mod settings;
 pub mod small_file;
 pub mod sniff;
 pub mod stats;
@@ -54,6 +55,7 @@ use listening::Listening;
 use memory::Bounds;
 use reload::{FileError, Files};
 use report::Kind;
+use settings::Settings;
 use web::site::Site;
 
 use crate::net::keepalive::DeadPeerDetection;
@@ -143,8 +145,10 @@ pub struct Server {
     signals: Signals,
     listeners: Vec<Listener>,
     hub: Hub<Stream>,
-    /// The files that it reads again at SIGHUP.
+    /// The files that it reads again at a reload.
     files: Files,
+    /// The settings that it reads again at a reload, if it knows from where.
+    settings: Option<Settings>,
     /// Deadline of the shutdown; `None` while the server runs.
     stop_at: Option<Instant>,
 }
@@ -202,7 +206,12 @@ impl Server {
             );
             hub.begin_patrol(Instant::now());
         }
-        Ok(Server { poll, signals, listeners, hub, files, stop_at: None })
+        Ok(Server { poll, signals, listeners, hub, files, settings: None, stop_at: None })
+    }
+
+    /// Reads these settings again at each reload: those that the server was bound with.
+    pub fn reload_from(&mut self, settings: Settings) {
+        self.settings = Some(settings);
     }
 
     /// Returns the endpoints of the listeners and their addresses, with the ports that the kernel picked: inherited
@@ -272,7 +281,7 @@ impl Server {
         self.accept(now);
         self.hub.react(now);
         if self.hub.is_reload_wanted() {
-            let outcome = self.reload();
+            let outcome = self.reload(now);
             self.hub.answer_reload(&outcome);
         }
         if self.hub.is_stop_wanted() && self.stop_at.is_none() {
@@ -354,7 +363,7 @@ impl Server {
         for signal in self.signals.pending() {
             match signal {
                 SIGUSR1 => info!("{}", self.hub.stats()),
-                SIGHUP => drop(self.reload()),
+                SIGHUP => drop(self.reload(now)),
                 SIGINT | SIGTERM => wants_stop = true,
                 SIGCONT => typing::resume(),
                 _ => {}
@@ -368,12 +377,6 @@ impl Server {
             }
             (false, _) => Stop::InGoodOrder,
         }
-    }
-
-    /// Reads the files again. Returns what has changed, or why nothing has.
-    fn reload(&mut self) -> Result<String, String> {
-        self.files.reload(endpoints(&self.listeners), &mut self.hub);
-        Ok(String::new())
     }
 
     fn begin_stop(&mut self, now: Instant) {

@@ -1,12 +1,13 @@
-//! The files that the server reads when it starts, and again at SIGHUP: the certificate with its key, the names with
-//! owners, and the password.
+//! Reloads: what the server reads when it starts, and again at SIGHUP or an order. That is the file of `--config`, the
+//! certificate with its key, the names with owners, and the password.
 //!
-//! They are read all or none: if one of them is of no use, the server goes on with all that it has read before.
+//! All are read or none: if one of them is of no use, the server goes on with all that it has read before. A setting that
+//! has not changed in the file is not set again, so what an operator has set by an order stays.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use log::{error, info, warn};
 
@@ -15,8 +16,14 @@ use super::config::Config;
 use super::endpoint::{BoundAddress, Endpoint};
 use super::hub::Hub;
 use super::secrets::{self, Password, SecretsError};
+use super::settings::Settings;
+use super::{Server, systemd};
+use crate::logging;
 use crate::net::stream::Socket;
 use crate::relay::names::Names;
+
+/// Settings that a reload changes. The others need a restart.
+pub const RELOADABLE: [&str; 7] = ["greeting", "allow", "deny", "max-per-address", "rate", "burst", "log-level"];
 
 /// A file that is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -94,34 +101,109 @@ impl Files {
         }
     }
 
-    /// Reads the files again, all or none. Connections stay as they are; a member whose name belongs to another client
-    /// by now loses it.
-    pub(super) fn reload<'a, S: Socket>(
+    /// Uses what the files hold by now. Connections stay as they are; a member whose name belongs to another client by now
+    /// loses it. Returns what was read, if there are files.
+    fn renew<'a, S: Socket>(
         &mut self,
+        contents: Contents,
         endpoints: impl Iterator<Item = (Endpoint, &'a BoundAddress)>,
         hub: &mut Hub<S>,
-    ) {
+    ) -> Option<String> {
         if self.is_empty() {
-            return;
+            return None;
         }
-        let contents = match self.read(SystemTime::now()) {
-            Ok(contents) => contents,
-            Err(error) => {
-                error!("{error}; the server goes on with all that it has read before");
-                return;
-            }
-        };
         contents.warn(endpoints);
         if contents.pin() != self.pin {
             info!("the pin has changed: clients with --pin need the new one");
             self.pin = contents.pin();
         }
         let summary = contents.to_string();
-        match contents.hand_over(hub) {
-            0 => info!("read again: {summary}"),
-            lost => info!("read again: {summary}; members that lost their names: {lost}"),
-        }
+        Some(match contents.hand_over(hub) {
+            0 => summary,
+            lost => format!("{summary}; members that lost their names: {lost}"),
+        })
     }
+}
+
+impl Server {
+    /// Reads the settings and the files again. Returns, and logs, what has changed, or why nothing has: one line. The
+    /// service manager is told when it begins and when it is over.
+    pub(super) fn reload(&mut self, now: Instant) -> Result<String, String> {
+        if self.stop_at.is_some() {
+            return Err("the server is shutting down".to_owned());
+        }
+        systemd::notify_reloading();
+        let level = log::max_level();
+        let outcome = self.read_again(now);
+        let level_after = log::max_level();
+        logging::set_level(level.max(level_after));
+        let (Ok(text) | Err(text)) = &outcome;
+        match &outcome {
+            Ok(text) => info!("{text}"),
+            Err(text) => error!("{text}"),
+        }
+        logging::set_level(level_after);
+        systemd::notify_reloaded(self.endpoints().map(|(_, address)| address), text);
+        outcome
+    }
+
+    fn read_again(&mut self, now: Instant) -> Result<String, String> {
+        let goes_on = |error: String| format!("{error}; the server goes on with all that it has read before");
+        let newer = self.settings.as_ref().filter(|settings| settings.has_file()).map(Settings::again);
+        let newer = newer.transpose().map_err(goes_on)?;
+        let contents = self.files.read(SystemTime::now()).map_err(|error| goes_on(error.to_string()))?;
+        // From here on, nothing fails.
+        let [taken, left] = newer.map_or([None, None], |newer| self.take_settings(&newer, now));
+        let endpoints = self.listeners.iter().map(|listener| (listener.endpoint(), listener.address()));
+        let of_files = self.files.renew(contents, endpoints, &mut self.hub);
+        let parts: Vec<String> = [taken, of_files, left].into_iter().flatten().collect();
+        if parts.is_empty() {
+            return Ok(
+                "there is nothing to read again: neither --config nor a file of TLS, names or a password".to_owned()
+            );
+        }
+        Ok(format!("read again: {}", parts.join("; ")))
+    }
+
+    /// Takes the settings that have changed and may. Returns what it has taken, and what needs a restart.
+    fn take_settings(&mut self, newer: &Settings, now: Instant) -> [Option<String>; 2] {
+        let Some(settings) = &mut self.settings else { return [None, None] };
+        let changed: Vec<&str> = settings.changed(newer).collect();
+        let (taken, left): (Vec<&str>, Vec<&str>) = changed.into_iter().partition(|key| RELOADABLE.contains(key));
+        let is_any_of = |keys: &[&str]| keys.iter().any(|key| taken.contains(key));
+        let config = newer.config();
+        if is_any_of(&["greeting"]) {
+            self.hub.set_greeting(&config.greeting);
+        }
+        if is_any_of(&["allow", "deny", "max-per-address"]) {
+            self.hub.set_access(&config.access);
+        }
+        if is_any_of(&["rate", "burst"]) {
+            self.hub.set_rate(config.rate, now);
+        }
+        if is_any_of(&["log-level"]) {
+            logging::set_level(newer.log_level());
+        }
+        let told = match (taken.is_empty(), left.is_empty()) {
+            (true, true) => Some("nothing has changed".to_owned()),
+            (true, false) => None,
+            (false, _) => Some(taken.join(", ")),
+        };
+        let left = (!left.is_empty()).then(|| format!("restart needed for {}", left.join(", ")));
+        let taken: Vec<String> = taken.into_iter().map(str::to_owned).collect();
+        settings.take_over(newer, &taken);
+        [told, left]
+    }
+}
+
+/// Reads all files that a server with this configuration would read, and warns of their faults. Opens no port.
+///
+/// # Errors
+/// Names the first file that is of no use, and its fault.
+pub fn check(config: &Config) -> Result<(), FileError> {
+    let contents = Files::of(config).read(SystemTime::now())?;
+    contents.warn(std::iter::empty());
+    Ok(())
 }
 
 impl Contents {

@@ -170,6 +170,11 @@ impl Sessions {
         }
     }
 
+    /// Returns the rates of all sessions whose connections are lost.
+    pub fn buckets_mut(&mut self) -> impl Iterator<Item = &mut Bucket> {
+        self.sessions.iter_mut().filter_map(|(_, session)| Some(&mut session.rest.as_mut()?.bucket))
+    }
+
     /// Begins a session of a member. If too many have none, those that have been without longest are forgotten.
     pub fn begin(&mut self, member: MemberId, room: RoomId, epoch: Epoch) -> SessionId {
         while self.sessions.len() - self.by_member.len() > self.most && self.forget_oldest() {}

@@ -15,6 +15,7 @@ use std::process;
 
 use listenfd::ListenFd;
 use log::warn;
+use rustix::time::{ClockId, clock_gettime};
 
 use super::endpoint::BoundAddress;
 use super::limits::INHERITED_LISTENERS_MAX;
@@ -72,8 +73,23 @@ fn check_announcement() -> io::Result<()> {
 
 /// Notifies the manager that all listeners are bound, and to which addresses.
 pub fn notify_ready<'a>(addresses: impl Iterator<Item = &'a BoundAddress>) {
+    notify(&format!("READY=1\nSTATUS={}\n", listening_on(addresses)));
+}
+
+/// Notifies the manager that the server begins to read its settings and files again.
+pub(crate) fn notify_reloading() {
+    let now = clock_gettime(ClockId::Monotonic);
+    notify(&format!("RELOADING=1\nMONOTONIC_USEC={}\n", now.tv_sec * 1_000_000 + now.tv_nsec / 1_000));
+}
+
+/// Notifies the manager that the reload is over, whether it has changed something or not.
+pub(crate) fn notify_reloaded<'a>(addresses: impl Iterator<Item = &'a BoundAddress>, outcome: &str) {
+    notify(&format!("READY=1\nSTATUS={}; {outcome}\n", listening_on(addresses)));
+}
+
+fn listening_on<'a>(addresses: impl Iterator<Item = &'a BoundAddress>) -> String {
     let addresses: Vec<String> = addresses.map(ToString::to_string).collect();
-    notify(&format!("READY=1\nSTATUS=listening on {}\n", addresses.join(", ")));
+    format!("listening on {}", addresses.join(", "))
 }
 
 /// Notifies the manager that the server is shutting down.

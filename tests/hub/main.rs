@@ -21,6 +21,7 @@ mod patrol;
 mod proxies;
 mod report;
 mod rooms;
+mod settings;
 mod tape;
 mod telnet;
 mod tls;

@@ -8,6 +8,7 @@ mod activation;
 mod addresses;
 mod autobahn;
 mod closing;
+mod config;
 mod console;
 mod control;
 mod flush_after;

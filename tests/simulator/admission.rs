@@ -236,6 +236,7 @@ impl Oracle {
         self.holders.insert(name.clone(), member);
         let known = &mut self.members[member];
         known.number = Some(self.numbers);
+        known.greeting_at_entry = self.greetings.len() - 1;
         known.greeting.push(format!("* you are {name}; /help lists what you can do"));
         known.greeting.extend(self.config.greeting.lines().map(|line| format!("* {line}")));
         known.names.push(name);

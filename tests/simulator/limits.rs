@@ -20,7 +20,7 @@ const TRACKS_MAX: u32 = 4;
 pub(crate) struct Bucket {
     /// The lines, and the time of the count.
     left: Option<(f64, Instant)>,
-    /// The end of what was heard of it then.
+    /// The end of what was heard of it then, or need not be counted.
     heard: usize,
 }
 
@@ -62,6 +62,7 @@ impl Oracle {
         let bucket = &mut self.members[member].bucket;
         // Of half a CRLF that silence has ended, nothing is left.
         let counts = |asked: &&Asked| self.config.flush_after.is_none() || **asked != Asked::Nothing;
+        let heard = heard.max(bucket.heard);
         let asked = wire.ear.asked[bucket.heard..heard].iter();
         let lines = u32::try_from(asked.filter(counts).count()).expect("few lines");
         let (left, time) = bucket.left.unwrap_or((burst, now));
@@ -76,6 +77,16 @@ impl Oracle {
             return Rule::Rate.broken(format!("it said {lines} lines where it had {gained:.3} left to say"));
         }
         Ok(())
+    }
+
+    /// The rate is another from now on. What a client has asked for before may have been processed under the old one, so
+    /// it is not counted.
+    pub(crate) fn begin_rate(&mut self) {
+        let (now, burst) = (self.now(), self.rate.map(|(_, burst_lines)| f64::from(burst_lines)));
+        for (known, wire) in self.members.iter_mut().zip(&self.wires) {
+            let heard = wire.borrow().ear.asked.len();
+            known.bucket = Bucket { left: burst.map(|lines| (lines, now)), heard };
+        }
     }
 
     /// Learns that the request of `member` at `place` may have been processed just now. If it asked for the same later,

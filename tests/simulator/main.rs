@@ -45,6 +45,7 @@ mod oracle;
 mod outline;
 mod owners;
 mod peers;
+mod reloads;
 mod rest;
 mod room;
 mod roster_log;

@@ -67,6 +67,8 @@ pub(crate) struct Member {
     pub(crate) late_turns: usize,
     /// Whether it was closed without being told so.
     pub(crate) is_silenced: bool,
+    /// Which greeting was in force when it entered.
+    pub(crate) greeting_at_entry: usize,
     /// Its number, once it has entered.
     pub(crate) number: Option<u64>,
     pub(crate) introduction: Introduction,
@@ -162,6 +164,7 @@ impl Member {
             is_refused_at_accept: false,
             late_turns: 0,
             is_silenced: false,
+            greeting_at_entry: 0,
             number: None,
             introduction: Introduction::Pending,
             may_be_untold: false,

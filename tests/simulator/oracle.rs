@@ -118,6 +118,8 @@ pub(crate) struct Oracle {
     pub(crate) owners: Owners,
     /// The order of the operator that is under way.
     pub(crate) orders: Orders,
+    /// All greetings that were in force, the last one last.
+    pub(crate) greetings: Vec<String>,
 }
 
 impl Oracle {
@@ -161,6 +163,7 @@ impl Oracle {
             wrong_words: HashMap::new(),
             owners: Owners::default(),
             orders: Orders::default(),
+            greetings: vec![plan.config.greeting.clone()],
         };
         if let Some(claims) = &plan.claims {
             oracle.owners.set(claims.file());

@@ -238,6 +238,7 @@ impl Oracle {
         let came = old.idleness.came();
         let new = &mut self.members[to];
         *new = Member {
+            greeting_at_entry: self.greetings.len() - 1,
             number,
             names,
             introduction,

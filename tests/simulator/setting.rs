@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use pollchat::relay::room::Audience;
 use pollchat::server::access::AccessRules;
 use pollchat::server::config::{Capacity, Config, Lag};
 use pollchat::server::flow::budget::TurnLimits;
-use pollchat::server::flow::rate::Rate;
 use pollchat::server::proxy::{ProxySource, TrustedProxies};
 
 use crate::chance::Chance;
@@ -18,6 +18,7 @@ use crate::knocks::{KnockPlan, some_knocks};
 use crate::movers::RoomPlan;
 use crate::net::PROXY;
 use crate::operator::{OperatorPlan, some_operator};
+use crate::reloads::{ReloadPlan, rate_of, some_reloads};
 use crate::sealing::{TlsPlan, some_tls};
 
 /// An `--announce-up-to` that no run reaches.
@@ -151,6 +152,8 @@ pub(crate) struct Plan {
     pub(crate) control: Option<Control>,
     /// The operator, if there is one.
     pub(crate) operator: Option<OperatorPlan>,
+    /// Settings that change, if any do.
+    pub(crate) reloads: Option<ReloadPlan>,
 }
 
 /// Tracked clients.
@@ -269,6 +272,7 @@ impl Plan {
             journal,
             tls: some_tls(setting.seed),
             claims,
+            reloads: some_reloads(setting.seed).filter(|_| !setting.is_plain),
             knocks,
             control: some_control(setting.seed, faults, room).filter(|_| !setting.is_plain),
             operator,
@@ -303,7 +307,7 @@ impl Limits {
             Some(150_000),
         ]);
         let lag = chance.one_in(3).then_some((stall_timeout, spare));
-        let rate = (chance.pick(&[50, 500, 5_000, 100_000]), chance.pick(&[1, 3, 20]));
+        let rate = some_rate(&mut chance);
         let rate = chance.one_in(4).then_some(rate);
         let idle_timeout = Duration::from_millis(chance.pick(&[50, 300, 2_000]));
         let idle_timeout = chance.one_in(4).then_some(idle_timeout);
@@ -328,7 +332,7 @@ impl Limits {
             // Notices need no place of their own: they wait, or the line that goes over leaves room for them.
             config.backlog_bytes = spare.map_or(config.backlog_bytes, |spare| config.longest_line_bytes() + spare);
         }
-        config.rate = self.rate.map(|(lines_per_second, burst_lines)| Rate::new(lines_per_second, burst_lines));
+        config.rate = self.rate.map(rate_of);
         config.idle_timeout = self.idle_timeout;
         if self.lag.is_some() || self.idle_timeout.is_some() {
             config.announce_up_to = self.announce_up_to;
@@ -383,8 +387,17 @@ fn some_turn(seed: u64, has_silences: bool) -> TurnLimits {
 
 fn some_door(chance: &mut Chance) -> AccessRules {
     let per_address_max = chance.pick(&[0, 0, 0, 1, 2]);
-    let deny = if chance.one_in(4) { vec![home(chance.below(3)).into()] } else { Vec::new() };
-    AccessRules { deny, per_address_max, ..AccessRules::default() }
+    AccessRules { deny: some_denied(chance), per_address_max, ..AccessRules::default() }
+}
+
+/// Addresses that are denied.
+pub(crate) fn some_denied(chance: &mut Chance) -> Vec<IpNet> {
+    if chance.one_in(4) { vec![home(chance.below(3)).into()] } else { Vec::new() }
+}
+
+/// The lines that each client may say: in a second, and at once.
+pub(crate) fn some_rate(chance: &mut Chance) -> (u32, u32) {
+    (chance.pick(&[50, 500, 5_000, 100_000]), chance.pick(&[1, 3, 20]))
 }
 
 /// A proxy before the line port, for some seeds.

@@ -95,7 +95,7 @@ impl Oracle {
             self.orders.reason = removed;
             match &event.change {
                 Change::Announces(text) => self.expect_announcement(room, text),
-                Change::Greets(text) => (*text).clone_into(&mut self.config.greeting),
+                Change::Greets(text) => self.greet_with(text),
                 Change::Opened => self.open(room)?,
                 Change::Dropped => self.drop_room(room, offset)?,
                 Change::Arrives(name) => self.arrive_unseen(name, room)?,
@@ -260,11 +260,11 @@ impl Oracle {
         self.unseat(member, room);
         self.holders.remove(&name);
         self.bygone_names.push(name);
-        let now = self.now();
+        let (now, greeting_at_entry) = (self.now(), self.greetings.len() - 1);
         let known = &mut self.members[member];
         let (came, visit) = (known.came, known.visit.take());
         let partial = std::mem::take(&mut known.partial);
-        *known = Member { visit, partial, ..Member::new(came) };
+        *known = Member { visit, partial, greeting_at_entry, ..Member::new(came) };
         let is_empty = |asked: &&Asked| **asked == Asked::Nothing;
         let first = 1 + self.wires[member].borrow().ear.asked.iter().take_while(is_empty).count();
         known.tracked = Some(Box::new(Tracked::entering_again(first)));

@@ -238,9 +238,12 @@ impl Oracle {
 
     fn receive_greeting(&mut self, member: usize, line: &str, start: Start, greeted: usize) -> Verdict {
         let kept = self.is_kept(self.members[member].stay().room).then(|| &KEPT[2..]);
-        if let Some(next) = self.config.greeting.lines().chain(kept).nth(greeted) {
-            let is_right = line.strip_prefix("** ") == Some(next);
-            Rule::Greeting.demands(is_right, || format!("not the greeting: {next:?}"))?;
+        let is_late = self.tracked(member).is_late;
+        let greetings = self.greetings_of(member, is_late).iter();
+        let nexts: Vec<&str> = greetings.filter_map(|text| text.lines().chain(kept).nth(greeted)).collect();
+        if !nexts.is_empty() {
+            let is_right = line.strip_prefix("** ").is_some_and(|line| nexts.contains(&line));
+            Rule::Greeting.demands(is_right, || format!("not the greeting: {nexts:?}"))?;
             self.tracked(member).stage = Stage::Named(start, greeted + 1);
             return Ok(());
         }

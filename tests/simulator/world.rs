@@ -27,6 +27,7 @@ use crate::net::{FakeSocket, Reset, Shared, Wire};
 use crate::operator::OperatorPlan;
 use crate::oracle::{Oracle, PAGE_ADDRESS, WITNESS};
 use crate::peers::Peer;
+use crate::reloads::{Reload, ReloadPlan, rate_of};
 use crate::roster_log;
 use crate::rule::{Rule, Verdict};
 use crate::said::Ear;
@@ -68,6 +69,7 @@ pub(crate) struct World {
     knocks: Option<KnockPlan>,
     control: Option<Control>,
     operator: Option<OperatorPlan>,
+    reloads: Option<ReloadPlan>,
     journal: Option<(JournalPlan, Disk)>,
     /// Whether the disk of the journal has just gone on: that wakes the hub.
     has_space: bool,
@@ -121,6 +123,7 @@ impl World {
             knocks: plan.knocks,
             control: plan.control,
             operator: plan.operator,
+            reloads: plan.reloads,
             journal: plan.journal.map(|plan| (plan, disk)),
             has_space: false,
             clients: Vec::new(),
@@ -228,6 +231,7 @@ impl World {
             self.hub.set_names(claims.names());
             self.note(|| "the names are read anew".to_owned());
         }
+        self.reload();
         for _ in 0..self.chance.up_to(3) {
             let at = self.chance.below(self.alive.len());
             self.act(self.alive[at])?;
@@ -249,6 +253,18 @@ impl World {
         let delays = self.faults.has(Fault::Delayed);
         let mut chance = self.chance.fork();
         self.turn(&mut |_| !delays || !chance.one_in(4))
+    }
+
+    /// Changes a setting of the server, if it is time for that.
+    fn reload(&mut self) {
+        let Some(reload) = self.reloads.as_mut().and_then(|plan| plan.change(&self.oracle.config)) else { return };
+        self.oracle.reload(&reload);
+        self.note(|| format!("{reload:?}"));
+        match reload {
+            Reload::Greeting(text) => self.hub.set_greeting(&text),
+            Reload::Access(rules) => self.hub.set_access(&rules),
+            Reload::Rate(rate) => self.hub.set_rate(Some(rate_of(rate)), self.shared.now.get()),
+        }
     }
 
     fn newcomer(&mut self) -> Peer {

@@ -43,6 +43,13 @@ impl Bucket {
         self.paid_until = Some(from + rate.line);
     }
 
+    /// Goes on under another rate. A client that owes more than a whole burst of that owes a burst; without a rate, it
+    /// owes nothing.
+    pub(crate) fn adapt(&mut self, rate: Option<Rate>, now: Instant) {
+        let most = rate.map(|rate| now + rate.ahead_max + rate.line);
+        self.paid_until = self.paid_until.zip(most).map(|(paid_until, most)| paid_until.min(most));
+    }
+
     /// Forgets lines whose cost has been paid off by time. Returns whether nothing is left to remember.
     pub(crate) fn expire(&mut self, now: Instant) -> bool {
         if self.paid_until.is_some_and(|paid_until| paid_until <= now) {
@@ -96,6 +103,27 @@ mod tests {
         let lines: u32 =
             (0..10_000).map(|millis| passed(&mut bucket, rate, start + Duration::from_millis(millis))).sum();
         assert_eq!(lines, 3 + 69, "seven a second for nearly ten");
+    }
+
+    #[test]
+    fn a_client_that_owes_much_waits_for_one_line_of_another_rate_and_for_none_without() {
+        let (slow, quick, start) = (Rate::new(1, 3_600), Rate::new(10, 5), Instant::now());
+        let mut bucket = Bucket::default();
+        assert_eq!(passed(&mut bucket, slow, start), 3_600);
+        bucket.adapt(Some(quick), start);
+        assert_eq!(bucket.next_at(quick, start), Some(start + Duration::from_millis(100)));
+        assert_eq!(passed(&mut bucket, quick, start + Duration::from_secs(1)), 5);
+        bucket.adapt(None, start);
+        assert_eq!(bucket, Bucket::default());
+    }
+
+    #[test]
+    fn a_client_that_owes_little_keeps_it_under_another_rate() {
+        let (before, after, start) = (Rate::new(10, 5), Rate::new(10, 8), Instant::now());
+        let mut bucket = Bucket::default();
+        assert_eq!(passed(&mut bucket, before, start), 5);
+        bucket.adapt(Some(after), start);
+        assert_eq!(passed(&mut bucket, after, start), 3);
     }
 
     #[test]

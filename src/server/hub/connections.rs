@@ -108,6 +108,11 @@ impl<S: Socket> Connections<S> {
         self.slab.iter()
     }
 
+    /// Returns all connections with their keys, by ascending key.
+    pub(super) fn iter_mut(&mut self) -> slab::IterMut<'_, Connection<S>> {
+        self.slab.iter_mut()
+    }
+
     /// Returns the end of the keys: every connection has a lower one. The slab reuses the keys of the removed first, so
     /// it is the largest number of connections so far.
     pub(super) fn keys_end(&self) -> usize {

@@ -30,7 +30,7 @@
 //! | the throttled log | [`report`](super::report) |
 //!
 //! `reading`, `input`, `lines`, `output`, `http`, `moving`, `names`, `tracking`, `seats`, `closing` and `wall` hold the
-//! steps of a turn that need several of these.
+//! steps of a turn that need several of these; `settings` changes what the operator sets, while the server runs.
 
 mod admission;
 mod banning;
@@ -56,6 +56,7 @@ mod refusals;
 mod rooms;
 mod schedule;
 mod seats;
+mod settings;
 mod timers;
 mod tracking;
 mod wall;

@@ -238,11 +238,6 @@ impl<S: Socket> Hub<S> {
         Answer::Done(vec![Row::Text(done.to_owned())])
     }
 
-    /// Sets the greeting of newcomers in all rooms, also in those that are opened later.
-    pub fn set_greeting(&mut self, text: &str) {
-        self.rooms.set_greeting(text);
-    }
-
     /// Returns the refusal of a text over the limit of a line.
     fn overlong(&self, text: &str) -> Option<Answer> {
         let bytes = self.rooms.options().line_bytes_max;

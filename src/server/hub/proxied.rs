@@ -80,6 +80,11 @@ impl Proxied {
         !self.arriving.is_empty() && matches!(self.arriving.get(&key), Some(Arriving::Header { .. }))
     }
 
+    /// Whether the proxy behind a connection is still to say which client it is, or may say so again.
+    pub(super) fn awaits_client(&self, key: usize) -> bool {
+        matches!(self.arriving.get(&key), Some(Arriving::Header { .. } | Arriving::Requests))
+    }
+
     /// Takes the bytes that came with the header of a connection and belong to its client: the first that it is read.
     pub(super) fn take_behind(&mut self, key: usize) -> Option<Vec<u8>> {
         // The common case.

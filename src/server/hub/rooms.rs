@@ -116,7 +116,7 @@ impl Rooms {
         self.set_options(Options { has_journal: true, ..(*self.options).clone() });
     }
 
-    /// Sets the greeting of newcomers, in all rooms.
+    /// Greets newcomers of all rooms with this text from now on.
     pub(super) fn set_greeting(&mut self, text: &str) {
         self.set_options(Options { greeting: text.to_owned(), ..(*self.options).clone() });
     }
@@ -126,12 +126,12 @@ impl Rooms {
         &self.options
     }
 
+    /// Sets the settings of all rooms, and of those that are opened from now on.
     fn set_options(&mut self, options: Options) {
-        let options = Rc::new(options);
+        self.options = Rc::new(options);
         for channel in self.channels.iter_mut().flatten() {
-            channel.room.set_options(Rc::clone(&options));
+            channel.room.set_options(Rc::clone(&self.options));
         }
-        self.options = options;
     }
 
     /// Lets a room go on behind earlier logs: before its first member comes.
