@@ -10,7 +10,7 @@ use super::flow::budget::TurnLimits;
 use super::flow::rate::Rate;
 use super::limits::{
     ANNOUNCE_UP_TO, BACKLOG_BYTES, LINE_BYTES_MAX, LINE_OVERHEAD_BYTES, PRIVATE_BYTES_MAX, RESUME_WITHIN,
-    ROOM_BACKLOG_BYTES, ROOMS, STALL_TIMEOUT, VISITORS_MAX,
+    ROOM_BACKLOG_BYTES, ROOMS, SCRAPERS_MAX, STALL_TIMEOUT, VISITORS_MAX,
 };
 use super::proxy::TrustedProxies;
 use super::web::origin::OriginPolicy;
@@ -219,13 +219,14 @@ pub struct Capacity {
 
 impl Capacity {
     /// Returns what an open-file limit allows. It reserves descriptors for listeners, poller, signals and log, for
-    /// refused and closing connections, with a page for HTTP connections, and with a journal for its files. At least
-    /// one client is always allowed.
+    /// refused and closing connections, with a page for HTTP connections, with a journal for its files, and with metrics
+    /// for scrapers. At least one client is always allowed.
     pub fn within(open_files: usize, config: &Config) -> Capacity {
         let reserve = if open_files < 128 { 16 } else { 32 };
         let visitors_max = if config.has_page() { (open_files / 8).clamp(1, VISITORS_MAX) } else { 0 };
         let journal = config.journal.as_ref().map_or(0, |_| config.rooms.len() + JOURNAL_FILES);
-        let left = open_files.saturating_sub(reserve + visitors_max + journal).max(1);
+        let scrapers = if config.metrics.is_empty() { 0 } else { SCRAPERS_MAX };
+        let left = open_files.saturating_sub(reserve + visitors_max + journal + scrapers).max(1);
         let clients_max = config.clients_max.unwrap_or(left);
         Capacity { clients_max, visitors_max, leavers_max: reserve / 4, refusals_max: reserve / 4 }
     }

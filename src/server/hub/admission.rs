@@ -35,7 +35,7 @@ use crate::server::limits::{ENTER_DELAY, ENTER_TIMEOUT, ENTERS_MAX, HEADER_TIME,
 use crate::server::reason::Reason;
 use crate::server::sniff::opening::{self, Opening};
 use crate::server::sniff::{ForeignProtocol, controls};
-use crate::server::web::exchange::Exchange;
+use crate::server::web::exchange::{Exchange, Service};
 
 /// Up to this length, the queue of delays may keep entries of connections that have entered.
 const DELAYS_KEPT_MIN: usize = 64;
@@ -132,6 +132,7 @@ impl<S: Socket> Hub<S> {
 
     /// Admits a new connection on this endpoint, or refuses it. Nothing is written yet.
     pub fn admit(&mut self, stream: S, endpoint: Endpoint, now: Instant) {
+        self.stats.accepted += u64::from(endpoint != Endpoint::Metrics);
         let arrival = match self.check_stream(&stream, endpoint) {
             Ok(arrival) => arrival,
             Err(reason) if endpoint.is_tls() => {
@@ -161,7 +162,7 @@ impl<S: Socket> Hub<S> {
             self.timers.set(now + HEADER_TIME, Timer::Header, handle);
         } else if endpoint.is_tls() {
             self.begin_handshake(key, Vec::new(), now);
-        } else if endpoint.is_web() {
+        } else if endpoint.is_http() {
             self.timers.set(now + REQUEST_TIME, Timer::Request, handle);
         } else {
             self.delay_entry(handle, now);
@@ -169,8 +170,11 @@ impl<S: Socket> Hub<S> {
     }
 
     fn insert(&mut self, stream: S, endpoint: Endpoint, now: Instant) -> usize {
+        let exchange = Exchange::new(now + REQUEST_TIME);
         if endpoint.is_web() {
-            self.connections.insert_http(stream, Role::Visitor, Exchange::new(now + REQUEST_TIME))
+            self.connections.insert_http(stream, Role::Visitor, exchange)
+        } else if endpoint == Endpoint::Metrics {
+            self.connections.insert_http(stream, Role::Scraper, exchange.with_service(Service::Metrics))
         } else {
             self.connections.insert(stream, Role::Entering)
         }
@@ -239,6 +243,7 @@ impl<S: Socket> Hub<S> {
         self.rooms[room].room.note_arrival(&self.roster, member);
         let end = self.rooms[room].tape().end();
         self.connections[key].enter(member, Cursor::at(end, Dialect::Plain));
+        self.connections.count_member(key);
         self.stats.entered += 1;
         self.stats.browsers += u64::from(self.connections[key].is_browser());
         self.budget.spend(Effort::Enter);
@@ -398,6 +403,9 @@ impl<S: Socket> Hub<S> {
 
     /// Checks whether a new connection may stay open. Asks the kernel for its address only if that matters.
     fn check_stream(&self, stream: &S, endpoint: Endpoint) -> Result<Arrival, Reason> {
+        if endpoint == Endpoint::Metrics {
+            return self.check_scraper(stream).map(|()| Arrival::default());
+        }
         let is_asked = self.admission.access.is_some() || !self.proxied.is_off();
         let arrival = if is_asked { self.check_address(stream)? } else { Arrival::default() };
         let visitors_max = self.admission.capacity.visitors_max;

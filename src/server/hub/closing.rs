@@ -30,10 +30,13 @@ impl<S: Socket> Hub<S> {
         let connection = &self.connections[key];
         let room = connection.was_in_room().then(|| self.room_of(connection));
         let stop = match connection.phase {
-            Phase::Present(member) | Phase::Moving(member) => match self.part_from_session(key, member, reason, now) {
-                Some(stop) => stop,
-                None => self.leave_server(key, member, reason, now),
-            },
+            Phase::Present(member) | Phase::Moving(member) => {
+                self.connections.discount_member(key);
+                match self.part_from_session(key, member, reason, now) {
+                    Some(stop) => stop,
+                    None => self.leave_server(key, member, reason, now),
+                }
+            }
             Phase::Entering => {
                 self.stats.passing += u64::from(!reason.is_ours());
                 debug!("{} left before it entered ({reason})", self.peer(key));
@@ -301,7 +304,8 @@ impl<S: Socket> Hub<S> {
             let connection = &self.connections[key];
             match connection.phase {
                 Phase::Present(_) => {
-                    let room = self.room_of(connection);
+                    self.connections.discount_member(key);
+                    let room = self.room_of(&self.connections[key]);
                     let end = self.rooms[room].tape().end();
                     self.begin_close(key, Some(room), end, self.fin(key, code::GOING_AWAY), now);
                 }
@@ -323,6 +327,7 @@ impl<S: Socket> Hub<S> {
 
     /// Closes a connection between two rooms for the shutdown, which no tape tells it.
     fn close_mover(&mut self, key: usize, now: Instant) {
+        self.connections.discount_member(key);
         let connection = &self.connections[key];
         let (room, stop) = (self.room_of(connection), connection.departure_stop().unwrap_or_default());
         if let Some(to) = connection.destination() {

@@ -171,7 +171,7 @@ impl<S: Socket> Hub<S> {
         let connection = &mut self.connections[key];
         connection.forget_tls();
         if connection.is_http() {
-            let answer = self.refusal_answer(Status::PlainSpoken);
+            let answer = self.refusal_answer(key, Status::PlainSpoken);
             self.stats.answers.count(Status::PlainSpoken);
             self.connections[key].push_bytes(&answer.bytes);
             self.close_entering(key, Farewell::Close(None), now);

@@ -21,7 +21,7 @@ use crate::server::flow::budget::Effort;
 use crate::server::limits::{ENTER_TIMEOUT, PING_AFTER, PONG_WITHIN, REQUEST_TIME, TURN_DELAY_MAX};
 use crate::server::reason::Reason;
 use crate::server::report::{Kind, Reports};
-use crate::server::web::exchange::{Exchange, RequestProgress};
+use crate::server::web::exchange::{Exchange, RequestProgress, Service};
 use crate::server::web::response::Status;
 use crate::server::web::site::{AfterAnswer, Answer, AnswerRefusal};
 
@@ -39,6 +39,10 @@ impl<S: Socket> Hub<S> {
             }
             let Some(exchange) = self.connections[key].exchange_mut() else { return ReadState::Ready };
             let answer = match exchange.next_head() {
+                RequestProgress::Head(head) if exchange.service() == Service::Metrics => {
+                    self.budget.spend(Effort::Request(head.len()));
+                    self.answer_scrape(&head)
+                }
                 RequestProgress::Head(head) => {
                     if let Err(reason) = self.note_forwarded(key, &head) {
                         self.refuse(key, &reason, now);
@@ -49,8 +53,8 @@ impl<S: Socket> Hub<S> {
                     let room = |typed: &str| self.room_named(typed);
                     self.site.as_ref().map_or_else(Answer::empty, |site| site.answer(&head, room))
                 }
-                RequestProgress::TooLong => self.refusal_answer(Status::HeadTooLong),
-                RequestProgress::Tls => self.refusal_answer(Status::TlsSpoken),
+                RequestProgress::TooLong => self.refusal_answer(key, Status::HeadTooLong),
+                RequestProgress::Tls => self.refusal_answer(key, Status::TlsSpoken),
                 RequestProgress::Partial if read_bytes_left == 0 => return ReadState::Ready,
                 RequestProgress::Partial => match self.read_request(key, &mut read_bytes_left, now) {
                     Some(state) => return state,
@@ -60,11 +64,6 @@ impl<S: Socket> Hub<S> {
             self.answer(key, &answer, now);
             return ReadState::Ready;
         }
-    }
-
-    /// Returns the answer to a visitor that the server refuses, whatever its request.
-    pub(super) fn refusal_answer(&self, status: Status) -> Answer {
-        self.site.as_ref().map_or_else(Answer::empty, |site| site.refuse(status))
     }
 
     /// Reads once. Returns the new read state, or `None` if bytes arrived.
@@ -210,7 +209,8 @@ impl<S: Socket> Hub<S> {
         } else if exchange.is_idle() {
             self.close_entering(key, Farewell::Close(None), now);
         } else {
-            self.answer(key, &self.refusal_answer(Status::RequestTimeout), now);
+            let answer = self.refusal_answer(key, Status::RequestTimeout);
+            self.answer(key, &answer, now);
         }
         None
     }

@@ -25,6 +25,7 @@ impl<S: Socket> Hub<S> {
     /// Handles one line, unless it shows that its author speaks another protocol.
     pub(super) fn handle_line(&mut self, turn: &mut ReadTurn, line: &Line<'_>, now: Instant) {
         let Phase::Present(member) = self.connections[turn.key].phase else { return };
+        self.stats.received_lines += 1;
         let foreign = match line {
             _ if !self.may_be_foreign(turn, member) => None,
             Line::Text(raw) | Line::More(raw) => ForeignProtocol::in_line(raw),
@@ -116,7 +117,9 @@ impl<S: Socket> Hub<S> {
         }
         let room = self.roster.room(member);
         let is_first_sign = self.roster.introduction(member) == Introduction::Pending;
+        let said_before = self.rooms[room].tape().end().line;
         let applied = self.rooms.apply(room, &mut self.roster, event);
+        self.count_deliveries(turn.key, room, said_before, applied.own.is_some());
         if is_first_sign {
             self.report_arrival(turn.key, member, now);
         }
@@ -125,6 +128,14 @@ impl<S: Socket> Hub<S> {
         if let Some(reply) = applied.reply {
             self.reply(turn, &reply);
         }
+    }
+
+    /// Counts the lines that were just said in a room for each connection that reads them.
+    fn count_deliveries(&mut self, key: usize, room: RoomId, said_before: u64, is_own_skipped: bool) {
+        let said = self.rooms[room].tape().end().line - said_before;
+        let is_own_skipped = is_own_skipped && self.connections[key].dialect() == Dialect::Plain;
+        let readers = self.rooms[room].readers().saturating_sub(usize::from(is_own_skipped));
+        self.stats.delivered_lines += said * readers as u64;
     }
 
     /// Whether a client may still turn out to speak another protocol: until it has said something, and never if it is a

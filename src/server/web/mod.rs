@@ -13,5 +13,6 @@ mod page;
 pub mod request;
 pub mod resource;
 pub mod response;
+pub mod scrape;
 pub mod site;
 pub mod websocket;

@@ -66,7 +66,7 @@ pub struct AnswerRefusal {
 }
 
 impl AnswerRefusal {
-    fn new(status: Status) -> AnswerRefusal {
+    pub(super) fn new(status: Status) -> AnswerRefusal {
         AnswerRefusal { status, reason: status.text().to_owned() }
     }
 
