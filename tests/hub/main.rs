@@ -13,6 +13,7 @@ mod http;
 mod journal;
 mod lag_wait;
 mod limits;
+mod metrics;
 mod names;
 mod password;
 mod patrol;
