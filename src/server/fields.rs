@@ -1,7 +1,8 @@
 //! Fields behind the words of an event in the log: `event=left name=ana address=192.0.2.7:50122 reason=eof`.
 //!
-//! Invariant: no field holds a blank, a quote or an equals sign unless its value is quoted and escaped. So a program
-//! finds the fields of a line from its end, and no peer can forge one.
+//! Invariant: a value with a blank, a quote or any other byte that no name has is quoted and escaped, and no value has an
+//! equals sign. Words before the fields that a peer chooses are [quoted](Quoted), too. So ` event=` occurs once in a line,
+//! and no peer can forge a field.
 
 use std::fmt;
 
@@ -86,7 +87,21 @@ struct Value<'a>(&'a str);
 impl fmt::Display for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_special = |c: char| is_blank(c) || matches!(c, '"' | '=' | '\\');
-        if self.0.is_empty() || self.0.contains(is_special) { write!(f, "{:?}", self.0) } else { f.write_str(self.0) }
+        if self.0.is_empty() || self.0.contains(is_special) { Quoted(self.0).fmt(f) } else { f.write_str(self.0) }
+    }
+}
+
+/// Text of a peer in quotes, escaped: control characters, quotes, what changes the direction, and the equals sign.
+pub struct Quoted<'a>(pub &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        for (index, part) in self.0.split('=').enumerate() {
+            let equals_sign = if index > 0 { "\\u{3d}" } else { "" };
+            write!(f, "{equals_sign}{}", part.escape_debug())?;
+        }
+        f.write_str("\"")
     }
 }
 
@@ -108,8 +123,9 @@ mod tests {
         for (value, shown) in [
             ("", "\"\""),
             ("a b", "\"a b\""),
-            ("ana event=left", "\"ana event=left\""),
-            ("x=y", "\"x=y\""),
+            ("ana event=left", "\"ana event\\u{3d}left\""),
+            ("x=y", "\"x\\u{3d}y\""),
+            ("=", "\"\\u{3d}\""),
             ("a\"b", "\"a\\\"b\""),
             ("a\\", "\"a\\\\\""),
             ("a\nb", "\"a\\nb\""),

@@ -13,8 +13,6 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Instant;
 
-use log::debug;
-
 use super::Hub;
 use super::closing::Peer;
 use super::timers::Timer;
@@ -153,7 +151,7 @@ impl<S: Socket> Hub<S> {
         }
         let handle = self.connections[key].handle(key);
         if endpoint.is_web() {
-            debug!("a visitor came from {}", self.peer(key));
+            self.log_peer(key, "visited", "a visitor came from");
         }
         if arrival.is_proxy {
             self.proxied.expect_client(key, endpoint);

@@ -17,6 +17,7 @@ use crate::relay::name::Name;
 use crate::relay::room::parse_room;
 use crate::server::connection::input::{Input, Pending};
 use crate::server::connection::{Farewell, Phase, PingStep, ReadState, Role};
+use crate::server::fields::{Event, Fields};
 use crate::server::flow::budget::Effort;
 use crate::server::limits::{ENTER_TIMEOUT, PING_AFTER, PONG_WITHIN, REQUEST_TIME, TURN_DELAY_MAX};
 use crate::server::reason::Reason;
@@ -81,7 +82,7 @@ impl<S: Socket> Hub<S> {
             Received::NotYet => Some(ReadState::Idle),
             Received::End => {
                 // An unfinished request is dropped; all complete ones were answered.
-                debug!("a visitor has gone ({})", self.peer(key));
+                self.log_peer(key, "visitor_gone", "a visitor has gone:");
                 self.close_entering(key, Farewell::Close(None), now);
                 Some(ReadState::Ended)
             }
@@ -126,9 +127,11 @@ impl<S: Socket> Hub<S> {
         let what = format_args!("{peer} was answered with {}: {reason}", status.code());
         match status {
             Status::NotFound | Status::NoSuchRoom | Status::MethodNotAllowed | Status::RequestTimeout => {
-                debug!("{what}");
+                let address = peer.field();
+                let fields = Fields { address: address.as_deref(), status: Some(status.code()), ..Fields::default() };
+                debug!("{what}{}", Event("answered", fields));
             }
-            _ => self.reports.note(kind, peer.ip(), what, now),
+            _ => self.note_of_peer(kind, &peer, what, now),
         }
     }
 

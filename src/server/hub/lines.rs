@@ -3,12 +3,12 @@
 use std::mem;
 use std::time::Instant;
 
-use log::debug;
+use log::{Level, debug, log_enabled};
 
 use super::Hub;
 use super::input::ReadTurn;
 use crate::net::stream::Socket;
-use crate::relay::command::without_secrets;
+use crate::relay::command::Command;
 use crate::relay::cursor::Dialect;
 use crate::relay::directory::RoomId;
 use crate::relay::event::Event;
@@ -18,7 +18,9 @@ use crate::relay::roster::{Introduction, MemberId};
 use crate::relay::sanitize::sanitize;
 use crate::relay::tape::Span;
 use crate::server::connection::Phase;
+use crate::server::fields::{Event as Logged, Fields, Quoted};
 use crate::server::reason::Reason;
+use crate::server::report::{Kind, Reports};
 use crate::server::sniff::ForeignProtocol;
 
 impl<S: Socket> Hub<S> {
@@ -37,7 +39,7 @@ impl<S: Socket> Hub<S> {
         }
         match line {
             Line::TooLong(_) => {
-                debug!("{}: a line over {} bytes", self.roster.shown(member), self.limits.framing.line_bytes_max);
+                self.log_overlong(member);
                 self.roster.note_spoken(member);
                 self.count_heard(turn.key);
                 let reply = self.rooms[self.roster.room(member)].room.overlong_reply();
@@ -52,7 +54,7 @@ impl<S: Socket> Hub<S> {
     }
 
     fn handle_text(&mut self, turn: &mut ReadTurn, member: MemberId, text: &str, now: Instant) {
-        debug!("{}: {}", self.roster.shown(member), without_secrets(text));
+        self.log_line(member, text);
         let seconds = self.seconds(now);
         let room = self.roster.room(member);
         let decision = self.rooms[room].room.decide(&self.roster, member, text, seconds);
@@ -81,6 +83,7 @@ impl<S: Socket> Hub<S> {
             }
             Decision::Tell { to, message, told, untold } => {
                 let others_max = self.limits.read.private_bytes_max / 2;
+                self.log_message(member, to);
                 let takes_it = self.connections.get(to).is_some_and(|to| to.has_room_for(message.len(), others_max));
                 if takes_it {
                     self.tell(to, &message);
@@ -101,6 +104,47 @@ impl<S: Socket> Hub<S> {
         }
     }
 
+    /// Logs a line for debugging: what is said, quoted, so that it forges nothing; and the words of commands alone, because
+    /// what follows them may be meant for one other member, or for the server.
+    fn log_line(&self, member: MemberId, text: &str) {
+        if !log_enabled!(Level::Debug) {
+            return;
+        }
+        let (name, room) = (self.roster.shown(member).to_string(), self.roster.room(member));
+        let room = self.roster.directory().name(room).as_str();
+        let fields = Fields { name: Some(&name), room: Some(room), ..Fields::default() };
+        match Command::parse(text) {
+            Command::Nothing => {}
+            Command::Say(text) => debug!("{name}: {}{}", Quoted(text), Logged("said", fields)),
+            Command::Indented => debug!("{name} types a command behind blanks{}", Logged("command", fields)),
+            _ => {
+                let word = text.split_ascii_whitespace().next().unwrap_or_default();
+                debug!("{name} types {}{}", Quoted(word), Logged("command", fields));
+            }
+        }
+    }
+
+    /// Logs an overlong line for debugging.
+    fn log_overlong(&self, member: MemberId) {
+        if log_enabled!(Level::Debug) {
+            let (name, bytes_max) = (self.roster.shown(member).to_string(), self.limits.framing.line_bytes_max);
+            let fields = Fields { name: Some(&name), ..Fields::default() };
+            debug!("{name}: a line over {bytes_max} bytes{}", Logged("overlong", fields));
+        }
+    }
+
+    /// Logs for debugging that a member tells another one something.
+    fn log_message(&self, member: MemberId, to: usize) {
+        if !log_enabled!(Level::Debug) {
+            return;
+        }
+        if let Some(Phase::Present(to) | Phase::Moving(to)) = self.connections.get(to).map(|to| to.phase) {
+            let [name, to] = [member, to].map(|member| self.roster.shown(member).to_string());
+            let fields = Fields { name: Some(&name), to: Some(&to), ..Fields::default() };
+            debug!("{name} tells {to} something{}", Logged("told", fields));
+        }
+    }
+
     /// Closes a connection that leaves by this line.
     pub(super) fn say_goodbye(&mut self, key: usize, text: &str, now: Instant) {
         self.leave(key, &Reason::Goodbye, now);
@@ -112,9 +156,13 @@ impl<S: Socket> Hub<S> {
 
     /// Applies the event of a line to the room of its author.
     pub(super) fn apply_line(&mut self, turn: &mut ReadTurn, member: MemberId, event: Event<'_>, now: Instant) {
-        if let Event::Renamed { name, .. } = &event {
-            self.log_roster(turn.key, format_args!("{name} is its name"));
-        }
+        let was = match &event {
+            Event::Renamed { name, .. } => {
+                self.log_roster(turn.key, format_args!("{name} is its name"));
+                Reports::wants(Kind::Renamed).then(|| self.roster.shown(member).to_string())
+            }
+            _ => None,
+        };
         let room = self.roster.room(member);
         let is_first_sign = self.roster.introduction(member) == Introduction::Pending;
         let said_before = self.rooms[room].tape().end().line;
@@ -122,6 +170,8 @@ impl<S: Socket> Hub<S> {
         self.count_deliveries(turn.key, room, said_before, applied.own.is_some());
         if is_first_sign {
             self.report_arrival(turn.key, member, now);
+        } else if let Some(was) = was {
+            self.report_renaming(member, &was, now);
         }
         self.skip_own(turn.key, applied.own);
         self.charge(turn, room, applied.bytes);

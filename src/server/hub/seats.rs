@@ -12,12 +12,38 @@ use crate::relay::event::Event;
 use crate::relay::roster::MemberId;
 use crate::relay::tape::Position;
 use crate::server::connection::Phase;
+use crate::server::fields::Fields;
 use crate::server::flow::budget::Effort;
 use crate::server::flow::rate::Bucket;
 use crate::server::limits::ENTERS_MAX;
 use crate::server::reason::Reason;
 use crate::server::report::Kind;
 use crate::server::sessions::SessionId;
+
+/// End of the seat of a member that is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SeatEnd {
+    /// It did not come back in time.
+    Late,
+    /// A newcomer needs the seat.
+    Evicted,
+    /// Another client asks for its name, and its client may not know the token.
+    Claimed,
+    /// The operator removes it.
+    Removed,
+}
+
+impl SeatEnd {
+    /// Returns its kind, its label and its words in the log.
+    fn told(self) -> (Kind, &'static str, &'static str) {
+        match self {
+            SeatEnd::Late => (Kind::Left, "not back", "did not come back"),
+            SeatEnd::Evicted => (Kind::Left, "not back", "did not come back before the server was full"),
+            SeatEnd::Claimed => (Kind::Left, "name claimed", "its client did not know its session"),
+            SeatEnd::Removed => (Kind::Removed, "removed", "removed by the operator"),
+        }
+    }
+}
 
 impl<S: Socket> Hub<S> {
     /// Ends what a connection has of its session, when the member leaves for this reason. If its seat is kept, returns
@@ -43,8 +69,7 @@ impl<S: Socket> Hub<S> {
         };
         self.log_roster(key, format_args!("{} is away", self.roster.shown(member)));
         if reason.is_ours() {
-            let name = self.roster.shown(member).to_string();
-            self.report_departure(key, &name, reason, true, now);
+            self.report_away(key, member, reason, now);
         }
         let room = self.roster.room(member);
         let stop = match self.connections[key].phase {
@@ -68,7 +93,7 @@ impl<S: Socket> Hub<S> {
     pub(super) fn end_kept_seats(&mut self, now: Instant) {
         for _ in 0..ENTERS_MAX {
             match self.sessions.first_away() {
-                Some((until, session)) if until <= now => self.end_seat(session, "did not come back", Kind::Left, now),
+                Some((until, session)) if until <= now => self.end_seat(session, SeatEnd::Late, now),
                 _ => return,
             }
         }
@@ -77,7 +102,7 @@ impl<S: Socket> Hub<S> {
     /// Ends the seat that has been kept longest, if there is one, for a newcomer.
     pub(super) fn evict_kept_seat(&mut self, now: Instant) {
         if let Some((_, session)) = self.sessions.first_away() {
-            self.end_seat(session, "did not come back before the server was full", Kind::Left, now);
+            self.end_seat(session, SeatEnd::Evicted, now);
         }
     }
 
@@ -85,7 +110,7 @@ impl<S: Socket> Hub<S> {
     pub(super) fn remove_away(&mut self, member: MemberId, now: Instant) {
         if let Some(session) = self.sessions.of_member(member) {
             self.stats.reasons.count(&Reason::Removed);
-            self.end_seat(session, &Reason::Removed.to_string(), Kind::Removed, now);
+            self.end_seat(session, SeatEnd::Removed, now);
             self.sessions.end(session);
         }
     }
@@ -95,12 +120,12 @@ impl<S: Socket> Hub<S> {
     pub(super) fn remove_unproven(&mut self, member: MemberId, now: Instant) -> bool {
         let session = self.sessions.unproven(member);
         if let Some(session) = session {
-            self.end_seat(session, "its client did not know its session", Kind::Left, now);
+            self.end_seat(session, SeatEnd::Claimed, now);
         }
         session.is_some()
     }
 
-    fn end_seat(&mut self, session: SessionId, reason: &str, kind: Kind, now: Instant) {
+    fn end_seat(&mut self, session: SessionId, end: SeatEnd, now: Instant) {
         let Some(member) = self.sessions[session].member() else { return };
         self.sessions.on_memberless(session);
         self.budget.spend(Effort::Leave);
@@ -110,8 +135,10 @@ impl<S: Socket> Hub<S> {
         self.rooms.apply(room, &mut self.roster, Event::Left { member });
         self.rooms.announce_queued(room, &mut self.roster);
         self.rooms.note_empty(room, self.roster.directory());
-        let clients = self.roster.clients();
-        self.reports.note(kind, None, format_args!("{name} left ({reason}); {clients} present"), now);
+        let (clients, (kind, label, reason)) = (self.roster.clients(), end.told());
+        let room = self.roster.directory().name(room).as_str();
+        let fields = Fields { name: Some(&name), room: Some(room), reason: Some(label), ..Fields::default() };
+        self.reports.note_with(kind, fields, None, format_args!("{name} left ({reason}); {clients} present"), now);
     }
 
     /// Lets a member arrive in the room that it was on its way to, without a connection. Returns the end of what it is
