@@ -91,17 +91,23 @@ impl fmt::Display for Value<'_> {
     }
 }
 
-/// Text of a peer in quotes, escaped: control characters, quotes, what changes the direction, and the equals sign.
+/// Characters of a quoted text. Escaped, it takes at most 10 bytes for each: the log cuts lines of 2,000 bytes, and fields
+/// follow.
+const QUOTED_CHARS_MAX: usize = 150;
+
+/// The beginning of a peer's text in quotes, escaped: control characters, quotes, what changes the direction, and the
+/// equals sign.
 pub struct Quoted<'a>(pub &'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cut = self.0.char_indices().nth(QUOTED_CHARS_MAX).map_or(self.0, |(end, _)| &self.0[..end]);
         f.write_str("\"")?;
-        for (index, part) in self.0.split('=').enumerate() {
+        for (index, part) in cut.split('=').enumerate() {
             let equals_sign = if index > 0 { "\\u{3d}" } else { "" };
             write!(f, "{equals_sign}{}", part.escape_debug())?;
         }
-        f.write_str("\"")
+        f.write_str(if cut.len() < self.0.len() { "…\"" } else { "\"" })
     }
 }
 
@@ -116,6 +122,14 @@ mod tests {
         assert_eq!(Event("left", Fields::default()).to_string(), " event=left");
         let fields = Fields { address: Some("[::1]:7"), more: Some(3), addresses: Some(2), ..Fields::default() };
         assert_eq!(Event("came", fields).to_string(), " event=came address=[::1]:7 more=3 addresses=2");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_two_characters() {
+        let long = "é".repeat(QUOTED_CHARS_MAX);
+        assert_eq!(Quoted(&long).to_string(), format!("\"{long}\""));
+        assert_eq!(Quoted(&format!("{long}é")).to_string(), format!("\"{long}…\""));
+        assert!(Quoted(&"\u{10ffff}".repeat(1_000)).to_string().len() < 1_600);
     }
 
     #[test]
