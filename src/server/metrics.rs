@@ -86,7 +86,7 @@ pub struct Metrics {
 /// Numbers of turns, by the time that they took.
 #[derive(Clone, Copy, Debug, Default)]
 struct TurnCounts {
-    /// One for each of [`BOUNDS_US`], and one for turns beyond the last.
+    /// A number for each of [`BOUNDS_US`], and another for turns beyond the last.
     counts: [u64; BOUNDS_US.len() + 1],
     sum: Duration,
 }

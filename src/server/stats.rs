@@ -81,7 +81,7 @@ pub struct Snapshot {
     pub stats: Stats,
     /// Clients that are present.
     pub clients: usize,
-    /// Those with a connection, by its transport.
+    /// Clients among them that have a connection, by its transport.
     pub by_transport: [usize; Transport::COUNT],
     /// Whether the operator's console is open.
     pub has_console: bool,
