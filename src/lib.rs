@@ -82,6 +82,7 @@
 //! | `server/hub` | `mod` | the order of the phases of a turn |
 //! | | `proxied` `handshakes` | before the way in: the header of a proxy, a TLS handshake |
 //! | | `admission` `refusals` `closing` | the way in, the way out again with a reason, the way out |
+//! | | `reporting` | the log lines about clients and peers |
 //! | | `doorkeeper` | the server's password, and the connections that have to give it |
 //! | | `reading` `input` `lines` | the order of the reads, reading a client, handing lines to the room |
 //! | | `output` `http` `scraping` | the flush pass, visitors of the page, scrapers of metrics |

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use crate::support::http::{Response, WebServer, Wire, head};
 use crate::support::metrics::Scrape;
-use crate::support::{Lines, Member, Server, eventually};
+use crate::support::{Lines, Member, Server, eventually, say_numbered};
 
 const OPEN_METRICS: &str = "Accept: application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.3";
 
@@ -116,6 +116,35 @@ fn more_scrapers_than_places_are_all_answered_in_their_turn() {
         assert_eq!(response.status, 200);
         Scrape::of_open_metrics(response.text());
     }
+}
+
+#[test]
+fn a_hundred_scrapers_at_once_cost_no_client_a_line() {
+    let (server, address) = start(&[]);
+    let [mut talker, mut listener] = server.join_many();
+    let storm = move || {
+        for _ in 0..5 {
+            let wires: Vec<_> = (0..100)
+                .map(|_| {
+                    let mut wire = Wire::connect(address);
+                    wire.send(head(&["GET /metrics HTTP/1.1", "Host: x"]));
+                    wire
+                })
+                .collect();
+            wires.into_iter().for_each(|mut wire| drop(Scrape::of_plain(wire.response().text())));
+        }
+    };
+    thread::scope(|scope| {
+        let storm = scope.spawn(storm);
+        let mut said = 0;
+        while !storm.is_finished() {
+            say_numbered(&mut talker, &mut listener, said, said + 100);
+            said += 100;
+        }
+    });
+    let figures = scrape(address);
+    assert_eq!(figures.count("pollchat_scrapes_total"), 501);
+    assert_eq!((figures.count("pollchat_lags_total"), figures.count("pollchat_lines_missed_total")), (0, 0));
 }
 
 #[test]

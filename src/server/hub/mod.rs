@@ -29,7 +29,7 @@
 //! | the figures for scrapers | [`metrics`](super::metrics) |
 //! | the throttled log | [`report`](super::report) |
 //!
-//! `reading`, `input`, `lines`, `output`, `http`, `scraping`, `moving`, `names`, `tracking`, `seats`, `closing` and `wall` hold the
+//! `reading`, `input`, `lines`, `output`, `http`, `scraping`, `moving`, `names`, `tracking`, `seats`, `closing`, `reporting` and `wall` hold the
 //! steps of a turn that need several of these.
 
 mod admission;
@@ -51,6 +51,7 @@ mod patrol;
 mod proxied;
 mod reading;
 mod refusals;
+mod reporting;
 mod rooms;
 mod schedule;
 mod scraping;
