@@ -176,8 +176,8 @@ impl Figures {
         let help = "Clients that are present and connected, by transport";
         sheet.gauges("pollchat_clients", help, "transport", clients.chain(console))?;
         let help = "Clients whose connection is lost and whose seat is kept";
-        sheet.gauge("pollchat_clients_away", help, *away as u64)?;
-        sheet.gauge("pollchat_rooms", "Rooms that exist, the lobby included", *rooms as u64)?;
+        sheet.gauge("pollchat_clients_away", help, &(*away as u64))?;
+        sheet.gauge("pollchat_rooms", "Rooms that exist, the lobby included", &(*rooms as u64))?;
         let help = "Connections accepted on the ports of clients and of the page";
         sheet.counter("pollchat_accepted", help, stats.accepted)?;
         sheet.counter("pollchat_entered", "Clients that became present", stats.entered)?;
@@ -224,9 +224,9 @@ impl Figures {
 
     fn put_flow(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
         let Snapshot { stats, held_bytes, slowest_bytes_behind, .. } = &self.snapshot;
-        sheet.gauge("pollchat_tape_bytes", "Bytes that the tapes of all rooms hold", *held_bytes)?;
+        sheet.gauge("pollchat_tape_bytes", "Bytes that the tapes of all rooms hold", held_bytes)?;
         let help = "Bytes of tape that the slowest reader has not been sent; exact only if that is much";
-        sheet.gauge("pollchat_slowest_reader_bytes", help, *slowest_bytes_behind)?;
+        sheet.gauge("pollchat_slowest_reader_bytes", help, slowest_bytes_behind)?;
         let help = "Time in which clients waited for slower readers";
         sheet.counter_of_seconds("pollchat_braked_seconds", help, stats.braked.total())?;
         let help = "Time that a turn of the loop took, without its wait for events";
@@ -235,12 +235,12 @@ impl Figures {
 
     fn put_process(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
         if let Some(open_files) = self.open_files {
-            sheet.gauge("pollchat_open_fds", "Open descriptors of the process", open_files)?;
+            sheet.gauge("pollchat_open_fds", "Open descriptors of the process", &open_files)?;
         }
         let version = [(env!("CARGO_PKG_VERSION"), 1)];
         sheet.gauges("pollchat_build_info", "Version of the server; always 1", "version", version.into_iter())?;
         let help = "Start of the process, in seconds since 1970";
-        sheet.gauge("process_start_time_seconds", help, self.started)
+        sheet.gauge("process_start_time_seconds", help, &self.started)
     }
 }
 
@@ -261,8 +261,8 @@ fn tokens(counts: impl Iterator<Item = (&'static str, u64)>) -> impl Iterator<It
 struct Sheet<'a>(DescriptorEncoder<'a>);
 
 impl Sheet<'_> {
-    fn gauge(&mut self, name: &str, help: &str, value: impl EncodeGaugeValue) -> fmt::Result {
-        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+    fn gauge(&mut self, name: &str, help: &str, value: &impl EncodeGaugeValue) -> fmt::Result {
+        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(value)
     }
 
     /// Writes one gauge for each value of a label.
