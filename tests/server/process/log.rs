@@ -168,7 +168,7 @@ fn a_program_finds_in_the_log_of_a_hostile_session_that_each_client_came_and_lef
 /// Comes, does something of this number, and goes.
 fn visit(server: &Server, number: usize, round: usize) {
     let name = format!("n{number}-{round}");
-    if round % 8 == 0 {
+    if round.is_multiple_of(8) {
         let mut stranger = TcpStream::connect(server.address()).expect("a connection");
         let _ = stranger.write_all(b"GET / HTTP/1.1\r\nUser-Agent: x event=left\r\n\r\n");
         let _ = io::read_to_string(stranger);
