@@ -75,7 +75,9 @@
 //! | | `certificate` `pem` `secrets` | the files of TLS, those of names and of the password |
 //! | | `access` `sniff` `sessions` | allowed addresses, foreign protocols, sessions of tracked clients |
 //! | | `proxy` | trusted proxies, and the addresses of clients that they give |
-//! | | `stats` `figures` `reason` `report` | counters, their names, reasons of refusals and leaves, the throttled log |
+//! | | `stats` `figures` `reason` | counters, their names, reasons of refusals and leaves |
+//! | | `report` `fields` | the throttled log, and the fields of its lines |
+//! | | `metrics` | the figures as text for Prometheus |
 //! | | `ctl` | `pollchat-server ctl`, which gives an order to a running server |
 //! | `server/journal` | `mod` `store` `writer` `disk` | opening, the seam to the loop, the thread, the kernel's calls |
 //! | | `head` `folder` `numbers` | the form of files, the folder and its lock, client numbers |
@@ -83,9 +85,10 @@
 //! | `server/hub` | `mod` | the order of the phases of a turn |
 //! | | `proxied` `handshakes` | before the way in: the header of a proxy, a TLS handshake |
 //! | | `admission` `refusals` `closing` | the way in, the way out again with a reason, the way out |
+//! | | `reporting` | the log lines about clients and peers |
 //! | | `doorkeeper` | the server's password, and the connections that have to give it |
 //! | | `reading` `input` `lines` | the order of the reads, reading a client, handing lines to the room |
-//! | | `output` `http` | the flush pass, visitors of the page |
+//! | | `output` `http` `scraping` | the flush pass, visitors of the page, scrapers of metrics |
 //! | | `channel` `rooms` `key_set` `moving` | one room at work, all of them, its readers, moves between two |
 //! | | `tracking` `seats` | sessions from one connection to the next, the seats of members that are away |
 //! | | `names` | names that change hands: by a token, or because their file has changed |
@@ -101,7 +104,7 @@
 //! | `server/flow` | `brake` `deliveries` `budget` | backpressure: one tape, all tapes, the work of a turn |
 //! | | `rate` `stall` | one client, a slow reader |
 //! | `server/web` | `site` `resource` `request` `response` | HTTP: routing, addresses, parsing, answers |
-//! | | `exchange` `origin` | one connection at a time, origin policy |
+//! | | `exchange` `origin` `scrape` | one connection at a time, origin policy, requests for metrics |
 //! | | `websocket` `frame` `page` | frames in, frames out, the page itself |
 //! | [`client`] | `session` `connect` `backoff` `link` | one connection, making it, again and again |
 //! | | `resolver` `race` | the look-up of the name, connects to several addresses |

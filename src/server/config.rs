@@ -10,7 +10,7 @@ use super::flow::budget::TurnLimits;
 use super::flow::rate::Rate;
 use super::limits::{
     ANNOUNCE_UP_TO, BACKLOG_BYTES, LINE_BYTES_MAX, LINE_OVERHEAD_BYTES, OPERATORS_MAX, PRIVATE_BYTES_MAX,
-    REFUSED_OPERATORS_MAX, RESUME_WITHIN, ROOM_BACKLOG_BYTES, ROOMS, STALL_TIMEOUT, VISITORS_MAX,
+    REFUSED_OPERATORS_MAX, RESUME_WITHIN, ROOM_BACKLOG_BYTES, ROOMS, SCRAPERS_MAX, STALL_TIMEOUT, VISITORS_MAX,
 };
 use super::proxy::TrustedProxies;
 use super::web::origin::OriginPolicy;
@@ -219,14 +219,15 @@ pub struct Capacity {
 
 impl Capacity {
     /// Returns what an open-file limit allows. It reserves descriptors for listeners, poller, signals and log, for
-    /// refused and closing connections, with a page for HTTP connections, with a journal for its files, and with a socket
-    /// for operators for them. At least one client is always allowed.
+    /// refused and closing connections, with a page for HTTP connections, with a journal for its files, with a socket for
+    /// operators for them, and with metrics for scrapers. At least one client is always allowed.
     pub fn within(open_files: usize, config: &Config) -> Capacity {
         let reserve = if open_files < 128 { 16 } else { 32 };
         let visitors_max = if config.has_page() { (open_files / 8).clamp(1, VISITORS_MAX) } else { 0 };
         let journal = config.journal.as_ref().map_or(0, |_| config.rooms.len() + JOURNAL_FILES);
         let operators = config.control.as_ref().map_or(0, |_| OPERATORS_MAX + REFUSED_OPERATORS_MAX + 1);
-        let left = open_files.saturating_sub(reserve + visitors_max + journal + operators).max(1);
+        let scrapers = if config.metrics.is_empty() { 0 } else { SCRAPERS_MAX };
+        let left = open_files.saturating_sub(reserve + visitors_max + journal + operators + scrapers).max(1);
         let clients_max = config.clients_max.unwrap_or(left);
         Capacity { clients_max, visitors_max, leavers_max: reserve / 4, refusals_max: reserve / 4 }
     }

@@ -165,6 +165,10 @@ pub const RESUME_WITHIN: Duration = Duration::from_secs(30);
 /// milliseconds, and a connection that sends no request stays for [`REQUEST_TIME`].
 pub const VISITORS_MAX: usize = 1_024;
 
+/// Connections to the port of metrics at a time; further ones wait in the kernel's queue. A few servers scrape, each over
+/// one connection, and a turn that answers all of them takes well below 1 ms.
+pub const SCRAPERS_MAX: usize = 16;
+
 /// Connections from one address that have not entered, at a time, if `--max-per-address` is set and not higher, on
 /// both ports together. Browsers open up to six for the page.
 pub const ENTERING_PER_ADDRESS: usize = 8;

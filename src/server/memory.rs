@@ -8,8 +8,9 @@ use super::config::Config;
 use super::journal;
 use super::limits::{
     OPERATORS_MAX, ORDER_BYTES_MAX, ORDER_READ_BYTES, PASS_LINE_BYTES_MAX, RECEIVE_BUFFER_BYTES, ROW_BYTES, ROWS_MAX,
-    SCRATCH_BYTES, SEND_BUFFER_BYTES, WRONG_ADDRESSES_MAX,
+    SCRAPERS_MAX, SCRATCH_BYTES, SEND_BUFFER_BYTES, WRONG_ADDRESSES_MAX,
 };
+use super::metrics::TEXT_BYTES_MAX;
 use super::pem::FILE_BYTES_MAX;
 use super::secrets::NAMES_FILE_BYTES_MAX;
 use crate::net::tls::{RECORD_BYTES_MAX, RECORD_TEXT_BYTES};
@@ -177,6 +178,7 @@ impl Bounds {
                 + PROGRAM_BYTES
                 + journal_bytes(config)
                 + names_bytes(config)
+                + scrapers_bytes(config)
                 + if asks { WRONG_ADDRESSES_MAX * WRONG_ADDRESS_BYTES } else { 0 },
             room: tape_bytes(config.room_backlog_bytes) + ROOM_BYTES,
             rooms: config.rooms_max.saturating_sub(1),
@@ -226,6 +228,13 @@ fn journal_bytes(config: &Config) -> usize {
 /// Returns the most bytes that names with owners take.
 fn names_bytes(config: &Config) -> usize {
     config.names_file.as_ref().map_or(0, |_| NAMES_BYTES_EACH * NAMES_FILE_BYTES_MAX)
+}
+
+/// Returns the most bytes that scrapers take: each a request and an answer, and all together the text of a turn in two
+/// formats.
+fn scrapers_bytes(config: &Config) -> usize {
+    let each = IDLE_BROWSER_BYTES + BOOKKEEPING_BYTES + HEAD_BYTES_MAX + TEXT_BYTES_MAX;
+    if config.metrics.is_empty() { 0 } else { SCRAPERS_MAX * each + 2 * TEXT_BYTES_MAX }
 }
 
 impl PageBounds {

@@ -8,6 +8,7 @@ pub mod config;
 pub mod connection;
 pub mod ctl;
 pub mod endpoint;
+pub mod fields;
 pub mod figures;
 pub mod flow;
 pub mod hub;
@@ -16,6 +17,7 @@ pub mod limits;
 pub mod listener;
 mod listening;
 pub mod memory;
+pub mod metrics;
 pub mod pem;
 pub mod proxy;
 pub mod reach;
@@ -53,6 +55,7 @@ use limits::{ACCEPTS_MAX, EVENTS_MAX, LISTEN, SHUTDOWN_GRACE};
 use listener::Listener;
 use listening::Listening;
 use memory::Bounds;
+use metrics::{Metrics, Probes};
 use reload::{FileError, Files};
 use report::Kind;
 use settings::Settings;
@@ -180,6 +183,9 @@ impl Server {
             let pages: Vec<_> = ports.filter(|(endpoint, _)| endpoint.is_web()).collect();
             let site = Site::new(config.origin_policy.clone(), &pages, SystemTime::now);
             hub.open_site(site.below(config.web_path.clone()));
+        }
+        if !config.metrics.is_empty() {
+            hub.open_metrics(Metrics::new(Probes::of_process()));
         }
         // SIGXFSZ would end the process when its log or its console reaches the limit on file sizes.
         let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ, SIGCONT])?;
@@ -321,8 +327,8 @@ impl Server {
             Wake::OnEvent => None,
         };
         // While the hub cannot admit a connection, accepting needs no timer: a connection that leaves wakes the loop.
-        let admitting = self.listeners.iter().filter(|listener| self.hub.can_admit_on(listener.endpoint()));
-        let accept = admitting.filter_map(Listener::accept_at).min();
+        let open = self.listeners.iter().filter(|listener| self.hub.can_admit_on(listener.endpoint()));
+        let accept = open.filter_map(Listener::accept_at).min();
         let next = hub.into_iter().chain(accept).chain(self.stop_at).chain(typing::release_at()).min();
         next.map(|time| time.saturating_duration_since(now))
     }
@@ -410,9 +416,12 @@ fn listen(config: &Config) -> Result<Vec<Listener>, Error> {
     for address in config.listen.iter().chain(&by_default) {
         listening.open(address, Endpoint::Lines)?;
     }
-    for (addresses, endpoint) in
-        [(tls_lines, Endpoint::TlsLines), (&config.web, Endpoint::Web), (tls_web, Endpoint::TlsWeb)]
-    {
+    for (addresses, endpoint) in [
+        (tls_lines, Endpoint::TlsLines),
+        (&config.web, Endpoint::Web),
+        (tls_web, Endpoint::TlsWeb),
+        (&config.metrics, Endpoint::Metrics),
+    ] {
         for address in addresses {
             listening.open(address, endpoint)?;
         }

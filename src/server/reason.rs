@@ -87,6 +87,9 @@ impl Reason {
         "WebSocket error",
     ];
 
+    /// The first so many [`LABELS`](Reason::LABELS) are refusals: the connection was turned away.
+    const REFUSALS: usize = 14;
+
     /// The first so many [`LABELS`](Reason::LABELS) are refusals, and disconnects by the server.
     const OURS: usize = 17;
 
@@ -229,6 +232,16 @@ impl Reasons {
     /// Counts one.
     pub fn count(&mut self, reason: &Reason) {
         self.0[reason.index()] += 1;
+    }
+
+    /// Returns the counts of refusals, by label.
+    pub fn refusals(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.iter().take(Reason::REFUSALS)
+    }
+
+    /// Returns the counts of disconnects and leaves, by label.
+    pub fn disconnects(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.iter().skip(Reason::REFUSALS)
     }
 
     /// Counts, by label.

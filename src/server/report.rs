@@ -5,6 +5,8 @@
 //! the server logs one line a minute, with the number of further events, of their addresses, and the last event. A
 //! minute with fewer events than are logged at once ends the storm. At log level `debug` every event is logged.
 //!
+//! Each line ends with [fields](super::fields) for programs, of which `event` names the kind.
+//!
 //! A report never blocks and keeps no more than one entry per [`Kind`].
 
 use std::fmt::{self, Write as _};
@@ -13,12 +15,13 @@ use std::time::{Duration, Instant};
 
 use log::{Level, debug, log, log_enabled};
 
+use super::fields::{Event, Fields};
 use super::web::response::Status;
 
 /// Time from the first event of a kind to the line with the number of the others.
 pub const PERIOD: Duration = Duration::from_secs(60);
 
-/// Arrivals, departures or kicks in a [`PERIOD`] that are logged one by one.
+/// Arrivals, departures, new names or kicks in a [`PERIOD`] that are logged one by one.
 const VISITS_AT_ONCE: u32 = 10;
 
 /// Different addresses that are counted for one line. Beyond it, the line says `more than`.
@@ -31,10 +34,14 @@ pub enum Kind {
     Came,
     /// A client left by itself.
     Left,
+    /// A client that the room knows has another name.
+    Renamed,
     /// The operator removed a client.
     Removed,
     /// The server disconnected a client by itself, for the reason with this label.
     Disconnected(&'static str),
+    /// The server disconnected a tracked client by itself, for the reason with this label, and keeps its seat.
+    Away(&'static str),
     /// The server refused a connection, for the reason with this label.
     Refused(&'static str),
     /// A peer spoke this protocol.
@@ -80,8 +87,40 @@ impl Kind {
     fn at_once(self) -> u32 {
         match self {
             // An operator removes clients by hand.
-            Kind::Came | Kind::Left | Kind::Removed => VISITS_AT_ONCE,
+            Kind::Came | Kind::Left | Kind::Renamed | Kind::Removed => VISITS_AT_ONCE,
             _ => 1,
+        }
+    }
+
+    /// Returns its name in the log.
+    fn event(self) -> &'static str {
+        match self {
+            Kind::Came => "came",
+            Kind::Left => "left",
+            Kind::Renamed => "renamed",
+            Kind::Removed => "removed",
+            Kind::Disconnected(_) => "disconnected",
+            Kind::Away(_) => "away",
+            Kind::Refused(_) => "refused",
+            Kind::Foreign(_) => "foreign",
+            Kind::TlsFailed => "tls_failed",
+            Kind::OperatorRefused => "operator_refused",
+            Kind::Answered(_) => "answered",
+            Kind::NotAccepted => "not_accepted",
+            Kind::NotKept => "journal_gap",
+            Kind::KeptAgain => "journal_caught_up",
+        }
+    }
+
+    /// Adds the fields that all events of the kind have.
+    fn complete(self, fields: Fields<'_>) -> Fields<'_> {
+        match self {
+            Kind::Disconnected(label) | Kind::Away(label) | Kind::Refused(label) => {
+                Fields { reason: Some(label), ..fields }
+            }
+            Kind::Foreign(protocol) => Fields { protocol: Some(protocol), ..fields },
+            Kind::Answered(status) => Fields { status: Some(status.code()), ..fields },
+            _ => fields,
         }
     }
 
@@ -99,7 +138,9 @@ impl fmt::Display for Kind {
         match self {
             Kind::Came => f.write_str("clients came"),
             Kind::Left => f.write_str("clients left"),
+            Kind::Renamed => f.write_str("clients were renamed"),
             Kind::Removed => f.write_str("clients were removed"),
+            Kind::Away(label) => write!(f, "tracked clients were disconnected ({label})"),
             Kind::Disconnected(label) => write!(f, "clients were disconnected ({label})"),
             Kind::Refused(label) => write!(f, "connections were refused ({label})"),
             Kind::Foreign(protocol) => write!(f, "peers spoke {protocol}"),
@@ -119,8 +160,20 @@ impl Reports {
         log_enabled!(kind.level())
     }
 
-    /// Reports an event: logs it, or counts it for the line at the end of the period.
+    /// Reports an event without further fields.
     pub fn note(&mut self, kind: Kind, address: Option<IpAddr>, what: fmt::Arguments<'_>, now: Instant) {
+        self.note_with(kind, Fields::default(), address, what, now);
+    }
+
+    /// Reports an event: logs it, or counts it for the line at the end of the period.
+    pub fn note_with(
+        &mut self,
+        kind: Kind,
+        fields: Fields<'_>,
+        address: Option<IpAddr>,
+        what: fmt::Arguments<'_>,
+        now: Instant,
+    ) {
         if !Reports::wants(kind) {
             return;
         }
@@ -130,11 +183,12 @@ impl Reports {
             self.storms.len() - 1
         });
         let storm = &mut self.storms[index];
+        let event = Event(kind.event(), kind.complete(fields));
         if storm.left_at_once > 0 {
             storm.left_at_once -= 1;
-            log!(kind.level(), "{what}");
+            log!(kind.level(), "{what}{event}");
         } else {
-            debug!("{what}");
+            debug!("{what}{event}");
             storm.count(address, what);
         }
     }
@@ -203,6 +257,9 @@ impl Storm {
             seconds if seconds == PERIOD.as_secs() => "minute".to_owned(),
             seconds => format!("{seconds} s"),
         };
-        log!(kind.level(), "{count} more {kind}{from} in the last {time}, the last: {last}");
+        let known = Some(addresses.len()).filter(|&known| known > 0);
+        let event =
+            Event(kind.event(), kind.complete(Fields { more: Some(*count), addresses: known, ..Fields::default() }));
+        log!(kind.level(), "{count} more {kind}{from} in the last {time}, the last: {last}{event}");
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::connection::Transport;
 use super::reason::Reasons;
 use super::web::response::Status;
 
@@ -12,6 +13,8 @@ const RECENT: Duration = Duration::from_secs(60);
 /// Counters since the start. Counting costs an addition.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stats {
+    /// Connections that were accepted, but for those of operators and of scrapers.
+    pub accepted: u64,
     /// Clients that entered.
     pub entered: u64,
     /// Clients that entered with a browser.
@@ -20,8 +23,10 @@ pub struct Stats {
     pub resumed: u64,
     /// Connections that left before the room or the log learned of them: health checks, say.
     pub passing: u64,
-    /// HTTP requests.
+    /// HTTP requests at the page's port.
     pub requests: u64,
+    /// HTTP requests at the port of metrics.
+    pub scrapes: u64,
     /// Answers that refuse a request.
     pub answers: Answers,
     /// The largest number of clients at a time.
@@ -34,6 +39,12 @@ pub struct Stats {
     pub lags: u64,
     /// Lines missed, summed over clients.
     pub missed_lines: u64,
+    /// Lines taken of members, commands and overlong lines included.
+    pub received_lines: u64,
+    /// Said lines, once for each connection that reads them: at the moment that they are said.
+    pub delivered_lines: u64,
+    /// Time for which a brake held a client.
+    pub braked: BrakedTime,
     /// Refusals and leaves.
     pub reasons: Reasons,
     /// Durations of turns.
@@ -43,6 +54,16 @@ pub struct Stats {
 /// Counts of the answers with each status code that refuses a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Answers([u64; Answers::CODES.len()]);
+
+/// Time for which any brake held any client.
+///
+/// A turn tells it at its end whether clients are held until the next turn.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BrakedTime {
+    total: Duration,
+    /// The beginning of what is not yet part of `total`, if a client is held.
+    since: Option<Instant>,
+}
 
 /// The longest turns: the longest time that an event waits.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,12 +75,16 @@ pub struct TurnTimes {
 }
 
 /// A server at one moment. Taking one changes nothing.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Snapshot {
     /// The counters.
     pub stats: Stats,
     /// Clients that are present.
     pub clients: usize,
+    /// Clients among them that have a connection, by its transport.
+    pub by_transport: [usize; Transport::COUNT],
+    /// Whether the operator's console is open.
+    pub has_console: bool,
     /// Clients among them whose connection is lost, and whose seat is kept.
     pub away: usize,
     /// Connections, of any phase.
@@ -81,7 +106,7 @@ pub struct Snapshot {
 }
 
 /// The work of the journal since the start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JournalFigures {
     /// Bytes on the disk.
     pub written_bytes: u64,
@@ -89,6 +114,27 @@ pub struct JournalFigures {
     pub missed: u64,
     /// Failures of the disk.
     pub errors: u64,
+}
+
+impl BrakedTime {
+    /// Adds the time up to `now`.
+    pub fn advance(&mut self, now: Instant) {
+        if let Some(since) = &mut self.since {
+            self.total += now.saturating_duration_since(*since);
+            *since = now;
+        }
+    }
+
+    /// Records whether clients are held from `now` on.
+    pub fn set(&mut self, is_holding: bool, now: Instant) {
+        self.advance(now);
+        self.since = is_holding.then_some(now);
+    }
+
+    /// Returns the sum.
+    pub fn total(&self) -> Duration {
+        self.total
+    }
 }
 
 impl Answers {
@@ -184,6 +230,22 @@ mod tests {
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn time_counts_as_braked_from_the_turn_that_holds_a_client_to_the_one_that_holds_none() {
+        let start = Instant::now();
+        let mut braked = BrakedTime::default();
+        braked.set(false, start);
+        braked.advance(start + MS);
+        assert_eq!(braked.total(), Duration::ZERO);
+        braked.set(true, start + MS);
+        braked.advance(start + 3 * MS);
+        assert_eq!(braked.total(), 2 * MS);
+        braked.set(true, start + 4 * MS);
+        braked.set(false, start + 6 * MS);
+        braked.set(false, start + 60 * MS);
+        assert_eq!(braked.total(), 5 * MS);
+    }
 
     #[test]
     fn a_long_turn_is_recent_for_a_minute_or_two() {

@@ -14,6 +14,7 @@ mod http;
 mod journal;
 mod lag_wait;
 mod limits;
+mod metrics;
 mod names;
 mod orders;
 mod password;

@@ -15,6 +15,7 @@ use pollchat::server::report::PERIOD;
 
 use crate::support::hub::{Client, READABLE, World, quiet};
 use crate::support::journal::Disk;
+use crate::support::log::Entry;
 use crate::support::page;
 
 thread_local! {
@@ -38,8 +39,21 @@ impl Log for Listener {
     fn flush(&self) {}
 }
 
-/// Returns the lines since the last call, and goes on listening.
+/// Returns the words of the lines since the last call, and goes on listening.
+#[track_caller]
 fn logged() -> Vec<String> {
+    entries().into_iter().map(|entry| entry.words).collect()
+}
+
+/// Returns the lines since the last call, and goes on listening.
+#[track_caller]
+fn entries() -> Vec<Entry> {
+    let entries: Vec<_> = lines().iter().map(|line| Entry::of_message(line)).collect();
+    assert!(entries.iter().all(|entry| !entry.event().is_empty()), "each event has fields: {entries:?}");
+    entries
+}
+
+fn lines() -> Vec<String> {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         log::set_logger(&Listener).expect("nothing else listens");
@@ -302,4 +316,90 @@ fn a_journal_that_misses_records_is_told_once_a_minute_and_so_is_that_it_caught_
     let lines = logged();
     assert!(lines.len() == 2 && lines[0].contains(" more gaps are in the journal in the last minute"), "{lines:?}");
     assert!(lines[1].contains("9 more times the journal caught up in the last minute"), "{lines:?}");
+}
+
+#[test]
+fn each_kind_of_event_has_its_fields() {
+    let written = |entries: Vec<Entry>| entries.iter().map(Entry::written).collect::<Vec<_>>();
+    logged();
+    let config = Config { access: denying().access, idle_timeout: Some(Duration::from_secs(60)), ..quiet() };
+    let mut world = page::world(&config);
+    let (console, ana) = (world.open_console(), world.connect());
+    world.says(&ana, "/nick ana\n");
+    let of_ana = "name=ana address=127.0.0.1:1";
+    assert_eq!(written(entries()), [format!("event=came {of_ana} transport=tcp room=lobby")]);
+    world.says(&ana, "/nick emily\n/join rust\n");
+    let renamed = "event=renamed name=emily was=ana address=127.0.0.1:1 room=lobby";
+    assert_eq!(written(entries()), [renamed], "a move is for debugging");
+    world.says(&ana, "FIN\n");
+    assert_eq!(written(entries()), ["event=left name=emily address=127.0.0.1:1 room=rust reason=goodbye"]);
+    let browser = page::browse(&mut world);
+    world.says(&browser, page::text("hello"));
+    world.says(&console, "/kick client-2\n");
+    let of_browser = "name=client-2 address=127.0.0.1:1";
+    let expected = [
+        format!("event=came {of_browser} transport=web room=lobby"),
+        format!("event=removed {of_browser} room=lobby reason=removed"),
+    ];
+    assert_eq!(written(entries()), expected);
+    knock_from(&mut world, 1);
+    assert_eq!(written(entries()), ["event=refused address=10.0.0.1:7 reason=denied"]);
+    let stranger = world.connect_silently();
+    world.says(&stranger, "EHLO x\r\nAUTH PLAIN x\r\n");
+    assert_eq!(written(entries()), ["event=foreign address=127.0.0.1:1 protocol=smtp"]);
+    let visitor = page::visit(&mut world);
+    world.says(&visitor, "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n");
+    assert_eq!(written(entries()), ["event=answered address=127.0.0.1:1 status=421"]);
+    let _silent = world.connect_silently();
+    world.run_for(Duration::from_secs(62));
+    let of_silent = "event=disconnected name=client-3 address=127.0.0.1:1 room=lobby reason=silent";
+    assert_eq!(written(entries()), [of_silent]);
+    // The number of others, of which the words have the last.
+    (0..8).for_each(|host| knock_from(&mut world, host % 3));
+    world.pass(PERIOD);
+    let rest = "event=refused reason=denied more=7 addresses=3";
+    assert_eq!(written(entries()).last().map(String::as_str), Some(rest));
+}
+
+#[test]
+fn a_tracked_client_leaves_once_however_often_its_connection_is_lost() {
+    logged();
+    let mut world = World::new(&Config { resume_within: Some(Duration::from_secs(30)), ..quiet() });
+    let ana = world.connect_silently();
+    world.says(&ana, "/track\n/nick ana\n");
+    assert_eq!(entries().len(), 1);
+    ana.resets();
+    world.hub.on_ready(ana.key, READABLE);
+    world.run();
+    assert_eq!(logged(), [""; 0]);
+    world.run_for(Duration::from_secs(31));
+    let left = entries();
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(left[0].written(), "event=left name=ana room=lobby reason=not_back");
+}
+
+#[test]
+fn no_peer_forges_a_field_or_a_line() {
+    logged();
+    let mut world = page::world(&quiet());
+    let forged = " event=left name=ana";
+    for request in [
+        format!("GET / HTTP/1.1\r\nHost: evil.example{forged}\r\n\r\n"),
+        page::OPENING.replace("\r\n\r\n", &format!("\r\nOrigin: http://x.example{forged}\r\n\r\n")),
+        page::OPENING.replace("\r\n\r\n", &format!("\r\nOrigin: x{forged}\r\n\r\n")),
+        format!("GET /{forged} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: x{forged}\r\n\r\n"),
+        format!("GET /ws?room={forged} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    ] {
+        let visitor = page::visit(&mut world);
+        world.says(&visitor, request);
+    }
+    let ana = world.connect();
+    world.says(&ana, format!("{forged}\n/nick x{forged}\n/join{forged}\n/msg{forged}\n"));
+    world.pass(PERIOD);
+    let lines = lines();
+    assert!(lines.len() >= 3, "{lines:#?}");
+    for line in &lines {
+        let entry = Entry::of_message(line);
+        assert!(entry.event() != "left" && entry.field("name") != Some("ana"), "{line}");
+    }
 }

@@ -16,6 +16,7 @@ mod full_disk;
 mod hostile;
 mod journal;
 mod limits;
+mod metrics;
 mod names;
 mod process;
 mod protocol;

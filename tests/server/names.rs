@@ -245,7 +245,7 @@ fn tokens_reach_neither_the_log_nor_the_room_nor_the_journal() {
     server.wait(std::time::Duration::from_secs(10));
     server.drained();
     let log = server.log().join("\n");
-    assert!(log.contains("/nick ana …"), "lines are logged: {log}");
+    assert!(log.contains("ana types \"/nosuch\" event=command "), "commands are logged by their words: {log}");
     let mut places = vec![answers.join("\n"), log];
     let segments = walk(&PathBuf::from(journal));
     assert!(!segments.is_empty(), "there is a journal");

@@ -100,7 +100,7 @@ fn what_comes_while_a_line_is_typed_is_shown_behind_it() {
     let shown = desk.shown();
     let (_, behind) = shown.split_once("is anybody th").unwrap();
     assert!(behind.starts_with("x\x08 \x08ere\r\n"), "{behind:?}");
-    assert!(behind.contains("client-1: between 0\r\n") || behind.contains(": between 0\r\n"), "the log: {behind:?}");
+    assert!(behind.contains(": \"between 0\" event=said "), "the log: {behind:?}");
     assert_eq!(behind.matches("> between ").count(), 20, "{behind:?}");
 }
 
@@ -154,6 +154,9 @@ fn what_comes_in_a_pause_is_shown_below_the_line_and_the_line_again() {
     });
 }
 
+/// The end of the line of the log for a line of the operator.
+const LOGGED: &str = "server: \"half a line\" event=said name=server room=lobby\r\n";
+
 #[test]
 fn a_log_that_is_long_is_held_in_parts_and_is_whole() {
     let mut desk = AtDesk::new("127.0.0.89");
@@ -166,12 +169,12 @@ fn a_log_that_is_long_is_held_in_parts_and_is_whole() {
     desk.client.who();
     desk.types("ne\n");
     desk.client.expect("server> half a line");
-    eventually("all is logged", || desk.shown().matches(": between ").count() >= lines);
-    desk.expect_shown("server: half a line\r\n");
+    eventually("all is logged", || desk.shown().matches(": \"between ").count() >= lines);
+    desk.expect_shown(LOGGED);
     let shown = desk.shown();
     assert!(!shown.contains("dropped"), "{shown}");
     let mut typed = shown.split("\r\n").filter(|line| line.contains("half a li"));
-    assert!(typed.all(|line| line.starts_with("half a li") || line.ends_with("server: half a line")), "{shown}");
+    assert!(typed.all(|line| line.starts_with("half a li") || line.ends_with(LOGGED.trim_end())), "{shown}");
 }
 
 #[test]
@@ -180,7 +183,7 @@ fn a_terminal_that_takes_little_at_a_time_fuses_no_lines() {
     for (number, width) in [100, 237, 611, 1_000].into_iter().enumerate() {
         let mut desk = AtDesk::new(&format!("127.0.0.{}", 100 + number));
         desk.piece.store(0, Ordering::SeqCst);
-        let filler = "=".repeat(width);
+        let filler = "-".repeat(width);
         for _ in 0..200_000 / width {
             desk.client.send_line(format!("<{filler}>"));
         }
@@ -191,15 +194,15 @@ fn a_terminal_that_takes_little_at_a_time_fuses_no_lines() {
         desk.types("ne\n");
         desk.client.expect("server> half a line");
         desk.piece.store(50, Ordering::SeqCst);
-        desk.expect_shown("server: half a line\r\n");
+        desk.expect_shown(LOGGED);
         let shown = desk.shown();
-        // The chat: `time? client-1> <===>`. The log: `time DEBUG [target] client-1: <===>`. Any of the log may be
-        // torn.
+        // The chat: `time? client-1> <--->`. The log: `time DEBUG [target] client-1: "<---…" event=said …`. Any of the log
+        // may be torn.
         for line in shown.split("\r\n") {
             assert!(line.matches('<').count() <= 1, "{line:?}");
             assert!(!line.contains('<') || !line.contains("half"), "{line:?}");
             let before = line.find("half a li").map_or("", |place| &line[..place]);
-            assert!(before.is_empty() || before.ends_with("server: ") || before.ends_with("server> "), "{line:?}");
+            assert!(before.is_empty() || before.ends_with("server: \"") || before.ends_with("server> "), "{line:?}");
             assert!(line.matches("DEBUG").count() <= 1, "{line:?}");
         }
     }

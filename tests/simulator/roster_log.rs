@@ -103,6 +103,8 @@ impl Log for Listener {
 }
 
 fn event(text: &str, level: Level) -> Option<Event> {
+    // Fields for programs follow.
+    let text = text.split(" event=").next().unwrap_or(text);
     if let Some(rest) = text.strip_prefix("refused ") {
         let (peer, reason) = rest.split_once(": ")?;
         let (address, is_silent) = peer.strip_suffix(" without a word").map_or((peer, false), |peer| (peer, true));

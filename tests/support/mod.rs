@@ -11,6 +11,8 @@ pub mod http;
 pub mod hub;
 pub mod journal;
 pub mod lines;
+pub mod log;
+pub mod metrics;
 pub mod page;
 pub mod proc;
 pub mod server;

@@ -69,10 +69,31 @@ pub enum Role {
     Client,
     /// A peer on the page's port that has not opened a WebSocket.
     Visitor,
+    /// A peer on the port of metrics.
+    Scraper,
     /// A peer that is refused, and is told the reason.
     Refused,
     /// A peer on the socket of `--control`.
     Operator,
+}
+
+/// The way in which the bytes of a client are carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Lines over TCP, or over a Unix socket.
+    Tcp,
+    /// Lines over TLS.
+    Tls,
+    /// The frames of a browser, with TLS or without.
+    Web,
+}
+
+impl Transport {
+    /// Number of transports.
+    pub const COUNT: usize = 3;
+
+    /// Labels in the log and in metrics, in the order of the variants.
+    pub const LABELS: [&str; Transport::COUNT] = ["tcp", "tls", "web"];
 }
 
 impl Role {
@@ -263,7 +284,7 @@ impl<S: Socket> Connection<S> {
         }
     }
 
-    /// Creates a connection on the page's port.
+    /// Creates a connection that speaks HTTP.
     pub fn visitor(stream: S, serial: Serial, role: Role, exchange: Exchange) -> Connection<S> {
         let mut connection = Connection::entering(stream, serial, role);
         connection.busy = Some(Box::new(Busy { protocol: Protocol::Http(Box::new(exchange)), ..Busy::default() }));
@@ -290,6 +311,15 @@ impl<S: Socket> Connection<S> {
     /// Returns the socket.
     pub fn stream(&self) -> &S {
         &self.stream
+    }
+
+    /// Returns the transport of a member: it does not change while it is one.
+    pub fn transport(&self) -> Transport {
+        match (self.is_browser(), self.is_sealed()) {
+            (true, _) => Transport::Web,
+            (false, true) => Transport::Tls,
+            (false, false) => Transport::Tcp,
+        }
     }
 
     /// Takes out the input that is not processed yet, to be put back with [`put_input`](Connection::put_input).

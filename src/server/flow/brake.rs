@@ -155,6 +155,11 @@ impl Brake {
         }
     }
 
+    /// Returns the lag of the slowest healthy reader when it was last set, in bytes.
+    pub(crate) fn slowest_behind(&self) -> u64 {
+        self.slowest_behind
+    }
+
     /// Accounts for a new reader that starts `bytes_behind`, until the next [`set_slowest`](Brake::set_slowest).
     pub(crate) fn on_newcomer(&mut self, bytes_behind: u64) {
         if let Some(wall) = &mut self.wall {

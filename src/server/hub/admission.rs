@@ -13,8 +13,6 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Instant;
 
-use log::debug;
-
 use super::Hub;
 use super::closing::Peer;
 use super::timers::Timer;
@@ -35,7 +33,7 @@ use crate::server::limits::{ENTER_DELAY, ENTER_TIMEOUT, ENTERS_MAX, HEADER_TIME,
 use crate::server::reason::Reason;
 use crate::server::sniff::opening::{self, Opening};
 use crate::server::sniff::{ForeignProtocol, controls};
-use crate::server::web::exchange::Exchange;
+use crate::server::web::exchange::{Exchange, Service};
 
 /// Up to this length, the queue of delays may keep entries of connections that have entered.
 const DELAYS_KEPT_MIN: usize = 64;
@@ -123,7 +121,11 @@ impl<S: Socket> Hub<S> {
     /// Whether one more connection on this endpoint can be admitted, or at least be told why not. Operators wait for
     /// nobody's place.
     pub fn can_admit_on(&self, endpoint: Endpoint) -> bool {
-        endpoint == Endpoint::Control || self.can_admit()
+        match endpoint {
+            Endpoint::Control => true,
+            Endpoint::Metrics => self.has_place_to_scrape(),
+            Endpoint::Lines | Endpoint::TlsLines | Endpoint::Web | Endpoint::TlsWeb => self.can_admit(),
+        }
     }
 
     /// Opens the operator's console and makes it a member: once, before any client enters.
@@ -142,6 +144,7 @@ impl<S: Socket> Hub<S> {
             self.admit_operator(stream, now);
             return;
         }
+        self.stats.accepted += u64::from(endpoint != Endpoint::Metrics);
         let arrival = match self.check_stream(&stream, endpoint) {
             Ok(arrival) => arrival,
             Err(reason) if endpoint.is_tls() => {
@@ -162,7 +165,7 @@ impl<S: Socket> Hub<S> {
         }
         let handle = self.connections[key].handle(key);
         if endpoint.is_web() {
-            debug!("a visitor came from {}", self.peer(key));
+            self.log_peer(key, "visited", "a visitor came from");
         }
         if arrival.is_proxy {
             self.proxied.expect_client(key, endpoint);
@@ -171,7 +174,7 @@ impl<S: Socket> Hub<S> {
             self.timers.set(now + HEADER_TIME, Timer::Header, handle);
         } else if endpoint.is_tls() {
             self.begin_handshake(key, Vec::new(), now);
-        } else if endpoint.is_web() {
+        } else if endpoint.is_http() {
             self.timers.set(now + REQUEST_TIME, Timer::Request, handle);
         } else {
             self.delay_entry(handle, now);
@@ -179,8 +182,11 @@ impl<S: Socket> Hub<S> {
     }
 
     fn insert(&mut self, stream: S, endpoint: Endpoint, now: Instant) -> usize {
+        let exchange = Exchange::new(now + REQUEST_TIME);
         if endpoint.is_web() {
-            self.connections.insert_http(stream, Role::Visitor, Exchange::new(now + REQUEST_TIME))
+            self.connections.insert_http(stream, Role::Visitor, exchange)
+        } else if endpoint == Endpoint::Metrics {
+            self.connections.insert_http(stream, Role::Scraper, exchange.with_service(Service::Metrics))
         } else {
             self.connections.insert(stream, Role::Entering)
         }
@@ -249,6 +255,7 @@ impl<S: Socket> Hub<S> {
         self.rooms[room].room.note_arrival(&self.roster, member);
         let end = self.rooms[room].tape().end();
         self.connections[key].enter(member, Cursor::at(end, Dialect::Plain));
+        self.connections.count_member(key);
         self.stats.entered += 1;
         self.stats.browsers += u64::from(self.connections[key].is_browser());
         self.budget.spend(Effort::Enter);
@@ -408,6 +415,9 @@ impl<S: Socket> Hub<S> {
 
     /// Checks whether a new connection may stay open. Asks the kernel for its address only if that matters.
     fn check_stream(&self, stream: &S, endpoint: Endpoint) -> Result<Arrival, Reason> {
+        if endpoint == Endpoint::Metrics {
+            return self.check_scraper(stream).map(|()| Arrival::default());
+        }
         let is_asked = self.admission.access.is_some() || !self.proxied.is_off();
         let arrival = if is_asked { self.check_address(stream)? } else { Arrival::default() };
         let visitors_max = self.admission.capacity.visitors_max;

@@ -5,8 +5,6 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use log::{Level, debug, log_enabled};
-
 use super::Hub;
 use super::timers::Timer;
 use crate::net::stream::Socket;
@@ -19,7 +17,6 @@ use crate::server::connection::{Farewell, LastWords, Output, Phase, ReadState, R
 use crate::server::flow::budget::Effort;
 use crate::server::limits::GRACE;
 use crate::server::reason::Reason;
-use crate::server::report::{Kind, Reports};
 use crate::server::sniff::ForeignProtocol;
 use crate::server::web::websocket::code;
 
@@ -30,13 +27,16 @@ impl<S: Socket> Hub<S> {
         let connection = &self.connections[key];
         let room = connection.was_in_room().then(|| self.room_of(connection));
         let stop = match connection.phase {
-            Phase::Present(member) | Phase::Moving(member) => match self.part_from_session(key, member, reason, now) {
-                Some(stop) => stop,
-                None => self.leave_server(key, member, reason, now),
-            },
+            Phase::Present(member) | Phase::Moving(member) => {
+                self.connections.discount_member(key);
+                match self.part_from_session(key, member, reason, now) {
+                    Some(stop) => stop,
+                    None => self.leave_server(key, member, reason, now),
+                }
+            }
             Phase::Entering => {
                 self.stats.passing += u64::from(!reason.is_ours());
-                debug!("{} left before it entered ({reason})", self.peer(key));
+                self.log_passing(key, reason);
                 Position::default()
             }
             Phase::Closing | Phase::Gone => return,
@@ -96,7 +96,7 @@ impl<S: Socket> Hub<S> {
         if let Some(to) = to {
             self.rooms.expect_no_longer(to, self.roster.directory());
         }
-        self.report_departure(key, &name, reason, true, now);
+        self.report_departure(key, (&name, room), reason, true, now);
         stop
     }
 
@@ -118,65 +118,7 @@ impl<S: Socket> Hub<S> {
         self.rooms.announce_queued(room, &mut self.roster);
         self.rooms.unsettle(room);
         self.stats.passing += u64::from(!was_announced && !reason.is_ours());
-        self.report_departure(key, &name, reason, was_announced, now);
-    }
-
-    /// Reports the departure of a member.
-    pub(super) fn report_departure(
-        &mut self,
-        key: usize,
-        name: &str,
-        reason: &Reason,
-        was_announced: bool,
-        now: Instant,
-    ) {
-        // A member that nobody was told of leaves as silently. The reason of a disconnect by the server is always of
-        // interest; a foreign protocol was reported already.
-        let kind = match reason {
-            Reason::Foreign(_) => None,
-            Reason::Removed(_) => Some(Kind::Removed),
-            _ if reason.is_ours() => Some(Kind::Disconnected(reason.label())),
-            _ => was_announced.then_some(Kind::Left),
-        };
-        if !kind.map_or_else(|| log_enabled!(Level::Debug), Reports::wants) {
-            return;
-        }
-        let peer = self.peer(key);
-        let clients = self.roster.clients();
-        // The kernel forgets the address of a reset connection. The line about its arrival has it.
-        let (separator, address) = if peer.is_known() { ("; ", peer.to_string()) } else { ("", String::new()) };
-        let what = format_args!("{name} left ({reason}{separator}{address}); {clients} present");
-        match kind {
-            Some(kind) => self.reports.note(kind, peer.ip(), what, now),
-            None => debug!("{what}"),
-        }
-    }
-
-    /// Reports a member when the room learns of it, or would if it were smaller.
-    pub(super) fn report_arrival(&mut self, key: usize, member: MemberId, now: Instant) {
-        if !Reports::wants(Kind::Came) {
-            return;
-        }
-        let connection = &self.connections[key];
-        let (name, peer, clients) = (self.roster.shown(member), self.peer(key), self.roster.clients());
-        let browser = if connection.is_browser() { " with a browser" } else { "" };
-        let what = format_args!("{name} came from {peer}{browser}; {clients} present");
-        self.reports.note(Kind::Came, peer.ip(), what, now);
-    }
-
-    /// Logs a change of the roster with its place on the tape. The simulator reads this log: no line of the tape says
-    /// when a client entered.
-    pub(super) fn log_roster(&self, key: usize, change: fmt::Arguments<'_>) {
-        let connection = &self.connections[key];
-        let room = self.room_of(connection);
-        let (name, offset) = (self.roster.directory().name(room), self.rooms[room].tape().end().offset);
-        debug!(target: "pollchat::roster", "{} in {name} at {offset}: {change}", self.peer(key));
-    }
-
-    /// Logs a change of the roster that no connection makes.
-    pub(super) fn log_roster_in(&self, room: RoomId, change: fmt::Arguments<'_>) {
-        let (name, offset) = (self.roster.directory().name(room), self.rooms[room].tape().end().offset);
-        debug!(target: "pollchat::roster", "nobody in {name} at {offset}: {change}");
+        self.report_departure(key, (&name, room), reason, was_announced, now);
     }
 
     /// Tells a peer that we do not speak its protocol, in its own manner if one line is enough; in HTTP, with the
@@ -302,7 +244,8 @@ impl<S: Socket> Hub<S> {
             let connection = &self.connections[key];
             match connection.phase {
                 Phase::Present(_) => {
-                    let room = self.room_of(connection);
+                    self.connections.discount_member(key);
+                    let room = self.room_of(&self.connections[key]);
                     let end = self.rooms[room].tape().end();
                     self.begin_close(key, Some(room), end, self.fin(key, code::GOING_AWAY), now);
                 }
@@ -325,6 +268,7 @@ impl<S: Socket> Hub<S> {
 
     /// Closes a connection between two rooms for the shutdown, which no tape tells it.
     fn close_mover(&mut self, key: usize, now: Instant) {
+        self.connections.discount_member(key);
         let connection = &self.connections[key];
         let (room, stop) = (self.room_of(connection), connection.departure_stop().unwrap_or_default());
         if let Some(to) = connection.destination() {
@@ -358,7 +302,18 @@ impl Peer {
         }
     }
 
-    fn is_known(&self) -> bool {
+    /// Returns the address as the log has it in a field, if it is known.
+    pub(super) fn field(&self) -> Option<String> {
+        match self {
+            Peer::Client(address) => Some(address.to_string()),
+            Peer::Host(address) => Some(address.to_string()),
+            Peer::Local => Some("unix".to_owned()),
+            Peer::Console => Some("console".to_owned()),
+            Peer::Unknown => None,
+        }
+    }
+
+    pub(super) fn is_known(&self) -> bool {
         !matches!(self, Peer::Unknown)
     }
 

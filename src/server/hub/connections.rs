@@ -4,18 +4,19 @@ use slab::Slab;
 
 use crate::net::stream::Socket;
 use crate::relay::tape::Tape;
-use crate::server::connection::{Connection, Handle, Phase, Role, Serial};
+use crate::server::connection::{Connection, Handle, Phase, Role, Serial, Transport};
 use crate::server::web::exchange::Exchange;
 
 /// All connections.
 ///
 /// Invariants: `counts` holds how many connections have each role, and `console` is the key of the one with
 /// [`Role::Console`]. Roles change in [`insert`](Connections::insert), [`set_role`](Connections::set_role) and
-/// [`remove`](Connections::remove) alone.
+/// [`remove`](Connections::remove) alone. `members` counts the clients that are present or move, by transport.
 #[derive(Debug)]
 pub(super) struct Connections<S> {
     slab: Slab<Connection<S>>,
     counts: [usize; Role::COUNT],
+    members: [usize; Transport::COUNT],
     console: Option<usize>,
     /// All keys so far are below it.
     keys_end: usize,
@@ -27,6 +28,7 @@ impl<S: Socket> Connections<S> {
         Connections {
             slab: Slab::new(),
             counts: [0; Role::COUNT],
+            members: [0; Transport::COUNT],
             console: None,
             keys_end: 0,
             next_serial: Serial::default(),
@@ -60,6 +62,25 @@ impl<S: Socket> Connections<S> {
         if self.console == Some(key) {
             self.console = None;
         }
+    }
+
+    /// Counts a client that becomes a member.
+    pub(super) fn count_member(&mut self, key: usize) {
+        let transport = self.slab[key].transport();
+        self.members[transport as usize] += 1;
+    }
+
+    /// Counts a client that is a member no longer, or goes on as one over another connection.
+    pub(super) fn discount_member(&mut self, key: usize) {
+        let connection = &self.slab[key];
+        if connection.role == Role::Client {
+            self.members[connection.transport() as usize] -= 1;
+        }
+    }
+
+    /// Returns the number of clients that are members and have a connection, by transport.
+    pub(super) fn members(&self) -> [usize; Transport::COUNT] {
+        self.members
     }
 
     /// Returns the number of connections with this role.
@@ -121,17 +142,21 @@ impl<S: Socket> Connections<S> {
 
     /// Panics if an invariant does not hold.
     pub(super) fn check_invariants<'a>(&'a self, tape_of: impl Fn(&'a Connection<S>) -> &'a Tape) {
-        let mut counts = [0; Role::COUNT];
+        let (mut counts, mut members) = ([0; Role::COUNT], [0; Transport::COUNT]);
         for (key, connection) in &self.slab {
             counts[connection.role as usize] += 1;
             connection.check_invariants(tape_of(connection));
             assert_eq!(connection.role == Role::Console, self.console == Some(key), "there is one console");
             let is_in_room = matches!(connection.phase, Phase::Present(_));
+            if connection.role == Role::Client && (is_in_room || matches!(connection.phase, Phase::Moving(_))) {
+                members[connection.transport() as usize] += 1;
+            }
             let is_member = matches!(connection.role, Role::Client | Role::Console);
             assert!(is_member || !is_in_room, "a connection in the room is a client or the console");
             assert!(connection.phase != Phase::Entering || !is_member, "a client is not entering");
         }
         assert_eq!(counts, self.counts, "roles are counted");
+        assert_eq!(members, self.members, "members are counted");
     }
 
     fn add(&mut self, connection: Connection<S>) -> usize {

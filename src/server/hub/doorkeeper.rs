@@ -14,8 +14,6 @@ use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::time::{Duration, Instant};
 
-use log::debug;
-
 use super::Hub;
 use super::input::ReadTurn;
 use super::timers::Timer;
@@ -232,7 +230,7 @@ impl<S: Socket> Hub<S> {
             self.unlock(key, now);
             return;
         }
-        debug!("{}: a wrong password", self.peer(key));
+        self.log_peer(key, "password_wrong", "a wrong password came from");
         if let Some(address) = address {
             self.doorkeeper.wrong_tries.add(address, now);
         }
@@ -247,7 +245,7 @@ impl<S: Socket> Hub<S> {
 
     /// Lets a connection enter as if it had just connected.
     fn unlock(&mut self, key: usize, now: Instant) {
-        debug!("{}: may enter", self.peer(key));
+        self.log_peer(key, "password_given", "the password came from");
         self.doorkeeper.open(key, now);
         self.delay_entry(self.connections[key].handle(key), now);
     }
@@ -296,7 +294,7 @@ impl<S: Socket> Hub<S> {
         let kind = Kind::Refused(reason.label());
         if Reports::wants(kind) {
             let peer = self.peer(key);
-            self.reports.note(kind, peer.ip(), format_args!("refused {peer}: {reason}"), now);
+            self.note_of_peer(kind, &peer, format_args!("refused {peer}: {reason}"), now);
         }
         self.leave(key, reason, now);
     }

@@ -12,8 +12,6 @@ use std::io;
 use std::mem;
 use std::time::Instant;
 
-use log::debug;
-
 use super::Hub;
 use super::timers::Timer;
 use crate::net::stream::{Received, Socket};
@@ -171,7 +169,7 @@ impl<S: Socket> Hub<S> {
         let connection = &mut self.connections[key];
         connection.forget_tls();
         if connection.is_http() {
-            let answer = self.refusal_answer(Status::PlainSpoken);
+            let answer = self.refusal_answer(key, Status::PlainSpoken);
             self.stats.answers.count(Status::PlainSpoken);
             self.connections[key].push_bytes(&answer.bytes);
             self.close_entering(key, Farewell::Close(None), now);
@@ -184,7 +182,7 @@ impl<S: Socket> Hub<S> {
     /// Removes a connection whose peer is gone before its handshake was over.
     fn drop_handshake(&mut self, key: usize, error: io::Error, now: Instant) -> Progress {
         if self.connections[key].is_http() {
-            debug!("a visitor has gone before its handshake was over ({})", self.peer(key));
+            self.log_peer(key, "visitor_gone", "a visitor has gone before its handshake was over:");
             self.schedule.close(key, &mut self.connections[key]);
         } else {
             self.leave(key, &Reason::Reset(error), now);
@@ -213,7 +211,7 @@ impl<S: Socket> Hub<S> {
         if Reports::wants(Kind::TlsFailed) {
             let peer = self.peer(key);
             let what = format_args!("the TLS handshake of {peer} failed: {error}");
-            self.reports.note(Kind::TlsFailed, peer.ip(), what, now);
+            self.note_of_peer(Kind::TlsFailed, &peer, what, now);
         }
     }
 }

@@ -17,11 +17,12 @@ use crate::relay::name::Name;
 use crate::relay::room::parse_room;
 use crate::server::connection::input::{Input, Pending};
 use crate::server::connection::{Farewell, Phase, PingStep, ReadState, Role};
+use crate::server::fields::{Event, Fields};
 use crate::server::flow::budget::Effort;
 use crate::server::limits::{ENTER_TIMEOUT, PING_AFTER, PONG_WITHIN, REQUEST_TIME, TURN_DELAY_MAX};
 use crate::server::reason::Reason;
 use crate::server::report::{Kind, Reports};
-use crate::server::web::exchange::{Exchange, RequestProgress};
+use crate::server::web::exchange::{Exchange, RequestProgress, Service};
 use crate::server::web::response::Status;
 use crate::server::web::site::{AfterAnswer, Answer, AnswerRefusal};
 
@@ -39,6 +40,10 @@ impl<S: Socket> Hub<S> {
             }
             let Some(exchange) = self.connections[key].exchange_mut() else { return ReadState::Ready };
             let answer = match exchange.next_head() {
+                RequestProgress::Head(head) if exchange.service() == Service::Metrics => {
+                    self.budget.spend(Effort::Request(head.len()));
+                    self.answer_scrape(&head)
+                }
                 RequestProgress::Head(head) => {
                     if let Err(reason) = self.note_forwarded(key, &head) {
                         self.refuse(key, &reason, now);
@@ -49,8 +54,8 @@ impl<S: Socket> Hub<S> {
                     let room = |typed: &str| self.room_named(typed);
                     self.site.as_ref().map_or_else(Answer::empty, |site| site.answer(&head, room))
                 }
-                RequestProgress::TooLong => self.refusal_answer(Status::HeadTooLong),
-                RequestProgress::Tls => self.refusal_answer(Status::TlsSpoken),
+                RequestProgress::TooLong => self.refusal_answer(key, Status::HeadTooLong),
+                RequestProgress::Tls => self.refusal_answer(key, Status::TlsSpoken),
                 RequestProgress::Partial if read_bytes_left == 0 => return ReadState::Ready,
                 RequestProgress::Partial => match self.read_request(key, &mut read_bytes_left, now) {
                     Some(state) => return state,
@@ -60,11 +65,6 @@ impl<S: Socket> Hub<S> {
             self.answer(key, &answer, now);
             return ReadState::Ready;
         }
-    }
-
-    /// Returns the answer to a visitor that the server refuses, whatever its request.
-    pub(super) fn refusal_answer(&self, status: Status) -> Answer {
-        self.site.as_ref().map_or_else(Answer::empty, |site| site.refuse(status))
     }
 
     /// Reads once. Returns the new read state, or `None` if bytes arrived.
@@ -82,7 +82,7 @@ impl<S: Socket> Hub<S> {
             Received::NotYet => Some(ReadState::Idle),
             Received::End => {
                 // An unfinished request is dropped; all complete ones were answered.
-                debug!("a visitor has gone ({})", self.peer(key));
+                self.log_peer(key, "visitor_gone", "a visitor has gone:");
                 self.close_entering(key, Farewell::Close(None), now);
                 Some(ReadState::Ended)
             }
@@ -127,9 +127,11 @@ impl<S: Socket> Hub<S> {
         let what = format_args!("{peer} was answered with {}: {reason}", status.code());
         match status {
             Status::NotFound | Status::NoSuchRoom | Status::MethodNotAllowed | Status::RequestTimeout => {
-                debug!("{what}");
+                let address = peer.field();
+                let fields = Fields { address: address.as_deref(), status: Some(status.code()), ..Fields::default() };
+                debug!("{what}{}", Event("answered", fields));
             }
-            _ => self.reports.note(kind, peer.ip(), what, now),
+            _ => self.note_of_peer(kind, &peer, what, now),
         }
     }
 
@@ -210,7 +212,8 @@ impl<S: Socket> Hub<S> {
         } else if exchange.is_idle() {
             self.close_entering(key, Farewell::Close(None), now);
         } else {
-            self.answer(key, &self.refusal_answer(Status::RequestTimeout), now);
+            let answer = self.refusal_answer(key, Status::RequestTimeout);
+            self.answer(key, &answer, now);
         }
         None
     }

@@ -281,6 +281,7 @@ impl<S: Socket> Hub<S> {
         if has_processed {
             let framing = self.framing(key, &input.decoder, bytes);
             input.decoder.next(bytes, framing);
+            self.stats.received_lines += 1;
             self.charge_line(turn, now);
         }
         // What follows may be said in another room, and is charged to its budgets.

@@ -20,6 +20,7 @@ use crate::relay::directory::{Directory, RoomId};
 use crate::relay::past::Past;
 use crate::relay::stamp::{Epoch, RecordId};
 use crate::relay::tape::Tape;
+use crate::server::fields::Fields;
 use crate::server::flow::stall::Stall;
 use crate::server::journal::store::{Kept, Store};
 use crate::server::limits::JOURNAL_NUMBERS;
@@ -117,7 +118,8 @@ impl<S: Socket> Hub<S> {
             if missed > 0 {
                 let name = roster.directory().name(room);
                 let what = format_args!("the journal of {name} has missed {missed} records: its disk does not keep up");
-                reports.note(Kind::NotKept, None, what, now);
+                let fields = Fields { room: Some(name.as_str()), ..Fields::default() };
+                reports.note_with(Kind::NotKept, fields, None, what, now);
             }
             if limits.stall_timeout.is_some() {
                 rooms.unsettle(room);

@@ -3,12 +3,12 @@
 use std::mem;
 use std::time::Instant;
 
-use log::debug;
+use log::{Level, debug, log_enabled};
 
 use super::Hub;
 use super::input::ReadTurn;
 use crate::net::stream::Socket;
-use crate::relay::command::without_secrets;
+use crate::relay::command::Command;
 use crate::relay::cursor::Dialect;
 use crate::relay::directory::RoomId;
 use crate::relay::event::Event;
@@ -18,13 +18,16 @@ use crate::relay::roster::{Introduction, MemberId};
 use crate::relay::sanitize::sanitize;
 use crate::relay::tape::Span;
 use crate::server::connection::Phase;
+use crate::server::fields::{Event as Logged, Fields, Quoted};
 use crate::server::reason::Reason;
+use crate::server::report::{Kind, Reports};
 use crate::server::sniff::ForeignProtocol;
 
 impl<S: Socket> Hub<S> {
     /// Handles one line, unless it shows that its author speaks another protocol.
     pub(super) fn handle_line(&mut self, turn: &mut ReadTurn, line: &Line<'_>, now: Instant) {
         let Phase::Present(member) = self.connections[turn.key].phase else { return };
+        self.stats.received_lines += 1;
         let foreign = match line {
             _ if !self.may_be_foreign(turn, member) => None,
             Line::Text(raw) | Line::More(raw) => ForeignProtocol::in_line(raw),
@@ -36,7 +39,7 @@ impl<S: Socket> Hub<S> {
         }
         match line {
             Line::TooLong(_) => {
-                debug!("{}: a line over {} bytes", self.roster.shown(member), self.limits.framing.line_bytes_max);
+                self.log_overlong(member);
                 self.roster.note_spoken(member);
                 self.count_heard(turn.key);
                 let reply = self.rooms[self.roster.room(member)].room.overlong_reply();
@@ -51,7 +54,7 @@ impl<S: Socket> Hub<S> {
     }
 
     fn handle_text(&mut self, turn: &mut ReadTurn, member: MemberId, text: &str, now: Instant) {
-        debug!("{}: {}", self.roster.shown(member), without_secrets(text));
+        self.log_line(member, text);
         let seconds = self.seconds(now);
         let room = self.roster.room(member);
         let decision = self.rooms[room].room.decide(&self.roster, member, text, seconds);
@@ -80,6 +83,7 @@ impl<S: Socket> Hub<S> {
             }
             Decision::Tell { to, message, told, untold } => {
                 let others_max = self.limits.read.private_bytes_max / 2;
+                self.log_message(member, to);
                 let takes_it = self.connections.get(to).is_some_and(|to| to.has_room_for(message.len(), others_max));
                 if takes_it {
                     self.tell(to, &message);
@@ -90,6 +94,47 @@ impl<S: Socket> Hub<S> {
             Decision::Track { position, token } => self.track_late(turn, member, (position, token), now),
             Decision::Leave => self.say_goodbye(turn.key, text, now),
             Decision::Obey(order) => self.obey_console(turn, order, now),
+        }
+    }
+
+    /// Logs a line for debugging: what is said, quoted, so that it forges nothing; and the words of commands alone, because
+    /// what follows them may be meant for one other member, or for the server.
+    fn log_line(&self, member: MemberId, text: &str) {
+        if !log_enabled!(Level::Debug) {
+            return;
+        }
+        let (name, room) = (self.roster.shown(member).to_string(), self.roster.room(member));
+        let room = self.roster.directory().name(room).as_str();
+        let fields = Fields { name: Some(&name), room: Some(room), ..Fields::default() };
+        match Command::parse(text) {
+            Command::Nothing => {}
+            Command::Say(text) => debug!("{name}: {}{}", Quoted(text), Logged("said", fields)),
+            Command::Indented => debug!("{name} types a command behind blanks{}", Logged("command", fields)),
+            _ => {
+                let word = text.split_ascii_whitespace().next().unwrap_or_default();
+                debug!("{name} types {}{}", Quoted(word), Logged("command", fields));
+            }
+        }
+    }
+
+    /// Logs an overlong line for debugging.
+    fn log_overlong(&self, member: MemberId) {
+        if log_enabled!(Level::Debug) {
+            let (name, bytes_max) = (self.roster.shown(member).to_string(), self.limits.framing.line_bytes_max);
+            let fields = Fields { name: Some(&name), ..Fields::default() };
+            debug!("{name}: a line over {bytes_max} bytes{}", Logged("overlong", fields));
+        }
+    }
+
+    /// Logs for debugging that a member tells another one something.
+    fn log_message(&self, member: MemberId, to: usize) {
+        if !log_enabled!(Level::Debug) {
+            return;
+        }
+        if let Some(Phase::Present(to) | Phase::Moving(to)) = self.connections.get(to).map(|to| to.phase) {
+            let [name, to] = [member, to].map(|member| self.roster.shown(member).to_string());
+            let fields = Fields { name: Some(&name), to: Some(&to), ..Fields::default() };
+            debug!("{name} tells {to} something{}", Logged("told", fields));
         }
     }
 
@@ -104,20 +149,36 @@ impl<S: Socket> Hub<S> {
 
     /// Applies the event of a line to the room of its author.
     pub(super) fn apply_line(&mut self, turn: &mut ReadTurn, member: MemberId, event: Event<'_>, now: Instant) {
-        if let Event::Renamed { name, .. } = &event {
-            self.log_roster(turn.key, format_args!("{name} is its name"));
-        }
+        let was = match &event {
+            Event::Renamed { name, .. } => {
+                self.log_roster(turn.key, format_args!("{name} is its name"));
+                Reports::wants(Kind::Renamed).then(|| self.roster.shown(member).to_string())
+            }
+            _ => None,
+        };
         let room = self.roster.room(member);
         let is_first_sign = self.roster.introduction(member) == Introduction::Pending;
+        let said_before = self.rooms[room].tape().end().line;
         let applied = self.rooms.apply(room, &mut self.roster, event);
+        self.count_deliveries(turn.key, room, said_before, applied.own.is_some());
         if is_first_sign {
             self.report_arrival(turn.key, member, now);
+        } else if let Some(was) = was {
+            self.report_renaming(member, &was, now);
         }
         self.skip_own(turn.key, applied.own);
         self.charge(turn, room, applied.bytes);
         if let Some(reply) = applied.reply {
             self.reply(turn, &reply);
         }
+    }
+
+    /// Counts the lines that were just said in a room for each connection that reads them.
+    fn count_deliveries(&mut self, key: usize, room: RoomId, said_before: u64, is_own_skipped: bool) {
+        let said = self.rooms[room].tape().end().line - said_before;
+        let is_own_skipped = is_own_skipped && self.connections[key].dialect() == Dialect::Plain;
+        let readers = self.rooms[room].readers().saturating_sub(usize::from(is_own_skipped));
+        self.stats.delivered_lines += said * readers as u64;
     }
 
     /// Whether a client may still turn out to speak another protocol: until it has said something, and never if it is a

@@ -27,10 +27,12 @@
 //! | the connections of operators, and their answers under way | `control` |
 //! | the kept rooms, as readers of the journal | `keeping` |
 //! | the search for dead peers | `patrol` |
+//! | the figures for scrapers | [`metrics`](super::metrics) |
 //! | the throttled log | [`report`](super::report) |
 //!
-//! `reading`, `input`, `lines`, `output`, `http`, `moving`, `names`, `tracking`, `seats`, `closing` and `wall` hold the
-//! steps of a turn that need several of these; `settings` changes what the operator sets, while the server runs.
+//! `reading`, `input`, `lines`, `output`, `http`, `scraping`, `moving`, `names`, `tracking`, `seats`, `closing`,
+//! `reporting` and `wall` hold the steps of a turn that need several of these; `settings` changes what the operator sets,
+//! while the server runs.
 
 mod admission;
 mod banning;
@@ -53,8 +55,10 @@ mod patrol;
 mod proxied;
 mod reading;
 mod refusals;
+mod reporting;
 mod rooms;
 mod schedule;
+mod scraping;
 mod seats;
 mod settings;
 mod timers;
@@ -70,6 +74,7 @@ use super::flow::brake::RecentTraffic;
 use super::flow::budget::{TurnBudget, TurnLimits};
 use super::flow::rate::Rate;
 use super::limits::SCRATCH_BYTES;
+use super::metrics::Metrics;
 use super::report::Reports;
 use super::sessions::Sessions;
 use super::stats::{Snapshot, Stats};
@@ -145,6 +150,8 @@ pub struct Hub<S> {
     patrol: Patrol,
     /// The answers to visitors, if there is a page.
     site: Option<Site>,
+    /// The metrics, if they are served.
+    metrics: Option<Box<Metrics>>,
     /// Whether the operator has stopped the server. No line is processed after that.
     is_stop_wanted: bool,
     started: Instant,
@@ -217,6 +224,7 @@ impl<S: Socket> Hub<S> {
             reports: Reports::default(),
             patrol: Patrol::default(),
             site: None,
+            metrics: None,
             is_stop_wanted: false,
             started: now,
         })
@@ -268,6 +276,10 @@ impl<S: Socket> Hub<S> {
     /// Reads connections and processes their lines, as far as the budgets allow. Nothing is written.
     pub fn react(&mut self, now: Instant) {
         self.reports.end_periods(now);
+        self.stats.braked.advance(now);
+        if let Some(metrics) = &mut self.metrics {
+            metrics.begin_turn();
+        }
         self.rooms.begin_turn(now);
         self.announce_orders();
         self.announce_waiting();
@@ -298,6 +310,7 @@ impl<S: Socket> Hub<S> {
         self.prune_timers();
         // Last, after the removals: if the slowest reader is gone, no event would tell the brake.
         self.rooms.settle(&self.connections);
+        self.stats.braked.set(self.rooms.holding().len() > 0, now);
         self.wait_for_journal();
         self.rooms.drop_empty(now, self.roster.directory_mut());
         if cfg!(debug_assertions) {
@@ -333,15 +346,20 @@ impl<S: Socket> Hub<S> {
     /// Records a turn that ended at `now`.
     pub fn note_turn(&mut self, took: Duration, now: Instant) {
         self.stats.turns.record(took, now);
+        if let Some(metrics) = &mut self.metrics {
+            metrics.note_turn(took);
+        }
     }
 
-    /// Returns the counters, and the state of this moment. Changes nothing.
+    /// Returns the counters, and the state of this moment. Changes nothing. Costs a look at each room.
     pub fn stats(&self) -> Snapshot {
         let tapes = || self.rooms.iter().map(Channel::tape);
         let appended = self.rooms.appended();
         Snapshot {
             stats: self.stats,
             clients: self.roster.clients(),
+            by_transport: self.connections.members(),
+            has_console: self.connections.console().is_some(),
             away: self.sessions.away(),
             connections: self.connections.len(),
             rooms: self.rooms.len(),
@@ -349,12 +367,7 @@ impl<S: Socket> Hub<S> {
             tape_bytes: appended.offset,
             held_bytes: tapes().map(|tape| tape.end().offset - tape.tail()).sum(),
             backlog_bytes: tapes().map(Tape::capacity).sum(),
-            slowest_bytes_behind: self
-                .rooms
-                .iter()
-                .map(|room| room.slowest_bytes_behind(&self.connections))
-                .max()
-                .unwrap_or(0),
+            slowest_bytes_behind: self.rooms.iter().map(|room| room.brake.slowest_behind()).max().unwrap_or(0),
             journal: self.keeping.as_ref().map(|keeping| keeping.figures()),
         }
     }

@@ -44,11 +44,10 @@ impl<S: Socket> Hub<S> {
         let stop = self.rooms[room].tape().end();
         let directory = self.roster.directory();
         self.log_roster(turn.key, format_args!("{} moves to {}", self.roster.shown(member), directory.name(to)));
-        // A member that has come from another room was reported there.
-        let has_arrived = self.rooms[room].arrived.contains(turn.key);
-        if !has_arrived && self.roster.introduction(member) == Introduction::Pending {
+        if !self.is_reported(member) {
             self.report_arrival(turn.key, member, now);
         }
+        self.log_move(turn.key, member, to);
         self.rooms.expect(to);
         self.rooms.apply(room, &mut self.roster, Event::Parted { member });
         self.rooms.announce_queued(room, &mut self.roster);
@@ -59,6 +58,13 @@ impl<S: Socket> Hub<S> {
         connection.begin_move(member, room, stop, to);
         self.rooms.unsettle(room);
         self.schedule.mark_dirty(turn.key, connection);
+    }
+
+    /// Whether the coming of a member was reported: in this room, or in another from which it has come.
+    pub(super) fn is_reported(&self, member: MemberId) -> bool {
+        let has_arrived = |key| self.rooms[self.roster.room(member)].arrived.contains(key);
+        let is_introduced = self.roster.introduction(member) != Introduction::Pending;
+        is_introduced || self.roster.key(member).is_some_and(has_arrived)
     }
 
     /// Returns the answer to a client that asks for a further room, while there is no place for it.

@@ -62,6 +62,9 @@ impl<S: Socket> Hub<S> {
             Some(key) => self.log_roster(key, format_args!("{name} is its name")),
             None => self.log_roster_in(room, format_args!("{before} is now {name}")),
         }
+        if self.is_reported(member) {
+            self.report_renaming(member, &before, self.rooms.now());
+        }
         name
     }
 

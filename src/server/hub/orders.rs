@@ -336,7 +336,7 @@ impl<S: Socket> Hub<S> {
             }
             Role::Operator => self.end_awaited(operator, outcome),
             // None of them gives orders.
-            Role::Entering | Role::Client | Role::Visitor | Role::Refused => {}
+            Role::Entering | Role::Client | Role::Visitor | Role::Scraper | Role::Refused => {}
         }
     }
 }

@@ -251,7 +251,7 @@ impl<S: Socket> Hub<S> {
         let kind = Kind::Refused(reason.label());
         if Reports::wants(kind) {
             let peer = self.peer(key);
-            self.reports.note(kind, peer.ip(), format_args!("refused {peer}: {reason}"), now);
+            self.note_of_peer(kind, &peer, format_args!("refused {peer}: {reason}"), now);
         }
         self.proxied.release(key);
         self.leave(key, &reason, now);

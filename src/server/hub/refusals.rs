@@ -5,6 +5,7 @@
 //! makes room, or the newcomer is closed without a word.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Instant;
 
 use super::Hub;
@@ -12,6 +13,7 @@ use super::closing::Peer;
 use crate::net::stream::Socket;
 use crate::server::access::Refusal;
 use crate::server::connection::{Connection, Farewell, Handle, Phase, Role};
+use crate::server::fields::Fields;
 use crate::server::reason::Reason;
 use crate::server::report::{Kind, Reports};
 use crate::server::sniff::ForeignProtocol;
@@ -33,7 +35,7 @@ impl<S: Socket> Hub<S> {
         if Reports::wants(kind) {
             let peer = self.peer(key);
             let what = format_args!("{peer} speaks {}: disconnected", protocol.name());
-            self.reports.note(kind, peer.ip(), what, now);
+            self.note_of_peer(kind, &peer, what, now);
         }
         self.leave(key, &Reason::Foreign(protocol), now);
     }
@@ -70,8 +72,17 @@ impl<S: Socket> Hub<S> {
     /// Reports and counts a refusal.
     pub(super) fn record_refusal(&mut self, peer: &Peer, reason: &Reason, manner: &str, now: Instant) {
         let what = format_args!("refused {peer}{manner}: {reason}");
-        self.reports.note(Kind::Refused(reason.label()), peer.ip(), what, now);
+        self.note_of_peer(Kind::Refused(reason.label()), peer, what, now);
         self.stats.reasons.count(reason);
+    }
+
+    /// Reports an event whose only field is the address of the peer.
+    pub(super) fn note_of_peer(&mut self, kind: Kind, peer: &Peer, what: fmt::Arguments<'_>, now: Instant) {
+        if Reports::wants(kind) {
+            let address = peer.field();
+            let fields = Fields { address: address.as_deref(), ..Fields::default() };
+            self.reports.note_with(kind, fields, peer.ip(), what, now);
+        }
     }
 
     /// Tells a connection why it is refused, and closes it.
@@ -80,7 +91,7 @@ impl<S: Socket> Hub<S> {
         self.refusals.refused.push_back(self.connections[key].handle(key));
         if self.connections[key].is_http() {
             self.stats.answers.count(reason.status());
-            let answer = self.refusal_answer(reason.status());
+            let answer = self.refusal_answer(key, reason.status());
             self.connections[key].push_bytes(&answer.bytes);
         } else if let Some(notice) = reason.notice() {
             self.connections[key].tell(&notice.to_line());

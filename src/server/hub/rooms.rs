@@ -224,6 +224,11 @@ impl Rooms {
         self.deliveries.begin_turn(unflushed);
     }
 
+    /// Returns the time at which this turn began.
+    pub(super) fn now(&self) -> Instant {
+        self.now
+    }
+
     /// Sets the time of day, in ms since 1970.
     pub(super) fn set_clock(&mut self, unix_ms: u64) {
         if self.options.audience != Audience::Sender || self.options.has_journal {

@@ -4,6 +4,7 @@
 //! waits for it, and it is no reader. Its seat ends when that time is over, when a newcomer needs it, or when the
 //! operator removes it.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use super::Hub;
@@ -12,12 +13,46 @@ use crate::relay::event::Event;
 use crate::relay::roster::MemberId;
 use crate::relay::tape::Position;
 use crate::server::connection::Phase;
+use crate::server::fields::Fields;
 use crate::server::flow::budget::Effort;
 use crate::server::flow::rate::Bucket;
 use crate::server::limits::ENTERS_MAX;
 use crate::server::reason::Reason;
 use crate::server::report::Kind;
 use crate::server::sessions::SessionId;
+
+/// End of the seat of a member that is away.
+#[derive(Clone, Copy, Debug)]
+enum SeatEnd<'a> {
+    /// It did not come back in time.
+    Late,
+    /// A newcomer needs the seat.
+    Evicted,
+    /// Another client asks for its name, and its client may not know the token.
+    Claimed,
+    /// The operator removes it, for this reason.
+    Removed(&'a Reason),
+}
+
+impl SeatEnd<'_> {
+    /// Returns its kind, its label and its words in the log.
+    fn told(self) -> (Kind, &'static str, Cow<'static, str>) {
+        match self {
+            SeatEnd::Late => (Kind::Left, "not back", "did not come back".into()),
+            SeatEnd::Evicted => (Kind::Left, "not back", "did not come back before the server was full".into()),
+            SeatEnd::Claimed => (Kind::Left, "name claimed", "its client did not know its session".into()),
+            SeatEnd::Removed(reason) => (Kind::Removed, reason.label(), reason.to_string().into()),
+        }
+    }
+
+    /// Returns the event by which the room of the member learns of it.
+    fn event(self, member: MemberId) -> Event<'static> {
+        match self {
+            SeatEnd::Late | SeatEnd::Evicted | SeatEnd::Claimed => Event::Left { member },
+            SeatEnd::Removed(reason) => reason.departure(member),
+        }
+    }
+}
 
 impl<S: Socket> Hub<S> {
     /// Ends what a connection has of its session, when the member leaves for this reason. If its seat is kept, returns
@@ -43,8 +78,7 @@ impl<S: Socket> Hub<S> {
         };
         self.log_roster(key, format_args!("{} is away", self.roster.shown(member)));
         if reason.is_ours() {
-            let name = self.roster.shown(member).to_string();
-            self.report_departure(key, &name, reason, true, now);
+            self.report_away(key, member, reason, now);
         }
         let room = self.roster.room(member);
         let stop = match self.connections[key].phase {
@@ -68,7 +102,7 @@ impl<S: Socket> Hub<S> {
     pub(super) fn end_kept_seats(&mut self, now: Instant) {
         for _ in 0..ENTERS_MAX {
             match self.sessions.first_away() {
-                Some((until, session)) if until <= now => self.end_seat(session, "did not come back", Kind::Left, now),
+                Some((until, session)) if until <= now => self.end_seat(session, SeatEnd::Late, now),
                 _ => return,
             }
         }
@@ -77,7 +111,7 @@ impl<S: Socket> Hub<S> {
     /// Ends the seat that has been kept longest, if there is one, for a newcomer.
     pub(super) fn evict_kept_seat(&mut self, now: Instant) {
         if let Some((_, session)) = self.sessions.first_away() {
-            self.end_seat(session, "did not come back before the server was full", Kind::Left, now);
+            self.end_seat(session, SeatEnd::Evicted, now);
         }
     }
 
@@ -85,7 +119,7 @@ impl<S: Socket> Hub<S> {
     pub(super) fn remove_away(&mut self, member: MemberId, reason: &Reason, now: Instant) {
         if let Some(session) = self.sessions.of_member(member) {
             self.stats.reasons.count(reason);
-            self.end_seat_by(reason.departure(member), session, &reason.to_string(), Kind::Removed, now);
+            self.end_seat(session, SeatEnd::Removed(reason), now);
             self.sessions.end(session);
         }
     }
@@ -95,30 +129,25 @@ impl<S: Socket> Hub<S> {
     pub(super) fn remove_unproven(&mut self, member: MemberId, now: Instant) -> bool {
         let session = self.sessions.unproven(member);
         if let Some(session) = session {
-            self.end_seat(session, "its client did not know its session", Kind::Left, now);
+            self.end_seat(session, SeatEnd::Claimed, now);
         }
         session.is_some()
     }
 
-    fn end_seat(&mut self, session: SessionId, reason: &str, kind: Kind, now: Instant) {
-        if let Some(member) = self.sessions[session].member() {
-            self.end_seat_by(Event::Left { member }, session, reason, kind, now);
-        }
-    }
-
-    /// Ends a seat by this event for the room of its member.
-    fn end_seat_by(&mut self, departure: Event<'_>, session: SessionId, reason: &str, kind: Kind, now: Instant) {
+    fn end_seat(&mut self, session: SessionId, end: SeatEnd<'_>, now: Instant) {
         let Some(member) = self.sessions[session].member() else { return };
         self.sessions.on_memberless(session);
         self.budget.spend(Effort::Leave);
         let room = self.roster.room(member);
         let name = self.roster.shown(member).to_string();
         self.log_roster_in(room, format_args!("{name} is away no longer"));
-        self.rooms.apply(room, &mut self.roster, departure);
+        self.rooms.apply(room, &mut self.roster, end.event(member));
         self.rooms.announce_queued(room, &mut self.roster);
         self.rooms.note_empty(room, self.roster.directory());
-        let clients = self.roster.clients();
-        self.reports.note(kind, None, format_args!("{name} left ({reason}); {clients} present"), now);
+        let (clients, (kind, label, reason)) = (self.roster.clients(), end.told());
+        let room = self.roster.directory().name(room).as_str();
+        let fields = Fields { name: Some(&name), room: Some(room), reason: Some(label), ..Fields::default() };
+        self.reports.note_with(kind, fields, None, format_args!("{name} left ({reason}); {clients} present"), now);
     }
 
     /// Lets a member arrive in the room that it was on its way to, without a connection. Returns the end of what it is

@@ -35,7 +35,7 @@ impl<S: Socket> Hub<S> {
             let own = || connection.stream().peer_address().ok().flatten();
             let known = self.proxied.client(key);
             let address = match connection.role() {
-                Role::Console | Role::Operator | Role::Refused => None,
+                Role::Console | Role::Operator | Role::Scraper | Role::Refused => None,
                 Role::Entering | Role::Visitor if known.is_none() && self.proxied.awaits_client(key) => None,
                 Role::Client | Role::Entering | Role::Visitor => known.or_else(own),
             };

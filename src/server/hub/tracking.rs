@@ -186,6 +186,7 @@ impl<S: Socket> Hub<S> {
         self.remove_member(key, member, &Reason::Goodbye, now);
         self.stats.reasons.count(&Reason::Goodbye);
         self.rooms.remove_reader(room, key, self.roster.directory());
+        self.connections.discount_member(key);
         self.connections.set_role(key, Role::Entering);
         self.connections[key].enter_again();
         // A member need not give the password again.
@@ -372,6 +373,7 @@ impl<S: Socket> Hub<S> {
         self.roster.set_key(member, Some(key));
         let end = self.rooms[self.roster.room(member)].tape().end();
         self.connections[key].enter(member, Cursor::at(end, Dialect::Tracked));
+        self.connections.count_member(key);
         self.budget.spend(Effort::Enter);
     }
 
@@ -379,6 +381,7 @@ impl<S: Socket> Hub<S> {
     /// is dropped.
     fn close_elsewhere(&mut self, old: usize, session: SessionId, member: MemberId, now: Instant) {
         let room = self.roster.room(member);
+        self.connections.discount_member(old);
         let connection = &mut self.connections[old];
         if let Some(input) = connection.input() {
             self.sessions[session].keep_bucket(input.bucket);

@@ -8,6 +8,16 @@ use crate::server::sniff::ForeignProtocol;
 /// Longest head of a request, in bytes: its line, its fields and the empty line.
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 
+/// Answerer of the requests of a connection, by its port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Service {
+    /// The page and its WebSocket.
+    #[default]
+    Page,
+    /// Metrics and the health check.
+    Metrics,
+}
+
 /// Requests of one connection: the head that is arriving, and pipelined bytes behind it.
 ///
 /// Invariants: `empty_bytes + received.len() <= HEAD_BYTES_MAX` if no more than [`free_bytes`](Exchange::free_bytes)
@@ -21,6 +31,7 @@ pub struct Exchange {
     /// Time by which the head has to arrive, or the client has to take the answer.
     deadline: Instant,
     is_answered: bool,
+    service: Service,
 }
 
 /// Part of a request that has arrived.
@@ -39,7 +50,19 @@ pub enum RequestProgress {
 impl Exchange {
     /// Creates an exchange whose first head has to arrive by `deadline`. Takes no heap memory.
     pub fn new(deadline: Instant) -> Exchange {
-        Exchange { received: Vec::new(), empty_bytes: 0, searched: 0, deadline, is_answered: false }
+        let service = Service::default();
+        Exchange { received: Vec::new(), empty_bytes: 0, searched: 0, deadline, is_answered: false, service }
+    }
+
+    /// Sets the service that answers its requests.
+    #[must_use]
+    pub fn with_service(self, service: Service) -> Exchange {
+        Exchange { service, ..self }
+    }
+
+    /// Returns the service that answers its requests.
+    pub fn service(&self) -> Service {
+        self.service
     }
 
     /// Returns how many more bytes it may receive.

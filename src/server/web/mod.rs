@@ -1,5 +1,7 @@
 //! The page in the browser: enough HTTP/1.1 to serve it and to open a WebSocket, and the frames of that WebSocket.
 //!
+//! Requests at the port of metrics use the same machinery, and [`scrape`] answers them.
+//!
 //! Pure: bytes in, bytes out. No socket, and the only clock is the one that the [`site`] is given for its `Date`.
 //!
 //! A browser connects and asks for the page. The page asks for a WebSocket on a connection of its own. Both are an
@@ -13,5 +15,6 @@ mod page;
 pub mod request;
 pub mod resource;
 pub mod response;
+pub mod scrape;
 pub mod site;
 pub mod websocket;

@@ -195,6 +195,13 @@ impl Head {
     }
 }
 
+/// Body of a response.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Body<'a> {
+    pub(super) content_type: &'static str,
+    pub(super) text: &'a str,
+}
+
 /// Returns a plain-text response with the text of `status`. The page is at `path`.
 pub(crate) fn plain_text(
     status: Status,
@@ -231,16 +238,39 @@ pub(crate) fn from_line_port(page_hint: &str, time: SystemTime) -> Vec<u8> {
     say(Head::new(status), status, &text, time, Persistence::Close, Extent::Full)
 }
 
+/// Returns a response with this body, which no cache may keep.
+pub(super) fn with_body(
+    status: Status,
+    body: Body<'_>,
+    time: SystemTime,
+    persistence: Persistence,
+    extent: Extent,
+) -> Vec<u8> {
+    end(Head::new(status), status, body, time, persistence, extent)
+}
+
 /// Ends a head that was begun with `status`, and adds a text.
 fn say(head: Head, status: Status, text: &str, time: SystemTime, persistence: Persistence, extent: Extent) -> Vec<u8> {
-    let body = format!("{text}\n");
+    let body = Body { content_type: "text/plain; charset=utf-8", text: &format!("{text}\n") };
+    end(head, status, body, time, persistence, extent)
+}
+
+fn end(
+    head: Head,
+    status: Status,
+    body: Body<'_>,
+    time: SystemTime,
+    persistence: Persistence,
+    extent: Extent,
+) -> Vec<u8> {
+    let Body { content_type, text } = body;
     let head = head
         .made_at(time)
-        .field("Content-Type", "text/plain; charset=utf-8")
-        .field("Content-Length", body.len())
+        .field("Content-Type", content_type)
+        .field("Content-Length", text.len())
         .field("X-Content-Type-Options", "nosniff")
         .field("Cache-Control", "no-store")
         .fields_of(status)
         .persistence(persistence);
-    head.with_body(body.as_bytes(), extent)
+    head.with_body(text.as_bytes(), extent)
 }

@@ -66,7 +66,7 @@ pub struct AnswerRefusal {
 }
 
 impl AnswerRefusal {
-    fn new(status: Status) -> AnswerRefusal {
+    pub(super) fn new(status: Status) -> AnswerRefusal {
         AnswerRefusal { status, reason: status.text().to_owned() }
     }
 
@@ -92,10 +92,11 @@ impl AnswerRefusal {
     }
 }
 
-/// Returns the beginning of a peer's text, escaped.
+/// Returns the beginning of a peer's text, escaped: with blanks and equals signs, or it could look like fields of the log.
 fn shortened(text: &[u8]) -> String {
     let cut = &text[..text.len().min(LOGGED_BYTES_MAX)];
-    format!("{}{}", cut.escape_ascii(), if cut.len() < text.len() { "…" } else { "" })
+    let escaped = cut.escape_ascii().to_string().replace(' ', "\\x20").replace('=', "\\x3d");
+    format!("{escaped}{}", if cut.len() < text.len() { "…" } else { "" })
 }
 
 /// State of a connection after an answer.

@@ -1,6 +1,9 @@
 //! The log: its lines, and a stderr that is closed, stuck or stopped.
 
+use std::collections::HashMap;
+
 use super::*;
+use crate::support::log::Entry;
 
 #[test]
 fn it_says_who_came_from_where_who_left_and_why_and_how_many_are_present() {
@@ -111,6 +114,83 @@ fn names_cannot_forge_its_lines() {
     for line in server.log() {
         assert!(!line.contains(|c: char| c.is_control() || c == '\u{202e}'), "{line:?}");
     }
+}
+
+#[test]
+fn a_program_finds_in_the_log_of_a_hostile_session_that_each_client_came_and_left_once() {
+    let mut server = Server::start(&["--log-level", "debug", "--resume-within", "0", "--max-line", "200"]);
+    let mut watcher = server.join();
+    thread::scope(|scope| {
+        for number in 0..4 {
+            let server = &server;
+            scope.spawn(move || (0..20).for_each(|round| visit(server, number, round)));
+        }
+    });
+    eventually("all have left", || watcher.present() == 1);
+    watcher.send_line("FIN");
+    watcher.expect_farewell();
+    drop(watcher);
+    server.signal(Signal::TERM);
+    server.wait(DEADLINE);
+    server.drained();
+    let entries: Vec<_> = server.log().iter().map(|line| Entry::parse(line)).collect();
+    let mut present = HashMap::new();
+    let (mut came, mut renamed) = (0, 0);
+    // Each event has a line of its own at this level, besides the lines with the number of all further ones.
+    for entry in entries.iter().filter(|entry| entry.field("more").is_none()) {
+        let (name, address) = (entry.field("name").map(str::to_owned), entry.field("address").map(str::to_owned));
+        match entry.event() {
+            "came" => {
+                came += 1;
+                assert_eq!(present.insert(name, address), None, "twice: {entry:?}");
+            }
+            "renamed" => {
+                renamed += 1;
+                let was = entry.field("was").map(str::to_owned);
+                assert_eq!(present.remove(&was), Some(address.clone()), "{entry:?}");
+                assert_eq!(present.insert(name, address), None, "{entry:?}");
+            }
+            "left" | "removed" | "disconnected" => {
+                let known = present.remove(&name).unwrap_or_else(|| panic!("it never came: {entry:?}"));
+                // The kernel forgets the address of a reset connection.
+                assert!(address.is_none() || address == known, "{entry:?} of {known:?}");
+                assert!(entry.field("reason").is_some() && entry.field("room").is_some(), "{entry:?}");
+            }
+            _ => {}
+        }
+    }
+    assert!(present.is_empty(), "they never left: {present:?}");
+    assert!(came > 40 && renamed > 10, "{came} came, {renamed} were renamed");
+    assert!(entries.iter().any(|entry| entry.event() == "told" && entry.field("to").is_some()));
+    assert!(!server.log().iter().any(|line| line.contains("secret")), "what is for one client alone is not logged");
+}
+
+/// Comes, does something of this number, and goes.
+fn visit(server: &Server, number: usize, round: usize) {
+    let name = format!("n{number}-{round}");
+    if round.is_multiple_of(8) {
+        let mut stranger = TcpStream::connect(server.address()).expect("a connection");
+        let _ = stranger.write_all(b"GET / HTTP/1.1\r\nUser-Agent: x event=left\r\n\r\n");
+        let _ = io::read_to_string(stranger);
+        return;
+    }
+    let mut client = server.join();
+    match round % 8 {
+        1 => client.send(format!("hello\n/nick {name}\n/nick {name}x\n/join r{number}\nhello\n")),
+        2 => client.send(format!("x event=left name=client-1\n/nick {name} event=left\n/event=left name=x\n")),
+        3 => client.send(format!("/nick {name}\n/msg {name} secret\n /msg {name} secret\n/mgs {name} secret\n")),
+        4 => client.send("x\n".repeat(100) + &"y".repeat(300) + "\n\u{202e}\"event=left\n\x1b[2J\\\n"),
+        5 => client.send(format!("/track\nhello\n/nick {name} pcn_secret\n/nick {name}x\n")),
+        6 => client.send("/pass secret\n/search secret\nhello = world\n"),
+        _ => return client.reset(),
+    }
+    match round % 3 {
+        0 => client.send("FIN\n"),
+        1 => client.half_close(),
+        // Its input is not read to the end: that may be a reset.
+        _ => return,
+    }
+    client.lines_until(|line| line == "FIN");
 }
 
 #[test]
