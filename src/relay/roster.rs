@@ -446,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_in_parts_goes_on_behind_the_last_member_whoever_leaves_meanwhile() {
+    fn a_list_in_parts_goes_on_behind_the_last_member_while_others_leave() {
         let mut roster = Roster::default();
         let members: Vec<_> = (0..10).map(|key| roster.add_client(key, RoomId::LOBBY, 0)).collect();
         let (mut last, mut told) = (None, Vec::new());

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use pollchat::server::config::Lag;
 use pollchat::server::hub::Wake;
 use pollchat::server::limits::GRACE;
 
@@ -70,6 +71,8 @@ impl Oracle {
         // A client that leaves is waited for like any other.
         let is_leaving = wire.ear.is_leaving() || self.is_shutting_down || known.idleness.may_be_gone.is_some();
         let is_over = is_over || is_leaving && known.stall().may_be_gone();
+        // How far a removed client had come is not followed.
+        let is_over = is_over || known.removal.is_some() && self.config.lag == Lag::Wait;
         let is_over = is_over || known.visit.as_ref().is_some_and(|visit| visit.socket.may_be_gone);
         // In the pause before its last word, a refused connection was told its reason.
         let is_told = wire.is_finished || self.config.flush_after.is_some();

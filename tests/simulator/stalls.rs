@@ -160,7 +160,9 @@ impl Oracle {
                 && !self.is_given_up(member)
                 && !known.stall().must_be_gone()
                 && here.is_some_and(|here| is_behind(here) || begins_again);
-            if holds {
+            // A removed member is owed what was said before, unless it took nothing just then.
+            let may_hold = is_reached && known.removal.is_some();
+            if holds || may_hold {
                 self.rooms[known.room()].is_at_wall = true;
             }
         }

@@ -137,12 +137,12 @@ impl<S: Socket> Hub<S> {
         let mut lines = String::new();
         match self.obey(operator, order, now) {
             Answer::Done(rows) => rows.iter().for_each(|row| push_notices(row, &mut lines)),
-            Answer::Refused(reason) => push_notices(reason, &mut lines),
+            Answer::Refused(reason) => push_notices(&reason, &mut lines),
             Answer::Listing(mut listing) => {
                 let rows = self.list(&mut listing);
                 rows.iter().take(WHO_ROWS_MAX).for_each(|row| push_notices(row, &mut lines));
                 match self.list_len(&listing) {
-                    0 => push_notices("none", &mut lines),
+                    0 => push_notices(&"none", &mut lines),
                     len if len > WHO_ROWS_MAX => Notice::More { count: len - WHO_ROWS_MAX }.push_line(&mut lines),
                     _ => {}
                 }
@@ -328,9 +328,9 @@ impl<S: Socket> Hub<S> {
             Role::Console => {
                 let mut lines = String::new();
                 match outcome {
-                    Ok(changes) if changes.is_empty() => push_notices("reloaded", &mut lines),
+                    Ok(changes) if changes.is_empty() => push_notices(&"reloaded", &mut lines),
                     Ok(changes) => push_notices(changes, &mut lines),
-                    Err(reason) => push_notices(format_args!("nothing is reloaded: {reason}"), &mut lines),
+                    Err(reason) => push_notices(&format_args!("nothing is reloaded: {reason}"), &mut lines),
                 }
                 self.tell(operator.key, &lines);
             }
@@ -342,7 +342,7 @@ impl<S: Socket> Hub<S> {
 }
 
 /// Appends a text as notices, one for each of its lines. They are clean: a reason may quote a file.
-fn push_notices(text: impl ToString, lines: &mut String) {
+fn push_notices(text: &impl ToString, lines: &mut String) {
     let mut buffer = String::new();
     for line in text.to_string().lines() {
         let _ = writeln!(lines, "{}{}", notice::PREFIX, sanitize(line.as_bytes(), &mut buffer));
