@@ -12,7 +12,6 @@ use super::directory::{Directory, RoomId};
 use super::event::{Applied, Event};
 use super::name::{Name, NameError};
 use super::notice::{Help, Notice};
-use super::past::Past;
 use super::roster::{Introduction, MemberId, Roster};
 use super::sanitize::sanitize;
 use super::tape::{Position, Span, Tape};
@@ -178,11 +177,6 @@ impl Room {
     /// Sets the settings that all rooms share.
     pub fn set_options(&mut self, options: Rc<Options>) {
         self.options = options;
-    }
-
-    /// Lets the empty tape go on behind earlier logs, with the last of their records.
-    pub fn load(&mut self, past: Past, text: &[u8]) {
-        self.tape.load(past, text);
     }
 
     /// Returns the tape.

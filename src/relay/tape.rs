@@ -152,7 +152,7 @@ impl Tape {
     /// gap. What has no space is left out, and so is text that does not fit its logs.
     pub fn load(&mut self, past: Past, text: &[u8]) {
         debug_assert_eq!(self.end.offset, 0);
-        let records = past.records();
+        let records = past.end();
         let text = newest_part(text, self.capacity);
         let count = lines_of(text).filter(|line| kind_of(line) != LineKind::Stamp).count() as u64;
         let first = lines_of(text).next().and_then(|line| Stamp::parse(line.trim_ascii_end()));
@@ -163,6 +163,12 @@ impl Tape {
             self.load_lines(text);
         }
         self.stamps.go_on_after(past);
+    }
+
+    /// Lets a tape that was [loaded](Tape::load) go on in the newest of its earlier logs, in place of a new one, if that
+    /// log ends before the record `end`. Returns whether it does. To be called before the first new record.
+    pub fn go_on_in_log(&mut self, end: RecordId) -> bool {
+        self.end.record == end.record && self.stamps.go_on_in_log(end)
     }
 
     fn load_lines(&mut self, text: &[u8]) {

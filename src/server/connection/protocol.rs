@@ -1,6 +1,7 @@
 //! The protocol of a connection: lines (with or without telnet), HTTP, or lines in the frames of a WebSocket. The state
 //! of the latter two is boxed, so a plain client pays nothing for it.
 
+use std::borrow::Cow;
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use super::tracking::private_lines;
 use super::{Connection, Farewell, Phase, ReadState};
 use crate::net::stream::Socket;
 use crate::relay::cursor::{Cursor, Slices};
-use crate::relay::notice;
+use crate::relay::notice::{self, Notice};
 use crate::relay::tape::Tape;
 use crate::relay::telnet::{Telnet, put_crlf};
 use crate::server::web::exchange::Exchange;
@@ -170,17 +171,20 @@ impl<S: Socket> Connection<S> {
     /// Queues its farewell.
     pub(super) fn say_farewell(&mut self) {
         let Some(farewell) = self.closing().map(|closing| closing.farewell) else { return };
+        let (words, close_code) = match farewell {
+            Farewell::Bare(_) => return,
+            Farewell::Fin(code) => (Cow::Borrowed(notice::FAREWELL), Some(code)),
+            Farewell::ShuttingDown(code) => ((Notice::ShuttingDown.to_line() + notice::FAREWELL).into(), Some(code)),
+            Farewell::Close(code) => (Cow::default(), code),
+        };
         let protocol = self.busy.as_ref().map_or(&Protocol::Lines, |busy| &busy.protocol);
-        match (protocol, farewell) {
-            (Protocol::Http(_), _)
-            | (_, Farewell::Bare(_))
-            | (Protocol::Lines | Protocol::Telnet(_), Farewell::Close(_)) => {}
-            (Protocol::Lines | Protocol::Telnet(_), Farewell::Fin(_)) => self.tell(notice::FAREWELL),
-            (Protocol::WebSocket(_), Farewell::Fin(code)) => {
-                self.tell(notice::FAREWELL);
-                self.push_close_frame(Some(code));
-            }
-            (Protocol::WebSocket(_), Farewell::Close(code)) => self.push_close_frame(code),
+        let (is_http, is_browser) =
+            (matches!(protocol, Protocol::Http(_)), matches!(protocol, Protocol::WebSocket(_)));
+        if !is_http && !words.is_empty() {
+            self.tell(&words);
+        }
+        if is_browser {
+            self.push_close_frame(close_code);
         }
     }
 

@@ -28,14 +28,15 @@
 //! | the search for dead peers | `patrol` |
 //! | the throttled log | [`report`](super::report) |
 //!
-//! `reading`, `input`, `lines`, `output`, `http`, `moving`, `names`, `tracking`, `seats`, `closing` and `wall` hold the
-//! steps of a turn that need several of these.
+//! `reading`, `input`, `lines`, `output`, `http`, `moving`, `names`, `tracking`, `seats`, `closing`, `handing_over` and
+//! `wall` hold the steps of a turn that need several of these.
 
 mod admission;
 mod channel;
 mod closing;
 mod connections;
 mod doorkeeper;
+pub mod handing_over;
 mod handshakes;
 mod http;
 mod input;
