@@ -211,14 +211,14 @@ impl Stamps {
         past?.find(position)
     }
 
-    /// Goes on in the newest of the earlier logs, if that ends before this record. Returns whether it does. No record
-    /// of another log may have come behind it.
-    pub(super) fn go_on_in_log(&mut self, end: RecordId) -> bool {
-        let ends_there = self.past.as_ref().is_some_and(|past| past.newest_end() == Some(end));
-        if ends_there {
-            self.epoch = end.epoch;
-        }
-        ends_there
+    /// Whether the newest of the earlier logs ends before the record `end`, in the numbers of this tape.
+    pub(super) fn ends_log_at(&self, end: RecordId) -> bool {
+        self.past.as_ref().is_some_and(|past| past.newest_end() == Some(end))
+    }
+
+    /// Goes on in a log that [ends](Stamps::ends_log_at) before the next record.
+    pub(super) fn go_on_in_log(&mut self, epoch: Epoch) {
+        self.epoch = epoch;
     }
 
     /// Whether the next record needs a stamp.

@@ -165,10 +165,16 @@ impl Tape {
         self.stamps.go_on_after(past);
     }
 
-    /// Lets a tape that was [loaded](Tape::load) go on in the newest of its earlier logs, in place of a new one, if that
-    /// log ends before the record `end`. Returns whether it does. To be called before the first new record.
-    pub fn go_on_in_log(&mut self, end: RecordId) -> bool {
-        self.end.record == end.record && self.stamps.go_on_in_log(end)
+    /// Whether a tape that was [loaded](Tape::load) ends where the newest of its earlier logs does, before the record
+    /// `end` of it. Then it may go on in that log.
+    pub fn ends_log_at(&self, end: RecordId) -> bool {
+        self.end.record == end.record && self.stamps.ends_log_at(end)
+    }
+
+    /// Lets a tape go on in the newest of its earlier logs, in place of a new one. It [ends](Tape::ends_log_at) there.
+    pub fn go_on_in_log(&mut self, end: RecordId) {
+        debug_assert!(self.ends_log_at(end), "a log goes on at its end");
+        self.stamps.go_on_in_log(end.epoch);
     }
 
     fn load_lines(&mut self, text: &[u8]) {

@@ -62,9 +62,9 @@ impl Room {
         self.tape.load(past, text);
     }
 
-    /// Lets the loaded tape go on in the newest of its earlier logs, if that ends here. Returns whether it does.
-    pub fn go_on_in_log(&mut self, end: RecordId) -> bool {
-        self.tape.go_on_in_log(end)
+    /// Lets the loaded tape go on in the newest of its earlier logs, which ends here.
+    pub fn go_on_in_log(&mut self, end: RecordId) {
+        self.tape.go_on_in_log(end);
     }
 
     /// Answers `/history`, with the number of lines as typed.

@@ -8,7 +8,6 @@ use super::key_set::KeySet;
 use crate::net::stream::Socket;
 use crate::relay::past::Past;
 use crate::relay::room::Room;
-use crate::relay::stamp::RecordId;
 use crate::relay::tape::{Position, Tape};
 use crate::server::connection::Handle;
 use crate::server::flow::brake::Brake;
@@ -111,11 +110,6 @@ impl Channel {
     pub(super) fn load(&mut self, past: Past, text: &[u8]) {
         self.room.load(past, text);
         self.flushed_to = self.tape().end();
-    }
-
-    /// Lets the room go on in the newest of its earlier logs, if that ends here. Returns whether it does.
-    pub(super) fn go_on_in_log(&mut self, end: RecordId) -> bool {
-        self.room.go_on_in_log(end)
     }
 
     pub(super) fn tape(&self) -> &Tape {

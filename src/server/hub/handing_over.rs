@@ -137,10 +137,10 @@ impl<S: Socket> Hub<S> {
 
     /// Whether a kept room ends where it did in the last run. A room that is not kept any more goes on without its
     /// records.
-    fn ends_there(&mut self, handed: &HandedRoom) -> bool {
+    fn ends_there(&self, handed: &HandedRoom) -> bool {
         let Ok(name) = parse_room(self.roster.directory(), &handed.name) else { return true };
         match self.roster.directory().find(&name).filter(|&room| self.is_kept(room)) {
-            Some(room) => self.rooms[room].go_on_in_log(handed.end),
+            Some(room) => self.rooms[room].tape().ends_log_at(handed.end),
             None => true,
         }
     }
@@ -156,7 +156,11 @@ impl<S: Socket> Hub<S> {
     fn take_back_room(&mut self, handed: &HandedRoom) -> Place {
         let Ok(name) = parse_room(self.roster.directory(), &handed.name) else { return Place::Other(RoomId::LOBBY) };
         if let Some(room) = self.roster.directory().find(&name) {
-            return if handed.is_kept && self.is_kept(room) { Place::Same(room) } else { Place::Other(room) };
+            if !(handed.is_kept && self.is_kept(room)) {
+                return Place::Other(room);
+            }
+            self.rooms[room].room.go_on_in_log(handed.end);
+            return Place::Same(room);
         }
         let Some(room) = self.rooms.find_or_open(&name, self.roster.directory_mut()) else {
             return Place::Other(RoomId::LOBBY);
@@ -164,7 +168,11 @@ impl<S: Socket> Hub<S> {
         // Its records are gone, and count as missed.
         let run = Run { epoch: handed.end.epoch, first: 0, records: handed.end.record };
         self.rooms.load(room, Past::new(vec![run]), &[]);
-        if self.rooms[room].go_on_in_log(handed.end) { Place::Same(room) } else { Place::Other(room) }
+        if !self.rooms[room].tape().ends_log_at(handed.end) {
+            return Place::Other(room);
+        }
+        self.rooms[room].room.go_on_in_log(handed.end);
+        Place::Same(room)
     }
 
     /// Takes a session back, and its member. Returns the member if it has lost its name.
