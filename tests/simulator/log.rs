@@ -167,7 +167,7 @@ impl Oracle {
                 Kind::Joined => self.read_joined(room, name)?,
                 Kind::Said => self.read_said(room, line)?,
                 Kind::Left | Kind::Renamed => self.read_announced(room, line, kind)?,
-                Kind::ShuttingDown if self.is_shutting_down => usize::MAX,
+                Kind::ShuttingDown if self.is_shutting_down && !self.hands_over() => usize::MAX,
                 Kind::ShuttingDown => return Rule::Order.broken("it is not"),
             },
         };

@@ -27,6 +27,7 @@ mod clock;
 mod delivery;
 mod foreign;
 mod frames;
+mod handover;
 mod house;
 mod journal;
 mod knocks;

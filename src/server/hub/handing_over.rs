@@ -62,7 +62,7 @@ impl<S: Socket> Hub<S> {
                 continue;
             };
             let room = self.roster.room(member);
-            self.log_roster(key, format_args!("{} is away", self.roster.shown(member)));
+            self.log_roster(key, format_args!("{} is handed over", self.roster.shown(member)));
             let stop = match self.connections[key].phase {
                 Phase::Moving(_) => self.finish_move(key, session, member),
                 _ => self.rooms[room].tape().end(),
