@@ -84,7 +84,7 @@ impl Oracle {
             client.received();
             world.says(client, "back\n");
             let heard = client.received();
-            let is_said = heard.lines().last() == Some(&format!("{name}> back"));
+            let is_said = heard.lines().filter(|line| !line.starts_with('@')).eq([format!("{name}> back")]);
             Rule::Handover.demands(is_said, || format!("{name} is back, and heard {heard:?}"))?;
         }
         before.into_iter().enumerate().for_each(|(room, len)| disk.cut(room, len));
