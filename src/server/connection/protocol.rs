@@ -1,7 +1,6 @@
 //! The protocol of a connection: lines (with or without telnet), HTTP, or lines in the frames of a WebSocket. The state
 //! of the latter two is boxed, so a plain client pays nothing for it.
 
-use std::borrow::Cow;
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
@@ -171,20 +170,23 @@ impl<S: Socket> Connection<S> {
     /// Queues its farewell.
     pub(super) fn say_farewell(&mut self) {
         let Some(farewell) = self.closing().map(|closing| closing.farewell) else { return };
-        let (words, close_code) = match farewell {
-            Farewell::Bare(_) => return,
-            Farewell::Fin(code) => (Cow::Borrowed(notice::FAREWELL), Some(code)),
-            Farewell::ShuttingDown(code) => ((Notice::ShuttingDown.to_line() + notice::FAREWELL).into(), Some(code)),
-            Farewell::Close(code) => (Cow::default(), code),
+        let farewell = if let Farewell::ShuttingDown(code) = farewell {
+            self.tell(&Notice::ShuttingDown.to_line());
+            Farewell::Fin(code)
+        } else {
+            farewell
         };
         let protocol = self.busy.as_ref().map_or(&Protocol::Lines, |busy| &busy.protocol);
-        let (is_http, is_browser) =
-            (matches!(protocol, Protocol::Http(_)), matches!(protocol, Protocol::WebSocket(_)));
-        if !is_http && !words.is_empty() {
-            self.tell(&words);
-        }
-        if is_browser {
-            self.push_close_frame(close_code);
+        match (protocol, farewell) {
+            (Protocol::Http(_), _)
+            | (_, Farewell::Bare(_) | Farewell::ShuttingDown(_))
+            | (Protocol::Lines | Protocol::Telnet(_), Farewell::Close(_)) => {}
+            (Protocol::Lines | Protocol::Telnet(_), Farewell::Fin(_)) => self.tell(notice::FAREWELL),
+            (Protocol::WebSocket(_), Farewell::Fin(code)) => {
+                self.tell(notice::FAREWELL);
+                self.push_close_frame(Some(code));
+            }
+            (Protocol::WebSocket(_), Farewell::Close(code)) => self.push_close_frame(code),
         }
     }
 
