@@ -11,6 +11,7 @@ mod closing;
 mod console;
 mod flush_after;
 mod full_disk;
+mod handing_over;
 mod hostile;
 mod journal;
 mod limits;

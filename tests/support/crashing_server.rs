@@ -54,9 +54,10 @@ impl CrashingServer {
         self.start_again();
     }
 
-    /// Stops the server in good order, and starts it again.
+    /// Stops the server in good order, frozen or not, and starts it again.
     pub fn restart(&mut self) {
         self.server.signal(Signal::TERM);
+        self.server.signal(Signal::CONT);
         assert!(self.server.wait(DEADLINE).success());
         self.start_again();
     }
