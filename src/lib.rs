@@ -77,6 +77,7 @@
 //! | | `stats` `reason` `report` | counters, reasons of refusals and leaves, the throttled log |
 //! | `server/journal` | `mod` `store` `writer` `disk` | opening, the seam to the loop, the thread, the kernel's calls |
 //! | | `head` `folder` `numbers` | the form of files, the folder and its lock, client numbers |
+//! | | `handover` | the file of sessions between two runs |
 //! | | `room_log` `restore` `export` | writing a room, reading it back, printing it |
 //! | `server/hub` | `mod` | the order of the phases of a turn |
 //! | | `proxied` `handshakes` | before the way in: the header of a proxy, a TLS handshake |
@@ -88,6 +89,7 @@
 //! | | `tracking` `seats` | sessions from one connection to the next, the seats of members that are away |
 //! | | `names` | names that change hands: by a token, or because their file has changed |
 //! | | `keeping` | the kept rooms, as readers of the journal |
+//! | | `handing_over` | sessions that pass from one run to the next |
 //! | | `connections` `schedule` `timers` | the slab, the queues of a turn, all timers |
 //! | | `wall` `patrol` | what is read while the room waits, the search for dead peers |
 //! | `server/connection` | `mod` `input` `output` `moving` | one connection: phase, input, write paths, moves |

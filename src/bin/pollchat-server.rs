@@ -63,7 +63,9 @@ fn run(config: &Config) -> Result<(), Error> {
         let line = match (endpoint, address) {
             (Endpoint::Lines, _) => format!("listening on {address}"),
             (Endpoint::TlsLines, _) => format!("listening on {address} with TLS (pin {pin})"),
-            (Endpoint::Metrics, BoundAddress::Port(port)) => format!("metrics are at http://{}/metrics", reachable(*port)),
+            (Endpoint::Metrics, BoundAddress::Port(port)) => {
+                format!("metrics are at http://{}/metrics", reachable(*port))
+            }
             (Endpoint::Metrics, _) => format!("metrics are at {address}"),
             (Endpoint::Control, _) => format!("operators are obeyed at {address}"),
             (_, BoundAddress::Port(port)) => {

@@ -430,9 +430,9 @@ fn open_journal(config: &Config, poll: &Poll) -> Result<Option<Opened>, Error> {
 /// Goes on with the sessions of the last run, unless there is something wrong with them.
 fn take_back(handover: Found, hub: &mut Hub<Stream>) {
     hub.set_clock(unix_ms());
-    let taken = handover.take().and_then(|handover| {
-        hub.take_back(&handover, Instant::now()).map_err(|error| error.to_string())
-    });
+    let taken = handover
+        .take()
+        .and_then(|handover| hub.take_back(&handover, Instant::now()).map_err(|error| error.to_string()));
     if let Err(why) = taken {
         warn!("the journal: {why}");
     }

@@ -91,7 +91,16 @@ impl World {
     pub fn new(capacity: usize, listeners: usize) -> World {
         let tape = Tape::new(capacity).unwrap().with_epoch(Epoch::new(7));
         let entries = Vec::new();
-        let mut world = World { tape, capacity, entries, loaded: 0, first_record: 0, listeners: Vec::new(), numbers: 0, now_ms: 1_000 };
+        let mut world = World {
+            tape,
+            capacity,
+            entries,
+            loaded: 0,
+            first_record: 0,
+            listeners: Vec::new(),
+            numbers: 0,
+            now_ms: 1_000,
+        };
         // A tape may go on behind earlier logs.
         if capacity.is_multiple_of(2) {
             world.load();
@@ -310,7 +319,11 @@ impl World {
                     next += usize::try_from(std::mem::take(&mut missed)).unwrap();
                     let (time, position) = text[2..].split_once(' ').unwrap();
                     let record = RecordId::parse_any(position).and_then(|position| self.tape.number_of(position));
-                    assert_eq!(record, Some(self.first_record + next as u64), "{text:?} tells the number of the next record");
+                    assert_eq!(
+                        record,
+                        Some(self.first_record + next as u64),
+                        "{text:?} tells the number of the next record"
+                    );
                     let second = time.parse::<u64>().unwrap() / 1_000;
                     assert_eq!(second, entries[next].time_ms / 1_000, "{text:?} tells its time");
                 }

@@ -163,7 +163,10 @@ mod tests {
             assert_eq!(roster.take_back(&with(number), RoomId::LOBBY, 0), None);
         }
         let first = roster.take_back(&with(7), RoomId::LOBBY, 0).unwrap();
-        assert_eq!((roster.take_back(&with(7), RoomId::LOBBY, 0), roster.take_back(&with(3), RoomId::LOBBY, 0)), (None, None));
+        assert_eq!(
+            (roster.take_back(&with(7), RoomId::LOBBY, 0), roster.take_back(&with(3), RoomId::LOBBY, 0)),
+            (None, None)
+        );
         // The second of the same name, and one that no client could have.
         let second = roster.take_back(&with(8), RoomId::LOBBY, 0).unwrap();
         let server = HandedMember { name: Some("server".into()), ..with(9) };

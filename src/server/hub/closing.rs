@@ -303,8 +303,7 @@ impl<S: Socket> Hub<S> {
                 Phase::Present(_) => {
                     let room = self.room_of(connection);
                     let end = self.rooms[room].tape().end();
-                    let farewell =
-                        if hands_over { self.tell_shutdown(key) } else { self.fin(key, code::GOING_AWAY) };
+                    let farewell = if hands_over { self.tell_shutdown(key) } else { self.fin(key, code::GOING_AWAY) };
                     self.begin_close(key, Some(room), end, farewell, now);
                 }
                 Phase::Moving(_) => self.close_mover(key, now),

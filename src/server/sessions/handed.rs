@@ -59,13 +59,7 @@ impl Sessions {
 
     /// Begins with a session that was handed over. Its member, if it has one, is away until `until`. Does nothing
     /// if there [is one](Sessions::has) with the same token.
-    pub fn take_back(
-        &mut self,
-        handed: &HandedSession,
-        room: RoomId,
-        member: Option<MemberId>,
-        until: Instant,
-    ) {
+    pub fn take_back(&mut self, handed: &HandedSession, room: RoomId, member: Option<MemberId>, until: Instant) {
         let Some(hash) = handed.hash().filter(|_| !self.has(handed)) else { return };
         let left = handed.left.map(|left| (left.epoch, left.record));
         let session = Session {

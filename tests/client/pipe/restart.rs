@@ -200,8 +200,8 @@ fn a_server_that_is_killed_again_and_again_has_each_line_once() {
 fn clients_of_a_server_that_is_restarted_again_and_again_notice_nothing_but_breaks() {
     let mut server = CrashingServer::start(&[]);
     let at = server.server.address();
-    let mut clients =
-        ["ana", "bob"].map(|name| Client::start(client_of(at).args(["--reconnect", "--nick", name, "--room", "lobby"])));
+    let mut clients = ["ana", "bob"]
+        .map(|name| Client::start(client_of(at).args(["--reconnect", "--nick", name, "--room", "lobby"])));
     for client in &mut clients {
         client.stdout().wait_for("in lobby\n");
     }
@@ -235,8 +235,7 @@ fn clients_of_a_server_that_is_restarted_again_and_again_notice_nothing_but_brea
     drop(nc);
     let [ana, bob] = clients.map(|client| client.exits(0));
     for (exit, other, expected) in [(&ana, "bob", &expected[1]), (&bob, "ana", &expected[0])] {
-        let said: Vec<&str> =
-            exit.stdout.lines().filter_map(|line| line.strip_prefix(&format!("{other}> "))).collect();
+        let said: Vec<&str> = exit.stdout.lines().filter_map(|line| line.strip_prefix(&format!("{other}> "))).collect();
         assert_eq!(said, *expected, "each line of {other} once, and in order");
         let is_news = |line: &&str| line.starts_with("* ") && !line.starts_with("* you are ") && !line.contains("kept");
         let news: Vec<&str> = exit.stdout.lines().filter(is_news).filter(|line| !line.contains("client-")).collect();
