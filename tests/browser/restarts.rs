@@ -2,8 +2,8 @@
 
 use crate::browser::eventually;
 use crate::page::Page;
-use crate::support::Lines as _;
 use crate::support::crashing_server::CrashingServer;
+use crate::support::{Lines as _, Member as _};
 
 #[test]
 #[ignore = "needs Chromium: tests/browser/run"]
@@ -64,7 +64,7 @@ fn a_restart_in_good_order_is_a_short_break_in_which_the_page_neither_leaves_nor
         });
         page.until_said(&format!("b{round}"));
     }
-    page.until_texts(&["first", "b0", "b1", "b2"]);
+    page.until_texts(&["first", "hi 0", "b0", "hi 1", "b1", "hi 2", "b2"]);
     let kept = server.journal();
     let of_ana: Vec<&str> = kept.iter().map(String::as_str).filter(|line| line.contains("ana")).collect();
     assert_eq!(of_ana, ["* ana joined", "ana> first", "ana> b0", "ana> b1", "ana> b2"]);
