@@ -68,7 +68,7 @@ fn a_restart_in_good_order_is_a_short_break_in_which_the_page_neither_leaves_nor
     let kept = server.journal();
     let of_ana: Vec<&str> = kept.iter().map(String::as_str).filter(|line| line.contains("ana")).collect();
     assert_eq!(of_ana, ["* ana joined", "ana> first", "ana> b0", "ana> b1", "ana> b2"]);
-    assert!(page.said().iter().all(|said| said.is_right), "{:?}", page.said());
+    assert!(page.said().iter().all(|said| said.is_right == (said.who == "you")), "{:?}", page.said());
     assert!(!page.shows("Lines may be missing here") && !page.shows("not sent") && !page.shows("shutting down"));
     page.assert_no_complaints();
 }
