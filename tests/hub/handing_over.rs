@@ -1,6 +1,7 @@
 //! Restarts in good order with a journal: the sessions of tracked clients and their members pass to the next run.
 
 mod meanwhile;
+mod restless;
 
 use std::time::Duration;
 
