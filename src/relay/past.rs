@@ -17,8 +17,8 @@ pub struct Run {
     pub records: u64,
 }
 
-/// Numbers of records are at most as high. A damaged stamp may tell any number.
-const NUMBER_MAX: u64 = 1 << 56;
+/// Numbers of records are at most as high. A damaged file may tell any number.
+pub const NUMBER_MAX: u64 = 1 << 56;
 
 /// The kept logs of a room, the oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

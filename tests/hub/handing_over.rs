@@ -337,3 +337,24 @@ fn without_kept_seats_a_stop_is_as_without_a_journal() {
     assert!(disk.take_handover().is_none());
     assert_eq!(disk.lines(0).last().unwrap(), "* the server is shutting down");
 }
+
+#[test]
+fn what_a_room_at_its_wall_was_not_told_it_reads_after_the_restart() {
+    let config = Config { lag: Lag::Wait, backlog_bytes: 64 * 1024, line_bytes_max: 100, ..Config::default() };
+    let disk = Disk::new(1);
+    let mut world = start(&config, &disk);
+    let (mut ana, cho, slow) = (named(&mut world, "ana"), world.connect(), world.connect());
+    world.says(&cho, "/nick cho\n");
+    slow.takes(0);
+    ana.client.sends((0..10_000).map(|number| format!("line {number}\n")).collect::<String>());
+    world.hub.on_ready(ana.client.key, READABLE);
+    world.run_for(Duration::from_secs(1));
+    cho.ends();
+    world.hub.on_ready(cho.key, READABLE);
+    world.run_for(Duration::from_secs(1));
+    let before = ana.reads();
+    assert!(before.len() > 1_000 && !before.contains(&"* cho left".to_owned()), "the room waits");
+    restart(&mut world, &config, &disk);
+    let lines = ana.resume(&mut world);
+    assert!(lines[1] == "** resumed" && lines.contains(&"* cho left".to_owned()), "{lines:?}");
+}

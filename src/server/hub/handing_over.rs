@@ -15,8 +15,9 @@ use log::info;
 use super::Hub;
 use crate::net::stream::Socket;
 use crate::relay::directory::RoomId;
+use crate::relay::event::Event;
 use crate::relay::notice::Notice;
-use crate::relay::past::{Past, Run};
+use crate::relay::past::{NUMBER_MAX, Past, Run};
 use crate::relay::room::parse_room;
 use crate::relay::roster::{MemberId, TakenBack};
 use crate::server::connection::{Farewell, Phase};
@@ -76,6 +77,7 @@ impl<S: Socket> Hub<S> {
 
     /// Gives the store all sessions, whose members are away by now.
     pub(super) fn hand_over(&mut self, now: Instant) {
+        self.announce_all();
         let mut ids = self.sessions.in_order(self.roster.in_order());
         ids.truncate(HANDOVER_SESSIONS_MAX);
         let mut handover = Handover { stopped_ms: self.rooms.unix_ms(), ..Handover::default() };
@@ -97,6 +99,16 @@ impl<S: Socket> Hub<S> {
         }
         if let Some(keeping) = &mut self.keeping {
             keeping.hand_over(handover);
+        }
+    }
+
+    /// Makes the announcements that wait for slow readers (`--lag wait`): the next run does not know who has left. Their
+    /// readers come back, and nobody is read any more, so the space behind the wall is free for them.
+    fn announce_all(&mut self) {
+        for room in self.roster.directory().ids().collect::<Vec<_>>() {
+            while self.rooms[room].room.has_announcement() {
+                self.rooms.apply(room, &mut self.roster, Event::Announced);
+            }
         }
     }
 
@@ -166,7 +178,7 @@ impl<S: Socket> Hub<S> {
             return Place::Other(RoomId::LOBBY);
         };
         // Its records are gone, and count as missed.
-        let run = Run { epoch: handed.end.epoch, first: 0, records: handed.end.record };
+        let run = Run { epoch: handed.end.epoch, first: 0, records: handed.end.record.min(NUMBER_MAX) };
         self.rooms.load(room, Past::new(vec![run]), &[]);
         if !self.rooms[room].tape().ends_log_at(handed.end) {
             return Place::Other(room);

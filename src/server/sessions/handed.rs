@@ -10,6 +10,9 @@ use crate::relay::directory::RoomId;
 use crate::relay::roster::{HandedMember, MemberId};
 use crate::relay::stamp::RecordId;
 
+/// More lines than a client says.
+const HEARD_MAX: u64 = 1 << 56;
+
 /// A session as it passes from one run of the server to the next. Its token is not in it, but its hash: the client
 /// brings the token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,7 +68,8 @@ impl Sessions {
         let session = Session {
             hash,
             token: None,
-            heard: handed.heard,
+            // A count that goes on may not overflow, whatever the file says.
+            heard: handed.heard.min(HEARD_MAX),
             is_proven: handed.is_proven,
             came_late: false,
             member: None,
