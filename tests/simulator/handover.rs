@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::chance::Chance;
 use crate::journal::restarted_config;
+use crate::member::Introduction;
 use crate::oracle::Oracle;
 use crate::restarted::{Client, World};
 use crate::rule::{Rule, Verdict};
@@ -101,7 +102,9 @@ impl Oracle {
         let session = &self.sessions[session];
         let Some(member) = session.member else { return Ok(None) };
         let (known, room) = (&self.members[member], &self.rooms[session.room()]);
-        let is_here = known.is_present() || known.away_until.is_some();
+        // The room may still have to be told of it, as without a restart.
+        let is_introduced = known.introduction != Introduction::Pending;
+        let is_here = is_introduced && (known.is_present() || known.away_until.is_some());
         if !is_here || known.is_kicked {
             return Ok(None);
         }

@@ -186,8 +186,6 @@ fn a_server_that_is_killed_again_and_again_has_each_line_once() {
     crashing.until_kept("ana> the end");
     let said = |lines: &[String]| -> Vec<String> { lines.iter().filter(|line| line.contains("> ")).cloned().collect() };
     assert_eq!(said(&crashing.journal()), expected);
-    crashing.server.signal(Signal::TERM);
-    eve.stdout().wait_for("FIN\n");
     eve.signal(Signal::KILL);
     eve.wait_for_exit();
     let heard = eve.stdout.take().unwrap().whole();
