@@ -81,6 +81,7 @@
 //! | | `ctl` | `pollchat-server ctl`, which gives an order to a running server |
 //! | `server/journal` | `mod` `store` `writer` `disk` | opening, the seam to the loop, the thread, the kernel's calls |
 //! | | `head` `folder` `numbers` | the form of files, the folder and its lock, client numbers |
+//! | | `handover` | the file of sessions between two runs |
 //! | | `room_log` `restore` `export` | writing a room, reading it back, printing it |
 //! | `server/hub` | `mod` | the order of the phases of a turn |
 //! | | `proxied` `handshakes` | before the way in: the header of a proxy, a TLS handshake |
@@ -96,6 +97,7 @@
 //! | | `settings` | settings that change at run time |
 //! | | `keeping` | the kept rooms, as readers of the journal |
 //! | | `control` | operators on the control socket, and their answers under way |
+//! | | `handing_over` | sessions that pass from one run to the next |
 //! | | `connections` `schedule` `timers` | the slab, the queues of a turn, all timers |
 //! | | `wall` `patrol` | what is read while the room waits, the search for dead peers |
 //! | `server/connection` | `mod` `input` `output` `moving` | one connection: phase, input, write paths, moves |

@@ -90,7 +90,7 @@ impl FarewellKind {
     /// Returns the kind of a notice; `None` if the notice ends no connection.
     pub(crate) fn of(notice: &Notice<'_>) -> Option<FarewellKind> {
         match notice {
-            Notice::ShuttingDown => Some(FarewellKind::ShuttingDown),
+            Notice::ShuttingDown | Notice::HandedOver => Some(FarewellKind::ShuttingDown),
             // The password may be right: nobody is let in from our address for a minute.
             Notice::ServerFull { .. } | Notice::AddressCrowded { .. } | Notice::PasswordCrowded => {
                 Some(FarewellKind::Full)

@@ -134,6 +134,11 @@ impl Names {
         token(self).zip(token(other)).is_some_and(|(token, other)| token.is_same(&other))
     }
 
+    /// Returns the hash of the token of a name's owner, as text; `None` if it has no owner.
+    pub fn owner(&self, name: &Name) -> Option<String> {
+        self.by_folded.get(name.folded()).map(|owned| owned.token.to_string())
+    }
+
     /// Returns the name that is this one, or that it looks like.
     fn lookalike(&self, name: &Name) -> Option<&Name> {
         let outlines = lookalike::outlines(name.as_str());

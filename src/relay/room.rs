@@ -13,7 +13,6 @@ use super::event::{Applied, Event};
 use super::name::{Name, NameError};
 use super::notice::{Help, Notice};
 use super::order::Order;
-use super::past::Past;
 use super::roster::{Introduction, MemberId, Roster};
 use super::sanitize::sanitize;
 use super::tape::{Position, Span, Tape};
@@ -174,11 +173,6 @@ impl Room {
     /// Sets the settings that all rooms share.
     pub fn set_options(&mut self, options: Rc<Options>) {
         self.options = options;
-    }
-
-    /// Lets the empty tape go on behind earlier logs, with the last of their records.
-    pub fn load(&mut self, past: Past, text: &[u8]) {
-        self.tape.load(past, text);
     }
 
     /// Returns the tape.

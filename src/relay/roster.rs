@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU64;
 
+use serde::{Deserialize, Serialize};
 use slab::Slab;
 
 use super::directory::{Directory, RoomId};
@@ -14,8 +15,10 @@ use super::name::{GIVEN_PREFIX, Name};
 use super::names::Names;
 
 mod called;
+mod handed;
 
 pub use called::Lost;
+pub use handed::{HandedMember, TakenBack};
 
 /// The number of a member, never reused, so it identifies the author of a line even when slots are reused.
 ///
@@ -78,7 +81,7 @@ struct Member {
 }
 
 /// Whether the room was told that a member joined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Introduction {
     /// Not yet decided: the member has neither said a line nor taken a name, and its time is not over.
     Pending,
@@ -134,6 +137,11 @@ impl Roster {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
+    }
+
+    /// Returns all members, the oldest first.
+    pub fn in_order(&self) -> impl Iterator<Item = MemberId> {
+        self.order.iter().copied()
     }
 
     /// Returns the number of clients, in all rooms and between them.
@@ -363,7 +371,11 @@ impl Roster {
         let key = key_of(key);
         let introduction = Introduction::Pending;
         let room = RoomId::LOBBY;
-        let member = Member { number, name, lines: 0, entered: now, key, room, introduction, marks: 0 };
+        self.insert(Member { number, name, lines: 0, entered: now, key, room, introduction, marks: 0 })
+    }
+
+    /// Inserts a member whose number is the highest.
+    fn insert(&mut self, member: Member) -> MemberId {
         let index = u32::try_from(self.members.insert(member)).expect("fewer members than a u32 counts");
         let id = MemberId(index.to_ne_bytes());
         self.order.push(id);
@@ -395,11 +407,16 @@ impl ClientNumber {
     fn of_client(shown: u64) -> Option<ClientNumber> {
         NonZeroU64::new(shown)?.checked_add(1).map(ClientNumber)
     }
+
+    /// Returns the number as it is shown.
+    fn shown(self) -> u64 {
+        self.0.get() - 1
+    }
 }
 
 impl fmt::Display for ClientNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.get() - 1)
+        write!(f, "{}", self.shown())
     }
 }
 

@@ -7,6 +7,8 @@
 use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
 use super::past::Past;
 
 /// First byte of a stamp. No name begins with it, so no said line does.
@@ -82,6 +84,19 @@ impl RecordId {
     pub fn parse_any(text: &str) -> Option<RecordId> {
         let (log, record) = text.rsplit_once('.')?;
         Some(RecordId { epoch: Epoch::parse(log)?, record: parse_number(record)? })
+    }
+}
+
+/// As text.
+impl Serialize for RecordId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for RecordId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<RecordId, D::Error> {
+        RecordId::parse_any(&String::deserialize(deserializer)?).ok_or_else(|| de::Error::custom("no position"))
     }
 }
 
@@ -190,11 +205,20 @@ impl Stamps {
     /// Returns the number on the tape of the record at a position of this log or of an earlier one.
     pub(super) fn number_of(&self, position: RecordId) -> Option<u64> {
         let past = self.past.as_deref();
-        if position.epoch == self.epoch {
-            let first = past.map_or(0, Past::records);
-            return Some(position.record).filter(|&record| record >= first);
+        if position.epoch == self.epoch && position.record >= past.map_or(0, Past::end) {
+            return Some(position.record);
         }
         past?.find(position)
+    }
+
+    /// Whether the newest of the earlier logs ends before the record `end`, in the numbers of this tape.
+    pub(super) fn ends_log_at(&self, end: RecordId) -> bool {
+        self.past.as_ref().is_some_and(|past| past.newest_end() == Some(end))
+    }
+
+    /// Goes on in a log that [ends](Stamps::ends_log_at) before the next record.
+    pub(super) fn go_on_in_log(&mut self, epoch: Epoch) {
+        self.epoch = epoch;
     }
 
     /// Whether the next record needs a stamp.

@@ -152,7 +152,7 @@ impl Tape {
     /// gap. What has no space is left out, and so is text that does not fit its logs.
     pub fn load(&mut self, past: Past, text: &[u8]) {
         debug_assert_eq!(self.end.offset, 0);
-        let records = past.records();
+        let records = past.end();
         let text = newest_part(text, self.capacity);
         let count = lines_of(text).filter(|line| kind_of(line) != LineKind::Stamp).count() as u64;
         let first = lines_of(text).next().and_then(|line| Stamp::parse(line.trim_ascii_end()));
@@ -163,6 +163,18 @@ impl Tape {
             self.load_lines(text);
         }
         self.stamps.go_on_after(past);
+    }
+
+    /// Whether a tape that was [loaded](Tape::load) ends where the newest of its earlier logs does, before the record
+    /// `end` of it. Then it may go on in that log.
+    pub fn ends_log_at(&self, end: RecordId) -> bool {
+        self.end.record == end.record && self.stamps.ends_log_at(end)
+    }
+
+    /// Lets a tape go on in the newest of its earlier logs, in place of a new one. It [ends](Tape::ends_log_at) there.
+    pub fn go_on_in_log(&mut self, end: RecordId) {
+        debug_assert!(self.ends_log_at(end), "a log goes on at its end");
+        self.stamps.go_on_in_log(end.epoch);
     }
 
     fn load_lines(&mut self, text: &[u8]) {
@@ -585,24 +597,43 @@ mod tests {
     fn a_loaded_tape_goes_on_behind_its_logs() {
         let mut tape = Tape::new(1_000).unwrap().with_epoch(Epoch::new(3));
         tape.load(past(), kept_text().as_bytes());
-        assert_eq!((tape.end().record, tape.end().line), (15, 5));
+        assert_eq!((tape.end().record, tape.end().line), (55, 5));
         let id = |epoch, record| RecordId { epoch: Epoch::new(epoch), record };
-        assert_eq!((tape.record_id(8), tape.record_id(14)), (id(1, 48), id(2, 54)));
-        assert_eq!((tape.record_id(15), tape.number_of(id(3, 15))), (id(3, 15), Some(15)));
+        assert_eq!((tape.record_id(48), tape.record_id(54)), (id(1, 48), id(2, 54)));
+        assert_eq!((tape.record_id(55), tape.number_of(id(3, 55))), (id(3, 55), Some(55)));
         assert_eq!(
-            (tape.number_of(id(2, 50)), tape.number_of(id(2, 99)), tape.number_of(id(3, 14))),
-            (Some(10), Some(15), None)
+            (tape.number_of(id(2, 50)), tape.number_of(id(2, 99)), tape.number_of(id(3, 54))),
+            (Some(50), Some(55), None)
         );
-        let place = tape.find_record(10).unwrap();
+        let place = tape.find_record(50).unwrap();
         assert_eq!(tape.stamp_at(place), Stamp { time_ms: 9_000, next: id(2, 50) });
         assert_eq!(tape.position(place.offset), place);
-        assert!(tape.find_record(7).is_none() && tape.find_record(8).is_some());
+        assert!(tape.find_record(47).is_none() && tape.find_record(48).is_some());
         // In the second of the last stamp, which is of another log.
         tape.set_time(9_500);
         let span = tape.say(&["cia> six"]);
         let text = text(&tape, span.start.offset, span.end.offset);
-        assert_eq!(text, stamp(3, 15, 9_500) + "cia> six\n");
-        assert_eq!((tape.back(2).record, tape.back(9).record), (14, 9), "history is of all logs");
+        assert_eq!(text, stamp(3, 55, 9_500) + "cia> six\n");
+        assert_eq!((tape.back(2).record, tape.back(9).record), (54, 49), "history is of all logs");
+    }
+
+    #[test]
+    fn a_loaded_tape_may_go_on_in_its_newest_log_and_nowhere_else() {
+        let id = |epoch, record| RecordId { epoch: Epoch::new(epoch), record };
+        let mut tape = Tape::new(1_000).unwrap().with_epoch(Epoch::new(3));
+        assert!(!tape.ends_log_at(id(3, 0)), "nothing was loaded");
+        tape.load(past(), kept_text().as_bytes());
+        for other in [id(2, 54), id(2, 56), id(1, 50), id(3, 55)] {
+            assert!(!tape.ends_log_at(other), "{other}");
+        }
+        assert!(tape.ends_log_at(id(2, 55)));
+        tape.go_on_in_log(id(2, 55));
+        assert_eq!((tape.record_id(54), tape.record_id(55)), (id(2, 54), id(2, 55)));
+        tape.set_time(9_500);
+        let span = tape.say(&["cia> six"]);
+        assert_eq!(text(&tape, span.start.offset, span.end.offset), stamp(2, 55, 9_500) + "cia> six\n");
+        let numbers = [id(2, 50), id(2, 55), id(2, 99), id(1, 49), id(3, 55)].map(|id| tape.number_of(id));
+        assert_eq!(numbers, [Some(50), Some(55), Some(99), Some(49), None]);
     }
 
     #[test]
@@ -612,7 +643,7 @@ mod tests {
             tape.load(past(), text.as_bytes());
             assert_eq!(
                 (tape.end().record, tape.number_of(RecordId { epoch: Epoch::new(2), record: 52 })),
-                (15, Some(12))
+                (55, Some(52))
             );
             tape.end().line
         };

@@ -220,6 +220,15 @@ pub const JOURNAL_RETRY: Duration = Duration::from_secs(1);
 /// for longer than both.
 pub const JOURNAL_STOP_TIME: Duration = Duration::from_secs(2);
 
+/// Sessions that a server hands over to the next at most: those of 20,000 clients, and as many that are lost.
+pub const HANDOVER_SESSIONS_MAX: usize = 40_000;
+
+/// Bytes of a handover at most: 500 for a session, which has about 300, and as many for each room.
+pub const HANDOVER_BYTES_MAX: usize = 2 * 500 * HANDOVER_SESSIONS_MAX;
+
+/// Age at which a handover is out of date, in ms: the server was not restarted, but stopped.
+pub const HANDOVER_AGE_MAX_MS: u64 = 60 * 60 * 1_000;
+
 /// Client numbers that are reserved on the disk at a time: few syncs, and few numbers that a start leaves out. If half of
 /// them are given out, the server reserves further ones.
 pub const JOURNAL_NUMBERS: u64 = 1_000;

@@ -50,6 +50,7 @@ use signal_hook_mio::v1_0::Signals;
 use config::{Capacity, Config};
 use endpoint::{BoundAddress, Endpoint};
 use hub::{Hub, Readiness, Wake};
+use journal::handover::Found;
 use journal::{OpenError, Opened};
 use limits::{ACCEPTS_MAX, EVENTS_MAX, LISTEN, SHUTDOWN_GRACE};
 use listener::Listener;
@@ -173,11 +174,12 @@ impl Server {
         let capacity = Capacity::within(open_files, config);
         let mut hub = Hub::new(config, capacity, Instant::now())
             .map_err(|source| Error::Tape { bytes: config.backlog_bytes, source })?;
-        let warnings = journal.map(|Opened { writer, kept, numbers, warnings }| {
+        let kept = journal.map(|Opened { writer, kept, numbers, handover, warnings }| {
             hub.keep(Box::new(writer), kept, numbers);
-            warnings
+            (handover, warnings)
         });
         hub.trust_user(geteuid().as_raw());
+        let (handover, warnings) = kept.unwrap_or_default();
         if config.has_page() {
             let ports = endpoints(&listeners).filter_map(|(endpoint, address)| Some((endpoint, address.port()?)));
             let pages: Vec<_> = ports.filter(|(endpoint, _)| endpoint.is_web()).collect();
@@ -196,8 +198,11 @@ impl Server {
         if config.console {
             hub.open_console(Stream::Console(Console::open(poll.registry(), Source::Console.into())?), Instant::now());
         }
-        warnings.iter().flatten().for_each(|warning| warn!("the journal: {warning}"));
+        warnings.iter().for_each(|warning| warn!("the journal: {warning}"));
         files.begin(contents, endpoints(&listeners), &mut hub);
+        if let Some(handover) = handover {
+            take_back(handover, &mut hub);
+        }
         info!("at most {} clients (open-file limit {open_files})", capacity.clients_max);
         log_memory_bounds(config, capacity);
         for prefix in config.proxies.wide() {
@@ -438,6 +443,17 @@ fn open_journal(config: &Config, poll: &Poll) -> Result<Option<Opened>, Error> {
     let waker = Waker::new(poll.registry(), Source::Journal.into())?;
     // If it fails, the next event of any kind wakes the loop.
     Ok(Some(journal::open(&settings, move || drop(waker.wake()))?))
+}
+
+/// Goes on with the sessions of the last run, unless there is something wrong with them.
+fn take_back(handover: Found, hub: &mut Hub<Stream>) {
+    hub.set_clock(unix_ms());
+    let taken = handover
+        .take()
+        .and_then(|handover| hub.take_back(&handover, Instant::now()).map_err(|error| error.to_string()));
+    if let Err(why) = taken {
+        warn!("the journal: {why}");
+    }
 }
 
 /// Logs the most memory that the limits allow.

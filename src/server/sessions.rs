@@ -18,6 +18,10 @@ use crate::relay::directory::RoomId;
 use crate::relay::roster::MemberId;
 use crate::relay::stamp::Epoch;
 
+mod handed;
+
+pub use handed::HandedSession;
+
 /// Up to this length, the queues may hold entries that are over.
 const KEPT_MIN: usize = 64;
 

@@ -58,7 +58,7 @@ fn the_journal_is_given_the_tape_of_each_kept_room_and_of_no_other() {
     }
     world.hub.shut_down(world.now);
     world.run();
-    assert_eq!(disk.lines(0).last().unwrap(), "* the server is shutting down");
+    assert_eq!(disk.lines(0).last().unwrap(), "client-1> again");
     assert!(!world.hub.has_unkept());
 }
 
@@ -452,7 +452,7 @@ fn a_stop_waits_for_the_disk_as_long_as_something_is_not_kept() {
     disk.takes(usize::MAX);
     world.run();
     assert!(!world.hub.has_unkept());
-    assert_eq!(records(&disk.lines(0)), ["client-1> one", "* the server is shutting down"]);
+    assert_eq!(records(&disk.lines(0)), ["client-1> one"]);
 }
 
 #[test]
@@ -479,7 +479,7 @@ fn a_position_counts_after_a_crash_even_if_nothing_was_said_in_its_log() {
 #[test]
 fn the_last_notice_has_the_time_of_the_stop() {
     let disk = Disk::new(1);
-    let mut world = start(&quiet(), &disk);
+    let mut world = start(&Config { resume_within: None, ..quiet() }, &disk);
     let ana = world.connect();
     world.says(&ana, "one\n");
     // No turn comes before the signal.

@@ -10,6 +10,7 @@ mod entering;
 mod flush_after;
 mod foreign;
 mod frames;
+mod handing_over;
 mod http;
 mod journal;
 mod lag_wait;

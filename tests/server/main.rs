@@ -13,6 +13,7 @@ mod console;
 mod control;
 mod flush_after;
 mod full_disk;
+mod handing_over;
 mod hostile;
 mod journal;
 mod limits;

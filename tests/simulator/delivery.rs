@@ -161,6 +161,7 @@ impl Oracle {
             return self.receive_told(member, from, text);
         }
         match Log::kind(line) {
+            Some(Kind::ShuttingDown) if self.hands_over() => self.receive_stop(member),
             _ if self.members[member].is_told_first_name(line) => self.receive_answer(member, line),
             Some(kind) if self.members[member].tracked.is_some() => {
                 let is_told = kind == Kind::ShuttingDown && self.is_shutting_down;
@@ -337,6 +338,7 @@ impl Oracle {
         }
         self.judge_removal_told(member)?;
         self.judge_missed(member)?;
+        self.judge_told_of_stop(member)?;
         if !known.is_kicked && !self.is_shutting_down {
             self.all_heard(member)?;
             self.all_answered(member)?;

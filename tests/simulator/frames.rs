@@ -122,6 +122,7 @@ impl Oracle {
         };
         let is_elsewhere = self.members[member].is_elsewhere && self.members[member].has_fin;
         let is_sent_away = self.may_be_sent_away(member);
+        let is_handed_over = self.members[member].is_handed_over;
         let (is_kicked, is_shutting_down) = (self.members[member].is_kicked, self.is_shutting_down);
         let (leaves_by_word, end, breach) = {
             let ear = &self.wires[member].borrow().ear;
@@ -135,6 +136,7 @@ impl Oracle {
             (true, Some(1008)) => is_kicked || is_sent_away,
             (true, Some(1013)) => visit.is_refused_inside || is_sent_away,
             (true, _) => false,
+            (false, Some(1012)) => is_handed_over,
             (false, code) if end == Some(SocketEnd::Closed(code)) => true,
             (false, Some(code)) => breach == Some(code),
             (false, None) => false,
@@ -146,7 +148,7 @@ impl Oracle {
             return Rule::CloseCode
                 .broken(format!("closed with {code:?}, FIN: {}, after {end:?}", visit.socket.has_fin));
         }
-        if !visit.socket.has_fin {
+        if !visit.socket.has_fin && !is_handed_over {
             self.members[member].has_fin = true;
             self.all_heard(member)?;
             self.all_answered(member)?;

@@ -239,7 +239,7 @@ fn bytes_from(text: &str, epoch: &str, record: usize) -> usize {
 }
 
 /// The settings of a server that is started again: those that its journal knows.
-fn restarted_config(config: &Config) -> Config {
+pub(crate) fn restarted_config(config: &Config) -> Config {
     Config {
         rooms: config.rooms.clone(),
         rooms_max: config.rooms_max,

@@ -187,7 +187,7 @@ impl Oracle {
                 Kind::Said if line.starts_with(SAYS) => self.read_announced(room, line, Kind::Announced)?,
                 Kind::Said | Kind::Announced => self.read_said(room, line)?,
                 Kind::Left | Kind::Removed | Kind::Renamed => self.read_announced(room, line, kind)?,
-                Kind::ShuttingDown if self.is_shutting_down => usize::MAX,
+                Kind::ShuttingDown if self.is_shutting_down && !self.hands_over() => usize::MAX,
                 Kind::ShuttingDown => return Rule::Order.broken("it is not"),
             },
         };

@@ -28,6 +28,7 @@ mod control;
 mod delivery;
 mod foreign;
 mod frames;
+mod handover;
 mod house;
 mod journal;
 mod knocks;

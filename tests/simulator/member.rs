@@ -136,6 +136,10 @@ pub(crate) struct Member {
     pub(crate) away_until: Option<Instant>,
     /// Its session goes on elsewhere.
     pub(crate) is_elsewhere: bool,
+    /// Whether it was told that the server keeps its session over the restart.
+    pub(crate) is_handed_over: bool,
+    /// Whether it alone was told of the shutdown.
+    pub(crate) is_told_of_stop: bool,
     /// Then its address had so many clients that it is dropped at once.
     pub(crate) is_in_the_way: bool,
     /// It goes on with a session: of what it was before, the oracle knows not all.
@@ -203,6 +207,8 @@ impl Member {
             tracked: None,
             away_until: None,
             is_elsewhere: false,
+            is_handed_over: false,
+            is_told_of_stop: false,
             is_in_the_way: false,
             is_resumed: false,
             has_said: false,

@@ -45,6 +45,9 @@ impl Oracle {
         if wire.is_finished && self.members[member].visit.is_some() {
             self.judge_end_of_socket(member)?;
         }
+        if wire.is_finished && self.members[member].is_handed_over {
+            self.end_handed_over(member)?;
+        }
         if wire.is_finished && !self.members[member].has_fin {
             return Rule::Farewell.broken("writing was ended without FIN");
         }

@@ -79,6 +79,9 @@ rules! {
     /// After a restart a position leads to the next record that was kept, or to the number of those that are missing;
     /// neither a position nor a client's number comes again.
     Restart = "restart",
+    /// Over an orderly restart with a journal a tracked member neither leaves nor joins for the others, and keeps its
+    /// name and its number. Each line is there exactly once in both directions.
+    Handover = "handover",
 
     // The rooms.
     /// A member hears, and is heard in, the room that it is in, and no other.

@@ -74,6 +74,14 @@ impl Session {
         }
     }
 
+    pub(crate) fn over(&self) -> Over {
+        self.over
+    }
+
+    pub(crate) fn room(&self) -> usize {
+        self.room
+    }
+
     fn may_read_from(&self) -> (usize, usize) {
         let (least, most) = self.place.unwrap_or(self.since);
         (least.min(self.since.0), most.min(self.since.1))
@@ -264,7 +272,7 @@ impl Oracle {
     }
 
     /// The lines of a session that the server has taken, at least and at most.
-    fn heard_of(&self, member: usize) -> (u64, u64) {
+    pub(crate) fn heard_of(&self, member: usize) -> (u64, u64) {
         let known = &self.members[member];
         let Some(tracked) = &known.tracked else { return (0, u64::MAX) };
         let (least, most) = tracked.base;

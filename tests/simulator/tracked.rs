@@ -2,6 +2,7 @@
 
 use pollchat::server::config::Lag;
 
+use crate::handover::HANDED_OVER;
 use crate::journal::KEPT;
 use crate::member::Stay;
 use crate::oracle::{Oracle, between};
@@ -476,6 +477,9 @@ impl Oracle {
             Rule::Elsewhere.demands(known.is_elsewhere, || "it does not".to_owned())?;
             known.has_fin = true;
             return Ok(());
+        }
+        if line == HANDED_OVER {
+            return self.receive_handed_over(member);
         }
         if let Some(missed) = missed_in(&format!("*{line}")) {
             let known = &self.members[member];

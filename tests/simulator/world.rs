@@ -636,7 +636,10 @@ impl World {
         }
         self.oracle.judge_told()?;
         match &mut self.journal {
-            Some((JournalPlan { chance, .. }, disk)) => self.oracle.judge_restarts(disk, chance),
+            Some((JournalPlan { chance, .. }, disk)) => {
+                self.oracle.judge_handover(disk, chance)?;
+                self.oracle.judge_restarts(disk, chance)
+            }
             None => Ok(()),
         }
     }

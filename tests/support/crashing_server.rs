@@ -51,6 +51,18 @@ impl CrashingServer {
     pub fn crash(&mut self) {
         self.server.signal(Signal::KILL);
         self.server.wait(DEADLINE);
+        self.start_again();
+    }
+
+    /// Stops the server in good order, frozen or not, and starts it again.
+    pub fn restart(&mut self) {
+        self.server.signal(Signal::TERM);
+        self.server.signal(Signal::CONT);
+        assert!(self.server.wait(DEADLINE).success());
+        self.start_again();
+    }
+
+    fn start_again(&mut self) {
         let (listen, page) = (self.server.address().to_string(), self.page());
         let web = page.trim_start_matches("http://").trim_end_matches('/');
         self.server = Server::builder().flags(&self.flags).listen(&listen).flags(["--web", web]).go();

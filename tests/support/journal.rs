@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use pollchat::relay::past::Run;
 use pollchat::relay::stamp::Stamp;
+use pollchat::server::journal::handover::Handover;
 use pollchat::server::journal::store::{Kept, Store, Work};
 use pollchat::server::limits::JOURNAL_NUMBERS;
 
@@ -20,13 +21,15 @@ struct State {
     /// Bytes that the store takes of all rooms together before it blocks.
     space: usize,
     numbers_end: u64,
+    handover: Option<Handover>,
     work: Work,
 }
 
 impl Disk {
     /// Creates the disk of so many rooms.
     pub(crate) fn new(rooms: usize) -> Disk {
-        let state = State { rooms: vec![Vec::new(); rooms], space: usize::MAX, numbers_end: 1, work: Work::default() };
+        let (rooms, work) = (vec![Vec::new(); rooms], Work::default());
+        let state = State { rooms, space: usize::MAX, numbers_end: 1, handover: None, work };
         Disk(Rc::new(RefCell::new(state)))
     }
 
@@ -84,6 +87,14 @@ impl Disk {
         self.0.borrow().numbers_end
     }
 
+    /// Takes the sessions that the last run has handed over, by way of their text.
+    pub(crate) fn take_handover(&self) -> Option<Handover> {
+        let handover = self.0.borrow_mut().handover.take()?;
+        let read = Handover::parse(handover.to_text().as_bytes()).expect("a handover is read as it is written");
+        assert_eq!(read, handover);
+        Some(read)
+    }
+
     /// Returns what the next run finds: at most `bytes` bytes of text a room.
     pub(crate) fn kept(&self, bytes: usize) -> Vec<Kept> {
         self.0.borrow().rooms.iter().map(|text| kept(str::from_utf8(text).unwrap(), bytes)).collect()
@@ -139,6 +150,10 @@ impl Store for Disk {
         let mut state = self.0.borrow_mut();
         assert!(end > state.numbers_end, "numbers are reserved once");
         state.numbers_end = end;
+    }
+
+    fn hand_over(&mut self, handover: Handover) {
+        self.0.borrow_mut().handover = Some(handover);
     }
 
     fn work(&self) -> Work {

@@ -79,6 +79,8 @@ pub struct World {
     entries: Vec<Entry>,
     /// Entries of earlier logs.
     loaded: usize,
+    /// The number on the tape of the first entry.
+    first_record: u64,
     listeners: Vec<Listener>,
     numbers: u32,
     now_ms: u64,
@@ -89,7 +91,16 @@ impl World {
     pub fn new(capacity: usize, listeners: usize) -> World {
         let tape = Tape::new(capacity).unwrap().with_epoch(Epoch::new(7));
         let entries = Vec::new();
-        let mut world = World { tape, capacity, entries, loaded: 0, listeners: Vec::new(), numbers: 0, now_ms: 1_000 };
+        let mut world = World {
+            tape,
+            capacity,
+            entries,
+            loaded: 0,
+            first_record: 0,
+            listeners: Vec::new(),
+            numbers: 0,
+            now_ms: 1_000,
+        };
         // A tape may go on behind earlier logs.
         if capacity.is_multiple_of(2) {
             world.load();
@@ -122,6 +133,8 @@ impl World {
         if text.len() <= self.capacity {
             self.tape.load(Past::new(logs.to_vec()), text.as_bytes());
             self.loaded = entries.len();
+            // The newest log has counted further.
+            self.first_record = 44 - self.loaded as u64;
             self.entries = entries;
         }
     }
@@ -137,7 +150,7 @@ impl World {
         let first = self.entries.partition_point(|entry| entry.text_offset < place.offset);
         let boundary = self.entries.get(first).map_or(self.tape.end().offset, |entry| entry.text_offset);
         assert_eq!(place.offset, boundary, "a place stands before a text");
-        assert_eq!(place.record, first as u64, "the tape counts records");
+        assert_eq!(place.record, self.first_record + first as u64, "the tape counts records");
         if let Some(entry) = self.entries.get(first) {
             let stamp = self.tape.stamp_at(place);
             assert_eq!(stamp.time_ms / 1_000, entry.time_ms / 1_000);
@@ -306,7 +319,11 @@ impl World {
                     next += usize::try_from(std::mem::take(&mut missed)).unwrap();
                     let (time, position) = text[2..].split_once(' ').unwrap();
                     let record = RecordId::parse_any(position).and_then(|position| self.tape.number_of(position));
-                    assert_eq!(record, Some(next as u64), "{text:?} tells the number of the next record");
+                    assert_eq!(
+                        record,
+                        Some(self.first_record + next as u64),
+                        "{text:?} tells the number of the next record"
+                    );
                     let second = time.parse::<u64>().unwrap() / 1_000;
                     assert_eq!(second, entries[next].time_ms / 1_000, "{text:?} tells its time");
                 }

@@ -297,8 +297,12 @@ impl PipeClient {
             }
             Event::Missed(missed) => output.show_missed(missed, tracking.room(), queue),
             Event::Private(text) => {
-                self.answers.on_notice(Notice::parse(&text), now, jitter());
-                output.show_private(&text, tracking.room(), queue);
+                let notice = Notice::parse(&text);
+                // The session goes on: stderr tells of the loss.
+                if !matches!(notice, Notice::HandedOver) {
+                    output.show_private(&text, tracking.room(), queue);
+                }
+                self.answers.on_notice(notice, now, jitter());
             }
             Event::Record(record) => {
                 output.show_record(&record, tracking.room(), tracking.name(), queue);

@@ -267,6 +267,8 @@ impl ChatView {
                 self.write(&told);
             }
             // `Inbox` decides whether to show it.
+            // The loss of the connection is told once.
+            Notice::HandedOver => {}
             _ if is_unnamed(&notice) => {}
             _ => self.write_dim(line),
         }

@@ -95,6 +95,8 @@ pub enum Notice<'a> {
     Kept,
     /// The server shuts down. No further line follows but [`FAREWELL`].
     ShuttingDown,
+    /// The server shuts down, and hands the session of the recipient over to the next run. No further line follows.
+    HandedOver,
 
     /// The name that the recipient asked for belongs to another member, or to the relay itself.
     NameTaken {
@@ -370,6 +372,7 @@ impl Notice<'_> {
         (Notice::Renamed { from: "ana", to: "Zoë" }, "ana is now Zoë"),
         (Notice::Kept, "what is said here is kept"),
         (Notice::ShuttingDown, "the server is shutting down"),
+        (Notice::HandedOver, "the server is shutting down and keeps your session"),
         (Notice::NameTaken { name: "ana" }, "the name ana is taken"),
         (Notice::NameMalformed, "a name is 1 to 24 letters, digits, _ or -"),
         (Notice::NameUnchanged { name: "ana" }, "you are ana already"),
@@ -471,6 +474,7 @@ impl fmt::Display for Notice<'_> {
             Notice::Renamed { from, to } => write!(f, "{from} is now {to}"),
             Notice::Kept => f.write_str("what is said here is kept"),
             Notice::ShuttingDown => f.write_str("the server is shutting down"),
+            Notice::HandedOver => f.write_str("the server is shutting down and keeps your session"),
 
             Notice::NameTaken { name } => write!(f, "the name {name} is taken"),
             Notice::NameMalformed => write!(f, "{}", NameError::Form),

@@ -7,11 +7,12 @@ use super::{Notice, PREFIX, REMOVED};
 use crate::relay::name::is_shown_name;
 
 /// Notices without a field.
-pub(super) const FIXED: [Notice<'static>; 27] = [
+pub(super) const FIXED: [Notice<'static>; 28] = [
     Notice::HistoryUsage,
     Notice::SearchUsage,
     Notice::Kept,
     Notice::ShuttingDown,
+    Notice::HandedOver,
     Notice::NameMalformed,
     Notice::NameFixed,
     Notice::NickUsage,

@@ -1,4 +1,5 @@
-//! Answers from the tape to `/history` and `/search`: said lines with their times, the newest last.
+//! Earlier logs of a room, and answers from the tape to `/history` and `/search`: said lines with their times, the
+//! newest last.
 //!
 //! An answer has at most [`ROWS_MAX`] rows, and at most [`ANSWER_BYTES_MAX`] bytes unless a single row has more. A
 //! search looks at the newest [`SEARCHED_BYTES_MAX`] of the tape, and costs up to half a millisecond.
@@ -8,6 +9,8 @@ use std::collections::VecDeque;
 use jiff::Timestamp;
 
 use super::super::notice::Notice;
+use super::super::past::Past;
+use super::super::stamp::RecordId;
 use super::{Decision, Room, reply};
 
 /// Most rows of an answer.
@@ -54,6 +57,16 @@ impl Rows {
 }
 
 impl Room {
+    /// Lets the empty tape go on behind earlier logs, with the last of their records.
+    pub fn load(&mut self, past: Past, text: &[u8]) {
+        self.tape.load(past, text);
+    }
+
+    /// Lets the loaded tape go on in the newest of its earlier logs, which ends here.
+    pub fn go_on_in_log(&mut self, end: RecordId) {
+        self.tape.go_on_in_log(end);
+    }
+
     /// Answers `/history`, with the number of lines as typed.
     pub(super) fn history(&self, typed: &str) -> Decision<'static> {
         let count = if typed.is_empty() { Some(ROWS) } else { typed.parse().ok().filter(|&count: &u64| count > 0) };

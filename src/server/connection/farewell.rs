@@ -16,6 +16,8 @@ pub(super) const PAUSE: Duration = Duration::from_millis(50);
 pub enum Farewell {
     /// `FIN`, and for a browser this close code.
     Fin(u16),
+    /// That the server is shutting down, and then the same: no tape tells it.
+    ShuttingDown(u16),
     /// `FIN` without a newline, for a client whose messages end with silence.
     Bare(LastWords),
     /// Nothing, or for a browser the close code alone: it closed first, broke the protocol, or was answered in HTTP.

@@ -9,7 +9,7 @@ use super::tracking::private_lines;
 use super::{Connection, Farewell, Phase, ReadState};
 use crate::net::stream::Socket;
 use crate::relay::cursor::{Cursor, Slices};
-use crate::relay::notice;
+use crate::relay::notice::{self, Notice};
 use crate::relay::tape::Tape;
 use crate::relay::telnet::{Telnet, put_crlf};
 use crate::server::web::exchange::Exchange;
@@ -170,10 +170,16 @@ impl<S: Socket> Connection<S> {
     /// Queues its farewell.
     pub(super) fn say_farewell(&mut self) {
         let Some(farewell) = self.closing().map(|closing| closing.farewell) else { return };
+        let farewell = if let Farewell::ShuttingDown(code) = farewell {
+            self.tell(&Notice::ShuttingDown.to_line());
+            Farewell::Fin(code)
+        } else {
+            farewell
+        };
         let protocol = self.busy.as_ref().map_or(&Protocol::Lines, |busy| &busy.protocol);
         match (protocol, farewell) {
             (Protocol::Http(_), _)
-            | (_, Farewell::Bare(_))
+            | (_, Farewell::Bare(_) | Farewell::ShuttingDown(_))
             | (Protocol::Lines | Protocol::Telnet(_), Farewell::Close(_)) => {}
             (Protocol::Lines | Protocol::Telnet(_), Farewell::Fin(_)) => self.tell(notice::FAREWELL),
             (Protocol::WebSocket(_), Farewell::Fin(code)) => {

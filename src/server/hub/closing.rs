@@ -228,16 +228,16 @@ impl<S: Socket> Hub<S> {
         closed.len()
     }
 
-    /// Announces the shutdown and closes all connections.
+    /// Tells all clients of the shutdown and closes all connections. If the sessions are handed over to the next run,
+    /// their members stay in the rooms, and no tape tells of the shutdown.
     pub fn shut_down(&mut self, now: Instant) {
         // The last turn may be long ago, and the notice has the time of this one.
         self.rooms.begin_turn(now);
-        // Even if a brake holds: the longest line leaves room for this notice.
-        // A room without readers is told nothing: for that alone its journal would begin a file in each run.
-        let is_read = |room: &RoomId| self.rooms[*room].readers() > 0;
-        let rooms: Vec<_> = self.roster.directory().ids().filter(is_read).collect();
-        for room in rooms {
-            self.rooms.apply(room, &mut self.roster, Event::ShuttingDown);
+        let hands_over = self.hands_over();
+        if hands_over {
+            self.put_tracked_away(now);
+        } else {
+            self.announce_shutdown();
         }
         let keys: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
         for key in keys {
@@ -247,7 +247,8 @@ impl<S: Socket> Hub<S> {
                     self.connections.discount_member(key);
                     let room = self.room_of(&self.connections[key]);
                     let end = self.rooms[room].tape().end();
-                    self.begin_close(key, Some(room), end, self.fin(key, code::GOING_AWAY), now);
+                    let farewell = if hands_over { self.tell_shutdown(key) } else { self.fin(key, code::GOING_AWAY) };
+                    self.begin_close(key, Some(room), end, farewell, now);
                 }
                 Phase::Moving(_) => self.close_mover(key, now),
                 Phase::Entering if connection.is_handshaking() => {
@@ -259,10 +260,35 @@ impl<S: Socket> Hub<S> {
                 Phase::Closing | Phase::Gone => {}
             }
         }
+        if hands_over {
+            self.hand_over(now);
+        }
         self.roster.clear();
         self.sessions.clear();
         for room in self.roster.directory().ids().collect::<Vec<_>>() {
             self.rooms.note_empty(room, self.roster.directory());
+        }
+    }
+
+    /// Announces the shutdown in all rooms, even if a brake holds: the longest line leaves room for this notice.
+    fn announce_shutdown(&mut self) {
+        // A room without readers is told nothing: for that alone its journal would begin a file in each run.
+        let is_read = |room: &RoomId| self.rooms[*room].readers() > 0;
+        let rooms: Vec<_> = self.roster.directory().ids().filter(is_read).collect();
+        for room in rooms {
+            self.rooms.apply(room, &mut self.roster, Event::ShuttingDown);
+        }
+    }
+
+    /// Returns the farewell of a client that no tape tells of the shutdown.
+    fn tell_shutdown(&mut self, key: usize) -> Farewell {
+        match self.fin(key, code::GOING_AWAY) {
+            Farewell::Fin(code) => Farewell::ShuttingDown(code),
+            // Its last word is a write of its own. Only a client that reads slowly reads this before the last lines.
+            bare => {
+                self.connections[key].tell(&Notice::ShuttingDown.to_line());
+                bare
+            }
         }
     }
 

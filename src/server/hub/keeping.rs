@@ -22,6 +22,7 @@ use crate::relay::stamp::{Epoch, RecordId};
 use crate::relay::tape::Tape;
 use crate::server::fields::Fields;
 use crate::server::flow::stall::Stall;
+use crate::server::journal::handover::Handover;
 use crate::server::journal::store::{Kept, Store};
 use crate::server::limits::JOURNAL_NUMBERS;
 use crate::server::report::{Kind, Reports};
@@ -174,6 +175,11 @@ impl Keeping {
     pub(super) fn figures(&self) -> JournalFigures {
         let work = self.store.work();
         JournalFigures { written_bytes: work.written_bytes, missed: self.missed, errors: work.errors }
+    }
+
+    /// Gives the store the sessions for the next run.
+    pub(super) fn hand_over(&mut self, handover: Handover) {
+        self.store.hand_over(handover);
     }
 
     fn owe(&mut self, index: usize) {

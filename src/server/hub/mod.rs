@@ -31,8 +31,8 @@
 //! | the throttled log | [`report`](super::report) |
 //!
 //! `reading`, `input`, `lines`, `output`, `http`, `scraping`, `moving`, `names`, `tracking`, `seats`, `closing`,
-//! `reporting` and `wall` hold the steps of a turn that need several of these; `settings` changes what the operator sets,
-//! while the server runs.
+//! `handing_over`, `reporting` and `wall` hold the steps of a turn that need several of these; `settings` changes what the
+//! operator sets, while the server runs.
 
 mod admission;
 mod banning;
@@ -41,6 +41,7 @@ mod closing;
 mod connections;
 mod control;
 mod doorkeeper;
+pub mod handing_over;
 mod handshakes;
 mod http;
 mod input;

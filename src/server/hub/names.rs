@@ -53,7 +53,7 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Takes its name from a member, and queues the announcement. Returns its name from now on.
-    fn take_name(&mut self, member: MemberId) -> String {
+    pub(super) fn take_name(&mut self, member: MemberId) -> String {
         let room = self.roster.room(member);
         let before = self.roster.shown(member).to_string();
         self.rooms.apply(room, &mut self.roster, Event::Unnamed { member });

@@ -236,6 +236,11 @@ impl Rooms {
         }
     }
 
+    /// Returns the time of day, in ms since 1970; 0 if it is not known.
+    pub(super) fn unix_ms(&self) -> u64 {
+        self.unix_ms
+    }
+
     /// Whether this room exists.
     pub(super) fn has(&self, room: RoomId) -> bool {
         self.channels.get(room.index()).is_some_and(Option::is_some)

@@ -210,7 +210,6 @@ impl<S: Socket> Hub<S> {
         let session = self.sessions.begin(member, room, epoch);
         turn.session = Some(session);
         self.connections[key].track();
-        self.begin_log(room);
         self.welcome_tracked(key, session, member, start);
     }
 
@@ -294,6 +293,7 @@ impl<S: Socket> Hub<S> {
     /// Tells a tracked member what comes first in its room, and lets it read from there.
     fn welcome_tracked(&mut self, key: usize, session: SessionId, member: MemberId, start: Start) {
         let room = self.roster.room(member);
+        self.begin_log(room);
         self.rooms.renew(room);
         let state = self.session_state(session);
         let welcome = self.rooms[room].room.welcome_tracked(&self.roster, member, &state, start);

@@ -1,7 +1,7 @@
 //! The calls of the kernel that writing a journal needs. Tests put a disk in their place that fails.
 
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
@@ -108,6 +108,22 @@ pub(super) fn create_folder(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         result => result,
     }
+}
+
+/// Replaces a file of a folder as a whole: a crash leaves the old one or the new one. `next` is the name of the new one
+/// until then. Afterwards it survives a power loss.
+///
+/// # Errors
+/// As the kernel says. Then the old file stays.
+pub(super) fn replace_file(dir: &Path, file: &str, next: &str, bytes: &[u8]) -> io::Result<()> {
+    let next = dir.join(next);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(FILE_MODE).custom_flags(open_flags());
+    let mut new = options.open(&next)?;
+    new.write_all(bytes)?;
+    new.sync_all()?;
+    fs::rename(&next, dir.join(file))?;
+    RealDisk.sync_folder(dir)
 }
 
 /// Opens a file of the journal that exists. A symbolic link is none, and neither is a FIFO, which would never open.

@@ -3,13 +3,14 @@
 //! ```text
 //! DIR/pollchat.lock        held by the server that writes; its text says that DIR is a journal
 //! DIR/pollchat.numbers     the client numbers that may have been given out
+//! DIR/pollchat.sessions    between two runs: the sessions of tracked clients, for the next one
 //! DIR/ROOM/SERIAL.EPOCH.FIRST   a segment: its head, and then the bytes of the tape, stamps included
 //! ```
 //!
 //! A kept room is the lobby or a `--room`. No name of a room has a dot, so no room's folder meets another file. The
 //! journal of a room is one more tracked reader of its tape. The loop hands its bytes over to a [`Writer`], whose
-//! thread alone waits for the disk. Each start of the server begins a new log, and so a new segment, with the first
-//! record.
+//! thread alone waits for the disk. Each start of the server begins a new segment with the first record. It is also that
+//! of a new log, unless the last run stopped in good order and handed its sessions over: then the log goes on.
 //!
 //! Invariants: a segment holds records of one log, in order; its first line is its head, and its second a stamp.
 //! Between two stamps each line counts as one record. A stamp with a higher number than that is a gap: records that the
@@ -22,6 +23,7 @@
 //! | `folder` | the folder: its lock, its rooms, their lists of segments |
 //! | `restore` | reading back: repairing the newest segment, the kept logs, the newest text |
 //! | `numbers` | client numbers that never come again |
+//! | `handover` | the sessions that a server hands over to the next |
 //! | `room_log` | writing one room: segments, rotation, and cutting back what failed |
 //! | `disk` | the calls of the kernel that writing needs, so that tests can make them fail |
 //! | `writer` | the thread, its buffers and its pace |
@@ -30,6 +32,7 @@
 mod disk;
 pub mod export;
 mod folder;
+pub mod handover;
 mod head;
 mod numbers;
 mod restore;
@@ -48,6 +51,7 @@ use super::config::Config;
 use super::limits::{JOURNAL_BUFFER_BYTES, JOURNAL_NUMBERS};
 use crate::relay::name::Name;
 use folder::{Folder, Lock};
+use handover::Found;
 use store::Kept;
 pub use writer::Writer;
 
@@ -86,6 +90,8 @@ pub struct Opened {
     pub kept: Vec<Kept>,
     /// Client numbers that this run may give out at once. More have to be reserved.
     pub numbers: Range<u64>,
+    /// The sessions that the last run has handed over.
+    pub handover: Option<Found>,
     /// Damage that was found, for the log.
     pub warnings: Vec<String>,
 }
@@ -168,5 +174,5 @@ pub fn open(settings: &Settings, wake: impl Fn() + Send + 'static) -> Result<Ope
         logs.push(restored.log);
     }
     let writer = Writer::start(settings, logs, lock, wake).map_err(OpenError::at(&settings.dir))?;
-    Ok(Opened { writer, kept, numbers, warnings })
+    Ok(Opened { writer, kept, numbers, handover: handover::find(&settings.dir), warnings })
 }

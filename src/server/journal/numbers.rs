@@ -4,13 +4,11 @@
 //! names in the segments tell which numbers are in use.
 
 use std::convert::Infallible;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use super::OpenError;
-use super::disk::{FILE_MODE, open_file, open_flags};
+use super::disk::{open_file, replace_file};
 use super::folder::Folder;
 use super::head::checksum;
 use super::restore::each_line;
@@ -54,14 +52,7 @@ pub(super) fn first_free(folder: &Folder, warnings: &mut Vec<String>) -> Result<
 /// # Errors
 /// As the kernel says. Then the former end stays recorded.
 pub(super) fn reserve(dir: &Path, end: u64) -> io::Result<()> {
-    let next = dir.join(NEXT_FILE);
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(FILE_MODE).custom_flags(open_flags());
-    let mut file = options.open(&next)?;
-    file.write_all(line(end).as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&next, dir.join(FILE))?;
-    File::open(dir)?.sync_all()
+    replace_file(dir, FILE, NEXT_FILE, line(end).as_bytes())
 }
 
 /// Returns the file, as far as its line may reach.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::handover::Handover;
 use crate::relay::past::Run;
 
 /// Records of a room that earlier runs of the server have kept.
@@ -36,6 +37,9 @@ pub trait Store: fmt::Debug {
 
     /// Has client numbers below `end` never given out by a later run.
     fn reserve_numbers(&mut self, end: u64);
+
+    /// Keeps sessions for the next run, once all that was appended is on the disk. Nothing follows.
+    fn hand_over(&mut self, handover: Handover);
 
     /// Returns the work so far.
     fn work(&self) -> Work;

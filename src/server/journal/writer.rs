@@ -20,6 +20,7 @@ use log::{info, warn};
 
 use super::disk::{Disk, RealDisk};
 use super::folder::Lock;
+use super::handover::{self, Handover};
 use super::room_log::RoomLog;
 use super::store::{Store, Work};
 use super::{Settings, numbers};
@@ -56,6 +57,8 @@ struct Shared {
     is_over: AtomicBool,
     /// The end of the numbers to be reserved.
     numbers_end: AtomicU64,
+    /// The sessions for the next run.
+    handover: Mutex<Option<Handover>>,
     written_bytes: AtomicU64,
     errors: AtomicU64,
 }
@@ -120,6 +123,7 @@ impl Writer {
             state: AtomicU8::new(AWAKE),
             is_over: AtomicBool::new(false),
             numbers_end: AtomicU64::new(0),
+            handover: Mutex::default(),
             written_bytes: AtomicU64::new(0),
             errors: AtomicU64::new(0),
         });
@@ -173,6 +177,10 @@ impl Store for Writer {
     fn reserve_numbers(&mut self, end: u64) {
         self.shared.numbers_end.store(end, Ordering::Release);
         self.thread.unpark();
+    }
+
+    fn hand_over(&mut self, handover: Handover) {
+        *self.shared.handover.lock().unwrap_or_else(PoisonError::into_inner) = Some(handover);
     }
 
     fn work(&self) -> Work {
@@ -272,7 +280,7 @@ impl<D: Disk, R: Fn(u64) -> io::Result<()>, W: Fn()> WriterThread<D, R, W> {
             }
             self.rest(has_written);
         }
-        self.tell_unwritten();
+        self.end();
         // The lock goes before the end is told.
         drop(self);
         let _ = ended.send(());
@@ -385,12 +393,22 @@ impl<D: Disk, R: Fn(u64) -> io::Result<()>, W: Fn()> WriterThread<D, R, W> {
         }
     }
 
-    /// Logs how much is lost: the disk has not taken it until the end.
-    fn tell_unwritten(&self) {
+    /// Keeps the sessions for the next run. If records are missing, logs how many bytes: lines that count as heard are
+    /// lost then, and their authors must not believe otherwise.
+    fn end(&self) {
         let unwritten: usize =
             self.rooms.iter().zip(&self.shared.rooms).map(|(room, queue)| room.lines.len() + queue.lines().len()).sum();
         if unwritten > 0 {
             warn!("the journal: the last {unwritten} bytes are missing: the disk has not taken them");
+            return;
+        }
+        let handover = self.shared.handover.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(handover) = handover.filter(|handover| !handover.sessions.is_empty()) else { return };
+        let clients = handover.members();
+        let plural = if clients == 1 { "" } else { "s" };
+        match handover::write(&self.dir, &handover) {
+            Ok(()) => info!("kept the sessions of {clients} client{plural} for the next start"),
+            Err(error) => warn!("cannot keep the sessions of {clients} client{plural} for the next start: {error}"),
         }
     }
 }

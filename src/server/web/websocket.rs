@@ -42,6 +42,8 @@ pub(crate) mod code {
     pub(crate) const POLICY: u16 = 1008;
     /// Message longer than the limit.
     pub(crate) const TOO_BIG: u16 = 1009;
+    /// The server is shutting down, and keeps the session.
+    pub(crate) const SERVICE_RESTART: u16 = 1012;
     /// The server is full, or the address has too many connections.
     pub(crate) const TRY_AGAIN_LATER: u16 = 1013;
     /// Another connection has resumed the session. Codes from 4000 on are for private use.

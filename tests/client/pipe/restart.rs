@@ -1,6 +1,7 @@
 //! Pipes across a restart of a server with a journal: a new session reads on, and each line is said once.
 
 use super::*;
+use crate::support::Lines as _;
 use crate::support::crashing_server::CrashingServer;
 use crate::support::tracked_server::{Peer, TrackedServer};
 
@@ -185,12 +186,67 @@ fn a_server_that_is_killed_again_and_again_has_each_line_once() {
     crashing.until_kept("ana> the end");
     let said = |lines: &[String]| -> Vec<String> { lines.iter().filter(|line| line.contains("> ")).cloned().collect() };
     assert_eq!(said(&crashing.journal()), expected);
-    crashing.server.signal(Signal::TERM);
-    eve.stdout().wait_for("FIN\n");
     eve.signal(Signal::KILL);
     eve.wait_for_exit();
     let heard = eve.stdout.take().unwrap().whole();
     let heard: Vec<String> = heard.lines().map(str::to_owned).collect();
     assert_eq!(said(&heard), expected);
     assert!(!heard.iter().any(|line| line.contains("missed") || line.contains("cannot resume")), "{heard:#?}");
+}
+
+#[test]
+fn clients_of_a_server_that_is_restarted_again_and_again_notice_nothing_but_breaks() {
+    let mut server = CrashingServer::start(&[]);
+    let at = server.server.address();
+    let mut clients = ["ana", "bob"]
+        .map(|name| Client::start(client_of(at).args(["--reconnect", "--nick", name, "--room", "lobby"])));
+    for client in &mut clients {
+        client.stdout().wait_for("in lobby\n");
+    }
+    let mut expected = vec![Vec::new(), Vec::new()];
+    let mut nc = None;
+    for round in 0..5 {
+        nc = Some(server.server.join());
+        // They talk through the stop, the break and the start.
+        for number in 0..60 {
+            for (client, expected) in clients.iter_mut().zip(&mut expected) {
+                let line = format!("{round} {number}");
+                client.type_in(&format!("{line}\n"));
+                expected.push(line);
+            }
+            if number == 30 {
+                server.restart();
+                let mut nc = nc.take().unwrap();
+                let lines = nc.lines_until(|line| line == "FIN");
+                assert_eq!(lines[lines.len() - 2], "* the server is shutting down");
+                assert!(!lines.iter().any(|line| line.ends_with(" left")), "{lines:#?}");
+            }
+        }
+        let [ana, bob] = &mut clients;
+        ana.stdout().wait_for(&format!("bob> {round} 59\n"));
+        bob.stdout().wait_for(&format!("ana> {round} 59\n"));
+    }
+    for (client, other) in clients.iter_mut().zip(["bob", "ana"]) {
+        client.end_stdin();
+        let _ = other;
+    }
+    drop(nc);
+    let [ana, bob] = clients.map(|client| client.exits(0));
+    for (exit, other, expected) in [(&ana, "bob", &expected[1]), (&bob, "ana", &expected[0])] {
+        let said: Vec<&str> = exit.stdout.lines().filter_map(|line| line.strip_prefix(&format!("{other}> "))).collect();
+        assert_eq!(said, *expected, "each line of {other} once, and in order");
+        let is_news = |line: &&str| line.starts_with("* ") && !line.starts_with("* you are ") && !line.contains("kept");
+        let news: Vec<&str> = exit.stdout.lines().filter(is_news).filter(|line| !line.contains("client-")).collect();
+        assert!(news.iter().filter(|line| line.ends_with(" left")).count() <= 1, "{news:#?}");
+        assert!(!exit.stdout.contains("missed") && !exit.stdout.contains("shutting down"), "{news:#?}");
+        assert_eq!(exit.stderr.matches("; trying again\n").count(), 5, "{}", exit.stderr);
+        assert_eq!(exit.stderr.matches("connected again\n").count(), 5, "{}", exit.stderr);
+    }
+    let kept: Vec<String> = server.journal();
+    let said = |name: &str| -> Vec<String> {
+        kept.iter().filter_map(|line| line.strip_prefix(&format!("{name}> "))).map(str::to_owned).collect()
+    };
+    assert_eq!((said("ana"), said("bob")), (expected[0].clone(), expected[1].clone()));
+    let moves = |word: &str| kept.iter().filter(|line| line.starts_with("* ana") && line.ends_with(word)).count();
+    assert_eq!((moves(" joined"), moves(" left")), (1, 1), "{kept:#?}");
 }

@@ -113,3 +113,40 @@ fn a_server_that_is_killed_again_and_again_is_a_short_break() {
     window.press("\x04");
     assert_eq!(window.ends().code(), Some(0));
 }
+
+#[test]
+fn a_restart_in_good_order_is_one_break_in_which_nobody_leaves() {
+    let mut server = CrashingServer::start(&[]);
+    let mut window = Window::open(60, 100, &client_of(server.server.address(), &["--nick", "ana"]));
+    window.wait_until("the session", |window| window.rows().iter().any(|row| row.starts_with("* you are ana, in")));
+    for round in 0..2 {
+        let mut ben = server.server.join();
+        ben.send_line(format!("hi {round}"));
+        window.press(&format!("a{round}\r"));
+        ben.lines_until(|line| line == format!("ana> a{round}"));
+        drop(ben);
+        // It is sent, and not read.
+        server.freeze();
+        window.press(&format!("b{round}\r"));
+        window.wait_until("the line is under way", |window| {
+            window.rows().last().is_some_and(|row| row.starts_with("(1 line under way)"))
+        });
+        server.restart();
+        // The server may have taken the line before it knew of the signal.
+        window.wait_until("the line is said, and the client is back", |window| {
+            let rows = window.rows();
+            let breaks = rows.iter().filter(|row| *row == "-- connected again").count();
+            rows.contains(&format!("ana> b{round}")) && breaks == round + 1
+        });
+    }
+    let rows = window.scrollback();
+    let said: Vec<_> = rows.iter().filter(|row| row.starts_with("ana> ") && row.len() > 5).cloned().collect();
+    assert_eq!(said, ["ana> a0", "ana> b0", "ana> a1", "ana> b1"], "{rows:#?}");
+    let notes: Vec<_> = rows.iter().filter(|row| row.starts_with("-- ") && !row.contains("connected to")).collect();
+    assert_eq!(notes.iter().filter(|row| **row == "-- connected again").count(), 2, "{rows:#?}");
+    assert_eq!(notes.iter().filter(|row| row.contains("trying again")).count(), 2, "{rows:#?}");
+    assert!(!rows.iter().any(|row| row.starts_with("* ana ")), "{rows:#?}");
+    assert!(!rows.iter().any(|row| row.contains("shutting down") || row.contains("missed")), "{rows:#?}");
+    window.press("\x04");
+    assert_eq!(window.ends().code(), Some(0));
+}

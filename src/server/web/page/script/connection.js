@@ -15,6 +15,9 @@ let hasLeft = false;           // whether the person said goodbye
 let wasOn = false;             // whether it was 'on' since the person chose to connect
 const backoff = new Backoff();
 
+/** Reasons of the server for a loss, by close code. */
+const LOSSES = { 1001: 'The server stopped', 1012: 'The server restarts' };
+
 const isOn = () => state === 'on' && socket?.readyState === WebSocket.OPEN;
 const isSilent = () => Date.now() - heardAt > PROBE_AFTER;
 
@@ -118,7 +121,7 @@ function onClose(code) {
   endReplay();
   // A refused upgrade says nothing (1006); askWhy has told whether the server is full.
   if (state === 'on' || code !== 1006) backoff.setFull(code === 1013);
-  if (!isRefused) loss = code === 1001 ? 'The server stopped' : 'Connection lost';
+  if (!isRefused) loss = LOSSES[code] ?? 'Connection lost';
   if (state === 'on') {
     if (isTracked) lostAt = Date.now();
     else failUnsent(linesInDoubt(doubtfulSince(code)));

@@ -6,6 +6,9 @@ const HANDLERS = {
 
   ready: (answer) => onReady(answer),
 
+  // So does this: the page comes back by itself.
+  handedOver() {},
+
   // A session tells these in the events that they lead to.
   resumed() {},
 

@@ -7,6 +7,7 @@ const NOTICES = {
   resumed: /^resumed$/,
   cannotResume: /^cannot resume: earlier lines follow$/,
   elsewhere: /^this session goes on elsewhere$/,
+  handedOver: /^the server is shutting down and keeps your session$/,
   earlier: /^(?<lines>[\d,]+) earlier lines?:$/,
   missed: /^you missed (?<lines>[\d,]+) lines?$/,
   renamed: /^(?<from>\S+) is now (?<to>\S+)$/,
