@@ -2,6 +2,7 @@
 //! [hub](hub::Hub).
 
 pub mod access;
+pub mod bans;
 pub mod certificate;
 pub mod cli;
 pub mod config;
