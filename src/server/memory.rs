@@ -6,7 +6,10 @@
 
 use super::config::Config;
 use super::journal;
-use super::limits::{PASS_LINE_BYTES_MAX, RECEIVE_BUFFER_BYTES, SCRATCH_BYTES, SEND_BUFFER_BYTES, WRONG_ADDRESSES_MAX};
+use super::limits::{
+    BANS_FILE_BYTES_MAX, PASS_LINE_BYTES_MAX, RECEIVE_BUFFER_BYTES, SCRATCH_BYTES, SEND_BUFFER_BYTES,
+    WRONG_ADDRESSES_MAX,
+};
 use super::pem::FILE_BYTES_MAX;
 use super::secrets::NAMES_FILE_BYTES_MAX;
 use crate::net::tls::{RECORD_BYTES_MAX, RECORD_TEXT_BYTES};
@@ -50,6 +53,10 @@ const ROOM_BYTES: usize = 1024;
 /// there are old and new ones.
 const NAMES_BYTES_EACH: usize = 2 * 8;
 
+/// Bytes of a ban with the longest reason and name: itself, and its places in a trie and two indexes, each up to twice as
+/// large as they need be.
+pub(crate) const BAN_BYTES: usize = 1024;
+
 /// Bytes of the program beside its tape and its clients: code, stack and memory that the allocator keeps.
 const PROGRAM_BYTES: usize = 8 * 1024 * 1024;
 
@@ -81,7 +88,7 @@ pub struct Bounds {
     pub send_buffer: usize,
     /// Kernel receive buffer.
     pub receive_buffer: usize,
-    /// Server without any client, with the lobby, the journal and the names with owners.
+    /// Server without any client, with the lobby, the journal, the names with owners and the bans.
     pub shared: usize,
     /// Any other room.
     pub room: usize,
@@ -167,6 +174,7 @@ impl Bounds {
                 + PROGRAM_BYTES
                 + journal_bytes(config)
                 + names_bytes(config)
+                + bans_bytes(config)
                 + if asks { WRONG_ADDRESSES_MAX * WRONG_ADDRESS_BYTES } else { 0 },
             room: tape_bytes(config.room_backlog_bytes) + ROOM_BYTES,
             rooms: config.rooms_max.saturating_sub(1),
@@ -215,6 +223,14 @@ fn journal_bytes(config: &Config) -> usize {
 /// Returns the most bytes that names with owners take.
 fn names_bytes(config: &Config) -> usize {
     config.names_file.as_ref().map_or(0, |_| NAMES_BYTES_EACH * NAMES_FILE_BYTES_MAX)
+}
+
+/// Returns the most bytes that bans take. While their file is read again, there are old and new ones, and its text.
+/// While it is written, the thread has a copy, and its text as it was.
+fn bans_bytes(config: &Config) -> usize {
+    let text = config.bans_file.as_ref().map_or(0, |_| BANS_FILE_BYTES_MAX);
+    let copies = if text > 0 { 2 } else { 1 };
+    copies * config.bans_max() * BAN_BYTES + text
 }
 
 impl PageBounds {

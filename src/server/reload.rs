@@ -1,5 +1,5 @@
 //! The files that the server reads when it starts, and again at SIGHUP: the certificate with its key, the names with
-//! owners, and the password.
+//! owners, the password, and the bans.
 //!
 //! They are read all or none: if one of them is of no use, the server goes on with all that it has read before.
 
@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use log::{error, info, warn};
 
+use super::bans::file::{BansFile, BansFileError, BansProblem, Kept};
 use super::certificate::{CertificateError, Identity, TlsFiles};
 use super::config::Config;
 use super::endpoint::{BoundAddress, Endpoint};
@@ -27,6 +28,9 @@ pub enum FileError {
     /// A file of secrets.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
+    /// The file of bans.
+    #[error(transparent)]
+    Bans(#[from] BansFileError),
 }
 
 /// The files, and what is kept of the last contents.
@@ -35,6 +39,7 @@ pub(super) struct Files {
     tls: Option<TlsFiles>,
     names: Option<PathBuf>,
     password: Option<PathBuf>,
+    bans: Option<BansFile>,
     /// The pin of the server's public key, if a port speaks TLS.
     pin: Option<String>,
 }
@@ -45,6 +50,7 @@ pub(super) struct Contents {
     identity: Option<Identity>,
     names: Option<(PathBuf, Names)>,
     password: Option<(PathBuf, Password)>,
+    bans: Option<Kept>,
 }
 
 impl Files {
@@ -54,6 +60,7 @@ impl Files {
             tls: config.tls.as_ref().map(|tls| tls.files.clone()),
             names: config.names_file.clone(),
             password: config.password_file.clone(),
+            bans: config.bans_file.clone().map(BansFile::new),
             pin: None,
         }
     }
@@ -64,7 +71,7 @@ impl Files {
     }
 
     fn is_empty(&self) -> bool {
-        self.tls.is_none() && self.names.is_none() && self.password.is_none()
+        self.tls.is_none() && self.names.is_none() && self.password.is_none() && self.bans.is_none()
     }
 
     /// Reads all files.
@@ -76,6 +83,7 @@ impl Files {
             identity: self.tls.as_ref().map(|tls| Identity::read(tls, now)).transpose()?,
             names: read(self.names.as_ref(), secrets::read_names)?,
             password: read(self.password.as_ref(), secrets::read_password)?,
+            bans: self.bans.as_ref().map(BansFile::read).transpose()?,
         })
     }
 
@@ -91,6 +99,9 @@ impl Files {
             info!("{contents}");
             self.pin = contents.pin();
             contents.hand_over(hub);
+            if let Some(file) = &self.bans {
+                hub.keep_bans(file.changes());
+            }
         }
     }
 
@@ -104,7 +115,7 @@ impl Files {
         if self.is_empty() {
             return;
         }
-        let contents = match self.read(SystemTime::now()) {
+        let contents = match self.read(SystemTime::now()).and_then(|contents| contents.checked_against(hub)) {
             Ok(contents) => contents,
             Err(error) => {
                 error!("{error}; the server goes on with all that it has read before");
@@ -125,6 +136,16 @@ impl Files {
 }
 
 impl Contents {
+    /// Refuses a missing file of bans that would lift some: it is lost, or its disk is.
+    fn checked_against<S: Socket>(self, hub: &Hub<S>) -> Result<Contents, FileError> {
+        match &self.bans {
+            Some(kept) if kept.is_missing && kept.bans.len() < hub.bans() => {
+                Err(BansFileError { path: kept.path.clone(), problem: BansProblem::Gone }.into())
+            }
+            _ => Ok(self),
+        }
+    }
+
     fn pin(&self) -> Option<String> {
         self.identity.as_ref().map(|identity| identity.pin().to_owned())
     }
@@ -154,6 +175,9 @@ impl Contents {
         }
         if let Some((_, password)) = self.password {
             hub.set_password(Some(password.hash));
+        }
+        if let Some(kept) = self.bans {
+            hub.set_bans(kept.bans.into_values());
         }
         self.names.map_or(0, |(_, names)| hub.set_names(names))
     }
@@ -187,6 +211,11 @@ impl fmt::Display for Contents {
         }
         if let Some((path, _)) = &self.password {
             write!(f, "{separator}the password in {}", path.display())?;
+            separator = "; ";
+        }
+        if let Some(Kept { path, bans, .. }) = &self.bans {
+            let plural = if bans.len() == 1 { "" } else { "s" };
+            write!(f, "{separator}{} ban{plural} in {}", bans.len(), path.display())?;
         }
         Ok(())
     }

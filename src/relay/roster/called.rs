@@ -79,7 +79,7 @@ impl Roster {
     }
 
     /// Returns the member that is called `typed`, in any case.
-    pub(in super::super) fn find(&self, typed: &str) -> Option<MemberId> {
+    pub fn find(&self, typed: &str) -> Option<MemberId> {
         if typed.len() > TYPED_BYTES_MAX {
             return None;
         }
