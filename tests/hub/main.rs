@@ -4,6 +4,7 @@
 mod support;
 
 mod access;
+mod bans;
 mod budgets;
 mod entering;
 mod flush_after;
