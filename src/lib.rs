@@ -72,6 +72,7 @@
 //! | | `listening` `listener` `unix` `systemd` | binding, accepting, files of Unix sockets, sockets handed over |
 //! | | `reload` `small_file` | all files that are read at the start and at SIGHUP, reading one of them |
 //! | | `certificate` `pem` `secrets` | the files of TLS, those of names and of the password |
+//! | | `bans` | banned networks, the form of their lines, their file and the thread that writes it |
 //! | | `access` `sniff` `sessions` | allowed addresses, foreign protocols, sessions of tracked clients |
 //! | | `proxy` | trusted proxies, and the addresses of clients that they give |
 //! | | `stats` `reason` `report` | counters, reasons of refusals and leaves, the throttled log |
@@ -81,6 +82,7 @@
 //! | `server/hub` | `mod` | the order of the phases of a turn |
 //! | | `proxied` `handshakes` | before the way in: the header of a proxy, a TLS handshake |
 //! | | `admission` `refusals` `closing` | the way in, the way out again with a reason, the way out |
+//! | | `banning` | orders that ban and lift, the search for members that a new ban covers |
 //! | | `doorkeeper` | the server's password, and the connections that have to give it |
 //! | | `reading` `input` `lines` | the order of the reads, reading a client, handing lines to the room |
 //! | | `output` `http` | the flush pass, visitors of the page |

@@ -85,7 +85,7 @@ impl Bans {
     }
 
     /// Returns the ban that holds for an address; of several, the last to end. A network that has ended hides no wider
-    /// one. Costs a look at each banned network around the address: 0.1 µs among 100,000.
+    /// one. Costs 0.2 to 0.5 µs among 100,000 if there is none.
     pub fn covers(&self, address: IpAddr, now_ms: u64) -> Option<&Arc<Ban>> {
         let address = IpNet::from(address.to_canonical());
         let covering = self.networks.cover(&address).map(|(_, ban)| ban);

@@ -57,7 +57,8 @@ const NAMES_BYTES_EACH: usize = 2 * 8;
 /// large as they need be.
 pub(crate) const BAN_BYTES: usize = 1024;
 
-/// Bytes of the program beside its tape and its clients: code, stack and memory that the allocator keeps.
+/// Bytes of the program beside its tape and its clients: code, stack, memory that the allocator keeps, and the few bans
+/// without a file (1 MiB).
 const PROGRAM_BYTES: usize = 8 * 1024 * 1024;
 
 /// Bytes of a TLS session that has nothing under way.
@@ -225,12 +226,10 @@ fn names_bytes(config: &Config) -> usize {
     config.names_file.as_ref().map_or(0, |_| NAMES_BYTES_EACH * NAMES_FILE_BYTES_MAX)
 }
 
-/// Returns the most bytes that bans take. While their file is read again, there are old and new ones, and its text.
+/// Returns the most bytes that kept bans take. While their file is read again, there are old and new ones, and its text.
 /// While it is written, the thread has a copy, and its text as it was.
 fn bans_bytes(config: &Config) -> usize {
-    let text = config.bans_file.as_ref().map_or(0, |_| BANS_FILE_BYTES_MAX);
-    let copies = if text > 0 { 2 } else { 1 };
-    copies * config.bans_max() * BAN_BYTES + text
+    config.bans_file.as_ref().map_or(0, |_| 2 * config.bans_max() * BAN_BYTES + BANS_FILE_BYTES_MAX)
 }
 
 impl PageBounds {

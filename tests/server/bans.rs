@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -169,7 +169,8 @@ fn a_missing_file_is_no_ban_and_comes_with_the_first() {
 #[ignore = "runs until it is killed, for another test"]
 fn writes_bans_until_it_is_killed() {
     let Some(path) = std::env::var_os("BANS_TEST_FILE") else { return };
-    let changes = BansFile::new(path.into()).changes();
+    let file = BansFile::new(path.into());
+    let changes = file.changes();
     for number in 0..u32::MAX {
         let line = format!("{}: {number}", std::net::Ipv4Addr::from(0x0b00_0000 + number % 2_000));
         let ban = Ban::parse_line(&line).unwrap().unwrap();
@@ -180,24 +181,37 @@ fn writes_bans_until_it_is_killed() {
     }
 }
 
+/// That process, killed when dropped.
+struct Writer(Child);
+
+impl Writer {
+    fn start(folder: &Folder) -> Writer {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--ignored", "--exact", "bans::writes_bans_until_it_is_killed"]);
+        command.env("BANS_TEST_FILE", folder.file()).stdout(Stdio::null()).stderr(Stdio::null());
+        Writer(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn a_kill_at_any_moment_leaves_a_whole_file() {
     let folder = Folder::new("kill");
     let mut bans = 0;
     for round in 0..30_u64 {
-        let mut writer = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "bans::writes_bans_until_it_is_killed"])
-            .env("BANS_TEST_FILE", folder.file())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+        let writer = Writer::start(&folder);
         let before = fs::metadata(folder.file()).ok().map(|file| file.ino());
         let writes = || fs::metadata(folder.file()).ok().map(|file| file.ino()) != before;
         eventually("it writes", writes);
         // Within the next write, or the one after it.
         thread::sleep(Duration::from_micros(round * 331));
-        writer.kill().unwrap();
-        writer.wait().unwrap();
+        drop(writer);
         let kept = BansFile::new(folder.file().into()).read().expect("a whole file");
         bans += kept.bans.len();
     }
