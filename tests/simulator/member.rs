@@ -116,6 +116,8 @@ pub(crate) struct Member {
     pub(crate) has_exit: bool,
     /// It was disconnected though it did not wish to leave.
     pub(crate) is_kicked: bool,
+    /// The notice of the ban that has come over its address while it was connected.
+    pub(crate) is_banned: Option<String>,
     pub(crate) is_closed: bool,
     /// The tail of the tape may have passed it once.
     pub(crate) was_overtaken: bool,
@@ -186,6 +188,7 @@ impl Member {
             has_fin: false,
             has_exit: false,
             is_kicked: false,
+            is_banned: None,
             is_closed: false,
             was_overtaken: false,
             bucket: Bucket::default(),
