@@ -62,7 +62,8 @@ impl Oracle {
         let (BanOrder::Ban { network, .. } | BanOrder::Unban { network }) = order;
         self.bans.retain(|&(other, _)| other != network);
         if let BanOrder::Ban { time, .. } = order {
-            let end = |time: Duration| (self.clock_ms + time.as_millis() as u64).div_ceil(1_000) * 1_000;
+            let ms = |time: Duration| u64::try_from(time.as_millis()).expect("a short time");
+            let end = |time| (self.clock_ms + ms(time)).div_ceil(1_000) * 1_000;
             self.bans.push((network, time.map(end)));
         }
         for at in 0..self.active.len() {

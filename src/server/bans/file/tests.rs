@@ -103,8 +103,9 @@ fn a_bad_file_is_refused_with_its_line_and_fault() {
         let all = format!("cannot use the bans {}: {fault}", folder.file().display());
         assert!(error.starts_with(&all), "{error}");
     }
-    let lines: String =
-        (0..=BANS_MAX).map(|n| format!("{}\n", std::net::Ipv4Addr::from(0x0a00_0000 + n as u32))).collect();
+    let lines: String = (0..=u32::try_from(BANS_MAX).unwrap())
+        .map(|n| format!("{}\n", std::net::Ipv4Addr::from(0x0a00_0000 + n)))
+        .collect();
     fs::write(folder.file(), lines).unwrap();
     assert!(file.read().unwrap_err().to_string().ends_with("line 100001: there are more than 100000 bans"));
     assert!(BansFile::new(folder.0.clone()).read().unwrap_err().to_string().ends_with("it is not a regular file"));
