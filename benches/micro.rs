@@ -19,6 +19,7 @@ use pollchat::relay::room::Room;
 use pollchat::relay::roster::Roster;
 use pollchat::relay::sanitize::sanitize;
 use pollchat::relay::tape::Tape;
+use pollchat::server::bans::file::BansFile;
 use pollchat::server::bans::{Ban, Bans, parse_network};
 use pollchat::server::config::{Capacity, Config};
 use pollchat::server::endpoint::Endpoint;
@@ -446,6 +447,23 @@ fn bans(criterion: &mut Criterion) {
                 black_box(bans.covers(black_box(address(number)), 0));
             });
         });
+        if networks > 0 {
+            let path = std::env::temp_dir().join(format!("pollchat-bench-bans-{}", std::process::id()));
+            let lines: String = bans.after(None).map(|ban| format!("{}: a reason\n", ban.network)).collect();
+            std::fs::write(&path, lines).expect("a file");
+            let file = BansFile::new(path.clone());
+            group.sample_size(10);
+            // What a reload costs the loop.
+            group.bench_function(format!("read a file of {networks}, and build the list"), |bencher| {
+                bencher.iter(|| {
+                    let kept = file.read().expect("a file of bans");
+                    let mut bans = Bans::new(networks);
+                    kept.bans.into_values().for_each(|ban| bans.add(ban).expect("there is a place"));
+                    black_box(bans.len());
+                });
+            });
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 

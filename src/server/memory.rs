@@ -53,8 +53,8 @@ const ROOM_BYTES: usize = 1024;
 /// there are old and new ones.
 const NAMES_BYTES_EACH: usize = 2 * 8;
 
-/// Bytes of a ban with the longest reason and name: itself, and its places in a trie and two indexes, each up to twice as
-/// large as they need be.
+/// Bytes of a ban with the longest reason and name: itself, and its places in a trie and two indexes, each up to twice
+/// as large as they need be.
 pub(crate) const BAN_BYTES: usize = 1024;
 
 /// Bytes of the program beside its tape and its clients: code, stack, memory that the allocator keeps, and the few bans
@@ -226,8 +226,8 @@ fn names_bytes(config: &Config) -> usize {
     config.names_file.as_ref().map_or(0, |_| NAMES_BYTES_EACH * NAMES_FILE_BYTES_MAX)
 }
 
-/// Returns the most bytes that kept bans take. While their file is read again, there are old and new ones, and its text.
-/// While it is written, the thread has a copy, and its text as it was.
+/// Returns the most bytes that kept bans take. While their file is read again, there are old and new ones, and its
+/// text. While it is written, the thread has a copy, and its text as it was.
 fn bans_bytes(config: &Config) -> usize {
     config.bans_file.as_ref().map_or(0, |_| 2 * config.bans_max() * BAN_BYTES + BANS_FILE_BYTES_MAX)
 }

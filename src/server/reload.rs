@@ -139,7 +139,7 @@ impl Contents {
     /// Refuses a missing file of bans that would lift some: it is lost, or its disk is.
     fn checked_against<S: Socket>(self, hub: &Hub<S>) -> Result<Contents, FileError> {
         match &self.bans {
-            Some(kept) if kept.is_missing && kept.bans.len() < hub.bans() => {
+            Some(kept) if kept.is_missing && kept.bans.len() < hub.bans_len() => {
                 Err(BansFileError { path: kept.path.clone(), problem: BansProblem::Gone }.into())
             }
             _ => Ok(self),

@@ -305,7 +305,8 @@ proptest! {
         for network in kept.iter().chain(&passing) {
             bans.add(ban(&network.to_string(), None)).unwrap();
         }
-        let (mut last, mut listed, mut passing) = (None, Vec::new(), passing.into_iter().filter(|net| !kept.contains(net)));
+        let mut passing = passing.into_iter().filter(|network| !kept.contains(network));
+        let (mut last, mut listed) = (None, Vec::new());
         loop {
             let rows: Vec<_> = bans.after(last).take(part).map(|ban| ban.network).collect();
             let Some(&end) = rows.last() else { break };

@@ -1,5 +1,5 @@
-//! Bans at work: the orders that give and lift them, the check of each new address, and the search for connections whose
-//! address a new ban covers.
+//! Bans at work: the orders that give and lift them, the check of each new address, and the search for connections
+//! whose address a new ban covers.
 //!
 //! The kernel is asked for the address of every connection in that search, so it takes several turns among many: each
 //! looks at some connections, and removes some. A connection that comes meanwhile is checked at its way in. Without a
@@ -13,7 +13,9 @@ use ipnet::IpNet;
 use log::info;
 
 use super::Hub;
+use super::orders::ROWS_MAX;
 use crate::net::stream::Socket;
+use crate::relay::order::Row;
 use crate::server::bans::file::Changes;
 use crate::server::bans::{Ban, Bans, Full, clean_reason, network_of, parse_network, shown};
 use crate::server::connection::{Farewell, Phase, Role};
@@ -41,6 +43,12 @@ pub(super) struct Banning {
     unchecked: usize,
     /// The file, if there is one.
     changes: Option<Changes>,
+}
+
+/// The place in a list of the bans: the last network that was told.
+#[derive(Debug, Default)]
+pub(super) struct BanListing {
+    last: Option<IpNet>,
 }
 
 impl Banning {
@@ -112,7 +120,7 @@ impl Banning {
 
 impl<S: Socket> Hub<S> {
     /// Returns the number of bans.
-    pub fn bans(&self) -> usize {
+    pub fn bans_len(&self) -> usize {
         self.banning.bans.len()
     }
 
@@ -198,6 +206,13 @@ impl<S: Socket> Hub<S> {
         bans.after(last).filter(|ban| ban.holds_at(*now_ms)).take(rows_max).cloned().collect()
     }
 
+    /// Returns the next rows of a list of the bans; none at its end.
+    pub(super) fn list_bans(&self, listing: &mut BanListing) -> Vec<Row> {
+        let bans = self.bans_after(listing.last, ROWS_MAX);
+        listing.last = bans.last().map_or(listing.last, |ban| Some(ban.network));
+        bans.iter().map(|ban| Row::Text(ban.to_string())).collect()
+    }
+
     /// Returns the network that is to be banned, and the name of its member.
     fn ban_target(&self, target: &str) -> Result<(IpNet, Option<Box<str>>), String> {
         if is_network(target) {
@@ -225,8 +240,8 @@ impl<S: Socket> Hub<S> {
             _ => return Ok((network_of(address), Some(name.into()))),
         };
         Err(format!(
-            "{name} comes from {address}, {whose}: ban {address} would ban all that come from there, kick {name} removes \
-             {name} alone"
+            "{name} comes from {address}, {whose}: ban {address} would ban all that come from there, kick {name} \
+             removes {name} alone"
         ))
     }
 

@@ -115,7 +115,9 @@ fn a_bad_file_is_refused_with_its_line_and_fault() {
 fn a_file_forgets_what_has_ended() {
     let folder = Folder::new();
     let file = BansFile::new(folder.file());
-    fs::write(folder.file(), "10.0.0.1 until 2020-01-01T00:00:00Z\n10.0.0.1 until 2999-01-01T00:00:00Z\n10.0.0.2 until 2020-01-01T00:00:00Z\n").unwrap();
+    let ended = "until 2020-01-01T00:00:00Z";
+    let text = format!("10.0.0.1 {ended}\n10.0.0.1 until 2999-01-01T00:00:00Z\n10.0.0.2 {ended}\n");
+    fs::write(folder.file(), text).unwrap();
     assert_eq!(networks(&file.read().unwrap()), ["10.0.0.1"]);
     add(&file.changes(), "10.0.0.3");
     folder.wait_for(&folder.file(), &["10.0.0.1 until 2999-01-01T00:00:00Z", "10.0.0.3"]);
