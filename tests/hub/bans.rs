@@ -83,7 +83,7 @@ fn unban(world: &mut World, target: &str) -> Result<String, String> {
 }
 
 fn listed(world: &World) -> Vec<String> {
-    world.hub.bans_after(None, 100).iter().map(|ban| ban.to_string()).collect()
+    world.hub.bans_after(None, 100).iter().map(ToString::to_string).collect()
 }
 
 #[test]
