@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::hint::black_box;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,6 +19,8 @@ use pollchat::relay::room::Room;
 use pollchat::relay::roster::Roster;
 use pollchat::relay::sanitize::sanitize;
 use pollchat::relay::tape::Tape;
+use pollchat::server::bans::file::BansFile;
+use pollchat::server::bans::{Ban, Bans, parse_network};
 use pollchat::server::config::{Capacity, Config};
 use pollchat::server::endpoint::Endpoint;
 use pollchat::server::hub::{Hub, Readiness};
@@ -445,5 +447,47 @@ fn names(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, decode, cleaning, tape, far_behind, hub, rooms, scrape, journal, names, library);
+/// What a connect pays for the bans: without one, and among 100,000 networks of all usual sizes.
+fn bans(criterion: &mut Criterion) {
+    const MOST: usize = 100_000;
+    // Steps of the golden ratio meet all parts of the range alike.
+    let address = |number: u32| IpAddr::V4(number.wrapping_mul(0x9e37_79b9).into());
+    let mut group = criterion.benchmark_group("bans");
+    for networks in [0, MOST] {
+        let mut bans = Bans::new(networks);
+        let mut number = 0_u32;
+        while bans.len() < networks {
+            let length = 16 + number % 17;
+            let network = parse_network(&format!("{}/{length}", address(number))).expect("a network");
+            let ban = Ban { network, since: None, until: Some(1), name: None, reason: "".into() };
+            bans.add(ban.into()).expect("there is a place");
+            number += 1;
+        }
+        group.bench_function(format!("check an address among {networks} networks"), |bencher| {
+            bencher.iter(|| {
+                number = number.wrapping_add(1);
+                black_box(bans.covers(black_box(address(number)), 0));
+            });
+        });
+        if networks > 0 {
+            let path = std::env::temp_dir().join(format!("pollchat-bench-bans-{}", std::process::id()));
+            let lines: String = bans.after(None).map(|ban| format!("{}: a reason\n", ban.network)).collect();
+            std::fs::write(&path, lines).expect("a file");
+            let file = BansFile::new(path.clone());
+            group.sample_size(10);
+            // What a reload costs the loop.
+            group.bench_function(format!("read a file of {networks}, and build the list"), |bencher| {
+                bencher.iter(|| {
+                    let kept = file.read().expect("a file of bans");
+                    let mut bans = Bans::new(networks);
+                    kept.bans.into_values().for_each(|ban| bans.add(ban).expect("there is a place"));
+                    black_box(bans.len());
+                });
+            });
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+criterion_group!(benches, decode, cleaning, tape, far_behind, hub, rooms, scrape, journal, names, bans, library);
 criterion_main!(benches);

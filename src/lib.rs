@@ -73,6 +73,7 @@
 //! | | `settings` `cli/file` | where each setting comes from, the file of `--config` |
 //! | | `reload` `small_file` | all that is read at the start and again at a reload, reading one file |
 //! | | `certificate` `pem` `secrets` | the files of TLS, those of names and of the password |
+//! | | `bans` | banned networks, the form of their lines, their file and the thread that writes it |
 //! | | `access` `sniff` `sessions` | allowed addresses, foreign protocols, sessions of tracked clients |
 //! | | `proxy` | trusted proxies, and the addresses of clients that they give |
 //! | | `stats` `figures` `reason` | counters, their names, reasons of refusals and leaves |
@@ -87,6 +88,7 @@
 //! | | `proxied` `handshakes` | before the way in: the header of a proxy, a TLS handshake |
 //! | | `admission` `refusals` `closing` | the way in, the way out again with a reason, the way out |
 //! | | `reporting` | the log lines about clients and peers |
+//! | | `banning` | orders that ban and lift, the search for members that a new ban covers |
 //! | | `doorkeeper` | the server's password, and the connections that have to give it |
 //! | | `reading` `input` `lines` | the order of the reads, reading a client, handing lines to the room |
 //! | | `output` `http` `scraping` | the flush pass, visitors of the page, scrapers of metrics |

@@ -96,6 +96,7 @@ impl FarewellKind {
                 Some(FarewellKind::Full)
             }
             Notice::AddressDenied
+            | Notice::Banned { .. }
             | Notice::ProxyExpected
             | Notice::ForeignProtocol { .. }
             | Notice::PasswordRefused
@@ -261,6 +262,7 @@ mod tests {
             (Some("the server is full (3 clients)"), true, true, false),
             (Some("too many connections from your address (at most 3)"), true, true, false),
             (Some("connections from your address are not allowed here"), false, false, false),
+            (Some("you are banned until 2026-12-01 10:00 UTC: spam"), false, false, false),
             (Some("this port speaks TLS: goodbye"), false, false, false),
             (Some("too many wrong passwords from your address: wait a minute"), true, true, false),
             (Some("that is not the password either: goodbye"), false, false, false),

@@ -9,8 +9,9 @@ use super::endpoint::ListenAddress;
 use super::flow::budget::TurnLimits;
 use super::flow::rate::Rate;
 use super::limits::{
-    ANNOUNCE_UP_TO, BACKLOG_BYTES, LINE_BYTES_MAX, LINE_OVERHEAD_BYTES, OPERATORS_MAX, PRIVATE_BYTES_MAX,
-    REFUSED_OPERATORS_MAX, RESUME_WITHIN, ROOM_BACKLOG_BYTES, ROOMS, SCRAPERS_MAX, STALL_TIMEOUT, VISITORS_MAX,
+    ANNOUNCE_UP_TO, BACKLOG_BYTES, BANS_MAX, BANS_UNKEPT_MAX, LINE_BYTES_MAX, LINE_OVERHEAD_BYTES, OPERATORS_MAX,
+    PRIVATE_BYTES_MAX, REFUSED_OPERATORS_MAX, RESUME_WITHIN, ROOM_BACKLOG_BYTES, ROOMS, SCRAPERS_MAX, STALL_TIMEOUT,
+    VISITORS_MAX,
 };
 use super::proxy::TrustedProxies;
 use super::web::origin::OriginPolicy;
@@ -176,6 +177,11 @@ impl Config {
     /// Returns how many bytes of private replies a client may leave unread before the server stops reading it.
     pub fn private_bytes_max(&self) -> usize {
         PRIVATE_BYTES_MAX.max(4 * self.longest_line_bytes())
+    }
+
+    /// Returns how many bans there may be at a time.
+    pub fn bans_max(&self) -> usize {
+        if self.bans_file.is_some() { BANS_MAX } else { BANS_UNKEPT_MAX }
     }
 
     /// Returns how input is cut into lines.

@@ -242,3 +242,35 @@ pub const ANNOUNCED_ROOMS_MAX: usize = 500;
 
 /// Announcements of operators that may be on their way to the rooms at a time. A further one is refused.
 pub const ANNOUNCEMENTS_MAX: usize = 16;
+/// Bans at a time with `--bans`: as many as the longest public lists of networks have. Reading them takes 0.1 s.
+pub const BANS_MAX: usize = 100_000;
+
+/// Bans at a time without `--bans`: operators give them by hand, and they end with the server.
+pub const BANS_UNKEPT_MAX: usize = 1_000;
+
+/// Longest reason of a ban, in bytes: a sentence, which its clients read in each refusal.
+pub const BAN_REASON_BYTES_MAX: usize = 120;
+
+/// Longest time of a ban with an end: ten years. A longer one is a ban without an end.
+pub const BAN_TIME_MAX: Duration = Duration::from_secs(10 * SECONDS_MAX);
+
+/// Largest file of bans, in bytes: as many of the longest lines as there may be bans.
+pub const BANS_FILE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Pause after a write of the bans that failed: people free a full disk, or mend a file.
+pub const BANS_RETRY: Duration = Duration::from_secs(1);
+
+/// Time for which a reload waits while the bans are written. Clients wait as long.
+pub const BANS_RELOAD_WAIT: Duration = Duration::from_secs(1);
+
+/// Time for which a server that ends waits for the disk of the bans, behind [`SHUTDOWN_GRACE`].
+pub const BANS_STOP_TIME: Duration = Duration::from_secs(2);
+
+/// Connections whose addresses one turn compares with new bans: asking the kernel takes about 0.5 µs for each.
+pub const BANS_CHECKED_A_TURN: usize = 1_000;
+
+/// Connections that one turn removes because of a new ban: each costs about 14 µs.
+pub const BANNED_A_TURN: usize = 64;
+
+/// Bans that one turn removes because they have ended.
+pub const BANS_ENDED_A_TURN: usize = 64;

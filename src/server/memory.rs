@@ -7,8 +7,8 @@
 use super::config::Config;
 use super::journal;
 use super::limits::{
-    OPERATORS_MAX, ORDER_BYTES_MAX, ORDER_READ_BYTES, PASS_LINE_BYTES_MAX, RECEIVE_BUFFER_BYTES, ROW_BYTES, ROWS_MAX,
-    SCRAPERS_MAX, SCRATCH_BYTES, SEND_BUFFER_BYTES, WRONG_ADDRESSES_MAX,
+    BANS_FILE_BYTES_MAX, OPERATORS_MAX, ORDER_BYTES_MAX, ORDER_READ_BYTES, PASS_LINE_BYTES_MAX, RECEIVE_BUFFER_BYTES,
+    ROW_BYTES, ROWS_MAX, SCRAPERS_MAX, SCRATCH_BYTES, SEND_BUFFER_BYTES, WRONG_ADDRESSES_MAX,
 };
 use super::metrics::TEXT_BYTES_MAX;
 use super::pem::FILE_BYTES_MAX;
@@ -54,7 +54,12 @@ const ROOM_BYTES: usize = 1024;
 /// there are old and new ones.
 const NAMES_BYTES_EACH: usize = 2 * 8;
 
-/// Bytes of the program beside its tape and its clients: code, stack and memory that the allocator keeps.
+/// Bytes of a ban with the longest reason and name: itself, and its places in a trie and two indexes, each up to twice
+/// as large as they need be.
+pub(crate) const BAN_BYTES: usize = 1024;
+
+/// Bytes of the program beside its tape and its clients: code, stack, memory that the allocator keeps, and the few bans
+/// without a file (1 MiB).
 const PROGRAM_BYTES: usize = 8 * 1024 * 1024;
 
 /// Bytes of a TLS session that has nothing under way.
@@ -90,7 +95,7 @@ pub struct Bounds {
     pub send_buffer: usize,
     /// Kernel receive buffer.
     pub receive_buffer: usize,
-    /// Server without any client, with the lobby, the journal and the names with owners.
+    /// Server without any client, with the lobby, the journal, the names with owners and the bans.
     pub shared: usize,
     /// Any other room.
     pub room: usize,
@@ -179,6 +184,7 @@ impl Bounds {
                 + journal_bytes(config)
                 + names_bytes(config)
                 + scrapers_bytes(config)
+                + bans_bytes(config)
                 + if asks { WRONG_ADDRESSES_MAX * WRONG_ADDRESS_BYTES } else { 0 },
             room: tape_bytes(config.room_backlog_bytes) + ROOM_BYTES,
             rooms: config.rooms_max.saturating_sub(1),
@@ -235,6 +241,12 @@ fn names_bytes(config: &Config) -> usize {
 fn scrapers_bytes(config: &Config) -> usize {
     let each = IDLE_BROWSER_BYTES + BOOKKEEPING_BYTES + HEAD_BYTES_MAX + TEXT_BYTES_MAX;
     if config.metrics.is_empty() { 0 } else { SCRAPERS_MAX * each + 2 * TEXT_BYTES_MAX }
+}
+
+/// Returns the most bytes that kept bans take. While their file is read again, there are old and new ones, and its
+/// text. While it is written, the thread has a copy, and its text as it was.
+fn bans_bytes(config: &Config) -> usize {
+    config.bans_file.as_ref().map_or(0, |_| 2 * config.bans_max() * BAN_BYTES + BANS_FILE_BYTES_MAX)
 }
 
 impl PageBounds {

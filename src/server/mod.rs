@@ -2,6 +2,7 @@
 //! [hub](hub::Hub).
 
 pub mod access;
+pub mod bans;
 pub mod certificate;
 pub mod cli;
 pub mod config;
@@ -124,7 +125,7 @@ pub enum Error {
     /// A socket that the service manager handed over cannot be listened on.
     #[error("cannot listen on what was handed over: {0}")]
     Inherited(io::Error),
-    /// A file of TLS, of names or of the password is of no use.
+    /// A file of TLS, of names, of the password or of the bans is of no use.
     #[error(transparent)]
     File(#[from] FileError),
     /// The journal could not be opened.
@@ -162,8 +163,8 @@ impl Server {
     /// listeners are bound.
     ///
     /// # Errors
-    /// When a file of TLS, of names or of the password is of no use, the journal cannot be opened, a listener cannot be bound, an inherited socket
-    /// cannot be adopted, or there is no memory for the tape.
+    /// When a file of TLS, of names, of the password or of the bans is of no use, the journal cannot be opened, a
+    /// listener cannot be bound, an inherited socket cannot be adopted, or there is no memory for the tape.
     pub fn bind(config: &Config) -> Result<Server, Error> {
         let poll = Poll::new()?;
         let mut files = Files::of(config);
@@ -251,6 +252,8 @@ impl Server {
         while self.turn(&mut events)?.is_continue() {}
         // The journal writes the rest, and may have something to say.
         drop(self.hub);
+        // So do the bans.
+        drop(self.files);
         log::logger().flush();
         Ok(())
     }

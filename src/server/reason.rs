@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
+use super::bans::Ban;
 use super::sniff::ForeignProtocol;
 use super::web::response::Status;
 use super::web::websocket::{WebSocketEnd, code};
@@ -21,6 +23,8 @@ pub enum Reason {
     RoomsFull(usize),
     /// `--allow` or `--deny` forbids its address.
     AddressDenied,
+    /// This ban holds for its address.
+    Banned(Arc<Ban>),
     /// So many connections, `--max-per-address`, are open from its address.
     AddressCrowded(usize),
     /// It is a proxy, and did not begin with a header of the PROXY protocol.
@@ -61,11 +65,12 @@ pub struct Reasons([u64; Reason::LABELS.len()]);
 
 impl Reason {
     /// The labels of all reasons in the log and in metrics, by [`index`](Reason::index).
-    pub const LABELS: [&str; 23] = [
+    pub const LABELS: [&str; 24] = [
         "full",
         "page full",
         "rooms full",
         "denied",
+        "banned",
         "crowded",
         "no PROXY header",
         "HTTP",
@@ -91,7 +96,7 @@ impl Reason {
     const REFUSALS: usize = 14;
 
     /// The first so many [`LABELS`](Reason::LABELS) are refusals, and disconnects by the server.
-    const OURS: usize = 17;
+    const OURS: usize = 18;
 
     /// The place of this reason in [`LABELS`](Reason::LABELS).
     pub fn index(&self) -> usize {
@@ -100,25 +105,26 @@ impl Reason {
             Reason::VisitorsFull(_) => 1,
             Reason::RoomsFull(_) => 2,
             Reason::AddressDenied => 3,
-            Reason::AddressCrowded(_) => 4,
-            Reason::NoProxyHeader => 5,
-            Reason::Foreign(ForeignProtocol::Http) => 6,
-            Reason::Foreign(ForeignProtocol::Tls) => 7,
-            Reason::Foreign(ForeignProtocol::Stun) => 8,
-            Reason::Foreign(_) => 9,
-            Reason::TlsFailed => 10,
-            Reason::PasswordWrong => 11,
-            Reason::PasswordCrowded => 12,
-            Reason::PasswordMissing => 13,
-            Reason::Silent(_) => 14,
-            Reason::TooSlow => 15,
-            Reason::Removed(_) => 16,
-            Reason::Goodbye => 17,
-            Reason::EndOfInput => 18,
-            Reason::Reset(_) => 19,
-            Reason::Unwritable => 20,
-            Reason::PageClosed(_) => 21,
-            Reason::ProtocolError(_) => 22,
+            Reason::Banned(_) => 4,
+            Reason::AddressCrowded(_) => 5,
+            Reason::NoProxyHeader => 6,
+            Reason::Foreign(ForeignProtocol::Http) => 7,
+            Reason::Foreign(ForeignProtocol::Tls) => 8,
+            Reason::Foreign(ForeignProtocol::Stun) => 9,
+            Reason::Foreign(_) => 10,
+            Reason::TlsFailed => 11,
+            Reason::PasswordWrong => 12,
+            Reason::PasswordCrowded => 13,
+            Reason::PasswordMissing => 14,
+            Reason::Silent(_) => 15,
+            Reason::TooSlow => 16,
+            Reason::Removed(_) => 17,
+            Reason::Goodbye => 18,
+            Reason::EndOfInput => 19,
+            Reason::Reset(_) => 20,
+            Reason::Unwritable => 21,
+            Reason::PageClosed(_) => 22,
+            Reason::ProtocolError(_) => 23,
         }
     }
 
@@ -135,14 +141,14 @@ impl Reason {
     /// Whether a session ends with it. After any other end its client may come back.
     pub fn ends_session(&self) -> bool {
         let is_closed_for_good = matches!(self, Reason::PageClosed(Some(code::NORMAL)));
-        is_closed_for_good
-            || matches!(self, Reason::Goodbye | Reason::Removed(_) | Reason::Silent(_) | Reason::Foreign(_))
+        let is_by_operator = matches!(self, Reason::Removed(_) | Reason::Banned(_));
+        is_closed_for_good || is_by_operator || matches!(self, Reason::Goodbye | Reason::Silent(_) | Reason::Foreign(_))
     }
 
     /// The event by which a room learns that a member has left the server for this reason.
     pub fn departure(&self, member: MemberId) -> Event<'static> {
         match self {
-            Reason::Removed(_) => Event::Removed { member },
+            Reason::Removed(_) | Reason::Banned(_) => Event::Removed { member },
             _ => Event::Left { member },
         }
     }
@@ -153,6 +159,7 @@ impl Reason {
             Reason::Full(most) | Reason::VisitorsFull(most) => Some(Notice::ServerFull { clients: *most }),
             Reason::RoomsFull(most) => Some(Notice::RoomsFull { rooms: *most }),
             Reason::AddressDenied => Some(Notice::AddressDenied),
+            Reason::Banned(ban) => Some(ban.notice()),
             Reason::AddressCrowded(most) => Some(Notice::AddressCrowded { most: *most }),
             Reason::NoProxyHeader => Some(Notice::ProxyExpected),
             Reason::Foreign(protocol) => Some(Notice::ForeignProtocol { protocol: protocol.name() }),
@@ -173,6 +180,7 @@ impl Reason {
     pub fn status(&self) -> Status {
         match self {
             Reason::AddressDenied => Status::AddressNotAllowed,
+            Reason::Banned(_) => Status::Banned,
             Reason::AddressCrowded(_) => Status::TooManyRequests,
             _ => Status::ServiceUnavailable,
         }
@@ -184,7 +192,7 @@ impl Reason {
             Reason::Full(_) | Reason::VisitorsFull(_) | Reason::RoomsFull(_) => code::TRY_AGAIN_LATER,
             Reason::AddressDenied | Reason::AddressCrowded(_) | Reason::PasswordCrowded => code::TRY_AGAIN_LATER,
             Reason::PasswordWrong | Reason::PasswordMissing => code::POLICY,
-            Reason::Silent(_) | Reason::TooSlow | Reason::Removed(_) => code::POLICY,
+            Reason::Silent(_) | Reason::TooSlow | Reason::Removed(_) | Reason::Banned(_) => code::POLICY,
             _ => code::NORMAL,
         }
     }
@@ -207,6 +215,7 @@ impl fmt::Display for Reason {
             Reason::VisitorsFull(most) => write!(f, "the page's port is full ({most} visitors)"),
             Reason::RoomsFull(most) => write!(f, "there is no place for its room ({most} rooms)"),
             Reason::AddressDenied => f.write_str("its address is not allowed"),
+            Reason::Banned(ban) => write!(f, "banned: {ban}"),
             Reason::AddressCrowded(most) => write!(f, "{most} connections are open from its address"),
             Reason::NoProxyHeader => f.write_str("a proxy that sent no PROXY header"),
             Reason::Foreign(protocol) => write!(f, "spoke {}", protocol.name()),

@@ -1,5 +1,5 @@
 //! Reloads: what the server reads when it starts, and again at SIGHUP or an order. That is the file of `--config`, the
-//! certificate with its key, the names with owners, and the password.
+//! certificate with its key, the names with owners, the password, and the bans.
 //!
 //! All are read or none: if one of them is of no use, the server goes on with all that it has read before. A setting that
 //! has not changed in the file is not set again, so what an operator has set by an order stays.
@@ -11,6 +11,7 @@ use std::time::{Instant, SystemTime};
 
 use log::{error, info, warn};
 
+use super::bans::file::{BansFile, BansFileError, BansProblem, Kept};
 use super::certificate::{CertificateError, Identity, TlsFiles};
 use super::config::Config;
 use super::endpoint::{BoundAddress, Endpoint};
@@ -34,6 +35,9 @@ pub enum FileError {
     /// A file of secrets.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
+    /// The file of bans.
+    #[error(transparent)]
+    Bans(#[from] BansFileError),
 }
 
 /// The files, and what is kept of the last contents.
@@ -42,6 +46,7 @@ pub(super) struct Files {
     tls: Option<TlsFiles>,
     names: Option<PathBuf>,
     password: Option<PathBuf>,
+    bans: Option<BansFile>,
     /// The pin of the server's public key, if a port speaks TLS.
     pin: Option<String>,
 }
@@ -52,6 +57,7 @@ pub(super) struct Contents {
     identity: Option<Identity>,
     names: Option<(PathBuf, Names)>,
     password: Option<(PathBuf, Password)>,
+    bans: Option<Kept>,
 }
 
 impl Files {
@@ -61,6 +67,7 @@ impl Files {
             tls: config.tls.as_ref().map(|tls| tls.files.clone()),
             names: config.names_file.clone(),
             password: config.password_file.clone(),
+            bans: config.bans_file.clone().map(BansFile::new),
             pin: None,
         }
     }
@@ -71,7 +78,7 @@ impl Files {
     }
 
     fn is_empty(&self) -> bool {
-        self.tls.is_none() && self.names.is_none() && self.password.is_none()
+        self.tls.is_none() && self.names.is_none() && self.password.is_none() && self.bans.is_none()
     }
 
     /// Reads all files.
@@ -83,6 +90,7 @@ impl Files {
             identity: self.tls.as_ref().map(|tls| Identity::read(tls, now)).transpose()?,
             names: read(self.names.as_ref(), secrets::read_names)?,
             password: read(self.password.as_ref(), secrets::read_password)?,
+            bans: self.bans.as_ref().map(BansFile::read).transpose()?,
         })
     }
 
@@ -98,6 +106,9 @@ impl Files {
             info!("{contents}");
             self.pin = contents.pin();
             contents.hand_over(hub);
+            if let Some(file) = &self.bans {
+                hub.keep_bans(file.changes());
+            }
         }
     }
 
@@ -151,7 +162,8 @@ impl Server {
         let goes_on = |error: String| format!("{error}; the server goes on with all that it has read before");
         let newer = self.settings.as_ref().filter(|settings| settings.has_file()).map(Settings::again);
         let newer = newer.transpose().map_err(goes_on)?;
-        let contents = self.files.read(SystemTime::now()).map_err(|error| goes_on(error.to_string()))?;
+        let contents = self.files.read(SystemTime::now()).and_then(|contents| contents.checked_against(&self.hub));
+        let contents = contents.map_err(|error| goes_on(error.to_string()))?;
         // From here on, nothing fails.
         let [taken, left] = newer.map_or([None, None], |newer| self.take_settings(&newer, now));
         let endpoints = self.listeners.iter().map(|listener| (listener.endpoint(), listener.address()));
@@ -159,7 +171,7 @@ impl Server {
         let parts: Vec<String> = [taken, of_files, left].into_iter().flatten().collect();
         if parts.is_empty() {
             return Ok(
-                "there is nothing to read again: neither --config nor a file of TLS, names or a password".to_owned()
+                "there is nothing to read again: neither --config nor a file of TLS, names, a password or bans".to_owned()
             );
         }
         Ok(format!("read again: {}", parts.join("; ")))
@@ -207,6 +219,16 @@ pub fn check(config: &Config) -> Result<(), FileError> {
 }
 
 impl Contents {
+    /// Refuses a missing file of bans that would lift some: it is lost, or its disk is.
+    fn checked_against<S: Socket>(self, hub: &Hub<S>) -> Result<Contents, FileError> {
+        match &self.bans {
+            Some(kept) if kept.is_missing && kept.bans.len() < hub.bans_len() => {
+                Err(BansFileError { path: kept.path.clone(), problem: BansProblem::Gone }.into())
+            }
+            _ => Ok(self),
+        }
+    }
+
     fn pin(&self) -> Option<String> {
         self.identity.as_ref().map(|identity| identity.pin().to_owned())
     }
@@ -236,6 +258,9 @@ impl Contents {
         }
         if let Some((_, password)) = self.password {
             hub.set_password(Some(password.hash));
+        }
+        if let Some(kept) = self.bans {
+            hub.set_bans(kept.bans.into_values());
         }
         self.names.map_or(0, |(_, names)| hub.set_names(names))
     }
@@ -269,6 +294,11 @@ impl fmt::Display for Contents {
         }
         if let Some((path, _)) = &self.password {
             write!(f, "{separator}the password in {}", path.display())?;
+            separator = "; ";
+        }
+        if let Some(Kept { path, bans, .. }) = &self.bans {
+            let plural = if bans.len() == 1 { "" } else { "s" };
+            write!(f, "{separator}{} ban{plural} in {}", bans.len(), path.display())?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 mod support;
 
 mod access;
+mod bans;
 mod budgets;
 mod control;
 mod entering;

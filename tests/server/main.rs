@@ -7,6 +7,7 @@ mod access;
 mod activation;
 mod addresses;
 mod autobahn;
+mod bans;
 mod closing;
 mod config;
 mod console;

@@ -32,7 +32,12 @@ impl Oracle {
     /// Learns that the hub is given a connection on the line port. Returns its number among the connections.
     pub(crate) fn admit(&mut self, wire: &Rc<RefCell<Wire>>, now: Instant) -> usize {
         let mut known = Member::new(now);
-        if self.is_denied(wire) {
+        let ban = self.ban_notice_at(wire.borrow().address);
+        if let Some(notice) = ban {
+            known.is_turned_away = true;
+            known.is_refused_at_accept = true;
+            known.greeting.push(notice);
+        } else if self.is_denied(wire) {
             known.is_turned_away = true;
             known.is_refused_at_accept = true;
             known.greeting.push("* connections from your address are not allowed here".to_owned());
@@ -260,6 +265,15 @@ impl Oracle {
         if self.members[member].is_refused() {
             // By its address, at its accept or behind its header.
             self.members[member].is_silenced = is_silent;
+            return Ok(());
+        }
+        if reason.starts_with("banned: ")
+            && let Some(notice) = self.members[member].is_banned.clone()
+        {
+            let known = &mut self.members[member];
+            known.greeting.push(notice);
+            known.is_turned_away = true;
+            known.is_silenced = is_silent;
             return Ok(());
         }
         if self.password.is_some() && reason.contains("password") {

@@ -151,6 +151,9 @@ impl Oracle {
         if line.starts_with("* you have said nothing for ") {
             return self.receive_idle(member, line);
         }
+        if line.starts_with("* you are banned") {
+            return self.receive_banned(member, line);
+        }
         if self.members[member].losses.front().is_some_and(|loss| loss == line) {
             self.members[member].losses.pop_front();
             return Ok(());
@@ -257,7 +260,11 @@ impl Oracle {
 
     fn receive_missed(&mut self, member: usize, lines: usize) -> Verdict {
         let may_have_missed = match self.config.lag {
-            Lag::Skip => self.is_overtaken(member, self.members[member].stay()),
+            // A banned member that takes nothing is told at once what it misses by that.
+            Lag::Skip => {
+                let known = &self.members[member];
+                known.is_banned.is_some() || self.is_overtaken(member, known.stay())
+            }
             Lag::Disconnect => self.members[member].is_kicked || self.is_overtaken(member, self.members[member].stay()),
             Lag::Wait => self.members[member].is_kicked && self.members[member].stall().may_be_gone(),
         };

@@ -19,6 +19,7 @@
 
 mod admission;
 mod answers;
+mod bans;
 mod browsers;
 mod chance;
 mod claims;

@@ -121,6 +121,8 @@ pub(crate) struct Member {
     /// The reason for which an operator removed it, and whether it was told so.
     pub(crate) removal: Option<&'static str>,
     pub(crate) is_told_removal: bool,
+    /// The notice of the ban that has come over its address while it was connected.
+    pub(crate) is_banned: Option<String>,
     pub(crate) is_closed: bool,
     /// The tail of the tape may have passed it once.
     pub(crate) was_overtaken: bool,
@@ -198,6 +200,7 @@ impl Member {
             is_kicked: false,
             removal: None,
             is_told_removal: false,
+            is_banned: None,
             is_closed: false,
             was_overtaken: false,
             bucket: Bucket::default(),

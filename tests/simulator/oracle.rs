@@ -19,6 +19,7 @@ use pollchat::server::hub::Wake;
 use pollchat::server::limits::TURN_DELAY_MAX;
 use pollchat::server::stats::Snapshot;
 
+use crate::bans::KnownBans;
 use crate::house::House;
 use crate::journal::Read;
 use crate::knocks::PASSWORD;
@@ -76,6 +77,7 @@ pub(crate) struct Oracle {
     pub(crate) events: VecDeque<Placed>,
     /// When the log last showed a refusal, by its reason.
     pub(crate) logged: HashMap<String, Instant>,
+    pub(crate) bans: KnownBans,
     pub(crate) sessions: Vec<Session>,
     /// Members whose connection is lost, and whose seat is kept.
     pub(crate) away: Vec<usize>,
@@ -139,6 +141,7 @@ impl Oracle {
             told: HashMap::new(),
             events: VecDeque::new(),
             logged: HashMap::new(),
+            bans: KnownBans::new(),
             sessions: Vec::new(),
             away: Vec::new(),
             evicted: None,
@@ -233,6 +236,7 @@ impl Oracle {
         Rule::Memory.demands(refused <= REFUSALS_MAX, || format!("{refused} are being refused"))?;
         self.judge_patience(now, wake)?;
         self.judge_idleness(now, wake)?;
+        self.judge_bans()?;
         self.rests_roster(now, wake)?;
         self.judge_seats(now, wake)?;
         self.judge_rest(now, wake)
@@ -372,7 +376,8 @@ impl Oracle {
         let breaks_rule = self.wires[member].borrow().ear.breaks_rule();
         let was_silent = known.visit.as_ref().is_some_and(|visit| visit.socket.may_be_gone);
         let has_stalled = known.stall().may_be_gone() || known.idleness.may_be_gone.is_some();
-        was_too_slow || is_gone || has_stalled || breaks_rule || was_silent || known.removal.is_some()
+        let is_removed = known.removal.is_some() || known.is_banned.is_some();
+        was_too_slow || is_gone || has_stalled || breaks_rule || was_silent || is_removed
     }
 
     /// Whether all that a client said so far is on the tape.

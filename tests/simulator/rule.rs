@@ -121,6 +121,8 @@ rules! {
     /// A connection is refused exactly if its address, its address's count or the number of seats demands it; behind a
     /// proxy, the address is that in the header.
     Refusals = "refusals",
+    /// A banned address never enters until the ban's end, and its members are gone at the end of the turn.
+    Banned = "banned",
     /// A peer that speaks another protocol is told so, or where the page is, and nothing that it sends is said.
     Foreign = "foreign",
 

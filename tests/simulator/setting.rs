@@ -10,6 +10,7 @@ use pollchat::server::config::{Capacity, Config, Lag};
 use pollchat::server::flow::budget::TurnLimits;
 use pollchat::server::proxy::{ProxySource, TrustedProxies};
 
+use crate::bans::{BanPlan, some_bans};
 use crate::chance::Chance;
 use crate::claims::{CLAIM_BYTES_MAX, ClaimPlan, some_claims};
 use crate::control::{Control, some_control};
@@ -154,6 +155,8 @@ pub(crate) struct Plan {
     pub(crate) operator: Option<OperatorPlan>,
     /// Settings that change, if any do.
     pub(crate) reloads: Option<ReloadPlan>,
+    /// Bans, if there are any.
+    pub(crate) bans: Option<BanPlan>,
 }
 
 /// Tracked clients.
@@ -256,6 +259,10 @@ impl Plan {
             visitors_max: site.as_ref().map_or(1_000, |site| site.visitors_max),
             refusals_max: REFUSALS_MAX,
         };
+        // Among plain clients whose addresses are known from the start, and that wait for nobody.
+        let has_others = tracks.is_some() || site.is_some() || !config.proxies.is_empty();
+        let bans = some_bans(setting.seed).filter(|_| !has_others && config.lag == Lag::Skip && !setting.is_plain);
+        let tls = some_tls(setting.seed).filter(|_| bans.is_none());
         let room = (chance.pick(&[16, 200, 3_000]), chance.pick(&[7, 40, 300, 5_000]));
         Plan {
             chance,
@@ -270,12 +277,13 @@ impl Plan {
             rooms,
             tracks,
             journal,
-            tls: some_tls(setting.seed),
+            tls,
             claims,
             reloads: some_reloads(setting.seed).filter(|_| !setting.is_plain),
             knocks,
             control: some_control(setting.seed, faults, room).filter(|_| !setting.is_plain),
             operator,
+            bans,
         }
     }
 }

@@ -76,7 +76,9 @@ impl Oracle {
     fn judge_log(&mut self, event: &Event) -> Verdict {
         let Change::Refused { reason, is_logged: true, .. } = &event.change else { return Ok(()) };
         let now = self.now();
-        match self.logged.insert(reason.clone(), now) {
+        // The end of a ban makes it no reason of its own.
+        let reason = if reason.starts_with("banned: ") { "banned" } else { reason };
+        match self.logged.insert(reason.to_owned(), now) {
             Some(before) if now < before + PERIOD => {
                 Rule::Log.broken(format!("{reason:?} was logged twice within {:?}", now - before))
             }

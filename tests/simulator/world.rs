@@ -14,6 +14,7 @@ use pollchat::server::limits::{HANDSHAKES_A_TURN, INTRODUCE_AFTER};
 use pollchat::server::web::origin::OriginPolicy;
 use pollchat::server::web::site::Site;
 
+use crate::bans::{BanOrder, BanPlan, REASON};
 use crate::chance::Chance;
 use crate::claims::ClaimPlan;
 use crate::clients::{Client, State};
@@ -70,6 +71,7 @@ pub(crate) struct World {
     control: Option<Control>,
     operator: Option<OperatorPlan>,
     reloads: Option<ReloadPlan>,
+    bans: Option<BanPlan>,
     journal: Option<(JournalPlan, Disk)>,
     /// Whether the disk of the journal has just gone on: that wakes the hub.
     has_space: bool,
@@ -124,6 +126,7 @@ impl World {
             control: plan.control,
             operator: plan.operator,
             reloads: plan.reloads,
+            bans: plan.bans,
             journal: plan.journal.map(|plan| (plan, disk)),
             has_space: false,
             clients: Vec::new(),
@@ -291,6 +294,17 @@ impl World {
         self.hub.set_clock(unix_ms);
     }
 
+    /// Lets the operator ban an address, or lift a ban.
+    fn ban(&mut self, now: Instant) {
+        let Some(order) = self.bans.as_mut().and_then(BanPlan::order) else { return };
+        let answer = match order {
+            BanOrder::Ban { network, time } => self.hub.ban(&network.to_string(), time, REASON, now),
+            BanOrder::Unban { network } => self.hub.unban(&network.to_string(), now),
+        };
+        self.oracle.obey(order);
+        self.note(|| format!("{order:?}: {answer:?}"));
+    }
+
     fn pass_time(&mut self) {
         let micros = self.chance.pick(&[0, 1, 50, 500, 3_000]);
         let mut pause = Duration::from_micros(micros);
@@ -432,6 +446,7 @@ impl World {
         if let Some(control) = &mut self.control {
             control.reload(&mut self.hub);
         }
+        self.ban(now);
         self.oracle.hear(self.hub.tapes())?;
         self.give_order(now)?;
         self.oracle.for_live(|room| room.log.offer());

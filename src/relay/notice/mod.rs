@@ -8,6 +8,8 @@
 
 use std::fmt::{self, Write as _};
 
+use jiff::Timestamp;
+
 use super::name::{NAME_CHARS_MAX, Name, NameError};
 
 mod help;
@@ -338,6 +340,13 @@ pub enum Notice<'a> {
     },
     /// The recipient is disconnected: it speaks plain text on a port that speaks TLS.
     TlsExpected,
+    /// The recipient is disconnected, or refused: the operator has banned its address.
+    Banned {
+        /// The end, in minutes since 1970; `None` if there is none.
+        until: Option<u64>,
+        /// The operator's reason, perhaps empty.
+        reason: &'a str,
+    },
     /// The recipient is disconnected: it has sent nothing since it connected.
     Silent {
         /// The limit, `--idle-timeout`, in seconds.
@@ -444,6 +453,10 @@ impl Notice<'_> {
         (Notice::TooSlow, "you read too slowly: goodbye"),
         (Notice::RemovedByOperator, "you were removed by the operator"),
         (Notice::RemovedFor { reason: "no spam: ever" }, "you were removed by the operator: no spam: ever"),
+        (Notice::Banned { until: None, reason: "" }, "you are banned"),
+        (Notice::Banned { until: None, reason: "until tea: no" }, "you are banned: until tea: no"),
+        (Notice::Banned { until: Some(29_935_320), reason: "" }, "you are banned until 2026-12-01 10:00 UTC"),
+        (Notice::Banned { until: Some(29_935_320), reason: "spam" }, "you are banned until 2026-12-01 10:00 UTC: spam"),
         (Notice::Other("we joined forces and left"), "we joined forces and left"),
     ];
 
@@ -560,8 +573,26 @@ impl fmt::Display for Notice<'_> {
             Notice::TooSlow => f.write_str("you read too slowly: goodbye"),
             Notice::RemovedByOperator => f.write_str(REMOVED),
             Notice::RemovedFor { reason } => write!(f, "{REMOVED}: {reason}"),
+            Notice::Banned { until, reason } => {
+                f.write_str("you are banned")?;
+                if let Some(minutes) = until {
+                    write!(f, " until {}", Minute(minutes))?;
+                }
+                if reason.is_empty() { Ok(()) } else { write!(f, ": {reason}") }
+            }
             Notice::Other(text) => f.write_str(text),
         }
+    }
+}
+
+/// A time to the minute, in minutes since 1970. The last one that has a date stands for all later ones.
+struct Minute(u64);
+
+impl fmt::Display for Minute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = i64::try_from(self.0).ok().and_then(|minutes| minutes.checked_mul(60));
+        let time = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()).unwrap_or(Timestamp::MAX);
+        write!(f, "{}", time.strftime("%Y-%m-%d %H:%M UTC"))
     }
 }
 

@@ -3,6 +3,9 @@
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
 use super::{Notice, PREFIX, REMOVED};
 use crate::relay::name::is_shown_name;
 
@@ -222,8 +225,20 @@ fn read_refusal(text: &str) -> Option<Notice<'_>> {
     if let Some(reason) = text.strip_prefix(REMOVED).and_then(|rest| rest.strip_prefix(": ")) {
         return Some(Notice::RemovedFor { reason });
     }
+    if let Some(rest) = text.strip_prefix("you are banned") {
+        let (until, reason) = rest.split_once(": ").unwrap_or((rest, ""));
+        let until = if until.is_empty() { None } else { Some(minutes(between(until, " until ", " UTC")?)?) };
+        return Some(Notice::Banned { until, reason });
+    }
     let rest = text.strip_prefix("you have said nothing for ")?;
     Some(Notice::Silent { seconds: number(first_word(rest))? })
+}
+
+/// Reads a time to the minute as minutes since 1970.
+fn minutes(text: &str) -> Option<u64> {
+    let time = DateTime::strptime("%Y-%m-%d %H:%M", text).ok()?;
+    let seconds = time.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second();
+    u64::try_from(seconds / 60).ok()
 }
 
 fn between<'a>(text: &'a str, prefix: &str, suffix: &str) -> Option<&'a str> {

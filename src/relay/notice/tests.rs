@@ -28,7 +28,7 @@ fn every_kind_has_an_example() {
     }
     let kinds: std::collections::HashSet<_> =
         Notice::EXAMPLES.iter().map(|(example, _)| std::mem::discriminant(example)).collect();
-    assert_eq!(kinds.len(), 69, "the number of variants");
+    assert_eq!(kinds.len(), 70, "the number of variants");
 }
 
 #[test]
@@ -136,6 +136,7 @@ fn as_the_page_reads(notice: &Notice<'_>) -> Value {
         Notice::NotResumed => json!({"kind": "cannotResume"}),
         Notice::Elsewhere => json!({"kind": "elsewhere"}),
         Notice::HandedOver => json!({"kind": "handedOver"}),
+        Notice::Banned { .. } => json!({"kind": "banned"}),
         Notice::PasswordWanted => json!({"kind": "passwordWanted"}),
         Notice::PasswordWrong => json!({"kind": "passwordWrong"}),
         Notice::PasswordRefused => json!({"kind": "passwordRefused"}),

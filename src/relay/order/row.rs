@@ -65,6 +65,22 @@ pub enum Row {
         /// The room that it was in.
         room: String,
     },
+    /// A ban.
+    Ban {
+        /// The address or network.
+        network: String,
+        /// The name for which it was given, if it was for one.
+        name: Option<String>,
+        /// When it was given, in ms since 1970, if that is known.
+        since: Option<u64>,
+        /// Its end, in ms since 1970, if it has one.
+        until: Option<u64>,
+        /// The reason, perhaps empty.
+        reason: String,
+        /// All of it, for people.
+        #[serde(skip)]
+        shown: String,
+    },
     /// A counter, or a state of this moment.
     Figure {
         /// Its name.
@@ -99,6 +115,7 @@ impl fmt::Display for Row {
             Row::Room { room, members, permanent } => {
                 write!(f, "{room:<16} {members:>6} here{}", if *permanent { ", permanent" } else { "" })
             }
+            Row::Ban { shown, .. } => f.write_str(shown),
             Row::Removed { removed, .. } => write!(f, "{removed} was removed"),
             Row::Figure { name, value } => write!(f, "{name} {value}"),
         }

@@ -418,7 +418,7 @@ impl<S: Socket> Hub<S> {
         if endpoint == Endpoint::Metrics {
             return self.check_scraper(stream).map(|()| Arrival::default());
         }
-        let is_asked = self.admission.access.is_some() || !self.proxied.is_off();
+        let is_asked = self.admission.access.is_some() || !self.proxied.is_off() || self.banning.has_bans();
         let arrival = if is_asked { self.check_address(stream)? } else { Arrival::default() };
         let visitors_max = self.admission.capacity.visitors_max;
         match endpoint.is_web() {
@@ -433,6 +433,7 @@ impl<S: Socket> Hub<S> {
     fn check_address(&self, stream: &S) -> Result<Arrival, Reason> {
         let address = stream.peer_address().map_err(Reason::Reset)?.map(|address| address.ip());
         let is_proxy = self.proxied.trusts(address);
+        self.banning.check(address)?;
         if let (Some(access), Some(address)) = (&self.admission.access, address) {
             if is_proxy { access.check_address(address)? } else { access.check(address)? }
         }

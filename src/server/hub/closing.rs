@@ -64,7 +64,8 @@ impl<S: Socket> Hub<S> {
             Reason::Foreign(protocol) => self.answer_foreign(key, *protocol, stop),
             _ => {
                 // A client that takes nothing gets no more of the tape, or it could delay its own removal.
-                let is_stuck = matches!(reason, Reason::Removed(_)) && connection.output == Output::Blocked;
+                let is_stuck =
+                    matches!(reason, Reason::Removed(_) | Reason::Banned(_)) && connection.output == Output::Blocked;
                 if is_stuck || matches!(reason, Reason::TooSlow) {
                     connection.cursor.skip_missed(stop, connection.dialect());
                 }

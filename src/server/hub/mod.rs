@@ -18,6 +18,7 @@
 //! | the queues of a turn | `schedule` |
 //! | the timers | `timers` |
 //! | the way into the room | `admission` |
+//! | the bans, and the search for members whom a new one meets | `banning` |
 //! | the password, and the connections that have to give it | `doorkeeper` |
 //! | the refused connections | `refusals` |
 //! | headers of proxies, and the addresses of their clients | `proxied` |
@@ -87,6 +88,7 @@ use crate::relay::room::Audience;
 use crate::relay::roster::Roster;
 use crate::relay::tape::Tape;
 use admission::Admission;
+use banning::Banning;
 use channel::Channel;
 use connections::Connections;
 use control::Operators;
@@ -134,6 +136,7 @@ pub struct Hub<S> {
     schedule: Schedule,
     timers: Timers,
     admission: Admission,
+    banning: Banning,
     doorkeeper: Doorkeeper,
     refusals: Refusals,
     proxied: Proxied,
@@ -205,6 +208,7 @@ impl<S: Socket> Hub<S> {
             schedule: Schedule::default(),
             timers: Timers::default(),
             admission: Admission::new(config, capacity),
+            banning: Banning::new(config.bans_max()),
             doorkeeper: Doorkeeper::default(),
             refusals: Refusals::default(),
             proxied: Proxied::new(config.proxies.clone()),
@@ -290,6 +294,8 @@ impl<S: Socket> Hub<S> {
         self.rooms.drop_empty(now, self.roster.directory_mut());
         self.end_kept_seats(now);
         self.end_failed(now);
+        self.end_bans();
+        self.remove_banned(now);
         self.patrol(now);
         self.read_all(now);
         self.end_enter_delays(now);
@@ -324,7 +330,8 @@ impl<S: Socket> Hub<S> {
     pub fn next_wake(&self) -> Wake {
         let is_unflushed = self.schedule.has_output() || self.rooms.has_moved();
         let is_behind = self.admission.is_behind || self.timers.is_behind() || self.can_end_failed();
-        if is_unflushed || is_behind || self.can_read() || self.rooms.can_announce() || self.is_announcing() {
+        let is_behind = is_behind || self.banning.is_checking() || self.is_announcing();
+        if is_unflushed || is_behind || self.can_read() || self.rooms.can_announce() {
             return Wake::Now;
         }
         let times = [

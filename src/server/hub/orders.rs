@@ -84,7 +84,7 @@ impl<S: Socket> Hub<S> {
             Order::Rooms => Answer::Listing(Listing::Rooms { next: 0 }),
             Order::Kick { name, reason } => self.kick(operator, &clean(name), &clean(reason), now),
             Order::Ban { target, time, reason } => match self.ban(&clean(target), time, &clean(reason), now) {
-                Ok(rows) => Answer::Done(rows),
+                Ok(text) => Answer::Done(vec![Row::Text(text)]),
                 Err(reason) => Answer::Refused(reason),
             },
             Order::Unban { target } => match self.unban(&clean(target), now) {

@@ -235,10 +235,12 @@ impl<S: Socket> Hub<S> {
     /// Checks the address of the client behind a proxy and counts it as entering, instead of the one before. If there is
     /// none, the proxy speaks for itself.
     fn count_client(&mut self, key: usize) -> Result<(), Reason> {
+        let client = self.proxied.client(key);
+        self.banning.check(client.map(|client| client.ip()))?;
         let Some(access) = &mut self.admission.access else { return Ok(()) };
         access.release(key);
         let own = || self.connections[key].stream().peer_address().ok().flatten();
-        if let Some(address) = self.proxied.client(key).or_else(own) {
+        if let Some(address) = client.or_else(own) {
             access.check(address.ip())?;
             access.admit(key, address.ip());
         }

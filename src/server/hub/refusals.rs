@@ -91,7 +91,10 @@ impl<S: Socket> Hub<S> {
         self.refusals.refused.push_back(self.connections[key].handle(key));
         if self.connections[key].is_http() {
             self.stats.answers.count(reason.status());
-            let answer = self.refusal_answer(key, reason.status());
+            let answer = match reason {
+                Reason::Banned(ban) => self.answer_banned(ban),
+                _ => self.refusal_answer(key, reason.status()),
+            };
             self.connections[key].push_bytes(&answer.bytes);
         } else if let Some(notice) = reason.notice() {
             self.connections[key].tell(&notice.to_line());

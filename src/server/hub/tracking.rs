@@ -47,10 +47,11 @@ pub(super) enum FirstCommand {
 }
 
 impl<S: Socket> Hub<S> {
-    /// Sets the time of day, in ms since 1970, for the stamps of this turn. A time before the last one counts as that
-    /// one.
+    /// Sets the time of day, in ms since 1970, for the bans and the stamps of this turn. A time before the last one
+    /// counts as that one in stamps.
     pub fn set_clock(&mut self, unix_ms: u64) {
         self.rooms.set_clock(unix_ms);
+        self.banning.set_clock(unix_ms);
     }
 
     /// Returns the rules by which the next line of a connection is cut. Its beginning is in `decoder`, the rest in `bytes`.

@@ -28,6 +28,8 @@ pub enum Status {
     LinePort,
     /// 403: `--allow` or `--deny` excludes the address.
     AddressNotAllowed,
+    /// 403: a ban holds for the address.
+    Banned,
     /// 403: the `Origin` is neither our own nor named by `--web-origin`.
     OriginNotAllowed,
     /// 404: neither the page nor the WebSocket has this path.
@@ -80,7 +82,7 @@ impl Status {
             Status::Ok => "200 OK",
             Status::PermanentRedirect => "308 Permanent Redirect",
             Status::BadRequest | Status::TlsSpoken | Status::PlainSpoken | Status::LinePort => "400 Bad Request",
-            Status::AddressNotAllowed | Status::OriginNotAllowed => "403 Forbidden",
+            Status::AddressNotAllowed | Status::Banned | Status::OriginNotAllowed => "403 Forbidden",
             Status::NotFound | Status::NoSuchRoom => "404 Not Found",
             Status::MethodNotAllowed | Status::SocketMethodNotAllowed => "405 Method Not Allowed",
             Status::RequestTimeout => "408 Request Timeout",
@@ -108,6 +110,7 @@ impl Status {
             Status::PlainSpoken => "this port speaks HTTPS, not HTTP: use https://",
             Status::LinePort => "this port is for line clients, not for browsers",
             Status::AddressNotAllowed => "connections from your address are not allowed here",
+            Status::Banned => "you are banned",
             Status::OriginNotAllowed => {
                 "this server is not open to pages of this origin: ask its operator to start it with --web-origin and the origin"
             }
@@ -216,6 +219,11 @@ pub(crate) fn plain_text(
     } else {
         say(Head::new(status), status, status.text(), time, persistence, extent)
     }
+}
+
+/// Returns the plain-text response to a connection that is refused for this reason, and is closed after it.
+pub(crate) fn refusal(status: Status, reason: &str, time: SystemTime) -> Vec<u8> {
+    say(Head::new(status), status, reason, time, Persistence::Close, Extent::Full)
 }
 
 /// Returns the response to a request for the folder of the page without the slash at its end: the way to `target`, which

@@ -161,6 +161,12 @@ impl Site {
         Answer { bytes, next: AfterAnswer::End, refusal: Some(AnswerRefusal::new(status)) }
     }
 
+    /// Returns an answer that refuses a connection for a reason that its status alone does not say.
+    pub fn refuse_for(&self, status: Status, reason: &str) -> Answer {
+        let bytes = response::refusal(status, reason, (self.clock)());
+        Answer { bytes, next: AfterAnswer::End, refusal: Some(AnswerRefusal { status, reason: reason.to_owned() }) }
+    }
+
     /// Returns the answer to a request with this head. `room` reads the name of a room, if there may be such a room.
     pub fn answer(&self, head: &[u8], room: impl Fn(&str) -> Option<Name>) -> Answer {
         match Request::parse(head) {

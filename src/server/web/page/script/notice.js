@@ -2,6 +2,7 @@
 
 /** The notices that the page acts on, without their `* ` or `** `. The first pattern that matches decides. */
 const NOTICES = {
+  banned: /^you are banned(?:$|:| until )/,
   welcome: /^you are (?<name>\S+); /,
   placed: /^you are (?<name>\S+), in (?<room>\S+)$/,
   resumed: /^resumed$/,
