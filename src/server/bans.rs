@@ -47,7 +47,8 @@ pub struct Ban {
     pub reason: Box<str>,
 }
 
-/// All bans.
+/// All bans, in a trie. A table for each length of prefix finds an address faster if there are few lengths, and takes
+/// three times as long for the fifteen of a public list; it also needs a second index for a list in parts.
 ///
 /// Invariants: a network has one ban. `ends` has each ban with an end, `names` each ban with a name, folded. There are
 /// at most `most` bans.
