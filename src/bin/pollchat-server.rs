@@ -19,7 +19,7 @@ use pollchat::server::reach::reachable;
 use pollchat::server::systemd::notify_ready;
 use pollchat::server::web::site::url;
 use pollchat::server::{Error, Server};
-use pollchat::variables;
+use pollchat::{logging, variables};
 
 fn main() -> ExitCode {
     // Not a subcommand of clap: to that, a forgotten `--listen` would look like a misspelt one.
@@ -39,14 +39,14 @@ fn main() -> ExitCode {
         None => {}
     }
     // Fails only if a logger is set already, and this is the only place that sets one.
-    let _ = pollchat::logging::init(log_level);
+    let _ = logging::init(log_level);
     if let Some(warning) = variables::unread(&Flags::command()) {
         warn!("{warning}");
     }
     match run(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprint_line(&format!("pollchat-server: {error}"));
+            eprint_line(&logging::failure(&format!("pollchat-server: {error}")));
             ExitCode::FAILURE
         }
     }
@@ -63,7 +63,9 @@ fn run(config: &Config) -> Result<(), Error> {
         let line = match (endpoint, address) {
             (Endpoint::Lines, _) => format!("listening on {address}"),
             (Endpoint::TlsLines, _) => format!("listening on {address} with TLS (pin {pin})"),
-            (Endpoint::Metrics, BoundAddress::Port(port)) => format!("metrics are at http://{}/metrics", reachable(*port)),
+            (Endpoint::Metrics, BoundAddress::Port(port)) => {
+                format!("metrics are at http://{}/metrics", reachable(*port))
+            }
             (Endpoint::Metrics, _) => format!("metrics are at {address}"),
             (Endpoint::Control, _) => format!("operators are obeyed at {address}"),
             (_, BoundAddress::Port(port)) => {

@@ -14,6 +14,7 @@ mod full_disk;
 mod hostile;
 mod journal;
 mod limits;
+mod logging;
 mod names;
 mod process;
 mod protocol;

@@ -88,7 +88,7 @@ impl Start {
             }
         };
         // The service manager of the tests is not that of the server.
-        let ours = [&b"POLLCHAT_"[..], b"LISTEN_", b"NOTIFY_SOCKET"];
+        let ours = [&b"POLLCHAT_"[..], b"LISTEN_", b"NOTIFY_SOCKET", b"JOURNAL_STREAM"];
         for (name, _) in env::vars_os() {
             if ours.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix)) {
                 command.env_remove(name);
