@@ -69,7 +69,8 @@
 //! | [`server`] | `mod` | the outer loop on mio |
 //! | | `cli` `config` `limits` `memory` | flags, settings, every limit, their sum |
 //! | | `endpoint` `reach` | addresses of ports, as written and as reached |
-//! | | `listening` `listener` `unix` `systemd` | binding, accepting, files of Unix sockets, sockets handed over |
+//! | | `listening` `listener` `unix` | binding, accepting, files of Unix sockets |
+//! | | `inherited` `systemd` | sockets and console that a service manager hands over, what it is told |
 //! | | `reload` `small_file` | all files that are read at the start and at SIGHUP, reading one of them |
 //! | | `certificate` `pem` `secrets` | the files of TLS, those of names and of the password |
 //! | | `access` `sniff` `sessions` | allowed addresses, foreign protocols, sessions of tracked clients |

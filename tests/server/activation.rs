@@ -1,5 +1,7 @@
 //! Under a service manager: listening sockets that are handed over, and what the manager is told. No systemd is needed
-//! here; with it, `tests/systemd/check` does the same.
+//! here; with it, `tests/system/systemd/check` does the same.
+
+mod names;
 
 use std::fs::{self, File};
 use std::io::ErrorKind;

@@ -136,8 +136,9 @@ impl Start {
 
 #[track_caller]
 fn addresses(listening: &[String]) -> Vec<SocketAddr> {
-    let address = |line: &String| line.strip_prefix("listening on ").and_then(|address| address.parse().ok());
-    let ports = listening.iter().filter(|line| !line.starts_with("listening on unix:"));
+    let address = |line: &String| line.strip_prefix("listening on ")?.split(" with TLS ").next()?.parse().ok();
+    let others = ["listening on unix:", "the page is at ", "metrics are at ", "operators are obeyed at "];
+    let ports = listening.iter().filter(|line| !others.iter().any(|other| line.starts_with(other)));
     let addresses = ports.map(address).collect::<Option<_>>();
     addresses.unwrap_or_else(|| panic!("not addresses: {listening:?}"))
 }
