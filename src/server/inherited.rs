@@ -57,7 +57,7 @@ const SHOWN_CHARS_MAX: usize = 60;
 /// The first descriptor that is handed over.
 const FIRST_FD: RawFd = 3;
 
-/// What the environment announces.
+/// The announcement of the environment, or its fault.
 static ANNOUNCED: OnceLock<Result<Inherited, String>> = OnceLock::new();
 
 /// The purposes of the descriptors that are handed over, in their order.

@@ -42,7 +42,10 @@ impl Flags {
             Err(problem) => return usage(problem),
         };
         let inherited = Inherited::announced();
-        let tls = match tls_config(self.tls, self.web_tls, self.tls_cert, self.tls_key, inherited.has_tls()) {
+        // A file is right whatever sockets are handed over today, and `--check` is not told of any.
+        let is_any_port_right = self.config.is_some();
+        let has_tls = is_any_port_right || inherited.has_tls();
+        let tls = match tls_config(self.tls, self.web_tls, self.tls_cert, self.tls_key, has_tls) {
             Ok(tls) => tls,
             Err(problem) => return usage(problem.to_owned()),
         };
@@ -85,7 +88,8 @@ impl Flags {
             journal,
             turn: TurnLimits::default(),
         };
-        if let Some((flag, _)) = of_page.into_iter().find(|(_, is_set)| *is_set && !config.has_page()) {
+        let has_page = is_any_port_right || config.has_page();
+        if let Some((flag, _)) = of_page.into_iter().find(|(_, is_set)| *is_set && !has_page) {
             return usage(format!("{flag} requires --web or --web-tls"));
         }
         if !(1..=LINE_BYTES_CEILING).contains(&config.line_bytes_max) {
@@ -232,6 +236,14 @@ mod tests {
             let error = config(flags).unwrap_err();
             assert!(error.contains(expected), "{flags:?}: {error}");
         }
+    }
+
+    #[test]
+    fn a_file_of_settings_needs_no_port_of_its_own() {
+        let of_file = ["--config", "server.toml", "--web-host", "chat.lan"];
+        assert!(!config(&of_file).unwrap().has_page());
+        let with_tls = config(&[&of_file[..], &["--tls-cert", "cert.pem", "--tls-key", "key.pem"]].concat()).unwrap();
+        assert!(with_tls.tls.is_some_and(|tls| tls.lines.is_empty() && tls.web.is_empty()));
     }
 
     #[test]
