@@ -1,8 +1,8 @@
 //! The log under systemd's journal: whether stderr leads there, and the priority that journald reads off a line.
 //!
 //! systemd sets `JOURNAL_STREAM` to the device and the inode of the stream that it has connected stderr to
-//! (systemd.exec(5)). Child processes inherit the variable, too, whose stderr may lead elsewhere: only an stderr that is
-//! this stream leads to the journal.
+//! (systemd.exec(5)). Child processes inherit the variable, too, and their stderr may lead elsewhere: only an stderr
+//! that is this stream leads to the journal.
 
 use std::env;
 
