@@ -69,7 +69,8 @@
 //! | [`server`] | `mod` | the outer loop on mio |
 //! | | `cli` `config` `limits` `memory` | flags, settings, every limit, their sum |
 //! | | `endpoint` `reach` | addresses of ports, as written and as reached |
-//! | | `listening` `listener` `unix` `systemd` | binding, accepting, files of Unix sockets, sockets handed over |
+//! | | `listening` `listener` `unix` | binding, accepting, files of Unix sockets |
+//! | | `inherited` `systemd` | sockets and console that a service manager hands over, what it is told |
 //! | | `settings` `cli/file` | where each setting comes from, the file of `--config` |
 //! | | `reload` `small_file` | all that is read at the start and again at a reload, reading one file |
 //! | | `certificate` `pem` `secrets` | the files of TLS, those of names and of the password |

@@ -6,6 +6,8 @@
 //! While the operator types a line at the same terminal, lines are held back. [`flush`](log::Log::flush) writes them,
 //! and so does the log itself when they are many: none of them is dropped.
 //!
+//! Under systemd's journal a line begins with its priority, and has no time: journald keeps both beside the text.
+//!
 //! A full disk can take a part of a line. The next line then begins with a newline. After a failed write the log
 //! pauses. A flush tries at once, and logs the count of dropped lines by itself: no further line follows at the end of
 //! the server.
@@ -19,6 +21,8 @@ use std::time::{Duration, Instant};
 
 use log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
 use simple_logger::SimpleLogger;
+
+mod journald;
 
 use crate::net::stdio::{eprint_line, stderr_place, stderr_takes_a_line, typing, unblock_stderr_terminal};
 
@@ -52,7 +56,8 @@ pub fn init(level: LevelFilter) -> Result<(), SetLoggerError> {
     let inner = inner.with_module_level("tungstenite", LevelFilter::Info);
     set_level(level);
     let (dropped, failure, held) = (AtomicU64::new(0), Mutex::default(), Mutex::default());
-    log::set_boxed_logger(Box::new(GuardedLog { inner, dropped, failure, held }))?;
+    let form = if journald::reads_stderr() { Form::Journal } else { Form::Timed };
+    log::set_boxed_logger(Box::new(GuardedLog { inner, form, dropped, failure, held }))?;
     silence_failed_writes();
     Ok(())
 }
@@ -60,6 +65,12 @@ pub fn init(level: LevelFilter) -> Result<(), SetLoggerError> {
 /// Logs from `level` up from now on.
 pub fn set_level(level: LevelFilter) {
     log::set_max_level(level);
+}
+
+/// Returns the line of a failure that ends the program, in the form of the log.
+pub fn failure(text: &str) -> String {
+    let priority = if journald::reads_stderr() { journald::priority(Level::Error) } else { "" };
+    format!("{priority}{text}")
 }
 
 /// Silences the panic message of a failed write. It would go to stderr, in many small writes that may block, and look
@@ -76,11 +87,21 @@ fn silence_failed_writes() {
 /// A logger that neither blocks nor panics.
 struct GuardedLog {
     inner: SimpleLogger,
+    form: Form,
     /// Lines dropped since the last written one.
     dropped: AtomicU64,
     failure: Mutex<Failure>,
     /// Lines that wait for the end of a typed line, or for a terminal that did not take them all at once.
     held: Mutex<VecDeque<Held>>,
+}
+
+/// Form of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// With its time and level.
+    Timed,
+    /// With its priority, for systemd's journal.
+    Journal,
 }
 
 /// A line of the log.
@@ -192,20 +213,29 @@ impl GuardedLog {
         }
         let place = stderr_place();
         let message = &message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)];
+        let is_written = match self.form {
+            Form::Timed => self.write_timed(level, target, message),
+            Form::Journal => eprint_line(&format!("{}[{target}] {message}", journald::priority(level))),
+        };
+        // A terminal and a pipe tell when they take more.
+        failure.time = (!is_written && place.is_some()).then(Instant::now);
+        // A pipe or a terminal has no place: it may have taken a part.
+        failure.is_torn = !is_written && (place.is_none() || stderr_place() != place);
+        if typing::shows(typing::Output::Log) {
+            // Whatever comes next at this terminal begins a new line.
+            typing::note_written(typing::Output::Log, !std::mem::take(&mut failure.is_torn));
+        }
+        is_written
+    }
+
+    /// Writes a line with its time. Returns whether it was written.
+    fn write_timed(&self, level: Level, target: &str, message: &str) -> bool {
         // `eprintln!` panics on a full disk, a blocked terminal, or a pipe that was closed just now.
         IS_WRITING.set(true);
         let written = catch_unwind(AssertUnwindSafe(|| {
             self.inner.log(&Record::builder().level(level).target(target).args(format_args!("{message}")).build());
         }));
         IS_WRITING.set(false);
-        // A terminal and a pipe tell when they take more.
-        failure.time = (written.is_err() && place.is_some()).then(Instant::now);
-        // A pipe or a terminal has no place: it may have taken a part.
-        failure.is_torn = written.is_err() && (place.is_none() || stderr_place() != place);
-        if typing::shows(typing::Output::Log) {
-            // Whatever comes next at this terminal begins a new line.
-            typing::note_written(typing::Output::Log, !std::mem::take(&mut failure.is_torn));
-        }
         written.is_ok()
     }
 }

@@ -22,7 +22,7 @@ use pollchat::server::settings::Settings;
 use pollchat::server::systemd::notify_ready;
 use pollchat::server::web::site::url;
 use pollchat::server::{Error, Server};
-use pollchat::variables;
+use pollchat::{logging, variables};
 
 fn main() -> ExitCode {
     // Not a subcommand of clap: to that, a forgotten `--listen` would look like a misspelt one.
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         None => {}
     }
     // Fails only if a logger is set already, and this is the only place that sets one.
-    let _ = pollchat::logging::init(settings.log_level());
+    let _ = logging::init(settings.log_level());
     if let Some(warning) = variables::unread(&Flags::command()) {
         warn!("{warning}");
     }
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
 }
 
 fn fail(error: &impl Display) -> ExitCode {
-    eprint_line(&format!("pollchat-server: {error}"));
+    eprint_line(&logging::failure(&format!("pollchat-server: {error}")));
     ExitCode::FAILURE
 }
 

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgGroup, Error, Parser};
+use clap::{Error, Parser};
 use ipnet::IpNet;
 use log::LevelFilter;
 
@@ -31,7 +31,6 @@ pub(super) mod file;
 /// Relays each line of a client to all other clients, marked with its sender's name
 #[derive(Debug, Parser)]
 #[command(name = "pollchat-server", version, term_width = 100)]
-#[command(group = ArgGroup::new("page").args(["web", "web_tls"]).multiple(true))]
 #[command(
     after_help = "Clients are pollchat-client, a browser (--web), nc or telnet. SIGINT and SIGTERM stop the server;\n\
                   SIGHUP reads the files of --config, TLS, names and password again; SIGUSR1 logs statistics.\n\
@@ -74,19 +73,16 @@ pub struct Flags {
     /// Answer browsers that reach the page by this host name, besides its addresses and localhost. Requires --web or
     /// --web-tls. Repeatable
     #[arg(long, value_name = "NAME", env = "POLLCHAT_WEB_HOST", value_delimiter = ',', hide_env_values = true)]
-    #[arg(requires = "page")]
     web_host: Vec<HostName>,
 
     /// Admit a page of another site by its origin, such as `https://chat.example.org`. Requires --web or --web-tls.
     /// Repeatable
     #[arg(long, value_name = "ORIGIN", env = "POLLCHAT_WEB_ORIGIN", value_delimiter = ',', hide_env_values = true)]
-    #[arg(requires = "page")]
     web_origin: Vec<Origin>,
 
     /// Have the page below this path, such as /chat, for a proxy that passes paths on as they are. Requires --web or --web-tls
     /// [default: /]
     #[arg(long, value_name = "PATH", env = "POLLCHAT_WEB_PATH", hide_env_values = true)]
-    #[arg(requires = "page")]
     web_path: Option<WebPath>,
 
     /// Serve metrics for Prometheus (/metrics) and a health check (/healthz) on this address, such as 127.0.0.1:9464.

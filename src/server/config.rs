@@ -8,6 +8,7 @@ use super::certificate::TlsFiles;
 use super::endpoint::ListenAddress;
 use super::flow::budget::TurnLimits;
 use super::flow::rate::Rate;
+use super::inherited::Inherited;
 use super::limits::{
     ANNOUNCE_UP_TO, BACKLOG_BYTES, BANS_MAX, BANS_UNKEPT_MAX, LINE_BYTES_MAX, LINE_OVERHEAD_BYTES, OPERATORS_MAX,
     PRIVATE_BYTES_MAX, REFUSED_OPERATORS_MAX, RESUME_WITHIN, ROOM_BACKLOG_BYTES, ROOMS, SCRAPERS_MAX, STALL_TIMEOUT,
@@ -36,6 +37,8 @@ pub enum Lag {
 /// Settings of a server.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Descriptors that the service manager hands over.
+    pub inherited: Inherited,
     /// Addresses of line ports, in addition to inherited sockets. Without both, and without a line port over TLS, it is
     /// [`LISTEN`](super::limits::LISTEN). Port 0 lets the kernel choose.
     pub listen: Vec<ListenAddress>,
@@ -102,7 +105,7 @@ pub struct Config {
     pub turn: TurnLimits,
 }
 
-/// Settings of TLS. There is at least one address.
+/// Settings of TLS. There is at least one address, or an inherited socket that speaks it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsConfig {
     /// Addresses of line ports.
@@ -127,6 +130,7 @@ pub struct JournalConfig {
 impl Default for Config {
     fn default() -> Self {
         Config {
+            inherited: Inherited::default(),
             listen: Vec::new(),
             web: Vec::new(),
             tls: None,
@@ -165,7 +169,12 @@ impl Default for Config {
 impl Config {
     /// Whether browsers are served, with TLS or without.
     pub fn has_page(&self) -> bool {
-        !self.web.is_empty() || self.tls.as_ref().is_some_and(|tls| !tls.web.is_empty())
+        self.inherited.has_page() || !self.web.is_empty() || self.tls.as_ref().is_some_and(|tls| !tls.web.is_empty())
+    }
+
+    /// Whether the operator has a console: stdin, or an inherited FIFO in its place.
+    pub fn has_console(&self) -> bool {
+        self.console || self.inherited.has_console()
     }
 
     /// Returns the length of the longest relayed line, in bytes: each received byte may become three (U+FFFD), and a

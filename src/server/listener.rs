@@ -125,11 +125,11 @@ impl Listener {
         }
     }
 
-    /// Adopts an inherited Unix socket as a line port. Its file stays with the service manager.
+    /// Adopts an inherited Unix socket for the protocol of `endpoint`. Its file stays with the service manager.
     ///
     /// # Errors
     /// If the socket does not listen.
-    pub(crate) fn adopt_unix(socket: unix::net::UnixListener) -> io::Result<Listener> {
+    pub(crate) fn adopt_unix(socket: unix::net::UnixListener, endpoint: Endpoint) -> io::Result<Listener> {
         let options = SockRef::from(&socket);
         check_listening(&options)?;
         options.set_nonblocking(true)?;
@@ -140,14 +140,14 @@ impl Listener {
             Some(path) => path.to_owned(),
             None => format!("@{}", name().unwrap_or_default().escape_ascii()).into(),
         };
-        Ok(Listener::of_unix(UnixListener::from_std(socket), None, path, Endpoint::Lines))
+        Ok(Listener::of_unix(UnixListener::from_std(socket), None, path, endpoint))
     }
 
-    /// Adopts an inherited listening socket as a line port, with the options of our own.
+    /// Adopts an inherited listening socket for the protocol of `endpoint`, with the options of our own.
     ///
     /// # Errors
     /// If the socket does not listen, or an option cannot be set.
-    pub(crate) fn adopt(socket: net::TcpListener) -> io::Result<Listener> {
+    pub(crate) fn adopt(socket: net::TcpListener, endpoint: Endpoint) -> io::Result<Listener> {
         let options = SockRef::from(&socket);
         check_listening(&options)?;
         options.set_nonblocking(true)?;
@@ -158,7 +158,7 @@ impl Listener {
         let queue = Queue::Tcp(TcpListener::from_std(socket));
         Ok(Listener {
             queue,
-            endpoint: Endpoint::Lines,
+            endpoint,
             address,
             state: State::Drained,
             dead_peer_detection,
@@ -367,10 +367,10 @@ mod tests {
 
     #[test]
     fn connections_queued_before_the_adoption_get_the_same_options() {
-        let mut listener = Listener::adopt(net::TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
+        let mut listener = Listener::adopt(net::TcpListener::bind("127.0.0.1:0").unwrap(), Endpoint::Lines).unwrap();
         let early = net::TcpListener::bind("127.0.0.1:0").unwrap();
         let _peer = Peer::connect(early.local_addr().unwrap()).unwrap();
-        let mut with_early = Listener::adopt(early).unwrap();
+        let mut with_early = Listener::adopt(early, Endpoint::Lines).unwrap();
         let _late = connect(&listener);
         for listener in [&mut with_early, &mut listener] {
             listener.on_readable(Instant::now());

@@ -26,9 +26,9 @@ impl From<Vec<Listener>> for Listening {
 }
 
 impl Listening {
-    /// Whether nothing is listened on.
-    pub(super) fn is_empty(&self) -> bool {
-        self.listeners.is_empty()
+    /// Whether a socket is for clients: for lines or for the page.
+    pub(super) fn serves_clients(&self) -> bool {
+        self.listeners.iter().any(|listener| !matches!(listener.endpoint(), Endpoint::Metrics | Endpoint::Control))
     }
 
     /// Returns the listeners.

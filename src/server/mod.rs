@@ -13,6 +13,7 @@ pub mod fields;
 pub mod figures;
 pub mod flow;
 pub mod hub;
+pub mod inherited;
 pub mod journal;
 pub mod limits;
 pub mod listener;
@@ -196,7 +197,7 @@ impl Server {
         for (index, listener) in listeners.iter_mut().enumerate() {
             listener.register(poll.registry(), Source::Listener(index).into())?;
         }
-        if config.console {
+        if config.has_console() {
             hub.open_console(Stream::Console(Console::open(poll.registry(), Source::Console.into())?), Instant::now());
         }
         warnings.iter().for_each(|warning| warn!("the journal: {warning}"));
@@ -417,9 +418,9 @@ enum Stop {
 
 /// Opens the listeners, the inherited ones first.
 fn listen(config: &Config) -> Result<Vec<Listener>, Error> {
-    let mut listening = Listening::from(systemd::inherited_listeners().map_err(Error::Inherited)?);
+    let mut listening = Listening::from(inherited::open(config).map_err(Error::Inherited)?);
     let (tls_lines, tls_web) = config.tls.as_ref().map_or((&[][..], &[][..]), |tls| (&tls.lines, &tls.web));
-    let has_line_port = !(config.listen.is_empty() && tls_lines.is_empty() && listening.is_empty());
+    let has_line_port = !(config.listen.is_empty() && tls_lines.is_empty()) || listening.serves_clients();
     let by_default = if has_line_port { None } else { Some(LISTEN.into()) };
     for address in config.listen.iter().chain(&by_default) {
         listening.open(address, Endpoint::Lines)?;

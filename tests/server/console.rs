@@ -1,6 +1,7 @@
 //! The operator's console (`pollchat-server --console`): what is typed into the server, and what it shows.
 
 mod descriptors;
+mod fifo;
 
 use std::fs::File;
 use std::io::{self, PipeWriter, Write};

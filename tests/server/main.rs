@@ -18,6 +18,7 @@ mod handing_over;
 mod hostile;
 mod journal;
 mod limits;
+mod logging;
 mod metrics;
 mod names;
 mod process;

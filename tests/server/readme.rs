@@ -86,6 +86,22 @@ fn the_defaults_in_the_readme_are_those_of_the_flags() {
     }
 }
 
+/// Flags that are no settings of a service.
+const NO_SETTINGS: [&str; 4] = ["config", "check", "generate", "new-token"];
+
+#[test]
+fn the_settings_of_the_package_are_the_flags() {
+    let text = read(".package/server.toml");
+    let keys = text.lines().filter_map(|line| line.trim_start_matches('#').split_once(" = ")).map(|(key, _)| key);
+    let mut keys: Vec<_> = keys.filter(|key| !key.contains(' ')).collect();
+    keys.sort_unstable();
+    let flags = flags(&server(&["--help"]));
+    let mut names: Vec<_> = flags.iter().map(|(name, _)| name.as_str()).collect();
+    names.retain(|name| !NO_SETTINGS.contains(name));
+    names.sort_unstable();
+    assert_eq!(keys, names);
+}
+
 #[test]
 fn the_man_pages_hold_the_flags_and_the_manual() {
     for (page, help, heading) in [

@@ -55,7 +55,7 @@ fn an_error_names_the_variable_that_the_value_came_from() {
         (&[], &[("POLLCHAT_ALLOW", ",")], "invalid value '' for '--allow <CIDR>' (from POLLCHAT_ALLOW)"),
         (&[], &[("POLLCHAT_CONSOLE", "perhaps")], "'--console' (from POLLCHAT_CONSOLE)"),
         (&[], &[("POLLCHAT_BURST", "5"), ("POLLCHAT_RATE", "")], "--burst requires --rate (from POLLCHAT_BURST)\n"),
-        (&[], &[("POLLCHAT_WEB_HOST", "a")], "were not provided (from POLLCHAT_WEB_HOST):\n"),
+        (&[], &[("POLLCHAT_WEB_HOST", "a")], "--web-host requires --web or --web-tls (from POLLCHAT_WEB_HOST)\n"),
         (&["--backlog", "1M"], &[("POLLCHAT_MAX_LINE", "1M")], "not 1048576 (from POLLCHAT_MAX_LINE)\n"),
         (&[], &[("POLLCHAT_BACKLOG", "1K"), ("POLLCHAT_RATE", "5")], "not 1024 (from POLLCHAT_BACKLOG)\n"),
         (&[], &[("POLLCHAT_WEB", "nowhere")], "'--web <ADDRESS>' (from POLLCHAT_WEB): the port is missing"),

@@ -88,7 +88,7 @@ impl Start {
             }
         };
         // The service manager of the tests is not that of the server.
-        let ours = [&b"POLLCHAT_"[..], b"LISTEN_", b"NOTIFY_SOCKET"];
+        let ours = [&b"POLLCHAT_"[..], b"LISTEN_", b"NOTIFY_SOCKET", b"JOURNAL_STREAM"];
         for (name, _) in env::vars_os() {
             if ours.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix)) {
                 command.env_remove(name);
@@ -136,8 +136,9 @@ impl Start {
 
 #[track_caller]
 fn addresses(listening: &[String]) -> Vec<SocketAddr> {
-    let address = |line: &String| line.strip_prefix("listening on ").and_then(|address| address.parse().ok());
-    let ports = listening.iter().filter(|line| !line.starts_with("listening on unix:"));
+    let address = |line: &String| line.strip_prefix("listening on ")?.split(" with TLS ").next()?.parse().ok();
+    let others = ["listening on unix:", "the page is at ", "metrics are at ", "operators are obeyed at "];
+    let ports = listening.iter().filter(|line| !others.iter().any(|other| line.starts_with(other)));
     let addresses = ports.map(address).collect::<Option<_>>();
     addresses.unwrap_or_else(|| panic!("not addresses: {listening:?}"))
 }

@@ -12,6 +12,7 @@ use super::super::config::{Config, JournalConfig, Lag, TlsConfig};
 use super::super::endpoint::ListenAddress;
 use super::super::flow::budget::TurnLimits;
 use super::super::flow::rate::Rate;
+use super::super::inherited::Inherited;
 use super::super::journal;
 use super::super::limits::{
     BACKLOG_BYTES_MAX, JOURNAL_KEEP_BYTES, JOURNAL_KEEP_BYTES_MIN, JOURNAL_SYNC, LINE_BYTES_CEILING,
@@ -40,11 +41,21 @@ impl Flags {
             Ok(journal) => journal,
             Err(problem) => return usage(problem),
         };
-        let tls = match tls_config(self.tls, self.web_tls, self.tls_cert, self.tls_key) {
+        let inherited = Inherited::announced();
+        // A file is right whatever sockets are handed over today, and `--check` is not told of any.
+        let is_any_port_right = self.config.is_some();
+        let has_tls = is_any_port_right || inherited.has_tls();
+        let tls = match tls_config(self.tls, self.web_tls, self.tls_cert, self.tls_key, has_tls) {
             Ok(tls) => tls,
             Err(problem) => return usage(problem.to_owned()),
         };
+        let of_page = [
+            ("--web-host", !self.web_host.is_empty()),
+            ("--web-origin", !self.web_origin.is_empty()),
+            ("--web-path", self.web_path.is_some()),
+        ];
         let mut config = Config {
+            inherited,
             listen: self.listen,
             web: self.web,
             tls,
@@ -77,6 +88,10 @@ impl Flags {
             journal,
             turn: TurnLimits::default(),
         };
+        let has_page = is_any_port_right || config.has_page();
+        if let Some((flag, _)) = of_page.into_iter().find(|(_, is_set)| *is_set && !has_page) {
+            return usage(format!("{flag} requires --web or --web-tls"));
+        }
         if !(1..=LINE_BYTES_CEILING).contains(&config.line_bytes_max) {
             return usage(format!("--max-line must be from 1 to {LINE_BYTES_CEILING}, not {}", config.line_bytes_max));
         }
@@ -112,8 +127,12 @@ fn tls_config(
     web: Vec<ListenAddress>,
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
+    is_inherited: bool,
 ) -> Result<Option<TlsConfig>, &'static str> {
     match (certificate, key, lines.is_empty() && web.is_empty()) {
+        (Some(certificate), Some(key), true) if is_inherited => {
+            Ok(Some(TlsConfig { lines, web, files: TlsFiles { certificate, key } }))
+        }
         (Some(certificate), Some(key), false) => {
             Ok(Some(TlsConfig { lines, web, files: TlsFiles { certificate, key } }))
         }
@@ -195,7 +214,9 @@ mod tests {
             (&["--journal-sync", "5"], "--journal-sync requires --journal"),
             (&["--journal-keep", "1G"], "--journal-keep requires --journal"),
             (&["--journal", "x", "--journal-keep", "1M"], "--journal-keep must be at least 8388608, not 1048576"),
-            (&["--web-host", "chat.lan"], "--web <ADDRESS>"),
+            (&["--web-host", "chat.lan"], "--web-host requires --web or --web-tls"),
+            (&["--web-path", "/chat"], "--web-path requires --web or --web-tls"),
+            (&["--web-origin", "http://a"], "--web-origin requires --web"),
             (&["--tls", "46001"], "--tls requires --tls-cert and --tls-key"),
             (&["--web-tls", "8443"], "--web-tls requires --tls-cert and --tls-key"),
             (&["--tls", "46001", "--tls-cert", "c"], "--tls-cert requires --tls-key, the file"),
@@ -215,6 +236,14 @@ mod tests {
             let error = config(flags).unwrap_err();
             assert!(error.contains(expected), "{flags:?}: {error}");
         }
+    }
+
+    #[test]
+    fn a_file_of_settings_needs_no_port_of_its_own() {
+        let of_file = ["--config", "server.toml", "--web-host", "chat.lan"];
+        assert!(!config(&of_file).unwrap().has_page());
+        let with_tls = config(&[&of_file[..], &["--tls-cert", "cert.pem", "--tls-key", "key.pem"]].concat()).unwrap();
+        assert!(with_tls.tls.is_some_and(|tls| tls.lines.is_empty() && tls.web.is_empty()));
     }
 
     #[test]
