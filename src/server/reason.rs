@@ -93,7 +93,7 @@ impl Reason {
     ];
 
     /// The first so many [`LABELS`](Reason::LABELS) are refusals: the connection was turned away.
-    const REFUSALS: usize = 14;
+    const REFUSALS: usize = 15;
 
     /// The first so many [`LABELS`](Reason::LABELS) are refusals, and disconnects by the server.
     const OURS: usize = 18;
