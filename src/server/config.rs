@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::access::AccessRules;
 use super::certificate::TlsFiles;
-use super::endpoint::ListenAddress;
+use super::endpoint::{Endpoint, ListenAddress};
 use super::flow::budget::TurnLimits;
 use super::flow::rate::Rate;
 use super::inherited::Inherited;
@@ -172,6 +172,16 @@ impl Config {
         self.inherited.has_page() || !self.web.is_empty() || self.tls.as_ref().is_some_and(|tls| !tls.web.is_empty())
     }
 
+    /// Whether metrics are served.
+    pub fn has_metrics(&self) -> bool {
+        self.inherited.has(Endpoint::Metrics) || !self.metrics.is_empty()
+    }
+
+    /// Whether operators give orders on a socket.
+    pub fn has_control(&self) -> bool {
+        self.inherited.has(Endpoint::Control) || self.control.is_some()
+    }
+
     /// Whether the operator has a console: stdin, or an inherited FIFO in its place.
     pub fn has_console(&self) -> bool {
         self.console || self.inherited.has_console()
@@ -240,8 +250,8 @@ impl Capacity {
         let reserve = if open_files < 128 { 16 } else { 32 };
         let visitors_max = if config.has_page() { (open_files / 8).clamp(1, VISITORS_MAX) } else { 0 };
         let journal = config.journal.as_ref().map_or(0, |_| config.rooms.len() + JOURNAL_FILES);
-        let operators = config.control.as_ref().map_or(0, |_| OPERATORS_MAX + REFUSED_OPERATORS_MAX + 1);
-        let scrapers = if config.metrics.is_empty() { 0 } else { SCRAPERS_MAX };
+        let operators = if config.has_control() { OPERATORS_MAX + REFUSED_OPERATORS_MAX + 1 } else { 0 };
+        let scrapers = if config.has_metrics() { SCRAPERS_MAX } else { 0 };
         let left = open_files.saturating_sub(reserve + visitors_max + journal + operators + scrapers).max(1);
         let clients_max = config.clients_max.unwrap_or(left);
         Capacity { clients_max, visitors_max, leavers_max: reserve / 4, refusals_max: reserve / 4 }

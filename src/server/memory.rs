@@ -188,7 +188,7 @@ impl Bounds {
                 + if asks { WRONG_ADDRESSES_MAX * WRONG_ADDRESS_BYTES } else { 0 },
             room: tape_bytes(config.room_backlog_bytes) + ROOM_BYTES,
             rooms: config.rooms_max.saturating_sub(1),
-            operators: config.control.as_ref().map_or(0, |_| OPERATORS_MAX * OPERATOR_BYTES),
+            operators: if config.has_control() { OPERATORS_MAX * OPERATOR_BYTES } else { 0 },
             page: config.has_page().then(|| PageBounds::of(config, waiting)),
             tls: config.tls.as_ref().map(|_| TlsBounds::MOST),
         }
@@ -240,7 +240,7 @@ fn names_bytes(config: &Config) -> usize {
 /// formats.
 fn scrapers_bytes(config: &Config) -> usize {
     let each = IDLE_BROWSER_BYTES + BOOKKEEPING_BYTES + HEAD_BYTES_MAX + TEXT_BYTES_MAX;
-    if config.metrics.is_empty() { 0 } else { SCRAPERS_MAX * each + 2 * TEXT_BYTES_MAX }
+    if config.has_metrics() { SCRAPERS_MAX * each + 2 * TEXT_BYTES_MAX } else { 0 }
 }
 
 /// Returns the most bytes that kept bans take. While their file is read again, there are old and new ones, and its

@@ -188,7 +188,7 @@ impl Server {
             let site = Site::new(config.origin_policy.clone(), &pages, SystemTime::now);
             hub.open_site(site.below(config.web_path.clone()));
         }
-        if !config.metrics.is_empty() {
+        if config.has_metrics() {
             hub.open_metrics(Metrics::new(Probes::of_process()));
         }
         // SIGXFSZ would end the process when its log or its console reaches the limit on file sizes.
