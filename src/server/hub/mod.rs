@@ -158,7 +158,10 @@ pub struct Hub<S> {
     metrics: Option<Box<Metrics>>,
     /// Whether the operator has stopped the server. No line is processed after that.
     is_stop_wanted: bool,
+    /// The start of the rooms' clock. It goes on over a restart, so it may lie before the start of the process.
     started: Instant,
+    /// The start of the process.
+    created: Instant,
 }
 
 /// Scratch space for one connection at a time.
@@ -232,6 +235,7 @@ impl<S: Socket> Hub<S> {
             metrics: None,
             is_stop_wanted: false,
             started: now,
+            created: now,
         })
     }
 

@@ -245,7 +245,8 @@ impl<S: Socket> Hub<S> {
     }
 
     fn figures(&self, now: Instant) -> Vec<Row> {
-        let uptime = [("uptime_seconds".to_owned(), u64::from(self.seconds(now)))];
+        let uptime = now.saturating_duration_since(self.created).as_secs();
+        let uptime = [("uptime_seconds".to_owned(), uptime)];
         let figures = uptime.into_iter().chain(self.stats().figures());
         figures.map(|(name, value)| Row::Figure { name, value }).collect()
     }
