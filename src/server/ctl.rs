@@ -15,6 +15,7 @@ use clap::{CommandFactory as _, Error, Parser};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::net::stdio::{eprint_line, exit_code_of_print};
+use crate::relay::order::HELP;
 use crate::relay::sanitize::sanitize;
 
 /// Name of the program in its messages.
@@ -29,27 +30,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// Longest line of an answer, in bytes: a peer that sends a longer one is no server of ours.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
-/// The orders, for `--help`.
-const ORDERS: &str = "\
-Orders:
-  who [-a]                              list the members; -a with addresses and bytes behind
-  rooms                                 list the rooms
-  kick NAME [REASON]                    remove a member
-  ban NAME|ADDRESS|CIDR [TIME] [REASON] remove it and keep it out; TIME: 90s, 15m, 1h, 7d or 2w
-  unban NAME|ADDRESS|CIDR               let it in again
-  bans                                  list the bans
-  announce TEXT                         say TEXT in every room, as `server`
-  greeting [TEXT]                       greet newcomers with TEXT; without it, greet them no more
-  stats                                 print the counters
-  reload                                read the configuration and its files again
-  stop                                  stop the server in good order
-  help                                  print the orders of the running server
-
-Exit codes: 0 the order is carried out, 1 it is not, 2 usage.";
-
 /// Gives an order to a running server, and prints the answer
 #[derive(Debug, Parser)]
-#[command(name = "pollchat-server ctl", bin_name = "pollchat-server ctl", term_width = 100, after_help = ORDERS)]
+#[command(name = "pollchat-server ctl", bin_name = "pollchat-server ctl", term_width = 100, after_help = orders())]
 pub struct Ctl {
     /// The socket of the server, as its --control names it [default: /run/pollchat/control, or
     /// $XDG_RUNTIME_DIR/pollchat/control if only that is there]
@@ -94,6 +77,14 @@ enum Reply<'a> {
     Refused(&'a [u8]),
     /// None of ours.
     Foreign,
+}
+
+/// Returns the orders, for `--help`.
+fn orders() -> String {
+    let usages = HELP.map(|usage| usage.split_once(": ").unwrap_or((usage, "")));
+    let width = usages.iter().map(|(form, _)| form.len()).max().unwrap_or(0);
+    let rows = usages.map(|(form, effect)| format!("  {form:<width$} {effect}\n")).concat();
+    format!("Orders:\n{rows}\nExit codes: 0 the order is carried out, 1 it is not, 2 usage.")
 }
 
 impl Ctl {
