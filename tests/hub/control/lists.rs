@@ -14,7 +14,6 @@ fn crowd() -> (World, Vec<Client>) {
 }
 
 #[test]
-#[ignore = "needs the orders"]
 fn a_list_comes_in_parts_and_each_member_is_in_it_once() {
     let (mut world, _members) = crowd();
     let operator = operator(&mut world);
@@ -44,7 +43,6 @@ fn a_list_comes_in_parts_and_each_member_is_in_it_once() {
 }
 
 #[test]
-#[ignore = "needs the orders"]
 fn an_operator_that_takes_no_list_keeps_a_part_of_it_and_delays_no_client() {
     let (mut world, members) = crowd();
     let operator = operator(&mut world);
@@ -66,7 +64,6 @@ fn an_operator_that_takes_no_list_keeps_a_part_of_it_and_delays_no_client() {
 }
 
 #[test]
-#[ignore = "needs the orders"]
 fn a_list_that_the_shutdown_cuts_has_an_end() {
     let (mut world, members) = crowd();
     let operator = operator(&mut world);

@@ -5,7 +5,6 @@ use crate::support::{Lines as _, Member as _};
 use crate::unix::Folder;
 
 #[test]
-#[ignore = "needs the orders"]
 fn an_operator_lists_and_removes_members_and_speaks_to_all() {
     let folder = Folder::new("control-orders");
     let path = folder.socket("control");
