@@ -89,16 +89,16 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// Number of transports.
-    pub const COUNT: usize = 3;
+    /// Number of transports: the last one, and those before it.
+    pub const COUNT: usize = Transport::Web as usize + 1;
 
     /// Labels in the log and in metrics, in the order of the variants.
     pub const LABELS: [&str; Transport::COUNT] = ["tcp", "tls", "web"];
 }
 
 impl Role {
-    /// Number of roles.
-    pub const COUNT: usize = 6;
+    /// Number of roles: the last one, and those before it.
+    pub const COUNT: usize = Role::Operator as usize + 1;
 }
 
 /// The life of a connection, in order.
