@@ -68,6 +68,7 @@ impl<S: Socket> Hub<S> {
                 Phase::Moving(_) => self.finish_move(key, session, member),
                 _ => self.rooms[room].tape().end(),
             };
+            self.connections.discount_member(key);
             self.roster.set_key(member, None);
             self.sessions.on_away(session, now);
             self.connections[key].tell(&Notice::HandedOver.to_line());
