@@ -19,8 +19,7 @@ const DAY: u64 = 24 * 60 * 60;
 const WHO: &str = "who [-a]: list the members; -a with addresses and bytes behind";
 const ROOMS: &str = "rooms: list the rooms";
 const KICK: &str = "kick NAME [REASON]: remove NAME";
-const BAN: &str =
-    "ban NAME|ADDRESS|CIDR [TIME] [REASON]: keep an address out; TIME: 90s, 15m, 1h, 7d or 2w";
+const BAN: &str = "ban NAME|ADDRESS|CIDR [TIME] [REASON]: keep an address out; TIME: 90s, 15m, 1h, 7d or 2w";
 const UNBAN: &str = "unban NAME|ADDRESS|CIDR: lift a ban";
 const BANS: &str = "bans: list the bans";
 const ANNOUNCE: &str = "announce TEXT: say TEXT in every room";

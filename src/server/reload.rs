@@ -170,9 +170,8 @@ impl Server {
         let of_files = self.files.renew(contents, endpoints, &mut self.hub);
         let parts: Vec<String> = [taken, of_files, left].into_iter().flatten().collect();
         if parts.is_empty() {
-            return Ok(
-                "there is nothing to read again: neither --config nor a file of TLS, names, a password or bans".to_owned()
-            );
+            return Ok("there is nothing to read again: neither --config nor a file of TLS, names, a password or bans"
+                .to_owned());
         }
         Ok(format!("read again: {}", parts.join("; ")))
     }

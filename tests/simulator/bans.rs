@@ -77,6 +77,12 @@ impl Oracle {
         }
     }
 
+    /// Forgets the bans that have ended: none comes again if the clock goes back.
+    pub(crate) fn end_bans(&mut self) {
+        let clock_ms = self.clock_ms;
+        self.bans.retain(|(_, end)| end.is_none_or(|end| clock_ms < end));
+    }
+
     /// The notice of the ban on the address of a connection, if there is one: that of the last to end.
     pub(crate) fn ban_notice(&self, member: usize) -> Option<String> {
         self.ban_notice_at(self.wires[member].borrow().address)

@@ -37,6 +37,7 @@ impl Oracle {
         let is_between = self.is_shutting_down;
         self.clock_ms = if is_between { self.clock_ms.min(unix_ms) } else { unix_ms };
         self.for_live(|room| room.latest_ms = room.latest_ms.max(unix_ms));
+        self.end_bans();
     }
 
     /// Checks the stamp before the next record of a tape, or that it needs none.

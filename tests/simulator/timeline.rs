@@ -284,7 +284,7 @@ impl Oracle {
         }
         seats.retain(|&other| other != member);
         if known.introduction == Introduction::Told {
-            let is_removed = known.removal.is_some();
+            let is_removed = known.removal.is_some() || known.is_banned.is_some();
             let (kind, how) = if is_removed { (Kind::Removed, "was removed") } else { (Kind::Left, "left") };
             let line = format!("* {} {how}", known.names.last().map_or("", String::as_str));
             if is_next {
