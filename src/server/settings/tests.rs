@@ -62,7 +62,6 @@ fn an_error_that_a_key_has_a_part_in_names_its_place() {
         ("allow = [\n  '10.0.0.0/8',\n  'x',\n]", &[], ":3:3: invalid value 'x' for '--allow <CIDR>': write an"),
         ("greeting = 'a'\nburst = 5", &[], ":2:1: --burst requires --rate\n"),
         ("rate = 0\nburst = 5", &[], ":2:1: --burst requires --rate\n"),
-        ("web-host = 'chat.lan'", &[], ":1:1: the following required arguments were not provided: <--web "),
         ("tls = 46001", &[], ":1:1: --tls requires --tls-cert and --tls-key\n"),
         ("room = ['rust', 'RUST']", &[], ":1:1: --room RUST exists already\n"),
         ("max-line = 1000000", &["--backlog", "1M"], ":1:1: --backlog must be from 3000"),
