@@ -4,9 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::Error;
+use super::config::Config;
 use super::endpoint::{BoundAddress, Endpoint, ListenAddress};
+use super::limits::LISTEN;
 use super::listener::Listener;
+use super::{Error, inherited};
 
 /// Ports that the kernel may choose before one is free on all addresses of a name.
 const PORT_TRIES_MAX: usize = 16;
@@ -149,6 +151,34 @@ impl Listening {
             _ => "",
         }
     }
+}
+
+/// Opens all listeners of a configuration, the inherited ones first.
+///
+/// # Errors
+/// If one of them cannot be opened or adopted.
+pub(super) fn open_all(config: &Config) -> Result<Vec<Listener>, Error> {
+    let mut listening = Listening::from(inherited::open(config).map_err(Error::Inherited)?);
+    let (tls_lines, tls_web) = config.tls.as_ref().map_or((&[][..], &[][..]), |tls| (&tls.lines, &tls.web));
+    let has_line_port = !(config.listen.is_empty() && tls_lines.is_empty()) || listening.serves_clients();
+    let by_default = if has_line_port { None } else { Some(LISTEN.into()) };
+    for address in config.listen.iter().chain(&by_default) {
+        listening.open(address, Endpoint::Lines)?;
+    }
+    for (addresses, endpoint) in [
+        (tls_lines, Endpoint::TlsLines),
+        (&config.web, Endpoint::Web),
+        (tls_web, Endpoint::TlsWeb),
+        (&config.metrics, Endpoint::Metrics),
+    ] {
+        for address in addresses {
+            listening.open(address, endpoint)?;
+        }
+    }
+    if let Some(path) = &config.control {
+        listening.open_control(path)?;
+    }
+    Ok(listening.into_listeners())
 }
 
 /// Whether an error of `bind` says that this machine does not have the address.

@@ -4,7 +4,7 @@
 //! alone. `tests/load/memory.rs` drives a server to each of these limits, and checks it and
 //! [the manual's tables](crate::manual::memory) against them.
 
-use super::config::Config;
+use super::config::{Capacity, Config};
 use super::journal;
 use super::limits::{
     BANS_FILE_BYTES_MAX, OPERATORS_MAX, ORDER_BYTES_MAX, ORDER_READ_BYTES, PASS_LINE_BYTES_MAX, RECEIVE_BUFFER_BYTES,
@@ -157,6 +157,26 @@ impl TlsBounds {
 }
 
 impl Bounds {
+    /// Returns the most memory that the limits allow so many connections, in words.
+    pub fn told(&self, capacity: Capacity) -> String {
+        let (all, shared) = (self.all(capacity.clients_max, capacity.visitors_max), self.shared);
+        let (client, visitor) = (self.client().div_ceil(1 << 10), self.visitor().div_ceil(1 << 10));
+        let visitors = if self.page.is_none() {
+            String::new()
+        } else {
+            format!(", and {visitor} KiB for each of {} visitors of the page", capacity.visitors_max)
+        };
+        let rooms = match self.rooms {
+            0 => String::new(),
+            rooms => format!("{} KiB for each of {rooms} rooms beside the lobby, ", self.room.div_ceil(1 << 10)),
+        };
+        format!(
+            "at most {} MiB of memory: {} MiB, {rooms}and {client} KiB for each client that does its worst{visitors}",
+            all.div_ceil(1 << 20),
+            shared.div_ceil(1 << 20),
+        )
+    }
+
     /// Returns the bounds of a server with this configuration.
     pub fn of(config: &Config) -> Bounds {
         let private_bytes_max = config.private_bytes_max();

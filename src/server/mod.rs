@@ -54,9 +54,8 @@ use endpoint::{BoundAddress, Endpoint};
 use hub::{Hub, Readiness, Wake};
 use journal::handover::Found;
 use journal::{OpenError, Opened};
-use limits::{ACCEPTS_MAX, EVENTS_MAX, LISTEN, SHUTDOWN_GRACE};
+use limits::{ACCEPTS_MAX, EVENTS_MAX, SHUTDOWN_GRACE};
 use listener::Listener;
-use listening::Listening;
 use memory::Bounds;
 use metrics::{Metrics, Probes};
 use reload::{FileError, Files};
@@ -171,7 +170,7 @@ impl Server {
         let mut files = Files::of(config);
         let contents = files.read(SystemTime::now())?;
         let journal = open_journal(config, &poll)?;
-        let mut listeners = listen(config)?;
+        let mut listeners = listening::open_all(config)?;
         let open_files = raise_open_file_limit();
         let capacity = Capacity::within(open_files, config);
         let mut hub = Hub::new(config, capacity, Instant::now())
@@ -206,7 +205,7 @@ impl Server {
             take_back(handover, &mut hub);
         }
         info!("at most {} clients (open-file limit {open_files})", capacity.clients_max);
-        log_memory_bounds(config, capacity);
+        info!("{}", Bounds::of(config).told(capacity));
         for prefix in config.proxies.wide() {
             warn!("--proxy-from {prefix}: each host in it can name any address as its own");
         }
@@ -416,31 +415,6 @@ enum Stop {
     AtOnce,
 }
 
-/// Opens the listeners, the inherited ones first.
-fn listen(config: &Config) -> Result<Vec<Listener>, Error> {
-    let mut listening = Listening::from(inherited::open(config).map_err(Error::Inherited)?);
-    let (tls_lines, tls_web) = config.tls.as_ref().map_or((&[][..], &[][..]), |tls| (&tls.lines, &tls.web));
-    let has_line_port = !(config.listen.is_empty() && tls_lines.is_empty()) || listening.serves_clients();
-    let by_default = if has_line_port { None } else { Some(LISTEN.into()) };
-    for address in config.listen.iter().chain(&by_default) {
-        listening.open(address, Endpoint::Lines)?;
-    }
-    for (addresses, endpoint) in [
-        (tls_lines, Endpoint::TlsLines),
-        (&config.web, Endpoint::Web),
-        (tls_web, Endpoint::TlsWeb),
-        (&config.metrics, Endpoint::Metrics),
-    ] {
-        for address in addresses {
-            listening.open(address, endpoint)?;
-        }
-    }
-    if let Some(path) = &config.control {
-        listening.open_control(path)?;
-    }
-    Ok(listening.into_listeners())
-}
-
 /// Opens the journal, if there is one.
 fn open_journal(config: &Config, poll: &Poll) -> Result<Option<Opened>, Error> {
     let Some(settings) = journal::Settings::of(config) else { return Ok(None) };
@@ -458,27 +432,6 @@ fn take_back(handover: Found, hub: &mut Hub<Stream>) {
     if let Err(why) = taken {
         warn!("the journal: {why}");
     }
-}
-
-/// Logs the most memory that the limits allow.
-fn log_memory_bounds(config: &Config, capacity: Capacity) {
-    let bounds = Bounds::of(config);
-    let (all, shared) = (bounds.all(capacity.clients_max, capacity.visitors_max), bounds.shared);
-    let (client, visitor) = (bounds.client().div_ceil(1 << 10), bounds.visitor().div_ceil(1 << 10));
-    let visitors = if bounds.page.is_none() {
-        String::new()
-    } else {
-        format!(", and {visitor} KiB for each of {} visitors of the page", capacity.visitors_max)
-    };
-    let rooms = match bounds.rooms {
-        0 => String::new(),
-        rooms => format!("{} KiB for each of {rooms} rooms beside the lobby, ", bounds.room.div_ceil(1 << 10)),
-    };
-    info!(
-        "at most {} MiB of memory: {} MiB, {rooms}and {client} KiB for each client that does its worst{visitors}",
-        all.div_ceil(1 << 20),
-        shared.div_ceil(1 << 20),
-    );
 }
 
 fn endpoints(listeners: &[Listener]) -> impl Iterator<Item = (Endpoint, &BoundAddress)> {
