@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use prefix_trie::joint::map::JointPrefixMap;
 
 use super::access::{canonical, parse_prefix};
+use super::fields::Quoted;
 use super::limits::BAN_REASON_BYTES_MAX;
 use crate::relay::name::fold;
 use crate::relay::notice::Notice;
@@ -180,6 +181,14 @@ impl Ban {
             write!(f, "{}", self.place())?;
             let Some(until) = self.until else { return Ok(()) };
             write!(f, " until {}", timestamp(until).strftime("%Y-%m-%d %H:%M:%S UTC"))
+        })
+    }
+
+    /// Returns the ban for the log.
+    pub fn logged(&self) -> impl fmt::Display {
+        fmt::from_fn(|f| {
+            write!(f, "{}", self.head())?;
+            if self.reason.is_empty() { Ok(()) } else { write!(f, ": {}", Quoted(&self.reason)) }
         })
     }
 

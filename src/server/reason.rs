@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::bans::Ban;
+use super::fields::Quoted;
 use super::sniff::ForeignProtocol;
 use super::web::response::Status;
 use super::web::websocket::{WebSocketEnd, code};
@@ -215,7 +216,7 @@ impl fmt::Display for Reason {
             Reason::VisitorsFull(most) => write!(f, "the page's port is full ({most} visitors)"),
             Reason::RoomsFull(most) => write!(f, "there is no place for its room ({most} rooms)"),
             Reason::AddressDenied => f.write_str("its address is not allowed"),
-            Reason::Banned(ban) => write!(f, "banned: {ban}"),
+            Reason::Banned(ban) => write!(f, "banned: {}", ban.logged()),
             Reason::AddressCrowded(most) => write!(f, "{most} connections are open from its address"),
             Reason::NoProxyHeader => f.write_str("a proxy that sent no PROXY header"),
             Reason::Foreign(protocol) => write!(f, "spoke {}", protocol.name()),
@@ -226,7 +227,7 @@ impl fmt::Display for Reason {
             Reason::Silent(_) => f.write_str("never said anything"),
             Reason::TooSlow => f.write_str("read too slowly"),
             Reason::Removed(reason) if reason.is_empty() => f.write_str("removed by the operator"),
-            Reason::Removed(reason) => write!(f, "removed by the operator: {reason}"),
+            Reason::Removed(reason) => write!(f, "removed by the operator: {}", Quoted(reason)),
             Reason::Goodbye => f.write_str("said goodbye"),
             Reason::EndOfInput => f.write_str("end of input"),
             Reason::Reset(error) => write!(f, "{error}"),

@@ -19,6 +19,7 @@ use crate::relay::order::Row;
 use crate::server::bans::file::Changes;
 use crate::server::bans::{Ban, Bans, Full, clean_reason, network_of, parse_network, shown};
 use crate::server::connection::{Farewell, Phase, Role};
+use crate::server::fields::{Event, Fields};
 use crate::server::limits::{BAN_TIME_MAX, BANNED_A_TURN, BANS_CHECKED_A_TURN, BANS_ENDED_A_TURN, ROWS_MAX};
 use crate::server::reason::Reason;
 use crate::server::web::response::Status;
@@ -151,7 +152,7 @@ impl<S: Socket> Hub<S> {
         let since = Some(self.banning.now_ms / 1_000 * 1_000);
         let ban = Arc::new(Ban { network, since, until, name, reason: clean_reason(reason)? });
         self.banning.add(&ban)?;
-        info!("the operator has banned {ban}");
+        log_ban("banned", &ban);
         self.check_connections();
         let removed = match (self.remove_banned(now), self.banning.is_checking()) {
             (_, true) => "its members are being removed".to_owned(),
@@ -172,7 +173,7 @@ impl<S: Socket> Hub<S> {
         }
         let network = parse_network(target)?;
         let lifted = self.banning.lift(&network);
-        lifted.iter().for_each(|ban| info!("the operator has lifted the ban of {}", ban.head()));
+        lifted.iter().for_each(|ban| log_ban("unbanned", ban));
         let around = self.banning.around(network).map(|ban| ban.head().to_string());
         match (lifted, around) {
             (Some(ban), None) => Ok(format!("{} is no longer banned", ban.place())),
@@ -188,7 +189,7 @@ impl<S: Socket> Hub<S> {
         let networks = self.banning.bans.of_name(name);
         let lifted: Vec<_> =
             networks.iter().take(LIFTED_MAX).filter_map(|network| self.banning.lift(network)).collect();
-        lifted.iter().for_each(|ban| info!("the operator has lifted the ban of {}", ban.head()));
+        lifted.iter().for_each(|ban| log_ban("unbanned", ban));
         let mut shown: Vec<String> = lifted.iter().take(NAMED_MAX).map(|ban| ban.place().to_string()).collect();
         match (lifted.len(), networks.len().saturating_sub(LIFTED_MAX)) {
             (0, _) => return Err(format!("no ban was given for {name}; bans lists them")),
@@ -318,6 +319,13 @@ impl<S: Socket> Hub<S> {
         let text = ban.notice().to_string();
         self.site.as_ref().map_or_else(Answer::empty, |site| site.refuse_for(Status::Banned, &text))
     }
+}
+
+/// Logs that an operator has given or lifted a ban: the event of this name.
+fn log_ban(event: &str, ban: &Ban) {
+    let address = shown(&ban.network).to_string();
+    let fields = Fields { name: ban.name.as_deref(), address: Some(&address), ..Fields::default() };
+    info!("the operator has {event} {}{}", ban.logged(), Event(event, fields));
 }
 
 /// Returns a ban as a row of a list.
