@@ -386,8 +386,10 @@ impl Oracle {
             format!("the seat of {name} is not kept for {:?} more", until - now)
         })?;
         self.evicted = (now < until && reason.is_none()).then(|| name.to_owned());
+        // Its connection was lost before, so nobody is told of this but its room.
         self.members[member].removal = reason;
         self.unseat(member, room);
+        self.members[member].removal = None;
         self.holders.remove(name);
         self.present -= 1;
         if reason.is_some()
