@@ -226,9 +226,11 @@ impl Oracle {
     }
 
     /// Whether a reader is owed nothing any more. A client that is disconnected for its silence is still owed what was
-    /// said before.
+    /// said before. So is one that is removed or banned, unless it took nothing just then: that is not followed.
     fn is_given_up(&self, member: usize) -> bool {
-        self.members[member].is_kicked && self.members[member].idleness.may_be_gone.is_none()
+        let known = &self.members[member];
+        let is_removed = known.removal.is_some() || known.is_banned.is_some();
+        known.is_kicked && (is_removed || known.idleness.may_be_gone.is_none())
     }
 
     /// Whether the end of what a reader is owed is known.
