@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use pollchat::server::endpoint::Endpoint;
 use pollchat::server::hub::{Hub, Readiness};
-use pollchat::server::limits::{OPERATORS_MAX, ORDER_BYTES_MAX};
+use pollchat::server::limits::{GRACE, OPERATORS_MAX, ORDER_BYTES_MAX};
 
 use crate::chance::Chance;
 use crate::net::{FakeSocket, Reset, Shared, Wire};
@@ -454,7 +454,10 @@ impl Operator {
             let may_end = is_shutting_down || self.refusal.is_some() || is_answered;
             return Rule::Orders.demands(may_end && !is_torn, || "its answers end before its orders".to_owned());
         }
-        let may_close = self.refusal.is_some() || is_shutting_down;
+        // An operator that has ended its side and takes nothing of its last answers is waited for as any client is.
+        let ended_at = wire.leaving_since.filter(|_| wire.ear.ended.is_some());
+        let has_outstayed = ended_at.is_some_and(|ended_at| wire.now() >= ended_at.max(wire.last_written) + GRACE);
+        let may_close = self.refusal.is_some() || is_shutting_down || has_outstayed;
         Rule::Orders.demands(!wire.is_closed || may_close, || "it is dropped without a reason".to_owned())
     }
 
