@@ -15,6 +15,9 @@ const LOCKED_LINES_MAX: u32 = 24;
 /// The times that a client may resume its session within the time of a few lines.
 const TRACKS_MAX: u32 = 4;
 
+/// Of a member that entered twice over one connection, the server knows the second alone in which it entered last.
+const ENTERED_WITHIN: Duration = Duration::from_secs(1);
+
 /// The lines that a client may still say, at most, by what is known to have been heard.
 #[derive(Debug, Default)]
 pub(crate) struct Bucket {
@@ -136,8 +139,11 @@ impl Oracle {
         if wire.has_input() || !wire.is_drained || is_at_wall || read_late || wire.reset != Reset::No {
             idle.overdue = None;
         } else {
+            let entered_again = known.tracked.as_ref().is_some_and(|tracked| tracked.was_plain);
+            let spare = if entered_again { ENTERED_WITHIN } else { Duration::ZERO };
+            let over_at = *idle.overdue.get_or_insert(now) + 2 * idle_timeout + spare;
             // It may have spoken over another connection.
-            idle.must_be_gone |= !known.is_resumed && now >= *idle.overdue.get_or_insert(now) + 2 * idle_timeout;
+            idle.must_be_gone |= !known.is_resumed && now >= over_at;
         }
     }
 

@@ -79,7 +79,7 @@ pub(crate) struct Tracked {
     /// Whether it was plain at first.
     pub(crate) is_late: bool,
     /// Whether it was plain until its first line resumed a session.
-    was_plain: bool,
+    pub(crate) was_plain: bool,
     /// A line about its session. The next line tells what it is about.
     pub(crate) pending: Option<SessionLine>,
     /// The line about its session before the gap.
