@@ -113,8 +113,8 @@ rules! {
     JoinedInTime = "joined-in-time",
     /// `left` is told exactly where `joined` was, once, when a member has left.
     Left = "left",
-    /// A member that an operator removes is told so, and why, before its `FIN`; where `joined` was told, `was removed` is
-    /// told in place of `left`.
+    /// A member that an operator removes is told so, and why, before its `FIN`, unless it is away; where `joined` was
+    /// told, `was removed` is told in place of `left`.
     Removed = "removed",
     /// An announcement of an operator is said once in each room, in the order of all that happens there.
     Announced = "announced",
