@@ -226,11 +226,10 @@ impl Oracle {
     }
 
     /// Whether a reader is owed nothing any more. A client that is disconnected for its silence is still owed what was
-    /// said before. So is one that is removed or banned, unless it took nothing just then: that is not followed.
+    /// said before. So is one that an operator removes, unless it took nothing just then: that is not followed.
     fn is_given_up(&self, member: usize) -> bool {
         let known = &self.members[member];
-        let is_removed = known.removal.is_some() || known.is_banned.is_some();
-        known.is_kicked && (is_removed || known.idleness.may_be_gone.is_none())
+        known.is_kicked && (known.removal.is_some() || known.idleness.may_be_gone.is_none())
     }
 
     /// Whether the end of what a reader is owed is known.
