@@ -104,19 +104,19 @@ fn help_has_each_order_once_under_its_verb() {
 
 /// A row, as people and as programs read it.
 #[track_caller]
-fn reads(row: &Row, text: &str, object: Value) {
+fn reads(row: &Row, text: &str, object: &Value) {
     assert_eq!(row.to_string(), text);
-    assert_eq!(serde_json::to_value(row).unwrap(), object);
+    assert_eq!(&serde_json::to_value(row).unwrap(), object);
 }
 
 #[test]
 fn rows_are_columns_for_people_and_flat_objects_for_programs() {
-    reads(&Row::Text("done".to_owned()), "done", json!({"text": "done"}));
+    reads(&Row::Text("done".to_owned()), "done", &json!({"text": "done"}));
     let [name, room] = ["ana", "lobby"].map(str::to_owned);
     reads(
         &Row::Member { name: name.clone(), room: room.clone(), seconds: 187, lines: 1, away: true },
         "ana              lobby          3m07s      1 line, away",
-        json!({"name": "ana", "room": "lobby", "seconds": 187, "lines": 1, "away": true}),
+        &json!({"name": "ana", "room": "lobby", "seconds": 187, "lines": 1, "away": true}),
     );
     let address = Some("192.0.2.7:50123".to_owned());
     reads(
@@ -130,7 +130,7 @@ fn rows_are_columns_for_people_and_flat_objects_for_programs() {
             away: false,
         },
         "ana              192.0.2.7:50123       lobby          2h05m     12 bytes behind, tracked",
-        json!({"name": "ana", "address": "192.0.2.7:50123", "room": "lobby", "seconds": 7_500, "behind": 12,
+        &json!({"name": "ana", "address": "192.0.2.7:50123", "room": "lobby", "seconds": 7_500, "behind": 12,
             "tracked": true, "away": false}),
     );
     let away = Row::Connected {
@@ -145,15 +145,15 @@ fn rows_are_columns_for_people_and_flat_objects_for_programs() {
     reads(
         &away,
         "ana              -                     lobby          3d04h      0 bytes behind, tracked, away",
-        json!({"name": "ana", "address": null, "room": "lobby", "seconds": 273_600, "behind": 0, "tracked": true,
+        &json!({"name": "ana", "address": null, "room": "lobby", "seconds": 273_600, "behind": 0, "tracked": true,
             "away": true}),
     );
     reads(
         &Row::Room { room: room.clone(), members: 12, permanent: true },
         "lobby                12 here, permanent",
-        json!({"room": "lobby", "members": 12, "permanent": true}),
+        &json!({"room": "lobby", "members": 12, "permanent": true}),
     );
-    reads(&Row::Removed { removed: name, room }, "ana was removed", json!({"removed": "ana", "room": "lobby"}));
+    reads(&Row::Removed { removed: name, room }, "ana was removed", &json!({"removed": "ana", "room": "lobby"}));
 }
 
 proptest! {
