@@ -153,6 +153,16 @@ fn rows_are_columns_for_people_and_flat_objects_for_programs() {
         "lobby                12 here, permanent",
         &json!({"room": "lobby", "members": 12, "permanent": true}),
     );
+    let ban = Row::Ban {
+        network: "203.0.113.7".to_owned(),
+        name: None,
+        since: Some(1_000),
+        until: None,
+        reason: "spam".to_owned(),
+        shown: "203.0.113.7: spam".to_owned(),
+    };
+    let object = json!({"network": "203.0.113.7", "name": null, "since": 1000, "until": null, "reason": "spam"});
+    reads(&ban, "203.0.113.7: spam", &object);
     reads(&Row::Removed { removed: name, room }, "ana was removed", &json!({"removed": "ana", "room": "lobby"}));
 }
 
