@@ -92,7 +92,7 @@ pub struct Kept {
     /// The path of the file.
     pub path: PathBuf,
     /// The bans, in the order of their networks.
-    pub bans: BTreeMap<IpNet, Arc<Ban>>,
+    pub bans: BanMap,
     /// Whether there is no such file.
     pub is_missing: bool,
     _hold: Hold,
@@ -110,11 +110,15 @@ struct Shared {
 struct State {
     /// The newest ban of each network that has changed since the last write, or its removal.
     changes: ChangeMap,
+    /// What the file held when it was read or written last. If it is gone, the next one begins with that.
+    known: BanMap,
     work: Work,
     is_over: bool,
     /// The thread's last word, once it was started.
     ended: Option<Receiver<()>>,
 }
+
+type BanMap = BTreeMap<IpNet, Arc<Ban>>;
 
 type ChangeMap = BTreeMap<IpNet, Option<Arc<Ban>>>;
 
@@ -154,7 +158,12 @@ impl BansFile {
         let read = read(&self.shared.path, unix_ms()).map_err(fail)?;
         let is_missing = read.is_none();
         let mut bans = read.unwrap_or_default();
-        apply(&mut bans, &self.shared.lock().changes);
+        let mut state = self.shared.lock();
+        apply(&mut bans, &state.changes);
+        if !is_missing {
+            state.known.clone_from(&bans);
+        }
+        drop(state);
         if bans.len() > BANS_MAX {
             return Err(fail(BansProblem::Crowded));
         }
@@ -231,16 +240,24 @@ impl Shared {
     fn run(&self) {
         let mut trouble = Trouble::default();
         loop {
-            let (changes, is_last) = self.take_changes(trouble.retry_at);
-            let result = if changes.is_empty() { Ok(()) } else { write(&self.path, &changes, unix_ms()) };
+            let (changes, known, is_last) = self.take_changes(trouble.retry_at);
+            let result = if changes.is_empty() { Ok(known) } else { write(&self.path, &changes, known, unix_ms()) };
             let mut state = self.lock();
             state.work = Work::None;
-            if result.is_err() {
-                // A newer change of the same network wins.
-                for (network, change) in changes {
-                    state.changes.entry(network).or_insert(change);
+            let result = match result {
+                Ok(known) => {
+                    state.known = known;
+                    Ok(())
                 }
-            }
+                Err((known, problem)) => {
+                    state.known = known;
+                    // A newer change of the same network wins.
+                    for (network, change) in changes {
+                        state.changes.entry(network).or_insert(change);
+                    }
+                    Err(problem)
+                }
+            };
             drop(state);
             self.changed.notify_all();
             trouble.note(&self.path, result, is_last);
@@ -250,15 +267,16 @@ impl Shared {
         }
     }
 
-    /// Waits for changes, and for the end of the pause behind a failed write. Returns whether the end has come, too.
-    fn take_changes(&self, retry_at: Option<Instant>) -> (ChangeMap, bool) {
+    /// Waits for changes, and for the end of the pause behind a failed write. Returns what is known of the file, too, and
+    /// whether the end has come.
+    fn take_changes(&self, retry_at: Option<Instant>) -> (ChangeMap, BanMap, bool) {
         let mut state = self.lock();
         loop {
             let pause = retry_at.map_or(Duration::ZERO, |time| time.saturating_duration_since(Instant::now()));
             let has_work = !state.changes.is_empty() && state.work == Work::None;
             if state.is_over || (has_work && pause.is_zero()) {
                 state.work = Work::Writing;
-                return (mem::take(&mut state.changes), state.is_over);
+                return (mem::take(&mut state.changes), mem::take(&mut state.known), state.is_over);
             }
             state = if pause.is_zero() || !has_work {
                 self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
@@ -298,7 +316,7 @@ impl Trouble {
     }
 }
 
-fn apply(bans: &mut BTreeMap<IpNet, Arc<Ban>>, changes: &ChangeMap) {
+fn apply(bans: &mut BanMap, changes: &ChangeMap) {
     for (network, change) in changes {
         match change {
             Some(ban) => drop(bans.insert(*network, Arc::clone(ban))),
@@ -308,7 +326,7 @@ fn apply(bans: &mut BTreeMap<IpNet, Arc<Ban>>, changes: &ChangeMap) {
 }
 
 /// Reads the bans of a file that have not ended; `None` if there is no such file.
-fn read(path: &Path, now_ms: u64) -> Result<Option<BTreeMap<IpNet, Arc<Ban>>>, BansProblem> {
+fn read(path: &Path, now_ms: u64) -> Result<Option<BanMap>, BansProblem> {
     match small_file::read(path, BANS_FILE_BYTES_MAX) {
         Ok(file) => parse(&file.bytes, now_ms).map(Some),
         Err(FileProblem::Empty) => Ok(Some(BTreeMap::new())),
@@ -317,7 +335,7 @@ fn read(path: &Path, now_ms: u64) -> Result<Option<BTreeMap<IpNet, Arc<Ban>>>, B
     }
 }
 
-fn parse(bytes: &[u8], now_ms: u64) -> Result<BTreeMap<IpNet, Arc<Ban>>, BansProblem> {
+fn parse(bytes: &[u8], now_ms: u64) -> Result<BanMap, BansProblem> {
     let text = str::from_utf8(bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
         BansProblem::NotText(1 + before.iter().filter(|&&byte| byte == b'\n').count())
@@ -338,26 +356,39 @@ fn parse(bytes: &[u8], now_ms: u64) -> Result<BTreeMap<IpNet, Arc<Ban>>, BansPro
     Ok(bans)
 }
 
-/// Applies changes to a file. Whatever fails, and whenever the process is killed, the file is the old or the new one.
-fn write(path: &Path, changes: &ChangeMap, now_ms: u64) -> Result<(), BansProblem> {
-    let mut bans = read(path, now_ms)?.unwrap_or_default();
+/// Applies changes to a file, or to what is known of it if it is gone. Returns what it holds by then.
+///
+/// # Errors
+/// Returns what is known of the file, unchanged, and the problem.
+fn write(path: &Path, changes: &ChangeMap, known: BanMap, now_ms: u64) -> Result<BanMap, (BanMap, BansProblem)> {
+    let mut bans = match read(path, now_ms) {
+        Ok(read) => read.unwrap_or_else(|| known.clone()),
+        Err(problem) => return Err((known, problem)),
+    };
     apply(&mut bans, changes);
     bans.retain(|_, ban| ban.holds_at(now_ms));
-    if bans.len() > BANS_MAX {
-        return Err(BansProblem::Crowded);
-    }
+    let written = if bans.len() > BANS_MAX { Err(BansProblem::Crowded) } else { replace(path, &bans) };
+    written.map(|()| bans).map_err(|problem| (known, problem))
+}
+
+/// Writes a file anew. Whatever fails, and whenever the process is killed, it is the old or the new one.
+fn replace(path: &Path, bans: &BanMap) -> Result<(), BansProblem> {
     // A symbolic link stays, and leads to the new file.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let new = beside(&target);
-    let result = write_new(&new, &bans).and_then(|()| {
+    let result = write_new(&new, bans).and_then(|()| {
         fs::rename(&new, &target)?;
-        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+        File::open(folder(&target))?.sync_all()
     });
     if result.is_err() {
         let _ = fs::remove_file(&new);
     }
     Ok(result.map_err(FileProblem::from)?)
+}
+
+/// Returns the folder of a file.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Returns the path of the new file beside a file: the same each time, so that a kill leaves one at most.
@@ -367,7 +398,7 @@ fn beside(target: &Path) -> PathBuf {
     target.with_file_name(name)
 }
 
-fn write_new(path: &Path, bans: &BTreeMap<IpNet, Arc<Ban>>) -> io::Result<()> {
+fn write_new(path: &Path, bans: &BanMap) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
