@@ -106,7 +106,7 @@ impl Order<'_> {
     /// assert_eq!(Order::parse("kick ana  no spam"), Ok(Order::Kick { name: "ana", reason: "no spam" }));
     /// let hour = Some(Duration::from_secs(3_600));
     /// assert_eq!(Order::parse("ban ana 1h"), Ok(Order::Ban { target: "ana", time: hour, reason: "" }));
-    /// assert_eq!(Order::parse("ban ana 1 hour"), Ok(Order::Ban { target: "ana", time: None, reason: "1 hour" }));
+    /// assert!(matches!(Order::parse("ban ana 1 hour"), Err(OrderError::Usage(_))));
     /// assert_eq!(Order::parse("kick"), Err(OrderError::Usage("kick NAME [REASON]: remove NAME")));
     /// assert_eq!(Order::parse("kik ana").unwrap_err().to_string(), "there is no order kik; help lists them");
     /// ```
@@ -145,7 +145,10 @@ impl Order<'_> {
 fn parse_ban<'a>(target: &'a str, rest: &'a str) -> Result<Order<'a>, OrderError> {
     let (word, behind) = split_word(rest);
     let Some((number, unit_seconds)) = split_time(word) else {
-        return Ok(Order::Ban { target, time: None, reason: rest });
+        // A mistyped TIME would be a ban without an end.
+        let is_mistyped = word.starts_with(|first: char| first.is_ascii_digit());
+        let ban = Order::Ban { target, time: None, reason: rest };
+        return if is_mistyped { Err(OrderError::Usage(BAN)) } else { Ok(ban) };
     };
     let seconds = number.parse().ok().and_then(|number: u64| number.checked_mul(unit_seconds));
     match seconds.filter(|seconds| (1..=TIME_SECONDS_MAX).contains(seconds)) {
