@@ -137,6 +137,9 @@ const HANDLERS = {
     showNotice(notice);
   },
 
+  // The code of the Close frame keeps the page from coming back by itself.
+  banned: ({ notice }) => showHeard({ parts: [notice], at: 0 }),
+
   // In the page, only a command leaves.
   other({ notice, isRecord, at }) {
     const text = notice.replace(/^FIN, exit or (\/quit: leave)$/, '$1 (FIN, exit are words here)');
