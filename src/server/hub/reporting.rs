@@ -52,7 +52,7 @@ impl<S: Socket> Hub<S> {
         // interest; a foreign protocol was reported already.
         let kind = match reason {
             Reason::Foreign(_) => was_announced.then_some(Kind::Left),
-            Reason::Removed(_) => Some(Kind::Removed),
+            Reason::Removed(_) | Reason::Banned(_) => Some(Kind::Removed),
             _ if reason.is_ours() => Some(Kind::Disconnected(reason.label())),
             _ => was_announced.then_some(Kind::Left),
         };
