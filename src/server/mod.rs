@@ -373,15 +373,20 @@ impl Server {
     /// Handles the pending signals. A second SIGINT or SIGTERM stops the server at once. Signals that arrive together
     /// (from a terminal and a service manager, say) count as one.
     fn on_signals(&mut self, now: Instant) -> Stop {
-        let mut wants_stop = false;
+        let (mut wants_stop, mut wants_reload) = (false, false);
         for signal in self.signals.pending() {
             match signal {
                 SIGUSR1 => info!("{}", self.hub.stats()),
-                SIGHUP => drop(self.reload(now)),
+                // Signals that come during a reload are for the next turn, or a storm of them would stop the loop.
+                SIGHUP => wants_reload = true,
                 SIGINT | SIGTERM => wants_stop = true,
                 SIGCONT => typing::resume(),
                 _ => {}
             }
+        }
+        if wants_reload {
+            // The log has the outcome.
+            let _ = self.reload(now);
         }
         match (wants_stop, self.stop_at) {
             (true, Some(_)) => Stop::AtOnce,

@@ -196,7 +196,7 @@ impl Server {
             logging::set_level(newer.log_level());
         }
         let told = match (taken.is_empty(), left.is_empty()) {
-            (true, true) => Some("nothing has changed".to_owned()),
+            (true, true) => Some("no setting has changed".to_owned()),
             (true, false) => None,
             (false, _) => Some(taken.join(", ")),
         };

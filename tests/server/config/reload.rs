@@ -22,7 +22,7 @@ fn each_reloadable_key_takes_effect_and_the_others_are_named() {
     let file = folder.settings("greeting = 'old'\n");
     let server = with(&file).go();
     let mut ana = greeted_with(&server, "old");
-    reload(&server, 1, "read again: nothing has changed");
+    reload(&server, 1, "read again: no setting has changed");
 
     folder.settings("greeting = 'new'\n");
     reload(&server, 1, "read again: greeting");
@@ -115,7 +115,7 @@ fn a_broken_file_changes_nothing_and_its_fault_is_told() {
     converse(&mut ana, &mut bob, 3);
     fs::remove_file(&file).unwrap();
     folder.settings(good);
-    reload(&server, 1, "read again: nothing has changed");
+    reload(&server, 1, "read again: no setting has changed");
     server.assert_running();
 }
 
@@ -133,7 +133,7 @@ fn a_bad_file_of_names_keeps_the_settings_as_well() {
     folder.write("names", "# nobody\n");
     reload(&server, 1, &format!("read again: greeting; 0 names with owners in {names}"));
     greeted_with(&server, "new");
-    reload(&server, 1, &format!("read again: nothing has changed; 0 names with owners in {names}"));
+    reload(&server, 1, &format!("read again: no setting has changed; 0 names with owners in {names}"));
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_setting_of_a_flag_or_a_variable_is_not_changed_by_the_file() {
     let file = folder.settings("rate = 5\n");
     let server = with(&file).flags(["--greeting", "flag"]).env("POLLCHAT_BURST", "9").go();
     folder.settings("rate = 5\ngreeting = 'file'\nburst = 8\n");
-    reload(&server, 1, "read again: nothing has changed");
+    reload(&server, 1, "read again: no setting has changed");
     greeted_with(&server, "flag");
 }
 
@@ -192,7 +192,7 @@ fn the_service_manager_is_told_when_a_reload_begins_and_ends() {
     for (text, outcome) in [
         ("greeting = 'b'\n", "read again: greeting".to_owned()),
         ("greeting = \n", format!("{file}:1:12: ")),
-        ("greeting = 'b'\n", "read again: nothing has changed".to_owned()),
+        ("greeting = 'b'\n", "read again: no setting has changed".to_owned()),
     ] {
         folder.settings(text);
         server.signal(Signal::HUP);
