@@ -2,6 +2,8 @@
 
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{self as unix, UnixDatagram};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -205,4 +207,31 @@ fn the_service_manager_is_told_when_a_reload_begins_and_ends() {
         let end = told();
         assert!(end.starts_with(&format!("{listening}; {outcome}")) && end.lines().count() == 2, "{end}");
     }
+}
+
+#[test]
+fn a_storm_of_signals_keeps_no_client_waiting() {
+    /// Ends the storm, also if the test fails.
+    struct End<'a>(&'a AtomicBool);
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let folder = Folder::new("storm");
+    // A reload takes longer than the time between two signals.
+    let networks: Vec<String> = (0..3_000).map(|n| format!("'10.{}.{}.0/24'", n / 250, n % 250)).collect();
+    let server = with(&folder.settings(&format!("greeting = 'hi'\ndeny = [{}]\n", networks.join(",")))).go();
+    let (mut ana, mut bob) = (greeted_with(&server, "hi"), greeted_with(&server, "hi"));
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let _end = End(&is_over);
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                server.signal(Signal::HUP);
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        converse(&mut ana, &mut bob, 5);
+    });
 }
