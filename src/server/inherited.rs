@@ -65,7 +65,7 @@ static ANNOUNCED: OnceLock<Result<Inherited, String>> = OnceLock::new();
 pub struct Inherited(Vec<Purpose>);
 
 impl Inherited {
-    /// Returns what the environment announces for this process. Nothing, if a variable is invalid: [`open`] fails then.
+    /// Returns what the environment announces for this process. Nothing, if a variable is invalid: then the start fails.
     pub fn announced() -> Inherited {
         announced().clone().unwrap_or_default()
     }

@@ -110,7 +110,7 @@ struct Shared {
 struct State {
     /// The newest ban of each network that has changed since the last write, or its removal.
     changes: ChangeMap,
-    /// What the file held when it was read or written last. If it is gone, the next one begins with that.
+    /// The bans in the file when it was read or written last. If it is gone, the next one begins with them.
     known: BanMap,
     work: Work,
     is_over: bool,

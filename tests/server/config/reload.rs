@@ -221,7 +221,7 @@ fn a_storm_of_signals_keeps_no_client_waiting() {
     let folder = Folder::new("storm");
     // A reload takes longer than the time between two signals.
     let networks: Vec<String> = (0..3_000).map(|n| format!("'10.{}.{}.0/24'", n / 250, n % 250)).collect();
-    let server = with(&folder.settings(&format!("greeting = 'hi'\ndeny = [{}]\n", networks.join(",")))).go();
+    let server = with(&folder.settings(format!("greeting = 'hi'\ndeny = [{}]\n", networks.join(",")))).go();
     let (mut ana, mut bob) = (greeted_with(&server, "hi"), greeted_with(&server, "hi"));
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
