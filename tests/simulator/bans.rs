@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use crate::chance::Chance;
 use crate::oracle::{Oracle, WITNESS};
+use crate::roster_log::Change;
 use crate::rule::{Rule, Verdict};
 use crate::setting::home;
 
@@ -68,7 +69,10 @@ impl Oracle {
         }
         for at in 0..self.active.len() {
             let member = self.active[at];
-            let notice = self.ban_notice(member).filter(|_| member != WITNESS);
+            let is_going = self.events.iter().any(|placed| {
+                self.by_line.get(&placed.event.line) == Some(&member) && placed.event.change == Change::Leaves
+            });
+            let notice = self.ban_notice(member).filter(|_| member != WITNESS && !is_going);
             let known = &mut self.members[member];
             // It is removed for the first one.
             if known.is_banned.is_none() && !known.has_left && !known.is_turned_away {

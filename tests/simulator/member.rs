@@ -121,6 +121,8 @@ pub(crate) struct Member {
     /// The reason for which an operator removed it, and whether it was told so.
     pub(crate) removal: Option<&'static str>,
     pub(crate) is_told_removal: bool,
+    /// Whether it leaves the server because of an operator.
+    pub(crate) is_removed: bool,
     /// The notice of the ban that has come over its address while it was connected.
     pub(crate) is_banned: Option<String>,
     pub(crate) is_closed: bool,
@@ -200,6 +202,7 @@ impl Member {
             is_kicked: false,
             removal: None,
             is_told_removal: false,
+            is_removed: false,
             is_banned: None,
             is_closed: false,
             was_overtaken: false,

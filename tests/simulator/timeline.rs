@@ -236,6 +236,9 @@ impl Oracle {
             self.members[member].removal = Some(reason);
             self.members[member].is_kicked = true;
         }
+        // A mover that is banned leaves its last room before, as ever.
+        let known = &mut self.members[member];
+        known.is_removed = known.removal.is_some() || known.is_banned.is_some();
         self.judge_leave(member)?;
         self.present -= 1;
         self.departing.push(member);
@@ -284,7 +287,7 @@ impl Oracle {
         }
         seats.retain(|&other| other != member);
         if known.introduction == Introduction::Told {
-            let is_removed = known.removal.is_some() || known.is_banned.is_some();
+            let is_removed = known.removal.is_some() || known.is_removed;
             let (kind, how) = if is_removed { (Kind::Removed, "was removed") } else { (Kind::Left, "left") };
             let line = format!("* {} {how}", known.names.last().map_or("", String::as_str));
             if is_next {

@@ -446,6 +446,8 @@ impl World {
         if let Some(control) = &mut self.control {
             control.reload(&mut self.hub);
         }
+        // Members that have left in this turn are not removed by a ban.
+        self.oracle.hear(self.hub.tapes())?;
         self.ban(now);
         self.oracle.hear(self.hub.tapes())?;
         self.give_order(now)?;
