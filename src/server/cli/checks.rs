@@ -30,25 +30,23 @@ impl Flags {
     ///
     /// A usage error, if flags contradict each other.
     pub fn into_config(self) -> Result<Config, Error> {
-        let usage = |text| Err(Flags::command().error(ErrorKind::ValueValidation, text));
+        self.checked().map_err(|problem| Flags::command().error(ErrorKind::ValueValidation, problem))
+    }
+
+    /// Turns the flags into a configuration, or tells how they contradict each other.
+    fn checked(self) -> Result<Config, String> {
         if self.burst.is_some() && self.rate == 0 {
-            return usage("--burst requires --rate".to_owned());
+            return Err("--burst requires --rate".to_owned());
         }
         if self.stall_timeout.is_some() && self.lag != Lag::Wait {
-            return usage("--stall-timeout requires --lag wait".to_owned());
+            return Err("--stall-timeout requires --lag wait".to_owned());
         }
-        let journal = match journal_config(self.journal, self.journal_keep, self.journal_sync) {
-            Ok(journal) => journal,
-            Err(problem) => return usage(problem),
-        };
+        let journal = journal_config(self.journal, self.journal_keep, self.journal_sync)?;
         let inherited = Inherited::announced();
         // A file is right whatever sockets are handed over today, and `--check` is not told of any.
         let is_any_port_right = self.config.is_some();
         let has_tls = is_any_port_right || inherited.has_tls();
-        let tls = match tls_config(self.tls, self.web_tls, self.tls_cert, self.tls_key, has_tls) {
-            Ok(tls) => tls,
-            Err(problem) => return usage(problem.to_owned()),
-        };
+        let tls = tls_config(self.tls, self.web_tls, self.tls_cert, self.tls_key, has_tls)?;
         let of_page = [
             ("--web-host", !self.web_host.is_empty()),
             ("--web-origin", !self.web_origin.is_empty()),
@@ -90,34 +88,43 @@ impl Flags {
         };
         let has_page = is_any_port_right || config.has_page();
         if let Some((flag, _)) = of_page.into_iter().find(|(_, is_set)| *is_set && !has_page) {
-            return usage(format!("{flag} requires --web or --web-tls"));
+            return Err(format!("{flag} requires --web or --web-tls"));
         }
-        if !(1..=LINE_BYTES_CEILING).contains(&config.line_bytes_max) {
-            return usage(format!("--max-line must be from 1 to {LINE_BYTES_CEILING}, not {}", config.line_bytes_max));
-        }
+        check_line(config.line_bytes_max)?;
         if self.room_backlog.is_none() {
             config.room_backlog_bytes = config.room_backlog_bytes.max(2 * config.longest_line_bytes());
         }
-        // A tape has to hold at least one line of the longest kind.
-        let backlog_bytes_min = config.longest_line_bytes();
-        for (flag, bytes) in [("--backlog", config.backlog_bytes), ("--room-backlog", config.room_backlog_bytes)] {
-            if !(backlog_bytes_min..=BACKLOG_BYTES_MAX).contains(&bytes) {
-                return usage(format!(
-                    "{flag} must be from {backlog_bytes_min} to {BACKLOG_BYTES_MAX} with --max-line {}, not {bytes}",
-                    config.line_bytes_max
-                ));
-            }
+        check_sizes(&config)?;
+        check_rooms(&config.rooms, config.rooms_max)?;
+        Ok(config)
+    }
+}
+
+/// Checks the longest line.
+fn check_line(bytes: usize) -> Result<(), String> {
+    if (1..=LINE_BYTES_CEILING).contains(&bytes) {
+        return Ok(());
+    }
+    Err(format!("--max-line must be from 1 to {LINE_BYTES_CEILING}, not {bytes}"))
+}
+
+/// Checks the sizes that depend on the longest line: a tape has to hold at least one line of the longest kind.
+fn check_sizes(config: &Config) -> Result<(), String> {
+    let backlog_bytes_min = config.longest_line_bytes();
+    for (flag, bytes) in [("--backlog", config.backlog_bytes), ("--room-backlog", config.room_backlog_bytes)] {
+        if !(backlog_bytes_min..=BACKLOG_BYTES_MAX).contains(&bytes) {
+            return Err(format!(
+                "{flag} must be from {backlog_bytes_min} to {BACKLOG_BYTES_MAX} with --max-line {}, not {bytes}",
+                config.line_bytes_max
+            ));
         }
-        let keep_bytes_min = JOURNAL_KEEP_BYTES_MIN.max(8 * journal::Settings::buffer_bytes(&config)) as u64;
-        if let Some(JournalConfig { keep_bytes, .. }) = config.journal
-            && keep_bytes < keep_bytes_min
-        {
-            return usage(format!("--journal-keep must be at least {keep_bytes_min}, not {keep_bytes}"));
+    }
+    let keep_bytes_min = JOURNAL_KEEP_BYTES_MIN.max(8 * journal::Settings::buffer_bytes(config)) as u64;
+    match config.journal {
+        Some(JournalConfig { keep_bytes, .. }) if keep_bytes < keep_bytes_min => {
+            Err(format!("--journal-keep must be at least {keep_bytes_min}, not {keep_bytes}"))
         }
-        match check_rooms(&config.rooms, config.rooms_max) {
-            Ok(()) => Ok(config),
-            Err(problem) => usage(problem),
-        }
+        _ => Ok(()),
     }
 }
 
