@@ -3,12 +3,9 @@
 use std::mem;
 use std::time::Instant;
 
-use log::{Level, debug, log_enabled};
-
 use super::Hub;
 use super::input::ReadTurn;
 use crate::net::stream::Socket;
-use crate::relay::command::Command;
 use crate::relay::cursor::Dialect;
 use crate::relay::directory::RoomId;
 use crate::relay::event::Event;
@@ -18,7 +15,6 @@ use crate::relay::roster::{Introduction, MemberId};
 use crate::relay::sanitize::sanitize;
 use crate::relay::tape::Span;
 use crate::server::connection::Phase;
-use crate::server::fields::{Event as Logged, Fields, Quoted};
 use crate::server::reason::Reason;
 use crate::server::report::{Kind, Reports};
 use crate::server::sniff::ForeignProtocol;
@@ -94,47 +90,6 @@ impl<S: Socket> Hub<S> {
             Decision::Track { position, token } => self.track_late(turn, member, (position, token), now),
             Decision::Leave => self.say_goodbye(turn.key, text, now),
             Decision::Obey(order) => self.obey_console(turn, order, now),
-        }
-    }
-
-    /// Logs a line for debugging: what is said, quoted, so that it forges nothing; and the words of commands alone, because
-    /// what follows them may be meant for one other member, or for the server.
-    fn log_line(&self, member: MemberId, text: &str) {
-        if !log_enabled!(Level::Debug) {
-            return;
-        }
-        let (name, room) = (self.roster.shown(member).to_string(), self.roster.room(member));
-        let room = self.roster.directory().name(room).as_str();
-        let fields = Fields { name: Some(&name), room: Some(room), ..Fields::default() };
-        match Command::parse(text) {
-            Command::Nothing => {}
-            Command::Say(text) => debug!("{name}: {}{}", Quoted(text), Logged("said", fields)),
-            Command::Indented => debug!("{name} types a command behind blanks{}", Logged("command", fields)),
-            _ => {
-                let word = text.split_ascii_whitespace().next().unwrap_or_default();
-                debug!("{name} types {}{}", Quoted(word), Logged("command", fields));
-            }
-        }
-    }
-
-    /// Logs an overlong line for debugging.
-    fn log_overlong(&self, member: MemberId) {
-        if log_enabled!(Level::Debug) {
-            let (name, bytes_max) = (self.roster.shown(member).to_string(), self.limits.framing.line_bytes_max);
-            let fields = Fields { name: Some(&name), ..Fields::default() };
-            debug!("{name}: a line over {bytes_max} bytes{}", Logged("overlong", fields));
-        }
-    }
-
-    /// Logs for debugging that a member tells another one something.
-    fn log_message(&self, member: MemberId, to: usize) {
-        if !log_enabled!(Level::Debug) {
-            return;
-        }
-        if let Some(Phase::Present(to) | Phase::Moving(to)) = self.connections.get(to).map(|to| to.phase) {
-            let [name, to] = [member, to].map(|member| self.roster.shown(member).to_string());
-            let fields = Fields { name: Some(&name), to: Some(&to), ..Fields::default() };
-            debug!("{name} tells {to} something{}", Logged("told", fields));
         }
     }
 

@@ -1,4 +1,4 @@
-//! The log lines of the hub about clients and peers: their coming, their end, their names and their rooms.
+//! The log lines of the hub about clients and peers: their coming, their end, their names, their rooms and their lines.
 //!
 //! [`Reports`] throttles those of interest to operators. The others are for debugging, and cost nothing while nobody
 //! debugs: the peer's address is a system call.
@@ -11,10 +11,11 @@ use log::{Level, debug, log_enabled};
 use super::Hub;
 use super::closing::Peer;
 use crate::net::stream::Socket;
+use crate::relay::command::Command;
 use crate::relay::directory::RoomId;
 use crate::relay::roster::{MemberId, Roster};
-use crate::server::connection::Transport;
-use crate::server::fields::{Event, Fields};
+use crate::server::connection::{Phase, Transport};
+use crate::server::fields::{Event, Fields, Quoted};
 use crate::server::reason::Reason;
 use crate::server::report::{Kind, Reports};
 
@@ -36,6 +37,46 @@ impl<S: Socket> Hub<S> {
             let address = peer.field();
             let fields = Fields { address: address.as_deref(), reason: Some(reason.label()), ..Fields::default() };
             debug!("{peer} left before it entered ({reason}){}", Event("passed", fields));
+        }
+    }
+
+    /// Logs a line for debugging: what is said, quoted, so that it forges nothing; and the words of commands alone, because
+    /// what follows them may be meant for one other member, or for the server.
+    pub(super) fn log_line(&self, member: MemberId, text: &str) {
+        if !log_enabled!(Level::Debug) {
+            return;
+        }
+        let (name, room) = (self.roster.shown(member).to_string(), room_of(&self.roster, member));
+        let fields = Fields { name: Some(&name), room: Some(room), ..Fields::default() };
+        match Command::parse(text) {
+            Command::Nothing => {}
+            Command::Say(text) => debug!("{name}: {}{}", Quoted(text), Event("said", fields)),
+            Command::Indented => debug!("{name} types a command behind blanks{}", Event("command", fields)),
+            _ => {
+                let word = text.split_ascii_whitespace().next().unwrap_or_default();
+                debug!("{name} types {}{}", Quoted(word), Event("command", fields));
+            }
+        }
+    }
+
+    /// Logs an overlong line for debugging.
+    pub(super) fn log_overlong(&self, member: MemberId) {
+        if log_enabled!(Level::Debug) {
+            let (name, bytes_max) = (self.roster.shown(member).to_string(), self.limits.framing.line_bytes_max);
+            let fields = Fields { name: Some(&name), ..Fields::default() };
+            debug!("{name}: a line over {bytes_max} bytes{}", Event("overlong", fields));
+        }
+    }
+
+    /// Logs for debugging that a member tells another one something.
+    pub(super) fn log_message(&self, member: MemberId, to: usize) {
+        if !log_enabled!(Level::Debug) {
+            return;
+        }
+        if let Some(Phase::Present(to) | Phase::Moving(to)) = self.connections.get(to).map(|to| to.phase) {
+            let [name, to] = [member, to].map(|member| self.roster.shown(member).to_string());
+            let fields = Fields { name: Some(&name), to: Some(&to), ..Fields::default() };
+            debug!("{name} tells {to} something{}", Event("told", fields));
         }
     }
 
