@@ -1,5 +1,6 @@
 //! The figures of a snapshot, each with a name for programs. The order `stats` lists them.
 
+use super::fields::Token;
 use super::stats::{JournalFigures, Snapshot};
 
 impl Snapshot {
@@ -32,9 +33,9 @@ impl Snapshot {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
-        let word = |label: &str| label.to_ascii_lowercase().replace(' ', "_");
-        figures.extend(stats.reasons.ours().map(|(label, count)| (format!("refused_{}", word(label)), count)));
-        figures.extend(stats.reasons.theirs().map(|(label, count)| (format!("left_{}", word(label)), count)));
+        let reasons = &stats.reasons;
+        figures.extend(reasons.refusals().map(|(label, count)| (format!("refused_{}", Token(label)), count)));
+        figures.extend(reasons.disconnects().map(|(label, count)| (format!("left_{}", Token(label)), count)));
         figures.extend(stats.answers.iter().map(|(code, count)| (format!("answers_{code}"), count)));
         if let Some(JournalFigures { written_bytes, missed, errors }) = self.journal {
             let journal = [("written_bytes", written_bytes), ("missed", missed), ("errors", errors)];

@@ -258,25 +258,15 @@ impl Reasons {
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Reason::LABELS.into_iter().zip(self.0)
     }
-
-    /// Counts of refusals, and of disconnects by the server.
-    pub fn ours(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.iter().take(Reason::OURS)
-    }
-
-    /// Counts of the other leaves.
-    pub fn theirs(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.iter().skip(Reason::OURS)
-    }
 }
 
-/// For the log: refusals and disconnects by the server first.
+/// For the log: refusals first.
 impl fmt::Display for Reasons {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, (label, count)) in self.iter().enumerate() {
             let separator = match index {
                 0 => "refused: ",
-                Reason::OURS => "; left: ",
+                Reason::REFUSALS => "; left: ",
                 _ => ", ",
             };
             write!(f, "{separator}{label} {count}")?;
