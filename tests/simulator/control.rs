@@ -15,6 +15,7 @@ use pollchat::server::limits::{GRACE, OPERATORS_MAX, ORDER_BYTES_MAX};
 
 use crate::chance::Chance;
 use crate::net::{FakeSocket, Reset, Shared, Wire};
+use crate::peers::Reading;
 use crate::rule::{Rule, Verdict};
 use crate::said::Ear;
 use crate::setting::{Fault, Faults};
@@ -85,14 +86,6 @@ enum Course {
     Ended,
     /// It is gone, or was torn away: what it is owed may be lost.
     Gone,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
-    AtOnce,
-    Slowly(usize),
-    InBursts,
-    Never,
 }
 
 /// An answer to come.

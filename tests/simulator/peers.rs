@@ -90,7 +90,7 @@ pub(crate) enum Habit {
 
 /// The way in which a peer reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
+pub(crate) enum Reading {
     AtOnce,
     Slowly(usize),
     InBursts,
