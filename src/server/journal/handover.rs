@@ -80,7 +80,7 @@ impl Handover {
     /// Reads the content of a file.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The fault of the file, in words behind its name.
     pub fn parse(text: &[u8]) -> Result<Handover, String> {
         let rest = text.strip_prefix(MAGIC.as_bytes()).ok_or("it holds no sessions")?;
         let rest = rest.strip_prefix(VERSION.as_bytes()).ok_or("it is of another version of the server")?;
