@@ -13,36 +13,15 @@ use pollchat::server::bans::file::BansFile;
 
 use rustix::process::Signal;
 
-use crate::support::{Client, Lines as _, Member as _, Server, eventually};
+use crate::support::{Client, Folder, Lines as _, Member as _, Server, eventually};
 
-/// A folder with a file of bans, removed on drop.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("pollchat-bans-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    fn file(&self) -> String {
-        self.0.join("bans").to_str().unwrap().to_owned()
-    }
-
-    fn write(&self, text: &str) {
-        fs::write(self.file(), text).unwrap();
-    }
-
-    fn serve(&self) -> Server {
-        Server::builder().flags(["--announce-up-to", "0", "--bans", &self.file()]).go()
-    }
+fn serve(folder: &Folder) -> Server {
+    Server::builder().flags(["--announce-up-to", "0", "--bans", &file(folder)]).go()
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// The file of bans.
+fn file(folder: &Folder) -> String {
+    folder.path("bans")
 }
 
 fn from(server: &Server, ip: &str) -> Client {
@@ -80,14 +59,15 @@ fn run(flags: &[&str]) -> Output {
 #[test]
 fn a_file_bans_from_the_start_on_and_an_edited_one_at_the_signal() {
     let folder = Folder::new("edit");
-    folder.write("# a list\n127.0.0.2 until 2999-01-01T00:00:00Z: spam\n127.0.0.3 until 2020-01-01T00:00:00Z\n");
-    let server = folder.serve();
-    server.expect_log(&["INFO", "1 ban in ", &folder.file()]);
+    folder
+        .write("bans", "# a list\n127.0.0.2 until 2999-01-01T00:00:00Z: spam\n127.0.0.3 until 2020-01-01T00:00:00Z\n");
+    let server = serve(&folder);
+    server.expect_log(&["INFO", "1 ban in ", &file(&folder)]);
     assert_banned(&server, "127.0.0.2", "* you are banned until 2999-01-01 00:00 UTC: spam");
     let mut ana = join(&server, "127.0.0.3");
     let mut ben = join(&server, "127.0.0.4");
-    folder.write("127.0.0.3\n");
-    reload(&server, &["read again: 1 ban in ", &folder.file()]);
+    folder.write("bans", "127.0.0.3\n");
+    reload(&server, &["read again: 1 ban in ", &file(&folder)]);
     // The file wins: who was banned before is not any more, and a member that is banned now has to go.
     ana.expect("* you are banned");
     ana.expect_farewell();
@@ -95,37 +75,37 @@ fn a_file_bans_from_the_start_on_and_an_edited_one_at_the_signal() {
     zoe.send_line("hello");
     ben.expect("client-3> hello");
     server.expect_log(&["client-1 left (banned: 127.0.0.3; 127.0.0.3:"]);
-    folder.write("");
-    reload(&server, &["read again: 0 bans in ", &folder.file()]);
+    folder.write("bans", "");
+    reload(&server, &["read again: 0 bans in ", &file(&folder)]);
     join(&server, "127.0.0.3");
     // Reading changes nothing in the file.
-    assert_eq!(fs::read_to_string(folder.file()).unwrap(), "");
+    assert_eq!(fs::read_to_string(file(&folder)).unwrap(), "");
 }
 
 #[test]
 fn a_bad_file_changes_nothing_at_the_signal() {
     let folder = Folder::new("bad");
-    folder.write("127.0.0.2\n");
-    let server = folder.serve();
+    folder.write("bans", "127.0.0.2\n");
+    let server = serve(&folder);
     for (text, fault) in [
         ("127.0.0.3\n127.0.0.300\n", "line 2: \"127.0.0.300\" is no network"),
         ("127.0.0.3\n127.0.0.3\n", "line 2: 127.0.0.3/32 is banned in line 1 already"),
         ("127.0.0.3\n\0", "line 2: "),
     ] {
-        folder.write(text);
+        folder.write("bans", text);
         reload(
             &server,
             &["ERROR", "cannot use the bans ", fault, "the server goes on with all that it has read before"],
         );
         assert_banned(&server, "127.0.0.2", "* you are banned");
         join(&server, "127.0.0.3");
-        assert_eq!(fs::read_to_string(folder.file()).unwrap(), text, "it is left alone");
+        assert_eq!(fs::read_to_string(file(&folder)).unwrap(), text, "it is left alone");
     }
     // A file that is gone is lost more likely than meant.
-    fs::remove_file(folder.file()).unwrap();
+    fs::remove_file(file(&folder)).unwrap();
     reload(&server, &["ERROR", "cannot use the bans ", "it is gone, and bans are in force"]);
     assert_banned(&server, "127.0.0.2", "* you are banned");
-    folder.write("");
+    folder.write("bans", "");
     reload(&server, &["read again: 0 bans in "]);
     join(&server, "127.0.0.2");
 }
@@ -139,11 +119,11 @@ fn each_bad_file_ends_the_start_with_its_line_and_fault() {
         ("10.0.0.1 until tea\n", "line 1: \"tea\" is no time: write it as 2026-12-01T10:00:00Z"),
         ("10.0.0.1: a\u{1b}[2J\n", "line 1: its reason has a character that a terminal would obey"),
     ] {
-        folder.write(text);
-        let output = run(&["--listen", "127.0.0.1:0", "--bans", &folder.file()]);
+        folder.write("bans", text);
+        let output = run(&["--listen", "127.0.0.1:0", "--bans", &file(&folder)]);
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{error}");
-        let expected = format!("pollchat-server: cannot use the bans {}: {fault}", folder.file());
+        let expected = format!("pollchat-server: cannot use the bans {}: {fault}", file(&folder));
         assert!(error.starts_with(&expected) && error.lines().count() == 1, "{expected}: {error}");
     }
     let output = run(&["--listen", "127.0.0.1:0", "--bans", "/dev/null"]);
@@ -154,12 +134,12 @@ fn each_bad_file_ends_the_start_with_its_line_and_fault() {
 #[test]
 fn a_missing_file_is_no_ban_and_comes_with_the_first() {
     let folder = Folder::new("missing");
-    let server = folder.serve();
+    let server = serve(&folder);
     server.expect_log(&["INFO", "0 bans in "]);
     join(&server, "127.0.0.2");
-    assert!(!PathBuf::from(folder.file()).exists());
+    assert!(!PathBuf::from(file(&folder)).exists());
     // An operator may write it.
-    folder.write("127.0.0.2: x\n");
+    folder.write("bans", "127.0.0.2: x\n");
     reload(&server, &["read again: 1 ban in "]);
     assert_banned(&server, "127.0.0.2", "* you are banned: x");
 }
@@ -188,7 +168,7 @@ impl Writer {
     fn start(folder: &Folder) -> Writer {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--ignored", "--exact", "bans::writes_bans_until_it_is_killed"]);
-        command.env("BANS_TEST_FILE", folder.file()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.env("BANS_TEST_FILE", file(folder)).stdout(Stdio::null()).stderr(Stdio::null());
         Writer(command.spawn().unwrap())
     }
 }
@@ -204,20 +184,20 @@ impl Drop for Writer {
 fn a_kill_at_any_moment_leaves_a_whole_file() {
     let folder = Folder::new("kill");
     let mut bans = 1;
-    folder.write("127.0.0.1\n");
+    folder.write("bans", "127.0.0.1\n");
     for round in 0..30_u64 {
         let writer = Writer::start(&folder);
-        let before = fs::metadata(folder.file()).ok().map(|file| file.ino());
-        let writes = || fs::metadata(folder.file()).ok().map(|file| file.ino()) != before;
+        let before = fs::metadata(file(&folder)).ok().map(|file| file.ino());
+        let writes = || fs::metadata(file(&folder)).ok().map(|file| file.ino()) != before;
         eventually("it writes", writes);
         // Within the next write, or the one after it.
         thread::sleep(Duration::from_micros(round * 331));
         drop(writer);
-        let kept = BansFile::new(folder.file().into()).read().expect("a whole file");
+        let kept = BansFile::new(file(&folder).into()).read().expect("a whole file");
         assert!(kept.bans.len() >= bans, "{} of {bans} bans are left of the rounds before", kept.bans.len());
         bans = kept.bans.len();
     }
-    let beside = fs::read_dir(&folder.0).unwrap().count();
+    let beside = fs::read_dir(folder.path(".")).unwrap().count();
     assert!(beside <= 2, "the file, and one that was not whole");
 }
 
@@ -225,8 +205,8 @@ fn a_kill_at_any_moment_leaves_a_whole_file() {
 fn a_reload_of_100_000_bans_keeps_everything_as_it_was_written() {
     let folder = Folder::new("many");
     let lines: String = (0..99_999_u32).map(|n| format!("{}\n", std::net::Ipv4Addr::from(0x0b00_0000 + n))).collect();
-    folder.write(&format!("127.0.0.2\n{lines}"));
-    let server = folder.serve();
+    folder.write("bans", &format!("127.0.0.2\n{lines}"));
+    let server = serve(&folder);
     server.expect_log(&["100000 bans in "]);
     assert_banned(&server, "127.0.0.2", "* you are banned");
     let mut ana = join(&server, "127.0.0.3");

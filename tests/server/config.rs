@@ -3,54 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
 use std::process::Output;
 
 use clap::{Arg, ArgAction, CommandFactory as _};
 use pollchat::server::cli::Flags;
 
 use crate::support::tls_client::Certificates;
-use crate::support::{Client, Lines as _, Member as _, Server, Start};
+use crate::support::{Client, Folder, Lines as _, Member as _, Server, Start};
 
 mod reload;
 
 /// Flags that no file has.
 const COMMAND_LINE_ONLY: [&str; 4] = ["config", "check", "generate", "new-token"];
-
-/// A folder with a file of settings, removed on drop.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("pollchat-config-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-
-    /// Writes a file that its owner alone can read. Returns its path.
-    fn write(&self, name: &str, text: impl AsRef<[u8]>) -> String {
-        fs::write(self.path(name), text).unwrap();
-        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o600)).unwrap();
-        self.path(name)
-    }
-
-    /// Writes the file of settings. Returns its path.
-    fn settings(&self, text: impl AsRef<[u8]>) -> String {
-        self.write("server.toml", text)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 fn with(file: &str) -> Start {
     Server::builder().flags(["--announce-up-to", "0", "--config", file])

@@ -7,37 +7,9 @@ use std::process::Output;
 
 use rustix::process::Signal;
 
-use crate::support::{Client, Lines as _, Member as _, Server, eventually};
+use crate::support::{Client, Folder, Lines as _, Member as _, Server, eventually};
 
 const TOKEN_BYTES: usize = "pcn_".len() + 26;
-
-/// A folder of files, removed on drop.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("pollchat-names-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-
-    /// Writes a file that its owner alone can read. Returns its path.
-    fn write(&self, name: &str, text: impl AsRef<[u8]>) -> String {
-        fs::write(self.path(name), text).unwrap();
-        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o600)).unwrap();
-        self.path(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// Runs a server that does not get as far as listening.
 fn run(flags: &[&str]) -> Output {

@@ -7,6 +7,7 @@
 pub mod client;
 pub mod crashing_server;
 pub mod cutting_proxy;
+pub mod folder;
 pub mod http;
 pub mod hub;
 pub mod journal;
@@ -33,6 +34,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit};
 
 pub use client::Client;
+pub use folder::Folder;
 pub use lines::{Follower, Lines, Member, Screen, ask, converse, missed, numbered, say_numbered};
 pub use proc::Proc;
 pub use server::{Server, Start};
