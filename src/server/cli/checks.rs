@@ -1,6 +1,6 @@
 //! The configuration made of the flags, and the checks that need several of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -95,6 +95,7 @@ impl Flags {
             config.room_backlog_bytes = config.room_backlog_bytes.max(2 * config.longest_line_bytes());
         }
         check_sizes(&config)?;
+        check_places(&config)?;
         check_rooms(&config.rooms, config.rooms_max)?;
         Ok(config)
     }
@@ -123,6 +124,17 @@ fn check_sizes(config: &Config) -> Result<(), String> {
     match config.journal {
         Some(JournalConfig { keep_bytes, .. }) if keep_bytes < keep_bytes_min => {
             Err(format!("--journal-keep must be at least {keep_bytes_min}, not {keep_bytes}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks that the journal has its folder for itself.
+fn check_places(config: &Config) -> Result<(), String> {
+    let folder = config.bans_file.as_deref().and_then(Path::parent);
+    match &config.journal {
+        Some(journal) if folder == Some(journal.dir.as_path()) => {
+            Err(format!("--bans must not be in {}, the folder of --journal", journal.dir.display()))
         }
         _ => Ok(()),
     }
@@ -220,6 +232,7 @@ mod tests {
             (&["--stall-timeout", "5"], "--stall-timeout requires --lag wait"),
             (&["--journal-sync", "5"], "--journal-sync requires --journal"),
             (&["--journal-keep", "1G"], "--journal-keep requires --journal"),
+            (&["--journal", "/a/j", "--bans", "/a/j/bans"], "--bans must not be in /a/j, the folder of --journal"),
             (&["--journal", "x", "--journal-keep", "1M"], "--journal-keep must be at least 8388608, not 1048576"),
             (&["--web-host", "chat.lan"], "--web-host requires --web or --web-tls"),
             (&["--web-path", "/chat"], "--web-path requires --web or --web-tls"),
