@@ -62,9 +62,13 @@ pub(crate) enum Which {
 }
 
 impl OwnLine {
-    /// Whether a record of ours with this text, at this position, may be that of the line.
+    /// Whether a record of ours with this text, at this position, may be that of the line. The record of a line that is
+    /// taken is not behind `until`: it is missed, and the next line may have the same text.
     pub(super) fn is_of(&self, text: &str, at: &Position) -> bool {
-        self.said.as_deref() == Some(text) && self.from.as_ref().is_none_or(|from| !at.is_before(from))
+        let is_behind = |until: &Position| until.is_comparable(at) && !at.is_before(until);
+        self.said.as_deref() == Some(text)
+            && self.from.as_ref().is_none_or(|from| !at.is_before(from))
+            && !self.until.as_ref().is_some_and(is_behind)
     }
 
     /// Tells that the server has taken the line, because it processes lines in order. Its record `has_come`, or that of

@@ -531,3 +531,23 @@ fn a_server_may_crash_at_every_byte_and_again_at_every_byte() {
         }
     }
 }
+
+#[test]
+fn a_record_behind_the_place_up_to_which_a_line_was_taken_is_that_of_a_later_line() {
+    let mut world = World::new();
+    world.type_in("a");
+    world.cut(0, 48);
+    world.up(7);
+    world.down(usize::MAX);
+    world.type_in("a");
+    world.server.is_stalled = true;
+    // The server takes both, and the record of the first one leaves the tape.
+    world.cut(4, 0);
+    world.trim();
+    world.type_in("a");
+    world.up(15);
+    world.down(105);
+    // It takes the third one, too, and crashes.
+    world.restart(2, 0);
+    world.finish();
+}
