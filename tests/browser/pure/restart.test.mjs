@@ -76,6 +76,26 @@ test('a line that may be among the missed ones is in doubt', () => {
   assert.deepEqual([gap.lines, texts(last.lost)], [3, ['one']]);
 });
 
+test('a record behind the place up to which a line was taken is that of a later line', () => {
+  const session = new Session();
+  session.begin();
+  hear(session, '** session T1 heard 0 at e.5 as ana', '** you are ana, in rust', '@ 1000 e.5');
+  const say = (text) => session.say({ ...plainLine(text), ...SENT });
+  ['a', 'a'].forEach(say);
+  session.end();
+  session.begin();
+  hear(session, '** session T1 heard 2 at e.7 as ana', '** you missed 1 line', '** you are ana, in rust', '@ 1000 e.6');
+  say('a');
+  session.end();
+  const reloaded = new Session();
+  assert.ok(restoreSession(reloaded, JSON.parse(JSON.stringify(keptSession(session)))));
+  for (const again of [session, reloaded]) {
+    assert.equal(again.begin(), '/track e.6 T1\n');
+    const decided = hear(again, ...READ_ON.slice(0, 3), '@ 1000 e.6', 'ana> a', 'ana> a', '@ 9000 g.0').at(-1);
+    assert.deepEqual([decided.kind, decided.lost, texts(again.release())], ['decided', [], []]);
+  }
+});
+
 test('what no record of this room can tell is in doubt', () => {
   const session = crashed('one', '/msg eve psst', '/join tea', 'two');
   const [ready, , decided] = hear(session, ...READ_ON, '@ 9000 g.0');

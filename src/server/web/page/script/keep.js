@@ -28,8 +28,8 @@ function keptSession({ token, place, name, given, isGapped, seen, heard, log, is
   let bytes = 0;
   const fits = (entry) => (bytes += bytesOf(JSON.stringify(entry))) <= KEPT_BYTES_MAX;
   const kept = (entries) => {
-    const all = entries.map(({ n, isTaken, line: { text, isCommand, isQuiet, from, at, server } }) => (
-      { n, isTaken, text, isCommand, isQuiet, from, at, server }));
+    const all = entries.map(({ n, isTaken, until, line: { text, isCommand, isQuiet, from, at, server } }) => (
+      { n, isTaken, until, text, isCommand, isQuiet, from, at, server }));
     const end = all.findIndex((entry) => !fits(entry));
     return end < 0 ? all : all.slice(0, end);
   };
@@ -43,12 +43,11 @@ function keptSession({ token, place, name, given, isGapped, seen, heard, log, is
 
 /** Makes `session` what `keptSession` returned. Returns whether that was a session. */
 function restoreSession(session, kept) {
-  const isPlace = (place) => typeof place?.epoch === 'string' && Number.isInteger(place.number);
   if (!isText(kept?.token) || !/^[A-Za-z0-9]+$/.test(kept.token) || !isText(kept.name)) return false;
   if (!Array.isArray(kept.sent) || !Array.isArray(kept.seen) || !(kept.place === null || isPlace(kept.place))) return false;
   const { token, place, name } = kept;
   const seen = new Map(kept.seen.filter((entry) => Array.isArray(entry) && Number.isInteger(entry[1])));
-  const sent = entriesKept(kept.sent).map(({ n, line }) => ({ n, line }));
+  const sent = entriesKept(kept.sent).map(({ n, line, until }) => ({ n, line, until }));
   const held = entriesKept(kept.held).map(({ line }) => line);
   const heard = Number.isInteger(kept.heard) ? kept.heard : 0;
   const log = isText(kept.log) ? kept.log : '';
@@ -61,7 +60,7 @@ function lostKept(kept) {
   if (!isText(kept?.log) || !Array.isArray(kept.names)) return null;
   const { log, isWithin, isGapped } = kept;
   return new LostLines({
-    entries: entriesKept(kept.entries).map(({ line, isTaken }) => ({ line, isTaken })),
+    entries: entriesKept(kept.entries).map(({ line, isTaken, until }) => ({ line, isTaken, until })),
     names: kept.names.filter(isText),
     log,
     isWithin: isWithin === true,
@@ -73,10 +72,14 @@ function entriesKept(kept) {
   if (!Array.isArray(kept)) return [];
   const isLine = (line) => Number.isInteger(line?.n) && isText(line.text) && !line.text.includes('\n') &&
     (line.isQuiet || (isText(line.from) && Number.isFinite(line.at) && URL.canParse(line.server)));
-  return kept.filter(isLine).map(({ n, isTaken, text, isCommand, isQuiet, from, at, server }) => {
+  return kept.filter(isLine).map(({ n, isTaken, until, text, isCommand, isQuiet, from, at, server }) => {
     const line = isCommand === true ? commandOrLine(text) : plainLine(text);
-    return { n, isTaken: isTaken === true, line: { ...line, from, at, server, isQuiet: isQuiet === true } };
+    return { n, isTaken: isTaken === true, until: isPlace(until) ? until : undefined, line: { ...line, from, at, server, isQuiet: isQuiet === true } };
   });
+}
+
+function isPlace(place) {
+  return typeof place?.epoch === 'string' && Number.isInteger(place.number);
 }
 
 function isText(text) {

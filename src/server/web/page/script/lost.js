@@ -3,7 +3,7 @@
 // missing, it may have been heard: it is in doubt. Pure.
 
 class LostLines {
-  /** `entries` are `{ line, isTaken }` in the order of the lines, `names` the own names, and `log` is the epoch. */
+  /** `entries` are `{ line, isTaken, until }` in the order of the lines, `names` the own names, and `log` is the epoch. */
   constructor({ entries, names, log, isWithin = false, isGapped = false }) {
     this.entries = entries;
     this.names = names;
@@ -28,9 +28,11 @@ class LostLines {
     if (kind === 'left' || kind === 'removed') this.names = this.names.filter((own) => own !== name);
   }
 
-  /** Takes an own text. Returns its line, or undefined, and the said lines before it: the server took them, too. */
-  take(text) {
-    const isOf = ({ line }) => isSaid(line) && visible(line.text) === visible(text);
+  /** Takes an own text at this place. Returns its line, or undefined, and the said lines before it, which were taken. */
+  take(text, { epoch, number }) {
+    // The record of a line that was taken before this place is missing, and the next line may have the same text.
+    const isBehind = (until) => until?.epoch === epoch && number >= until.number;
+    const isOf = ({ line, until }) => isSaid(line) && visible(line.text) === visible(text) && !isBehind(until);
     const at = this.entries.findIndex(isOf);
     if (at < 0) return { before: [] };
     const done = this.entries.splice(0, at + 1);
@@ -68,10 +70,10 @@ function lostEntries(sent, heard, isMoving) {
   const entries = [];
   const elsewhere = [];
   let isElsewhere = false;
-  for (const { n, line } of sent.filter(({ line }) => !line.isQuiet)) {
+  for (const { n, line, until } of sent.filter(({ line }) => !line.isQuiet)) {
     const isTaken = n <= heard;
     if (isElsewhere || (isMoving && !isTaken)) elsewhere.push(line);
-    else entries.push({ line, isTaken });
+    else entries.push({ line, isTaken, until });
     isElsewhere ||= !isTaken && line.joins !== undefined;
   }
   return { entries, elsewhere };

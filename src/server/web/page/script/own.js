@@ -7,7 +7,8 @@ class OwnLines {
     const lost = [this.lost?.entries ?? [], (this.held ?? []).map((line) => ({ line })), this.sent ?? []].flat();
     this.lost = null;           // the lines of the session before, while its log is read on
     this.held = [];             // lines to say once it is read
-    this.sent = [];             // { n, line } of the lines without a record, in order; `n` counts as the server does
+    this.sent = [];             // { n, line, until } of the lines without a record, in order; `n` counts as the server
+                                // does, and the record of a line that is taken comes before `until`
     this.next = 1;              // `n` of the next line
     this.heard = 0;             // `n` of the last line that the server is known to have taken
     return lost.map(({ line }) => line).filter(({ isQuiet }) => !isQuiet);

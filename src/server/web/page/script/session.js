@@ -100,6 +100,7 @@ class Session extends OwnLines {
     this.isMoving = !isAnswer && (this.isMoving || epoch !== this.log);
     this.log = epoch;
     this.heard = this.mark.heard;
+    for (const entry of this.sent) if (entry.n <= this.heard) entry.until ??= { epoch, number: this.mark.number };
     const isRenamed = isSame && this.name !== '' && this.name !== name;
     this.name ||= name;
     const events = [];
@@ -180,7 +181,7 @@ class Session extends OwnLines {
       events.push({ kind: 'earlier', lines: this.history.lines });
     }
     if (isLostOwn && heard.kind === 'said') {
-      const { line, before } = this.lost.take(record.text);
+      const { line, before } = this.lost.take(record.text, { epoch, number });
       Object.assign(record, line && { line });
       events.push(...before.map((early) => ({ kind: 'taken', line: early, isRefused: false })));
     }
