@@ -2,7 +2,8 @@
 //!
 //! The file is the memory: each write reads it, applies the changes since the last write, and puts the result in its
 //! place. So a write never undoes what a person has edited meanwhile, and no order is lost; comments are. If the file
-//! is malformed, or the disk fails, the changes wait, and the thread tries again.
+//! is malformed, or the disk fails, the changes wait, and the thread tries again. If it is gone, a write begins with
+//! what it held last: only an empty file lifts all bans.
 //!
 //! The loop hands over changes and waits for no disk. A reload alone waits for a write that is in work, for a bounded
 //! time: it reads the file, and applies the changes that are not written yet. The thread starts with the first change.

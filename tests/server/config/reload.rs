@@ -229,6 +229,7 @@ fn a_storm_of_signals_keeps_no_client_waiting() {
         scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
                 server.signal(Signal::HUP);
+                // Signals without a pause between them count as one.
                 thread::sleep(Duration::from_millis(1));
             }
         });
