@@ -386,6 +386,24 @@ fn the_rate_goes_with_a_session_that_is_resumed_late() {
     });
 }
 
+#[test]
+fn a_track_is_a_line_of_the_rate_also_if_it_is_late() {
+    for is_late in [false, true] {
+        let mut world = world(&Config { rate: Some(Rate::new(1, 1)), ..quiet() });
+        let bob = world.connect();
+        let (ana, lines) = begin(&mut world, "/track");
+        let (token, ..) = session(&lines[0]);
+        world.pass(Duration::from_secs(2));
+        drop_connection(&mut world, &ana);
+        let again = if is_late { world.connect() } else { world.connect_silently() };
+        world.says(&again, format!("/track x {token}\na\n"));
+        assert_eq!(bob.received(), "", "late: {is_late}");
+        world.pass(Duration::from_secs(1));
+        let heard = bob.received();
+        assert!(heard.ends_with("> a\n") && heard.lines().count() == 1, "late: {is_late}: {heard:?}");
+    }
+}
+
 /// Checks that a client which comes back five times with three lines, by `resume`, says no more than its burst of 5.
 fn passes_the_burst_once(resume: impl Fn(&mut World, &str) -> Client) {
     let mut world = world(&Config { rate: Some(Rate::new(1, 5)), ..quiet() });

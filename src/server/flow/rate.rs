@@ -43,6 +43,14 @@ impl Bucket {
         self.paid_until = Some(from + rate.line);
     }
 
+    /// Owes what another connection of the same client owes, too.
+    pub(crate) fn add(&mut self, other: Bucket, now: Instant) {
+        let owed =
+            |bucket: &Bucket| bucket.paid_until.map_or(Duration::ZERO, |time| time.saturating_duration_since(now));
+        let both = owed(self) + owed(&other);
+        self.paid_until = (!both.is_zero()).then(|| now + both);
+    }
+
     /// Goes on under another rate. A client that owes more than a whole burst of that owes a burst; without a rate, it
     /// owes nothing.
     pub(crate) fn adapt(&mut self, rate: Option<Rate>, now: Instant) {
@@ -115,6 +123,22 @@ mod tests {
         assert_eq!(passed(&mut bucket, quick, start + Duration::from_secs(1)), 5);
         bucket.adapt(None, start);
         assert_eq!(bucket, Bucket::default());
+    }
+
+    #[test]
+    fn what_two_connections_of_a_client_owe_is_owed_together() {
+        let (rate, start) = (Rate::new(10, 5), Instant::now());
+        let mut one = Bucket::default();
+        assert_eq!(passed(&mut one, rate, start), 5);
+        let mut other = Bucket::default();
+        other.charge(rate, start);
+        one.add(other, start);
+        assert_eq!(one.next_at(rate, start), Some(start + Duration::from_millis(200)));
+        one.add(Bucket::default(), start + Duration::from_millis(100));
+        assert_eq!(one.next_at(rate, start), Some(start + Duration::from_millis(200)));
+        let later = start + Duration::from_secs(1);
+        one.add(other, later);
+        assert_eq!(one, Bucket::default(), "what is paid off is not owed");
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl<S: Socket> Hub<S> {
             if kept.is_some() {
                 self.set_timers_of(key, member, now);
             }
-            turn.bucket = self.sessions[session].take_bucket();
+            turn.bucket.add(self.sessions[session].take_bucket(), now);
             turn.session = Some(session);
             return true;
         }
