@@ -354,7 +354,7 @@ fn each_figure_has_a_name_of_its_own() {
     let is_plain =
         |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
     assert!(names.iter().all(is_plain), "{names:?}");
-    for figure in [("clients", 1), ("entered", 2), ("lines", 1), ("refused_removed", 1), ("answers_404", 0)] {
+    for figure in [("clients", 1), ("entered", 2), ("lines", 1), ("left_removed", 1), ("answers_404", 0)] {
         assert!(figures.contains(&figure), "{figure:?} in {figures:?}");
     }
     assert!(figures[0].0 == "uptime_seconds" && figures[0].1 >= 7, "{figures:?}");

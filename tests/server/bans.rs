@@ -205,7 +205,7 @@ fn a_kill_at_any_moment_leaves_a_whole_file() {
 fn a_reload_of_100_000_bans_keeps_everything_as_it_was_written() {
     let folder = Folder::new("many");
     let lines: String = (0..99_999_u32).map(|n| format!("{}\n", std::net::Ipv4Addr::from(0x0b00_0000 + n))).collect();
-    folder.write("bans", &format!("127.0.0.2\n{lines}"));
+    folder.write("bans", format!("127.0.0.2\n{lines}"));
     let server = serve(&folder);
     server.expect_log(&["100000 bans in "]);
     assert_banned(&server, "127.0.0.2", "* you are banned");
