@@ -43,7 +43,7 @@ impl Bucket {
         self.paid_until = Some(from + rate.line);
     }
 
-    /// Owes what another connection of the same client owes, too.
+    /// Adds the debt of another connection of the same client.
     pub(crate) fn add(&mut self, other: Bucket, now: Instant) {
         let owed =
             |bucket: &Bucket| bucket.paid_until.map_or(Duration::ZERO, |time| time.saturating_duration_since(now));

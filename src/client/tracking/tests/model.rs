@@ -391,7 +391,7 @@ impl World {
         assert!(self.tracking.is_settled() && self.tracking.untaken_lines() == 0);
         assert_eq!(self.due.unwrap_or(self.first), self.server.log.len() as u64);
         assert!(self.own.is_sorted());
-        // A record stands for each line, or the client is told that there is none.
+        // The client has read the record of each line, or was told that the record is missing.
         let mut fates = [self.own.as_slice(), &self.unrecorded, &self.in_doubt].concat();
         fates.sort_unstable();
         let has_text = |id: &u64| !matches!(self.typed[usize::try_from(*id).unwrap() - 1].as_str(), "" | "/who");
