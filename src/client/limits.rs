@@ -11,10 +11,6 @@ pub(crate) const CONNECT_STAGGER: Duration = Duration::from_millis(250);
 /// Timeout of a TLS handshake: three lost packets, as for the connect, and a server that hears a storm of hellos.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads of a socket for one read of text over TLS. Each takes 4 KiB, so the longest record fits in. A server that sends
-/// records without text (tickets) must not hold the loop.
-pub(crate) const READS_A_READ_MAX: usize = 8;
-
 /// The longest file of `--ca`, in bytes: the authorities of a system have 200 KiB.
 pub(crate) const AUTHORITIES_BYTES_MAX: u64 = 8 << 20;
 

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use mio::{Registry, Token};
 
-use super::backoff::{Backoff, jitter};
 use super::connect::{Attempt, AttemptStatus, ConnectError, Opened};
 use super::limits::{RECONNECT_PAUSE_FIRST, RECONNECT_PAUSE_MAX, RECONNECT_STABLE, SEAT_KEPT, SEAT_PAUSE_MAX};
 use super::resolver::Resolver;
 use super::secure::Security;
 use super::session::{CloseReason, Session};
 use super::trust::Untrusted;
+use crate::net::backoff::{Backoff, jitter};
 use crate::relay::notice::Notice;
 
 /// At most one session or connection attempt at a time.
@@ -271,8 +271,13 @@ mod tests {
             (Some("you were removed by the operator: no spam"), false, false, false),
             (Some("you read too slowly: goodbye"), false, false, false),
         ] {
-            let line = notice.map(|notice| format!("* {notice}"));
-            let farewell = line.as_deref().and_then(Notice::in_line).and_then(|notice| FarewellKind::of(&notice));
+            // The second form is that of one of several servers to a room.
+            let read = |prefix: &str| {
+                let line = notice.map(|notice| format!("{prefix}{notice}"));
+                line.as_deref().and_then(Notice::in_line).and_then(|notice| FarewellKind::of(&notice))
+            };
+            let farewell = read("* ");
+            assert_eq!(farewell, read("** "), "{notice:?}");
             assert_eq!(farewell.is_some(), notice.is_some(), "{notice:?}");
             let lost = || CloseReason::Lost(io::ErrorKind::ConnectionReset.into());
             assert_eq!(should_reconnect(&CloseReason::Dismissed, farewell, true), after_fin, "{notice:?}");

@@ -14,7 +14,7 @@
 //! | `tracked_link` | the dialect on a connection |
 //! | `room` | the room across connections, and the answers about it |
 //! | `link` | the connection across reconnects, and the rule for another one |
-//! | `connect`, `backoff` | connection attempts and the delays between them |
+//! | `connect` | connection attempts |
 //! | `resolver`, `race` | parts of an attempt: the look-up of the name, connects to several addresses |
 //! | `trust`, `secure` | the servers that are trusted over TLS, TLS under a connection |
 //! | `secrets`, `door` | the user's password and token, a server that asks for a password |
@@ -23,7 +23,6 @@
 //! | `limits` | every limit of the client |
 
 mod address;
-mod backoff;
 mod connect;
 mod decoder;
 mod door;

@@ -1,30 +1,26 @@
 //! TLS under a connection: the handshake of an attempt, and the bytes of a session as records.
 //!
-//! A [`Wire`] behaves like a socket that encrypts, so everything above it is the same with TLS and without:
-//!
-//! - A write seals at most one record, and counts as done only when the kernel has the whole record. Until then it
-//!   returns `WouldBlock`, and has to be repeated with the same bytes. So unsent lines stay countable, and a line
-//!   whose record was cut off was never said.
-//! - End of input is the server's `close_notify`. EOF without it is an error: the network could end the conversation
-//!   where it likes.
-//! - Only this file knows the interface of rustls.
+//! A [`Wire`] behaves like a socket that encrypts ([`Records`]), so everything above it is the same with TLS and
+//! without. In particular unsent lines stay countable, and a line whose record was cut off was never said.
 
 use std::io::{self, Read, Write};
-use std::mem;
 use std::net::Shutdown;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Instant;
 
 use mio::net::TcpStream;
-use rustls::client::{ClientConnection, Resumption};
+use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, ClientConfig, Error, HandshakeType};
 
 use super::address::ServerAddress;
 use super::connect::ConnectError;
-use super::limits::{HANDSHAKE_TIMEOUT, READ_BYTES, READS_A_READ_MAX};
+use super::limits::HANDSHAKE_TIMEOUT;
 use super::trust::{Trust, TrustError, Verifier};
+use crate::net::stream::retry;
 use crate::net::tls;
+use crate::net::tls::records::{Progress, Records};
 
 /// First byte of an alert of TLS.
 const ALERT_BYTE: u8 = 0x15;
@@ -40,7 +36,7 @@ pub(super) struct Security {
 /// A handshake under way.
 #[derive(Debug)]
 pub(super) struct Handshake {
-    records: Box<Records>,
+    records: Box<Secured>,
     verifier: Arc<Verifier>,
     until: Instant,
     /// Whether the first byte of the server was one of TLS.
@@ -60,24 +56,12 @@ pub(super) enum Wire {
     /// As they are.
     Plain(TcpStream),
     /// Encrypted.
-    Secure(Box<Records>),
+    Secure(Box<Secured>),
 }
 
-/// A socket and the records on it.
-///
-/// Invariant: after the handshake, ciphertext waits for the socket only if `sealed_bytes` is above 0, or behind
-/// [`Wire::finish`].
+/// A socket and the records on it, which says goodbye when it is dropped.
 #[derive(Debug)]
-pub(super) struct Records {
-    socket: TcpStream,
-    session: ClientConnection,
-    /// Bytes of the caller in the record that the kernel has not taken whole.
-    sealed_bytes: usize,
-    /// Reason for reading no more. What was decrypted before is read first.
-    failure: Option<io::Error>,
-    /// Whether the last read stopped although the socket may have more.
-    has_more: bool,
-}
+pub(super) struct Secured(Records<TcpStream>);
 
 impl Security {
     /// TLS for connections to `server`.
@@ -102,11 +86,10 @@ impl Security {
 
     /// Begins the handshake of a new connection.
     pub(super) fn begin(&self, socket: TcpStream, now: Instant) -> Result<Handshake, ConnectError> {
-        let session = ClientConnection::new(Arc::clone(&self.config), self.name.clone())
+        let records = Records::new(socket, &self.config, self.name.clone())
             .map_err(|error| ConnectError::Failed(io::Error::other(error)))?;
-        let records = Records { socket, session, sealed_bytes: 0, failure: None, has_more: false };
         let verifier = Arc::clone(&self.verifier);
-        Ok(Handshake { records: Box::new(records), verifier, until: now + HANDSHAKE_TIMEOUT, is_known: false })
+        Ok(Handshake { records: Box::new(Secured(records)), verifier, until: now + HANDSHAKE_TIMEOUT, is_known: false })
     }
 }
 
@@ -123,7 +106,7 @@ impl Handshake {
     pub(super) fn advance(&mut self, now: Instant) -> Result<HandshakeStatus, ConnectError> {
         loop {
             let is_sent = self.records.drain().map_err(ConnectError::Failed)?;
-            if !self.records.session.is_handshaking() && is_sent {
+            if !self.records.is_handshaking() && is_sent {
                 return Ok(HandshakeStatus::Done);
             }
             if !self.read()? {
@@ -149,19 +132,12 @@ impl Handshake {
                 Err(error) => return Err(ConnectError::Failed(error)),
             }
         }
-        match retry(|| records.session.read_tls(&mut records.socket)) {
-            Ok(0) => return Err(ended()),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-            Err(error) => return Err(ConnectError::Failed(error)),
-        }
-        match records.session.process_new_packets() {
-            Ok(_) => Ok(true),
-            Err(error) => {
-                // An alert tells the server why. It fails if the server is gone.
-                let _ = records.drain();
-                Err(self.explained(&error))
-            }
+        match records.take_in_handshake() {
+            Ok(Progress::Received) => Ok(true),
+            Ok(Progress::NotYet) => Ok(false),
+            Ok(Progress::Ended) => Err(ended()),
+            Ok(Progress::Failed(error)) => Err(self.explained(&error)),
+            Err(error) => Err(ConnectError::Failed(error)),
         }
     }
 
@@ -201,16 +177,6 @@ fn failure(kind: io::ErrorKind, text: &str) -> ConnectError {
     ConnectError::Failed(io::Error::new(kind, text))
 }
 
-/// Calls again after a signal (EINTR).
-fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
-}
-
 impl Wire {
     /// Ends our direction: the server reads EOF behind what was written.
     ///
@@ -225,7 +191,7 @@ impl Wire {
 
     /// Whether the last read stopped although the socket may have more, so that no event announces it.
     pub(super) fn has_more(&self) -> bool {
-        matches!(self, Wire::Secure(records) if records.has_more)
+        matches!(self, Wire::Secure(records) if records.has_more())
     }
 }
 
@@ -251,100 +217,23 @@ impl Write for Wire {
     }
 }
 
-impl Records {
-    /// Writes the ciphertext that waits. Returns whether the socket took all.
-    fn drain(&mut self) -> io::Result<bool> {
-        while self.session.wants_write() {
-            match retry(|| self.session.write_tls(&mut self.socket)) {
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
-    }
+impl Deref for Secured {
+    type Target = Records<TcpStream>;
 
-    fn drain_all(&mut self) -> io::Result<()> {
-        if self.drain()? { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
-    }
-
-    /// Sends `close_notify`, and then FIN.
-    fn finish(&mut self) -> io::Result<()> {
-        // Does nothing the second time.
-        self.session.send_close_notify();
-        self.drain_all()?;
-        self.socket.shutdown(Shutdown::Write)
-    }
-
-    /// Reads text. Reads the socket at most `reads_max` times.
-    fn read_within(&mut self, reads_max: usize, buffer: &mut [u8]) -> io::Result<usize> {
-        self.has_more = false;
-        for _ in 0..reads_max {
-            match self.session.reader().read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    let text = "it ended without a goodbye of TLS (close_notify)";
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
-                }
-                result => return result,
-            }
-            if let Some(failure) = self.failure.take() {
-                return Err(failure);
-            }
-            self.take_in()?;
-        }
-        // Records without text: a server could go on with them for ever.
-        self.has_more = true;
-        Err(io::ErrorKind::WouldBlock.into())
-    }
-
-    /// Takes what the socket has, once. Returns `WouldBlock` if it has nothing.
-    fn take_in(&mut self) -> io::Result<()> {
-        retry(|| self.session.read_tls(&mut self.socket))?;
-        if let Err(error) = self.session.process_new_packets() {
-            // An alert tells the server why. It fails if the server is gone.
-            let _ = self.drain();
-            let text = match error {
-                Error::AlertReceived(alert) => format!("the server ended it with a TLS alert ({alert:?})"),
-                error => format!("TLS: {error}"),
-            };
-            self.failure = Some(io::Error::new(io::ErrorKind::InvalidData, text));
-        }
-        Ok(())
+    fn deref(&self) -> &Records<TcpStream> {
+        &self.0
     }
 }
 
-impl Read for Records {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.read_within(READS_A_READ_MAX, buffer)
+impl DerefMut for Secured {
+    fn deref_mut(&mut self) -> &mut Records<TcpStream> {
+        &mut self.0
     }
 }
 
-impl Write for Records {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.sealed_bytes == 0 {
-            self.sealed_bytes = self.session.writer().write(&bytes[..bytes.len().min(READ_BYTES)])?;
-        }
-        debug_assert!(bytes.len() >= self.sealed_bytes, "a blocked write is repeated");
-        self.drain_all()?;
-        Ok(mem::take(&mut self.sealed_bytes))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Drop for Records {
+impl Drop for Secured {
     fn drop(&mut self) {
-        // The rest of a record would make the server take text that counts as unsent.
-        if self.sealed_bytes > 0 {
-            return;
-        }
-        let _ = self.finish();
-        // The server's own goodbye may have come. Unread, it would reset the connection, and destroy ours on its way.
-        let mut unread = [0; 1 << 10];
-        let _ = (0..READS_A_READ_MAX).find(|_| !matches!(self.socket.read(&mut unread), Ok(1..)));
+        self.0.close();
     }
 }
 

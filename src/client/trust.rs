@@ -23,7 +23,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use super::limits::{AUTHORITIES_BYTES_MAX, NAMES_SHOWN_MAX};
-use crate::net::tls;
+use crate::net::tls::{self, authorities};
 
 /// Prefix of a pin.
 const PIN_PREFIX: &str = "SHA256:";
@@ -130,7 +130,9 @@ impl Verifier {
     /// There are none.
     pub(super) fn load(trust: &Trust) -> Result<Verifier, TrustError> {
         let check = match trust {
-            Trust::System => chain(&installed()?, Vec::new()).map_err(|why| TrustError::NoneInstalled { why })?,
+            Trust::System => authorities::installed()
+                .and_then(|installed| chain(&installed, Vec::new()))
+                .map_err(|why| TrustError::NoneInstalled { why })?,
             Trust::Authorities(file) => {
                 let authorities = read_authorities(file)?;
                 let malformed = |problem| TrustError::Malformed { file: file.clone(), problem };
@@ -174,16 +176,6 @@ fn chain(authorities: &[CertificateDer<'static>], own: Vec<CertificateDer<'stati
     }
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), tls::provider()).build();
     Ok(Check::Chain(verifier.map_err(|error| error.to_string())?, own))
-}
-
-fn installed() -> Result<Vec<CertificateDer<'static>>, TrustError> {
-    let found = rustls_native_certs::load_native_certs();
-    if found.certs.is_empty() {
-        let why = found.errors.first().map_or_else(|| "none found".to_owned(), ToString::to_string);
-        return Err(TrustError::NoneInstalled { why });
-    }
-    // A certificate that cannot be read leaves the others usable.
-    Ok(found.certs)
 }
 
 fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {

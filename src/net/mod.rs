@@ -2,6 +2,7 @@
 //! addresses as people write them, and their resolution.
 
 pub mod address;
+pub(crate) mod backoff;
 pub mod keepalive;
 pub mod outbox;
 pub mod random;

@@ -23,3 +23,12 @@ pub fn bytes<const N: usize>() -> [u8; N] {
 pub fn number() -> u64 {
     u64::from_ne_bytes(bytes())
 }
+
+/// Returns the next number of a generator (`SplitMix64`), whose state is a seed at first. Fit for jitter, not for
+/// secrets.
+pub(crate) fn split_mix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}

@@ -73,6 +73,16 @@ pub(crate) fn receive(source: &mut impl Read, buffer: &mut [u8]) -> Received {
     }
 }
 
+/// Calls again after a signal (EINTR).
+pub(crate) fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
 /// Stream of bytes in both directions, no larger than a socket.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -189,39 +199,61 @@ impl Write for Stream {
     }
 }
 
+impl Socket for TcpStream {
+    fn shutdown_write(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+
+    fn peer_address(&self) -> io::Result<Option<SocketAddr>> {
+        // That of mio takes another family for an error.
+        SockRef::from(self).peer_addr().map(|address| address.as_socket())
+    }
+
+    fn take_error(&self) -> Option<io::Error> {
+        TcpStream::take_error(self).unwrap_or_else(Some)
+    }
+
+    fn peer_user(&self) -> Option<u32> {
+        getsockopt(self, PeerCredentials).ok().map(|peer| peer.uid())
+    }
+
+    fn is_unanswered(&self) -> bool {
+        unanswered::is_unanswered(self)
+    }
+}
+
 impl Socket for Stream {
     /// Fails for a console: the server does not own its stdout, and no peer would close in return.
     fn shutdown_write(&self) -> io::Result<()> {
         match self {
-            Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Stream::Tcp(stream) => stream.shutdown_write(),
             Stream::Console(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
     fn peer_address(&self) -> io::Result<Option<SocketAddr>> {
         match self {
-            // That of mio takes another family for an error.
-            Stream::Tcp(stream) => SockRef::from(stream).peer_addr().map(|address| address.as_socket()),
+            Stream::Tcp(stream) => stream.peer_address(),
             Stream::Console(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
     fn take_error(&self) -> Option<io::Error> {
         match self {
-            Stream::Tcp(stream) => stream.take_error().unwrap_or_else(Some),
+            Stream::Tcp(stream) => Socket::take_error(stream),
             Stream::Console(_) => None,
         }
     }
 
     fn peer_user(&self) -> Option<u32> {
         match self {
-            Stream::Tcp(stream) => getsockopt(stream, PeerCredentials).ok().map(|peer| peer.uid()),
+            Stream::Tcp(stream) => stream.peer_user(),
             Stream::Console(_) => None,
         }
     }
 
     fn is_unanswered(&self) -> bool {
-        matches!(self, Stream::Tcp(stream) if unanswered::is_unanswered(stream))
+        matches!(self, Stream::Tcp(stream) if stream.is_unanswered())
     }
 }
 

@@ -7,6 +7,9 @@
 //! A session costs 3.5 KB while it is idle. Its resumption costs as much time as a new handshake with an ECDSA key, so
 //! the server issues no tickets and keeps no sessions. It takes no early data: that can be sent twice by others.
 
+pub(crate) mod authorities;
+pub(crate) mod records;
+
 use std::fmt;
 use std::io::IoSlice;
 use std::mem;

@@ -9,6 +9,7 @@ use socket2::SockRef;
 
 use super::*;
 use crate::client::trust::tests::{Made, self_signed};
+use crate::net::tls::RECORD_TEXT_BYTES;
 
 /// A server that the test drives. Its socket blocks.
 struct Peer {
@@ -75,7 +76,7 @@ impl Peer {
     fn take_in_all(&mut self) {
         while self.session.read_tls(&mut self.socket).unwrap() > 0 {
             self.session.process_new_packets().unwrap();
-            let mut piece = vec![0; READ_BYTES];
+            let mut piece = vec![0; RECORD_TEXT_BYTES];
             while let Ok(len @ 1..) = self.session.reader().read(&mut piece) {
                 self.text.extend_from_slice(&piece[..len]);
             }
@@ -137,7 +138,7 @@ fn read(wire: &mut Wire, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-fn records(wire: &Wire) -> &Records {
+fn records(wire: &Wire) -> &Secured {
     let Wire::Secure(records) = wire else { panic!("it is encrypted") };
     records
 }
@@ -216,7 +217,7 @@ fn a_write_is_done_when_the_kernel_has_its_whole_record() {
     while sent < text.len() {
         match wire.write(&text[sent..]) {
             Ok(len) => {
-                assert!((1..=READ_BYTES).contains(&len) && !records(&wire).session.wants_write());
+                assert!((1..=RECORD_TEXT_BYTES).contains(&len) && !records(&wire).session.wants_write());
                 sent += len;
             }
             Err(error) => {
@@ -286,7 +287,7 @@ fn a_goodbye_of_the_server_that_was_not_read_resets_nothing() {
 #[test]
 fn a_record_that_counts_as_unsent_is_not_finished_by_the_end() {
     let (mut wire, mut peer) = pair(|_| {});
-    let text = [b'x'; READ_BYTES];
+    let text = [b'x'; RECORD_TEXT_BYTES];
     let mut sent = 0;
     while let Ok(len @ 1..) = wire.write(&text) {
         sent += len;
