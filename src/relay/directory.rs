@@ -126,18 +126,9 @@ impl Directory {
         outlines.iter().find_map(|outline| self.by_outline.get(outline)).map(|&room| self.name(room))
     }
 
-    /// Returns the fullest `count` rooms with their sizes: the fullest first, then by name. Cost: a look at each room.
-    pub(super) fn fullest(&self, count: usize) -> Vec<(&Name, usize)> {
-        let order = |(a, of_a): &(&Name, usize), (b, of_b): &(&Name, usize)| {
-            of_b.cmp(of_a).then_with(|| a.folded().cmp(b.folded()))
-        };
-        let mut rooms: Vec<_> = self.rooms.iter().map(|(_, entry)| (&entry.name, entry.seats.len())).collect();
-        if rooms.len() > count {
-            rooms.select_nth_unstable_by(count, order);
-            rooms.truncate(count);
-        }
-        rooms.sort_unstable_by(order);
-        rooms
+    /// Returns all rooms with their sizes, in no order. Cost: a look at each room.
+    pub(super) fn sizes(&self) -> impl Iterator<Item = (&Name, usize)> {
+        self.rooms.iter().map(|(_, entry)| (&entry.name, entry.seats.len()))
     }
 
     pub(super) fn add_seat(&mut self, room: RoomId, place: usize, member: MemberId) {
@@ -176,6 +167,19 @@ impl Directory {
     }
 }
 
+/// Returns the fullest `count` of these rooms with their sizes: the fullest first, then by name.
+pub(super) fn fullest(mut rooms: Vec<(&Name, usize)>, count: usize) -> Vec<(&Name, usize)> {
+    let order = |(a, of_a): &(&Name, usize), (b, of_b): &(&Name, usize)| {
+        of_b.cmp(of_a).then_with(|| a.folded().cmp(b.folded()))
+    };
+    if rooms.len() > count {
+        rooms.select_nth_unstable_by(count, order);
+        rooms.truncate(count);
+    }
+    rooms.sort_unstable_by(order);
+    rooms
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,10 +210,10 @@ mod tests {
                 roster.add_client(0, room, 0);
             }
         }
-        let fullest = roster.directory().fullest(5);
-        let shown: Vec<_> = fullest.iter().map(|(name, clients)| (name.as_str(), *clients)).collect();
+        let first = fullest(roster.sizes(), 5);
+        let shown: Vec<_> = first.iter().map(|(name, clients)| (name.as_str(), *clients)).collect();
         assert_eq!(shown, [("room007", 1), ("room107", 1), ("room207", 1), ("lobby", 0), ("room000", 0)]);
-        assert_eq!(roster.directory().fullest(1_000).len(), 301);
+        assert_eq!(fullest(roster.sizes(), 1_000).len(), 301);
     }
 
     #[test]

@@ -99,6 +99,19 @@ pub fn is_shown_name(text: &str) -> bool {
     text == Name::OPERATOR || text.strip_prefix(GIVEN_PREFIX).is_some_and(is_number) || Name::parse(text).is_ok()
 }
 
+/// Whether a member can have chosen a name that is shown so. Most names are known at a glance: the records of a shared
+/// log are checked one by one.
+pub(super) fn is_chosen_name(text: &str) -> bool {
+    if text.len() > NAME_CHARS_MAX || !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)) {
+        return Name::parse(text).is_ok_and(|name| name.as_str() == text);
+    }
+    // A reserved name looks like its own: the letters of both are ASCII, and `l`, `I`, `1` and `i` alike at worst.
+    let plain = |byte: u8| if b"lIi1".contains(&byte) { b'l' } else { byte.to_ascii_lowercase() };
+    let looks_like = |reserved: &str, len: usize| text.bytes().map(plain).take(len).eq(reserved.bytes().map(plain));
+    let is_suspect = looks_like(Name::OPERATOR, text.len()) || looks_like(GIVEN_PREFIX, GIVEN_PREFIX.len());
+    !text.is_empty() && (!is_suspect || Name::parse(text).is_ok())
+}
+
 /// Returns `name` without differences of case: two names are the same if their folded forms are equal.
 ///
 /// Upper case comes before the final lower case, so that ß and SS, ς and σ, ſ and s meet. Lower case comes before that,
@@ -150,6 +163,37 @@ mod tests {
         // A mark without a letter, one that combines with any letter, an invisible one.
         for text in ["\u{5b0}", "x\u{301}", "ana\u{fe0f}", &long, &"é".repeat(10_000)] {
             assert_eq!(Name::parse(text), Err(NameError::Form), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_known_at_a_glance_are_those_that_are_parsed() {
+        let parsed = |text: &str| Name::parse(text).is_ok_and(|name| name.as_str() == text);
+        for text in [
+            "", "a", "a b", "e\u{301}", "é", "client", "client-", "CL1ENT-7", "cIient-7", "clicnt-", "server", "SERVER",
+        ] {
+            assert_eq!(is_chosen_name(text), parsed(text), "{text}");
+        }
+        // Every name that differs from a reserved one by one sign of ASCII, in both cases.
+        let alphabet: Vec<char> =
+            ('0'..='9').chain('a'..='z').chain('A'..='Z').chain(['_', '-', '|', '.', 'é']).collect();
+        for reserved in ["server", "SERVER", "client-", "CLIENT-", "client-7"] {
+            for at in 0..reserved.len() {
+                for sign in &alphabet {
+                    let (before, behind) = (&reserved[..at], &reserved[at + 1..]);
+                    for text in [format!("{before}{sign}{behind}"), format!("{before}{sign}{}", &reserved[at..])] {
+                        assert_eq!(is_chosen_name(&text), parsed(&text), "{text}");
+                    }
+                }
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_name_of_few_signs_is_known_at_a_glance_as_it_is_parsed(text in "[sSeErRvV5cClLiI1|nNmMtT7_-]{1,8}|.{0,26}") {
+            let is_parsed = Name::parse(&text).is_ok_and(|name| name.as_str() == text);
+            proptest::prop_assert_eq!(is_chosen_name(&text), is_parsed);
         }
     }
 

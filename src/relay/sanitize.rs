@@ -70,7 +70,8 @@ pub(crate) fn without_nuls(line: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-fn is_safe(text: &str) -> bool {
+/// Whether a text holds no [unsafe](is_terminal_unsafe) character.
+pub(super) fn is_safe(text: &str) -> bool {
     // No early exit in the first pass, so that it runs over many bytes at a time.
     let plain = text.bytes().fold(true, |plain, byte| plain & (matches!(byte, 0x20..=0x7e) | (byte == b'\t')));
     plain || !text.chars().any(is_terminal_unsafe)

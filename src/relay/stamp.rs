@@ -3,6 +3,9 @@
 //! A *record* is a line of the tape that counts: a said line or a notice. A stamp stands before the first record of
 //! each second, in the same append, so it is never last on the tape and belongs to the span of its record. Only tracked
 //! readers are sent stamps.
+//!
+//! A room that several servers share has the stamps of the [entries](super::sequence) that hold its records, which are
+//! the same on every server.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
@@ -10,6 +13,11 @@ use std::fmt::{self, Write as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::past::Past;
+use super::sequence::EntryId;
+use super::tape::Position;
+use seconds::Seconds;
+
+mod seconds;
 
 /// First byte of a stamp. No name begins with it, so no said line does.
 pub const STAMP_BYTE: u8 = b'@';
@@ -18,7 +26,7 @@ pub const STAMP_BYTE: u8 = b'@';
 pub const STAMP_BYTES_MAX: usize = 64;
 
 /// The identity of one log of records: positions of another log mean nothing in it. 64 random bits, shown as 13 digits
-/// of base 36.
+/// of base 36. In a log that several servers share, that of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Epoch(u64);
 
@@ -26,6 +34,12 @@ impl Epoch {
     /// Creates an epoch from random bits.
     pub const fn new(random: u64) -> Epoch {
         Epoch(random)
+    }
+
+    /// Returns the epoch that begins with an entry of a shared log: 44 bits of its time, and 20 of its count. All servers
+    /// find the same.
+    pub const fn of_entry(id: EntryId) -> Epoch {
+        Epoch(id.ms << COUNT_BITS | id.seq & ((1 << COUNT_BITS) - 1))
     }
 
     /// Reads an epoch in its text form.
@@ -38,6 +52,9 @@ impl Epoch {
         text.bytes().try_fold(0, push).map(Epoch)
     }
 }
+
+/// Bits of an epoch for the count of an entry within its millisecond. Redis takes far fewer entries in that time.
+const COUNT_BITS: u32 = 20;
 
 /// The digits of an epoch. 36 to the power of 13 is over 2 to the power of 64.
 const EPOCH_DIGITS: usize = 13;
@@ -142,13 +159,16 @@ impl fmt::Display for Stamp {
     }
 }
 
+/// The last ms of the year 9999, since 1970. Clients show no later time, and an entry of a shared log may have any.
+const TIME_MS_MAX: u64 = 253_402_300_799_999;
+
 /// The stamps on a tape: where they stand, and when the next one is due.
 ///
-/// Memory: 16 bytes a stamp on the tape, so at most half as much as the tape.
+/// Memory: 16 bytes a stamp on the tape, so at most half as much as the tape. In a shared log twice that.
 #[derive(Debug)]
 pub struct Stamps {
     epoch: Epoch,
-    /// The time of this turn, in ms since 1970. It never goes back.
+    /// The time of this turn, in ms since 1970. It never goes back. In a shared log, the time of the entry.
     now_ms: u64,
     /// Whether the next record belongs to another second than the newest stamp.
     is_due: bool,
@@ -156,8 +176,18 @@ pub struct Stamps {
     newest: (u64, u64),
     /// All on the tape, in order, and the one in force at the tail, which may be older.
     placed: VecDeque<Placed>,
-    /// The logs before this one, if there are any.
-    past: Option<Box<Past>>,
+    log: Log,
+}
+
+/// The log that the numbers of records on the tape belong to.
+#[derive(Debug)]
+enum Log {
+    /// It began with the tape.
+    Own,
+    /// The same, behind earlier logs.
+    After(Box<Past>),
+    /// It is that of several servers, in which each stamp begins an epoch.
+    Shared(Box<Seconds>),
 }
 
 /// A stamp on the tape.
@@ -170,7 +200,7 @@ struct Placed {
 impl Stamps {
     /// Creates the stamps of an empty tape. None is written before [`set_time`](Stamps::set_time).
     pub(super) fn new(epoch: Epoch) -> Stamps {
-        Stamps { epoch, now_ms: 0, is_due: false, newest: (0, 0), placed: VecDeque::new(), past: None }
+        Stamps { epoch, now_ms: 0, is_due: false, newest: (0, 0), placed: VecDeque::new(), log: Log::Own }
     }
 
     pub(super) fn epoch(&self) -> Epoch {
@@ -179,14 +209,38 @@ impl Stamps {
 
     /// Sets the time of records from now on. An earlier time than before counts as the same.
     pub(super) fn set_time(&mut self, now_ms: u64) {
+        if let Log::Shared(seconds) = &self.log
+            && seconds.has_begun()
+        {
+            return;
+        }
         self.now_ms = self.now_ms.max(now_ms);
         // Once due, it stays so until a record comes.
-        self.is_due |= self.placed.back().is_none_or(|newest| newest.time_ms / 1_000 != self.now_ms / 1_000);
+        self.is_due |= self.is_other_second();
+    }
+
+    /// Whether the time is in another second than that of the newest stamp.
+    fn is_other_second(&self) -> bool {
+        self.placed.back().is_none_or(|newest| newest.time_ms / 1_000 != self.now_ms / 1_000)
+    }
+
+    /// Takes the stamps from the entries of a shared log.
+    pub(super) fn share(&mut self) {
+        self.log = Log::Shared(Box::default());
+    }
+
+    /// Begins an entry of a shared log. Its time may be before that of the last one: the clock of the log may go back.
+    pub(super) fn begin_entry(&mut self, id: EntryId) {
+        let Log::Shared(seconds) = &mut self.log else { return };
+        seconds.begin_entry(Epoch::of_entry(id));
+        self.now_ms = id.ms.min(TIME_MS_MAX);
+        // All servers must find the same, whatever records of the last entries they heard first.
+        self.is_due = self.is_other_second();
     }
 
     /// Goes on behind earlier logs. The next record has a stamp, in whatever second it comes.
     pub(super) fn go_on_after(&mut self, past: Past) {
-        self.past = Some(Box::new(past));
+        self.log = Log::After(Box::new(past));
         self.is_due = true;
     }
 
@@ -198,22 +252,30 @@ impl Stamps {
 
     /// Returns the position of the record with this number on the tape.
     pub(super) fn id_of(&self, record: u64) -> RecordId {
-        let earlier = self.past.as_ref().and_then(|past| past.position(record));
-        earlier.unwrap_or(RecordId { epoch: self.epoch, record })
+        let position = match &self.log {
+            Log::Own => None,
+            Log::After(past) => past.position(record),
+            Log::Shared(seconds) => seconds.position(record),
+        };
+        position.unwrap_or(RecordId { epoch: self.epoch, record })
     }
 
     /// Returns the number on the tape of the record at a position of this log or of an earlier one.
     pub(super) fn number_of(&self, position: RecordId) -> Option<u64> {
-        let past = self.past.as_deref();
-        if position.epoch == self.epoch && position.record >= past.map_or(0, Past::end) {
-            return Some(position.record);
+        let is_own = position.epoch == self.epoch;
+        match &self.log {
+            Log::Own => is_own.then_some(position.record),
+            Log::After(past) if is_own && position.record >= past.end() => Some(position.record),
+            Log::After(past) => past.find(position),
+            // Nothing stands before the first stamp.
+            Log::Shared(_) if is_own => Some(0),
+            Log::Shared(seconds) => seconds.find(position),
         }
-        past?.find(position)
     }
 
     /// Whether the newest of the earlier logs ends before the record `end`, in the numbers of this tape.
     pub(super) fn ends_log_at(&self, end: RecordId) -> bool {
-        self.past.as_ref().is_some_and(|past| past.newest_end() == Some(end))
+        matches!(&self.log, Log::After(past) if past.newest_end() == Some(end))
     }
 
     /// Goes on in a log that [ends](Stamps::ends_log_at) before the next record.
@@ -228,14 +290,21 @@ impl Stamps {
 
     /// Returns the stamp before a record that is put on the tape now.
     pub(super) fn next(&self, record: u64) -> Stamp {
-        Stamp { time_ms: self.now_ms, next: RecordId { epoch: self.epoch, record } }
+        let next = match &self.log {
+            Log::Own | Log::After(_) => RecordId { epoch: self.epoch, record },
+            Log::Shared(seconds) => seconds.next(),
+        };
+        Stamp { time_ms: self.now_ms, next }
     }
 
-    /// Records that [`next`](Stamps::next) was put on the tape between these offsets.
-    pub(super) fn on_placed(&mut self, start: u64, end: u64) {
+    /// Records that [`next`](Stamps::next) was put on the tape from this offset on, up to the place of its record.
+    pub(super) fn on_placed(&mut self, start: u64, end: Position) {
         self.is_due = false;
-        self.newest = (start, end);
+        self.newest = (start, end.offset);
         self.placed.push_back(Placed { offset: start, time_ms: self.now_ms });
+        if let Log::Shared(seconds) = &mut self.log {
+            seconds.on_placed(end.record);
+        }
     }
 
     /// Forgets stamps that have left the tape, but for the one in force at the tail.
@@ -243,13 +312,17 @@ impl Stamps {
         while self.placed.get(1).is_some_and(|second| second.offset <= tail) {
             self.placed.pop_front();
         }
+        if let Log::Shared(seconds) = &mut self.log {
+            seconds.forget(self.placed.len());
+        }
     }
 
-    /// Returns the time of the record at or behind `offset`, in ms since 1970; the present if there is none.
+    /// Returns the time of the record at or behind `offset`, in ms since 1970. If there is none, the present; in a shared
+    /// log, in which a record may come without a stamp, the time of the newest one.
     pub(super) fn time_at(&self, offset: u64, end: u64) -> u64 {
         let behind = self.placed.partition_point(|stamp| stamp.offset <= offset);
         match self.placed.get(behind.saturating_sub(1)) {
-            Some(stamp) if offset < end => stamp.time_ms,
+            Some(stamp) if offset < end || matches!(self.log, Log::Shared(_)) => stamp.time_ms,
             _ => self.now_ms,
         }
     }
@@ -310,18 +383,19 @@ mod tests {
 
     #[test]
     fn a_stamp_is_due_once_a_second_and_time_never_goes_back() {
+        let at = |offset| Position { offset, ..Position::default() };
         let mut stamps = Stamps::new(Epoch::new(1));
         assert!(!stamps.is_due(), "no time is known");
         stamps.set_time(5_900);
         assert!(stamps.is_due());
-        stamps.on_placed(0, 10);
+        stamps.on_placed(0, at(10));
         stamps.set_time(5_999);
         assert!(!stamps.is_due());
         stamps.set_time(4_000);
         assert!(!stamps.is_due() && stamps.next(3).time_ms == 5_999);
         stamps.set_time(6_000);
         assert!(stamps.is_due());
-        stamps.on_placed(40, 50);
+        stamps.on_placed(40, at(50));
         assert_eq!((stamps.time_at(0, 90), stamps.time_at(39, 90), stamps.time_at(40, 90)), (5_900, 5_900, 6_000));
         assert_eq!((stamps.past_newest(39), stamps.past_newest(40)), (None, Some(50)));
         assert!(!stamps.are_before(40) && stamps.are_before(41));

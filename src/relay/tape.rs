@@ -2,8 +2,11 @@
 //!
 //! There is no queue per recipient. A said line is one append, however many clients read it, and each reader keeps a
 //! place on the tape ([`Cursor`](super::cursor::Cursor)). The tape holds whole lines, each ended by LF: said lines,
-//! notices, which begin with `*`, and [stamps](super::stamp), which begin with `@`. Said lines are counted for plain
-//! readers; said lines and notices, the records, for tracked ones.
+//! notices, which begin with `*`, [stamps](super::stamp), which begin with `@`, and asides, which begin with `**`. Said
+//! lines are counted for plain readers; said lines and notices, the records, for tracked ones.
+//!
+//! An *aside* is said by one of several servers that share a room, such as that it is cut off from the others. All
+//! readers of this server are sent it, and the tapes of the others do not hold it: so it counts for nothing.
 
 use std::borrow::Cow;
 use std::collections::{TryReserveError, VecDeque};
@@ -11,12 +14,16 @@ use std::fmt::{self, Write as _};
 
 use super::notice;
 use super::past::Past;
+use super::sequence::EntryId;
 use super::stamp::{Epoch, RecordId, STAMP_BYTE, Stamp, Stamps};
 
 /// Maximum distance of two checkpoints, in bytes. It bounds the scan that finds a line number, at 24 bytes of memory
 /// for each checkpoint. On a small tape the distance is a sixteenth of it, so that an overtaken reader loses little
 /// more than it must.
 const CHECKPOINT_BYTES_MAX: usize = 4 * 1024;
+
+/// First byte of a notice, and the first two of an aside. No name begins with it.
+const NOTICE_BYTE: u8 = b'*';
 
 /// The first memory of a tape that grows, in bytes.
 const GROWN_BYTES_MIN: usize = 4 * 1024;
@@ -94,6 +101,28 @@ enum LineKind {
     Said,
     Notice,
     Stamp,
+    Aside,
+}
+
+impl LineKind {
+    /// Returns the kind of a line by its first two bytes.
+    fn of(first: u8, second: impl FnOnce() -> u8) -> LineKind {
+        match first {
+            NOTICE_BYTE if second() == NOTICE_BYTE => LineKind::Aside,
+            NOTICE_BYTE => LineKind::Notice,
+            STAMP_BYTE => LineKind::Stamp,
+            _ => LineKind::Said,
+        }
+    }
+
+    fn is_said(self) -> bool {
+        self == LineKind::Said
+    }
+
+    /// Whether it is a record.
+    fn is_record(self) -> bool {
+        matches!(self, LineKind::Said | LineKind::Notice)
+    }
 }
 
 impl Tape {
@@ -122,12 +151,26 @@ impl Tape {
         Tape { stamps: Stamps::new(epoch), ..self }
     }
 
-    /// Sets the time of records from now on, in ms since 1970. Without a time there are no stamps.
+    /// Lets an empty tape hold a part of the log that several servers share: its positions are [those](super::stamp)
+    /// of the log's entries.
+    pub fn share(&mut self) {
+        debug_assert_eq!(self.end.offset, 0);
+        self.stamps.share();
+    }
+
+    /// Begins an entry of a shared log, whose records follow.
+    pub fn begin_entry(&mut self, id: EntryId) {
+        self.stamps.begin_entry(id);
+    }
+
+    /// Sets the time of records from now on, in ms since 1970. Without a time there are no stamps. In a shared log the
+    /// entries have it.
     pub fn set_time(&mut self, now_ms: u64) {
         self.stamps.set_time(now_ms);
     }
 
-    /// Returns the epoch: the identity of this log.
+    /// Returns the epoch: the identity of this log. In a shared log it is that of this tape, and of no position but that
+    /// before the first record.
     pub fn epoch(&self) -> Epoch {
         self.stamps.epoch()
     }
@@ -154,7 +197,7 @@ impl Tape {
         debug_assert_eq!(self.end.offset, 0);
         let records = past.end();
         let text = newest_part(text, self.capacity);
-        let count = lines_of(text).filter(|line| kind_of(line) != LineKind::Stamp).count() as u64;
+        let count = lines_of(text).filter(|line| kind_of(line).is_record()).count() as u64;
         let first = lines_of(text).next().and_then(|line| Stamp::parse(line.trim_ascii_end()));
         let starts_at = first.and_then(|stamp| past.find(stamp.next));
         self.end.record = records;
@@ -187,8 +230,8 @@ impl Tape {
             self.put(line);
             let kind = kind_of(line);
             is_stamped = kind == LineKind::Stamp;
-            self.end.line += u64::from(kind == LineKind::Said);
-            self.end.record += u64::from(!is_stamped);
+            self.end.line += u64::from(kind.is_said());
+            self.end.record += u64::from(kind.is_record());
             if let Some(stamp) = Stamp::parse(line.trim_ascii_end()).filter(|_| is_stamped) {
                 self.stamps.on_loaded(stamp, start.offset, self.end.offset);
             }
@@ -246,6 +289,15 @@ impl Tape {
         self.end_line(start)
     }
 
+    /// Appends an aside, given without its prefix `** ` and its LF. No stamp stands before it.
+    pub fn aside(&mut self, notice: impl fmt::Display) -> Span {
+        let start = self.end;
+        self.note_checkpoint();
+        // Writing to the tape does not fail.
+        let _ = writeln!(Writer(self), "{}{notice}", notice::PRIVATE_PREFIX);
+        self.forget_overwritten(start)
+    }
+
     /// Returns the bytes between two offsets on the tape. The second slice is empty unless the ring wraps between them.
     pub fn slices(&self, from: u64, to: u64) -> [&[u8]; 2] {
         if from == to {
@@ -260,7 +312,7 @@ impl Tape {
 
     /// Whether a stamp begins at `offset`.
     pub fn is_stamp(&self, offset: u64) -> bool {
-        offset < self.end.offset && self.kind(offset) == LineKind::Stamp
+        offset < self.end.offset && self.byte(offset) == STAMP_BYTE
     }
 
     /// Returns the end of the line that holds the byte at `offset`. Cost: a scan of that line.
@@ -296,8 +348,8 @@ impl Tape {
         let mut at = offset;
         while at < ceiling.offset {
             let kind = self.kind(at);
-            line -= u64::from(kind == LineKind::Said);
-            record -= u64::from(kind != LineKind::Stamp);
+            line -= u64::from(kind.is_said());
+            record -= u64::from(kind.is_record());
             at = self.line_end(at);
         }
         Position { offset, line, record }
@@ -328,7 +380,7 @@ impl Tape {
         let newer_half = self.checkpoints.partition_point(|checkpoint| checkpoint.offset < middle);
         let start = newer_half.max(at_most_first.saturating_sub(1));
         let mut at = self.checkpoints.get(start).copied().unwrap_or(self.end);
-        while at.offset < self.end.offset && (at.line < first || self.kind(at.offset) != LineKind::Said) {
+        while at.offset < self.end.offset && (at.line < first || !self.kind(at.offset).is_said()) {
             at = self.after_line(at);
         }
         at
@@ -362,8 +414,8 @@ impl Tape {
         let kind = self.kind(at.offset);
         Position {
             offset: self.line_end(at.offset),
-            line: at.line + u64::from(kind == LineKind::Said),
-            record: at.record + u64::from(kind != LineKind::Stamp),
+            line: at.line + u64::from(kind.is_said()),
+            record: at.record + u64::from(kind.is_record()),
         }
     }
 
@@ -388,12 +440,17 @@ impl Tape {
         let stamp = self.stamps.next(self.end.record);
         // Writing to the tape does not fail.
         let _ = writeln!(Writer(self), "{stamp}");
-        self.stamps.on_placed(start, self.end.offset);
+        self.stamps.on_placed(start, self.end);
     }
 
     fn end_line(&mut self, start: Position) -> Span {
         self.put(b"\n");
         self.end.record += 1;
+        self.forget_overwritten(start)
+    }
+
+    /// Forgets the places of what has left the tape since `start`, and returns the span from there.
+    fn forget_overwritten(&mut self, start: Position) -> Span {
         let tail = self.tail();
         while self.checkpoints.front().is_some_and(|checkpoint| checkpoint.offset < tail) {
             self.checkpoints.pop_front();
@@ -430,7 +487,7 @@ impl Tape {
     }
 
     fn kind(&self, offset: u64) -> LineKind {
-        kind_of(&[self.byte(offset)])
+        LineKind::of(self.byte(offset), || self.byte(offset + 1))
     }
 
     fn byte(&self, offset: u64) -> u8 {
@@ -450,11 +507,8 @@ impl Tape {
 
 /// Returns the kind of a line by its beginning.
 fn kind_of(line: &[u8]) -> LineKind {
-    match line.first() {
-        Some(b'*') => LineKind::Notice,
-        Some(&STAMP_BYTE) => LineKind::Stamp,
-        _ => LineKind::Said,
-    }
+    let byte = |at: usize| line.get(at).copied().unwrap_or(b'\n');
+    LineKind::of(byte(0), || byte(1))
 }
 
 /// Returns the lines of a text, each with its LF.
@@ -468,14 +522,14 @@ fn newest_part(text: &[u8], bytes: usize) -> &[u8] {
     let mut from = None;
     let (mut at, mut end) = (0, 0);
     for line in lines_of(text) {
-        let is_stamp = kind_of(line) == LineKind::Stamp;
+        let kind = kind_of(line);
         if !is_clean(line) || text.len() - at > bytes {
             from = None;
-        } else if is_stamp {
+        } else if kind == LineKind::Stamp {
             from.get_or_insert(at);
         }
         at += line.len();
-        if !is_stamp {
+        if kind.is_record() {
             end = at;
         }
     }

@@ -12,6 +12,7 @@ fn a_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (0..4_usize, 0..40_usize).prop_map(|(who, padding)| Step::Say(who, padding)),
         1 => (proptest::option::of(0..4_usize), 0..40_usize).prop_map(|(who, padding)| Step::Announce(who, padding)),
+        1 => (0..40_usize).prop_map(Step::Aside),
         4 => (0..4_usize, 0..200_usize).prop_map(|(who, bytes)| Step::Take(who, bytes)),
         2 => Just(Step::KeepUp),
         1 => (0..4_usize, 0..8_u64).prop_map(|(who, history)| Step::Join(who, history)),
