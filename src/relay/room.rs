@@ -8,11 +8,12 @@ use std::rc::Rc;
 
 use super::command::Command;
 use super::cursor::{Cursor, Dialect};
-use super::directory::{Directory, RoomId};
+use super::directory::{Directory, RoomId, fullest};
 use super::event::{Applied, Event};
 use super::name::{Name, NameError};
 use super::notice::{Help, Notice};
 use super::order::Order;
+use super::record::Record;
 use super::roster::{Introduction, MemberId, Roster};
 use super::sanitize::sanitize;
 use super::tape::{Position, Span, Tape};
@@ -26,8 +27,10 @@ mod arrivals;
 mod earlier;
 mod naming;
 mod ordering;
+mod shared;
 mod tracked;
 
+pub use shared::Outgoing;
 pub use tracked::{SessionState, Start};
 
 /// Most rows that `/who` or `/rooms` shows.
@@ -76,6 +79,8 @@ pub struct Room {
     id: RoomId,
     options: Rc<Options>,
     tape: Tape,
+    /// Records on their way to the log that several servers share; `None` if this server has the room for itself.
+    outgoing: Option<Box<Outgoing>>,
     announcements: Announcements,
     arrivals: Arrivals,
     /// Buffer for the `NAME> ` of a line, kept to save an allocation per line.
@@ -134,6 +139,13 @@ pub enum Decision<'a> {
         /// The answer if the recipient does not.
         untold: String,
     },
+    /// A private message for a member of another server.
+    TellElsewhere {
+        /// The number of that member, as shown.
+        number: u64,
+        /// The message.
+        text: &'a str,
+    },
     /// The author goes to another room, which may not exist yet.
     Join {
         /// The room.
@@ -159,6 +171,7 @@ impl Room {
             id,
             options,
             tape,
+            outgoing: None,
             announcements: Announcements::default(),
             arrivals: Arrivals::default(),
             prefix: String::new(),
@@ -233,6 +246,7 @@ impl Room {
     fn push_place(&self, roster: &Roster, private: &mut String) {
         let room = roster.directory().name(self.id).as_str();
         let others = roster.seats(self.id).len().saturating_sub(1);
+        let others = others + roster.others_in(self.id);
         Notice::InRoom { room, others }.push_line(private);
     }
 
@@ -275,8 +289,8 @@ impl Room {
                 Audience::Others | Audience::Everyone => Decision::Track { position, token },
             },
             Command::Rooms => {
-                let effort = ROOM_BYTES * roster.directory().len();
-                Decision::Costly { reply: rooms(roster.directory()), effort }
+                let rooms = roster.sizes();
+                Decision::Costly { reply: list_rooms(&rooms), effort: ROOM_BYTES * rooms.len() }
             }
             Command::Tell { to, text } => decide_message(roster, member, to, text),
             Command::History { count, .. } if self.options.has_journal => self.history(count),
@@ -310,9 +324,9 @@ impl Room {
                 self.unname(roster, member);
                 Applied::default()
             }
-            Event::Joined { member } => applied(self.introduce(roster, member)),
-            Event::Left { member } => self.remove(roster, member, |name| Announcement::Left { name }),
-            Event::Removed { member } => self.remove(roster, member, |name| Announcement::Removed { name }),
+            Event::Joined { member } => self.introduce(roster, member),
+            Event::Left { member } => self.remove(roster, member, Announcement::left),
+            Event::Removed { member } => self.remove(roster, member, Announcement::removed),
             Event::Proclaimed { text } => {
                 if self.takes_proclamation() {
                     self.announcements.push(Announcement::Proclaimed { text });
@@ -321,15 +335,13 @@ impl Room {
             }
             Event::Parted { member } => {
                 if roster.unseat(member) == Introduction::Told {
-                    self.announcements.push(Announcement::Left { name: roster.shown(member).to_string() });
+                    let (number, name) = (roster.number(member).shown(), roster.shown(member).to_string());
+                    self.announcements.push(Announcement::Left { number, name });
                 }
                 Applied::default()
             }
             Event::Announced => Applied { bytes: self.announce_next().unwrap_or(0), ..Applied::default() },
-            Event::ShuttingDown => {
-                let span = self.tape.announce(Notice::ShuttingDown);
-                Applied { bytes: span.bytes(), ..Applied::default() }
-            }
+            Event::ShuttingDown => Applied { bytes: self.shut_down().bytes(), ..Applied::default() },
         }
     }
 
@@ -344,10 +356,11 @@ impl Room {
     }
 
     /// Removes a member that leaves the server. The room reads that if it knows the member.
-    fn remove(&mut self, roster: &mut Roster, member: MemberId, announce: fn(String) -> Announcement) -> Applied {
+    fn remove(&mut self, roster: &mut Roster, member: MemberId, announce: fn(u64, String) -> Announcement) -> Applied {
+        let number = roster.number(member).shown();
         let (name, introduction) = roster.remove(member);
         if introduction == Introduction::Told {
-            self.announcements.push(announce(name));
+            self.announcements.push(announce(number, name));
         }
         Applied::default()
     }
@@ -357,10 +370,10 @@ impl Room {
         Notice::TooLong { bytes: self.options.line_bytes_max }.to_line()
     }
 
-    /// Makes the announcement that has waited longest. Returns how many bytes that put on the tape.
+    /// Makes the announcement that has waited longest. Returns its bytes.
     fn announce_next(&mut self) -> Option<u64> {
         let announcement = self.announcements.pop()?;
-        Some(announcement.make(&mut self.tape).bytes())
+        Some(self.put(&announcement.record()).bytes)
     }
 
     fn say(&mut self, roster: &mut Roster, member: MemberId, text: &str) -> Applied {
@@ -368,37 +381,40 @@ impl Room {
         roster.count_line(member);
         self.prefix.clear();
         let _ = write!(self.prefix, "{}> ", roster.shown(member));
+        if self.is_shared() {
+            return self.send_said(roster, member, text, introduced);
+        }
         match self.options.audience {
             Audience::Others => {
                 let said = self.tape.say(&[&self.prefix, text]);
-                applied(Some(Span { start: introduced.map_or(said.start, |span| span.start), end: said.end }))
+                applied(Span { start: introduced.own.map_or(said.start, |span| span.start), end: said.end })
             }
             Audience::Everyone => {
-                let mut applied = applied(introduced);
-                applied.bytes += self.tape.say(&[&self.prefix, text]).bytes();
-                applied
+                let bytes = introduced.bytes + self.tape.say(&[&self.prefix, text]).bytes();
+                Applied { bytes, ..introduced }
             }
-            Audience::Sender => Applied { reply: Some(format!("{}{text}\n", self.prefix)), ..applied(introduced) },
+            Audience::Sender => Applied { reply: Some(format!("{}{text}\n", self.prefix)), ..introduced },
         }
     }
 
     /// Decides, once for each member, whether the room reads `joined`.
-    fn introduce(&mut self, roster: &mut Roster, member: MemberId) -> Option<Span> {
+    fn introduce(&mut self, roster: &mut Roster, member: MemberId) -> Applied {
         if roster.introduction(member) != Introduction::Pending {
-            return None;
+            return Applied::default();
         }
         if !self.announces(roster.clients_in(self.id)) {
             roster.set_introduction(member, Introduction::Untold);
-            return None;
+            return Applied::default();
         }
         roster.set_introduction(member, Introduction::Told);
-        Some(self.tape.announce(Notice::Joined { name: &roster.shown(member).to_string() }))
+        let (number, name) = (roster.number(member).shown(), &roster.shown(member).to_string());
+        self.put(&Record::Joined { number, name })
     }
 }
 
-/// Returns the effect of the author's own words, if they are on the tape.
-fn applied(own: Option<Span>) -> Applied {
-    Applied { bytes: own.map_or(0, |span| span.bytes()), own, reply: None }
+/// Returns the effect of the author's own words on the tape.
+fn applied(own: Span) -> Applied {
+    Applied { bytes: own.bytes(), own: Some(own), reply: None }
 }
 
 /// Returns the answer to the author of a line.
@@ -414,19 +430,24 @@ fn who(roster: &Roster, room: RoomId, now: u32) -> String {
         let is_away = row.is_away;
         Notice::Here { name: &name, lines: row.lines, minutes: row.minutes, is_away }.push_line(&mut rows);
     }
-    let clients = roster.seats(room).len();
+    let left = WHO_ROWS_MAX.saturating_sub(roster.seats(room).len());
+    for row in roster.other_rows(room, now).take(left) {
+        Notice::Here { name: &row.name, lines: row.lines, minutes: row.seconds / 60, is_away: false }
+            .push_line(&mut rows);
+    }
+    let clients = roster.seats(room).len() + roster.others_in(room);
     push_more(clients, &mut rows);
     Notice::HereTotal { clients }.push_line(&mut rows);
     rows
 }
 
-fn rooms(directory: &Directory) -> String {
+fn list_rooms(rooms: &[(&Name, usize)]) -> String {
     let mut rows = String::new();
-    for (room, clients) in directory.fullest(WHO_ROWS_MAX) {
+    for (room, clients) in fullest(rooms.to_vec(), WHO_ROWS_MAX) {
         Notice::RoomHere { room: room.as_str(), clients }.push_line(&mut rows);
     }
-    push_more(directory.len(), &mut rows);
-    Notice::RoomsTotal { rooms: directory.len() }.push_line(&mut rows);
+    push_more(rooms.len(), &mut rows);
+    Notice::RoomsTotal { rooms: rooms.len() }.push_line(&mut rows);
     rows
 }
 
@@ -470,12 +491,15 @@ pub fn parse_room(directory: &Directory, typed: &str) -> Result<Name, String> {
     Ok(room)
 }
 
-fn decide_message(roster: &Roster, sender: MemberId, to: &str, text: &str) -> Decision<'static> {
+fn decide_message<'a>(roster: &Roster, sender: MemberId, to: &str, text: &'a str) -> Decision<'a> {
     if to.is_empty() || text.is_empty() {
         return reply(Notice::TellUsage);
     }
     let Some(target) = roster.find(to) else {
-        return reply(Notice::NobodyCalled { name: to });
+        return match roster.elsewhere().and_then(|elsewhere| elsewhere.find(to)) {
+            Some(number) => Decision::TellElsewhere { number, text },
+            None => reply(Notice::NobodyCalled { name: to }),
+        };
     };
     let (from, to) = (&roster.shown(sender).to_string(), &roster.shown(target).to_string());
     let Some(key) = roster.key(target) else { return reply(Notice::Away { name: to }) };

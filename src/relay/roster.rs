@@ -11,14 +11,17 @@ use serde::{Deserialize, Serialize};
 use slab::Slab;
 
 use super::directory::{Directory, RoomId};
+use super::elsewhere::event::RosterEvent;
 use super::name::{GIVEN_PREFIX, Name};
 use super::names::Names;
 
 mod called;
 mod handed;
+mod shared;
 
 pub use called::Lost;
 pub use handed::{HandedMember, TakenBack};
+use shared::Shared;
 
 /// The number of a member, never reused, so it identifies the author of a line even when slots are reused.
 ///
@@ -47,6 +50,10 @@ pub struct Roster {
     names: Names,
     directory: Directory,
     next_number: u64,
+    /// The end of the numbers from `next_number` on.
+    numbers_end: u64,
+    /// Its side that faces the rosters of other servers, if there are any.
+    shared: Option<Box<Shared>>,
 }
 
 /// Mark of a member that has sent anything but empty lines.
@@ -57,6 +64,9 @@ const MOVED: u8 = 2;
 
 /// Mark of a member whose chosen name belongs to it: it has shown the token.
 const OWNER: u8 = 4;
+
+/// Mark of a member whose `joined` a room of all servers has read: it was written, and not only submitted.
+const KNOWN: u8 = 8;
 
 /// The key of a member without a connection.
 const AWAY: u32 = u32::MAX;
@@ -76,7 +86,7 @@ struct Member {
     /// The room whose tape it reads.
     room: RoomId,
     introduction: Introduction,
-    /// [`SPOKEN`], [`MOVED`] and [`OWNER`].
+    /// [`SPOKEN`], [`MOVED`], [`OWNER`] and [`KNOWN`].
     marks: u8,
 }
 
@@ -113,6 +123,8 @@ impl Default for Roster {
             names: Names::default(),
             directory: Directory::default(),
             next_number: 1,
+            numbers_end: u64::MAX,
+            shared: None,
         }
     }
 }
@@ -149,9 +161,9 @@ impl Roster {
         self.clients_among(&self.order)
     }
 
-    /// Returns the number of clients in a room.
+    /// Returns the number of clients in a room, on all servers.
     pub fn clients_in(&self, room: RoomId) -> usize {
-        self.clients_among(self.directory.seats(room))
+        self.clients_among(self.directory.seats(room)) + self.others_in(room)
     }
 
     fn clients_among(&self, seats: &[MemberId]) -> usize {
@@ -173,12 +185,16 @@ impl Roster {
     /// caller's clock.
     ///
     /// # Panics
-    /// When there are more members, or keys, than a `u32` counts.
+    /// When there are more members, or keys, than a `u32` counts; when [no number is left](Roster::numbers_left).
     pub fn add_client(&mut self, key: usize, room: RoomId, now: u32) -> MemberId {
+        assert!(self.numbers_left() > 0, "a client comes only while there are numbers");
         let number = ClientNumber::of_client(self.next_number).expect("counted from 1");
         self.next_number += 1;
         let member = self.add(number, None, key, now);
         self.seat(member, room);
+        if self.next_number == self.numbers_end {
+            self.begin_next_block();
+        }
         member
     }
 
@@ -207,10 +223,17 @@ impl Roster {
         let place = self.seats(room).partition_point(|&other| self.number(other) < number);
         self.directory.add_seat(room, place, id);
         self.member_mut(id).room = room;
+        self.mirror_room(id);
     }
 
     /// Takes a member's seat in its room. Returns whether the room was told that it joined; the next one is not yet.
     pub(super) fn unseat(&mut self, id: MemberId) -> Introduction {
+        let introduction = self.take_seat(id);
+        self.mirror_room(id);
+        introduction
+    }
+
+    fn take_seat(&mut self, id: MemberId) -> Introduction {
         let (number, room) = (self.number(id), self.room(id));
         if let Ok(place) = self.seats(room).binary_search_by_key(&number, |&other| self.number(other)) {
             self.directory.remove_seat(room, place);
@@ -221,7 +244,8 @@ impl Roster {
 
     /// Removes a member; its name is free. Returns that name, and whether the room was told that it joined.
     pub(super) fn remove(&mut self, id: MemberId) -> (String, Introduction) {
-        let introduction = self.unseat(id);
+        let introduction = self.take_seat(id);
+        self.mirror(id, |number| RosterEvent::Left { number });
         if let Ok(place) = self.place_in_order(self.member(id).number) {
             self.order.remove(place);
         }
@@ -263,6 +287,13 @@ impl Roster {
     /// As [`add_client`](Roster::add_client).
     pub fn set_key(&mut self, id: MemberId, key: Option<usize>) {
         self.member_mut(id).key = key.map_or(AWAY, key_of);
+    }
+
+    /// Returns the member with a number as it is shown: the operator has 0.
+    pub fn find_number(&self, shown: u64) -> Option<MemberId> {
+        let number = ClientNumber(NonZeroU64::MIN.checked_add(shown)?);
+        let place = self.place_in_order(number).ok()?;
+        self.order.get(place).copied()
     }
 
     /// Returns when a member entered, in seconds of the caller's clock.
@@ -335,7 +366,9 @@ impl Roster {
     }
 
     pub(super) fn set_introduction(&mut self, id: MemberId, introduction: Introduction) {
-        self.member_mut(id).introduction = introduction;
+        let member = self.member_mut(id);
+        member.introduction = introduction;
+        member.marks &= !KNOWN;
     }
 
     pub(super) fn count_line(&mut self, id: MemberId) {
@@ -403,13 +436,13 @@ fn key_of(key: usize) -> u32 {
 impl ClientNumber {
     const OPERATOR: ClientNumber = ClientNumber(NonZeroU64::MIN);
 
-    /// Returns the number that is shown as `shown`.
-    fn of_client(shown: u64) -> Option<ClientNumber> {
+    /// Returns the number that is shown as `shown`; `None` if no client has that.
+    pub fn of_client(shown: u64) -> Option<ClientNumber> {
         NonZeroU64::new(shown)?.checked_add(1).map(ClientNumber)
     }
 
     /// Returns the number as it is shown.
-    fn shown(self) -> u64 {
+    pub fn shown(self) -> u64 {
         self.0.get() - 1
     }
 }
@@ -494,6 +527,10 @@ mod tests {
         let second = roster.add_client(0, RoomId::LOBBY, 0);
         assert_eq!(roster.shown(second).to_string(), "client-2");
         assert!(roster.find("client-1").is_none());
+        assert_eq!(
+            [0, 1, 2, 3, u64::MAX].map(|shown| roster.find_number(shown)),
+            [None, None, Some(second), None, None]
+        );
         roster.check_invariants();
     }
 }

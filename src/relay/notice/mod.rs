@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use super::name::{NAME_CHARS_MAX, Name, NameError};
 
+mod examples;
 mod help;
 mod read;
 #[cfg(test)]
@@ -22,7 +23,7 @@ pub(super) use help::Help;
 /// Prefix of a notice on the wire. A LF ends it.
 pub const PREFIX: &str = "* ";
 
-/// Prefix of a notice for one tracked client alone.
+/// Prefix of a notice that is no record: for one tracked client alone, or of one of the servers that share a room.
 pub const PRIVATE_PREFIX: &str = "** ";
 
 /// The last line of the server in a session that ends in good order, with its LF.
@@ -99,6 +100,18 @@ pub enum Notice<'a> {
     ShuttingDown,
     /// The server shuts down, and hands the session of the recipient over to the next run. No further line follows.
     HandedOver,
+    /// The server is cut off from the others that share its rooms, and hears no line until it is together with them.
+    CutOff,
+    /// It is together with them again.
+    Together {
+        /// The time for which it was cut off, in seconds.
+        seconds: u64,
+    },
+    /// Lines that clients of another server said never came into the log of the room.
+    LostBetween {
+        /// Said lines, at least one.
+        lines: u64,
+    },
 
     /// The name that the recipient asked for belongs to another member, or to the relay itself.
     NameTaken {
@@ -367,99 +380,6 @@ pub enum Notice<'a> {
 }
 
 impl Notice<'_> {
-    /// Each kind of notice beside its exact text: the reference of the protocol. Tests check every parser of notices
-    /// against it.
-    pub const EXAMPLES: &'static [(Notice<'static>, &'static str)] = &[
-        (Notice::Welcome { name: "client-7" }, "you are client-7; /help lists what you can do"),
-        (Notice::Earlier { lines: 1 }, "1 earlier line:"),
-        (Notice::Earlier { lines: 1_234 }, "1234 earlier lines:"),
-        (Notice::Missed { lines: 1 }, "you missed 1 line"),
-        (Notice::Missed { lines: 123_456 }, "you missed 123456 lines"),
-        (Notice::Joined { name: "client-7" }, "client-7 joined"),
-        (Notice::Left { name: "ana" }, "ana left"),
-        (Notice::Removed { name: "ana" }, "ana was removed"),
-        (Notice::Renamed { from: "ana", to: "Zoë" }, "ana is now Zoë"),
-        (Notice::Kept, "what is said here is kept"),
-        (Notice::ShuttingDown, "the server is shutting down"),
-        (Notice::HandedOver, "the server is shutting down and keeps your session"),
-        (Notice::NameTaken { name: "ana" }, "the name ana is taken"),
-        (Notice::NameMalformed, "a name is 1 to 24 letters, digits, _ or -"),
-        (Notice::NameUnchanged { name: "ana" }, "you are ana already"),
-        (Notice::NameFixed, "you are server, and nobody else"),
-        (Notice::NickUsage, "/nick NAME: a name is 1 to 24 letters, digits, _ or -"),
-        (Notice::NameOwned { name: "ana" }, "the name ana belongs to somebody: /nick ana TOKEN"),
-        (Notice::NameLookalike { name: "аnа", owned: "ana" }, "аnа looks like ana, which belongs to somebody"),
-        (Notice::TokenWrong { name: "ana" }, "that is not the token of ana"),
-        (Notice::TokenUnknown { name: "zoe" }, "zoe belongs to nobody: /nick zoe"),
-        (Notice::NameTakenOver { name: "client-7" }, "you are here a second time: this one is client-7 now"),
-        (Notice::NameLost { owned: "ana", name: "client-7" }, "the name ana belongs to somebody now: you are client-7"),
-        (Notice::Here { name: "ana", lines: 0, minutes: 0, is_away: false }, "here: ana, 0 lines, 0 min"),
-        (Notice::Here { name: "client-12", lines: 1, minutes: 61, is_away: false }, "here: client-12, 1 line, 61 min"),
-        (Notice::Here { name: "ana", lines: 12, minutes: 3, is_away: true }, "here: ana, 12 lines, 3 min, away"),
-        (Notice::More { count: 1_234 }, "and 1,234 more"),
-        (Notice::HereTotal { clients: 12_345 }, "12,345 here"),
-        (Notice::InRoom { room: "rust", others: 0 }, "you are in rust, alone"),
-        (Notice::InRoom { room: "rust", others: 1 }, "you are in rust, with 1 other"),
-        (Notice::InRoom { room: "rust", others: 1_234 }, "you are in rust, with 1,234 others"),
-        (Notice::InRoomAlready { room: "rust" }, "you are in rust already"),
-        (Notice::RoomMalformed, "the name of a room is 1 to 24 letters, digits, _ or -"),
-        (Notice::RoomLookalike { name: "1obby", room: "lobby" }, "1obby looks like lobby"),
-        (Notice::RoomsFull { rooms: 100 }, "there are 100 rooms already"),
-        (Notice::JoinUsage, "/join NAME: the name of a room is 1 to 24 letters, digits, _ or -"),
-        (Notice::RoomHere { room: "rust", clients: 12 }, "room: rust, 12 here"),
-        (Notice::RoomsTotal { rooms: 1 }, "1 room"),
-        (Notice::RoomsTotal { rooms: 1_234 }, "1,234 rooms"),
-        (
-            Notice::Said { time: "2026-11-26 14:30:01Z", line: "ana> hello, all" },
-            "2026-11-26 14:30:01Z ana> hello, all",
-        ),
-        (Notice::LinesTotal { lines: 1 }, "1 line"),
-        (Notice::LinesTotal { lines: 100 }, "100 lines"),
-        (Notice::HistoryUsage, "/history N shows the newest N lines, at most 100"),
-        (Notice::SearchUsage, "/search WORD shows the newest lines with WORD, at most 100"),
-        (Notice::TellsYou { from: "ana", text: "lunch?" }, "ana tells you: lunch?"),
-        (Notice::YouTold { to: "bob", text: "x is now y" }, "you told bob: x is now y"),
-        (Notice::NotReading { name: "bob" }, "bob is not reading: not told"),
-        (Notice::Away { name: "bob" }, "bob is away: not told"),
-        (Notice::NobodyCalled { name: "bob" }, "nobody here is called bob"),
-        (Notice::TellUsage, "/msg NAME TEXT tells TEXT to NAME alone"),
-        (Notice::SayUsage, "/say TEXT says TEXT as it is"),
-        (
-            Notice::Session { token: "c0ffee", heard: 12, at: "3w5e11264sgsf.1712", name: "ana" },
-            "session c0ffee heard 12 at 3w5e11264sgsf.1712 as ana",
-        ),
-        (Notice::Resumed, "resumed"),
-        (Notice::NotResumed, "cannot resume: earlier lines follow"),
-        (Notice::YouAre { name: "ana", room: "rust" }, "you are ana, in rust"),
-        (Notice::Elsewhere, "this session goes on elsewhere"),
-        (Notice::NothingToTrack, "nothing to track: only you hear your echo"),
-        (Notice::UnknownCommand { word: "/x" }, "there is no command /x; /help lists what you can do"),
-        (Notice::IndentedCommand, "a command begins at the start of the line; /say says it as it is"),
-        (Notice::TooLong { bytes: 4_096 }, "line too long (over 4096 bytes): not relayed"),
-        (Notice::PasswordWanted, "this server asks for a password: /pass WORD"),
-        (Notice::PasswordWrong, "that is not the password"),
-        (Notice::PasswordUnasked, "no password is asked of you"),
-        (Notice::PasswordRefused, "that is not the password either: goodbye"),
-        (Notice::PasswordCrowded, "too many wrong passwords from your address: wait a minute"),
-        (Notice::PasswordMissing, "you have not given the password: goodbye"),
-        (Notice::ServerFull { clients: 1_000 }, "the server is full (1,000 clients)"),
-        (Notice::AddressDenied, "connections from your address are not allowed here"),
-        (Notice::AddressCrowded { most: 3 }, "too many connections from your address (at most 3)"),
-        (Notice::ProxyExpected, "this port expects the PROXY protocol from you: goodbye"),
-        (Notice::ForeignProtocol { protocol: "HTTP" }, "this is a chat relay and speaks no HTTP: goodbye"),
-        (Notice::TlsExpected, "this port speaks TLS: goodbye"),
-        (Notice::Silent { seconds: 1 }, "you have said nothing for 1 second: goodbye"),
-        (Notice::Silent { seconds: 5 }, "you have said nothing for 5 seconds: goodbye"),
-        (Notice::TooSlow, "you read too slowly: goodbye"),
-        (Notice::RemovedByOperator, "you were removed by the operator"),
-        (Notice::RemovedFor { reason: "no spam: ever" }, "you were removed by the operator: no spam: ever"),
-        (Notice::Banned { until: None, reason: "" }, "you are banned"),
-        (Notice::Banned { until: None, reason: "until tea: no" }, "you are banned: until tea: no"),
-        (Notice::Banned { until: Some(29_935_320), reason: "" }, "you are banned until 2026-12-01 10:00 UTC"),
-        (Notice::Banned { until: Some(29_935_320), reason: "spam" }, "you are banned until 2026-12-01 10:00 UTC: spam"),
-        (Notice::Other("we joined forces and left"), "we joined forces and left"),
-    ];
-
     /// Returns the notice as a line, with [`PREFIX`] and LF.
     pub fn to_line(&self) -> String {
         let mut line = String::new();
@@ -488,6 +408,12 @@ impl fmt::Display for Notice<'_> {
             Notice::Kept => f.write_str("what is said here is kept"),
             Notice::ShuttingDown => f.write_str("the server is shutting down"),
             Notice::HandedOver => f.write_str("the server is shutting down and keeps your session"),
+            Notice::CutOff => f.write_str("cut off from the other servers: what you say waits"),
+            Notice::Together { seconds } => write!(f, "together again after {seconds} s"),
+            Notice::LostBetween { lines } => {
+                let were = if lines == 1 { "was" } else { "were" };
+                write!(f, "{lines} {} of others {were} lost between the servers", Plural(lines, "line"))
+            }
 
             Notice::NameTaken { name } => write!(f, "the name {name} is taken"),
             Notice::NameMalformed => write!(f, "{}", NameError::Form),

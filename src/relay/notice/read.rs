@@ -6,16 +6,17 @@ use std::str::FromStr;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use super::{Notice, PREFIX, REMOVED};
+use super::{Notice, PREFIX, PRIVATE_PREFIX, REMOVED};
 use crate::relay::name::is_shown_name;
 
 /// Notices without a field.
-pub(super) const FIXED: [Notice<'static>; 28] = [
+pub(super) const FIXED: [Notice<'static>; 29] = [
     Notice::HistoryUsage,
     Notice::SearchUsage,
     Notice::Kept,
     Notice::ShuttingDown,
     Notice::HandedOver,
+    Notice::CutOff,
     Notice::NameMalformed,
     Notice::NameFixed,
     Notice::NickUsage,
@@ -53,9 +54,9 @@ impl<'a> Notice<'a> {
         read.filter(|notice| notice.is_written(text)).unwrap_or(Notice::Other(text))
     }
 
-    /// Reads a line of the server without its LF; `None` if it is no notice.
+    /// Reads a line of the server without its LF; `None` if it is no notice. A plain client reads both prefixes.
     pub fn in_line(line: &'a str) -> Option<Notice<'a>> {
-        line.strip_prefix(PREFIX).map(Notice::parse)
+        line.strip_prefix(PREFIX).or_else(|| line.strip_prefix(PRIVATE_PREFIX)).map(Notice::parse)
     }
 
     /// Whether `Display` writes exactly `text`. Allocates nothing.
@@ -79,6 +80,12 @@ fn read_news(text: &str) -> Option<Notice<'_>> {
     let (first, rest) = text.split_once(' ')?;
     if rest.starts_with("earlier line") {
         return Some(Notice::Earlier { lines: number(first)? });
+    }
+    if rest.ends_with(" lost between the servers") {
+        return Some(Notice::LostBetween { lines: number(first)? });
+    }
+    if let Some(seconds) = between(text, "together again after ", " s") {
+        return Some(Notice::Together { seconds: number(seconds)? });
     }
     let name = first;
     let notice = match rest {

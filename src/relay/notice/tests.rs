@@ -28,7 +28,7 @@ fn every_kind_has_an_example() {
     }
     let kinds: std::collections::HashSet<_> =
         Notice::EXAMPLES.iter().map(|(example, _)| std::mem::discriminant(example)).collect();
-    assert_eq!(kinds.len(), 70, "the number of variants");
+    assert_eq!(kinds.len(), 73, "the number of variants");
 }
 
 #[test]
@@ -165,6 +165,8 @@ proptest! {
             Notice::Welcome { name },
             Notice::Earlier { lines },
             Notice::Missed { lines },
+            Notice::Together { seconds: lines },
+            Notice::LostBetween { lines },
             Notice::Joined { name },
             Notice::Left { name },
             Notice::Renamed { from: name, to },

@@ -6,9 +6,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::super::name::Name;
-use super::super::notice::Notice;
-use super::super::tape::{Span, Tape};
+use super::super::record::Record;
 
 /// Lines of operators that may wait in a room at a time. A text is kept once for all rooms.
 const PROCLAIMED_MAX: usize = 16;
@@ -23,12 +21,16 @@ pub(super) struct Announcements(VecDeque<Announcement>);
 pub(super) enum Announcement {
     /// A member that was introduced has left.
     Left {
-        /// The member.
+        /// The number of the member, as shown.
+        number: u64,
+        /// Its name.
         name: String,
     },
     /// A member that was introduced was removed.
     Removed {
-        /// The member.
+        /// The number of the member, as shown.
+        number: u64,
+        /// Its name.
         name: String,
     },
     /// An operator says a line.
@@ -38,6 +40,8 @@ pub(super) enum Announcement {
     },
     /// A member has lost its name.
     Renamed {
+        /// The number of the member, as shown.
+        number: u64,
         /// That name.
         from: String,
         /// Its name from now on.
@@ -69,13 +73,23 @@ impl Announcements {
 }
 
 impl Announcement {
-    /// Puts it on the tape. The line of an operator counts as a said line.
-    pub(super) fn make(&self, tape: &mut Tape) -> Span {
+    /// A member with this number and this name has left.
+    pub(super) fn left(number: u64, name: String) -> Announcement {
+        Announcement::Left { number, name }
+    }
+
+    /// A member with this number and this name was removed.
+    pub(super) fn removed(number: u64, name: String) -> Announcement {
+        Announcement::Removed { number, name }
+    }
+
+    /// Returns the record that the room reads.
+    pub(super) fn record(&self) -> Record<'_> {
         match self {
-            Announcement::Left { name } => tape.announce(Notice::Left { name }),
-            Announcement::Removed { name } => tape.announce(Notice::Removed { name }),
-            Announcement::Renamed { from, to } => tape.announce(Notice::Renamed { from, to }),
-            Announcement::Proclaimed { text } => tape.say(&[Name::OPERATOR, "> ", text]),
+            Announcement::Left { number, name } => Record::Left { number: *number, name },
+            Announcement::Removed { number, name } => Record::Removed { number: *number, name },
+            Announcement::Renamed { number, from, to } => Record::Renamed { number: *number, from, to },
+            Announcement::Proclaimed { text } => Record::Proclaimed { text },
         }
     }
 }

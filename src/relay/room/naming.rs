@@ -7,10 +7,11 @@ use super::super::event::{Applied, Event};
 use super::super::name::{Name, NameError};
 use super::super::names::Right;
 use super::super::notice::Notice;
+use super::super::record::Record;
 use super::super::roster::{Introduction, MemberId, Roster};
 use super::super::secret::TOKEN_PREFIX;
 use super::announcements::Announcement;
-use super::{Decision, Room, applied, reply};
+use super::{Decision, Room, reply};
 
 /// Returns the effect of `/nick` with this name and this token, both as typed and perhaps empty.
 pub(super) fn decide_name(roster: &Roster, member: MemberId, typed: &str, token: &str) -> Decision<'static> {
@@ -34,6 +35,9 @@ pub(super) fn decide_name(roster: &Roster, member: MemberId, typed: &str, token:
         Right::Free if token.starts_with(TOKEN_PREFIX) => return reply(Notice::TokenUnknown { name: shown }),
         Right::Free => return reply(Notice::NameMalformed),
     };
+    if !is_owner && roster.elsewhere().is_some_and(|elsewhere| elsewhere.is_held(&name)) {
+        return reply(Notice::NameTaken { name: shown });
+    }
     match roster.holder(&name) {
         Some(holder) if holder != member => {
             let taken = Notice::NameTaken { name: shown }.to_line();
@@ -57,11 +61,12 @@ impl Room {
         if roster.introduction(member) == Introduction::Pending {
             let reply = Notice::Renamed { from: &before, to: name.as_str() }.to_line();
             roster.rename(member, name, is_owner);
-            return Applied { reply: Some(reply), ..applied(self.introduce(roster, member)) };
+            return Applied { reply: Some(reply), ..self.introduce(roster, member) };
         }
-        let span = self.tape.announce(Notice::Renamed { from: &before, to: name.as_str() });
+        let number = roster.number(member).shown();
+        let bytes = self.put(&Record::Renamed { number, from: &before, to: name.as_str() }).bytes;
         roster.rename(member, name, is_owner);
-        Applied { bytes: span.bytes(), ..Applied::default() }
+        Applied { bytes, ..Applied::default() }
     }
 
     /// Takes its name from a member. A room that does not know the member is told nothing: it will be introduced as
@@ -70,8 +75,8 @@ impl Room {
         let from = roster.shown(member).to_string();
         roster.unname(member);
         if roster.introduction(member) != Introduction::Pending {
-            let to = roster.shown(member).to_string();
-            self.announcements.push(Announcement::Renamed { from, to });
+            let (number, to) = (roster.number(member).shown(), roster.shown(member).to_string());
+            self.announcements.push(Announcement::Renamed { number, from, to });
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::relay::cursor::Slices;
 
 mod names;
 mod orders;
+mod shared;
 
 /// A room, its roster, and a reader for each member.
 struct Chat {
@@ -97,6 +98,7 @@ impl Chat {
             Decision::Obey(Order::Stop) => return Some("stops"),
             Decision::Obey(_) => return Some("orders"),
             Decision::Track { .. } => return Some("is tracked"),
+            Decision::TellElsewhere { .. } => return Some("is for another server"),
             Decision::Join { .. } => return Some("moves"),
             Decision::Leave => return Some("leaves"),
         }

@@ -1,5 +1,6 @@
 //! The names of members: chosen ones, and those that belong to their members.
 
+use super::super::elsewhere::event::RosterEvent;
 use super::super::name::{GIVEN_PREFIX, Name, TYPED_BYTES_MAX, fold};
 use super::super::names::{Names, Right};
 use super::{ClientNumber, MemberId, OWNER, Roster};
@@ -45,6 +46,7 @@ impl Roster {
     /// belongs to the member.
     pub(in super::super) fn rename(&mut self, id: MemberId, name: Name, is_owner: bool) {
         let folded = name.folded().into();
+        self.mirror(id, |number| RosterEvent::Named { number, name: name.as_str() });
         if let Some(old) = self.member_mut(id).name.replace(Box::new(name)) {
             self.chosen.remove(old.folded());
         }
@@ -55,6 +57,7 @@ impl Roster {
 
     /// Takes its chosen name from a member, which is `client-N` again.
     pub(in super::super) fn unname(&mut self, id: MemberId) {
+        self.mirror(id, |number| RosterEvent::Unnamed { number });
         let member = self.member_mut(id);
         member.marks &= !OWNER;
         if let Some(name) = member.name.take() {
