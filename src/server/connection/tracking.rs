@@ -4,7 +4,7 @@ use super::{Connection, LineHabit, Phase};
 use crate::net::stream::Socket;
 use crate::relay::cursor::{Cursor, Dialect, View};
 use crate::relay::notice::{Notice, PREFIX};
-use crate::relay::tape::Tape;
+use crate::relay::tape::{Position, Tape};
 
 impl<S: Socket> Connection<S> {
     /// Whether it is tracked: with a session, or closing after one.
@@ -31,6 +31,7 @@ impl<S: Socket> Connection<S> {
     pub fn enter_again(&mut self) {
         debug_assert!(matches!(self.phase, Phase::Present(_)));
         self.phase = Phase::Entering;
+        self.cursor = Cursor::at(Position::default(), Dialect::Plain);
         // It was to take a part of the tape that it has left.
         if let Some(busy) = &mut self.busy {
             busy.stall = None;

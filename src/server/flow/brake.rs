@@ -6,6 +6,11 @@
 //!
 //! With [`Lag::Wait`](crate::server::config::Lag::Wait) the brake has a *wall* besides: no append overwrites bytes that
 //! the slowest reader has not been sent.
+//!
+//! A room that several servers share has a *gate* instead: the bytes that its log takes before the entry under way was
+//! read back. While the gate is closed, the room waits as at the wall, though for no reader. There are two steps, and
+//! each has a budget of the period: what clients send to the log, and what comes onto the tape from it. So a flood of
+//! another server leaves the talkers of this one their parts. The budget of a turn is that of the second step.
 
 use std::time::{Duration, Instant};
 
@@ -79,6 +84,10 @@ pub(crate) struct Brake {
     /// Bytes that the slowest healthy reader was behind when last measured.
     slowest_behind: u64,
     wall: Option<Wall>,
+    /// Bytes that the log of a shared room takes now; `None` if no other server shares the room.
+    gate: Option<u64>,
+    /// Bytes that were read from that log in this period.
+    heard: usize,
 }
 
 /// Limit beyond which an append would overwrite what the slowest reader still needs.
@@ -112,6 +121,8 @@ impl Brake {
             spent: 0,
             slowest_behind: 0,
             wall: None,
+            gate: None,
+            heard: 0,
         }
     }
 
@@ -133,7 +144,7 @@ impl Brake {
             let passed = u16::try_from(passed).unwrap_or(CLASS_PERIODS).min(CLASS_PERIODS);
             self.period = self.period.wrapping_add(passed);
             self.period_start = now;
-            self.spent = 0;
+            (self.spent, self.heard) = (0, 0);
         }
     }
 
@@ -167,11 +178,38 @@ impl Brake {
         }
     }
 
+    /// Sets the bytes that the log of a shared room takes now; `None` if no other server shares the room.
+    pub(crate) fn set_gate(&mut self, left: Option<u64>) {
+        self.gate = left;
+    }
+
     /// Returns how many bytes a client may append now, if all tapes together leave each reader of this one `shared`
-    /// bytes. The line that exceeds them is appended whole.
+    /// bytes. The line that exceeds them is appended whole. A client takes no more than a slice of what a gate leaves.
     pub(crate) fn allowance(&self, recent: RecentTraffic, shared: usize) -> usize {
-        let turn_left = self.turn_left.min(shared.max(self.turn_assured));
-        turn_left.min(self.allowance_of_period(recent)).min(self.wall_left())
+        if let Some(gate) = self.gate {
+            let left = usize::try_from(gate).unwrap_or(usize::MAX).min(SLICE_BYTES);
+            return left.min(self.allowance_of_period(recent));
+        }
+        self.turn_left(shared).min(self.allowance_of_period(recent)).min(self.wall_left())
+    }
+
+    /// Whether bytes from the log of a shared room may come onto the tape, if all tapes together leave each reader of
+    /// this one `shared` bytes.
+    pub(crate) fn may_hear(&self, shared: usize) -> bool {
+        self.turn_left(shared) > 0 && self.may_hear_next_turn()
+    }
+
+    /// Whether such bytes may come onto the tape in another turn of this period.
+    pub(crate) fn may_hear_next_turn(&self) -> bool {
+        !self.is_on() || self.heard < self.braked_bytes
+    }
+
+    /// Takes `bytes` off the budgets that came onto the tape from the log of a shared room.
+    pub(crate) fn hear(&mut self, bytes: u64) {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.turn_left = self.turn_left.saturating_sub(bytes);
+        self.turn_assured = self.turn_assured.saturating_sub(bytes);
+        self.heard = self.heard.saturating_add(bytes);
     }
 
     /// Whether a client could append anything in another turn of this period.
@@ -179,19 +217,29 @@ impl Brake {
         !self.is_at_wall() && self.allowance_of_period(recent) > 0
     }
 
-    /// Whether neither a client nor the server itself may append anything before the slowest reader takes some bytes.
+    /// Whether neither a client nor the server itself may append anything before the slowest reader takes some bytes, or
+    /// before the gate opens.
     pub(crate) fn is_at_wall(&self) -> bool {
-        self.wall.as_ref().is_some_and(|wall| wall.left == 0)
+        self.wall.as_ref().is_some_and(|wall| wall.left == 0) || self.gate == Some(0)
     }
 
-    /// Takes `bytes` off the budgets that the server itself appended.
+    /// Whether the room has a gate: what is said goes to a log that several servers share, and not onto the tape.
+    pub(crate) fn has_gate(&self) -> bool {
+        self.gate.is_some()
+    }
+
+    /// Takes `bytes` off the budgets that the server itself appended, or sent to the log of a shared room.
     pub(crate) fn spend(&mut self, bytes: u64) {
-        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        self.turn_left = self.turn_left.saturating_sub(bytes);
-        self.turn_assured = self.turn_assured.saturating_sub(bytes);
-        self.spent = self.spent.saturating_add(bytes);
+        let count = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.spent = self.spent.saturating_add(count);
+        if let Some(gate) = &mut self.gate {
+            *gate = gate.saturating_sub(bytes);
+            return;
+        }
+        self.turn_left = self.turn_left.saturating_sub(count);
+        self.turn_assured = self.turn_assured.saturating_sub(count);
         if let Some(wall) = &mut self.wall {
-            wall.left = wall.left.saturating_sub(bytes as u64);
+            wall.left = wall.left.saturating_sub(bytes);
         }
     }
 
@@ -233,8 +281,19 @@ impl Brake {
         self.period_start + PERIOD
     }
 
+    /// Whether the slowest healthy reader is far behind.
+    fn is_on(&self) -> bool {
+        self.slowest_behind > self.braked_bytes as u64
+    }
+
+    /// Returns what is left of the budget of this turn, if all tapes together leave each reader of this one `shared`
+    /// bytes.
+    fn turn_left(&self, shared: usize) -> usize {
+        self.turn_left.min(shared.max(self.turn_assured))
+    }
+
     fn allowance_of_period(&self, recent: RecentTraffic) -> usize {
-        if self.slowest_behind <= self.braked_bytes as u64 {
+        if !self.is_on() {
             return usize::MAX;
         }
         let eighths = match self.class(recent) {
@@ -299,6 +358,43 @@ mod tests {
             appended += bytes;
         }
         appended
+    }
+
+    #[test]
+    fn a_gate_lets_pass_what_the_log_takes_in_slices_and_closes_as_a_wall_does() {
+        let (mut brake, _) = brake();
+        brake.set_gate(Some(SLICE_BYTES as u64 + 10));
+        assert_eq!(brake.allowance(QUIET, ALL), SLICE_BYTES, "a client alone takes no more");
+        let recent = brake.charge(QUIET, SLICE_BYTES as u64);
+        assert!(brake.allowance(recent, ALL) == 10 && !brake.is_at_wall());
+        assert!(brake.may_hear(0), "nothing of it is on the tape");
+        brake.spend(11);
+        assert!(brake.is_at_wall() && brake.allowance(QUIET, ALL) == 0 && !brake.may_talk_next_turn(QUIET));
+        brake.set_gate(Some(1));
+        assert!(!brake.is_at_wall() && brake.allowance(QUIET, ALL) == 1);
+        brake.set_gate(None);
+        assert_eq!(brake.allowance(QUIET, ALL), TURN_BYTES);
+    }
+
+    #[test]
+    fn what_is_read_from_a_log_has_the_budget_of_a_turn_and_if_the_brake_is_on_one_of_the_period() {
+        let (mut brake, start) = brake();
+        brake.set_gate(Some(ALL as u64));
+        brake.hear(TURN_BYTES as u64);
+        assert!(!brake.may_hear(ALL) && brake.may_hear_next_turn());
+        assert!(brake.allowance(QUIET, ALL) > 0, "clients go on");
+        brake.begin_turn(1, 0, start);
+        assert!(brake.may_hear(ALL));
+        brake.hear(TURN_BYTES_MIN as u64);
+        assert!(brake.may_hear(1) && !brake.may_hear(0), "other tapes leave nothing");
+        brake.set_slowest(BRAKED_BYTES as u64 + 1);
+        assert!(!brake.may_hear_next_turn());
+        brake.begin_turn(1, 0, start);
+        assert!(!brake.may_hear(ALL));
+        brake.begin_turn(1, 0, start + PERIOD);
+        assert!(brake.may_hear(ALL));
+        append_all(&mut brake, QUIET);
+        assert!(brake.may_hear(ALL), "the flood of this server has a budget of its own");
     }
 
     #[test]

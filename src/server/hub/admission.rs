@@ -26,7 +26,7 @@ use crate::relay::tape::Position;
 use crate::server::access::AccessControl;
 use crate::server::config::{Capacity, Config};
 use crate::server::connection::input::Input;
-use crate::server::connection::{Farewell, Handle, Phase, Role};
+use crate::server::connection::{Farewell, Handle, Phase, ReadState, Role};
 use crate::server::endpoint::Endpoint;
 use crate::server::flow::budget::Effort;
 use crate::server::limits::{ENTER_DELAY, ENTER_TIMEOUT, ENTERS_MAX, HEADER_TIME, INTRODUCE_AFTER, REQUEST_TIME};
@@ -100,6 +100,11 @@ impl Admission {
         if self.destinations.is_empty() { None } else { self.destinations.remove(&key) }
     }
 
+    /// Returns the room in which a browser is to enter, if that is not the lobby.
+    pub(super) fn destination(&self, key: usize) -> Option<&Name> {
+        self.destinations.get(&key)
+    }
+
     /// Returns the time at which the first delay ends.
     pub(super) fn next_delay_end(&self) -> Option<Instant> {
         self.entering.front().map(|&(time, _)| time)
@@ -124,7 +129,9 @@ impl<S: Socket> Hub<S> {
         match endpoint {
             Endpoint::Control => true,
             Endpoint::Metrics => self.has_place_to_scrape(),
-            Endpoint::Lines | Endpoint::TlsLines | Endpoint::Web | Endpoint::TlsWeb => self.can_admit(),
+            Endpoint::Lines | Endpoint::TlsLines | Endpoint::Web | Endpoint::TlsWeb => {
+                self.is_open() && self.can_admit() && self.has_numbers()
+            }
         }
     }
 
@@ -199,7 +206,7 @@ impl<S: Socket> Hub<S> {
 
     /// Makes an entering connection a member, if it [may enter](Hub::grant_seat).
     pub(super) fn enter(&mut self, key: usize, now: Instant) -> Option<MemberId> {
-        if !self.grant_seat(key, now) {
+        if self.waits_to_enter(key, None, now) || !self.grant_seat(key, now) {
             return None;
         }
         let room = self.first_room(key, now)?;
@@ -280,6 +287,7 @@ impl<S: Socket> Hub<S> {
         connection.tell(&welcome.private);
         self.schedule.mark_dirty(key, connection);
         self.rooms.add_reader(room, key, &self.connections);
+        self.tell_cut_off(key, room);
     }
 
     /// Makes connections enter when their delay is over. A connection that has sent part of a line, or whose input is
@@ -294,7 +302,7 @@ impl<S: Socket> Hub<S> {
             if connection.phase != Phase::Entering || self.doorkeeper.overrules(handle.key, ENTER_DELAY, time) {
                 continue;
             }
-            if connection.is_unread() {
+            if connection.is_unread() || (self.is_waiting(handle) && connection.read_state == ReadState::Held) {
                 self.admission.entering.push_back((now + ENTER_DELAY, handle));
             } else if self.has_sent_binary(handle.key) {
                 self.reject_protocol(handle.key, ForeignProtocol::Binary, now);
@@ -330,10 +338,10 @@ impl<S: Socket> Hub<S> {
         if connection.phase != Phase::Entering || self.doorkeeper.overrules(key, ENTER_TIMEOUT, now) {
             return None;
         }
-        if connection.is_unread() {
+        let handle = connection.handle(key);
+        if connection.is_unread() || (self.is_waiting(handle) && connection.read_state == ReadState::Held) {
             return Some(now + ENTER_DELAY);
         }
-        let handle = connection.handle(key);
         if self.has_sent_binary(key) {
             self.reject_protocol(key, ForeignProtocol::Binary, now);
             return None;
@@ -449,9 +457,9 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Whether there is a free seat for a connection that enters, or one of a member that is away.
-    fn check_seat(&self) -> Result<(), Reason> {
+    pub(super) fn check_seat(&self) -> Result<(), Reason> {
         let is_full = self.roster.clients() >= self.admission.capacity.clients_max && self.sessions.away() == 0;
-        if is_full { Err(self.full()) } else { Ok(()) }
+        if is_full || self.roster.numbers_left() == 0 { Err(self.full()) } else { Ok(()) }
     }
 }
 

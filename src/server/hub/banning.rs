@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use log::info;
 
 use super::Hub;
 
@@ -19,9 +18,10 @@ use crate::relay::order::Row;
 use crate::server::bans::file::Changes;
 use crate::server::bans::{Ban, Bans, Full, clean_reason, network_of, parse_network, shown};
 use crate::server::connection::{Farewell, Phase, Role};
-use crate::server::fields::{Event, Fields};
+use crate::server::fields::Fields;
 use crate::server::limits::{BAN_TIME_MAX, BANNED_A_TURN, BANS_CHECKED_A_TURN, BANS_ENDED_A_TURN, ROWS_MAX};
 use crate::server::reason::Reason;
+use crate::server::report::Kind;
 use crate::server::web::response::Status;
 use crate::server::web::site::Answer;
 
@@ -152,7 +152,7 @@ impl<S: Socket> Hub<S> {
         let since = Some(self.banning.now_ms / 1_000 * 1_000);
         let ban = Arc::new(Ban { network, since, until, name, reason: clean_reason(reason)? });
         self.banning.add(&ban)?;
-        log_ban("banned", &ban);
+        self.report_ban(Kind::Banned, &ban, now);
         self.check_connections();
         let removed = match (self.remove_banned(now), self.banning.is_checking()) {
             (_, true) => "its members are being removed".to_owned(),
@@ -167,13 +167,13 @@ impl<S: Socket> Hub<S> {
     ///
     /// # Errors
     /// Why not, in words for the operator. Then nothing has changed.
-    pub fn unban(&mut self, target: &str, _now: Instant) -> Result<String, String> {
+    pub fn unban(&mut self, target: &str, now: Instant) -> Result<String, String> {
         if !is_network(target) {
-            return self.unban_name(target);
+            return self.unban_name(target, now);
         }
         let network = parse_network(target)?;
         let lifted = self.banning.lift(&network);
-        lifted.iter().for_each(|ban| log_ban("unbanned", ban));
+        lifted.iter().for_each(|ban| self.report_ban(Kind::Unbanned, ban, now));
         let around = self.banning.around(network).map(|ban| ban.head().to_string());
         match (lifted, around) {
             (Some(ban), None) => Ok(format!("{} is no longer banned", ban.place())),
@@ -185,11 +185,11 @@ impl<S: Socket> Hub<S> {
         }
     }
 
-    fn unban_name(&mut self, name: &str) -> Result<String, String> {
+    fn unban_name(&mut self, name: &str, now: Instant) -> Result<String, String> {
         let networks = self.banning.bans.of_name(name);
         let lifted: Vec<_> =
             networks.iter().take(LIFTED_MAX).filter_map(|network| self.banning.lift(network)).collect();
-        lifted.iter().for_each(|ban| log_ban("unbanned", ban));
+        lifted.iter().for_each(|ban| self.report_ban(Kind::Unbanned, ban, now));
         let mut shown: Vec<String> = lifted.iter().take(NAMED_MAX).map(|ban| ban.place().to_string()).collect();
         match (lifted.len(), networks.len().saturating_sub(LIFTED_MAX)) {
             (0, _) => return Err(format!("no ban was given for {name}; bans lists them")),
@@ -199,6 +199,21 @@ impl<S: Socket> Hub<S> {
         }
         let verb = if lifted.len() == 1 { "is" } else { "are" };
         Ok(format!("{} {verb} no longer banned", shown.join(", ")))
+    }
+
+    /// Reports that an operator has given or lifted a ban.
+    fn report_ban(&mut self, kind: Kind, ban: &Ban, now: Instant) {
+        let address = shown(&ban.network).to_string();
+        let fields = Fields { name: ban.name.as_deref(), address: Some(&address), ..Fields::default() };
+        let done = if kind == Kind::Banned { "banned" } else { "unbanned" };
+        self.reports.note_with(kind, fields, None, format_args!("the operator has {done} {}", ban.logged()), now);
+    }
+
+    /// Returns the networks banned for a name that the next order lifts: the first [`LIFTED_MAX`].
+    pub(super) fn next_lifted_of(&self, name: &str) -> Vec<IpNet> {
+        let mut networks = self.banning.bans.of_name(name);
+        networks.truncate(LIFTED_MAX);
+        networks
     }
 
     /// Returns the next bans behind that of the network `last`, at most so many, in the order of their addresses.
@@ -215,7 +230,7 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Returns the network that is to be banned, and the name of its member.
-    fn ban_target(&self, target: &str) -> Result<(IpNet, Option<Box<str>>), String> {
+    pub(super) fn ban_target(&self, target: &str) -> Result<(IpNet, Option<Box<str>>), String> {
         if is_network(target) {
             return Ok((parse_network(target)?, None));
         }
@@ -321,13 +336,6 @@ impl<S: Socket> Hub<S> {
     }
 }
 
-/// Logs that an operator has given or lifted a ban: the event of this name.
-fn log_ban(event: &str, ban: &Ban) {
-    let address = shown(&ban.network).to_string();
-    let fields = Fields { name: ban.name.as_deref(), address: Some(&address), ..Fields::default() };
-    info!("the operator has {event} {}{}", ban.logged(), Event(event, fields));
-}
-
 /// Returns a ban as a row of a list.
 fn row(ban: &Ban) -> Row {
     Row::Ban {
@@ -341,6 +349,6 @@ fn row(ban: &Ban) -> Row {
 }
 
 /// Whether a target of an order is an address or a network: no name has these characters.
-fn is_network(target: &str) -> bool {
+pub(super) fn is_network(target: &str) -> bool {
     target.contains(['.', ':', '/'])
 }

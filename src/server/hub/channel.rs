@@ -51,6 +51,7 @@ pub(super) struct Lists {
     pub(super) unsettled: bool,
     pub(super) holding: bool,
     pub(super) announcing: bool,
+    pub(super) outgoing: bool,
 }
 
 /// A walk over all readers, which flushes each. It may take several turns.

@@ -217,6 +217,9 @@ impl<S: Socket> Hub<S> {
             if let Some(room) = self.connections[key].left_room() {
                 self.rooms.remove_reader(room, key, self.roster.directory());
             }
+            if self.bus.is_some() {
+                self.forget_wait(self.connections[key].handle(key));
+            }
             self.connections.remove(key);
             self.admission.take_destination(key);
             self.doorkeeper.forget(key);
@@ -234,6 +237,14 @@ impl<S: Socket> Hub<S> {
     pub fn shut_down(&mut self, now: Instant) {
         // The last turn may be long ago, and the notice has the time of this one.
         self.rooms.begin_turn(now);
+        if !self.puts_off_shutdown(now) {
+            self.shut_down_now(now);
+        }
+    }
+
+    /// Tells all clients of the shutdown and closes all connections, at once.
+    pub(super) fn shut_down_now(&mut self, now: Instant) {
+        self.end_bus();
         let hands_over = self.hands_over();
         if hands_over {
             self.put_tracked_away(now);
@@ -248,7 +259,12 @@ impl<S: Socket> Hub<S> {
                     self.connections.discount_member(key);
                     let room = self.room_of(&self.connections[key]);
                     let end = self.rooms[room].tape().end();
-                    let farewell = if hands_over { self.tell_shutdown(key) } else { self.fin(key, code::GOING_AWAY) };
+                    let farewell = match hands_over {
+                        true => self.tell_shutdown(key),
+                        // `FIN` would say that they were not taken. The log decides, at another server.
+                        false if self.has_lines_under_way(key) => Farewell::Close(Some(code::GOING_AWAY)),
+                        false => self.fin(key, code::GOING_AWAY),
+                    };
                     self.begin_close(key, Some(room), end, farewell, now);
                 }
                 Phase::Moving(_) => self.close_mover(key, now),
@@ -264,6 +280,7 @@ impl<S: Socket> Hub<S> {
         if hands_over {
             self.hand_over(now);
         }
+        self.say_goodbye_to_others();
         self.roster.clear();
         self.sessions.clear();
         for room in self.roster.directory().ids().collect::<Vec<_>>() {

@@ -232,6 +232,7 @@ impl<S: Socket> Hub<S> {
                         continue;
                     }
                 },
+                Phase::Present(member) if self.is_claiming(member) => return Some(ReadState::Held),
                 Phase::Present(member) => {
                     if let Err(state) = self.may_process(turn, &input.decoder, bytes, now) {
                         return Some(state);
@@ -290,7 +291,7 @@ impl<S: Socket> Hub<S> {
             Phase::Entering => true,
             Phase::Moving(_) | Phase::Closing | Phase::Gone => false,
         };
-        (has_processed || is_elsewhere).then_some(ReadState::Ready)
+        (has_processed || is_elsewhere).then(|| self.state_after_entering(key))
     }
 
     /// Charges a client for a line.
@@ -310,7 +311,7 @@ impl<S: Socket> Hub<S> {
         if self.must_wait_for_answer(turn, decoder, bytes) {
             return Err(ReadState::Asking);
         }
-        if self.connections[turn.key].is_held(self.limits.read) {
+        if self.connections[turn.key].is_held(self.limits.read) || self.awaits_own_lines(turn.key, decoder, bytes) {
             return Err(ReadState::Held);
         }
         if turn.rate.is_some_and(|rate| turn.bucket.next_at(rate, now).is_some()) {
@@ -343,7 +344,7 @@ impl<S: Socket> Hub<S> {
         if phase == Phase::Entering && !input.pending.bytes().is_empty() {
             // A first line that waited for the second. The next read returns the EOF again.
             self.enter(turn.key, now);
-            return ReadState::Ready;
+            return self.state_after_entering(turn.key);
         }
         // Half a line of a tracked client is not said: it comes again, whole. Nor does half a `/track` count: its
         // position may be cut.
@@ -356,6 +357,10 @@ impl<S: Socket> Hub<S> {
             if let Some(line) = input.decoder.finish(self.limits.framing) {
                 self.handle_line(turn, &line, now);
             }
+        }
+        if self.leaves_later(turn.key) {
+            // The flush of their records lets it be read again. Then the EOF comes again.
+            return ReadState::Held;
         }
         self.leave(turn.key, &Reason::EndOfInput, now);
         ReadState::Ended
@@ -441,7 +446,8 @@ impl<S: Socket> Hub<S> {
         match self.connections[turn.key].phase {
             Phase::Present(_) => self.may_process(turn, &input.decoder, &[], now),
             // It was rejected or refused, or goes on entering until this turn's refusals are told.
-            Phase::Entering | Phase::Moving(_) | Phase::Closing | Phase::Gone => Err(ReadState::Ready),
+            Phase::Entering => Err(self.state_after_entering(turn.key)),
+            Phase::Moving(_) | Phase::Closing | Phase::Gone => Err(ReadState::Ready),
         }
     }
 
@@ -487,14 +493,5 @@ impl<S: Socket> Hub<S> {
             Phase::Moving(_) | Phase::Closing | Phase::Gone => false,
         };
         if may_be_foreign { ForeignProtocol::in_partial(input.decoder.fragment()) } else { None }
-    }
-
-    /// Charges the budgets for answers that are queued already.
-    fn count_reply(&mut self, turn: &mut ReadTurn, bytes: usize) {
-        if bytes > 0 {
-            turn.reply_bytes_left = turn.reply_bytes_left.saturating_sub(bytes);
-            self.budget.spend_reply(bytes);
-            self.schedule.mark_dirty(turn.key, &mut self.connections[turn.key]);
-        }
     }
 }

@@ -86,6 +86,7 @@ impl<S: Socket> Hub<S> {
                 }
                 self.reply(turn, if takes_it { &told } else { &untold });
             }
+            Decision::TellElsewhere { number, text } => self.post(turn, member, (number, text), now),
             Decision::Join { room } => self.begin_move(turn, member, &room, now),
             Decision::Track { position, token } => self.track_late(turn, member, (position, token), now),
             Decision::Leave => self.say_goodbye(turn.key, text, now),
@@ -104,6 +105,7 @@ impl<S: Socket> Hub<S> {
 
     /// Applies the event of a line to the room of its author.
     pub(super) fn apply_line(&mut self, turn: &mut ReadTurn, member: MemberId, event: Event<'_>, now: Instant) {
+        let Some(event) = self.claim_with_others(turn, member, event, now) else { return };
         let was = match &event {
             Event::Renamed { name, .. } => {
                 self.log_roster(turn.key, format_args!("{name} is its name"));
@@ -111,11 +113,18 @@ impl<S: Socket> Hub<S> {
             }
             _ => None,
         };
+        let said = match &event {
+            Event::Said { text, .. } if self.bus.is_some() => Some(*text),
+            _ => None,
+        };
         let room = self.roster.room(member);
         let is_first_sign = self.roster.introduction(member) == Introduction::Pending;
         let said_before = self.rooms[room].tape().end().line;
         let applied = self.rooms.apply(room, &mut self.roster, event);
         self.count_deliveries(turn.key, room, said_before, applied.own.is_some());
+        if let Some(text) = said {
+            self.note_said(turn.key, text);
+        }
         if is_first_sign {
             self.report_arrival(turn.key, member, now);
         } else if let Some(was) = was {
@@ -163,6 +172,15 @@ impl<S: Socket> Hub<S> {
     pub(super) fn reply(&mut self, turn: &mut ReadTurn, lines: &str) {
         turn.reply_bytes_left = turn.reply_bytes_left.saturating_sub(lines.len());
         self.tell(turn.key, lines);
+    }
+
+    /// Charges the budgets for answers that are queued already.
+    pub(super) fn count_reply(&mut self, turn: &mut ReadTurn, bytes: usize) {
+        if bytes > 0 {
+            turn.reply_bytes_left = turn.reply_bytes_left.saturating_sub(bytes);
+            self.budget.spend_reply(bytes);
+            self.schedule.mark_dirty(turn.key, &mut self.connections[turn.key]);
+        }
     }
 
     pub(super) fn tell(&mut self, key: usize, lines: &str) {

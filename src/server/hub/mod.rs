@@ -27,6 +27,9 @@
 //! | orders of operators that are not done with | `orders` |
 //! | the connections of operators, and their answers under way | `control` |
 //! | the kept rooms, as readers of the journal | `keeping` |
+//! | the members of other servers, and this server among them | `elsewhere` |
+//! | the bus in the hub: its news, rooms that load, lines under way | `together` |
+//! | the rooms as other servers share them | `rooms/sharing` |
 //! | the search for dead peers | `patrol` |
 //! | the figures for scrapers | [`metrics`](super::metrics) |
 //! | the throttled log | [`report`](super::report) |
@@ -42,6 +45,7 @@ mod closing;
 mod connections;
 mod control;
 mod doorkeeper;
+mod elsewhere;
 pub mod handing_over;
 mod handshakes;
 mod http;
@@ -64,12 +68,14 @@ mod scraping;
 mod seats;
 mod settings;
 mod timers;
+mod together;
 mod tracking;
 mod wall;
 
 use std::collections::TryReserveError;
 use std::time::{Duration, Instant};
 
+use super::bus::Bus;
 use super::config::{Capacity, Config, Lag};
 use super::connection::{Handle, Output, Phase, ReadLimits, ReadState, SealedInput};
 use super::flow::brake::RecentTraffic;
@@ -93,6 +99,7 @@ use channel::Channel;
 use connections::Connections;
 use control::Operators;
 use doorkeeper::Doorkeeper;
+use elsewhere::Others;
 use handshakes::Handshakes;
 use keeping::Keeping;
 use orders::Orders;
@@ -102,6 +109,7 @@ use refusals::Refusals;
 use rooms::Rooms;
 use schedule::Schedule;
 use timers::{PRUNED_LEN_MIN, Stage, Timer, Timers};
+use together::Together;
 
 /// Result of `poll` for one socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +152,11 @@ pub struct Hub<S> {
     sessions: Sessions,
     orders: Orders,
     operators: Operators,
+    /// The bus, if rooms are shared with other servers.
+    bus: Option<Box<Bus<S>>>,
+    /// This server among the others, if rooms are shared with other servers.
+    others: Option<Box<Others>>,
+    together: Together,
     /// The kept rooms, if there is a journal.
     keeping: Option<Box<Keeping>>,
     budget: TurnBudget,
@@ -219,6 +232,9 @@ impl<S: Socket> Hub<S> {
             sessions: Sessions::new(capacity.clients_max),
             orders: Orders::default(),
             operators: Operators::default(),
+            bus: None,
+            others: None,
+            together: Together::default(),
             keeping: None,
             budget: TurnBudget::new(config.turn, 0),
             buffers: Buffers {
@@ -290,6 +306,8 @@ impl<S: Socket> Hub<S> {
             metrics.begin_turn();
         }
         self.rooms.begin_turn(now);
+        self.hear_bus(now);
+        self.tend_elsewhere(now);
         self.announce_orders();
         self.announce_waiting();
         self.begin_timers(now);
@@ -301,8 +319,10 @@ impl<S: Socket> Hub<S> {
         self.end_bans();
         self.remove_banned(now);
         self.patrol(now);
-        self.read_all(now);
-        self.end_enter_delays(now);
+        if !self.is_stopping() {
+            self.read_all(now);
+            self.end_enter_delays(now);
+        }
         self.fire_timers(Stage::AfterReading, now);
     }
 
@@ -324,6 +344,7 @@ impl<S: Socket> Hub<S> {
         self.stats.braked.set(self.rooms.holding().len() > 0, now);
         self.wait_for_journal();
         self.rooms.drop_empty(now, self.roster.directory_mut());
+        self.settle_bus(now);
         if cfg!(debug_assertions) {
             self.check_invariants();
         }
@@ -335,17 +356,20 @@ impl<S: Socket> Hub<S> {
         let is_unflushed = self.schedule.has_output() || self.rooms.has_moved();
         let is_behind = self.admission.is_behind || self.timers.is_behind() || self.can_end_failed();
         let is_behind = is_behind || self.banning.is_checking() || self.is_announcing();
-        if is_unflushed || is_behind || self.can_read() || self.rooms.can_announce() {
+        let can_read = !self.is_stopping() && self.can_read();
+        if is_unflushed || is_behind || can_read || self.rooms.can_announce() || self.is_bus_behind() {
             return Wake::Now;
         }
         let times = [
             self.rooms.next_period(),
             self.rooms.next_drop(),
             self.timers.next(),
-            self.admission.next_delay_end(),
+            self.admission.next_delay_end().filter(|_| !self.is_stopping()),
             self.sessions.next_end(),
             self.reports.next(),
             self.next_journal_stall(),
+            self.next_elsewhere(),
+            self.next_bus_wake(),
         ];
         times.into_iter().chain([self.next_patrol()]).flatten().min().map_or(Wake::OnEvent, Wake::At)
     }
@@ -381,6 +405,7 @@ impl<S: Socket> Hub<S> {
             backlog_bytes: tapes().map(Tape::capacity).sum(),
             slowest_bytes_behind: self.rooms.iter().map(|room| room.brake.slowest_behind()).max().unwrap_or(0),
             journal: self.keeping.as_ref().map(|keeping| keeping.figures()),
+            bus: self.bus.as_ref().map(|bus| bus.figures()),
         }
     }
 
@@ -398,6 +423,7 @@ impl<S: Socket> Hub<S> {
         if let Some(keeping) = &self.keeping {
             keeping.check_invariants(&self.rooms, self.roster.directory());
         }
+        self.check_together();
         let (mut present, mut readers) = (0, 0);
         for (key, connection) in self.connections.iter() {
             assert!(connection.phase != Phase::Gone, "closed connections are removed");

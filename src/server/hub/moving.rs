@@ -78,6 +78,9 @@ impl<S: Socket> Hub<S> {
         for handle in mem::take(&mut self.schedule.arriving) {
             let Some(connection) = self.connections.known(handle) else { continue };
             let (Phase::Moving(member), Some(to)) = (connection.phase, connection.destination()) else { continue };
+            if self.waits_to_arrive(handle, to, now) {
+                continue;
+            }
             self.arrive(handle, member, to, now);
         }
     }
@@ -98,6 +101,7 @@ impl<S: Socket> Hub<S> {
             connection.read_from(welcome.cursor);
             connection.tell(&welcome.private);
             self.rooms.add_reader(to, handle.key, &self.connections);
+            self.tell_cut_off(handle.key, to);
         }
         let connection = &mut self.connections[handle.key];
         self.schedule.mark_dirty(handle.key, connection);
@@ -141,7 +145,7 @@ impl<S: Socket> Hub<S> {
     /// place for another room. Only a connection that may enter opens one. Returns whether the line has been processed
     /// by that.
     pub(super) fn enter_with_join(&mut self, key: usize, name: &Name, now: Instant) -> bool {
-        if !self.grant_seat(key, now) {
+        if self.waits_to_enter(key, Some(name), now) || !self.grant_seat(key, now) {
             return false;
         }
         let Some(room) = self.rooms.find_or_open(name, self.roster.directory_mut()) else {

@@ -34,6 +34,7 @@ impl<S: Socket> Hub<S> {
         renamed: Event<'_>,
         now: Instant,
     ) {
+        let Some(renamed) = self.claim_with_others(turn, member, renamed, now) else { return };
         let (own, room) = (self.roster.room(member), self.roster.room(holder));
         let before = self.rooms[room].tape().end();
         let name = self.take_name(holder);
@@ -69,7 +70,7 @@ impl<S: Socket> Hub<S> {
     }
 
     /// Tells a member something, unless it is away.
-    fn tell_member(&mut self, member: MemberId, notice: Notice<'_>) {
+    pub(super) fn tell_member(&mut self, member: MemberId, notice: Notice<'_>) {
         if let Some(key) = self.roster.key(member) {
             self.tell(key, &notice.to_line());
         }

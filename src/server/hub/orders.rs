@@ -18,6 +18,8 @@ use super::closing::Peer;
 use super::input::ReadTurn;
 use crate::net::stream::Socket;
 use crate::relay::directory::RoomId;
+use crate::relay::elsewhere::Elsewhere;
+use crate::relay::elsewhere::event::RosterEvent;
 use crate::relay::event::Event;
 use crate::relay::notice::{self, Notice};
 use crate::relay::order::{self, Order, Row};
@@ -58,7 +60,7 @@ pub(super) enum Answer {
 /// go between two parts. A row costs the same in every part.
 #[derive(Debug)]
 pub(super) enum Listing {
-    /// The members, the oldest first.
+    /// The members of all servers, by their numbers.
     Members {
         /// Whether all that is known of each is told.
         all: bool,
@@ -71,6 +73,8 @@ pub(super) enum Listing {
     Rooms {
         /// The index to go on at.
         next: usize,
+        /// Rooms that are on other servers alone and were told: they come behind those of this one.
+        told_others: usize,
     },
     /// The bans.
     Bans(BanListing),
@@ -81,13 +85,14 @@ impl<S: Socket> Hub<S> {
     pub(super) fn obey(&mut self, operator: Handle, order: Order<'_>, now: Instant) -> Answer {
         match order {
             Order::Who { all } => Answer::Listing(Listing::Members { all, last: None, seconds: self.seconds(now) }),
-            Order::Rooms => Answer::Listing(Listing::Rooms { next: 0 }),
+            Order::Rooms => Answer::Listing(Listing::Rooms { next: 0, told_others: 0 }),
             Order::Kick { name, reason } => self.kick(operator, &clean(name), &clean(reason), now),
-            Order::Ban { target, time, reason } => match self.ban(&clean(target), time, &clean(reason), now) {
+            Order::Ban { target, time, reason } => match self.ban_everywhere(&clean(target), time, &clean(reason), now)
+            {
                 Ok(text) => Answer::Done(vec![Row::Text(text)]),
                 Err(reason) => Answer::Refused(reason),
             },
-            Order::Unban { target } => match self.unban(&clean(target), now) {
+            Order::Unban { target } => match self.unban_everywhere(&clean(target), now) {
                 Ok(text) => Answer::Done(vec![Row::Text(text)]),
                 Err(reason) => Answer::Refused(reason),
             },
@@ -157,7 +162,9 @@ impl<S: Socket> Hub<S> {
     /// Removes a member.
     fn kick(&mut self, operator: Handle, name: &str, reason: &str, now: Instant) -> Answer {
         let Some(member) = self.roster.find(name) else {
-            return Answer::Refused(Notice::NobodyCalled { name }.to_string());
+            let removed = self.kick_elsewhere(name, reason);
+            let refused = || Answer::Refused(Notice::NobodyCalled { name }.to_string());
+            return removed.map_or_else(refused, |row| Answer::Done(vec![row]));
         };
         if self.roster.is_operator(member) {
             return Answer::Refused(KICKS_CONSOLE.to_owned());
@@ -195,12 +202,23 @@ impl<S: Socket> Hub<S> {
             let name = self.roster.directory().name(room);
             return Answer::Refused(format!("{name} waits for a slow reader, and earlier announcements with it"));
         }
+        if self.others.is_some() {
+            self.roster.tell_others(&RosterEvent::Announce { text });
+        } else {
+            self.announce_in_turn(text);
+        }
+        Answer::Done(Vec::new())
+    }
+
+    /// Brings a line of an operator to the rooms, behind those that are under way.
+    pub(super) fn announce_in_turn(&mut self, text: &str) {
         let is_first = !self.is_announcing();
-        self.orders.announcements.push_back((text.into(), 0));
+        if self.orders.announcements.len() < ANNOUNCEMENTS_MAX {
+            self.orders.announcements.push_back((text.into(), 0));
+        }
         if is_first {
             self.announce_orders();
         }
-        Answer::Done(Vec::new())
     }
 
     /// Brings announcements to further rooms, as many as a turn may.
@@ -218,6 +236,9 @@ impl<S: Socket> Hub<S> {
             left -= rooms.len();
             self.budget.spend_reply(rooms.len() * text.len());
             for room in rooms {
+                if !self.announces_in(room) {
+                    continue;
+                }
                 self.rooms.apply(room, &mut self.roster, Event::Proclaimed { text: Rc::clone(&text) });
                 self.rooms.announce_queued(room, &mut self.roster);
             }
@@ -254,14 +275,12 @@ impl<S: Socket> Hub<S> {
     /// Returns the next rows of a list, at most [`ROWS_MAX`]; none at its end.
     pub(super) fn list(&self, listing: &mut Listing) -> Vec<Row> {
         match listing {
-            Listing::Members { all, last, seconds } => {
-                let members = self.roster.members_behind(*last);
-                let members = &members[..members.len().min(ROWS_MAX)];
-                *last = members.last().map_or(*last, |&member| Some(self.roster.number(member)));
-                members.iter().map(|&member| self.member_row(member, *all, *seconds)).collect()
-            }
-            Listing::Rooms { next } => {
+            Listing::Members { all, last, seconds } => self.list_members(*all, last, *seconds),
+            Listing::Rooms { next, told_others } => {
                 let rooms: Vec<RoomId> = self.roster.directory().ids_from(*next).take(ROWS_MAX).collect();
+                if rooms.is_empty() {
+                    return self.list_other_rooms(told_others);
+                }
                 *next = rooms.last().map_or(*next, |room| room.index() + 1);
                 rooms.into_iter().map(|room| self.room_row(room)).collect()
             }
@@ -272,13 +291,13 @@ impl<S: Socket> Hub<S> {
     /// Returns the number of all rows that a list would have now.
     fn list_len(&self, listing: &Listing) -> usize {
         match listing {
-            Listing::Members { .. } => self.roster.len(),
-            Listing::Rooms { .. } => self.roster.directory().len(),
+            Listing::Members { .. } => self.roster.len() + self.roster.elsewhere().map_or(0, Elsewhere::len),
+            Listing::Rooms { .. } => self.roster.sizes().len(),
             Listing::Bans(_) => self.bans_len(),
         }
     }
 
-    fn member_row(&self, member: MemberId, all: bool, now: u32) -> Row {
+    pub(super) fn member_row(&self, member: MemberId, all: bool, now: u32) -> Row {
         let (name, key) = (self.roster.shown(member).to_string(), self.roster.key(member));
         let room = self.roster.directory().name(self.roster.room(member)).to_string();
         let seconds = now.saturating_sub(self.roster.entered(member));
@@ -304,7 +323,7 @@ impl<S: Socket> Hub<S> {
         let directory = self.roster.directory();
         Row::Room {
             room: directory.name(room).to_string(),
-            members: directory.seats(room).len(),
+            members: directory.seats(room).len() + self.roster.others_in(room),
             permanent: directory.is_permanent(room),
         }
     }

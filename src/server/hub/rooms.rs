@@ -25,6 +25,9 @@ use crate::server::connection::Handle;
 use crate::server::flow::brake::{Brake, RecentTraffic};
 use crate::server::flow::deliveries::Deliveries;
 use crate::server::limits::ROOM_KEPT;
+use sharing::Sharing;
+
+pub(super) mod sharing;
 
 /// Up to this length, the queue of empty rooms may hold rooms that are empty no longer.
 const EMPTY_KEPT_MIN: usize = 64;
@@ -37,7 +40,8 @@ const HELD_KEPT_MAX: usize = 64;
 /// Invariants, checked by [`check_invariants`](Rooms::check_invariants):
 /// - there is one channel for each room of the directory, under its number;
 /// - a channel is in a list exactly if its [`Lists`](super::channel::Lists) say so, and once; `moved` holds every
-///   channel whose tape has moved; `holding` every one with clients that wait for its brake;
+///   channel whose tape has moved; `holding` every one with clients that wait for its brake; the rooms of `sharing` are
+///   those with records on their way to the bus;
 /// - a channel with a departure, a lost name, a line of an operator or an arrival to announce is in `announcing`; others
 ///   may be;
 /// - a room without readers, which is not permanent, is in `empty`.
@@ -71,6 +75,8 @@ pub(super) struct Rooms {
     dropped: Position,
     /// The ends of the tapes that were loaded, summed.
     loaded: Position,
+    /// The rooms as other servers share them, if there is a bus.
+    sharing: Option<Box<Sharing>>,
 }
 
 impl Rooms {
@@ -98,6 +104,7 @@ impl Rooms {
             empty: VecDeque::new(),
             dropped: Position::default(),
             loaded: Position::default(),
+            sharing: None,
         };
         let tape = Tape::new(config.backlog_bytes)?.with_epoch(Epoch::new(random::number()));
         let lobby = Room::new(RoomId::LOBBY, options, tape);
@@ -151,6 +158,9 @@ impl Rooms {
         }
         let room = directory.open(name.clone(), false);
         self.open(room);
+        if let Some(sharing) = &mut self.sharing {
+            sharing.open(room, name);
+        }
         debug!(target: "pollchat::roster", "the room {name} is opened");
         Some(room)
     }
@@ -169,6 +179,9 @@ impl Rooms {
         let mut channel = Channel::new(room, brake);
         channel.turn = self.turn.wrapping_sub(1);
         self.channels[id.index()] = Some(Box::new(channel));
+        if self.sharing.is_some() {
+            self.share(id);
+        }
     }
 
     /// Drops the room that has been empty longest, if there is one and, with a time, if it has been empty long enough
@@ -176,7 +189,10 @@ impl Rooms {
     fn drop_longest_empty(&mut self, due: Option<Instant>, directory: &mut Directory) -> Option<()> {
         self.skip_stale();
         let (_, room) = self.empty.pop_front_if(|&mut (time, _)| due.is_none_or(|due| time <= due))?;
-        let channel = self.channels[room.index()].take()?;
+        let mut channel = self.channels[room.index()].take()?;
+        if let Some(sharing) = &mut self.sharing {
+            sharing.close(room, directory.name(room), &mut channel);
+        }
         self.dropped = self.dropped.plus(channel.tape().end());
         self.moved.retain(|&other| other != room);
         self.unsettled.retain(|&other| other != room);
@@ -279,22 +295,37 @@ impl Rooms {
             self.list_announcing(room);
         }
         if applied.bytes > 0 {
-            self.note_moved(room);
+            self.note_put(room);
         }
         applied
     }
 
-    /// Takes bytes off the budgets that the server itself put on the tape of a room.
+    /// Lists a room whose tape has moved or, if other servers share it, that has records on their way to the bus.
+    fn note_put(&mut self, room: RoomId) {
+        if self.sharing.is_none() {
+            self.note_moved(room);
+        } else {
+            self.note_sent(room);
+        }
+    }
+
+    /// Takes bytes off the budgets that the server itself put on the tape of a room, or sent to the bus.
     pub(super) fn spend(&mut self, room: RoomId, bytes: u64) {
-        let readers = self[room].readers();
-        self.deliveries.spend(bytes, readers);
+        self.spend_deliveries(room, bytes);
         self.at_turn(room).brake.spend(bytes);
+    }
+
+    /// Takes bytes off the budget of all tapes, unless they go to the bus.
+    fn spend_deliveries(&mut self, room: RoomId, bytes: u64) {
+        if !self[room].brake.has_gate() {
+            let readers = self[room].readers();
+            self.deliveries.spend(bytes, readers);
+        }
     }
 
     /// Takes bytes off the budgets that a client put on the tape of its room. Returns what is kept with the client.
     pub(super) fn charge(&mut self, room: RoomId, recent: RecentTraffic, bytes: u64) -> RecentTraffic {
-        let readers = self[room].readers();
-        self.deliveries.spend(bytes, readers);
+        self.spend_deliveries(room, bytes);
         self.at_turn(room).brake.charge(recent, bytes)
     }
 
@@ -310,7 +341,7 @@ impl Rooms {
     pub(super) fn announce_queued(&mut self, room: RoomId, roster: &mut Roster) {
         while self[room].room.has_announcement() && self[room].can_announce() {
             let applied = self.at_turn(room).room.apply(roster, Event::Announced);
-            self.note_moved(room);
+            self.note_put(room);
             self.spend(room, applied.bytes);
         }
     }
@@ -520,6 +551,9 @@ impl Rooms {
     /// Panics if an invariant does not hold.
     pub(super) fn check_invariants(&self, directory: &Directory) {
         assert_eq!(self.len(), directory.len(), "each room is at work");
+        if let Some(sharing) = &self.sharing {
+            sharing.check_invariants(|room| self.has(room) && self[room].lists.outgoing);
+        }
         for room in directory.ids() {
             let Channel { lists, held, dropped_at, .. } = &self[room];
             let times = |list: &mut dyn Iterator<Item = &RoomId>| list.filter(|&&other| other == room).count();

@@ -5,7 +5,8 @@
 //! still open, it is told, and closed.
 //!
 //! In a [kept room](super::keeping) a position counts without a token: a client whose session ended with the last run
-//! of the server goes on in a new one.
+//! of the server goes on in a new one. With a bus a position counts in any room: a client whose server is gone goes on
+//! at another one.
 
 use std::time::{Duration, Instant};
 
@@ -103,6 +104,22 @@ impl<S: Socket> Hub<S> {
         (position, token): (&str, &str),
         now: Instant,
     ) -> bool {
+        if self.waits_with_track(turn.key, (position, token), now) {
+            return false;
+        }
+        self.enter_now_with_track(turn, (position, token), now)
+    }
+
+    /// Whether a connection waits before it enters or resumes by `/track`.
+    fn waits_with_track(&mut self, key: usize, (position, token): (&str, &str), now: Instant) -> bool {
+        match Token::parse(token).and_then(|token| self.sessions.find(token)) {
+            Some(session) => self.waits_to_resume(key, session, now),
+            None if self.waits_to_join(key) => true,
+            None => self.place_of(position).is_none() && self.waits_to_enter(key, None, now),
+        }
+    }
+
+    fn enter_now_with_track(&mut self, turn: &mut ReadTurn, (position, token): (&str, &str), now: Instant) -> bool {
         let key = turn.key;
         let known = Token::parse(token).and_then(|token| Some((self.sessions.find(token)?, token)));
         if let Some((session, token)) = known {
@@ -119,7 +136,7 @@ impl<S: Socket> Hub<S> {
             turn.session = Some(session);
             return true;
         }
-        if let Some((room, record)) = self.kept_place(position) {
+        if let Some((room, record)) = self.place_of(position) {
             return self.enter_at(turn, room, record, now);
         }
         let Some(member) = self.take_seat_of(key, None, now) else { return false };
@@ -128,7 +145,23 @@ impl<S: Socket> Hub<S> {
         true
     }
 
-    /// Lets a connection enter a kept room and read on at a record, in a new session. Returns whether it has a seat.
+    /// Returns the room and the number of the record at a position that counts without a token: it is of a kept log, or
+    /// of the log of exactly one shared room. Cost with a bus: a look at each room.
+    fn place_of(&self, position: &str) -> Option<(RoomId, u64)> {
+        if self.bus.is_none() {
+            return self.kept_place(position);
+        }
+        let mut places = self.roster.directory().ids().filter_map(|room| {
+            let channel = &self.rooms[room];
+            let record = channel.room.read_position(position)?;
+            (record <= channel.tape().end().record).then_some((room, record))
+        });
+        let place = places.next();
+        place.filter(|_| places.next().is_none())
+    }
+
+    /// Lets a connection enter a kept or shared room and read on at a record, in a new session. Returns whether it has a
+    /// seat.
     fn enter_at(&mut self, turn: &mut ReadTurn, room: RoomId, record: u64, now: Instant) -> bool {
         let key = turn.key;
         if !self.grant_seat(key, now) {
@@ -170,7 +203,7 @@ impl<S: Socket> Hub<S> {
             return;
         }
         let is_known = Token::parse(token).is_some_and(|token| self.sessions.find(token).is_some());
-        if (is_known || self.kept_place(position).is_some()) && !self.roster.has_spoken(member) {
+        if (is_known || self.place_of(position).is_some()) && !self.roster.has_spoken(member) {
             self.resume_late(turn, member, (position, token), now);
             return;
         }
@@ -192,7 +225,11 @@ impl<S: Socket> Hub<S> {
         self.connections[key].enter_again();
         // A member need not give the password again.
         self.doorkeeper.open(key, now);
-        self.enter_with_track(turn, track, now);
+        // The line was taken, so it does not wait: its lines count as taken, as after a wait for too long.
+        if let Some(session) = Token::parse(track.1).and_then(|token| self.sessions.find(token)) {
+            self.forget_lines_under_way(session);
+        }
+        self.enter_now_with_track(turn, track, now);
         match self.session_of(key) {
             Some(session) => self.sessions[session].came_late = true,
             None if self.connections[key].phase == Phase::Entering => {
@@ -259,7 +296,7 @@ impl<S: Socket> Hub<S> {
     /// Returns where a session goes on in a room, by the position that its client gave.
     fn start_of(&mut self, session: SessionId, room: RoomId, position: &str) -> Start {
         self.rooms.renew(room);
-        let is_kept = self.is_kept(room);
+        let is_kept = self.is_kept(room) || self.rooms[room].room.is_shared();
         let session = &mut self.sessions[session];
         let (channel, tape) = (&self.rooms[room].room, self.rooms[room].tape());
         if session.epoch != tape.epoch() {
@@ -269,7 +306,7 @@ impl<S: Socket> Hub<S> {
             }
             return Start::NotResumed;
         }
-        // A position in a kept log counts by itself.
+        // A position in a kept or shared log counts by itself.
         let since = if is_kept { 0 } else { session.since };
         let is_readable = |record: &u64| (since..=tape.end().record).contains(record);
         let in_last_room = || {
@@ -306,6 +343,7 @@ impl<S: Socket> Hub<S> {
         self.budget.spend_reply(welcome.private.len());
         self.schedule.mark_dirty(key, connection);
         self.rooms.add_reader(room, key, &self.connections);
+        self.tell_cut_off(key, room);
     }
 
     /// Returns the session that a connection has, if it is tracked.
@@ -337,7 +375,7 @@ impl<S: Socket> Hub<S> {
             let (missed, offset) = (connection.cursor.take_missed(), connection.cursor.offset());
             let room = self.roster.room(member);
             self.rooms.renew(room);
-            let state = self.session_state(session);
+            let state = SessionState { heard: self.recorded_lines(session), ..self.session_state(session) };
             let next = self.rooms[room].tape().position(offset);
             let lines = self.rooms[room].room.gap_lines(&self.roster, member, &state, missed, next);
             let connection = &mut self.connections[handle.key];
