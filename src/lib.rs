@@ -65,9 +65,12 @@
 //! | | `names` `secret` | names with owners, hashes of tokens and passwords |
 //! | | `object` `order` | a line as an object of JSON, orders of operators |
 //! | | `room` `roster` `directory` `event` | rules of a room, all members, all rooms, changes of a room |
+//! | | `record` `elsewhere` | the records of a room in a log that servers share, the members of all these servers |
 //! | | `tape` `stamp` `past` `cursor` | the tape, its times and positions, earlier logs, a reader's place on it |
+//! | | `sequence` | repetitions and gaps in a log that several servers write |
 //! | [`server`] | `mod` | the outer loop on mio |
 //! | | `cli` `config` `limits` `memory` | flags, settings, every limit, their sum |
+//! | | `source` `dial` | the sources of events as numbers, connections to Redis |
 //! | | `endpoint` `reach` | addresses of ports, as written and as reached |
 //! | | `listening` `listener` `unix` | binding, accepting, files of Unix sockets |
 //! | | `inherited` `systemd` | sockets and console that a service manager hands over, what it is told |
@@ -85,6 +88,10 @@
 //! | | `head` `folder` `numbers` | the form of files, the folder and its lock, client numbers |
 //! | | `handover` | the file of sessions between two runs |
 //! | | `room_log` `restore` `export` | writing a room, reading it back, printing it |
+//! | `server/bus` | `mod` `reading` `writing` | the seam to the hub, the connection that reads, the one that writes |
+//! | | `address` `link` `resp` `side` | where Redis is, a connection to it, the form of replies, the replies it owes |
+//! | | `streams` `stream` `loading` `entry` | all streams, one of them, its history, the form of an entry |
+//! | | `leases` `posts` | the servers that are there, events for one of them |
 //! | `server/hub` | `mod` | the order of the phases of a turn |
 //! | | `proxied` `handshakes` | before the way in: the header of a proxy, a TLS handshake |
 //! | | `admission` `refusals` `closing` | the way in, the way out again with a reason, the way out |
@@ -94,9 +101,15 @@
 //! | | `reading` `input` `lines` | the order of the reads, reading a client, handing lines to the room |
 //! | | `output` `http` `scraping` | the flush pass, visitors of the page, scrapers of metrics |
 //! | | `channel` `rooms` `key_set` `moving` | one room at work, all of them, its readers, moves between two |
+//! | | `together` `rooms/sharing` | the bus: what is read back, what rooms have for it, and their gates |
+//! | | `together/news` `together/waits` | what clients know of the bus, rooms that load |
+//! | | `together/under_way` | lines of tracked clients on their way to the log |
 //! | | `tracking` `seats` | sessions from one connection to the next, the seats of members that are away |
 //! | | `names` | names that change hands: by a token, or because their file has changed |
-//! | | `orders` `banning` | orders of operators and their answers, bans |
+//! | | `elsewhere` | this server among others: its way in, and what it tells them of its members |
+//! | | `elsewhere/claims` `elsewhere/gone` | names that are asked of all servers, the ends of servers |
+//! | | `elsewhere/orders` `elsewhere/posts` | orders for all servers, private messages between two |
+//! | | `orders` | orders of operators and their answers |
 //! | | `settings` | settings that change at run time |
 //! | | `keeping` | the kept rooms, as readers of the journal |
 //! | | `control` | operators on the control socket, and their answers under way |
@@ -111,7 +124,7 @@
 //! | `server/web` | `site` `resource` `request` `response` | HTTP: routing, addresses, parsing, answers |
 //! | | `exchange` `origin` `scrape` | one connection at a time, origin policy, requests for metrics |
 //! | | `websocket` `frame` `page` | frames in, frames out, the page itself |
-//! | [`client`] | `session` `connect` `backoff` `link` | one connection, making it, again and again |
+//! | [`client`] | `session` `connect` `link` | one connection, making it, again and again |
 //! | | `resolver` `race` | the look-up of the name, connects to several addresses |
 //! | | `trust` `secure` | trusted servers, TLS under a connection |
 //! | | `secrets` `door` | the user's password and token, a server that asks for a password |
@@ -123,7 +136,7 @@
 //! | | `terminal` | the form for terminals: keys, editor, screen, chat view |
 //! | [`net`] | `stream` `outbox` `keepalive` `unanswered` `stdio` | the kernel: sockets, unsent bytes, dead peers, stdio |
 //! | | `tls` | cryptography and pins of both programs; a session of the server as bytes in and bytes out |
-//! | | `address` `resolve` | addresses as people write them, look-ups off the loop |
+//! | | `address` `resolve` `backoff` | addresses as people write them, look-ups off the loop, pauses between attempts |
 //! | [`logging`] | | the log on stderr, which neither blocks nor panics |
 //! | [`variables`] | | the environment variables behind the flags |
 //! | [`manual`] | `operating` `protocol` `client` `memory` | prose for operators and users, `--generate` |

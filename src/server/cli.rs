@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use log::LevelFilter;
 
 use super::access::parse_prefix;
+use super::bus::address::WrittenBusAddress;
 use super::config::Lag;
 use super::endpoint::{ListenAddress, parse_control};
 use super::limits::{
@@ -236,6 +237,20 @@ pub struct Flags {
     #[arg(long, value_name = "SECONDS", env = "POLLCHAT_JOURNAL_SYNC", hide_env_values = true)]
     #[arg(value_parser = clap::value_parser!(u64).range(0..=SECONDS_MAX))]
     journal_sync: Option<u64>,
+
+    /// Share the rooms with all servers that name the same Redis: redis://[USER:PASSWORD@]HOST:PORT[/PREFIX], rediss://…
+    /// (TLS) or unix:PATH. Others can read flags: give a password in the variable or the file [default: this server alone]
+    #[arg(long, value_name = "URL", env = "POLLCHAT_BUS", hide_env_values = true)]
+    bus: Option<WrittenBusAddress>,
+
+    /// Keep this much of each room in Redis. Requires --bus [default: 64M]
+    #[arg(long, value_name = "BYTES", env = "POLLCHAT_BUS_KEEP", hide_env_values = true)]
+    bus_keep: Option<Bytes>,
+
+    /// Let other servers of this user listen on the same ports, but for metrics (SO_REUSEPORT): the kernel spreads
+    /// connections over them
+    #[arg(long, env = "POLLCHAT_SHARE_PORT", hide_env_values = true, value_parser = BoolishValueParser::new())]
+    share_port: bool,
 
     /// Take flags from this file, in TOML: `greeting = "be kind"`. Flags and variables win over it. SIGHUP reads it again:
     /// greeting, access, rate and log level take effect at once [default: no file]

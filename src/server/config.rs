@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::access::AccessRules;
+use super::bus::address::BusAddress;
 use super::certificate::TlsFiles;
 use super::endpoint::{Endpoint, ListenAddress};
 use super::flow::budget::TurnLimits;
@@ -101,6 +102,10 @@ pub struct Config {
     pub flush_after: Option<Duration>,
     /// The journal; `None` if nothing is kept.
     pub journal: Option<JournalConfig>,
+    /// The bus; `None` if no room is shared with other servers.
+    pub bus: Option<BusConfig>,
+    /// Whether other servers on this machine may listen on the same ports.
+    pub share_port: bool,
     /// Budgets of a turn. No flag sets them.
     pub turn: TurnLimits,
 }
@@ -125,6 +130,15 @@ pub struct JournalConfig {
     pub keep_bytes: u64,
     /// Time between two syncs; `None` for never.
     pub sync_every: Option<Duration>,
+}
+
+/// Settings of the bus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BusConfig {
+    /// The address of Redis, with user and password.
+    pub address: BusAddress,
+    /// Bytes of a room that Redis keeps.
+    pub keep_bytes: u64,
 }
 
 impl Default for Config {
@@ -161,6 +175,8 @@ impl Default for Config {
             console: false,
             flush_after: None,
             journal: None,
+            bus: None,
+            share_port: false,
             turn: TurnLimits::default(),
         }
     }
@@ -227,6 +243,9 @@ impl Config {
 /// numbers, a folder that is synced.
 const JOURNAL_FILES: usize = 4;
 
+/// Connections to Redis.
+const BUS_SOCKETS: usize = 2;
+
 /// Limits on the number of open connections, by role.
 #[derive(Clone, Copy, Debug)]
 pub struct Capacity {
@@ -245,14 +264,16 @@ pub struct Capacity {
 impl Capacity {
     /// Returns what an open-file limit allows. It reserves descriptors for listeners, poller, signals and log, for
     /// refused and closing connections, with a page for HTTP connections, with a journal for its files, with a socket for
-    /// operators for them, and with metrics for scrapers. At least one client is always allowed.
+    /// operators for them, with metrics for scrapers, and with a bus for its connections. At least one client is always
+    /// allowed.
     pub fn within(open_files: usize, config: &Config) -> Capacity {
         let reserve = if open_files < 128 { 16 } else { 32 };
         let visitors_max = if config.has_page() { (open_files / 8).clamp(1, VISITORS_MAX) } else { 0 };
         let journal = config.journal.as_ref().map_or(0, |_| config.rooms.len() + JOURNAL_FILES);
         let operators = if config.has_control() { OPERATORS_MAX + REFUSED_OPERATORS_MAX + 1 } else { 0 };
         let scrapers = if config.has_metrics() { SCRAPERS_MAX } else { 0 };
-        let left = open_files.saturating_sub(reserve + visitors_max + journal + operators + scrapers).max(1);
+        let bus = if config.bus.is_some() { BUS_SOCKETS } else { 0 };
+        let left = open_files.saturating_sub(reserve + visitors_max + journal + operators + scrapers + bus).max(1);
         let clients_max = config.clients_max.unwrap_or(left);
         Capacity { clients_max, visitors_max, leavers_max: reserve / 4, refusals_max: reserve / 4 }
     }

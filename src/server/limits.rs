@@ -229,6 +229,20 @@ pub const HANDOVER_BYTES_MAX: usize = 2 * 500 * HANDOVER_SESSIONS_MAX;
 /// Age at which a handover is out of date, in ms: the server was not restarted, but stopped.
 pub const HANDOVER_AGE_MAX_MS: u64 = 60 * 60 * 1_000;
 
+/// Default of `--bus-keep`: bytes of a room in Redis. A server that stood still for longer than it takes to say them
+/// is told how many lines it has missed.
+pub const BUS_KEEP_BYTES: usize = 64 * 1024 * 1024;
+
+/// Smallest `--bus-keep`, in bytes: some sixty entries of the longest kind, which Redis drops a hundred at a time.
+pub const BUS_KEEP_BYTES_MIN: usize = 1024 * 1024;
+
+/// Entries of a stream that the server asks for at a time when it reads a history, unless [`BUS_PAGE_BYTES`] are fewer of
+/// the longest.
+pub const BUS_PAGE: usize = 64;
+
+/// Bytes of the longest such page: a quarter of the longest reply that the server takes.
+pub const BUS_PAGE_BYTES: usize = 1024 * 1024;
+
 /// Client numbers that are reserved on the disk at a time: few syncs, and few numbers that a start leaves out. If half of
 /// them are given out, the server reserves further ones.
 pub const JOURNAL_NUMBERS: u64 = 1_000;

@@ -76,11 +76,12 @@ enum State {
 }
 
 impl Listener {
-    /// Listens on `address` for the protocol of `endpoint`. An IPv6 address accepts IPv6 only.
+    /// Listens on `address` for the protocol of `endpoint`. An IPv6 address accepts IPv6 only. If it is shared, other
+    /// processes of this user may listen on the same address, if theirs is shared, too.
     ///
     /// # Errors
     /// If the address is in use, not an address of this host or not permitted.
-    pub(crate) fn bind(address: SocketAddr, endpoint: Endpoint) -> io::Result<Listener> {
+    pub(crate) fn bind(address: SocketAddr, endpoint: Endpoint, is_shared: bool) -> io::Result<Listener> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         if address.is_ipv6() {
@@ -88,6 +89,9 @@ impl Listener {
         }
         // A restarted server must not wait until the connections of the old one leave TIME-WAIT.
         socket.set_reuse_address(true)?;
+        if is_shared {
+            socket.set_reuse_port(true)?;
+        }
         let dead_peer_detection = set_options(&socket)?;
         socket.bind(&address.into())?;
         socket.listen(LISTEN_BACKLOG)?;
@@ -347,7 +351,7 @@ mod tests {
             if std::net::TcpListener::bind(address).is_err() {
                 continue;
             }
-            let mut listener = Listener::bind(address.parse().unwrap(), Endpoint::Lines).unwrap();
+            let mut listener = Listener::bind(address.parse().unwrap(), Endpoint::Lines, false).unwrap();
             listener.on_readable(Instant::now());
             let _peer = connect(&listener);
             let stream = accept_one(&mut listener);
@@ -397,7 +401,7 @@ mod tests {
     #[test]
     fn an_edge_is_remembered_until_the_queue_is_empty() {
         let now = Instant::now();
-        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Endpoint::Lines).unwrap();
+        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Endpoint::Lines, false).unwrap();
         assert_eq!(listener.accept_at(), None);
         listener.on_readable(now);
         let _peers = [connect(&listener), connect(&listener)];
@@ -410,7 +414,7 @@ mod tests {
     #[test]
     fn a_persistent_error_is_not_retried_at_once() {
         let now = Instant::now();
-        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Endpoint::Lines).unwrap();
+        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Endpoint::Lines, false).unwrap();
         listener.on_readable(now);
         for retry in 0..3 {
             let mut tries = 0;
@@ -431,7 +435,7 @@ mod tests {
     #[test]
     fn a_failed_connection_does_not_delay_the_next_one() {
         let now = Instant::now();
-        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Endpoint::Lines).unwrap();
+        let mut listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Endpoint::Lines, false).unwrap();
         let _peer = connect(&listener);
         listener.on_readable(now);
         let mut errors = [io::ErrorKind::ConnectionAborted, io::ErrorKind::Interrupted].into_iter();

@@ -19,15 +19,16 @@ pub(super) struct Listening {
     listeners: Vec<Listener>,
     /// The first so many were handed over.
     inherited: usize,
-}
-
-impl From<Vec<Listener>> for Listening {
-    fn from(inherited: Vec<Listener>) -> Listening {
-        Listening { inherited: inherited.len(), listeners: inherited }
-    }
+    /// Whether other servers may listen on the same ports.
+    is_shared: bool,
 }
 
 impl Listening {
+    /// Begins with the listeners that were handed over.
+    pub(super) fn new(inherited: Vec<Listener>, is_shared: bool) -> Listening {
+        Listening { inherited: inherited.len(), listeners: inherited, is_shared }
+    }
+
     /// Whether a socket is for clients: for lines or for the page.
     pub(super) fn serves_clients(&self) -> bool {
         self.listeners.iter().any(|listener| !matches!(listener.endpoint(), Endpoint::Metrics | Endpoint::Control))
@@ -125,7 +126,9 @@ impl Listening {
                 is_repeated = true;
                 continue;
             }
-            match Listener::bind(address, endpoint) {
+            // Metrics are those of one server.
+            let is_shared = self.is_shared && endpoint != Endpoint::Metrics;
+            match Listener::bind(address, endpoint, is_shared) {
                 Ok(listener) => listeners.push(listener),
                 // A name may have addresses that this machine lacks: ::1 for localhost, without IPv6.
                 Err(error) if is_missing(&error) => missing = missing.or(Some((address, error))),
@@ -158,7 +161,7 @@ impl Listening {
 /// # Errors
 /// If one of them cannot be opened or adopted.
 pub(super) fn open_all(config: &Config) -> Result<Vec<Listener>, Error> {
-    let mut listening = Listening::from(inherited::open(config).map_err(Error::Inherited)?);
+    let mut listening = Listening::new(inherited::open(config).map_err(Error::Inherited)?, config.share_port);
     let (tls_lines, tls_web) = config.tls.as_ref().map_or((&[][..], &[][..]), |tls| (&tls.lines, &tls.web));
     let has_line_port = !(config.listen.is_empty() && tls_lines.is_empty()) || listening.serves_clients();
     let by_default = if has_line_port { None } else { Some(LISTEN.into()) };

@@ -4,6 +4,11 @@
 //! alone. `tests/load/memory.rs` drives a server to each of these limits, and checks it and
 //! [the manual's tables](crate::manual::memory) against them.
 
+use super::bus::BATCH_BYTES;
+use super::bus::link::READ_BYTES as LINK_READ_BYTES;
+use super::bus::posts::BYTES_MAX as POSTS_BYTES_MAX;
+use super::bus::resp::REPLY_BYTES_MAX;
+use super::bus::streams::CLOSED_MAX as CLOSED_STREAMS_MAX;
 use super::config::{Capacity, Config};
 use super::journal;
 use super::limits::{
@@ -15,8 +20,10 @@ use super::pem::FILE_BYTES_MAX;
 use super::secrets::NAMES_FILE_BYTES_MAX;
 use crate::net::tls::{RECORD_BYTES_MAX, RECORD_TEXT_BYTES};
 use crate::relay::cursor::{HOLE_BYTES, HOLES_MAX};
+use crate::relay::elsewhere::MEMBERS_MAX;
 use crate::relay::name::NAME_CHARS_MAX;
 use crate::relay::room::{ARRIVAL_BYTES, WHO_ROWS_MAX};
+use crate::relay::sequence::WRITERS_MAX;
 use crate::server::web::exchange::HEAD_BYTES_MAX;
 use crate::server::web::site::ANSWER_BYTES_MAX;
 use crate::server::web::websocket::{MESSAGE_BYTES_MAX, READ_BUFFER_BYTES};
@@ -57,6 +64,24 @@ const NAMES_BYTES_EACH: usize = 2 * 8;
 /// Bytes of a ban with the longest reason and name: itself, and its places in a trie and two indexes, each up to twice
 /// as large as they need be.
 pub(crate) const BAN_BYTES: usize = 1024;
+
+/// Bytes of a member of another server with the longest name: itself, its name as written and as compared, and its places
+/// in three indexes, each up to twice as large as they need be.
+const MEMBER_ELSEWHERE_BYTES: usize = 704;
+
+/// Bytes of a room on other servers with the longest name and a member: itself, its lists of members and of servers, and
+/// its place in an index.
+const ROOM_ELSEWHERE_BYTES: usize = 1024;
+
+/// Bytes of a member that is to be told of when its server is gone, with the longest names: its own, that of its room as
+/// written and as compared, and its place in a table that is up to twice as large as it needs be.
+const DEPARTED_BYTES: usize = 576;
+
+/// Bytes of a writer of a stream: its two counts, and its place in a table that is up to twice as large as it needs be.
+const WRITER_BYTES: usize = 64;
+
+/// Bytes of a closed stream: its name and its numbers.
+const CLOSED_STREAM_BYTES: usize = 128;
 
 /// Bytes of the program beside its tape and its clients: code, stack, memory that the allocator keeps, and the few bans
 /// without a file (1 MiB).
@@ -205,8 +230,9 @@ impl Bounds {
                 + names_bytes(config)
                 + scrapers_bytes(config)
                 + bans_bytes(config)
+                + bus_bytes(config)
                 + if asks { WRONG_ADDRESSES_MAX * WRONG_ADDRESS_BYTES } else { 0 },
-            room: tape_bytes(config.room_backlog_bytes) + ROOM_BYTES,
+            room: tape_bytes(config.room_backlog_bytes) + ROOM_BYTES + stream_bytes(config),
             rooms: config.rooms_max.saturating_sub(1),
             operators: if config.has_control() { OPERATORS_MAX * OPERATOR_BYTES } else { 0 },
             page: config.has_page().then(|| PageBounds::of(config, waiting)),
@@ -267,6 +293,26 @@ fn scrapers_bytes(config: &Config) -> usize {
 /// text. While it is written, the thread has a copy, and its text as it was.
 fn bans_bytes(config: &Config) -> usize {
     config.bans_file.as_ref().map_or(0, |_| 2 * config.bans_max() * BAN_BYTES + BANS_FILE_BYTES_MAX)
+}
+
+/// Returns the most bytes that the bus takes, with the streams of the lobby, of the roster and of the inbox. Each of its
+/// two connections has a reply, as bytes and as values. Posts to other servers wait twice: for the socket, and for an
+/// answer. Each member elsewhere may be alone in its room. As many are known from the rooms alone, and as many are owed
+/// to the rooms.
+fn bus_bytes(config: &Config) -> usize {
+    let all = 2 * (2 * REPLY_BYTES_MAX + LINK_READ_BYTES)
+        + 2 * POSTS_BYTES_MAX
+        + MEMBERS_MAX * (MEMBER_ELSEWHERE_BYTES + ROOM_ELSEWHERE_BYTES + 2 * DEPARTED_BYTES)
+        + CLOSED_STREAMS_MAX * CLOSED_STREAM_BYTES
+        + 3 * stream_bytes(config);
+    if config.bus.is_some() { all } else { 0 }
+}
+
+/// Returns the most bytes that a stream takes: what waits in its room and in its batch, the entry under way, and its copy
+/// for the socket, each with a last line beyond the limit; and the counts of its writers.
+fn stream_bytes(config: &Config) -> usize {
+    let batch = BATCH_BYTES + config.longest_line_bytes();
+    if config.bus.is_some() { 4 * batch + WRITERS_MAX * WRITER_BYTES } else { 0 }
 }
 
 impl PageBounds {

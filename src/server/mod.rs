@@ -3,11 +3,13 @@
 
 pub mod access;
 pub mod bans;
+pub mod bus;
 pub mod certificate;
 pub mod cli;
 pub mod config;
 pub mod connection;
 pub mod ctl;
+mod dial;
 pub mod endpoint;
 pub mod fields;
 pub mod figures;
@@ -31,6 +33,7 @@ pub mod sessions;
 pub mod settings;
 pub mod small_file;
 pub mod sniff;
+mod source;
 pub mod stats;
 pub mod systemd;
 mod unix;
@@ -44,12 +47,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use log::{info, warn};
 use mio::event::Event;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Waker};
 use rustix::process::{Resource, geteuid, getrlimit, setrlimit};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook_mio::v1_0::Signals;
 
 use config::{Capacity, Config};
+use dial::Dial;
 use endpoint::{BoundAddress, Endpoint};
 use hub::{Hub, Readiness, Wake};
 use journal::handover::Found;
@@ -61,53 +65,12 @@ use metrics::{Metrics, Probes};
 use reload::{FileError, Files};
 use report::Kind;
 use settings::Settings;
+use source::Source;
 use web::site::Site;
 
 use crate::net::keepalive::DeadPeerDetection;
 use crate::net::stdio::typing;
 use crate::net::stream::{Console, Stream, show_typed_line};
-
-/// The source of an event, as mio's token names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Source {
-    /// The connection with this key in the slab.
-    Connection(usize),
-    /// Both sides of the operator's console.
-    Console,
-    /// The signals.
-    Signals,
-    /// The thread of the journal: there is space again for what the hub hands over.
-    Journal,
-    /// The listener with this index.
-    Listener(usize),
-}
-
-/// The first token that is no key of a connection.
-const NO_KEY: usize = usize::MAX / 2;
-
-impl From<Source> for Token {
-    fn from(source: Source) -> Token {
-        Token(match source {
-            Source::Connection(key) => key,
-            Source::Console => NO_KEY,
-            Source::Signals => NO_KEY + 1,
-            Source::Journal => NO_KEY + 2,
-            Source::Listener(index) => NO_KEY + 3 + index,
-        })
-    }
-}
-
-impl From<Token> for Source {
-    fn from(Token(token): Token) -> Source {
-        match token.checked_sub(NO_KEY) {
-            None => Source::Connection(token),
-            Some(0) => Source::Console,
-            Some(1) => Source::Signals,
-            Some(2) => Source::Journal,
-            Some(other) => Source::Listener(other - 3),
-        }
-    }
-}
 
 /// Failure of a server to start or to go on.
 #[derive(Debug, thiserror::Error)]
@@ -131,6 +94,14 @@ pub enum Error {
     /// The journal could not be opened.
     #[error(transparent)]
     Journal(#[from] OpenError),
+    /// Redis cannot be spoken to, and only an operator can mend that.
+    #[error("the bus at {address}: {why}")]
+    Bus {
+        /// The address of Redis, without the password.
+        address: String,
+        /// The words of Redis, or what is wrong with TLS.
+        why: String,
+    },
     /// There is no memory for the tape.
     #[error("cannot reserve {bytes} bytes for the tape: {source}")]
     Tape {
@@ -150,6 +121,8 @@ pub struct Server {
     signals: Signals,
     listeners: Vec<Listener>,
     hub: Hub<Stream>,
+    /// The way to Redis, if there is a bus.
+    dial: Option<Dial>,
     /// The files that it reads again at a reload.
     files: Files,
     /// The settings that it reads again at a reload, if it knows from where.
@@ -179,6 +152,7 @@ impl Server {
             hub.keep(Box::new(writer), kept, numbers);
             (handover, warnings)
         });
+        let dial = dial::open_bus(config, &mut hub)?;
         hub.trust_user(geteuid().as_raw());
         let (handover, warnings) = kept.unwrap_or_default();
         if config.has_page() {
@@ -218,7 +192,7 @@ impl Server {
             );
             hub.begin_patrol(Instant::now());
         }
-        Ok(Server { poll, signals, listeners, hub, files, settings: None, stop_at: None })
+        Ok(Server { poll, signals, listeners, hub, dial, files, settings: None, stop_at: None })
     }
 
     /// Reads these settings again at each reload: those that the server was bound with.
@@ -278,6 +252,7 @@ impl Server {
                     log::logger().flush();
                     self.hub.console().into_iter().for_each(|key| self.hub.on_ready(key, readiness(event)));
                 }
+                Source::Bus(end) => self.hub.on_bus_ready(end, readiness(event)),
                 // The flush of this turn hands over what has waited.
                 Source::Journal => {}
                 Source::Listener(index) => {
@@ -291,6 +266,7 @@ impl Server {
             }
         }
         self.release_console(now);
+        self.connect_bus(now);
         self.hub.set_clock(unix_ms());
         self.accept(now);
         self.hub.react(now);
@@ -307,7 +283,10 @@ impl Server {
         show_typed_line();
         let took = now.elapsed();
         self.hub.note_turn(took, now + took);
-        let is_done = self.hub.connections() == 0 && !self.hub.has_unkept();
+        if let Some((dial, why)) = self.dial.as_ref().zip(self.hub.bus_failure()) {
+            return Err(Error::Bus { address: dial.to_string(), why: why.to_owned() });
+        }
+        let is_done = self.hub.connections() == 0 && !self.hub.has_unkept() && self.hub.has_left_bus();
         if self.stop_at.is_some_and(|stop_at| is_done || stop_at <= now) {
             self.hub.reports().end(now);
             info!("stopped with {} connections open", self.hub.connections());
@@ -347,6 +326,15 @@ impl Server {
             log::logger().flush();
             let writable = Readiness { readable: false, writable: true };
             self.hub.console().into_iter().for_each(|key| self.hub.on_ready(key, writable));
+        }
+    }
+
+    /// Begins the connections to Redis that are due.
+    fn connect_bus(&mut self, now: Instant) {
+        let Some(dial) = &mut self.dial else { return };
+        while let Some(end) = self.hub.wanted_bus_end(now) {
+            let stream = dial.connect(end, self.poll.registry(), Source::Bus(end).into());
+            self.hub.connect_bus(end, stream, now);
         }
     }
 
@@ -469,18 +457,4 @@ fn raise_open_file_limit() -> usize {
 fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_source_has_a_token_of_its_own() {
-        let sources = [0, NO_KEY - 1].map(Source::Connection).into_iter().chain([Source::Console, Source::Signals]);
-        let sources = sources.chain([Source::Journal]);
-        for source in sources.chain((0..3).map(Source::Listener)) {
-            assert_eq!(Source::from(Token::from(source)), source);
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! The reports of a server: its log lines about peers, throttled. It owns the one rule for all kinds of repeated
 //! events.
 //!
-//! The first events of a kind are logged at once: ten arrivals and departures, and one of any other kind. After them
+//! The first events of a kind are logged at once: ten arrivals, departures and bans, and one of any other kind. After them
 //! the server logs one line a minute, with the number of further events, of their addresses, and the last event. A
 //! minute with fewer events than are logged at once ends the storm. At log level `debug` every event is logged.
 //!
@@ -21,7 +21,7 @@ use super::web::response::Status;
 /// Time from the first event of a kind to the line with the number of the others.
 pub const PERIOD: Duration = Duration::from_secs(60);
 
-/// Arrivals, departures, new names or kicks in a [`PERIOD`] that are logged one by one.
+/// Arrivals, departures, new names, kicks, bans or ends of servers in a [`PERIOD`] that are logged one by one.
 const VISITS_AT_ONCE: u32 = 10;
 
 /// Different addresses that are counted for one line. Beyond it, the line says `more than`.
@@ -38,6 +38,10 @@ pub enum Kind {
     Renamed,
     /// The operator removed a client.
     Removed,
+    /// An operator of any server gave a ban.
+    Banned,
+    /// An operator of any server lifted a ban.
+    Unbanned,
     /// The server disconnected a client by itself, for the reason with this label.
     Disconnected(&'static str),
     /// The server disconnected a tracked client by itself, for the reason with this label, and keeps its seat.
@@ -58,6 +62,12 @@ pub enum Kind {
     NotKept,
     /// The journal caught up.
     KeptAgain,
+    /// A client of the bus wrote something else than records.
+    Malformed,
+    /// Another server does not renew its lease.
+    ServerGone,
+    /// Another server, or this one as the others see it, is not as it is to be, for the reason with this label.
+    ServerOdd(&'static str),
 }
 
 /// The throttled log.
@@ -86,8 +96,14 @@ impl Kind {
     /// Events in a [`PERIOD`] that are logged one by one.
     fn at_once(self) -> u32 {
         match self {
-            // An operator removes clients by hand.
-            Kind::Came | Kind::Left | Kind::Renamed | Kind::Removed => VISITS_AT_ONCE,
+            // An operator removes clients by hand. A program that writes to the bus does not.
+            Kind::Came
+            | Kind::Left
+            | Kind::Renamed
+            | Kind::Removed
+            | Kind::Banned
+            | Kind::Unbanned
+            | Kind::ServerGone => VISITS_AT_ONCE,
             _ => 1,
         }
     }
@@ -99,6 +115,8 @@ impl Kind {
             Kind::Left => "left",
             Kind::Renamed => "renamed",
             Kind::Removed => "removed",
+            Kind::Banned => "banned",
+            Kind::Unbanned => "unbanned",
             Kind::Disconnected(_) => "disconnected",
             Kind::Away(_) => "away",
             Kind::Refused(_) => "refused",
@@ -109,13 +127,16 @@ impl Kind {
             Kind::NotAccepted => "not_accepted",
             Kind::NotKept => "journal_gap",
             Kind::KeptAgain => "journal_caught_up",
+            Kind::Malformed => "bus_malformed",
+            Kind::ServerGone => "server_gone",
+            Kind::ServerOdd(_) => "server_odd",
         }
     }
 
     /// Adds the fields that all events of the kind have.
     fn complete(self, fields: Fields<'_>) -> Fields<'_> {
         match self {
-            Kind::Disconnected(label) | Kind::Away(label) | Kind::Refused(label) => {
+            Kind::Disconnected(label) | Kind::Away(label) | Kind::Refused(label) | Kind::ServerOdd(label) => {
                 Fields { reason: Some(label), ..fields }
             }
             Kind::Foreign(protocol) => Fields { protocol: Some(protocol), ..fields },
@@ -126,7 +147,9 @@ impl Kind {
 
     fn level(self) -> Level {
         match self {
-            Kind::OperatorRefused | Kind::NotAccepted | Kind::NotKept => Level::Warn,
+            Kind::OperatorRefused | Kind::NotAccepted | Kind::NotKept | Kind::Malformed | Kind::ServerOdd(_) => {
+                Level::Warn
+            }
             _ => Level::Info,
         }
     }
@@ -140,6 +163,8 @@ impl fmt::Display for Kind {
             Kind::Left => f.write_str("clients left"),
             Kind::Renamed => f.write_str("clients were renamed"),
             Kind::Removed => f.write_str("clients were removed"),
+            Kind::Banned => f.write_str("bans were given"),
+            Kind::Unbanned => f.write_str("bans were lifted"),
             Kind::Away(label) => write!(f, "tracked clients were disconnected ({label})"),
             Kind::Disconnected(label) => write!(f, "clients were disconnected ({label})"),
             Kind::Refused(label) => write!(f, "connections were refused ({label})"),
@@ -150,6 +175,9 @@ impl fmt::Display for Kind {
             Kind::NotAccepted => f.write_str("connections could not be accepted"),
             Kind::NotKept => f.write_str("gaps are in the journal"),
             Kind::KeptAgain => f.write_str("times the journal caught up"),
+            Kind::Malformed => f.write_str("entries of the bus were malformed"),
+            Kind::ServerGone => f.write_str("servers did not renew their leases"),
+            Kind::ServerOdd(label) => write!(f, "warnings about the servers ({label})"),
         }
     }
 }

@@ -13,6 +13,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory as _, Error, FromArgMatches as _};
 use log::LevelFilter;
 
+use super::bus::address;
 use super::cli::file::{ConfigFile, FileFault, Key, escaped, is_setting, is_text};
 use super::cli::{Flags, Printed};
 use super::config::Config;
@@ -22,7 +23,6 @@ use crate::variables;
 const ERROR_BYTES_MAX: usize = 400;
 
 /// The settings, as they were read.
-#[derive(Debug)]
 pub struct Settings {
     arguments: Vec<OsString>,
     file: Option<PathBuf>,
@@ -35,7 +35,7 @@ pub struct Settings {
 }
 
 /// A setting.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Setting {
     key: String,
     /// Texts as clap takes them; none if it is not set and has no default.
@@ -244,11 +244,19 @@ impl Setting {
         let texts = self.values.iter().map(|value| value.to_str()).collect::<Option<Vec<_>>>()?;
         let is_number = |text: &str| text.parse::<i64>().is_ok_and(|number| number.to_string() == text);
         Some(match (self.form, &texts[..]) {
+            (Form::Text, [text]) if self.key == "bus" => quoted(&address::masked(text)),
             (Form::Switch, [text]) => (*text).to_owned(),
             (Form::NumberOrText, [text]) if is_number(text) => (*text).to_owned(),
             (Form::Text | Form::NumberOrText, [text]) => quoted(text),
             (_, texts) => format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", ")),
         })
+    }
+}
+
+/// Command line and values are left out: one of them may be a password.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("file", &self.file).field("config", &self.config).finish_non_exhaustive()
     }
 }
 

@@ -7,21 +7,23 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Error};
 
 use super::super::access::AccessRules;
+use super::super::bus::address::WrittenBusAddress;
 use super::super::certificate::TlsFiles;
-use super::super::config::{Config, JournalConfig, Lag, TlsConfig};
+use super::super::config::{BusConfig, Config, JournalConfig, Lag, TlsConfig};
 use super::super::endpoint::ListenAddress;
 use super::super::flow::budget::TurnLimits;
 use super::super::flow::rate::Rate;
 use super::super::inherited::Inherited;
 use super::super::journal;
 use super::super::limits::{
-    BACKLOG_BYTES_MAX, JOURNAL_KEEP_BYTES, JOURNAL_KEEP_BYTES_MIN, JOURNAL_SYNC, LINE_BYTES_CEILING,
-    ROOM_BACKLOG_BYTES, STALL_TIMEOUT,
+    BACKLOG_BYTES_MAX, BUS_KEEP_BYTES, BUS_KEEP_BYTES_MIN, JOURNAL_KEEP_BYTES, JOURNAL_KEEP_BYTES_MIN, JOURNAL_SYNC,
+    LINE_BYTES_CEILING, ROOM_BACKLOG_BYTES, STALL_TIMEOUT,
 };
 use super::super::web::origin::OriginPolicy;
 use super::{Bytes, Flags};
 use crate::relay::directory::Directory;
 use crate::relay::name::Name;
+use crate::relay::room::Audience;
 
 impl Flags {
     /// Turns the flags into a configuration.
@@ -42,6 +44,7 @@ impl Flags {
             return Err("--stall-timeout requires --lag wait".to_owned());
         }
         let journal = journal_config(self.journal, self.journal_keep, self.journal_sync)?;
+        let bus = bus_config(self.bus.as_ref(), self.bus_keep)?;
         let inherited = Inherited::announced();
         // A file is right whatever sockets are handed over today, and `--check` is not told of any.
         let is_any_port_right = self.config.is_some();
@@ -84,6 +87,8 @@ impl Flags {
             console: self.console,
             flush_after: self.flush_after.map(Duration::from_millis),
             journal,
+            bus,
+            share_port: self.share_port,
             turn: TurnLimits::default(),
         };
         let has_page = is_any_port_right || config.has_page();
@@ -96,6 +101,7 @@ impl Flags {
         }
         check_sizes(&config)?;
         check_places(&config)?;
+        check_bus(&config)?;
         check_rooms(&config.rooms, config.rooms_max)?;
         Ok(config)
     }
@@ -136,6 +142,17 @@ fn check_places(config: &Config) -> Result<(), String> {
         Some(journal) if folder == Some(journal.dir.as_path()) => {
             Err(format!("--bans must not be in {}, the folder of --journal", journal.dir.display()))
         }
+        _ => Ok(()),
+    }
+}
+
+/// Checks that nothing contradicts the bus.
+fn check_bus(config: &Config) -> Result<(), &'static str> {
+    match config {
+        Config { bus: None, .. } => Ok(()),
+        Config { lag: Lag::Wait, .. } => Err("--bus excludes --lag wait: no server knows the slow readers of another"),
+        Config { audience: Audience::Sender, .. } => Err("--bus excludes --audience sender: nothing would be shared"),
+        Config { journal: Some(_), .. } => Err("--bus excludes --journal: Redis keeps what is said"),
         _ => Ok(()),
     }
 }
@@ -182,6 +199,20 @@ fn journal_config(
     let keep_bytes = keep.map_or(JOURNAL_KEEP_BYTES, |bytes| bytes.0) as u64;
     let sync_every = Some(sync.map_or(JOURNAL_SYNC, Duration::from_secs)).filter(|every| !every.is_zero());
     Ok(Some(JournalConfig { dir, keep_bytes, sync_every }))
+}
+
+/// Returns the settings of the bus, if there is one.
+fn bus_config(address: Option<&WrittenBusAddress>, keep: Option<Bytes>) -> Result<Option<BusConfig>, String> {
+    let keep_bytes = keep.map_or(BUS_KEEP_BYTES, |bytes| bytes.0);
+    let Some(address) = address else {
+        return if keep.is_some() { Err("--bus-keep requires --bus".to_owned()) } else { Ok(None) };
+    };
+    if keep_bytes < BUS_KEEP_BYTES_MIN {
+        return Err(format!("--bus-keep must be at least {BUS_KEEP_BYTES_MIN}, not {keep_bytes}"));
+    }
+    // clap would show the value with its password.
+    let address = address.parse().map_err(|error| format!("--bus is no address of Redis: {error}"))?;
+    Ok(Some(BusConfig { address, keep_bytes: keep_bytes as u64 }))
 }
 
 /// Checks the names of the rooms that exist forever against each other, and their number.
@@ -234,6 +265,12 @@ mod tests {
             (&["--journal-keep", "1G"], "--journal-keep requires --journal"),
             (&["--journal", "/a/j", "--bans", "/a/j/bans"], "--bans must not be in /a/j, the folder of --journal"),
             (&["--journal", "x", "--journal-keep", "1M"], "--journal-keep must be at least 8388608, not 1048576"),
+            (&["--bus-keep", "1G"], "--bus-keep requires --bus"),
+            (&["--bus", "redis://a", "--bus-keep", "1K"], "--bus-keep must be at least 1048576, not 1024"),
+            (&["--bus", "redis://a", "--lag", "wait"], "--bus excludes --lag wait: no server knows"),
+            (&["--bus", "redis://a", "--audience", "sender"], "--bus excludes --audience sender: nothing"),
+            (&["--bus", "redis://a", "--journal", "x"], "--bus excludes --journal: Redis keeps"),
+            (&["--bus", "a:6379"], "--bus is no address of Redis: write redis://HOST:PORT, rediss://HOST:PORT"),
             (&["--web-host", "chat.lan"], "--web-host requires --web or --web-tls"),
             (&["--web-path", "/chat"], "--web-path requires --web or --web-tls"),
             (&["--web-origin", "http://a"], "--web-origin requires --web"),
@@ -264,6 +301,34 @@ mod tests {
         assert!(!config(&of_file).unwrap().has_page());
         let with_tls = config(&[&of_file[..], &["--tls-cert", "cert.pem", "--tls-key", "key.pem"]].concat()).unwrap();
         assert!(with_tls.tls.is_some_and(|tls| tls.lines.is_empty() && tls.web.is_empty()));
+    }
+
+    #[test]
+    fn the_flags_of_the_bus_are_one_setting() {
+        let bus = config(&["--bus", "redis://ana:secret@redis.lan/chat", "--share-port"]).unwrap();
+        assert!(bus.share_port && !format!("{bus:?}").contains("secret"));
+        let bus = bus.bus.unwrap();
+        assert_eq!((bus.address.to_string().as_str(), bus.keep_bytes), ("redis://redis.lan:6379/chat", 64 << 20));
+        let of = |keep| config(&["--bus", "unix:/a", "--bus-keep", keep]).unwrap().bus.unwrap().keep_bytes;
+        assert_eq!(of("2G"), 2 << 30);
+    }
+
+    #[test]
+    fn no_error_shows_the_password_of_the_bus() {
+        for flags in [
+            &["--bus", "redis://ana:secret@host:x"][..],
+            &["--bus", "redis://secret@host"],
+            &["--bus", "ana:secret@host"],
+            &["--bus", "redis://:secret@host/0"],
+            &["--bus", "redis://:secret%@host"],
+            &["--bus", "redis://:secret@host", "--journal", "x"],
+            &["--bus", "redis://:secret@host", "--bus", "redis://:secret@host"],
+            &["--bus", "redis://:secret@host", "--burst", "5"],
+            &["--bus", "redis://:secret@host", "--what"],
+        ] {
+            let error = config(flags).unwrap_err();
+            assert!(!error.contains("secret"), "{flags:?}: {error}");
+        }
     }
 
     #[test]

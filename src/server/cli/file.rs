@@ -14,6 +14,7 @@ use strsim::damerau_levenshtein;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::super::bus::address::WrittenBusAddress;
 use super::super::small_file;
 
 /// Largest file, in bytes: some 10,000 networks in `deny`. It is read within a turn.
@@ -152,7 +153,9 @@ pub(crate) fn is_setting(flag: &Arg) -> bool {
 /// Whether a value of the flag is text that is no number, such as a path.
 pub(crate) fn is_text(flag: &Arg) -> bool {
     let parser: &ValueParser = flag.get_value_parser();
-    [TypeId::of::<String>(), TypeId::of::<PathBuf>()].iter().any(|of_text| parser.type_id() == *of_text)
+    [TypeId::of::<String>(), TypeId::of::<PathBuf>(), TypeId::of::<WrittenBusAddress>()]
+        .iter()
+        .any(|of_text| parser.type_id() == *of_text)
 }
 
 /// Finds the flag behind a key.
