@@ -1,5 +1,6 @@
 //! The figures of a snapshot, each with a name for programs. The order `stats` lists them.
 
+use super::bus;
 use super::fields::Token;
 use super::stats::{JournalFigures, Snapshot};
 
@@ -40,6 +41,20 @@ impl Snapshot {
         if let Some(JournalFigures { written_bytes, missed, errors }) = self.journal {
             let journal = [("written_bytes", written_bytes), ("missed", missed), ("errors", errors)];
             figures.extend(journal.map(|(name, value)| (format!("journal_{name}"), value)));
+        }
+        if let Some(bus::Figures { is_together, cut_off, entries, repetitions, malformed, missed_lines, lag }) =
+            self.bus
+        {
+            let bus = [
+                ("together", u64::from(is_together)),
+                ("cut_off", cut_off),
+                ("entries", entries),
+                ("repetitions", repetitions),
+                ("malformed", malformed),
+                ("missed_lines", missed_lines),
+                ("lag_us", micros(lag)),
+            ];
+            figures.extend(bus.map(|(name, value)| (format!("bus_{name}"), value)));
         }
         figures
     }

@@ -15,6 +15,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, NoLabelSe
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+use super::bus;
 use super::connection::Transport;
 use super::fields::Token;
 use super::stats::{JournalFigures, Snapshot};
@@ -164,7 +165,8 @@ impl Collector for Figures {
         self.put_traffic(&mut sheet)?;
         self.put_flow(&mut sheet)?;
         self.put_process(&mut sheet)?;
-        self.snapshot.journal.as_ref().map_or(Ok(()), |journal| put_journal(journal, &mut sheet))
+        self.snapshot.journal.as_ref().map_or(Ok(()), |journal| put_journal(journal, &mut sheet))?;
+        self.snapshot.bus.as_ref().map_or(Ok(()), |bus| put_bus(bus, &mut sheet))
     }
 }
 
@@ -250,6 +252,21 @@ fn put_journal(journal: &JournalFigures, sheet: &mut Sheet<'_>) -> fmt::Result {
     let help = "Records that the journal has missed, over all rooms";
     sheet.counter("pollchat_journal_missed_records", help, missed)?;
     sheet.counter("pollchat_journal_errors", "Failures of the disk of the journal", errors)
+}
+
+fn put_bus(bus: &bus::Figures, sheet: &mut Sheet<'_>) -> fmt::Result {
+    let bus::Figures { is_together, cut_off, entries, repetitions, malformed, missed_lines, lag } = *bus;
+    let help = "Whether the server is together with the others: 0 while it is cut off from Redis";
+    sheet.gauge("pollchat_bus_together", help, &u64::from(is_together))?;
+    sheet.counter("pollchat_bus_cut_offs", "Times that the server was cut off from Redis", cut_off)?;
+    sheet.counter("pollchat_bus_entries", "Entries read from Redis, repetitions included", entries)?;
+    sheet.counter("pollchat_bus_repetitions", "Entries dropped as repetitions", repetitions)?;
+    let help = "Entries dropped because no server writes such entries";
+    sheet.counter("pollchat_bus_malformed", help, malformed)?;
+    let help = "Said lines of other servers that were lost between the servers";
+    sheet.counter("pollchat_bus_missed_lines", help, missed_lines)?;
+    let help = "Time from the write of the server's last entry until it was read back";
+    sheet.gauge("pollchat_bus_lag_seconds", help, &lag.as_secs_f64())
 }
 
 /// Returns the values of a label: the same words as in the log.
@@ -340,7 +357,8 @@ mod tests {
 
     #[test]
     fn the_longest_text_fits_its_limit() {
-        let mut snapshot = Snapshot { journal: Some(JournalFigures::default()), ..Snapshot::default() };
+        let (journal, bus) = (Some(JournalFigures::default()), Some(bus::Figures::default()));
+        let mut snapshot = Snapshot { journal, bus, ..Snapshot::default() };
         snapshot.stats.sent_bytes = u64::MAX;
         let mut metrics = Metrics::new(Probes::of_process());
         for format in [Format::OpenMetrics, Format::Plain] {
@@ -352,6 +370,33 @@ mod tests {
         }
         metrics.begin_turn();
         assert_eq!(metrics.text(Format::Plain), None);
+    }
+
+    #[test]
+    fn the_bus_has_metrics_if_there_is_one() {
+        let mut metrics = Metrics::new(Probes::of_process());
+        assert!(!metrics.write(Format::OpenMetrics, Snapshot::default()).contains("bus"));
+        let bus = bus::Figures {
+            is_together: true,
+            cut_off: 2,
+            entries: 30,
+            repetitions: 4,
+            malformed: 1,
+            missed_lines: 50,
+            lag: Duration::from_micros(250),
+        };
+        let text = metrics.write(Format::OpenMetrics, Snapshot { bus: Some(bus), ..Snapshot::default() });
+        for series in [
+            "together 1",
+            "cut_offs_total 2",
+            "entries_total 30",
+            "repetitions_total 4",
+            "malformed_total 1",
+            "missed_lines_total 50",
+            "lag_seconds 0.00025",
+        ] {
+            assert!(text.contains(&format!("\npollchat_bus_{series}\n")), "{series} in {text}");
+        }
     }
 
     #[test]

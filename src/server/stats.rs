@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::bus;
 use super::connection::Transport;
 use super::reason::Reasons;
 use super::web::response::Status;
@@ -103,6 +104,8 @@ pub struct Snapshot {
     pub slowest_bytes_behind: u64,
     /// The journal, if there is one.
     pub journal: Option<JournalFigures>,
+    /// The bus, if there is one.
+    pub bus: Option<bus::Figures>,
 }
 
 /// The work of the journal since the start.
@@ -216,12 +219,17 @@ impl fmt::Display for Snapshot {
             turns.longest().as_micros(),
             turns.longest_recently().as_micros()
         )?;
-        match self.journal {
-            Some(JournalFigures { written_bytes, missed, errors }) => {
-                write!(f, "; journal: written {written_bytes} bytes, missed {missed}, errors {errors}")
-            }
-            None => Ok(()),
+        if let Some(JournalFigures { written_bytes, missed, errors }) = self.journal {
+            write!(f, "; journal: written {written_bytes} bytes, missed {missed}, errors {errors}")?;
         }
+        if let Some(bus::Figures { is_together, cut_off, entries, repetitions, malformed, missed_lines, lag }) =
+            self.bus
+        {
+            let state = if is_together { "together" } else { "cut off" };
+            write!(f, "; bus: {state}, times cut off {cut_off}, entries {entries}, repetitions {repetitions}, ")?;
+            write!(f, "malformed {malformed}, missed {missed_lines}, lag {} us", lag.as_micros())?;
+        }
+        Ok(())
     }
 }
 
@@ -256,6 +264,25 @@ mod tests {
         assert_eq!((turns.longest(), turns.longest_recently()), (9 * MS, 9 * MS));
         turns.record(2 * MS, start + 2 * RECENT);
         assert_eq!((turns.longest(), turns.longest_recently()), (9 * MS, 2 * MS));
+    }
+
+    #[test]
+    fn the_bus_is_shown_if_there_is_one() {
+        assert!(!Snapshot::default().to_string().contains("bus"));
+        let bus = bus::Figures {
+            is_together: false,
+            cut_off: 2,
+            entries: 30,
+            repetitions: 4,
+            malformed: 1,
+            missed_lines: 50,
+            lag: Duration::from_micros(600),
+        };
+        let shown = Snapshot { bus: Some(bus), ..Snapshot::default() }.to_string();
+        let end = "; bus: cut off, times cut off 2, entries 30, repetitions 4, malformed 1, missed 50, lag 600 us";
+        assert!(shown.ends_with(end), "{shown}");
+        let bus = bus::Figures { is_together: true, ..bus };
+        assert!(Snapshot { bus: Some(bus), ..Snapshot::default() }.to_string().contains("; bus: together, "));
     }
 
     #[test]
