@@ -5,7 +5,6 @@ mod tests;
 
 use std::time::{Duration, Instant};
 
-use crate::client::backoff::Backoff;
 use crate::client::decoder::{ServerKind, ServerLine};
 use crate::client::door::Door;
 use crate::client::limits::{KIND_WAIT, NICK_PAUSE_FIRST, NICK_PAUSE_MAX};
@@ -14,6 +13,7 @@ use crate::client::room::OwnRoom;
 use crate::client::secrets::Secrets;
 use crate::client::session::Session;
 use crate::client::tracking::{Entered, How};
+use crate::net::backoff::Backoff;
 use crate::relay::name::{Name, fold};
 use crate::relay::notice::{FOREIGN_PREFIX, Notice};
 

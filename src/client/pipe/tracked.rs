@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use super::stdin_lines::{StdinLine, StdinLines};
 use super::{InputState, PipeClient};
-use crate::client::backoff::jitter;
 use crate::client::decoder::ServerKind;
 use crate::client::limits::{GRACE, READ_BYTES, SCREEN_BYTES_MAX, SEND_WAIT_MAX, UNSENT_BYTES_MAX};
 use crate::client::outbox::entered::Entered as EnteredLine;
@@ -14,6 +13,7 @@ use crate::client::progress::Progress;
 use crate::client::session::LineCounts;
 use crate::client::tracked_link::{self, GOODBYE, Turn};
 use crate::client::tracking::{Event, Tracking};
+use crate::net::backoff::jitter;
 use crate::net::stream::Received;
 use crate::relay::notice::Notice;
 

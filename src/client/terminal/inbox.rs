@@ -7,7 +7,6 @@ use super::chat_view::{ChatView, ServerEvent};
 use super::line_kind::LineKind;
 use super::line_limit::LineLimit;
 use super::nick::{Nick, TakenReport};
-use crate::client::backoff::jitter;
 use crate::client::decoder::{ServerKind, ServerLine};
 use crate::client::door::Door;
 use crate::client::link::{FarewellKind, should_reconnect};
@@ -16,6 +15,7 @@ use crate::client::room::OwnRoom;
 use crate::client::secrets::Secrets;
 use crate::client::session::CloseReason;
 use crate::client::tracking::{Entered as Place, How, Record};
+use crate::net::backoff::jitter;
 use crate::relay::name::Name;
 use crate::relay::notice::Notice;
 

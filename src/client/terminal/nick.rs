@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use crate::client::backoff::Backoff;
 use crate::client::limits::{NICK_PAUSE_FIRST, NICK_PAUSE_MAX};
+use crate::net::backoff::Backoff;
 use crate::relay::command::Command;
 use crate::relay::name::{Name, fold};
 

@@ -1,6 +1,7 @@
 //! The lines of the tracked dialect. Pure.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::relay::notice::{Notice, PRIVATE_PREFIX};
 
@@ -14,12 +15,33 @@ const STAMP: &str = "@ ";
 const TOKEN_BYTES_MAX: usize = 64;
 
 /// The place of a record in the log of a room. Opaque, but for the number behind the last dot.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Position {
-    epoch: Box<str>,
-    /// Records of the log before it.
-    pub(crate) record: u64,
+    pub(super) epoch: Arc<str>,
+    /// Records of the epoch before it.
+    pub(super) record: u64,
+    pub(super) place: Place,
 }
+
+/// The place of a position, as far as the client knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Nothing.
+    Unknown,
+    /// Its records come behind those that have come so far.
+    Ahead,
+    /// It stands behind so many records of a log, as the [chart](super::chart) counts both.
+    In { log: u64, number: u64 },
+}
+
+/// Two positions are the same if their texts are.
+impl PartialEq for Position {
+    fn eq(&self, other: &Position) -> bool {
+        (&self.epoch, self.record) == (&other.epoch, other.record)
+    }
+}
+
+impl Eq for Position {}
 
 /// A line of the server in the dialect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,27 +89,63 @@ impl Position {
         let (epoch, record) = text.rsplit_once('.')?;
         let is_word = !epoch.is_empty() && !epoch.contains([' ', '\t']);
         let is_number = !record.is_empty() && record.bytes().all(|byte| byte.is_ascii_digit());
-        if is_word && is_number { Some(Position { epoch: epoch.into(), record: record.parse().ok()? }) } else { None }
+        if !is_word || !is_number {
+            return None;
+        }
+        Some(Position { epoch: epoch.into(), record: record.parse().ok()?, place: Place::Unknown })
     }
 
     /// A position that no server has given.
     pub(super) fn unknown() -> Position {
-        Position { epoch: "0".into(), record: 0 }
+        Position { epoch: "0".into(), record: 0, place: Place::Unknown }
     }
 
     /// The place behind this record.
     pub(super) fn following(self) -> Position {
-        Position { record: self.record.saturating_add(1), ..self }
+        let place = match self.place {
+            Place::In { log, number } => Place::In { log, number: number.saturating_add(1) },
+            other => other,
+        };
+        Position { record: self.record.saturating_add(1), place, ..self }
+    }
+
+    /// Returns the log and the number in it, as far as they are known.
+    pub(super) fn place(&self) -> Option<(u64, u64)> {
+        match self.place {
+            Place::In { log, number } => Some((log, number)),
+            Place::Unknown | Place::Ahead => None,
+        }
+    }
+
+    /// Whether its records come behind those that have come so far.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.place == Place::Ahead
+    }
+
+    /// Returns the numbers of both in the log that they are places of.
+    fn numbers(&self, other: &Position) -> Option<(u64, u64)> {
+        match (self.place(), other.place()) {
+            (Some((log, number)), Some((other_log, other_number))) => {
+                (log == other_log).then_some((number, other_number))
+            }
+            _ => (self.epoch == other.epoch).then_some((self.record, other.record)),
+        }
     }
 
     /// Whether both are places of the same log, so that their numbers can be compared.
-    pub(crate) fn is_comparable(&self, other: &Position) -> bool {
-        self.epoch == other.epoch
+    pub(super) fn is_comparable(&self, other: &Position) -> bool {
+        self.numbers(other).is_some()
     }
 
-    /// Whether both are places of the same log, and this is the earlier one.
-    pub(crate) fn is_before(&self, other: &Position) -> bool {
-        self.is_comparable(other) && self.record < other.record
+    /// Whether this is the earlier one of two places of the same log, or the other one is yet to come.
+    pub(super) fn is_before(&self, other: &Position) -> bool {
+        let is_ahead = other.is_ahead() && !self.is_ahead();
+        self.numbers(other).map_or(is_ahead, |(number, other)| number < other)
+    }
+
+    /// Returns how many records of the same log stand between an earlier place and this one.
+    pub(super) fn records_since(&self, earlier: &Position) -> u64 {
+        self.numbers(earlier).map_or(0, |(number, earlier)| number.saturating_sub(earlier))
     }
 }
 

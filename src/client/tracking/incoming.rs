@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::chart::Way;
 use super::dialect::{DialectLine, Position, Session, is_refusal};
 use super::event::{Entered, Event, How, Record};
 use super::held::HeldLines;
@@ -82,7 +83,7 @@ impl Tracking {
             }
             DialectLine::Elsewhere => self.events.push_back(Event::Elsewhere),
             DialectLine::Private(text) => self.on_private(text, is_after_session),
-            DialectLine::Stamp { time_ms, next } => self.on_stamp(time_ms, &next, now),
+            DialectLine::Stamp { time_ms, next } => self.on_stamp(time_ms, next, now),
             DialectLine::Fin => {
                 self.lines.on_fin();
                 if self.unit.is_none() {
@@ -100,9 +101,10 @@ impl Tracking {
         if self.token.as_deref() != Some(session.token) {
             self.begin_session(session, now);
         }
+        let at = self.chart.locate(session.at.clone(), self.home.as_ref());
         let events = &mut self.events;
         let mut tell = |fate| events.push_back(Event::of(fate));
-        self.lines.on_heard(session.heard, &session.at, is_entry, now, &mut tell);
+        self.lines.on_heard(session.heard, &at, is_entry, now, &mut tell);
         if let Some(next) = &self.next {
             self.lines.settle(next, &mut tell);
         }
@@ -113,9 +115,9 @@ impl Tracking {
             let former = std::mem::replace(&mut self.name, session.name.to_owned());
             self.former_names.push(former);
         }
-        let is_elsewhere = self.at.as_ref().is_some_and(|at| !at.is_comparable(&session.at));
+        let is_elsewhere = self.at.as_ref().is_some_and(|last| !last.is_comparable(&at));
         self.is_moving = !is_entry && (self.is_moving || is_elsewhere);
-        self.at = Some(session.at.clone());
+        self.at = Some(at);
         self.stage = Stage::Tracked(None);
         self.is_after_session = true;
         if is_entry {
@@ -128,6 +130,7 @@ impl Tracking {
         let mut names = std::mem::take(&mut self.former_names);
         names.push(std::mem::replace(&mut self.name, session.name.to_owned()));
         let place = self.next.as_ref().map(|next| (next, self.is_moving));
+        self.home = Some(self.chart.locate(session.at.clone(), Some(&session.at)));
         let events = &mut self.events;
         self.lines.on_new_session(session.heard, names, place, now, |fate| events.push_back(Event::of(fate)));
         self.token = Some(session.token.to_owned());
@@ -158,7 +161,7 @@ impl Tracking {
         }
     }
 
-    fn on_stamp(&mut self, time_ms: u64, next: &Position, now: Instant) {
+    fn on_stamp(&mut self, time_ms: u64, next: Position, now: Instant) {
         self.time_ms = time_ms;
         self.is_moving = false;
         if let Some(lost) = &mut self.lines.lost {
@@ -166,17 +169,18 @@ impl Tracking {
         }
         let unit = self.unit.take();
         let is_move = unit.as_ref().is_some_and(|unit| !unit.is_entry && unit.news == News::None);
-        let before = self.next.replace(next.clone());
+        let before = self.next.take();
+        let next = &self.follow(next, before.as_ref(), unit.as_ref());
         // In a history, records come once more.
         let shown =
             self.shown_before.take().filter(|shown| before.as_ref().is_some_and(|before| before.is_before(shown)));
-        let repeated = shown.as_ref().zip(before.as_ref()).map_or(0, |(shown, before)| shown.record - before.record);
+        let repeated = shown.as_ref().zip(before.as_ref()).map_or(0, |(shown, before)| shown.records_since(before));
         let shown = shown.or(before);
         let missed = match unit.as_ref().map(|unit| unit.news) {
             _ if is_move => None,
             Some(News::Missed(records)) => Some(Some(records.saturating_sub(repeated))),
             Some(News::CannotResume) if shown.as_ref().is_some_and(|shown| !shown.is_comparable(next)) => Some(None),
-            _ => shown.as_ref().filter(|shown| shown.is_before(next)).map(|shown| Some(next.record - shown.record)),
+            _ => shown.as_ref().filter(|shown| shown.is_before(next)).map(|shown| Some(next.records_since(shown))),
         };
         let missed = missed.filter(|missed| *missed != Some(0));
         self.shown_before = shown.filter(|shown| !is_move && next.is_before(shown));
@@ -191,6 +195,45 @@ impl Tracking {
         }
         self.follow_lost(missed.is_some());
         self.settle();
+    }
+
+    /// Enters the position of a stamp in the chart, and those that it makes known. Returns it.
+    fn follow(&mut self, next: Position, before: Option<&Position>, unit: Option<&Unit>) -> Position {
+        let way = match unit {
+            Some(unit) if !unit.is_entry && unit.news == News::None => Way::Moved,
+            None => Way::Next,
+            Some(unit) => match unit.news {
+                News::Resumed => Way::Next,
+                News::Missed(records) if !unit.is_new_session => Way::Missed(records),
+                News::Missed(_) | News::None | News::CannotResume => Way::Anew,
+            },
+        };
+        let next = self.chart.follow(next, before, self.shown_before.as_ref(), way);
+        self.next = Some(next.clone());
+        let chart = &self.chart;
+        let locate = |position: &mut Position| {
+            if position.epoch == next.epoch && position.place().is_none() {
+                *position = chart.locate(position.clone(), None);
+            }
+        };
+        self.lines.positions().for_each(locate);
+        self.at.iter_mut().chain(&mut self.home).for_each(locate);
+        if let Some(unit) = unit {
+            self.settle_home(unit, &next);
+        }
+        next
+    }
+
+    /// Takes note of the log in which the session goes on behind a unit.
+    fn settle_home(&mut self, unit: &Unit, next: &Position) {
+        let is_moved = !unit.is_entry && unit.news == News::None;
+        let is_in_log = self.chart.is_shared || !self.is_past(next);
+        let is_here = !unit.is_new_session && !is_moved && is_in_log;
+        self.home = if is_here { Some(next.clone()) } else { self.at.clone() };
+        if unit.news != News::Resumed {
+            // The record of a line may be behind a stamp that is missing.
+            self.lines.forget_unreached(self.at.as_ref());
+        }
     }
 
     fn on_unit(&mut self, unit: Unit, missed: Option<Option<u64>>) {
@@ -268,7 +311,7 @@ impl Tracking {
     /// Whether a position is in the log of an earlier run: its record is of no line of this session, and older than our
     /// name.
     fn is_past(&self, position: &Position) -> bool {
-        self.at.as_ref().is_some_and(|at| !at.is_comparable(position))
+        self.home.as_ref().is_some_and(|home| !home.is_comparable(position))
     }
 
     /// Sends lines of a lost session again, or tells of them, once all records that decide have come. `is_gapped`:
@@ -291,6 +334,8 @@ impl Tracking {
         let events = &mut self.events;
         self.lines.settle(next, |fate| events.push_back(Event::of(fate)));
         if self.at.as_ref().is_none_or(|at| next.is_comparable(at) && !next.is_before(at)) {
+            self.lines.forget_ahead();
+            self.lines.settle(next, |fate| events.push_back(Event::of(fate)));
             self.former_names.clear();
         }
     }

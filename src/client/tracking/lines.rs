@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::time::Instant;
 
-use super::dialect::Position;
+use super::dialect::{Place, Position};
 use super::lost::LostLines;
 use crate::relay::command::Command;
 use crate::relay::sanitize::sanitize;
@@ -18,6 +18,8 @@ pub(super) struct OwnLines {
     waiting: VecDeque<OwnLine>,
     /// Lines without a record that a connection was given, and that are taken or may be.
     sent: VecDeque<OwnLine>,
+    /// Whether positions of lines may be ahead.
+    has_ahead: bool,
     /// Lines of a lost session whose log is read on. Others wait until its end.
     pub(super) lost: Option<LostLines>,
     /// Number of the last line that was given to a connection.
@@ -90,7 +92,7 @@ impl OwnLine {
     fn is_past(&self, next: &Position) -> bool {
         self.until.as_ref().is_some_and(|until| match next.is_comparable(until) {
             true => !next.is_before(until),
-            false => self.from.as_ref().is_none_or(|from| !from.is_before(until)),
+            false => !until.is_ahead() && self.from.as_ref().is_none_or(|from| !from.is_before(until)),
         })
     }
 
@@ -155,6 +157,7 @@ impl OwnLines {
             |line: &mut OwnLine| line.wire.len() <= bytes_max && (which == Which::All || line.origin == Origin::Client);
         let mut line = self.waiting.pop_front_if(is_next)?;
         line.from = at.cloned();
+        self.has_ahead |= at.is_some_and(Position::is_ahead);
         self.given += 1;
         self.untaken_since.get_or_insert(now);
         self.sent.push_back(line);
@@ -204,6 +207,7 @@ impl OwnLines {
     pub(super) fn on_heard(&mut self, heard: u64, at: &Position, is_entry: bool, now: Instant, tell: impl FnMut(Fate)) {
         let first = self.given.saturating_sub(self.sent.len() as u64);
         let taken = usize::try_from(heard.saturating_sub(first)).unwrap_or(usize::MAX).min(self.sent.len());
+        self.has_ahead |= at.is_ahead();
         self.take(taken, at, now, tell);
         let taken = self.sent.len() - self.unacknowledged();
         for line in self.sent.range_mut(taken..) {
@@ -259,6 +263,30 @@ impl OwnLines {
             match line.origin {
                 Origin::User => self.waiting.push_front(OwnLine { from: None, ..line }),
                 Origin::Client => self.bytes -= line.wire.len(),
+            }
+        }
+    }
+
+    /// Returns the positions of lines.
+    pub(super) fn positions(&mut self) -> impl Iterator<Item = &mut Position> {
+        let (lost, log) = self.lost.as_mut().map(LostLines::positions).unzip();
+        let lines = self.sent.iter_mut().chain(lost.into_iter().flatten());
+        lines.flat_map(|line| line.from.iter_mut().chain(&mut line.until)).chain(log)
+    }
+
+    /// Forgets that places are ahead: all records up to the last of them have come, or are missing.
+    pub(super) fn forget_ahead(&mut self) {
+        if mem::take(&mut self.has_ahead) {
+            self.positions().filter(|position| position.is_ahead()).for_each(|ahead| ahead.place = Place::Unknown);
+        }
+    }
+
+    /// Forgets that places are ahead from which on lines were sent, but for those of the epoch of `at`: their stamps may
+    /// be missing.
+    pub(super) fn forget_unreached(&mut self, at: Option<&Position>) {
+        for from in self.sent.iter_mut().filter_map(|line| line.from.as_mut()) {
+            if from.is_ahead() && at.is_none_or(|at| at.epoch != from.epoch) {
+                from.place = Place::Unknown;
             }
         }
     }

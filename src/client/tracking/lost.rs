@@ -53,6 +53,8 @@ impl LostLines {
             if is_elsewhere {
                 if !is_taken {
                     tell(Fate::InDoubt(line.id));
+                } else if line.said.is_some() {
+                    tell(Fate::Unrecorded(line.id));
                 }
                 continue;
             }
@@ -62,6 +64,9 @@ impl LostLines {
                 lines.push_back(line);
             }
         }
+        // That of the first line may have been left since.
+        let is_in_log = |line: &OwnLine| line.from.as_ref().is_some_and(|from| from.is_comparable(next));
+        let log = log.map(|log| if lines.iter().any(is_in_log) { next.clone() } else { log });
         log.map(|log| LostLines {
             lines,
             names,
@@ -76,6 +81,11 @@ impl LostLines {
     /// Bytes of the lines, with their newlines.
     pub(super) fn bytes(&self) -> usize {
         self.lines.iter().map(|line| line.wire.len()).sum()
+    }
+
+    /// Returns the lines, and the position in their log.
+    pub(super) fn positions(&mut self) -> (&mut VecDeque<OwnLine>, &mut Position) {
+        (&mut self.lines, &mut self.log)
     }
 
     /// The number of lines that are not known to be taken.

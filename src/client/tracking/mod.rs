@@ -18,6 +18,7 @@
 //! A server that was restarted may let a new session read on in the log of the lost one. The records decide which of
 //! our lines it has taken: [`lost`] waits for them.
 
+mod chart;
 mod dialect;
 mod event;
 mod held;
@@ -31,6 +32,7 @@ mod unit;
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use self::chart::Chart;
 pub(crate) use self::dialect::{Position, SESSION_START};
 pub(crate) use self::event::{Entered, Event, How, Record};
 use self::held::HeldLines;
@@ -54,6 +56,7 @@ pub(crate) struct Tracking {
     /// Whether the caller gave this connection up.
     is_given_up: bool,
     token: Option<String>,
+    chart: Chart,
     /// Position of the next record, since the first stamp.
     next: Option<Position>,
     /// Time of the next records, in ms since 1970.
@@ -74,6 +77,8 @@ pub(crate) struct Tracking {
     lines: OwnLines,
     /// Position of the last `** session` line.
     at: Option<Position>,
+    /// A position in the log in which the session is: records of other logs tell nothing of it.
+    home: Option<Position>,
     held: HeldLines,
     events: VecDeque<Event>,
 }
@@ -99,6 +104,7 @@ impl Tracking {
             is_pollchat: false,
             is_given_up: false,
             token: None,
+            chart: Chart::default(),
             next: None,
             time_ms: 0,
             shown_before: None,
@@ -111,6 +117,7 @@ impl Tracking {
             room: String::new(),
             lines: OwnLines::default(),
             at: None,
+            home: None,
             held: HeldLines::default(),
             events: VecDeque::new(),
         }

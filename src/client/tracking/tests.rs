@@ -220,3 +220,77 @@ fn a_typed_request_for_tracking_is_not_sent() {
 fn a_session_that_goes_on_elsewhere_is_told() {
     assert_eq!(hear(&mut tracked(), "** this session goes on elsewhere"), [Event::Elsewhere]);
 }
+
+/// A client in the dialect at `p.5` as `ana`, in a room that several servers share.
+fn shared() -> Tracking {
+    let mut tracking = tracked();
+    assert_eq!(hear(&mut tracking, "@ 2000 p.0\neve> a"), [record("eve> a", "p.0", 2000, None)]);
+    tracking
+}
+
+#[test]
+fn a_log_that_begins_an_epoch_each_second_is_one_log() {
+    let mut tracking = shared();
+    say(&mut tracking, &["one", "two"]);
+    // The server has taken both, and the stamps up to that place are yet to come.
+    assert_eq!(
+        hear(&mut tracking, "** session t1 heard 2 at c.1 as ana"),
+        [taken(1, "one"), taken(2, "two")],
+        "nothing is known to be missed"
+    );
+    assert_eq!(
+        hear(&mut tracking, "eve> b\n@ 3000 x.0\nana> one"),
+        [record("eve> b", "p.1", 2000, None), record("ana> one", "x.0", 3000, Some(1))]
+    );
+    assert_eq!(reconnect(&mut tracking).as_deref(), Some("/track x.1 t1\n"), "the last stamp and the records since");
+    let entered = Entered { name: "ana".into(), room: "rust".into(), how: How::Resumed };
+    let unit = "** session t1 heard 2 at d.4 as ana\n** resumed\n** you are ana, in rust\n@ 9000 c.0";
+    // The same place.
+    assert_eq!(hear(&mut tracking, unit), [Event::Entered(entered)]);
+    assert_eq!(hear(&mut tracking, "ana> two"), [record("ana> two", "c.0", 9000, Some(2))]);
+    assert!(tracking.is_settled());
+}
+
+#[test]
+fn a_gap_in_a_log_of_seconds_is_counted_and_read_on_behind() {
+    let mut tracking = shared();
+    say(&mut tracking, &["one", "two"]);
+    let gap = "** session t1 heard 1 at c.3 as ana\n** you missed 7 lines\n@ 5000 b.2";
+    assert_eq!(hear(&mut tracking, gap), [taken(1, "one"), Event::Missed(Some(7))]);
+    assert_eq!(
+        hear(&mut tracking, "eve> b\n@ 9000 c.0\neve> c\neve> d\neve> e"),
+        [
+            record("eve> b", "b.2", 5000, None),
+            record("eve> c", "c.0", 9000, None),
+            record("eve> d", "c.1", 9000, None),
+            record("eve> e", "c.2", 9000, None),
+            Event::Unrecorded(1),
+        ]
+    );
+    assert_eq!(hear(&mut tracking, "ana> two"), [taken(2, "two"), record("ana> two", "c.3", 9000, Some(2))]);
+    assert_eq!(reconnect(&mut tracking).as_deref(), Some("/track c.4 t1\n"));
+}
+
+#[test]
+fn the_history_of_another_server_repeats_no_record_of_a_shared_log() {
+    let mut tracking = shared();
+    hear(&mut tracking, "eve> b\n@ 3000 c.0\neve> c");
+    assert_eq!(reconnect(&mut tracking).as_deref(), Some("/track c.1 t1\n"));
+    let unit = "** session t9 heard 0 at b.1 as client-4\n** cannot resume: earlier lines follow\n\
+                ** you are client-4, in rust\n** 5 earlier lines:\n@ 2000 p.1";
+    let entered = Entered { name: "client-4".into(), room: "rust".into(), how: How::Anew(true) };
+    assert_eq!(hear(&mut tracking, unit), [Event::Entered(entered), Event::Private("5 earlier lines:".into())]);
+    assert_eq!(
+        hear(&mut tracking, "eve> b\n@ 3000 c.0\neve> c\neve> d\n@ 4000 b.0\neve> e"),
+        [
+            Event::Record(Record {
+                line: "eve> d".into(),
+                position: Position::parse("c.1").unwrap(),
+                time_ms: 3000,
+                own: None,
+                is_past: true
+            }),
+            record("eve> e", "b.0", 4000, None),
+        ]
+    );
+}

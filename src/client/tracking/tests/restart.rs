@@ -2,12 +2,12 @@
 
 use super::*;
 
-/// The first unit of a new session behind a restart: it begins at `g.0`, and reads on at `e.5`.
-const READ_ON: &str = "** session t2 heard 0 at g.0 as client-9\n** resumed\n** you are client-9, in rust\n@ 1000 e.5";
+/// The first unit of a new session behind a restart: it begins at `g.50`, and reads on at `e.5`.
+const READ_ON: &str = "** session t2 heard 0 at g.50 as client-9\n** resumed\n** you are client-9, in rust\n@ 1000 e.5";
 
 /// The same once others have spoken.
 const READ_ON_TO_2: &str =
-    "** session t2 heard 0 at g.2 as client-9\n** resumed\n** you are client-9, in rust\n@ 1000 e.5";
+    "** session t2 heard 0 at g.52 as client-9\n** resumed\n** you are client-9, in rust\n@ 1000 e.5";
 
 fn read_on() -> Event {
     Event::Entered(Entered { name: "client-9".into(), room: "rust".into(), how: How::ReadOn })
@@ -51,7 +51,7 @@ fn lines_in_the_log_of_the_lost_session_were_heard_and_the_others_are_sent_again
         ]
     );
     // Another client took the name.
-    assert_eq!(hear(&mut tracking, "@ 9000 g.0\nana> two"), [record("ana> two", "g.0", 9000, None)]);
+    assert_eq!(hear(&mut tracking, "@ 9000 g.50\nana> two"), [record("ana> two", "g.50", 9000, None)]);
     assert_eq!(sent(&mut tracking), ["two", "three"]);
     hear(&mut tracking, "eve> b\nclient-9> two\nclient-9> three");
     assert!(tracking.is_settled());
@@ -73,7 +73,7 @@ fn requests_go_first_and_the_position_is_kept() {
 fn names_are_those_of_the_lost_session_until_they_leave() {
     let mut tracking = crashed(&["/nick bob", "one", "two"]);
     hear(&mut tracking, READ_ON_TO_2);
-    let events = hear(&mut tracking, "* ana is now bob\nana> one\nbob> one\n* bob left\nbob> two\n@ 9000 g.0\neve> a");
+    let events = hear(&mut tracking, "* ana is now bob\nana> one\nbob> one\n* bob left\nbob> two\n@ 9000 g.50\neve> a");
     assert_eq!(events[2], taken(1, "/nick bob"));
     assert_eq!(events[3..5], [taken(2, "one"), past("bob> one", "e.7", Some(2))]);
     assert_eq!(sent(&mut tracking), ["two"]);
@@ -89,14 +89,14 @@ fn a_log_without_more_records_ends_with_the_second_answer_in_a_row() {
         assert_eq!(tracking.ask_for_ack(true, at - Duration::from_millis(1)), None);
         assert_eq!(tracking.ask_for_ack(false, at), Some("/track\n"));
         answers += 1;
-        hear(tracking, &format!("** session t2 heard 0 at g.0 as client-9{more}"));
+        hear(tracking, &format!("** session t2 heard 0 at g.50 as client-9{more}"));
     };
     ask(&mut tracking, "\neve> late");
     ask(&mut tracking, "");
     assert_eq!(sent(&mut tracking), [""; 0]);
     ask(&mut tracking, "");
     assert_eq!((sent(&mut tracking), answers), (vec!["one".to_owned()], 3));
-    hear(&mut tracking, "@ 9000 g.0\nclient-9> one");
+    hear(&mut tracking, "@ 9000 g.50\nclient-9> one");
     assert!(tracking.is_settled());
 }
 
@@ -107,10 +107,10 @@ fn a_line_that_may_be_among_the_missed_ones_is_in_doubt() {
     assert_eq!(hear(&mut tracking, &missed), [read_on(), Event::Missed(Some(2))]);
     // What came before a line that was heard was heard, and what did not come behind it was not.
     assert_eq!(hear(&mut tracking, "ana> two")[..3], [taken(1, "one"), Event::Unrecorded(1), taken(2, "two")]);
-    assert_eq!(hear(&mut tracking, "@ 9000 g.0"), []);
+    assert_eq!(hear(&mut tracking, "@ 9000 g.50"), []);
     assert_eq!(sent(&mut tracking), ["three", "/who"]);
     let mut tracking = crashed(&["one", "/who"]);
-    let missed = missed.replace("e.7", "g.0");
+    let missed = missed.replace("e.7", "g.50");
     assert_eq!(hear(&mut tracking, &missed), [read_on(), Event::Missed(Some(2)), Event::InDoubt(1)]);
     assert_eq!(sent(&mut tracking), ["/who"]);
 }
@@ -120,14 +120,14 @@ fn a_gap_in_the_log_is_told_and_leaves_a_doubt() {
     let mut tracking = crashed(&["one"]);
     hear(&mut tracking, READ_ON_TO_2);
     assert_eq!(hear(&mut tracking, "eve> a\n@ 2000 e.9")[1..], [Event::Missed(Some(3))]);
-    assert_eq!(hear(&mut tracking, "@ 9000 g.0"), [Event::InDoubt(1)]);
+    assert_eq!(hear(&mut tracking, "@ 9000 g.50"), [Event::InDoubt(1)]);
 }
 
 #[test]
 fn what_no_record_of_this_room_can_tell_is_in_doubt() {
     let mut tracking = crashed(&["one", "/msg eve psst", "/join tea", "two"]);
     assert_eq!(hear(&mut tracking, READ_ON_TO_2), [Event::InDoubt(4), read_on()]);
-    assert_eq!(hear(&mut tracking, "@ 9000 g.0"), [Event::InDoubt(2)]);
+    assert_eq!(hear(&mut tracking, "@ 9000 g.50"), [Event::InDoubt(2)]);
     assert_eq!(sent(&mut tracking), ["one", "/join tea"]);
     // It had been heard that the client went, but not all about it.
     let mut tracking = tracked();
@@ -143,17 +143,17 @@ fn a_unit_that_is_cut_changes_nothing_and_a_taken_line_without_a_record_is_not_s
     say(&mut tracking, &["one", "two"]);
     hear(&mut tracking, "** session t1 heard 1 at e.6 as ana");
     reconnect(&mut tracking);
-    hear(&mut tracking, "** session t2 heard 0 at g.0 as client-8\n** resumed");
+    hear(&mut tracking, "** session t2 heard 0 at g.50 as client-8\n** resumed");
     assert_eq!(reconnect(&mut tracking).as_deref(), Some("/track e.5 t2\n"));
-    assert_eq!(hear(&mut tracking, &READ_ON.replace("e.5", "g.0")), [read_on(), Event::Unrecorded(1)]);
+    assert_eq!(hear(&mut tracking, &READ_ON.replace("e.5", "g.50")), [read_on(), Event::Unrecorded(1)]);
     assert_eq!(sent(&mut tracking), ["two"]);
 }
 
 #[test]
 fn a_log_that_turns_out_to_be_gone_leaves_all_lines_in_doubt() {
     let mut tracking = crashed(&["one", "/who"]);
-    hear(&mut tracking, "** session t2 heard 0 at g.0 as client-8\n** resumed");
+    hear(&mut tracking, "** session t2 heard 0 at g.50 as client-8\n** resumed");
     reconnect(&mut tracking);
-    let unit = READ_ON.replace("resumed", "cannot resume: earlier lines follow").replace("e.5", "g.0");
+    let unit = READ_ON.replace("resumed", "cannot resume: earlier lines follow").replace("e.5", "g.50");
     assert_eq!(hear(&mut tracking, &unit)[1..], [Event::Missed(None), Event::InDoubt(1), Event::InDoubt(2)]);
 }
