@@ -30,6 +30,7 @@ const SOURCE: &str = concat!(
     include_str!("script/refusal.js"),
     include_str!("script/backoff.js"),
     include_str!("script/lost.js"),
+    include_str!("script/chart.js"),
     include_str!("script/own.js"),
     include_str!("script/session.js"),
     include_str!("script/replay.js"),

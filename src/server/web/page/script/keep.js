@@ -1,5 +1,8 @@
 // What the browser keeps for a reload: lines that were not sent, the session, and the end of the log. Pure.
 
+/** Epochs of which the browser keeps the order. */
+const KEPT_LOGS_MAX = 100;
+
 /** Returns the newest of these lines as plain data, up to a size, and how many older ones that leaves out. */
 function keptLines(lines) {
   const kept = [];
@@ -24,7 +27,7 @@ function linesKept(kept) {
 }
 
 /** Returns a session as plain data, with the first of its lines up to a size, and how many that leaves out. */
-function keptSession({ token, place, name, given, isGapped, seen, heard, log, isMoving, sent, held, lost }) {
+function keptSession({ token, place, position, chart, name, given, isGapped, seen, heard, log, isMoving, sent, held, lost }) {
   let bytes = 0;
   const fits = (entry) => (bytes += bytesOf(JSON.stringify(entry))) <= KEPT_BYTES_MAX;
   const kept = (entries) => {
@@ -38,7 +41,8 @@ function keptSession({ token, place, name, given, isGapped, seen, heard, log, is
   const lines = { held: kept(held.map((line) => ({ line, n: 0 }))), sent: kept(sent) };
   const left = (lost?.entries.length ?? 0) - (undecided?.entries.length ?? 0) +
     held.length - lines.held.length + sent.length - lines.sent.length;
-  return { token, place, name, given, isGapped, heard, log, isMoving, seen: [...seen], ...lines, undecided, lost: left };
+  const logs = [...chart.logs].slice(-KEPT_LOGS_MAX);
+  return { token, place, position, logs, name, given, isGapped, heard, log, isMoving, seen: [...seen], ...lines, undecided, lost: left };
 }
 
 /** Makes `session` what `keptSession` returned. Returns whether that was a session. */
@@ -51,9 +55,22 @@ function restoreSession(session, kept) {
   const held = entriesKept(kept.held).map(({ line }) => line);
   const heard = Number.isInteger(kept.heard) ? kept.heard : 0;
   const log = isText(kept.log) ? kept.log : '';
+  // An earlier version of the page had no others.
+  const position = isPlace(kept.position) ? kept.position : place && { ...place };
+  Object.assign(session, { position, chart: chartKept(kept.logs) });
   Object.assign(session, { token, place, name, seen, sent, held, heard, log, lost: lostKept(kept.undecided) });
   Object.assign(session, { given: isText(kept.given) ? kept.given : '', isGapped: kept.isGapped === true, isMoving: kept.isMoving === true });
   return true;
+}
+
+function chartKept(logs) {
+  const chart = new Chart();
+  if (!Array.isArray(logs)) return chart;
+  for (const [epoch, log] of logs.filter(Array.isArray)) {
+    if (isText(epoch) && isText(log?.epoch) && Number.isInteger(log.offset)) chart.enter(epoch, { epoch: log.epoch, offset: log.offset });
+  }
+  chart.isShared = [...chart.logs].some(([epoch, log]) => log.epoch !== epoch);
+  return chart;
 }
 
 function lostKept(kept) {

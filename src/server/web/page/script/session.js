@@ -31,7 +31,9 @@ class Session extends OwnLines {
   forget() {
     const lost = this.forgetLines();
     this.token = '';
-    this.place = null;          // { epoch, number } of the next record
+    this.place = null;          // { epoch, number } of the next record, as the chart counts the records of a log
+    this.position = null;       // the same as the server counts
+    this.chart = new Chart();
     this.time = 0;              // of the newest stamp
     this.name = '';             // the own name at this place
     this.given = '';            // the name that the server gave, if it is known
@@ -50,11 +52,12 @@ class Session extends OwnLines {
     this.mark = null;           // { epoch, number, heard, name } of the newest session line, until it is reached
     this.border = null;         // { epoch, number }: records before it are older than this connection, or this room
     this.history = null;        // { lines, isShown } while a history arrives
-    this.isEntry = false;       // whether the next stamp is the first one
+    this.isEntry = false;       // whether the next stamp is the first one...
+    this.isNewSession = false;  // ...of a session that the page had not
     this.isUnsettled = false;   // whether the records up to the mark tell why the name is a given one...
     this.isNameTaken = false;   // ...and whether another client took the person's
     if (!this.token) return '/track\n';
-    return `/track ${this.place ? `${this.place.epoch}.${this.place.number}` : NOWHERE} ${this.token}\n`;
+    return `/track ${this.position ? `${this.position.epoch}.${this.position.number}` : NOWHERE} ${this.token}\n`;
   }
 
   /** Ends the connection. Returns the events of what came before an answer that never did. */
@@ -95,12 +98,15 @@ class Session extends OwnLines {
     const lost = isSame ? [] : this.loseSession();
     this.mode = 'tracked';
     this.token = token;
-    this.mark = { epoch, number: Number(number), heard: Number(heard.replaceAll(',', '')), name };
-    if (isAnswer || epoch !== this.place?.epoch) this.border = this.mark;
-    this.isMoving = !isAnswer && (this.isMoving || epoch !== this.log);
-    this.log = epoch;
+    const at = this.chart.locate(epoch, Number(number));
+    this.mark = Object.assign(at, { heard: Number(heard.replaceAll(',', '')), name });
+    if (isAnswer) this.border = this.mark;
+    if (!isSame) this.chart.home = this.mark;
+    this.isNewSession ||= !isSame;
+    this.isMoving = !isAnswer && (this.isMoving || at.epoch !== this.log);
+    this.log = at.epoch;
     this.heard = this.mark.heard;
-    for (const entry of this.sent) if (entry.n <= this.heard) entry.until ??= { epoch, number: this.mark.number };
+    for (const entry of this.sent) if (entry.n <= this.heard) entry.until ??= this.chart.locate(epoch, Number(number));
     const isRenamed = isSame && this.name !== '' && this.name !== name;
     this.name ||= name;
     const events = [];
@@ -133,23 +139,28 @@ class Session extends OwnLines {
 
   hearStamp({ time, epoch, number }, now) {
     const { head, isEntry, place: before } = this;
-    this.place = { epoch, number: Number(number) };
+    const isReadOn = head.some(({ kind }) => kind === 'resumed' || kind === 'missed');
+    const isMoved = !isEntry && head.some(({ kind }) => kind === 'placed');
+    this.position = { epoch, number: Number(number) };
+    this.place = this.chart.pass(this.position, { ...this, shown: this.seen.get(before?.epoch), isReadOn, isMoved });
+    if (this.log === epoch) this.log = this.place.epoch;
+    if (isMoved) this.border = this.mark;
+    if (isEntry) this.isNewSession = false;
     this.time = Number(time);
     this.head = [];
     this.isEntry = this.isMoving = false;
-    if (head.length === 0 && before?.epoch === epoch && before.number < this.place.number) {
+    if (head.length === 0 && before?.epoch === this.place.epoch && before.number < this.place.number) {
       // The journal has a gap.
       head.push(readLine(`* you missed ${count(this.place.number - before.number, 'line')}`));
     }
     for (const { kind, lines } of head) {
-      if (kind === 'earlier') this.history = { lines: this.seen.has(epoch) ? 0 : lines, isShown: false };
+      if (kind === 'earlier') this.history = { lines: this.seen.has(this.place.epoch) ? 0 : lines, isShown: false };
       if (kind === 'missed' || kind === 'cannotResume') this.isGapped = true;
     }
     if (this.isPast(this.border) && head.length === 0) this.offset = this.time - now;
     const told = head.filter(({ kind }) => kind !== 'earlier' && kind !== 'resumed');
     // Where the page is comes first: what it missed is missing there.
     told.sort((one, other) => (other.kind === 'placed') - (one.kind === 'placed'));
-    const isReadOn = head.some(({ kind }) => kind === 'resumed' || kind === 'missed');
     if (this.lost) {
       this.lost.isQuiet = false;
       this.lost.isGapped ||= head.some(({ kind }) => kind === 'missed');
@@ -163,12 +174,13 @@ class Session extends OwnLines {
     const isNews = this.isPast(this.border);
     const { epoch, number } = place;
     place.number += 1;
+    if (this.position) this.position.number += 1;
     if (number < (this.seen.get(epoch) ?? 0)) return [...this.followLost(), ...this.settle()];
     this.seen.delete(epoch);
     this.seen.set(epoch, number + 1);
     if (this.seen.size > EPOCHS_MAX) this.seen.delete(this.seen.keys().next().value);
     // A record of an earlier log is older than the name, and of no line of this session.
-    const isOfEarlierLog = this.mark !== null && this.mark.epoch !== epoch;
+    const isOfEarlierLog = this.chart.isElsewhere(epoch);
     const isOfLost = this.lost !== null && epoch === this.lost.log;
     const isLostOwn = isOfLost && this.lost.names.includes(heard.from);
     const isOwn = isLostOwn || (!isOfEarlierLog && this.isOwn(heard));
