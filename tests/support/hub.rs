@@ -213,11 +213,17 @@ impl World {
 
     /// Opens the operator's console, and lets its first line be shown.
     pub(crate) fn open_console(&mut self) -> Client {
+        let console = self.open_console_silently();
+        self.run();
+        assert_eq!(console.received(), "* you are server; /help lists what you can do\n");
+        console
+    }
+
+    /// Opens the operator's console.
+    pub(crate) fn open_console_silently(&mut self) -> Client {
         let peer = Rc::new(RefCell::new(Peer { room: usize::MAX, ..Peer::default() }));
         let console = Client { key: self.hub.next_key(), peer: Rc::clone(&peer) };
         self.hub.open_console(FakeSocket(peer), self.now);
-        self.run();
-        assert_eq!(console.received(), "* you are server; /help lists what you can do\n");
         console
     }
 

@@ -16,6 +16,9 @@ pub mod log;
 pub mod metrics;
 pub mod page;
 pub mod proc;
+pub mod redis;
+pub mod redis_links;
+pub mod redis_server;
 pub mod server;
 pub mod socket;
 pub mod terminal;
@@ -37,6 +40,7 @@ pub use client::Client;
 pub use folder::Folder;
 pub use lines::{Follower, Lines, Member, Screen, ask, converse, missed, numbered, say_numbered};
 pub use proc::Proc;
+pub use redis_server::RedisServer;
 pub use server::{Server, Start};
 pub use socket::read;
 

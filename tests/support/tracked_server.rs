@@ -80,28 +80,20 @@ impl TrackedServer {
 
     /// The position of the next record.
     pub fn position(&self) -> String {
-        format!("{}.{}", self.epoch, self.log.len() - self.past.last().map_or(0, |(_, end)| *end))
+        format!("{}.{}", self.epoch, self.log.len())
     }
 
-    /// The position of this record on the log, in its run.
+    /// The position of this record on the log. The count goes on behind a restart.
     fn position_of(&self, record: usize) -> String {
-        let mut first = 0;
-        for (epoch, end) in &self.past {
-            if record < *end {
-                return format!("{epoch}.{}", record - first);
-            }
-            first = *end;
-        }
-        format!("{}.{}", self.epoch, record - first)
+        let past = self.past.iter().find(|(_, end)| record < *end);
+        format!("{}.{record}", past.map_or(&self.epoch, |(epoch, _)| epoch))
     }
 
     /// The record at this position. Behind the last one of a run it is the first of the next.
     fn record_at(&self, position: &str) -> usize {
         let (epoch, record) = position.rsplit_once('.').unwrap();
-        let record: usize = record.parse().unwrap();
-        let run = self.past.iter().position(|(past, _)| past == epoch);
-        let first = run.unwrap_or(self.past.len()).checked_sub(1).map_or(0, |before| self.past[before].1);
-        (first + record).min(run.map_or(self.log.len(), |run| self.past[run].1))
+        let run = self.past.iter().find(|(past, _)| past == epoch);
+        record.parse::<usize>().unwrap().min(run.map_or(self.log.len(), |(_, end)| *end))
     }
 
     /// Accepts a client that asks to be `ana`, and begins its session.
