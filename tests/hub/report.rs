@@ -53,7 +53,8 @@ fn entries() -> Vec<Entry> {
     entries
 }
 
-fn lines() -> Vec<String> {
+/// The same, of which some are no events.
+pub(crate) fn lines() -> Vec<String> {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         log::set_logger(&Listener).expect("nothing else listens");

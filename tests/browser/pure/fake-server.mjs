@@ -4,16 +4,20 @@
 const HOUR = 3_600_000;
 
 export class FakeServer {
-  constructor({ history = 0, kept = Infinity } = {}) {
-    Object.assign(this, { history, kept, rooms: new Map(), sessions: new Map(), members: 0, at: HOUR });
+  /** `isShared`: other servers share the rooms, so each second of a room begins an epoch. */
+  constructor({ history = 0, kept = Infinity, isShared = false } = {}) {
+    Object.assign(this, { history, kept, isShared, rooms: new Map(), sessions: new Map(), members: 0, at: HOUR });
   }
 
   room(name) {
-    if (!this.rooms.has(name)) this.rooms.set(name, new Room(name));
+    if (!this.rooms.has(name)) this.rooms.set(name, new Room(name, this.isShared));
     return this.rooms.get(name);
   }
 
-  /** Crashes, and begins again with its journal: all rooms and records, and no session. */
+  /**
+   * Crashes, and begins again with its journal: all rooms and records, and no session. Or another server that shares the
+   * rooms goes on.
+   */
   restart() {
     this.sessions.clear();
     for (const room of this.rooms.values()) room.restart();
@@ -22,7 +26,7 @@ export class FakeServer {
   /** Says a record in a room. Each is said in a second of its own, unless `isSameSecond`. */
   tell(room, text, { isSameSecond = false } = {}) {
     this.at += isSameSecond ? 1 : 1000;
-    room.records.push({ text, at: this.at });
+    room.add({ text, at: this.at });
     for (const reader of room.readers) reader.read();
   }
 
@@ -32,31 +36,48 @@ export class FakeServer {
 }
 
 class Room {
-  constructor(name) {
-    Object.assign(this, { name, records: [], readers: new Set(), runs: [{ epoch: `e-${name}.x`, first: 0 }] });
+  constructor(name, isShared) {
+    Object.assign(this, { name, isShared, records: [], readers: new Set(), runs: [{ epoch: `e-${name}.x`, first: 0 }] });
   }
 
-  get epoch() {
-    return this.runs.at(-1).epoch;
+  /** Whether positions count without a session. */
+  get isKept() {
+    return !this.isShared && this.runs.length > 1;
   }
 
   restart() {
     this.readers.clear();
+    if (this.isShared) return;
     this.runs.push({ epoch: `r${this.runs.length}-${this.name}.x`, first: this.records.length });
+  }
+
+  add(record) {
+    const { records, runs } = this;
+    const last = records.at(-1);
+    records.push(record);
+    if (!this.isShared || (last && Math.floor(last.at / 1000) === Math.floor(record.at / 1000))) return;
+    // A client knows no order of epochs.
+    runs.push({ epoch: `${(record.at * 7919) % 65521}-${this.name}`, first: records.length - 1 });
+  }
+
+  /** Whether the record at this place is the first one of an epoch. */
+  isFirst(record) {
+    return this.runs.some(({ first }) => first === record);
   }
 
   /** The position of a record. Behind the last one it is in the present run. */
   position(record) {
     const isBehind = record >= this.records.length;
     const { epoch, first } = this.runs.findLast((run) => isBehind || run.first <= record);
-    return `${epoch}.${record - first}`;
+    return `${epoch}.${this.isShared ? record - first : record}`;
   }
 
   /** The record at a position. Behind the last one of an earlier run it is the first of the next. */
   recordAt(epoch, number) {
     const run = this.runs.findIndex((each) => each.epoch === epoch);
     if (run < 0) return -1;
-    const record = this.runs[run].first + number;
+    const { first } = this.runs[run];
+    const record = this.isShared ? first + number : Math.max(first, number);
     return run + 1 < this.runs.length ? Math.min(record, this.runs[run + 1].first) : record;
   }
 }
@@ -113,7 +134,7 @@ class Connection {
     const known = server.sessions.get(token);
     const [, old, number] = /^(.*)\.(\d+)$/.exec(position) ?? [];
     // With a journal, a position counts without a session.
-    const kept = [...server.rooms.values()].find((room) => room.runs.length > 1 && room.recordAt(old, 0) >= 0);
+    const kept = [...server.rooms.values()].find((room) => room.isKept && room.recordAt(old, 0) >= 0);
     this.session = known ?? { token: `T${server.members}`, heard: 0, name: `client-${++server.members}`, room: kept?.name ?? 'lobby' };
     server.sessions.set(this.session.token, this.session);
     this.session.connection?.leave();
@@ -124,8 +145,9 @@ class Connection {
     const at = known || kept ? this.room.recordAt(old, Number(number)) : -1;
     const oldest = Math.max(0, records.length - server.kept);
     const { moved } = this.session;
-    if (known && moved?.from === old) {
-      const missed = moved.end - Number(number);
+    const left = known && at < 0 ? moved?.from.recordAt(old, Number(number)) ?? -1 : -1;
+    if (left >= 0) {
+      const missed = moved.end - left;
       this.say(missed > 0 ? `** you missed ${missed} line${missed === 1 ? '' : 's'}` : '** resumed');
       this.place(moved.start, false);
     } else if (at >= 0 && at <= records.length) {
@@ -152,8 +174,7 @@ class Connection {
   move(room) {
     this.server.tell(this.room, `* ${this.session.name} left`);
     this.leave();
-    const { epoch, records } = this.room;
-    this.session.moved = { from: epoch, end: records.length, start: room.records.length };
+    this.session.moved = { from: this.room, end: this.room.records.length, start: room.records.length };
     this.session.room = room.name;
     this.room = room;
     this.tellSession();
@@ -169,7 +190,7 @@ class Connection {
   }
 
   read() {
-    const { records, runs } = this.room;
+    const { records } = this.room;
     if (this.isPaused) return;
     const oldest = Math.max(0, records.length - this.server.kept);
     if (this.next < oldest) {
@@ -181,8 +202,8 @@ class Connection {
     for (; this.next < records.length; this.next += 1) {
       const { text, at } = records[this.next];
       const second = Math.floor(at / 1000);
-      const isFirst = runs.some(({ first }) => first === this.next);
-      if (isFirst || second !== Math.floor(this.second / 1000)) this.say(`@ ${at} ${this.room.position(this.next)}`);
+      const isOther = !this.room.isShared && second !== Math.floor(this.second / 1000);
+      if (isOther || this.room.isFirst(this.next)) this.say(`@ ${at} ${this.room.position(this.next)}`);
       this.second = at;
       this.say(text);
     }

@@ -5,7 +5,7 @@ import { FakeServer } from './fake-server.mjs';
 import { load } from './load.mjs';
 
 const { Session, commandOrLine, plainLine, keptSession, restoreSession } = load(
-  ['limits.js', 'text.js', 'notice.js', 'typed.js', 'keep.js', 'lost.js', 'own.js', 'session.js'],
+  ['limits.js', 'text.js', 'notice.js', 'typed.js', 'keep.js', 'lost.js', 'chart.js', 'own.js', 'session.js'],
   ['Session', 'commandOrLine', 'plainLine', 'keptSession', 'restoreSession'],
 );
 
@@ -13,7 +13,7 @@ const hear = (session, ...lines) => lines.flatMap((line) => session.hear(line, 0
 const kinds = (events) => events.map(({ kind }) => kind);
 const texts = (lines) => lines.map(({ text }) => text);
 const SENT = { from: 'ana', at: 1, server: 'ws://host/ws' };
-const READ_ON = ['** session T2 heard 0 at g.2 as client-9', '** resumed', '** you are client-9, in rust', '@ 1000 e.5'];
+const READ_ON = ['** session T2 heard 0 at g.52 as client-9', '** resumed', '** you are client-9, in rust', '@ 1000 e.5'];
 
 /** A session of `ana` that has sent these lines, on a connection behind a crash of the server. */
 function crashed(...lines) {
@@ -36,7 +36,7 @@ test('lines in the log of the lost session were heard, and the others are said a
   const heard = hear(session, 'eve> one', 'ana> one', 'ana> two');
   assert.deepEqual(heard.map(({ isOwn, line }) => [isOwn, line?.text]), [[false, undefined], [true, 'one'], [true, 'two']]);
   // Another client took the name.
-  const [decided, other] = hear(session, '@ 9000 g.0', 'ana> two');
+  const [decided, other] = hear(session, '@ 9000 g.50', 'ana> two');
   assert.deepEqual([decided.kind, decided.lost, other.isOwn, other.line], ['decided', [], false, undefined]);
   assert.deepEqual([texts(session.release()), session.holdsLines], [['two', 'three'], false]);
 });
@@ -46,7 +46,7 @@ test('names are those of the lost session until they leave, and are no news', ()
   hear(session, ...READ_ON, '** client-9 is now zoe');
   const [, , one, , two] = hear(session, '* ana is now bob', 'ana> one', 'bob> one', '* bob left', 'bob> two');
   assert.deepEqual([one.line?.text, two.line, session.name], ['one', undefined, 'zoe']);
-  const [decided] = hear(session, '@ 9000 g.0');
+  const [decided] = hear(session, '@ 9000 g.50');
   assert.deepEqual([decided.lost, texts(session.release())], [[], ['two']]);
   hear(session, 'eve> a', 'eve> b');
   assert.equal(session.name, 'zoe', 'a change before the mark is reached is not forgotten');
@@ -54,8 +54,8 @@ test('names are those of the lost session until they leave, and are no news', ()
 
 test('a log without more records ends with the second answer in a row', () => {
   const session = crashed('one');
-  hear(session, '** session T2 heard 0 at g.0 as client-9', ...READ_ON.slice(1));
-  const answer = '** session T2 heard 0 at g.0 as client-9';
+  hear(session, '** session T2 heard 0 at g.50 as client-9', ...READ_ON.slice(1));
+  const answer = '** session T2 heard 0 at g.50 as client-9';
   assert.deepEqual(hear(session, answer), []);
   assert.deepEqual(kinds(hear(session, 'eve> late', answer)), ['said']);
   assert.deepEqual(kinds(hear(session, answer)), ['decided']);
@@ -65,14 +65,14 @@ test('a log without more records ends with the second answer in a row', () => {
 test('a line that may be among the missed ones is in doubt', () => {
   const missed = [READ_ON[0], '** you missed 2 lines', READ_ON[2], '@ 1000 e.7'];
   const session = crashed('one', 'two', 'three', '/who');
-  const told = hear(session, ...missed, 'ana> two', '@ 9000 g.0');
+  const told = hear(session, ...missed, 'ana> two', '@ 9000 g.50');
   assert.deepEqual(kinds(told), ['ready', 'placed', 'missed', 'taken', 'said', 'decided']);
   assert.deepEqual([told.at(-1).lost, texts(session.release())], [[], ['three', '/who']]);
   const other = crashed('one', '/who');
-  const decided = hear(other, ...missed.slice(0, 3), '@ 9000 g.1').at(-1);
+  const decided = hear(other, ...missed.slice(0, 3), '@ 9000 g.51').at(-1);
   assert.deepEqual([texts(decided.lost), texts(other.release())], [['one'], ['/who']]);
   const gapped = crashed('one');
-  const [, gap, last] = hear(gapped, ...READ_ON, 'eve> a', '@ 1000 e.9', '@ 9000 g.0').slice(-3);
+  const [, gap, last] = hear(gapped, ...READ_ON, 'eve> a', '@ 1000 e.9', '@ 9000 g.50').slice(-3);
   assert.deepEqual([gap.lines, texts(last.lost)], [3, ['one']]);
 });
 
@@ -91,14 +91,14 @@ test('a record behind the place up to which a line was taken is that of a later 
   assert.ok(restoreSession(reloaded, JSON.parse(JSON.stringify(keptSession(session)))));
   for (const again of [session, reloaded]) {
     assert.equal(again.begin(), '/track e.6 T1\n');
-    const decided = hear(again, ...READ_ON.slice(0, 3), '@ 1000 e.6', 'ana> a', 'ana> a', '@ 9000 g.0').at(-1);
+    const decided = hear(again, ...READ_ON.slice(0, 3), '@ 1000 e.6', 'ana> a', 'ana> a', '@ 9000 g.50').at(-1);
     assert.deepEqual([decided.kind, decided.lost, texts(again.release())], ['decided', [], []]);
   }
 });
 
 test('what no record of this room can tell is in doubt', () => {
   const session = crashed('one', '/msg eve psst', '/join tea', 'two');
-  const [ready, , decided] = hear(session, ...READ_ON, '@ 9000 g.0');
+  const [ready, , decided] = hear(session, ...READ_ON, '@ 9000 g.50');
   assert.deepEqual([texts(ready.lost), texts(decided.lost)], [['two'], ['/msg eve psst']]);
   assert.deepEqual(texts(session.release()), ['one', '/join tea']);
 });
@@ -108,7 +108,7 @@ test('a log that is gone leaves all lines in doubt', () => {
   hear(session, READ_ON[0], '** resumed');
   session.end();
   assert.equal(session.begin(), '/track e.5 T2\n');
-  const told = hear(session, READ_ON[0], '** cannot resume: earlier lines follow', READ_ON[2], '@ 1000 g.2');
+  const told = hear(session, READ_ON[0], '** cannot resume: earlier lines follow', READ_ON[2], '@ 1000 g.52');
   assert.deepEqual(texts(told.find(({ kind }) => kind === 'decided').lost), ['one', '/who']);
 });
 

@@ -5,7 +5,7 @@ import { FakeServer } from './fake-server.mjs';
 import { load } from './load.mjs';
 
 const { Session, commandOrLine, plainLine } = load(
-  ['limits.js', 'text.js', 'notice.js', 'typed.js', 'lost.js', 'own.js', 'session.js'],
+  ['limits.js', 'text.js', 'notice.js', 'typed.js', 'lost.js', 'chart.js', 'own.js', 'session.js'],
   ['Session', 'commandOrLine', 'plainLine'],
 );
 
@@ -69,7 +69,7 @@ class Page {
     this.linesDown -= 1;
     const events = this.session.hear(line, NOW);
     // The first place that the page knows of: from there on it has to see everything.
-    this.start ??= this.session.place && { ...this.session.place };
+    this.start ??= this.session.position && { ...this.session.position };
     events.forEach((event) => this.take(event));
   }
 
@@ -399,8 +399,8 @@ const SCRIPT = ['/nick ana', 'one', '/who', 'two', '/nick eve', 'one', 'this tex
   '/nick zoe', 'four'].map(commandOrLine);
 
 /** Runs the script over connections that are cut, and then over one that is not. Others talk all the time. */
-function runScript(cuts) {
-  const server = new FakeServer();
+function runScript(cuts, isShared = false) {
+  const server = new FakeServer({ isShared });
   const page = new Page(server);
   const todo = [...SCRIPT];
   let said = 0;
@@ -418,7 +418,7 @@ function runScript(cuts) {
     // The last connection is read and said to the end.
     if (cut.bytesUp !== undefined || cut.linesDown !== undefined) page.cut();
   }
-  checkScript(page, server, JSON.stringify(cuts));
+  checkScript(page, server, JSON.stringify({ cuts, isShared }));
 }
 
 function checkScript(page, server, what) {
@@ -430,7 +430,8 @@ function checkScript(page, server, what) {
   // Every record from the first one on was shown, once and in order, or was told as missed in the move.
   const [left, joined] = [lobby.indexOf('* eve left'), rust.indexOf('* eve joined')];
   const all = [...lobby.slice(0, left + 1), ...rust.slice(joined)];
-  const due = all.slice(page.start.epoch === 'e-lobby.x' ? page.start.number : left + 1 + page.start.number - joined);
+  const start = (room) => server.room(room).recordAt(page.start.epoch, page.start.number);
+  const due = all.slice(start('lobby') >= 0 ? start('lobby') : left + 1 + start('rust') - joined);
   const at = page.shown.findIndex(({ kind }) => kind === 'missed');
   const before = page.shown.slice(0, at).filter(({ isRecord }) => isRecord).length;
   if (at >= 0) due.splice(before, page.missed);
@@ -449,14 +450,16 @@ function checkScript(page, server, what) {
   assert.ok(page.refused.every(({ text }) => text.length > 20), what);
 }
 
-test('a session without a break sees everything', () => runScript([]));
+test('a session without a break sees everything', () => [false, true].forEach((isShared) => runScript([], isShared)));
 
 test('a session that is cut after any number of bytes and lines, once, loses and doubles nothing', () => {
   const bytes = SCRIPT.map(({ wire }) => wire).join('').length + 10;
-  for (let bytesUp = 0; bytesUp <= bytes; bytesUp += 1) runScript([{ bytesUp }]);
-  for (let linesDown = 0; linesDown <= 60; linesDown += 1) runScript([{ linesDown }]);
-  for (let bytesUp = 0; bytesUp <= bytes; bytesUp += 3) {
-    for (let linesDown = 0; linesDown <= 60; linesDown += 1) runScript([{ bytesUp, linesDown }]);
+  for (const isShared of [false, true]) {
+    for (let bytesUp = 0; bytesUp <= bytes; bytesUp += 1) runScript([{ bytesUp }], isShared);
+    for (let linesDown = 0; linesDown <= 60; linesDown += 1) runScript([{ linesDown }], isShared);
+    for (let bytesUp = 0; bytesUp <= bytes; bytesUp += isShared ? 9 : 3) {
+      for (let linesDown = 0; linesDown <= 60; linesDown += 1) runScript([{ bytesUp, linesDown }], isShared);
+    }
   }
 });
 
@@ -469,6 +472,6 @@ test('a session that is cut many times loses and doubles nothing', () => {
   for (let run = 0; run < 3000; run += 1) {
     const cuts = Array.from({ length: 1 + random(9) }, () => (
       { bytesUp: random(2) ? random(90) : Infinity, linesDown: random(2) ? random(25) : Infinity }));
-    runScript(cuts);
+    runScript(cuts, run % 2 > 0);
   }
 });

@@ -147,7 +147,7 @@ fn objects_go_on_behind_a_restart() {
         r#""entered" null "ana""#,
         r#""entered" null "client-9""#,
         r#""said" "e7f3.0" "ana""#,
-        r#""said" "b2.0" "eve""#,
+        r#""said" "b2.1" "eve""#,
         r#""private" null null"#,
     ];
     assert_eq!(shown, expected);

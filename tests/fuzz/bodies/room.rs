@@ -167,6 +167,7 @@ impl Party {
             Decision::Reply(text) | Decision::Costly { reply: text, .. } | Decision::Claim { taken: text, .. } => {
                 self.check_reply(at, line, &text);
             }
+            Decision::TellElsewhere { .. } => panic!("{line:?} is for another server, and there is none"),
             Decision::TakeOver { .. } => panic!("{line:?} takes a name, and none has an owner"),
             Decision::Tell { to, message, told, untold } => {
                 let name = &self.members[at].name;
