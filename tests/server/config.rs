@@ -137,7 +137,13 @@ fn an_error_of_a_variable_and_a_key_together_names_both() {
     assert!(error.contains(" (from POLLCHAT_BACKLOG)"), "{error}");
 }
 
-/// A value for each flag that has one, other than its default; all together are a configuration.
+/// Flags that contradict `--bus`.
+const ALONE: [&str; 5] = ["journal", "journal-keep", "journal-sync", "lag", "stall-timeout"];
+
+/// Flags that contradict those.
+const SHARED: [&str; 2] = ["bus", "bus-keep"];
+
+/// A value for each flag that has one, other than its default; all but [`ALONE`] or [`SHARED`] are a configuration.
 fn sample(flag: &str, folder: &Folder, certificates: &Certificates) -> Vec<String> {
     let values: &[&str] = match flag {
         "listen" => &["127.0.0.1:0", "unix:/nonexistent/\"quoted\" # name.sock"],
@@ -165,6 +171,8 @@ fn sample(flag: &str, folder: &Folder, certificates: &Certificates) -> Vec<Strin
         "password-file" => &[&folder.write("password", "word\n")],
         "bans" => &[&folder.write("bans", "# nobody\n")],
         "journal" => &[&folder.path("journal")],
+        "bus" => &["rediss://redis.lan:6380/chat"],
+        "bus-keep" => &["1G"],
         "announce-up-to" | "history" | "rooms" | "stall-timeout" | "rate" | "burst" | "idle-timeout"
         | "resume-within" | "max-clients" | "max-per-address" | "flush-after" | "journal-sync" => &["7"],
         _ => panic!("--{flag} is new: it needs a value here"),
@@ -174,10 +182,15 @@ fn sample(flag: &str, folder: &Folder, certificates: &Certificates) -> Vec<Strin
 
 #[test]
 fn each_flag_is_a_key_and_what_is_checked_reads_back_as_it_was() {
+    reads_back(&SHARED);
+    reads_back(&ALONE);
+}
+
+fn reads_back(left_out: &[&str]) {
     let (folder, certificates) = (Folder::new("round"), Certificates::new());
     let command = Flags::command();
-    let settings =
-        || command.get_arguments().filter_map(Arg::get_long).filter(|flag| !COMMAND_LINE_ONLY.contains(flag));
+    let is_tried = |flag: &&str| !COMMAND_LINE_ONLY.contains(flag) && !left_out.contains(flag);
+    let settings = || command.get_arguments().filter_map(Arg::get_long).filter(is_tried);
     let mut flags: Vec<String> = Vec::new();
     for arg in command.get_arguments().filter(|arg| settings().any(|flag| arg.get_long() == Some(flag))) {
         let flag = arg.get_long().unwrap();
@@ -209,6 +222,31 @@ fn each_flag_is_a_key_and_what_is_checked_reads_back_as_it_was() {
     assert_eq!(checked(&["--config", &file], &[]).len(), by_flags.len());
     for path in ["journal", "control"] {
         assert!(!fs::exists(folder.path(path)).unwrap(), "nothing is created");
+    }
+}
+
+#[test]
+fn a_check_hides_the_password_of_the_bus_wherever_it_comes_from() {
+    let (url, shown) = ("redis://ana:secret@redis.lan/chat", "\"redis://ana:…@redis.lan/chat\"");
+    let folder = Folder::new("bus");
+    let file = folder.settings(format!("greeting = 'a'\nbus = '{url}'\n"));
+    for (flags, variables, origin) in [
+        (&["--bus", url][..], &[][..], "flag".to_owned()),
+        (&[], &[("POLLCHAT_BUS", url)], "POLLCHAT_BUS".to_owned()),
+        (&["--config", &file], &[], format!("{file}:2")),
+    ] {
+        assert_eq!(checked(flags, variables)["bus"], format!("{shown}  # {origin}"));
+    }
+    // An error names the place, and hides it, too.
+    let file = folder.settings("greeting = 'a'\nbus = 'redis://secret@redis.lan'\n");
+    for (flags, variables, place) in [
+        (&["--config", &file][..], &[][..], format!("{file}:2:1: --bus is no address of Redis: write user and ")),
+        (&[], &[("POLLCHAT_BUS", "redis://secret@redis.lan")], "--bus is no address of Redis: ".to_owned()),
+    ] {
+        let output = run(flags, variables);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.starts_with(&format!("error: {place}")) && !error.contains("secret"), "{error}");
     }
 }
 
