@@ -10,6 +10,7 @@
 //! | `SIM_PEERS` | at most so many peers at a time |
 //! | `SIM_WITHOUT` | faults that are left out, with commas: `Cut,Reset` |
 //! | `SIM_PLAIN` | a server with nothing set |
+//! | `SIM_WORLD` | `one`: one server on all seeds; `several`: several; else several on each fourth seed |
 //! | `SIM_THREADS` | threads to run on |
 //! | `SIM_SHRINK` | `0`: a seed that fails is not made smaller |
 //! | `SIM_RULES` | run all seeds, and report how many broke which rule first |
@@ -60,6 +61,7 @@ mod setting;
 mod stalls;
 mod stamps;
 mod timeline;
+mod together;
 mod tracked;
 mod visits;
 mod world;
@@ -73,6 +75,11 @@ mod restarted;
 #[path = "../support/tls.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod tls;
+
+/// A Redis.
+#[path = "../support/redis/mod.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod redis;
 
 /// The store of a journal.
 #[path = "../support/journal.rs"]

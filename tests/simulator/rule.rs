@@ -177,6 +177,52 @@ rules! {
     /// A silent browser is pinged, and disconnected if it stays silent; no other is.
     Keepalive = "keepalive",
 
+    // Several servers.
+    /// The tapes of a room on all servers are one order: that of its log, each entry whole.
+    BusOrder = "bus-order",
+    /// No entry of the log is missing on a tape, unless Redis has lost or trimmed it.
+    BusDelivery = "bus-delivery",
+    /// Each line is in the logs once.
+    BusOnce = "bus-once",
+    /// Each line in a log was said by its author, in the order in which it was said.
+    BusAuthor = "bus-author",
+    /// Each line that a server has heard of a client is in a log, unless the server crashed or the client vanished.
+    BusRelayed = "bus-relayed",
+    /// The lines that were lost between the servers are told where they are missing, with their exact number.
+    BusGaps = "bus-gaps",
+    /// Entries of a server are numbered one by one in each log, and count its said lines.
+    BusNumbers = "bus-numbers",
+    /// An entry that is written again is the same entry.
+    BusRepeated = "bus-repeated",
+    /// A server writes the next entry of a log once it has heard the last one.
+    BusInFlight = "bus-in-flight",
+    /// A position leads to the same record on every server: it follows from the log alone.
+    BusPositions = "bus-positions",
+    /// A client is sent each line of its room that others said, in the order of the tape.
+    BusHeard = "bus-heard",
+    /// No plain client is sent its own line.
+    BusOwn = "bus-own",
+    /// A room is told that it is cut off after two seconds, and when it is together again, each once.
+    BusTold = "bus-told",
+    /// A number is given once, and a name is held once, on all servers together.
+    BusNames = "bus-names",
+    /// Each member that was told to have joined is told once to have left, also if its server has crashed.
+    BusPresence = "bus-presence",
+    /// The members that a server knows of the others are those that are there.
+    BusRoster = "bus-roster",
+    /// No server that lives and can write is taken for dead.
+    BusAlive = "bus-alive",
+    /// A tracked client goes on at its position on any server, and reads each record once.
+    BusTrack = "bus-track",
+    /// A server waits before it dials again, and longer each time.
+    BusPause = "bus-pause",
+    /// A server gives Redis no command that Redis does not know, and breaks no protocol.
+    BusCommands = "bus-commands",
+    /// An entry has a bounded number of bytes, however much waits while Redis is away or slow.
+    BusMemory = "bus-memory",
+    /// Once all faults are over, the servers come together, and all that was said is everywhere.
+    BusRest = "bus-rest",
+
     // The hub itself.
     /// The statistics tell the truth, and taking them changes nothing.
     Stats = "stats",

@@ -8,8 +8,34 @@ use std::thread;
 use std::time::Instant;
 
 use crate::rule::{Rule, Violation};
-use crate::setting::{Fault, Faults, Setting};
-use crate::world::World;
+use crate::setting::{Fault, Faults, Setting, Worlds};
+use crate::{together, world};
+
+/// A run: of one server, or of several.
+enum World {
+    One(Box<world::World>),
+    Several(Box<together::World>),
+}
+
+/// Does the same with either.
+macro_rules! either {
+    ($world:expr, $name:ident => $action:expr) => {
+        match $world {
+            World::One($name) => $action,
+            World::Several($name) => $action,
+        }
+    };
+}
+
+impl World {
+    fn new(setting: Setting, records_events: bool) -> World {
+        if setting.has_several_servers() {
+            World::Several(Box::new(together::World::new(setting, records_events)))
+        } else {
+            World::One(Box::new(world::World::new(setting, records_events)))
+        }
+    }
+}
 
 /// The seeds to be run, and their setting.
 #[derive(Debug)]
@@ -39,8 +65,13 @@ impl Runs {
             seed: 0,
             steps: number("SIM_STEPS").map_or(2_000, |steps| usize::try_from(steps).expect("a number of steps")),
             peers_max: number("SIM_PEERS").map(|peers| usize::try_from(peers).expect("a number of peers")),
-            without: Faults::of(Fault::ALL.into_iter().filter(is_named)),
+            without: Faults::of(Fault::all().filter(is_named)),
             is_plain: env::var_os("SIM_PLAIN").is_some(),
+            worlds: match env::var("SIM_WORLD").as_deref() {
+                Ok("one") => Worlds::One,
+                Ok("several") => Worlds::Several,
+                _ => Worlds::Mixed,
+            },
         };
         let seeds = number("SIM_SEEDS").unwrap_or(if is_debug { 60 } else { 200 });
         Runs {
@@ -121,12 +152,12 @@ fn run(setting: Setting) -> Result<(), Failure> {
 }
 
 fn run_in(world: &mut World, setting: Setting) -> Result<(), Failure> {
-    let verdict = panic::catch_unwind(AssertUnwindSafe(|| world.run(setting.steps)));
+    let verdict = panic::catch_unwind(AssertUnwindSafe(|| either!(world, world => world.run(setting.steps))));
     let verdict = verdict.unwrap_or_else(|panic| {
-        let rule = if world.is_checking() { Rule::Invariants } else { Rule::Panics };
+        let rule = if either!(world, world => world.is_checking()) { Rule::Invariants } else { Rule::Panics };
         rule.broken(format!("a panic: {}", panic_text(&*panic)))
     });
-    verdict.map_err(|violation| Failure { setting, step: world.at(), violation })
+    verdict.map_err(|violation| Failure { setting, step: either!(world, world => world.at()), violation })
 }
 
 fn report(first: &Failure) -> String {
@@ -144,9 +175,10 @@ fn report(first: &Failure) -> String {
         let _ = writeln!(text, "smallest, at step {}: {}", failure.step, failure.violation);
         let _ = writeln!(text, "rule: {}", failure.violation.rule.name());
         let _ = writeln!(text, "again: {}", command(smallest));
-        let _ = writeln!(text, "{}", world.describe());
+        let _ = writeln!(text, "{}", either!(&world, world => world.describe()));
         let _ = writeln!(text, "the last events:");
-        for event in world.last_events() {
+        let events: Vec<&String> = either!(&world, world => world.last_events().collect());
+        for event in events {
             let _ = writeln!(text, "  {event}");
         }
     }
@@ -166,7 +198,7 @@ fn shrink(first: &Failure) -> Setting {
     let mut at = Setting { steps: first.setting.steps.min(first.step + 1), ..first.setting };
     at = try_it(at).unwrap_or(at);
     at = try_it(Setting { is_plain: true, ..at }).unwrap_or(at);
-    for fault in Fault::ALL {
+    for fault in Fault::all() {
         at = try_it(Setting { without: at.without.with(fault), ..at }).unwrap_or(at);
     }
     for peers in [1, 2, 3, 5, 8] {
@@ -199,6 +231,11 @@ fn command(setting: Setting) -> String {
     }
     if setting.is_plain {
         text.push_str(" SIM_PLAIN=1");
+    }
+    match setting.worlds {
+        Worlds::Mixed => {}
+        Worlds::One => text.push_str(" SIM_WORLD=one"),
+        Worlds::Several => text.push_str(" SIM_WORLD=several"),
     }
     text + " cargo test --release --test simulator"
 }

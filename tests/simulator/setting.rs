@@ -55,6 +55,20 @@ pub(crate) enum Fault {
     TimeJumps,
     /// Connections are admitted in the middle of a batch.
     MidBatch,
+    /// What was on its way to Redis over a broken connection is obeyed later.
+    LateBytes,
+    /// Redis starts again, with its data.
+    Restarts,
+    /// Redis loses data: the tail of each stream to a fail-over, the head to a trim, or all.
+    LosesData,
+    /// Redis stands still, or refuses dials.
+    Unreachable,
+    /// Redis answers with errors.
+    Errors,
+    /// Servers crash, and start again.
+    Crashes,
+    /// Servers stand still.
+    Standstill,
 }
 
 impl Fault {
@@ -72,19 +86,41 @@ impl Fault {
         Fault::TimeJumps,
         Fault::MidBatch,
     ];
+
+    /// Faults of Redis and of servers, where there are several.
+    pub(crate) const OF_BUS: [Fault; 7] = [
+        Fault::LateBytes,
+        Fault::Restarts,
+        Fault::LosesData,
+        Fault::Unreachable,
+        Fault::Errors,
+        Fault::Crashes,
+        Fault::Standstill,
+    ];
+
+    /// All of both.
+    pub(crate) fn all() -> impl Iterator<Item = Fault> {
+        Fault::ALL.into_iter().chain(Fault::OF_BUS)
+    }
 }
 
 /// A set of faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Faults(u16);
+pub(crate) struct Faults(u32);
 
 impl Faults {
     pub(crate) const NONE: Faults = Faults(0);
 
     /// Some of all faults: a run that does everything at once hides what a run that does one thing shows.
-    fn some(chance: &mut Chance) -> Faults {
+    pub(crate) fn some(chance: &mut Chance) -> Faults {
         let eagerness = chance.up_to(4);
         Faults::of(Fault::ALL.into_iter().filter(|_| chance.below(4) < eagerness))
+    }
+
+    /// Some of those of Redis and of servers.
+    pub(crate) fn some_of_bus(chance: &mut Chance) -> Faults {
+        let eagerness = chance.below(4);
+        Faults::of(Fault::OF_BUS.into_iter().filter(|_| chance.below(4) < eagerness))
     }
 
     pub(crate) fn of(faults: impl Iterator<Item = Fault>) -> Faults {
@@ -99,12 +135,16 @@ impl Faults {
         Faults(self.0 | 1 << fault as u16)
     }
 
-    fn without(self, others: Faults) -> Faults {
+    pub(crate) fn without(self, others: Faults) -> Faults {
         Faults(self.0 & !others.0)
     }
 
+    pub(crate) fn and(self, others: Faults) -> Faults {
+        Faults(self.0 | others.0)
+    }
+
     pub(crate) fn iter(self) -> impl Iterator<Item = Fault> {
-        Fault::ALL.into_iter().filter(move |&fault| self.has(fault))
+        Fault::all().filter(move |&fault| self.has(fault))
     }
 }
 
@@ -119,6 +159,30 @@ pub(crate) struct Setting {
     pub(crate) without: Faults,
     /// Whether all that can be set of a server is as simple as can be.
     pub(crate) is_plain: bool,
+    /// Which seeds have several servers.
+    pub(crate) worlds: Worlds,
+}
+
+/// Which seeds have several servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Worlds {
+    /// Each fourth.
+    Mixed,
+    /// None.
+    One,
+    /// All.
+    Several,
+}
+
+impl Setting {
+    /// Whether this run has several servers.
+    pub(crate) fn has_several_servers(&self) -> bool {
+        match self.worlds {
+            Worlds::Mixed => self.seed.is_multiple_of(4),
+            Worlds::One => false,
+            Worlds::Several => true,
+        }
+    }
 }
 
 /// The plan of a run.
