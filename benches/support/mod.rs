@@ -16,6 +16,7 @@ pub(crate) mod gated;
 pub(crate) mod ledger;
 pub(crate) mod load;
 pub(crate) mod process;
+pub(crate) mod redis;
 pub(crate) mod relayed;
 pub(crate) mod report;
 pub(crate) mod sealing;
