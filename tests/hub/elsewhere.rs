@@ -141,6 +141,30 @@ fn numbers_are_never_those_of_two_clients() {
 }
 
 #[test]
+fn numbers_are_not_those_of_clients_that_were_there_before_the_log_was_lost() {
+    let mut servers = Servers::new(&quiet(), 2);
+    let (_, greeting) = servers.begin(0, "\n");
+    let eva = named(&mut servers, 1, "eva");
+    servers.links.cut(0, &mut servers.worlds[0].hub);
+    servers.links.redis.trim("pollchat:roster", 0);
+    let mut successor = Servers::apart(&quiet(), 3).worlds.pop().expect("a hub");
+    successor.now = servers.worlds[1].now;
+    servers.worlds[0] = successor;
+    pass_without_last(&mut servers, 100 * MS);
+    // The successor has found an empty log. The other server says this, and then stands still: it answers nothing.
+    servers.sends(1, &eva, "/join go\n");
+    servers.turn(1);
+    let old = &mut servers.worlds[1];
+    servers.links.serve(1, &mut old.hub, old.now);
+    pass_without_last(&mut servers, 10 * SECOND);
+    let bob = servers.worlds[0].connect_silently();
+    servers.sends(0, &bob, "\n");
+    pass_without_last(&mut servers, SECOND);
+    let received = bob.received();
+    assert!(received.starts_with("* you are client-") && received != greeting, "{received:?}");
+}
+
+#[test]
 fn a_private_message_reaches_a_member_of_another_server() {
     let mut servers = Servers::new(&quiet(), 2);
     let (ana, bob) = (named(&mut servers, 0, "ana"), named(&mut servers, 1, "bob"));

@@ -206,6 +206,13 @@ impl<S: Socket> Hub<S> {
                 None => self.warn_of_line(entry.writer, now),
             }
         }
+        let is_stranger = |elsewhere: &Elsewhere| !entry.is_own && !elsewhere.has(entry.writer);
+        if self.roster.elsewhere().is_some_and(is_stranger)
+            && let Some(others) = &mut self.others
+        {
+            // It has said hello before this log begins: blocks of numbers were given then.
+            others.is_new = false;
+        }
         self.note_disputes(now);
         let numbers = self.roster.elsewhere_mut().map(Elsewhere::take_numbers);
         for first in numbers.into_iter().flatten() {
