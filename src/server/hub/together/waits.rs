@@ -243,7 +243,7 @@ impl<S: Socket> Hub<S> {
         let over: Vec<Awaited> = self.together.waits.values().copied().filter(is_over).collect();
         for awaited in over {
             if let Awaited::Lines(number, _) = awaited {
-                // The client is told that they were taken, and sends them no second time.
+                // Their author reads that the server took them, and sends them no second time.
                 self.together.under_way.remove(&number);
                 self.end_waits(|other| matches!(other, Awaited::Lines(same, _) if same == number));
             }
