@@ -105,7 +105,9 @@ impl<S: Socket> Hub<S> {
 
     /// Applies the event of a line to the room of its author.
     pub(super) fn apply_line(&mut self, turn: &mut ReadTurn, member: MemberId, event: Event<'_>, now: Instant) {
-        let Some(event) = self.claim_with_others(turn, member, event, now) else { return };
+        if self.claims_with_others(turn, member, &event, now) {
+            return;
+        }
         let was = match &event {
             Event::Renamed { name, .. } => {
                 self.log_roster(turn.key, format_args!("{name} is its name"));

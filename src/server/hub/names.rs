@@ -34,7 +34,9 @@ impl<S: Socket> Hub<S> {
         renamed: Event<'_>,
         now: Instant,
     ) {
-        let Some(renamed) = self.claim_with_others(turn, member, renamed, now) else { return };
+        if self.claims_with_others(turn, member, &renamed, now) {
+            return;
+        }
         let (own, room) = (self.roster.room(member), self.roster.room(holder));
         let before = self.rooms[room].tape().end();
         let name = self.take_name(holder);

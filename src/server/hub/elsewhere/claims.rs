@@ -70,22 +70,21 @@ impl Claims {
 }
 
 impl<S: Socket> Hub<S> {
-    /// Has a member ask for its new name first, if there may be other servers. Returns the event that this server
-    /// decides on alone.
-    pub(in super::super) fn claim_with_others<'a>(
+    /// Has a member ask for its new name first, if there may be other servers. Returns whether it does: then the event
+    /// counts for nothing.
+    pub(in super::super) fn claims_with_others(
         &mut self,
         turn: &mut ReadTurn,
         member: MemberId,
-        event: Event<'a>,
+        event: &Event<'_>,
         now: Instant,
-    ) -> Option<Event<'a>> {
-        match event {
-            Event::Renamed { name, is_owner, .. } if self.others.is_some() => {
-                self.claim(turn, member, (name, is_owner), now);
-                None
-            }
-            event => Some(event),
+    ) -> bool {
+        let Event::Renamed { name, is_owner, .. } = event else { return false };
+        if self.others.is_none() {
+            return false;
         }
+        self.claim(turn, member, (name.clone(), *is_owner), now);
+        true
     }
 
     /// Has a member ask the other servers for a name.
