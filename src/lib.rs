@@ -108,6 +108,7 @@
 //! | | `names` | names that change hands: by a token, or because their file has changed |
 //! | | `elsewhere` | this server among others: its way in, and what it tells them of its members |
 //! | | `elsewhere/claims` `elsewhere/gone` | names that are asked of all servers, the ends of servers |
+//! | | `elsewhere/doubts` | servers of which Redis has lost events |
 //! | | `elsewhere/orders` `elsewhere/posts` | orders for all servers, private messages between two |
 //! | | `orders` | orders of operators and their answers |
 //! | | `settings` | settings that change at run time |

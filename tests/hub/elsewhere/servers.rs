@@ -3,9 +3,20 @@
 use pollchat::server::config::Config;
 
 use super::{SECOND, answer, named, pass_without_last, resume_last};
-use crate::support::hub::quiet;
+use crate::support::hub::{Client, quiet};
 use crate::support::redis::Mood;
 use crate::together::Servers;
+
+/// Lets a second client of the first hub enter the room rust while the last hub stands still. Its blocked read is
+/// answered before: by another event.
+fn come_unheard(servers: &mut Servers, first: &Client) -> Client {
+    servers.sends(0, first, "/join go\n");
+    pass_without_last(servers, SECOND);
+    let second = servers.worlds[0].connect_silently();
+    servers.sends(0, &second, "/join rust\n");
+    pass_without_last(servers, SECOND);
+    second
+}
 
 #[test]
 fn each_room_is_told_once_that_the_members_of_a_dead_server_have_left() {
@@ -129,12 +140,8 @@ fn a_server_that_was_cut_off_for_long_and_had_much_to_tell_tells_all_its_members
 fn events_that_were_lost_are_made_good_by_a_snapshot() {
     let mut servers = Servers::new(&quiet(), 2);
     let (ana, bob) = (named(&mut servers, 0, "ana"), named(&mut servers, 1, "bob"));
-    // The second hub stands still, and its blocked read is answered. Redis loses what the first one writes then.
-    servers.sends(0, &ana, "/join go\n");
-    pass_without_last(&mut servers, SECOND);
-    let eva = servers.worlds[0].connect_silently();
-    servers.sends(0, &eva, "/join rust\n");
-    pass_without_last(&mut servers, SECOND);
+    // Redis loses what the first hub writes meanwhile.
+    let _eva = come_unheard(&mut servers, &ana);
     let unix_ms = servers.links.unix_ms(servers.worlds[0].now);
     servers.links.redis.trim("pollchat:roster", 0);
     servers.links.redis.advance(unix_ms);
@@ -149,11 +156,7 @@ fn events_that_were_lost_are_made_good_by_a_snapshot() {
 fn a_wish_for_a_snapshot_that_was_lost_is_repeated() {
     let mut servers = Servers::new(&quiet(), 2);
     let (ana, bob) = (named(&mut servers, 0, "ana"), named(&mut servers, 1, "bob"));
-    servers.sends(0, &ana, "/join go\n");
-    pass_without_last(&mut servers, SECOND);
-    let eva = servers.worlds[0].connect_silently();
-    servers.sends(0, &eva, "/join rust\n");
-    pass_without_last(&mut servers, SECOND);
+    let eva = come_unheard(&mut servers, &ana);
     servers.links.redis.trim("pollchat:roster", 0);
     servers.sends(0, &ana, "/join den\n");
     pass_without_last(&mut servers, SECOND);
@@ -187,11 +190,7 @@ fn a_server_that_never_reads_of_its_end_is_told_once_more() {
 fn events_that_were_lost_in_a_fail_over_are_made_good_though_nothing_happens_any_more() {
     let mut servers = Servers::new(&quiet(), 2);
     let (ana, bob) = (named(&mut servers, 0, "ana"), named(&mut servers, 1, "bob"));
-    servers.sends(0, &ana, "/join go\n");
-    pass_without_last(&mut servers, SECOND);
-    let eva = servers.worlds[0].connect_silently();
-    servers.sends(0, &eva, "/join rust\n");
-    pass_without_last(&mut servers, SECOND);
+    let eva = come_unheard(&mut servers, &ana);
     servers.links.redis.lose_tail(1, 0);
     resume_last(&mut servers);
     servers.pass(20 * SECOND);
