@@ -91,7 +91,7 @@
 //! | `server/bus` | `mod` `reading` `writing` | the seam to the hub, the connection that reads, the one that writes |
 //! | | `address` `link` `resp` `side` | where Redis is, a connection to it, the form of replies, the replies it owes |
 //! | | `streams` `stream` `loading` `entry` | all streams, one of them, its history, the form of an entry |
-//! | | `leases` `posts` | the servers that are there, events for one of them |
+//! | | `leases` `posts` `throttle` | the servers that are there, events for one of them, how often a failure is logged |
 //! | `server/hub` | `mod` | the order of the phases of a turn |
 //! | | `proxied` `handshakes` | before the way in: the header of a proxy, a TLS handshake |
 //! | | `admission` `refusals` `closing` | the way in, the way out again with a reason, the way out |
