@@ -10,6 +10,9 @@ pub const COMMAND_BYTE: u8 = b'/';
 /// The command that says what follows it verbatim.
 pub const SAY: &str = "/say ";
 
+/// The character at both ends of a text that tells what a member does.
+const ACTION_MARK: char = '*';
+
 /// Returns the line that asks for a name, with its token if it belongs to the client.
 pub fn nick_line(name: &str, token: Option<&str>) -> String {
     token.map_or_else(|| format!("/nick {name}\n"), |token| format!("/nick {name} {token}\n"))
@@ -47,7 +50,8 @@ pub fn without_secrets(line: &str) -> Cow<'_, str> {
     }
 }
 
-fn without_token(line: &str) -> Cow<'_, str> {
+/// Returns a said line without its tokens, fit to be kept: a word like `pass` is no command in it.
+pub fn without_token(line: &str) -> Cow<'_, str> {
     match line.find(TOKEN_PREFIX) {
         Some(place) => format!("{}…", &line[..place]).into(),
         None => line.into(),
@@ -80,8 +84,10 @@ pub enum Command<'a> {
     },
     /// `/pass WORD`: the server's password. Its word is perhaps empty.
     Pass(&'a str),
-    /// `/who`
-    Who,
+    /// `/me TEXT`: what the client does. Its text is perhaps empty.
+    Act(&'a str),
+    /// `/who`, `/who NAME` or `/who page N`: what follows the command, perhaps nothing.
+    Who(&'a str),
     /// `/msg NAME TEXT`; either may be empty.
     Tell {
         /// The name as typed.
@@ -126,9 +132,9 @@ pub enum Command<'a> {
     Unknown(&'a str),
 }
 
-impl Command<'_> {
+impl<'a> Command<'a> {
     /// Parses a sanitized line. Borrows from it and allocates only for the verb.
-    pub fn parse(line: &str) -> Command<'_> {
+    pub fn parse(line: &'a str) -> Command<'a> {
         if line.is_empty() {
             return Command::Nothing;
         }
@@ -151,7 +157,8 @@ impl Command<'_> {
                 Command::Nick { name, token }
             }
             "/pass" => Command::Pass(rest),
-            "/who" => Command::Who,
+            "/me" => Command::Act(rest.trim_matches(is_blank)),
+            "/who" => Command::Who(rest),
             "/msg" => {
                 let (to, text) = split_word(rest);
                 Command::Tell { to, text }
@@ -169,6 +176,31 @@ impl Command<'_> {
             _ => Command::Unknown(verb),
         }
     }
+
+    /// Returns the text that the room is told, if the line is said.
+    pub fn said(&self) -> Option<Cow<'a, str>> {
+        match *self {
+            Command::Say(text) if !text.is_empty() => Some(text.into()),
+            Command::Act(text) if !text.is_empty() => Some(format!("{ACTION_MARK}{text}{ACTION_MARK}").into()),
+            _ => None,
+        }
+    }
+}
+
+/// Returns what a member does, if a said text tells it: all of it stands between two asterisks, as `/me` writes it.
+/// A text with an asterisk or a blank within them at either end is an ordinary one.
+///
+/// ```
+/// use pollchat::relay::command::action;
+///
+/// assert_eq!(action("*waves to all*"), Some("waves to all"));
+/// assert_eq!(action("**bold**"), None);
+/// assert_eq!(action("* joined *"), None);
+/// ```
+pub fn action(text: &str) -> Option<&str> {
+    let act = text.strip_prefix(ACTION_MARK)?.strip_suffix(ACTION_MARK)?;
+    let is_open = |c: char| c == ACTION_MARK || is_blank(c);
+    (!act.is_empty() && !act.starts_with(is_open) && !act.ends_with(is_open)).then_some(act)
 }
 
 /// Whether blanks precede a word that looks like a command: `/`, and then ASCII letters alone. So ` /msg` and the typo
@@ -306,6 +338,34 @@ mod tests {
     }
 
     #[test]
+    fn what_a_client_does_is_said_between_asterisks() {
+        for (line, said) in [
+            ("/me waves", Some("*waves*")),
+            ("/ME  \u{3000}waves to all\t", Some("*waves to all*")),
+            ("/me * joined", Some("** joined*")),
+            ("/me", None),
+            ("/me \u{200b} ", None),
+            ("/say /me x", Some("/me x")),
+            ("//me x", Some("/me x")),
+            ("/mew x", None),
+            ("/who", None),
+        ] {
+            assert_eq!(Command::parse(line).said().as_deref(), said, "{line}");
+        }
+    }
+
+    #[test]
+    fn an_action_is_all_between_two_asterisks() {
+        for text in ["waves", "a", "says *this* and *that", "世界", "\u{202a}", "b* c"] {
+            let said = Command::Act(text).said().unwrap();
+            assert_eq!(action(&said), Some(text).filter(|text| !text.contains('\u{202a}')));
+        }
+        for text in ["", "*", "**", "***", "* a*", "*a *", "*\u{a0}a*", "**a*", "*a**", "a*", "*a", " *a*", "*a*."] {
+            assert_eq!(action(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn there_are_several_words_to_leave_by() {
         for line in ["FIN", "fin", "Fin", "exit", "EXIT", "/quit", "/QUIT", "/quit bye"] {
             assert_eq!(Command::parse(line), Command::Leave);
@@ -320,7 +380,8 @@ mod tests {
         assert_eq!(Command::parse("/nick"), Command::Nick { name: "", token: "" });
         assert_eq!(Command::parse("/pass  two words "), Command::Pass("two words"));
         assert_eq!(Command::parse("/pass"), Command::Pass(""));
-        assert_eq!(Command::parse("/who"), Command::Who);
+        assert_eq!(Command::parse("/who"), Command::Who(""));
+        assert_eq!(Command::parse("/who  page 2 "), Command::Who("page 2"));
         assert_eq!(Command::parse("/help me"), Command::Help);
         assert_eq!(Command::parse("/Kick ana "), Command::Unknown("/Kick"));
         assert_eq!(Command::parse("/msg ana  a b "), Command::Tell { to: "ana", text: "a b" });

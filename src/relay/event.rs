@@ -4,6 +4,7 @@
 //! [`Room::apply`](super::room::Room::apply) changes the room. Today the server applies each event at once. A log
 //! shared by several servers could order events between the two steps.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::name::Name;
@@ -18,7 +19,7 @@ pub enum Event<'a> {
         /// Its author.
         member: MemberId,
         /// The line, sanitized.
-        text: &'a str,
+        text: Cow<'a, str>,
     },
     /// A member took a name, which is free.
     Renamed {

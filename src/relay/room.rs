@@ -29,6 +29,7 @@ mod naming;
 mod ordering;
 mod shared;
 mod tracked;
+mod who;
 
 pub use shared::Outgoing;
 pub use tracked::{SessionState, Start};
@@ -277,12 +278,16 @@ impl Room {
             Command::Leave if is_operator => Decision::Obey(Order::Stop),
             Command::Leave => Decision::Leave,
             Command::Say("") => reply(Notice::SayUsage),
-            Command::Say(text) => Decision::Apply(Event::Said { member, text }),
+            Command::Say(text) => Decision::Apply(Event::Said { member, text: text.into() }),
+            command @ Command::Act(_) => match command.said() {
+                Some(text) => Decision::Apply(Event::Said { member, text }),
+                None => reply(Notice::ActUsage),
+            },
             Command::Nick { .. } if is_operator => reply(Notice::NameFixed),
             Command::Nick { name, token } => decide_name(roster, member, name, token),
             Command::Pass(_) => reply(Notice::PasswordUnasked),
-            Command::Who if is_operator && asks_for_all(line) => Decision::Obey(Order::Who { all: true }),
-            Command::Who => Decision::Reply(who(roster, self.id, now)),
+            Command::Who(_) if is_operator && asks_for_all(line) => Decision::Obey(Order::Who { all: true }),
+            Command::Who(asked) => self.who(roster, asked, now),
             Command::Join { name, .. } if self.options.rooms_max > 1 => decide_move(roster, member, name),
             Command::Track { position, token } if !is_operator => match self.options.audience {
                 Audience::Sender => reply(Notice::NothingToTrack),
@@ -318,7 +323,7 @@ impl Room {
     /// name, and a line of an operator, is queued, and waits for [`Event::Announced`].
     pub fn apply(&mut self, roster: &mut Roster, event: Event<'_>) -> Applied {
         match event {
-            Event::Said { member, text } => self.say(roster, member, text),
+            Event::Said { member, text } => self.say(roster, member, &text),
             Event::Renamed { member, name, is_owner } => self.rename(roster, member, name, is_owner),
             Event::Unnamed { member } => {
                 self.unname(roster, member);
@@ -420,25 +425,6 @@ fn applied(own: Span) -> Applied {
 /// Returns the answer to the author of a line.
 fn reply(notice: Notice<'_>) -> Decision<'static> {
     Decision::Reply(notice.to_line())
-}
-
-fn who(roster: &Roster, room: RoomId, now: u32) -> String {
-    let (mut rows, mut name) = (String::new(), String::new());
-    for row in roster.rows(room, now).take(WHO_ROWS_MAX) {
-        name.clear();
-        let _ = write!(name, "{}", row.shown);
-        let is_away = row.is_away;
-        Notice::Here { name: &name, lines: row.lines, minutes: row.minutes, is_away }.push_line(&mut rows);
-    }
-    let left = WHO_ROWS_MAX.saturating_sub(roster.seats(room).len());
-    for row in roster.other_rows(room, now).take(left) {
-        Notice::Here { name: &row.name, lines: row.lines, minutes: row.seconds / 60, is_away: false }
-            .push_line(&mut rows);
-    }
-    let clients = roster.seats(room).len() + roster.others_in(room);
-    push_more(clients, &mut rows);
-    Notice::HereTotal { clients }.push_line(&mut rows);
-    rows
 }
 
 fn list_rooms(rooms: &[(&Name, usize)]) -> String {

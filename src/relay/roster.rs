@@ -477,6 +477,16 @@ pub enum Shown<'a> {
     Given(ClientNumber),
 }
 
+impl Shown<'_> {
+    /// Whether the name begins with `folded`, in any case.
+    pub(super) fn begins_with(&self, folded: &str) -> bool {
+        match self {
+            Shown::Chosen(name) => name.folded().starts_with(folded),
+            Shown::Given(_) => self.to_string().starts_with(folded),
+        }
+    }
+}
+
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

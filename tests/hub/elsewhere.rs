@@ -72,6 +72,10 @@ fn all_members_are_listed_on_every_server() {
     servers.says(1, &bob, "hello\n");
     let own_first = "* here: ana, 0 lines, 0 min\n* here: bob, 1 line, 0 min\n* 2 here\n";
     assert_eq!(answer(&mut servers, 0, &ana, "/who"), own_first);
+    let of_others = "* here: bob, 1 line, 0 min\n* 1 of 2 here\n";
+    assert_eq!(answer(&mut servers, 0, &ana, "/who B"), of_others);
+    assert_eq!(answer(&mut servers, 0, &ana, "/who client"), "* 0 of 2 here\n");
+    assert_eq!(answer(&mut servers, 0, &ana, "/who page 2"), "* 2 here\n");
     servers.pass(60 * SECOND);
     let own_first = "* here: bob, 1 line, 1 min\n* here: ana, 0 lines, 1 min\n* 2 here\n";
     assert_eq!(answer(&mut servers, 1, &bob, "/who"), own_first);

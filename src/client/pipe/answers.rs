@@ -384,6 +384,8 @@ fn refuses_line(notice: &Notice<'_>) -> bool {
             | Notice::NobodyCalled { .. }
             | Notice::TellUsage
             | Notice::SayUsage
+            | Notice::ActUsage
+            | Notice::WhoUsage
             | Notice::HistoryUsage
             | Notice::SearchUsage
             | Notice::UnknownCommand { .. }

@@ -377,8 +377,5 @@ fn is_track(line: &str) -> bool {
 /// Returns the text that a pollchat server says for a line.
 fn said_by(line: &str) -> Option<Box<str>> {
     let mut buffer = String::new();
-    match Command::parse(sanitize(line.as_bytes(), &mut buffer)) {
-        Command::Say(text) if !text.is_empty() => Some(text.into()),
-        _ => None,
-    }
+    Command::parse(sanitize(line.as_bytes(), &mut buffer)).said().map(|text| text.into_owned().into())
 }

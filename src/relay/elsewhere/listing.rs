@@ -107,6 +107,17 @@ impl Elsewhere {
         members.into_iter().flatten().filter_map(move |&(_, number)| self.row(number, now))
     }
 
+    /// Returns those of them whose names begin with `folded`.
+    pub fn rows_beginning(&self, room: &Name, folded: &str, now: i64) -> impl Iterator<Item = OtherRow<'_>> {
+        let members = self.rooms.find(room).into_iter().flat_map(|room| room.members.iter());
+        let is_asked = move |number: u64| match self.members.get(&number).map(|member| &member.name) {
+            Some(Some(name)) => name.folded().starts_with(folded),
+            Some(None) => format!("{GIVEN_PREFIX}{number}").starts_with(folded),
+            None => false,
+        };
+        members.filter(move |&&(_, number)| is_asked(number)).filter_map(move |&(_, number)| self.row(number, now))
+    }
+
     /// Returns the members of other servers with a number above `last`, by their numbers.
     pub fn rows_behind(&self, last: u64, now: i64) -> impl Iterator<Item = OtherRow<'_>> {
         self.members.range(last + 1..).filter_map(move |(&number, _)| self.row(number, now))

@@ -38,6 +38,8 @@ impl Notice<'_> {
         (Notice::Here { name: "ana", lines: 12, minutes: 3, is_away: true }, "here: ana, 12 lines, 3 min, away"),
         (Notice::More { count: 1_234 }, "and 1,234 more"),
         (Notice::HereTotal { clients: 12_345 }, "12,345 here"),
+        (Notice::HereFound { found: 2, clients: 12_345 }, "2 of 12,345 here"),
+        (Notice::WhoUsage, "/who, /who NAME or /who page N lists who is here"),
         (Notice::InRoom { room: "rust", others: 0 }, "you are in rust, alone"),
         (Notice::InRoom { room: "rust", others: 1 }, "you are in rust, with 1 other"),
         (Notice::InRoom { room: "rust", others: 1_234 }, "you are in rust, with 1,234 others"),
@@ -64,6 +66,7 @@ impl Notice<'_> {
         (Notice::NobodyCalled { name: "bob" }, "nobody here is called bob"),
         (Notice::TellUsage, "/msg NAME TEXT tells TEXT to NAME alone"),
         (Notice::SayUsage, "/say TEXT says TEXT as it is"),
+        (Notice::ActUsage, "/me TEXT says what you do"),
         (
             Notice::Session { token: "c0ffee", heard: 12, at: "3w5e11264sgsf.1712", name: "ana" },
             "session c0ffee heard 12 at 3w5e11264sgsf.1712 as ana",

@@ -4,11 +4,14 @@ use super::Notice;
 use crate::relay::order;
 
 /// `/help` for a client.
-const CLIENT: [&str; 5] = [
+const CLIENT: [&str; 8] = [
     "a line is relayed to the others as NAME> line",
     "/nick NAME: be called NAME (1 to 24 letters, digits, _ or -)",
     "/who: who is here",
+    "/who NAME: the names here that begin with NAME",
+    "/who page 2: the second hundred of the names",
     "/msg NAME TEXT: tell TEXT to NAME alone",
+    "/me TEXT: say what you do, as *TEXT*",
     "/say TEXT: say TEXT as it is, even exit or /x",
 ];
 

@@ -186,6 +186,16 @@ pub enum Notice<'a> {
         clients: usize,
     },
 
+    /// The last row of `/who NAME`: the members whose names begin so.
+    HereFound {
+        /// Their number.
+        found: usize,
+        /// The number of all members.
+        clients: usize,
+    },
+    /// The usage of `/who`.
+    WhoUsage,
+
     /// The recipient has come into a room.
     InRoom {
         /// The room.
@@ -278,6 +288,8 @@ pub enum Notice<'a> {
 
     /// The usage of `/say`.
     SayUsage,
+    /// The usage of `/me`.
+    ActUsage,
 
     /// The state of the recipient's session (`/track`).
     Session {
@@ -436,6 +448,8 @@ impl fmt::Display for Notice<'_> {
             }
             Notice::More { count } => write!(f, "and {} more", Grouped(count)),
             Notice::HereTotal { clients } => write!(f, "{} here", Grouped(clients)),
+            Notice::HereFound { found, clients } => write!(f, "{} of {} here", Grouped(found), Grouped(clients)),
+            Notice::WhoUsage => f.write_str("/who, /who NAME or /who page N lists who is here"),
 
             Notice::InRoom { room, others: 0 } => write!(f, "you are in {room}, alone"),
             Notice::InRoom { room, others } => {
@@ -469,6 +483,7 @@ impl fmt::Display for Notice<'_> {
             Notice::NobodyCalled { name } => write!(f, "nobody here is called {name}"),
             Notice::TellUsage => f.write_str("/msg NAME TEXT tells TEXT to NAME alone"),
             Notice::SayUsage => f.write_str("/say TEXT says TEXT as it is"),
+            Notice::ActUsage => f.write_str("/me TEXT says what you do"),
 
             Notice::UnknownCommand { word } => write!(f, "there is no command {word}; /help lists what you can do"),
             Notice::IndentedCommand => f.write_str("a command begins at the start of the line; /say says it as it is"),

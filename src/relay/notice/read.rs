@@ -10,7 +10,7 @@ use super::{Notice, PREFIX, PRIVATE_PREFIX, REMOVED};
 use crate::relay::name::is_shown_name;
 
 /// Notices without a field.
-pub(super) const FIXED: [Notice<'static>; 29] = [
+pub(super) const FIXED: [Notice<'static>; 31] = [
     Notice::HistoryUsage,
     Notice::SearchUsage,
     Notice::Kept,
@@ -21,6 +21,8 @@ pub(super) const FIXED: [Notice<'static>; 29] = [
     Notice::NameFixed,
     Notice::NickUsage,
     Notice::TellUsage,
+    Notice::ActUsage,
+    Notice::WhoUsage,
     Notice::SayUsage,
     Notice::RoomMalformed,
     Notice::JoinUsage,
@@ -120,6 +122,11 @@ fn read_answer(text: &str) -> Option<Notice<'_>> {
     }
     if let Some(clients) = text.strip_suffix(" here").and_then(grouped) {
         return Some(Notice::HereTotal { clients });
+    }
+    if let Some((found, clients)) = text.strip_suffix(" here").and_then(|rest| rest.split_once(" of "))
+        && let (Some(found), Some(clients)) = (grouped(found), grouped(clients))
+    {
+        return Some(Notice::HereFound { found, clients });
     }
     if let Some(name) = between(text, "the name ", " is taken") {
         return Some(Notice::NameTaken { name });

@@ -28,7 +28,7 @@ fn every_kind_has_an_example() {
     }
     let kinds: std::collections::HashSet<_> =
         Notice::EXAMPLES.iter().map(|(example, _)| std::mem::discriminant(example)).collect();
-    assert_eq!(kinds.len(), 73, "the number of variants");
+    assert_eq!(kinds.len(), 76, "the number of variants");
 }
 
 #[test]
@@ -127,6 +127,9 @@ fn as_the_page_reads(notice: &Notice<'_>) -> Value {
         Notice::RoomsFull { .. } => json!({"kind": "roomsFull"}),
         Notice::RoomLookalike { .. } | Notice::RoomMalformed | Notice::JoinUsage => json!({"kind": "joinRefused"}),
         Notice::UnknownCommand { word } if word.eq_ignore_ascii_case("/join") => json!({"kind": "joinRefused"}),
+        Notice::HereFound { found, clients } => json!({"kind": "hereFound", "found": found, "clients": clients}),
+        Notice::RoomHere { room, clients } => json!({"kind": "roomHere", "room": room, "clients": clients}),
+        Notice::RoomsTotal { rooms } => json!({"kind": "roomsTotal", "clients": rooms}),
         Notice::HereTotal { clients } => json!({"kind": "hereTotal", "clients": clients}),
         Notice::TellsYou { from, text } => json!({"kind": "tellsYou", "from": from, "text": text}),
         Notice::YouTold { to, text } => json!({"kind": "youTold", "to": to, "text": text}),
@@ -184,6 +187,7 @@ proptest! {
             Notice::RoomsTotal { rooms: count },
             Notice::RoomsFull { rooms: count },
             Notice::HereTotal { clients: count },
+            Notice::HereFound { found: count / 2, clients: count },
             Notice::TellsYou { from: name, text },
             Notice::YouTold { to, text },
             Notice::NotReading { name },
@@ -203,7 +207,7 @@ proptest! {
 
     #[test]
     fn what_is_read_is_what_was_written(
-        text in "(you |are |in |the |here|rooms?|looks like |alone|ana |left|joined|: |, |is now |[0-9]|,| lines?){0,8}",
+        text in "(you |are |in |the |here|rooms?|looks like |alone|ana |left|joined|: |, |is now | of |[0-9]|,| lines?){0,8}",
     ) {
         prop_assert_eq!(Notice::parse(&text).to_string(), text);
     }

@@ -292,6 +292,56 @@ fn who_lists_the_hundred_oldest_and_counts_the_rest() {
 }
 
 #[test]
+fn who_lists_later_members_by_pages_and_those_of_a_name() {
+    let mut chat = Chat::of(options(), 230);
+    for (member, name) in [(7, "Ann"), (205, "ANTON"), (150, "Änn"), (3, "page")] {
+        chat.say(member, &format!("/nick {name}"));
+    }
+    (0..230).for_each(|member| drop(chat.reads(member)));
+    let mut answer = |line: &str| -> Vec<String> {
+        chat.say(0, line);
+        chat.reads(0).lines().map(str::to_owned).collect()
+    };
+    let page = answer("/who page 2");
+    assert_eq!(page[0], "* here: client-101, 0 lines, 0 min");
+    assert_eq!(page[99], "* here: client-200, 0 lines, 0 min");
+    assert_eq!(page[100..], ["* and 30 more", "* 230 here"]);
+    let last = answer("/who Page 3");
+    assert_eq!((last.len(), last[29].as_str()), (31, "* here: client-230, 0 lines, 0 min"));
+    for line in ["/who page 4", "/who page 999999999999999999"] {
+        assert_eq!(answer(line), ["* 230 here"], "{line}");
+    }
+    assert_eq!(answer("/who page 1"), answer("/who"));
+    let [ann, anton] = ["Ann", "ANTON"].map(|name| format!("* here: {name}, 0 lines, 0 min"));
+    assert_eq!(answer("/who aN"), [&ann, &anton, "* 2 of 230 here"]);
+    assert_eq!(answer("/who page"), ["* here: page, 0 lines, 0 min", "* 1 of 230 here"]);
+    let given = answer("/who client");
+    assert_eq!(given[100..], ["* and 126 more", "* 226 of 230 here"]);
+    for line in ["/who zoe".to_owned(), format!("/who {}", "a".repeat(4_000)), "/who \u{301}".to_owned()] {
+        assert_eq!(answer(&line), ["* 0 of 230 here"], "{line}");
+    }
+    for line in ["/who page x", "/who page -1", "/who ann anton"] {
+        assert_eq!(answer(line), ["* /who, /who NAME or /who page N lists who is here"], "{line}");
+    }
+}
+
+#[test]
+fn what_a_member_does_is_a_line_like_any_other() {
+    let mut chat = Chat::of(options(), 2);
+    play(
+        &mut chat,
+        &[
+            (0, "/me waves", &["", "client-1> *waves*\n"]),
+            (1, "/ME  left *the room*\t", &["client-2> *left *the room**\n", ""]),
+            (0, "/me", &["* /me TEXT says what you do\n", ""]),
+            (0, "/say /me x", &["", "client-1> /me x\n"]),
+        ],
+    );
+    chat.say(0, "/who client-1");
+    assert_eq!(chat.reads(0), "* here: client-1, 2 lines, 0 min\n* 1 of 2 here\n");
+}
+
+#[test]
 fn messages_go_to_one_and_are_confirmed() {
     let mut chat = Chat::of(options(), 3);
     play(

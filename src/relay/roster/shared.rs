@@ -92,6 +92,18 @@ impl Roster {
         rows.into_iter().flatten()
     }
 
+    /// Returns those of them whose names begin with `folded`.
+    pub(in super::super) fn other_rows_beginning(
+        &self,
+        room: RoomId,
+        folded: &str,
+        now: u32,
+    ) -> impl Iterator<Item = OtherRow<'_>> {
+        let name = self.directory.name(room);
+        let rows = self.elsewhere().map(|elsewhere| elsewhere.rows_beginning(name, folded, now.into()));
+        rows.into_iter().flatten()
+    }
+
     /// Returns all rooms on all servers with the numbers of their members, in no order. Cost: a look at each room.
     pub fn sizes(&self) -> Vec<(&Name, usize)> {
         let Some(elsewhere) = self.elsewhere() else { return self.directory.sizes().collect() };

@@ -116,7 +116,7 @@ impl<S: Socket> Hub<S> {
             _ => None,
         };
         let said = match &event {
-            Event::Said { text, .. } if self.bus.is_some() => Some(*text),
+            Event::Said { text, .. } if self.bus.is_some() => Some(text.clone()),
             _ => None,
         };
         let room = self.roster.room(member);
@@ -125,7 +125,7 @@ impl<S: Socket> Hub<S> {
         let applied = self.rooms.apply(room, &mut self.roster, event);
         self.count_deliveries(turn.key, room, said_before, applied.own.is_some());
         if let Some(text) = said {
-            self.note_said(turn.key, text);
+            self.note_said(turn.key, &text);
         }
         if is_first_sign {
             self.report_arrival(turn.key, member, now);

@@ -48,9 +48,13 @@ impl<S: Socket> Hub<S> {
         }
         let (name, room) = (self.roster.shown(member).to_string(), room_of(&self.roster, member));
         let fields = Fields { name: Some(&name), room: Some(room), ..Fields::default() };
-        match Command::parse(text) {
+        let command = Command::parse(text);
+        if let Some(said) = command.said() {
+            debug!("{name}: {}{}", Quoted(&said), Event("said", fields));
+            return;
+        }
+        match command {
             Command::Nothing => {}
-            Command::Say(text) => debug!("{name}: {}{}", Quoted(text), Event("said", fields)),
             Command::Indented => debug!("{name} types a command behind blanks{}", Event("command", fields)),
             _ => {
                 let word = text.split_ascii_whitespace().next().unwrap_or_default();

@@ -78,9 +78,10 @@ fn is_for_its_author(decoder: &LineDecoder, bytes: &[u8]) -> bool {
     let line: Vec<u8> = line.copied().collect();
     // Bytes that the server drops or replaces would make it another command.
     match str::from_utf8(&line) {
-        Ok(text) if text.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) => {
-            !matches!(Command::parse(text), Command::Say(_) | Command::Nick { .. } | Command::Indented)
-        }
+        Ok(text) if text.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) => !matches!(
+            Command::parse(text),
+            Command::Say(_) | Command::Act(_) | Command::Nick { .. } | Command::Indented
+        ),
         _ => false,
     }
 }
@@ -97,6 +98,7 @@ mod tests {
         for (line, is_processed) in [
             ("/kick ana\nhello\n", true),
             ("/who\r\n", true),
+            ("/me waves\n", false),
             ("/msg ana hello, how are you\n", true),
             ("\n\r\n/who\n", true),
             ("\nhello", false),

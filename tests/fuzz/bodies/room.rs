@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::rc::Rc;
 
-use pollchat::relay::command::Command;
+use pollchat::relay::command::{Command, is_blank};
 use pollchat::relay::directory::RoomId;
 use pollchat::relay::event::{Applied, Event};
 use pollchat::relay::name::{NAME_CHARS_MAX, Name, NameError, fold};
@@ -321,6 +321,7 @@ impl Party {
 impl Member {
     fn check_said(&mut self, line: &str, said: &str) {
         let text = if is_say_command(line) { &line["/say ".len()..] } else { line.strip_prefix('/').unwrap_or(line) };
+        let text = act(line).map_or_else(|| text.to_owned(), |act| format!("*{act}*"));
         assert_eq!(said, format!("{}> {text}\n", self.name));
         self.lines += 1;
     }
@@ -350,6 +351,9 @@ fn is_spoken(line: &str) -> bool {
     if is_say_command(line) {
         return line.len() > "/say ".len();
     }
+    if let Some(act) = act(line) {
+        return !act.is_empty();
+    }
     let is_command = line.starts_with('/') && !line.starts_with("//");
     !line.is_empty()
         && !is_command
@@ -362,6 +366,12 @@ fn is_say_command(line: &str) -> bool {
     let is_blank = |byte: &u8| *byte == b' ' || *byte == b'\t';
     let (verb, text) = line.as_bytes().split_at(line.len().min("/say".len()));
     verb.eq_ignore_ascii_case(b"/say") && text.first().is_none_or(is_blank)
+}
+
+/// What follows `/me`, without the blanks around it; `None` if a line is no `/me`.
+fn act(line: &str) -> Option<&str> {
+    let (verb, rest) = line.split_once([' ', '\t']).unwrap_or((line, ""));
+    verb.eq_ignore_ascii_case("/me").then(|| rest.trim_matches(is_blank))
 }
 
 /// The texts of the notices that one is told in private.

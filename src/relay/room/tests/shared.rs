@@ -74,8 +74,8 @@ fn the_effect_of_an_event_in_a_shared_room_is_counted_in_bytes_for_the_log() {
         assert_eq!((applied.bytes, applied.own), (outgoing, None));
         (outgoing, applied.reply)
     };
-    assert_eq!(effect(Event::Said { member, text: "hi" }), (13 + 16, None), "with its introduction");
-    assert_eq!(effect(Event::Said { member, text: "ho" }), (16, None));
+    assert_eq!(effect(Event::Said { member, text: "hi".into() }), (13 + 16, None), "with its introduction");
+    assert_eq!(effect(Event::Said { member, text: "ho".into() }), (16, None));
     let name = Name::parse("ana").unwrap();
     assert_eq!(effect(Event::Renamed { member, name, is_owner: false }), (17, None));
     assert_eq!(effect(Event::Left { member }), (0, None));
