@@ -8,11 +8,14 @@ use crate::rule::{Rule, Verdict, Violation};
 use crate::said::{Asked, is_name, is_reserved};
 
 /// The answer to `/help`.
-const HELP: [&str; 12] = [
+const HELP: [&str; 15] = [
     "* a line is relayed to the others as NAME> line",
     "* /nick NAME: be called NAME (1 to 24 letters, digits, _ or -)",
     "* /who: who is here",
+    "* /who NAME: the names here that begin with NAME",
+    "* /who page 2: the second hundred of the names",
     "* /msg NAME TEXT: tell TEXT to NAME alone",
+    "* /me TEXT: say what you do, as *TEXT*",
     "* /say TEXT: say TEXT as it is, even exit or /x",
     "* /nick NAME TOKEN: be called NAME, which belongs to you",
     "* /rooms: which rooms there are",
@@ -22,9 +25,6 @@ const HELP: [&str; 12] = [
     "* //x: say /x",
     "* FIN, exit or /quit: leave",
 ];
-
-/// Rows of `/who`: more members are counted.
-const WHO_ROWS_MAX: usize = 100;
 
 const NAME_FORM: &str = "a name is 1 to 24 letters, digits, _ or -";
 
@@ -95,10 +95,14 @@ impl Oracle {
                 !is_lost && (place > 0 || !known.entered_by_join)
             }
             Asked::Who
+            | Asked::Page(_)
+            | Asked::Find(_)
+            | Asked::WhoMalformed
             | Asked::Rooms
             | Asked::Help
             | Asked::Tell { .. }
             | Asked::SayNothing
+            | Asked::ActNothing
             | Asked::Pass(_)
             | Asked::Unknown(_)
             | Asked::Indented
@@ -130,6 +134,9 @@ impl Oracle {
             }
             Asked::Track { .. } => "* nothing to track: only you hear your echo".to_owned(),
             Asked::Who => return self.judge_who(member, line),
+            Asked::Page(page) => return self.judge_page(member, *page, line),
+            Asked::Find(begin) => return self.judge_found(member, begin, line),
+            Asked::WhoMalformed => "* /who, /who NAME or /who page N lists who is here".to_owned(),
             Asked::Join { name, .. } if self.config.rooms_max > 1 => {
                 return self.judge_join(member, self.members[member].answered, name, line).map(|()| true);
             }
@@ -139,6 +146,7 @@ impl Oracle {
                 "* /msg NAME TEXT tells TEXT to NAME alone".to_owned()
             }
             Asked::SayNothing => "* /say TEXT says TEXT as it is".to_owned(),
+            Asked::ActNothing => "* /me TEXT says what you do".to_owned(),
             Asked::Tell { to, text } => return self.judge_told_answer(to, text, line),
             Asked::Unknown(word) | Asked::Join { word, .. } => {
                 format!("* there is no command {word}; /help lists what you can do")
@@ -193,49 +201,6 @@ impl Oracle {
             self.owners.refuses(name, token, line)
         };
         if is_right { Ok(()) } else { Rule::Names.broken(format!("no reason not to be called {name:?}")) }
-    }
-
-    fn judge_who(&mut self, member: usize, line: &str) -> Result<bool, Violation> {
-        let known = &self.members[member];
-        if let Some(more) = between(line, "* and ", " more").and_then(|more| more.parse::<usize>().ok()) {
-            let is_full = known.answer_lines == WHO_ROWS_MAX && more > 0;
-            self.members[member].rows = vec![more.to_string()];
-            return Rule::Answers.demands(is_full, || "it is shown all".to_owned()).map(|()| false);
-        }
-        let Some(row) = line.strip_prefix("* here: ") else {
-            let rows = known.answer_lines;
-            if rows == WHO_ROWS_MAX + 1 {
-                let more = std::mem::take(&mut self.members[member].rows).concat().parse().unwrap_or(0);
-                let is_end = line == format!("* {} here", WHO_ROWS_MAX + more);
-                return Rule::Answers.demands(is_end, || "not the end of /who".to_owned()).map(|()| true);
-            }
-            let is_end = line == format!("* {rows} here") && rows > 0;
-            return if is_end {
-                let verdict = self.judge_who_list(member, known.answered);
-                self.members[member].rows.clear();
-                verdict.map(|()| true)
-            } else {
-                Rule::Answers.broken(format!("not the end of /who, after {rows} rows"))
-            };
-        };
-        let Some((name, (lines, _))) =
-            row.split_once(", ").and_then(|(name, rest)| Some((name, rest.split_once(' ')?)))
-        else {
-            return Rule::Answers.broken("no row of /who");
-        };
-        let mut names = self.members.iter().flat_map(|other| &other.names).chain(&self.bygone_names);
-        if !names.any(|held| held == name) {
-            return Rule::Names.broken("nobody was ever called so");
-        }
-        let is_own = name == known.names[0] || (known.names.last().is_some_and(|own| own == name));
-        let is_only_own = self.members.iter().filter(|other| other.names.iter().any(|held| held == name)).count() == 1;
-        let is_plain = known.tracked.is_none();
-        if is_own && is_only_own && is_plain && lines != known.lines_said.to_string() {
-            return Rule::Answers.broken(format!("it said {} lines", known.lines_said));
-        }
-        let away = if row.ends_with(", away") { ", away" } else { "" };
-        self.members[member].rows.push(name.to_owned() + away);
-        Ok(false)
     }
 
     fn judge_told_answer(&mut self, to: &str, text: &str, line: &str) -> Result<bool, Violation> {

@@ -8,6 +8,7 @@ use pollchat::server::limits::ROOM_KEPT;
 use crate::oracle::Oracle;
 use crate::room::{Room, digest, since_version};
 use crate::rule::{Rule, Verdict};
+use crate::who::found;
 
 /// The versions of the list of all rooms: its digest, and how many there were.
 #[derive(Debug, Default)]
@@ -57,8 +58,9 @@ impl Oracle {
         let version = self.house.version;
         let names = self.rooms[room].seats.iter().map(|&other| self.members[other].row());
         let names: Vec<String> = names.collect();
+        let found = digest(found(&names).iter().map(String::as_str));
         let names = digest(names.iter().map(String::as_str));
-        self.rooms[room].note_version(version, names);
+        self.rooms[room].note_version(version, names, found);
         let mut open: Vec<&Room> = self.live().filter(|room| room.is_open).collect();
         open.sort_by_key(|room| (usize::MAX - room.seats.len(), room.name.to_lowercase()));
         let count = open.len();

@@ -64,6 +64,7 @@ mod timeline;
 mod together;
 mod tracked;
 mod visits;
+mod who;
 mod world;
 
 /// Servers that are started again.

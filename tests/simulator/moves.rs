@@ -141,7 +141,7 @@ impl Oracle {
     }
 
     /// The room that a member was in, or on its way to, when it asked for something.
-    fn room_at(&self, member: usize, place: usize) -> usize {
+    pub(crate) fn room_at(&self, member: usize, place: usize) -> usize {
         let before = |stay: &&Stay| stay.asked.as_ref().is_none_or(|&(asked, _)| asked < place);
         self.members[member].stays.iter().take_while(before).last().map_or(LOBBY, |stay| stay.room)
     }
@@ -216,15 +216,6 @@ impl Oracle {
             *heard = (*heard).max(from);
         }
         Ok(())
-    }
-
-    /// Checks a row of `/who`.
-    pub(crate) fn judge_who_list(&self, member: usize, place: usize) -> Verdict {
-        let known = &self.members[member];
-        let room = &self.rooms[self.room_at(member, place)];
-        let names = crate::room::digest(known.rows.iter().map(String::as_str));
-        let since = known.asked_at.get(place).copied().unwrap_or(0);
-        Rule::Lists.demands(room.was_as(names, since), || format!("{} never had {:?}", room.name, known.rows))
     }
 
     /// Checks a line of `/rooms`; whether it is the last.

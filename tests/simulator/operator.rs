@@ -11,7 +11,7 @@ use pollchat::server::config::Lag;
 
 use crate::chance::Chance;
 use crate::log::Kind;
-use crate::oracle::{Oracle, WITNESS};
+use crate::oracle::{Oracle, WITNESS, is_same_name};
 use crate::room::{Announced, Due};
 use crate::roster_log::{Change, Event};
 use crate::rule::{Rule, Verdict};
@@ -145,7 +145,8 @@ impl Oracle {
         };
         match (order, answer) {
             (Given::Kick { name, .. }, Ok(rows)) => {
-                let is_told = matches!(&rows[..], [Row::Removed { removed, .. }] if removed == name);
+                // It may have changed the case of its name since it was chosen.
+                let is_told = matches!(&rows[..], [Row::Removed { removed, .. }] if is_same_name(removed, name));
                 Rule::Removed.demands(is_told && removed == 1, || format!("{rows:?}, and {removed} are removed"))
             }
             (Given::Kick { name, .. }, Err(refusal)) => {

@@ -551,13 +551,23 @@ impl Peer {
 
     fn say_something(&mut self, number: usize) {
         match self.chance.below(40) {
-            0 => self.outbox.extend(b"/who\n"),
+            0 => self.outbox.extend(self.chance.pick(&[
+                &b"/who\n"[..],
+                b"/who\n",
+                b"/who page 1\n",
+                b"/who page 2\n",
+                b"/who page 0\n",
+                b"/who CLIENT-\n",
+                b"/who a\n",
+            ])),
             1 => self.outbox.extend(b"\n"),
             2 => self.outbox.extend(self.chance.pick(&[
                 &b"//x\r\n"[..],
                 b"/say  exit\n",
                 b"/say /who\n",
                 b"/say\n",
+                b"/me  waves\n",
+                b"/me\n",
                 // Behind a word it would look like the target of a request.
                 if self.is_bare { b"/say\n" } else { b" /who\n" },
             ])),

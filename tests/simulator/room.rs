@@ -64,6 +64,8 @@ pub(crate) struct Room {
     pub(crate) is_cut: bool,
     /// Its versions: who was in it, and from when on.
     versions: Vec<(u32, u64)>,
+    /// With each, the answer to a search for some of them.
+    found: Vec<(u32, u64)>,
 }
 
 impl Room {
@@ -87,6 +89,7 @@ impl Room {
             empty_since: None,
             is_cut: false,
             versions: Vec::new(),
+            found: Vec::new(),
         }
     }
 
@@ -119,15 +122,21 @@ impl Room {
     }
 
     /// Notes who is in it from now on.
-    pub(crate) fn note_version(&mut self, version: u32, names: u64) {
+    pub(crate) fn note_version(&mut self, version: u32, names: u64, found: u64) {
         if self.versions.last().is_none_or(|&(_, last)| last != names) {
             self.versions.push((version, names));
+            self.found.push((version, found));
         }
     }
 
     /// Whether these were in it at some time since a version.
     pub(crate) fn was_as(&self, names: u64, since: u32) -> bool {
         self.versions_since(since).any(|version| version == names)
+    }
+
+    /// Whether this was the answer to a search for some of them, at some time since a version.
+    pub(crate) fn were_found(&self, found: u64, since: u32) -> bool {
+        since_version(&self.found, since).any(|version| version == found)
     }
 
     fn versions_since(&self, since: u32) -> impl Iterator<Item = u64> {

@@ -90,7 +90,7 @@ rules! {
     Border = "border",
     /// `/join` leads to the room that it names, or is answered with the reason; `* you are in` is right at that moment.
     Place = "place",
-    /// `/who` lists exactly the members of the own room, and `/rooms` exactly all rooms, the fullest first.
+    /// `/who` lists exactly the members of the own room, `/who NAME` those so called, and `/rooms` exactly all rooms, the fullest first.
     Lists = "lists",
     /// A room is dropped if nobody is in it, owed it or on the way, at its time or for another, and not else.
     Kept = "kept",

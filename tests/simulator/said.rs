@@ -22,6 +22,12 @@ pub(crate) enum Asked {
     /// To be let in, by this password.
     Pass(String),
     Who,
+    /// `/who page N`, from the second page on.
+    Page(usize),
+    /// `/who NAME`: the members whose names begin so.
+    Find(String),
+    /// `/who` with what is neither a name nor a page.
+    WhoMalformed,
     Rooms,
     Help,
     /// To another room, by the command as typed.
@@ -40,6 +46,8 @@ pub(crate) enum Asked {
     },
     /// `/say` without text.
     SayNothing,
+    /// `/me` without text.
+    ActNothing,
     Unknown(String),
     /// A command behind blanks.
     Indented,
@@ -484,12 +492,24 @@ fn asked_by(line: &[u8]) -> Asked {
     match verb.to_ascii_lowercase().as_str() {
         "say" if said.is_empty() => Asked::SayNothing,
         "say" => Asked::Say(said.to_owned()),
+        "me" => match rest.trim_matches(is_inkless) {
+            "" => Asked::ActNothing,
+            act => Asked::Say(format!("*{act}*")),
+        },
         "nick" => {
             let (name, token) = rest.split_at(rest.find(is_blank).unwrap_or(rest.len()));
             Asked::Nick { name: name.to_owned(), token: token.trim_matches(is_blank).to_owned() }
         }
         "pass" => Asked::Pass(rest.to_owned()),
-        "who" => Asked::Who,
+        "who" => match rest.split_once(is_blank) {
+            None if rest.is_empty() => Asked::Who,
+            None => Asked::Find(rest.to_owned()),
+            Some((word, number)) => match number.trim_matches(is_blank).parse() {
+                Ok(1) if word.eq_ignore_ascii_case("page") => Asked::Who,
+                Ok(page @ 2..) if word.eq_ignore_ascii_case("page") => Asked::Page(page),
+                _ => Asked::WhoMalformed,
+            },
+        },
         "rooms" => Asked::Rooms,
         "join" => Asked::Join { word: format!("/{verb}"), name: rest.to_owned() },
         "track" => {
