@@ -8,7 +8,8 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Error, Parser, ValueEnum};
 use pollchat::client::{
-    AddressError, Colors, Config, FLUSH_AFTER_MS, Pin, Report, SecretSource, ServerAddress, Trust, parse_room, run,
+    AddressError, Colors, Config, FLUSH_AFTER_MS, Pin, Report, SecretSource, ServerAddress, Times, Trust, parse_room,
+    run,
 };
 use pollchat::manual::{self, Generate};
 use pollchat::net::stdio::eprint_line;
@@ -100,9 +101,22 @@ struct Flags {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
     color: When,
 
-    /// Show the local time of each line
+    /// Show the local time of each line with seconds, in a pipe too
     #[arg(long)]
     timestamps: bool,
+
+    /// Show no times at a terminal
+    #[arg(long, conflicts_with = "timestamps")]
+    no_timestamps: bool,
+
+    /// At a terminal, append what is said to this file, one line each with its time in UTC
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+
+    /// At a terminal, run this program for a mention or a private message, beside the bell. It gets a title and the
+    /// text as arguments. Blanks separate the words; no shell is used
+    #[arg(long, value_name = "CMD", value_parser = parse_command)]
+    notify_command: Option<String>,
 
     /// Show text without a newline after this much silence of a server other than pollchat-server; 0: never
     #[arg(long, value_name = "MS", default_value_t = FLUSH_AFTER_MS)]
@@ -126,7 +140,9 @@ At a terminal /quit leaves; FIN and exit are said (to a foreign server they leav
 At a terminal, the typed line stays whole while others talk, and survives a lost connection.
 Keys are those of a shell prompt; Tab completes names and rooms. Ctrl-C clears the line; on an
 empty line, Ctrl-C and Ctrl-D leave. A paste of several lines is sent only after a confirmation,
-as text. Ctrl-\\, a second Ctrl-C or a second signal leaves at once.
+as text. Ctrl-\\, a second Ctrl-C or a second signal leaves at once. Ctrl-R searches the lines
+sent before. /help lists all commands and keys, among them those of the client itself:
+/query NAME, /ignore NAME, /unignore NAME.
 Exit codes:
   0  the server took every line of stdin, in the room of --room, under the name of --nick, and
      ended in good order, and nothing is left on stdin; with --send: the room has the line; with
@@ -155,6 +171,14 @@ fn main() -> ExitCode {
         eprint_line(&format!("pollchat-client: {message}"));
     }
     exit_code.into()
+}
+
+/// Reads the program of `--notify-command`.
+fn parse_command(text: &str) -> Result<String, String> {
+    match text.trim_ascii() {
+        "" => Err("there is no program to run".to_owned()),
+        text => Ok(text.to_owned()),
+    }
 }
 
 /// Reads the text of `--send`.
@@ -227,7 +251,13 @@ impl From<Flags> for Config {
             token: flags.token,
             room: flags.room,
             flush_after: Some(Duration::from_millis(flags.flush_after)).filter(|after| !after.is_zero()),
-            timestamps: flags.timestamps,
+            timestamps: match (flags.timestamps, flags.no_timestamps) {
+                (true, _) => Times::Seconds,
+                (false, true) => Times::None,
+                (false, false) => Times::Auto,
+            },
+            log: flags.log,
+            notify_command: flags.notify_command,
             plain: flags.plain,
             says_text: flags.text,
             listens: flags.listen,

@@ -196,6 +196,34 @@ pub(crate) const TYPED_LINE_BYTES_MAX: usize = 8 << 10;
 /// Limit of a pollchat server for a line, in bytes, unless it tells another one: the default of `--max-line`.
 pub(crate) const SERVER_LINE_BYTES: usize = 4_096;
 
+/// The longest text of a search with Ctrl-R, in bytes: more than fits a prompt.
+pub(crate) const SEARCH_BYTES_MAX: usize = 256;
+
+/// Ignored names: a person who needs more of them needs another room.
+pub(crate) const IGNORED_MAX: usize = 100;
+
+/// Rows of `/who` that wait for the end of the answer: a pollchat server sends a hundred.
+pub(crate) const LISTED_MAX: usize = 1000;
+
+/// Rows of `/who` that are shown one below the other, as the server tells them. More of them are put in columns.
+pub(crate) const LISTED_ONE_A_ROW_MAX: usize = 8;
+
+/// Time without focus after which lines count as unread, in milliseconds: a glance at another window is shorter.
+pub(crate) const UNREAD_AFTER_MS: u64 = 30_000;
+
+/// Time after the user is back in which lines of a server that tells no times count as unread, in milliseconds: those
+/// that waited to be read.
+pub(crate) const UNREAD_SLACK_MS: u64 = 500;
+
+/// Pause between two rings of the bell.
+pub(crate) const CALL_PAUSE: Duration = Duration::from_secs(2);
+
+/// Processes of `--notify-command` at once. Further calls start none.
+pub(crate) const NOTIFIERS_MAX: usize = 4;
+
+/// Time after which such a process is killed when the next one is due. A notification is shown at once.
+pub(crate) const NOTIFIER_TIME_MAX: Duration = Duration::from_secs(10);
+
 /// Lines in the history of the Up key.
 pub(crate) const HISTORY_LINES_MAX: usize = 500;
 

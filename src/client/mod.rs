@@ -47,6 +47,7 @@ mod trust;
 
 use std::env;
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use self::address::{AddressError, ServerAddress};
@@ -83,8 +84,12 @@ pub struct Config {
     pub room: Option<Name>,
     /// `--flush-after`: silence that ends an unterminated line of a foreign server; `None`: never.
     pub flush_after: Option<Duration>,
-    /// `--timestamps`: the local time before each line.
-    pub timestamps: bool,
+    /// `--timestamps`, `--no-timestamps`: the local time before each line.
+    pub timestamps: Times,
+    /// `--log`: the file that gets what is said, at a terminal.
+    pub log: Option<PathBuf>,
+    /// `--notify-command`: the program that is started for a mention or a private message, at a terminal.
+    pub notify_command: Option<String>,
     /// `--plain`: the pipe form, even at a terminal.
     pub plain: bool,
     /// `--text`: each line of stdin is said as it is. The pipe form.
@@ -108,6 +113,17 @@ impl Config {
     fn tracks_in_pipe(&self) -> bool {
         self.pipe_reconnects || self.json || self.send.is_some()
     }
+}
+
+/// The local time before each line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Times {
+    /// Hours and minutes at a terminal, none in a pipe.
+    Auto,
+    /// With seconds.
+    Seconds,
+    /// None.
+    None,
 }
 
 /// Use of colours at a terminal. (Bold, dim and reverse are always used.)

@@ -129,7 +129,7 @@ impl PipeClient {
         let output = match config {
             Config { send: Some(_), .. } => Output::Nothing,
             Config { json: true, .. } => Output::Json,
-            _ => Output::Lines(Timestamps::new(config.timestamps)),
+            _ => Output::Lines(Timestamps::in_pipe(config.timestamps)),
         };
         let mut client = PipeClient {
             link: PipeLink::new(config, resolver, security, SERVER, opened, Instant::now()),

@@ -1,21 +1,43 @@
-//! The local time before each shown line, for `--timestamps`.
+//! The local time before each shown line.
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
+use super::Times;
+
 /// Formats the local time, or nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Timestamps {
-    zone: Option<TimeZone>,
+    form: Option<Form>,
+}
+
+#[derive(Clone, Debug)]
+struct Form {
+    zone: TimeZone,
+    has_seconds: bool,
 }
 
 impl Timestamps {
-    /// Timestamps that are empty unless `is_enabled`. Reads the time zone once, here.
-    pub(crate) fn new(is_enabled: bool) -> Timestamps {
-        Timestamps { zone: is_enabled.then(TimeZone::system) }
+    /// Times in a pipe: none, unless they are asked for.
+    pub(crate) fn in_pipe(times: Times) -> Timestamps {
+        Timestamps::new((times == Times::Seconds).then_some(true))
     }
 
-    /// Returns the prefix of a line that arrives now: `14:03:07 `, or nothing.
+    /// Times at a terminal: hours and minutes, unless others are asked for.
+    pub(crate) fn at_terminal(times: Times) -> Timestamps {
+        Timestamps::new(match times {
+            Times::Auto => Some(false),
+            Times::Seconds => Some(true),
+            Times::None => None,
+        })
+    }
+
+    /// Reads the time zone once, here.
+    fn new(has_seconds: Option<bool>) -> Timestamps {
+        Timestamps { form: has_seconds.map(|has_seconds| Form { zone: TimeZone::system(), has_seconds }) }
+    }
+
+    /// Returns the prefix of a line that arrives now: `14:03:07 ` or `14:03 `, or nothing.
     pub(crate) fn prefix(&self) -> String {
         self.prefix_at(Timestamp::now())
     }
@@ -26,11 +48,20 @@ impl Timestamps {
         self.prefix_at(time.unwrap_or_else(Timestamp::now))
     }
 
+    /// Columns of a prefix.
+    pub(crate) fn columns(&self) -> usize {
+        match &self.form {
+            None => 0,
+            Some(form) if form.has_seconds => "14:03:07 ".len(),
+            Some(_) => "14:03 ".len(),
+        }
+    }
+
     fn prefix_at(&self, time: Timestamp) -> String {
-        self.zone.as_ref().map_or_else(String::new, |zone| {
-            let local: Zoned = time.to_zoned(zone.clone());
-            format!("{:02}:{:02}:{:02} ", local.hour(), local.minute(), local.second())
-        })
+        let Some(Form { zone, has_seconds }) = &self.form else { return String::new() };
+        let local: Zoned = time.to_zoned(zone.clone());
+        let minutes = format!("{:02}:{:02}", local.hour(), local.minute());
+        if *has_seconds { format!("{minutes}:{:02} ", local.second()) } else { minutes + " " }
     }
 }
 
@@ -42,8 +73,16 @@ mod tests {
     fn timestamps_are_in_the_local_zone_or_empty() {
         let time = Timestamp::from_second(86_400 * 366 + 7).unwrap();
         let zone = TimeZone::fixed(jiff::tz::offset(-3));
-        assert_eq!(Timestamps { zone: Some(zone) }.prefix_at(time), "21:00:07 ");
-        assert_eq!(Timestamps::new(false).prefix(), "");
-        assert_eq!(Timestamps::new(true).prefix().len(), "21:00:07 ".len());
+        for (has_seconds, prefix) in [(true, "21:00:07 "), (false, "21:00 ")] {
+            let form = Form { zone: zone.clone(), has_seconds };
+            assert_eq!(Timestamps { form: Some(form) }.prefix_at(time), prefix);
+        }
+        assert_eq!(Timestamps::in_pipe(Times::Auto).prefix(), "");
+        assert_eq!(Timestamps::in_pipe(Times::None).prefix(), "");
+        for times in [Times::Auto, Times::Seconds, Times::None] {
+            let timestamps = Timestamps::at_terminal(times);
+            assert_eq!(timestamps.prefix().len(), timestamps.columns());
+        }
+        assert_eq!(Timestamps::at_terminal(Times::None).prefix(), "");
     }
 }

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use crate::client::decoder::ServerKind;
 use crate::relay::command::{Command, SAY, is_blank};
+use crate::relay::name::TYPED_BYTES_MAX;
 use crate::relay::sanitize;
 
-/// Bytes that [`Entered::wire`] adds at most.
-pub(crate) const WIRE_BYTES_MORE: usize = SAY.len();
+/// Bytes that are put before the text of a line at most: `/say `, or `/msg NAME `.
+pub(crate) const WIRE_BYTES_MORE: usize = "/msg  ".len() + TYPED_BYTES_MAX;
 
 /// A slash as some input methods type it.
 const WIDE_SLASH: char = '\u{ff0f}';
@@ -28,6 +29,8 @@ pub(crate) enum Intent {
     Line,
     /// It was pasted among other lines, or confirmed: it is text, even if it looks like a command.
     Text,
+    /// It is a `/msg` of a conversation with one member: a foreign server might tell it to everybody.
+    Told,
 }
 
 impl Entered {
@@ -39,6 +42,16 @@ impl Entered {
     /// A line to say as it is.
     pub(crate) fn text(text: String) -> Entered {
         Entered { text: without_marks(text), intent: Intent::Text }
+    }
+
+    /// A line that tells a text to one member alone.
+    pub(crate) fn told(name: &str, text: &str) -> Entered {
+        Entered { text: format!("/msg {name} {text}"), intent: Intent::Told }
+    }
+
+    /// Whether a server of this kind may get the line.
+    pub(crate) fn is_fit_for(&self, kind: ServerKind) -> bool {
+        self.intent != Intent::Told || kind == ServerKind::Pollchat
     }
 
     /// Returns the line for a server of this kind, without a newline.
@@ -57,7 +70,7 @@ impl Entered {
 
     /// Whether a pollchat server gets other bytes than a foreign one.
     pub(crate) fn depends_on_kind(&self) -> bool {
-        self.wire(ServerKind::Pollchat) != self.wire(ServerKind::Other)
+        !self.is_fit_for(ServerKind::Other) || self.wire(ServerKind::Pollchat) != self.wire(ServerKind::Other)
     }
 
     /// Whether it is a typed command behind a blank, which a server would say to everybody.

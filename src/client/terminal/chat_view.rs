@@ -1,25 +1,32 @@
 //! The lines above the input line: those of the server, our own, and the client's notes. Pure, except for the time of
 //! day.
 
+mod talk;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
-use unicode_normalization::char::is_combining_mark;
 
+use super::calls::{Call, Calls};
 use super::days::Days;
+use super::ignore::Ignored;
 use super::line_kind::LineKind;
+use super::listing::Listing;
+use super::log::Log;
 use super::names::Names;
+use super::query::Query;
 use super::style::Style;
+use super::unread::{self, Unread};
+use super::wrap::HANG;
 use crate::client::decoder::ServerLine;
-use crate::client::limits::{ECHOES_MAX, UNSENT_SHOWN_MAX};
+use crate::client::limits::UNSENT_SHOWN_MAX;
 use crate::client::link::FarewellKind;
 use crate::client::timestamps::Timestamps;
 use crate::client::tracking::Record;
-use crate::relay::command::{Command, without_secrets};
-use crate::relay::name::{Name, TYPED_BYTES_MAX, fold};
+use crate::relay::command::{without_secrets, without_token};
+use crate::relay::name::{Name, fold};
 use crate::relay::notice::Notice;
 use crate::relay::sanitize::sanitize;
 
@@ -38,6 +45,22 @@ pub(super) struct ChatView {
     own: Option<Own>,
     /// Own lines that the server may echo, the oldest first.
     echoes: VecDeque<String>,
+    /// Own private lines that the server will confirm, the oldest first: their recipients, folded, and their texts.
+    told: VecDeque<(Box<str>, String)>,
+    /// The client's part of the answer to `/help`, until the command is shown.
+    help: &'static [&'static str],
+    /// Whether the last line was hidden, so that its further pieces are.
+    is_hidden: bool,
+    /// `--log`.
+    log: Option<Log>,
+    pub(super) calls: Calls,
+    pub(super) ignored: Ignored,
+    pub(super) query: Query,
+    pub(super) unread: Unread,
+    /// The answer to `/who` that has begun.
+    listing: Listing,
+    /// Columns of the window.
+    columns: usize,
     page: String,
 }
 
@@ -64,7 +87,7 @@ pub(super) enum ServerEvent {
 
 impl ChatView {
     /// An empty view.
-    pub(super) fn new(style: Style, timestamps: Timestamps) -> ChatView {
+    pub(super) fn new(style: Style, timestamps: Timestamps, log: Option<Log>, columns: usize) -> ChatView {
         ChatView {
             style,
             timestamps,
@@ -74,6 +97,16 @@ impl ChatView {
             names: Names::default(),
             own: None,
             echoes: VecDeque::new(),
+            told: VecDeque::new(),
+            help: &[],
+            is_hidden: false,
+            log,
+            calls: Calls::default(),
+            ignored: Ignored::default(),
+            query: Query::default(),
+            unread: Unread::default(),
+            listing: Listing::default(),
+            columns,
             page: String::new(),
         }
     }
@@ -86,6 +119,30 @@ impl ChatView {
     /// Our name, once the server has told it.
     pub(super) fn own_name(&self) -> Option<&str> {
         self.own.as_ref().map(|own| own.shown.as_str())
+    }
+
+    /// Sets the width of the window.
+    pub(super) fn resize(&mut self, columns: usize) {
+        self.columns = columns;
+    }
+
+    /// The user is back, or the connection is: what was said meanwhile is unread.
+    pub(super) fn on_return(&mut self) {
+        self.unread.on_return(now_ms());
+    }
+
+    /// The terminal got or lost the focus.
+    pub(super) fn on_focus(&mut self, has_focus: bool) {
+        self.unread.on_focus(has_focus, now_ms());
+    }
+
+    /// Writes the lines for `--log`, and tells its first failure.
+    pub(super) fn write_log(&mut self) {
+        let Some(log) = &mut self.log else { return };
+        log.write();
+        if let Some(fault) = log.take_fault() {
+            self.show_note(&fault);
+        }
     }
 
     /// Bytes of the page.
@@ -103,6 +160,8 @@ impl ChatView {
         self.own = None;
         self.is_tracked = false;
         self.echoes.clear();
+        self.told.clear();
+        self.calls.on_earlier(0);
     }
 
     /// Follows our name by itself from now on, because the server does not track us.
@@ -132,6 +191,7 @@ impl ChatView {
         let event = match LineKind::parse(&record.line) {
             LineKind::Talk { by, text } if is_own => {
                 self.show_own_talk(by, text);
+                self.calls.on_said();
                 None
             }
             // A plain client is not told of it.
@@ -144,12 +204,17 @@ impl ChatView {
 
     /// Shows a notice for us alone, or one in its words.
     pub(super) fn show_private(&mut self, notice: Notice<'_>) -> Option<ServerEvent> {
+        self.is_hidden = self.ignored.hides(&LineKind::Notice(notice));
+        if self.is_hidden {
+            return None;
+        }
         let line = notice.to_line();
         self.show_notice(notice, line.trim_end_matches('\n'))
     }
 
     /// Shows that records are missing here.
     pub(super) fn show_missed(&mut self, lines: u64) {
+        self.calls.on_earlier(0);
         self.show_private(Notice::Missed { lines });
     }
 
@@ -164,47 +229,52 @@ impl ChatView {
     /// Shows a line of the server.
     pub(super) fn show(&mut self, said: ServerLine<'_>) -> Option<ServerEvent> {
         if said.is_continued {
-            let text = format!("{}{}", self.style.dim(said.mark().trim_end()), [" ", said.text].concat());
-            self.write(&text);
+            if self.is_hidden {
+                return None;
+            }
+            let head = self.style.dim(said.mark().trim_end()) + " ";
+            self.log(|| format!("{}{}", said.mark(), said.text));
+            self.write(&head, said.text);
             return None;
         }
-        match LineKind::parse(said.text) {
+        let kind = LineKind::parse(said.text);
+        self.is_hidden = self.ignored.hides(&kind);
+        if self.is_hidden {
+            return self.hide(&kind);
+        }
+        match kind {
             LineKind::Talk { by, text } => {
                 if !self.is_echo(by, text) {
                     self.show_talk(by, text);
                 }
                 None
             }
-            LineKind::Notice(notice) => self.show_notice(notice, said.text),
+            LineKind::Notice(notice) => {
+                self.rule_unread();
+                self.show_notice(notice, said.text)
+            }
             LineKind::Fin => {
                 self.write_dim(said.text);
                 None
             }
             LineKind::Other => {
-                self.write(said.text);
+                self.rule_unread();
+                self.log(|| said.text.to_owned());
+                self.write("", said.text);
                 None
             }
         }
     }
 
-    /// Shows a line of ours, as it is sent. If the server echoes it (`--audience everyone`), the echo is not shown.
-    /// `is_text`: the server takes it for no command, whatever it says. A command is shown without its secrets.
-    pub(super) fn show_own(&mut self, line: &str, is_text: bool) {
-        let mut buffer = String::new();
-        let line = sanitize(line.as_bytes(), &mut buffer);
-        let own = self.own_name().unwrap_or_default().to_owned();
-        let prompt = self.style.own_name(&own, format_args!("{own}>"));
-        let command = if is_text { Command::Say(line) } else { Command::parse(line) };
-        if let Command::Say(text) = command {
-            if self.echoes.len() == ECHOES_MAX {
-                self.echoes.pop_front();
-            }
-            self.echoes.push_back(text.to_owned());
-            self.write(&format!("{prompt} {text}"));
-        } else {
-            let asked = self.style.dim(without_secrets(line));
-            self.write(&format!("{prompt} {asked}"));
+    /// Takes a line of an ignored member.
+    fn hide(&mut self, kind: &LineKind<'_>) -> Option<ServerEvent> {
+        match *kind {
+            LineKind::Talk { .. } => self.calls.on_said(),
+            LineKind::Notice(Notice::TellsYou { .. }) => {}
+            LineKind::Notice(notice) => return self.learn_notice(notice),
+            LineKind::Fin | LineKind::Other => {}
         }
+        None
     }
 
     /// Shows a notice, and learns nothing from it.
@@ -239,38 +309,41 @@ impl ChatView {
 
     /// Shows a note of the client. Its prefix differs from all lines of a pollchat server.
     pub(super) fn show_note(&mut self, text: &str) {
-        self.write_dim(&format!("-- {text}"));
+        // The name of a file may have any character.
+        let mut buffer = String::new();
+        self.write_dim(&format!("-- {}", sanitize(text.as_bytes(), &mut buffer)));
     }
 
-    fn show_talk(&mut self, by: &str, text: &str) {
-        let is_own = self.own.as_ref().is_some_and(|own| own.shown == by);
-        if is_own {
-            // A line from before a lost connection, for example, in the server's history.
-            self.show_own_talk(by, text);
-            return;
-        }
-        self.names.add(by);
-        let name = self.style.name(by, format_args!("{by}>"));
-        let text = self.mark_mentions(text);
-        self.write(&format!("{name} {text}"));
-    }
-
-    fn show_own_talk(&mut self, by: &str, text: &str) {
-        let name = self.style.own_name(by, format_args!("{by}>"));
-        self.write(&format!("{name} {text}"));
+    /// Sets the notes that stand below the next `/help`.
+    pub(super) fn help_with(&mut self, notes: &'static [&'static str]) {
+        self.help = notes;
     }
 
     fn show_notice(&mut self, notice: Notice<'_>, line: &str) -> Option<ServerEvent> {
         match notice {
-            Notice::TellsYou { .. } => {
-                let told = self.style.bold(line);
-                self.write(&told);
+            Notice::TellsYou { from, text } => {
+                self.rule_unread();
+                self.calls.add(Call { from: from.to_owned(), text: text.to_owned(), is_private: true });
+                self.log(|| line.to_owned());
+                let (head, text) = (self.style.bold(format_args!("* {from} tells you: ")), self.style.bold(text));
+                self.write(&head, &text);
             }
+            Notice::Here { name, is_away, .. } => {
+                if self.listing.add(name, is_away, line) {
+                    self.show_listing();
+                }
+            }
+            Notice::YouTold { to, text } if self.is_told(to, text) => self.log(|| without_token(line).into_owned()),
             // `Inbox` decides whether to show it.
             // The loss of the connection is told once.
             Notice::HandedOver => {}
             _ if is_unnamed(&notice) => {}
-            _ => self.write_dim(line),
+            _ => {
+                if is_logged(&notice) {
+                    self.log(|| without_token(line).into_owned());
+                }
+                self.write_dim(line);
+            }
         }
         self.learn_notice(notice)
     }
@@ -284,7 +357,9 @@ impl ChatView {
             Notice::Renamed { from, to } => {
                 self.names.remove(from);
                 self.names.add(to);
+                self.query.on_renamed(from, to);
             }
+            Notice::Earlier { lines } => self.calls.on_earlier(lines),
             Notice::Here { name, .. } | Notice::Joined { name } if !self.is_own(name) => self.names.add(name),
             Notice::Left { name } | Notice::Removed { name } => self.names.on_left(name),
             Notice::InRoom { room, .. } | Notice::InRoomAlready { room } => self.names.enter(room),
@@ -301,6 +376,11 @@ impl ChatView {
         None
     }
 
+    /// Whether a name is ours, in any case.
+    pub(super) fn is_ours(&self, name: &str) -> bool {
+        self.own.as_ref().is_some_and(|own| own.folded == fold(name))
+    }
+
     fn is_own(&self, name: &str) -> bool {
         self.own_name() == Some(name)
     }
@@ -310,56 +390,82 @@ impl ChatView {
         Some(ServerEvent::Called(name.to_owned()))
     }
 
-    /// Whether a line is an echo of ours. Names are unique, and echoes come in order: earlier lines that were not
-    /// echoed never will be.
-    fn is_echo(&mut self, by: &str, text: &str) -> bool {
-        if self.own_name() != Some(by) {
-            return false;
+    /// Shows the answer to `/who` that has begun.
+    fn show_listing(&mut self) {
+        let columns = self.columns.saturating_sub(self.timestamps.columns());
+        for line in self.listing.take(self.style, columns) {
+            self.write("", &line);
         }
-        let Some(at) = self.echoes.iter().position(|said| said == text) else { return false };
-        self.echoes.drain(..=at);
-        true
     }
 
-    fn mark_mentions(&self, text: &str) -> String {
-        let Some(own) = &self.own else { return text.to_owned() };
-        let mut marked = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some(start) = rest.find(is_word_char) {
-            let (before, from) = rest.split_at(start);
-            let (word, behind) = from.split_at(from.find(|c| !is_word_char(c)).unwrap_or(from.len()));
-            marked.push_str(before);
-            if own.is(word) {
-                marked.push_str(&self.style.mention(word));
-            } else {
-                marked.push_str(word);
-            }
-            rest = behind;
+    /// Draws the rule above the first unread line, if this line is it.
+    fn rule_unread(&mut self) {
+        let now = now_ms();
+        if self.unread.is_due(self.time_ms.unwrap_or(now), now) {
+            self.write_rule(&self.style.bold(unread::RULE));
         }
-        marked.push_str(rest);
-        marked
+    }
+
+    /// Adds a line to `--log`, but for those that were said before we came.
+    fn log(&mut self, line: impl FnOnce() -> String) {
+        if let Some(log) = &mut self.log
+            && !self.calls.is_earlier()
+        {
+            log.add(self.time_ms.unwrap_or_else(now_ms), &line());
+        }
     }
 
     fn write_dim(&mut self, text: &str) {
         let dim = self.style.dim(text);
-        self.write(&dim);
+        self.write("", &dim);
     }
 
-    fn write(&mut self, line: &str) {
+    /// Writes a line: its head, and its text, under which further rows begin.
+    fn write(&mut self, head: &str, text: &str) {
+        if self.listing.is_begun() {
+            self.show_listing();
+        }
         let time_ms = self.time_ms.unwrap_or_else(now_ms);
-        if self.is_tracked
-            && let Some(rule) = self.days.rule_before(time_ms)
-        {
-            self.page.push_str(&self.style.dim(rule));
-            self.page.push('\n');
+        if let Some(rule) = self.days.rule_before(time_ms) {
+            self.write_rule(&self.style.dim(rule));
         }
         let stamp = self.timestamps.prefix_of(time_ms);
         if !stamp.is_empty() {
             self.page.push_str(&self.style.dim(stamp));
         }
-        self.page.push_str(line);
+        self.page.push_str(head);
+        self.page.push(HANG);
+        self.page.push_str(text);
         self.page.push('\n');
     }
+
+    fn write_rule(&mut self, rule: &str) {
+        if self.listing.is_begun() {
+            self.show_listing();
+        }
+        self.page.push_str(rule);
+        self.page.push('\n');
+    }
+}
+
+/// Whether `--log` gets a notice: no answer to a command but those about private messages.
+fn is_logged(notice: &Notice<'_>) -> bool {
+    matches!(
+        notice,
+        Notice::Joined { .. }
+            | Notice::Left { .. }
+            | Notice::Removed { .. }
+            | Notice::Renamed { .. }
+            | Notice::Missed { .. }
+            | Notice::InRoom { .. }
+            | Notice::YouAre { .. }
+            | Notice::Welcome { .. }
+            | Notice::YouTold { .. }
+            | Notice::ShuttingDown
+            | Notice::CutOff
+            | Notice::Together { .. }
+            | Notice::LostBetween { .. }
+    )
 }
 
 /// Whether a notice refuses a name.
@@ -374,21 +480,7 @@ fn is_unnamed(notice: &Notice<'_>) -> bool {
     )
 }
 
-impl Own {
-    /// Whether `word` is our name, by the rules of the room.
-    fn is(&self, word: &str) -> bool {
-        // A name may end with a dash, and so may a word: ana--
-        let names = |word: &str| word.len() <= TYPED_BYTES_MAX && fold(word) == self.folded;
-        names(word) || names(word.trim_matches(['-', '_']))
-    }
-}
-
 /// The time of day, in ms since 1970.
 fn now_ms() -> u64 {
     u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default()
-}
-
-/// Whether `c` can be part of a name.
-fn is_word_char(c: char) -> bool {
-    c.is_alphanumeric() || is_combining_mark(c) || c == '_' || c == '-'
 }

@@ -2,7 +2,26 @@
 
 use super::names::Names;
 
-const COMMANDS: [&str; 9] = ["/help", "/join", "/msg", "/nick", "/pass", "/quit", "/rooms", "/say", "/who"];
+const COMMANDS: [&str; 15] = [
+    "/help",
+    "/history",
+    "/ignore",
+    "/join",
+    "/me",
+    "/msg",
+    "/nick",
+    "/pass",
+    "/query",
+    "/quit",
+    "/rooms",
+    "/say",
+    "/search",
+    "/unignore",
+    "/who",
+];
+
+/// Commands about members that may be in another room.
+const OF_ANYWHERE: [&str; 4] = ["/msg", "/query", "/ignore", "/unignore"];
 
 /// A prefix and its completions, one for each Tab.
 #[derive(Debug)]
@@ -44,7 +63,8 @@ impl Completion {
             let (at, beginning) = word.strip_prefix('@').map_or(("", word), |rest| ("@", rest));
             // At the start of a line, a name addresses its bearer.
             let behind = if start == 0 { ": " } else { " " };
-            let is_message = before.split_whitespace().next().is_some_and(|verb| verb.eq_ignore_ascii_case("/msg"));
+            let verb = before.split_whitespace().next().unwrap_or_default();
+            let is_message = OF_ANYWHERE.iter().any(|command| verb.eq_ignore_ascii_case(command));
             let named =
                 if is_message { names.anywhere_beginning_with(beginning) } else { names.beginning_with(beginning) };
             if beginning.is_empty() {

@@ -15,6 +15,7 @@ use super::completion::{Completed, Completion};
 use super::history::History;
 use super::names::Names;
 use super::paste::{Pasted, preview};
+use super::search::{Search, Step};
 use crate::client::limits::{PASTE_BYTES_MAX, TYPED_LINE_BYTES_MAX};
 use crate::client::outbox::entered::Entered;
 use crate::relay::sanitize::is_terminal_unsafe;
@@ -26,6 +27,8 @@ pub(super) struct Editor {
     history: History,
     /// The completion under way, if the last key was Tab.
     completion: Option<Completion>,
+    /// The search under way.
+    search: Option<Search>,
     /// The question that waits for an answer.
     question: Option<Question>,
     last_paste: LastPaste,
@@ -107,6 +110,11 @@ impl Editor {
         self.question.as_ref()
     }
 
+    /// The search under way.
+    pub(super) fn search(&self) -> Option<&Search> {
+        self.search.as_ref()
+    }
+
     /// Puts back a line that could not be queued. Enter has just emptied the input.
     pub(super) fn take_back(&mut self, line: String) {
         self.replace(Completed { cursor: line.len(), text: line });
@@ -116,7 +124,7 @@ impl Editor {
     /// being typed there, and the line is the last of the history.
     pub(super) fn give_back(&mut self, line: &str) -> bool {
         self.history.add(line);
-        let is_free = self.text().is_empty() && self.question.is_none();
+        let is_free = self.text().is_empty() && self.question.is_none() && self.search.is_none();
         if is_free {
             self.take_back(line.to_owned());
         }
@@ -126,7 +134,7 @@ impl Editor {
     /// Takes a paste. If it `continues` the previous one, both are treated as one, as long as nothing has happened to
     /// the first. A paste never answers a question: its lines are asked about, too.
     pub(super) fn on_paste(&mut self, pasted: &str, continues: bool) -> Action {
-        self.completion = None;
+        (self.completion, self.search) = (None, None);
         let asked = match self.question.take() {
             None => Vec::new(),
             Some(Question::Paste(lines)) => lines,
@@ -184,6 +192,34 @@ impl Editor {
         if let Some(question) = self.question.take() {
             return self.answer(key, question);
         }
+        match self.search.take() {
+            None => self.take_key(key, names),
+            Some(search) => self.follow_search(search, key, names),
+        }
+    }
+
+    /// Takes a key during a search. A key that does not belong to it ends it, and has its own effect on the found line.
+    fn follow_search(&mut self, mut search: Search, key: KeyEvent, names: &Names) -> Action {
+        match search.on_key(&key, &self.history) {
+            Step::Shows(line) => {
+                self.search = Some(search);
+                if let Some(text) = line {
+                    self.replace(Completed { cursor: text.len(), text });
+                }
+                Action::Redraw
+            }
+            Step::Cancels(draft) => {
+                self.replace(Completed { cursor: draft.len(), text: draft });
+                Action::Redraw
+            }
+            Step::Accepts => match self.take_key(key, names) {
+                Action::Nothing => Action::Redraw,
+                action => action,
+            },
+        }
+    }
+
+    fn take_key(&mut self, key: KeyEvent, names: &Names) -> Action {
         let completion = self.completion.take();
         let modifiers = key.modifiers - KeyModifiers::SHIFT;
         match (key.code, modifiers) {
@@ -221,6 +257,10 @@ impl Editor {
             'j' | 'm' => self.enter(),
             'p' => self.recall(|history, typed| history.up(typed).map(str::to_owned)),
             'n' => self.recall(|history, _| history.down().map(str::to_owned)),
+            'r' => {
+                self.search = Some(Search::begin(self.text()));
+                Action::Redraw
+            }
             'l' => Action::Clear,
             'z' => Action::Suspend,
             // Terminals send the same byte for both.

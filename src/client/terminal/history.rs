@@ -26,6 +26,13 @@ impl History {
         self.lines.push(line.to_owned());
     }
 
+    /// Returns the newest line before place `before` with `text` in it, in any case, and its place.
+    pub(super) fn find(&self, text: &str, before: Option<usize>) -> Option<(usize, &str)> {
+        let (text, end) = (text.to_lowercase(), before.unwrap_or(self.lines.len()).min(self.lines.len()));
+        let at = self.lines[..end].iter().rposition(|line| line.to_lowercase().contains(&text))?;
+        Some((at, &self.lines[at]))
+    }
+
     /// Moves to the line before, if there is one. `typed` is the text of the input line.
     pub(super) fn up(&mut self, typed: &str) -> Option<&str> {
         let at = match self.at {

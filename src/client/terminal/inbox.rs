@@ -115,6 +115,9 @@ impl Inbox {
         chat.enter(name, room);
         if let Continuity::GapSince(_) = self.continuity {
             chat.show_note("connected again");
+            if matches!(how, How::Resumed | How::ReadOn) {
+                chat.on_return();
+            }
         }
         self.continuity = Continuity::Unbroken;
         if let How::Anew(_) = how {

@@ -10,27 +10,41 @@
 //! only the last row is redrawn. A frame is a page of lines with the input line below. The next frame is built when the
 //! terminal has taken the previous one. So a blocked terminal applies backpressure to the server, and a flood does not
 //! hide the input line.
+//!
+//! What a user may ask of the terminal alone has a file each: `calls`, `ringing` and `notify` (mentions and private
+//! lines), `unread` (the rule above what came meanwhile), `query` and `ignore` (members), `listing` (`/who`), `search`
+//! (Ctrl-R) and `log` (`--log`). `commands` tells their commands from the server's.
 
+mod calls;
 mod chat_view;
+mod commands;
 mod completion;
 mod days;
 mod door;
 mod editor;
 mod history;
+mod ignore;
 mod inbox;
 mod keys;
 mod line_kind;
 mod line_limit;
+mod listing;
+mod log;
 pub(super) mod mode;
 mod names;
 mod nick;
+mod notify;
 mod paste;
 mod prompts;
+mod query;
 mod resize;
+mod ringing;
 mod screen;
+mod search;
 mod style;
 mod tracked;
 mod underway;
+mod unread;
 mod uplink;
 mod wrap;
 
@@ -39,20 +53,21 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGWINCH};
+use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 use signal_hook_mio::v1_0::Signals;
 
 use self::chat_view::ChatView;
 use self::editor::{Action, Editor};
 use self::keys::{Keys, TermEvent};
+use self::log::Log;
 use self::mode::{Foreground, RawMode, window_size};
+use self::notify::Notifier;
 use self::prompts::PromptState;
 use self::resize::{CURSOR_REQUEST, ProbeStep, ResizeProbe};
 use self::screen::{InputLine, Prompt, Resized, Screen};
 use self::style::Style;
 use self::uplink::{LinkStatus, RunResult, ScreenSpace, Uplink};
 use super::limits::{AWAY_LOOK, LAST_WORDS_WAIT, READ_BYTES, SCREEN_BYTES_MAX};
-use super::outbox::entered::Entered;
 use super::progress::Progress;
 use super::resolver::Resolver;
 use super::secrets::Secrets;
@@ -84,6 +99,7 @@ pub(super) struct TerminalClient {
     input_row: InputRow,
     probe: ResizeProbe,
     uplink: Uplink,
+    notifier: Option<Notifier>,
     scratch: Box<[u8; READ_BYTES]>,
 }
 
@@ -111,10 +127,13 @@ impl TerminalClient {
         let uplink = Uplink::new(config, resolver, (security, secrets), SERVER);
         let stdin = Stdin::register(poll.registry(), STDIN).map_err(ClientError::Poll)?;
         let stdout = Stdout::register(poll.registry(), STDOUT).map_err(ClientError::Poll)?;
-        let mut signals = Signals::new([SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGWINCH]).map_err(ClientError::Poll)?;
+        let mut signals =
+            Signals::new([SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGWINCH]).map_err(ClientError::Poll)?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(ClientError::Poll)?;
+        let log = config.log.as_deref().map(Log::open);
         let mode = RawMode::enter().map_err(ClientError::Terminal)?;
         let style = Style::new(config.colors);
+        let columns = window_size().0;
         Ok(TerminalClient {
             poll,
             signals,
@@ -123,12 +142,13 @@ impl TerminalClient {
             mode,
             keys: Keys::default(),
             editor: Editor::default(),
-            chat: ChatView::new(style, Timestamps::new(config.timestamps)),
+            chat: ChatView::new(style, Timestamps::at_terminal(config.timestamps), log, columns),
             style,
-            screen: Screen::new(window_size().0),
+            screen: Screen::new(columns),
             input_row: InputRow::Dirty,
             probe: ResizeProbe::new(),
             uplink,
+            notifier: config.notify_command.as_deref().and_then(Notifier::new),
             scratch: Box::new([0; READ_BYTES]),
         })
     }
@@ -154,6 +174,8 @@ impl TerminalClient {
         let space = self.space();
         progress |= self.uplink.advance(self.poll.registry(), &mut self.chat, space, now)?;
         self.give_back_refused();
+        self.ring(now);
+        self.chat.write_log();
         progress |= self.draw(now);
         match self.stdout.flush() {
             Ok(0) => {}
@@ -228,6 +250,10 @@ impl TerminalClient {
                 self.on_cursor_report(column);
                 Action::Nothing
             }
+            TermEvent::Focus(has_focus) => {
+                self.chat.on_focus(has_focus);
+                Action::Nothing
+            }
         };
         match action {
             Action::Nothing => return ControlFlow::Continue(()),
@@ -247,26 +273,6 @@ impl TerminalClient {
         }
         self.input_row = InputRow::Dirty;
         ControlFlow::Continue(())
-    }
-
-    fn say(&mut self, mut lines: Vec<Entered>, now: Instant) {
-        lines.retain(|line| !self.uplink.take_pass(line, &mut self.chat, now));
-        if let Err(mut lines) = self.uplink.queue(lines) {
-            self.chat.show_note("too many lines wait to be sent already");
-            // A typed line goes back into the editor. A paste can be pasted again.
-            if let (Some(line), true) = (lines.pop(), lines.is_empty()) {
-                self.editor.take_back(line.text);
-            }
-        }
-    }
-
-    /// Gives lines over the server's limit back for editing.
-    fn give_back_refused(&mut self) {
-        for refused in self.uplink.take_refused() {
-            let is_below = self.editor.give_back(&refused.line);
-            self.chat.show_note(&refused.note(is_below));
-            self.input_row = InputRow::Dirty;
-        }
     }
 
     fn suspend(&mut self) -> ControlFlow<RunResult> {
@@ -289,8 +295,9 @@ impl TerminalClient {
                 self.stdin.on_event();
                 self.keys = Keys::default();
                 self.screen.forget();
-                self.screen.resize(window_size().0);
+                self.resize(window_size().0);
                 self.probe.cancel();
+                self.chat.on_return();
                 self.input_row = InputRow::Dirty;
             }
         }
@@ -302,6 +309,7 @@ impl TerminalClient {
         for signal in pending {
             match signal {
                 SIGWINCH => self.on_resize(Instant::now()),
+                SIGCHLD => self.reap(),
                 SIGCONT => {
                     let foreground = self.mode.take();
                     self.on_resume(foreground)?;
@@ -323,11 +331,16 @@ impl TerminalClient {
     }
 
     fn on_resize(&mut self, now: Instant) {
-        match self.screen.resize(window_size().0) {
+        match self.resize(window_size().0) {
             Resized::Draw => self.probe.cancel(),
             Resized::AskCursor => self.probe.on_resize(now),
         }
         self.input_row = InputRow::Dirty;
+    }
+
+    fn resize(&mut self, columns: usize) -> Resized {
+        self.chat.resize(columns);
+        self.screen.resize(columns)
     }
 
     fn on_cursor_report(&mut self, column: usize) {
@@ -364,6 +377,8 @@ impl TerminalClient {
         }
         let state = PromptState {
             question: self.editor.question(),
+            search: self.editor.search(),
+            query: self.chat.query.name(),
             status: self.uplink.status(now),
             waiting: self.uplink.waiting_lines(),
             under_way: self.uplink.lines_under_way(now),
@@ -395,6 +410,7 @@ impl TerminalClient {
             unsent.push(self.editor.text().to_owned());
         }
         self.chat.show_unsent(&unsent);
+        self.chat.write_log();
         if self.mode.foreground() == Foreground::Held {
             self.await_reports(events);
             let page = self.chat.take_page();
@@ -462,8 +478,9 @@ impl TerminalClient {
         let is_held = self.mode.foreground() == Foreground::Held;
         let probe = self.probe.deadline().filter(|_| is_held);
         let look = (!is_held).then(|| now + AWAY_LOOK);
-        let deadline =
-            [self.keys_deadline(), probe, look, self.uplink.deadline(self.space(), now)].into_iter().flatten().min();
+        let call = self.chat.calls.deadline(now).filter(|_| is_held);
+        let uplink = self.uplink.deadline(self.space(), now);
+        let deadline = [self.keys_deadline(), probe, look, call, uplink].into_iter().flatten().min();
         deadline.map(|deadline| deadline.saturating_duration_since(now))
     }
 

@@ -13,12 +13,12 @@ use rustix::termios::{tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr};
 use crate::client::limits::TERMINAL_SIZE;
 use crate::net::stdio;
 
-/// Enables bracketed paste.
-const ARRIVE: &str = "\x1b[?2004h";
+/// Enables bracketed paste, and reports of the focus. Terminals that do not know them ignore them.
+const ARRIVE: &str = "\x1b[?2004h\x1b[?1004h";
 
-/// Ends a sequence that was cut short (CAN), resets attributes, enables wrapping, disables bracketed paste, and erases
-/// the input line.
-const DEPART: &str = "\x18\x1b[0m\x1b[?7h\x1b[?2004l\r\x1b[J";
+/// Ends a sequence that was cut short (CAN), resets attributes, enables wrapping, disables bracketed paste and reports
+/// of the focus, and erases the input line.
+const DEPART: &str = "\x18\x1b[0m\x1b[?7h\x1b[?1004l\x1b[?2004l\r\x1b[J";
 
 /// The terminal in raw mode. Dropping it restores the previous mode, even in a panic.
 #[derive(Debug)]

@@ -49,6 +49,8 @@ mod tests {
     use super::*;
     use crate::client::decoder::ServerKind;
     use crate::client::outbox::entered::Entered;
+    use crate::client::terminal::query::Query;
+    use crate::relay::name::NAME_CHARS_MAX;
 
     #[test]
     fn one_line_is_text_and_more_are_lines() {
@@ -72,9 +74,12 @@ mod tests {
     fn no_line_of_a_paste_is_longer_than_what_can_be_sent_at_once() {
         let long = "\x01".repeat(OUTBOX_BYTES_MAX / 2);
         let Pasted::Lines(lines) = Pasted::new(&format!("a\r/{long}\rb")) else { panic!("they are three") };
-        assert_eq!((lines.len(), lines[1].len()), (3, (OUTBOX_BYTES_MAX - 7) / 3 * 3 + 1));
-        for line in lines {
-            assert!(Entered::text(line).wire(ServerKind::Pollchat).len() < OUTBOX_BYTES_MAX);
+        assert_eq!((lines.len(), lines[1].len()), (3, (OUTBOX_BYTES_MAX - WIRE_BYTES_MORE - 2) / 3 * 3 + 1));
+        let mut query = Query::default();
+        query.begin(&"a\u{301}\u{302}\u{303}".repeat(NAME_CHARS_MAX));
+        for line in lines.into_iter().map(Entered::text) {
+            assert!(line.wire(ServerKind::Pollchat).len() < OUTBOX_BYTES_MAX);
+            assert!(query.aim(line).unwrap().text.len() < OUTBOX_BYTES_MAX);
         }
     }
 

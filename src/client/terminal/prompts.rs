@@ -2,15 +2,23 @@
 
 use super::editor::Question;
 use super::screen::Prompt;
+use super::search::Search;
 use super::style::Style;
 use super::uplink::LinkStatus;
 use crate::relay::notice::Notice;
+
+/// Characters of a member's name for which a narrow window has room: so many tell most members apart.
+const BEGIN_CHARS: usize = 8;
 
 /// Everything that the prompt tells.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PromptState<'a> {
     /// The question that waits for an answer.
     pub(super) question: Option<&'a Question>,
+    /// The search under way.
+    pub(super) search: Option<&'a Search>,
+    /// The member to whom alone lines go.
+    pub(super) query: Option<&'a str>,
     /// The state of the link.
     pub(super) status: LinkStatus,
     /// The number of typed lines that wait to be sent.
@@ -27,12 +35,19 @@ impl PromptState<'_> {
     /// Returns the prompts, from the longest to the one for a narrow window.
     pub(super) fn prompts(&self, style: Style) -> Vec<Prompt> {
         let bold = |plain: String| Prompt { styled: style.bold(&plain), plain };
+        let to = self.query.map_or_else(String::new, |name| format!(" to {name} alone"));
         if let Some(question) = self.question {
             let (long, short) = match question {
-                Question::Paste(lines) => (format!("send these {} lines? [y/n] ", lines.len()), "send? "),
-                Question::ShiftedCommand(_) => ("say this to the room? [y/n] ".to_owned(), "say? "),
+                Question::Paste(lines) => (format!("send these {} lines{to}? [y/n] ", lines.len()), "send? "),
+                Question::ShiftedCommand(_) if to.is_empty() => ("say this to the room? [y/n] ".to_owned(), "say? "),
+                Question::ShiftedCommand(_) => (format!("say this{to}? [y/n] "), "say? "),
             };
             return vec![bold(long), bold(short.to_owned()), bold("? ".to_owned())];
+        }
+        if let Some(search) = self.search {
+            let word = if search.has_failed() { "not found" } else { "search" };
+            let long = format!("({word}: {}){to} ", search.wanted());
+            return vec![bold(long), bold(format!("({word}) ")), bold("? ".to_owned())];
         }
         let waits = match (self.under_way, self.waiting) {
             (0, 0) => None,
@@ -43,8 +58,8 @@ impl PromptState<'_> {
             (lines, waiting) => Some(format!("{lines} under way, {waiting} waiting")),
         };
         let state = |text: &str| match &waits {
-            Some(waits) => bold(format!("({waits}; {text}) ")),
-            None => bold(format!("({text}) ")),
+            Some(waits) => bold(format!("({waits}; {text}){to} ")),
+            None => bold(format!("({text}){to} ")),
         };
         match self.status {
             LinkStatus::Connecting => vec![state("connecting"), bold("~ ".to_owned())],
@@ -65,6 +80,21 @@ impl PromptState<'_> {
                     Prompt { styled, plain: format!("{waits}{shown}> ") }
                 };
                 let narrowest = bold("> ".to_owned());
+                if let Some(to) = self.query {
+                    let alone = |waits: &str, shown: String| Prompt {
+                        styled: format!("{waits}{} ", style.alone(&shown)),
+                        plain: format!("{waits}{shown} "),
+                    };
+                    let begin: String = to.chars().take(BEGIN_CHARS).collect();
+                    return vec![
+                        alone(&waits, format!("{name} to {to} alone>")),
+                        alone(&waits, format!("to {to} alone>")),
+                        alone("", format!("to {to}>")),
+                        alone("", format!("to {begin}…>")),
+                        alone("", "alone>".to_owned()),
+                        alone("", "!".to_owned()),
+                    ];
+                }
                 match self.room {
                     None => vec![own(name), own(""), narrowest],
                     Some(room) => vec![own(&format!("{name}@{room}")), own(room), bold(format!("{room}> ")), narrowest],
@@ -82,8 +112,16 @@ mod tests {
     #[test]
     fn the_prompt_tells_the_room_even_in_a_narrow_window() {
         let told = |waiting, status| -> Vec<String> {
-            let state =
-                PromptState { question: None, status, waiting, under_way: 0, name: Some("ana"), room: Some("rust") };
+            let state = PromptState {
+                question: None,
+                search: None,
+                query: None,
+                status,
+                waiting,
+                under_way: 0,
+                name: Some("ana"),
+                room: Some("rust"),
+            };
             let prompts = state.prompts(Style::new(Colors::Off));
             for Prompt { plain, styled } in &prompts {
                 assert_eq!(styled.replace("\x1b[1m", "").replace("\x1b[0m", ""), *plain, "what is measured is drawn");
@@ -99,9 +137,41 @@ mod tests {
     }
 
     #[test]
+    fn every_prompt_tells_of_a_conversation_with_one_member() {
+        let question = Question::Paste(vec![String::new(); 3]);
+        let search = Search::begin("");
+        let told = |question, search, status| {
+            let (query, name, room) = (Some("benjamin-of-berlin"), Some("ana"), Some("rust"));
+            let state = PromptState { question, search, query, status, waiting: 1, under_way: 0, name, room };
+            state.prompts(Style::new(Colors::Off)).into_iter().map(|prompt| prompt.plain).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            told(None, None, LinkStatus::Connected),
+            [
+                "(1 line waits) ana to benjamin-of-berlin alone> ",
+                "(1 line waits) to benjamin-of-berlin alone> ",
+                "to benjamin-of-berlin> ",
+                "to benjamin…> ",
+                "alone> ",
+                "! "
+            ]
+        );
+        assert_eq!(
+            told(None, None, LinkStatus::Connecting)[0],
+            "(1 line waits; connecting) to benjamin-of-berlin alone "
+        );
+        assert_eq!(told(None, Some(&search), LinkStatus::Connected)[0], "(search: ) to benjamin-of-berlin alone ");
+        assert_eq!(
+            told(Some(&question), None, LinkStatus::Connected)[0],
+            "send these 3 lines to benjamin-of-berlin alone? [y/n] "
+        );
+    }
+
+    #[test]
     fn the_prompt_tells_the_state_of_the_link() {
         let told = |question, status, waiting, name| -> Vec<String> {
-            let state = PromptState { question, status, waiting, under_way: 0, name, room: None };
+            let state =
+                PromptState { question, search: None, query: None, status, waiting, under_way: 0, name, room: None };
             let prompts = state.prompts(Style::new(Colors::Off));
             for Prompt { plain, styled } in &prompts {
                 assert_eq!(styled.replace("\x1b[1m", "").replace("\x1b[0m", ""), *plain, "what is measured is drawn");
@@ -137,7 +207,16 @@ mod tests {
             (2, 1, "(2 under way, 1 waiting) ana> "),
         ] {
             let status = LinkStatus::Connected;
-            let state = PromptState { question: None, status, waiting, under_way, name: Some("ana"), room: None };
+            let state = PromptState {
+                question: None,
+                search: None,
+                query: None,
+                status,
+                waiting,
+                under_way,
+                name: Some("ana"),
+                room: None,
+            };
             assert_eq!(state.prompts(Style::new(Colors::Off))[0].plain, told);
         }
     }

@@ -47,6 +47,16 @@ impl Style {
         format!("\x1b[1m{text}\x1b[0m")
     }
 
+    /// The text of an action, in which a mention may have its own attributes.
+    pub(super) fn action(self, text: &str) -> String {
+        format!("\x1b[3m{}\x1b[0m", text.replace("\x1b[0m", "\x1b[0;3m"))
+    }
+
+    /// The prompt of a conversation with one member alone.
+    pub(super) fn alone(self, text: impl Display) -> String {
+        format!("\x1b[7m{text}\x1b[0m")
+    }
+
     /// Our name in a line of another client.
     pub(super) fn mention(self, text: impl Display) -> String {
         format!("\x1b[1;7m{text}\x1b[0m")

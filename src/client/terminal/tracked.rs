@@ -376,7 +376,7 @@ fn command_of(wire: &str) -> Kind {
     let mut buffer = String::new();
     match Command::parse(sanitize(wire.as_bytes(), &mut buffer)) {
         Command::Leave => Kind::Goodbye,
-        Command::Say(text) if !text.is_empty() => Kind::Said,
+        command if command.said().is_some() => Kind::Said,
         _ => Kind::Command,
     }
 }

@@ -129,6 +129,14 @@ impl Uplink {
         self.tracked.late_lines(now).saturating_sub(waiting)
     }
 
+    /// Whether the server has shown that it is no pollchat server.
+    pub(super) fn is_foreign(&self) -> bool {
+        match &self.link.state {
+            LinkState::Connected(session, _) => session.server_kind() == ServerKind::Other,
+            LinkState::Connecting(_) | LinkState::Waiting(_) => false,
+        }
+    }
+
     /// Whether the user leaves.
     pub(super) fn is_leaving(&self) -> bool {
         self.intent != Intent::Stay
@@ -345,6 +353,11 @@ impl Uplink {
             if matches!(kind, ServerKind::Unknown(_)) && !is_known && line.depends_on_kind() {
                 break;
             }
+            if !line.is_fit_for(kind) {
+                chat.show_unsent(std::slice::from_ref(&line.text));
+                self.unsent.remove_next();
+                continue;
+            }
             let wire = line.wire(kind).into_owned();
             if let Some(limit) = self.inbox.limit.exceeded(&wire, kind) {
                 self.unsent.remove_next();
@@ -358,7 +371,7 @@ impl Uplink {
             let line = self.unsent.hand_next(bytes.len()).expect("it is the next");
             self.inbox.on_own_line(&line, &wire, kind, chat, now);
             match line.intent {
-                LineIntent::Line => session.queue(&bytes, now),
+                LineIntent::Line | LineIntent::Told => session.queue(&bytes, now),
                 LineIntent::Text => session.queue_text(&bytes, now),
             }
         }

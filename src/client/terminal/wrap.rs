@@ -9,12 +9,18 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 const TAB_COLUMNS: usize = 8;
 const RESET: &str = "\x1b[0m";
 
+/// Stands in a line where its text begins, and is not shown: further rows of the line begin in that column. No clean
+/// text has it.
+pub(super) const HANG: char = '\u{1f}';
+
 /// Appends `page` (clean lines with SGR sequences) to `out`, in rows of at most `columns`.
 pub(super) fn wrap_page(page: &str, columns: usize, out: &mut String) {
     for line in page.split_inclusive('\n') {
         let text = line.strip_suffix('\n').unwrap_or(line);
         if text.len() <= columns && !text.contains('\t') {
             // The common case: bytes and columns are alike, or it is shorter still.
+            let (head, text) = text.split_once(HANG).unwrap_or(("", text));
+            out.push_str(head);
             out.push_str(text);
         } else {
             Rows { columns, indent: indent(columns), column: 0, style: String::new(), word: None, out }.put_line(text);
@@ -57,8 +63,13 @@ struct Word {
 impl Rows<'_> {
     fn put_line(&mut self, text: &str) {
         let mut rest = text;
-        while let Some(at) = rest.find('\x1b') {
+        while let Some(at) = rest.find(['\x1b', HANG]) {
             self.put_text(&rest[..at]);
+            if let Some(behind) = rest[at..].strip_prefix(HANG) {
+                self.hang();
+                rest = behind;
+                continue;
+            }
             let len = rest[at..].find('m').map_or(rest.len() - at, |end| end + 1);
             let sequence = &rest[at..at + len];
             self.out.push_str(sequence);
@@ -72,30 +83,46 @@ impl Rows<'_> {
         self.put_text(rest);
     }
 
+    /// Indents further rows to this column, unless too little would be left of them.
+    fn hang(&mut self) {
+        if self.column <= self.columns / 3 {
+            self.indent = self.indent.max(self.column);
+        }
+    }
+
     fn put_text(&mut self, text: &str) {
-        for grapheme in text.graphemes(true) {
+        for (at, grapheme) in text.grapheme_indices(true) {
             match grapheme {
                 "\t" => {
                     let len = TAB_COLUMNS - self.column % TAB_COLUMNS;
-                    (0..len.min(self.columns.saturating_sub(self.column)).max(1)).for_each(|_| self.put_blank());
+                    (0..len.min(self.columns.saturating_sub(self.column)).max(1)).for_each(|_| self.put_blank(""));
                 }
-                " " => self.put_blank(),
+                " " => self.put_blank(&text[at + 1..]),
                 _ => self.put(grapheme, width(grapheme)),
             }
         }
     }
 
-    fn put_blank(&mut self) {
+    /// Puts a blank before this text.
+    fn put_blank(&mut self, behind: &str) {
         if self.column >= self.columns {
             // The end of the row is blank enough.
             self.word = None;
             return self.break_row();
         }
         self.put(" ", 1);
-        // A word that begins in the first half of the row is not worth an empty half.
-        if self.column > self.columns / 2 {
+        // A word that begins in the first half of the row is not worth an empty half, unless it is a link, which a
+        // terminal opens only as a whole.
+        if self.column > self.columns / 2 || self.fits_link(behind) {
             self.word = Some(Word { at: self.out.len(), column: self.column, style: self.style.clone() });
         }
+    }
+
+    /// Whether `text` begins with a link that fits a row of its own.
+    fn fits_link(&self, text: &str) -> bool {
+        let link = text.split([' ', '\t']).next().unwrap_or_default();
+        let is_link = ["http://", "https://"].iter().any(|scheme| link.starts_with(scheme));
+        is_link && self.indent + link.width() <= self.columns
     }
 
     fn put(&mut self, grapheme: &str, width: usize) {
@@ -166,6 +193,34 @@ mod tests {
     }
 
     #[test]
+    fn further_rows_begin_under_the_text() {
+        for (line, columns, rows) in [
+            ("14:03 ben> \u{1f}one two three four five six", 33, "14:03 ben> one two three four \n           five six"),
+            ("14:03 ben> \u{1f}hi", 24, "14:03 ben> hi"),
+            ("\x1b[2m14:03 \x1b[0m\u{1f}* one two three four five", 24, "14:03 * one two three \n      four five"),
+            ("14:03 ben> \u{1f}one two three", 20, "14:03 ben> one two \n    three"),
+            ("\u{1f}one two three four five", 22, "one two three four \n    five"),
+            ("世界世界世> \u{1f}one two three four five", 22, "世界世界世> one two \n    three four five"),
+        ] {
+            let shown = wrapped(line, columns).replace("\x1b[2m", "").replace(RESET, "");
+            assert_eq!(shown, rows, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_link_is_whole_if_it_fits_a_row() {
+        for (line, rows) in [
+            ("ben> \u{1f}see it https://example.org/12", "ben> see it \n     https://example.org/12"),
+            ("ben> \u{1f}see it https://example.org/12 now", "ben> see it \n     https://example.org/12 \n     now"),
+            ("ben> \u{1f}https://example.org/12345", "ben> https://example.org/12345"),
+            ("ben> \u{1f}see https://example.org/123456789", "ben> see https://example.org/1\n     23456789"),
+            ("ben> \u{1f}see it ftp://example.org/123456", "ben> see it ftp://example.org/\n     123456"),
+        ] {
+            assert_eq!(wrapped(line, 30), rows, "{line}");
+        }
+    }
+
+    #[test]
     fn attributes_go_on_behind_the_indent() {
         let line = "\x1b[2m* aaaa bbbbbb\x1b[0m cc";
         assert_eq!(wrapped(line, 10), "\x1b[2m* aaaa \x1b[0m\n  \x1b[2mbbbbbb\x1b[0m \n  cc");
@@ -192,7 +247,8 @@ mod tests {
         for line in lines {
             for columns in 1..100 {
                 let styled = format!("\x1b[1;7m{line}\x1b[0m");
-                for text in [&line, &styled] {
+                let hanging = line.replacen("> ", "> \u{1f}", 1);
+                for text in [&line, &styled, &hanging] {
                     let rows = wrapped(text, columns);
                     let plain = rows.replace("\x1b[1;7m", "").replace(RESET, "");
                     for (number, row) in plain.split('\n').enumerate() {

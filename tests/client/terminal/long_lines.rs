@@ -123,7 +123,7 @@ fn lines_are_wrapped_for_the_window_as_it_is_now() {
     let mut talk = talk(40, 60, &[]);
     talk.window.press("typed");
     for (columns, rows) in [
-        (20, &["ben> one two three", "    four five six", "    seven", "ana> typed"][..]),
+        (20, &["ben> one two three", "     four five six", "     seven", "ana> typed"][..]),
         (40, &["ben> one two three four five six seven", "ana> typed"]),
         (12, &["ben> one two", "  three four", "  five six", "  seven", "ana> typed"]),
         (60, &["ben> one two three four five six seven", "ana> typed"]),

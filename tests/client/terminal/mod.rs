@@ -6,7 +6,9 @@
 // Each file uses a part of what the others offer.
 #![allow(unreachable_pub)]
 
+mod calls;
 mod chunks;
+mod comfort;
 mod connection;
 mod long_lines;
 mod looks;

@@ -57,7 +57,12 @@ impl Names {
     fn client(&self, args: &[&str]) -> Command {
         let mounts = r#"cd "$0" && for file in *; do mount --bind "$file" "/etc/$file" || exit 9; done; exec "$@""#;
         let mut command = Command::new("unshare");
-        command.args(["-rm", "sh", "-c", mounts]).arg(&self.0).arg(env!("CARGO_BIN_EXE_pollchat-client")).args(args);
+        command
+            .args(["-rm", "sh", "-c", mounts])
+            .arg(&self.0)
+            .arg(env!("CARGO_BIN_EXE_pollchat-client"))
+            .args(args)
+            .arg("--no-timestamps");
         command
     }
 }

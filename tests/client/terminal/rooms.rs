@@ -63,7 +63,7 @@ fn in_rust() -> (Window, std::net::TcpListener, TcpStream) {
     let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)));
     let address = format!("{}/rust", listener.local_addr().unwrap());
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_pollchat-client"));
-    let mut window = Window::open(24, 100, command.arg(address));
+    let mut window = Window::open(24, 100, command.args([&address, "--no-timestamps"]));
     let mut server = accept(&listener);
     hear(&mut server, "/join rust\n");
     server.write_all(format!("{WELCOME}* you are in rust, alone\n").as_bytes()).unwrap();

@@ -31,7 +31,7 @@ fn half_a_typed_sentence_survives_500_incoming_lines() {
     // Everything else, in order, once, and nothing between; a line that does not fit is wrapped and indented.
     let contents = talk.window.screen().contents();
     let (_, from_first) = contents.split_once("now ana\n").unwrap();
-    assert_eq!(from_first.replace("\n    ", ""), format!("{said}ana> {sentence}"));
+    assert_eq!(from_first.replace("\n     ", ""), format!("{said}ana> {sentence}"));
     talk.window.press("!\r");
     talk.hears(&format!("{sentence}!\n"));
 }
@@ -79,7 +79,7 @@ fn a_window_resized_in_the_middle_of_a_word_loses_neither_the_word_nor_a_line() 
         assert!(
             rows.ends_with(&[
                 "ana> a sentence with 世界 in it that will be resized in the".into(),
-                "    middle".into(),
+                "     middle".into(),
                 "ana>".into()
             ]),
             "{rows:#?}"

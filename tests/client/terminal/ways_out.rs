@@ -190,7 +190,8 @@ fn talk_in_a_shell(command: impl FnOnce(&str) -> String) -> (Window, TcpStream) 
     shell.args(["--norc", "--noprofile", "-i"]).env("PS1", "sh$ ").env("HISTFILE", "");
     let mut window = Window::open(30, 100, &shell);
     window.shows(&["sh$"]);
-    let client = format!("{} {}", env!("CARGO_BIN_EXE_pollchat-client"), listener.local_addr().unwrap());
+    let client =
+        format!("{} {} --no-timestamps", env!("CARGO_BIN_EXE_pollchat-client"), listener.local_addr().unwrap());
     window.press(&format!("PS1='sh2$ '; {}\r", command(&client)));
     let mut server = accept(&listener);
     server.write_all(b"* you are ana; /help lists what you can do\n").unwrap();

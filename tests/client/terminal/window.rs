@@ -127,6 +127,13 @@ impl Window {
         Pid::from_raw(children.trim().parse().expect("one child")).unwrap()
     }
 
+    /// The processes that the program has started, and not reaped.
+    pub fn children(&self) -> Vec<u32> {
+        let pid = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        children.split_ascii_whitespace().map(|child| child.parse().unwrap()).collect()
+    }
+
     /// What the kernel says of the program.
     pub fn status(&self, field: &str) -> String {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();

@@ -13,7 +13,7 @@ fn press(editor: &mut Editor, bytes: &str) -> Vec<Action> {
     let mut handle = |event| match event {
         TermEvent::Key(key) => actions.push(editor.on_key(key, &names)),
         TermEvent::Paste { text, continues, .. } => actions.push(editor.on_paste(&text, continues)),
-        TermEvent::PasteDropped | TermEvent::CursorColumn(_) => {}
+        TermEvent::PasteDropped | TermEvent::CursorColumn(_) | TermEvent::Focus(_) => {}
     };
     let now = Instant::now();
     keys.parse(bytes.as_bytes(), now, &mut handle);

@@ -52,6 +52,8 @@ pub(super) enum TermEvent {
     PasteDropped,
     /// A cursor report (CPR): the column, counted from 0.
     CursorColumn(usize),
+    /// The window got the focus, or lost it.
+    Focus(bool),
 }
 
 /// Incremental decoder of terminal input.
@@ -357,8 +359,13 @@ impl Keys {
     fn finish(&mut self, emit: &mut impl FnMut(TermEvent)) {
         if let Some(column) = reported_column(&self.sequence) {
             emit(TermEvent::CursorColumn(column));
-        } else if let Ok(Some(Event::Key(key))) = Event::parse_from(&self.sequence) {
-            emit(TermEvent::Key(key));
+        } else {
+            match Event::parse_from(&self.sequence) {
+                Ok(Some(Event::Key(key))) => emit(TermEvent::Key(key)),
+                Ok(Some(Event::FocusGained)) => emit(TermEvent::Focus(true)),
+                Ok(Some(Event::FocusLost)) => emit(TermEvent::Focus(false)),
+                _ => {}
+            }
         }
         self.reset();
     }

@@ -152,10 +152,16 @@ fn reports_are_told_from_keys() {
 }
 
 #[test]
+fn the_focus_is_told_and_is_no_key() {
+    let x = plain(KeyCode::Char('x'));
+    every_split(b"\x1b[Ox\x1b[I", &[TermEvent::Focus(false), x, TermEvent::Focus(true)]);
+}
+
+#[test]
 fn unknown_sequences_are_skipped_and_the_next_key_is_parsed() {
     let x = plain(KeyCode::Char('x'));
     let long = [b"\x1b[", &[b'1'; 10_000][..], b"~x"].concat();
-    let nothing: [&[u8]; 31] = [
+    let nothing: [&[u8]; 29] = [
         b"\x1b[99~x",
         b"\x1bO\x1b[99~x",
         b"\x1bO1;5Px",
@@ -169,11 +175,9 @@ fn unknown_sequences_are_skipped_and_the_next_key_is_parsed() {
         b"\x1b[>41;354;0cx",
         b"\x1bP!|00000000\x1b\\x",
         b"\x1bP>|XTerm(367)\x1b\\x",
-        // Modes, flags of the kitty keyboard, focus, the size of the window, light or dark.
+        // Modes, flags of the kitty keyboard, the size of the window, light or dark.
         b"\x1b[?2004;1$yx",
         b"\x1b[?31ux",
-        b"\x1b[Ix",
-        b"\x1b[Ox",
         b"\x1b[8;24;80tx",
         b"\x1b[48;24;80;600;800tx",
         b"\x1b[?997;1nx",
