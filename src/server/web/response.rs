@@ -16,6 +16,8 @@ pub enum Status {
     SwitchingProtocols,
     /// 200: the page follows.
     Ok,
+    /// 304: the browser has the page already.
+    NotModified,
     /// 308: the folder of the page, without the slash at its end.
     PermanentRedirect,
     /// 400: not a valid HTTP/1.x request.
@@ -80,6 +82,7 @@ impl Status {
         match self {
             Status::SwitchingProtocols => "101 Switching Protocols",
             Status::Ok => "200 OK",
+            Status::NotModified => "304 Not Modified",
             Status::PermanentRedirect => "308 Permanent Redirect",
             Status::BadRequest | Status::TlsSpoken | Status::PlainSpoken | Status::LinePort => "400 Bad Request",
             Status::AddressNotAllowed | Status::Banned | Status::OriginNotAllowed => "403 Forbidden",
@@ -103,7 +106,7 @@ impl Status {
     /// Returns the text of the body, without its newline and the path of the page.
     pub(super) fn text(self) -> &'static str {
         match self {
-            Status::SwitchingProtocols | Status::Ok => "",
+            Status::SwitchingProtocols | Status::Ok | Status::NotModified => "",
             Status::PermanentRedirect => "the page is elsewhere",
             Status::BadRequest => "this is not a valid HTTP/1.1 request",
             Status::TlsSpoken => "this port speaks HTTP, not HTTPS: use http://",

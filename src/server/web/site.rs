@@ -19,11 +19,11 @@ use crate::relay::name::Name;
 use crate::server::endpoint::Endpoint;
 use crate::server::proxy::TrustedProxies;
 
-/// Longest answer, in bytes: the page and its head. The build fails if the page is longer.
-pub const ANSWER_BYTES_MAX: usize = 88 * 1024;
+/// Longest answer, in bytes: the page, of at most 96 KiB, and its head. The build fails if the page is longer.
+pub const ANSWER_BYTES_MAX: usize = 97 * 1024;
 
 /// Part of it that is kept for the page's head, in bytes.
-const HEAD_BYTES: usize = 2 * 1024;
+const HEAD_BYTES: usize = 1024;
 
 const _: () = assert!(PAGE.len() + HEAD_BYTES <= ANSWER_BYTES_MAX, "the page is too long: raise ANSWER_BYTES_MAX");
 
@@ -36,6 +36,8 @@ pub struct Site {
     origin_policy: OriginPolicy,
     /// `Content-Security-Policy` of the page.
     content_policy: String,
+    /// `ETag` of the page: the same page has the same one on every server.
+    page_tag: String,
     /// Ports of the page; none if only proxies reach it.
     pages: Vec<(Endpoint, SocketAddr)>,
     path: WebPath,
@@ -141,7 +143,8 @@ impl Site {
             hash_of(PAGE, "script"),
             hash_of(PAGE, "style"),
         );
-        Site { origin_policy, content_policy, pages: pages.to_vec(), path: WebPath::default(), clock }
+        let page_tag = format!("\"{}\"", BASE64.encode(&Sha256::digest(PAGE)));
+        Site { origin_policy, content_policy, page_tag, pages: pages.to_vec(), path: WebPath::default(), clock }
     }
 
     /// Moves the site below a path.
@@ -196,7 +199,7 @@ impl Site {
         };
         match (resource, request.method) {
             (Resource::Page, "GET" | "HEAD") => {
-                let bytes = self.page(request.persistence, extent);
+                let bytes = self.page(request, extent);
                 Answer { bytes, next: request.persistence.into(), refusal: None }
             }
             (Resource::Socket(room), "GET") => self.open(request, room).unwrap_or_else(text),
@@ -243,11 +246,12 @@ impl Site {
         }
     }
 
-    fn page(&self, persistence: Persistence, extent: Extent) -> Vec<u8> {
-        let head = Head::new(Status::Ok)
+    /// Answers with the page, unless the browser has it already (RFC 9110, 13.1.2).
+    fn page(&self, request: &Request<'_>, extent: Extent) -> Vec<u8> {
+        let is_known = request.values("if-none-match").into_iter().any(|tags| names_tag(tags, &self.page_tag));
+        let head = Head::new(if is_known { Status::NotModified } else { Status::Ok })
             .made_at((self.clock)())
-            .field("Content-Type", "text/html; charset=utf-8")
-            .field("Content-Length", PAGE.len())
+            .field("ETag", &self.page_tag)
             .field("Content-Security-Policy", &self.content_policy)
             .field("X-Content-Type-Options", "nosniff")
             .field("X-Frame-Options", "DENY")
@@ -255,9 +259,20 @@ impl Site {
             .field("Cross-Origin-Opener-Policy", "same-origin")
             .field("Cross-Origin-Resource-Policy", "same-origin")
             .field("Cache-Control", "no-cache")
-            .persistence(persistence);
+            .persistence(request.persistence);
+        if is_known {
+            return head.with_body(&[], Extent::HeadOnly);
+        }
+        let head = head.field("Content-Type", "text/html; charset=utf-8").field("Content-Length", PAGE.len());
         head.with_body(PAGE.as_bytes(), extent)
     }
+}
+
+/// Whether an `If-None-Match` names this tag, or any. A proxy that compresses the page makes its tag a weak one.
+fn names_tag(tags: &[u8], tag: &str) -> bool {
+    tags.split(|&byte| byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .any(|named| named == b"*" || named.strip_prefix(b"W/").unwrap_or(named) == tag.as_bytes())
 }
 
 /// Returns the address of the client whose request a trusted proxy passes on; `None` if the proxy names none, or the head

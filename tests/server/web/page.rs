@@ -3,7 +3,7 @@
 use data_encoding::BASE64;
 use sha2::{Digest, Sha256};
 
-use crate::support::http::{Response, WebServer};
+use crate::support::http::{Response, WebServer, head};
 
 fn page() -> Response {
     let page = WebServer::start(&[]).ask("GET / HTTP/1.1");
@@ -24,6 +24,28 @@ fn the_answer_says_what_the_page_is_and_keeps_it_to_itself() {
     assert_eq!(page.field("Access-Control-Allow-Origin"), None);
     assert!(page.text().starts_with("<!doctype html>") || page.text().starts_with("<!DOCTYPE html>"));
     assert!(page.text().ends_with("</html>\n"), "all of it is there");
+}
+
+#[test]
+fn a_browser_that_has_the_page_is_not_sent_it_again() {
+    let server = WebServer::start(&[]);
+    let page = server.ask("GET / HTTP/1.1");
+    let tag = page.field("ETag").expect("a tag").to_owned();
+    assert!(tag.len() > 10 && tag.starts_with('"') && tag.ends_with('"'), "{tag}");
+    let ask = |tags: &str| {
+        let mut visit = server.visit();
+        let host = server.host_field();
+        visit.send(head(&["GET / HTTP/1.1", &host, &format!("If-None-Match: {tags}")]));
+        visit.response_head()
+    };
+    for tags in [&tag, &format!("W/{tag}"), &format!("\"other\" , {tag}"), &"*".to_owned()] {
+        let answer = ask(tags);
+        assert_eq!((answer.status, answer.field("ETag")), (304, Some(tag.as_str())), "{tags}");
+        assert_eq!(answer.field("Content-Security-Policy"), page.field("Content-Security-Policy"));
+    }
+    for tags in ["\"other\"", "", tag.trim_matches('"')] {
+        assert_eq!(ask(tags).status, 200, "{tags}");
+    }
 }
 
 /// What stands between the tags, of which there must be one pair, without attributes.
