@@ -20,9 +20,7 @@ function decoded(text) {
   }
 }
 
-function folderOf(path) {
-  return placeOf(path).folder;
-}
+const folderOf = (path) => placeOf(path).folder;
 
 /** The room that the URL of a WebSocket names. The lobby has no name: it is there on every server. */
 function roomOf(url) {
@@ -51,7 +49,7 @@ function trackedAt(url) {
 /** Whether two URLs are those of one room, in whatever case its name is written. */
 function isSamePlace(url, other) {
   const [one, two] = [url, other].map((of) => new URL(of));
-  const [room, otherRoom] = [one, two].map((of) => roomOf(of).normalize().toLowerCase());
+  const [room, otherRoom] = [one, two].map((of) => folded(roomOf(of)));
   return withRoom(one, '').href === withRoom(two, '').href && room === otherRoom;
 }
 
@@ -61,19 +59,30 @@ function ownSocket({ protocol, host, pathname }) {
   return withRoom(new URL(`${socketScheme(protocol)}//${host}${folder}ws`), room);
 }
 
-function socketScheme(protocol) {
-  return protocol === 'https:' ? 'wss:' : 'ws:';
-}
+const socketScheme = (protocol) => protocol === 'https:' ? 'wss:' : 'ws:';
 
 /** Whether this is a WebSocket of the page's own server, in whatever room. */
-function isOwnServer(url, page) {
-  return withRoom(url, '').href === withRoom(ownSocket(page), '').href;
-}
+const isOwnServer = (url, page) => withRoom(url, '').href === withRoom(ownSocket(page), '').href;
 
 /** The path of the page in the room of a WebSocket of its own server. */
 function pathFor(url, page) {
   const room = roomOf(url);
   return folderOf(page.pathname) + (room && `r/${encodeURIComponent(room)}`);
+}
+
+/** The address that leads others to the room of a WebSocket. */
+function shareLink(url, page) {
+  if (isOwnServer(url, page)) return new URL(pathFor(url, page), page.origin);
+  const link = new URL(`/${typedAddress(url, page).replace(/^(?:https?:\/\/)?[^/]*\/?/, '')}`,
+    url.href.replace(/^ws/, 'http'));
+  link.search = link.hash = '';
+  return link;
+}
+
+/** The name that a link proposes: `?name=Zoe`. */
+function nameInQuery(search) {
+  const name = (new URLSearchParams(search).get('name') ?? '').normalize();
+  return NAME.test(name) ? name : '';
 }
 
 /** A WebSocket's address as a person would type it: `parseAddress` reads it. */
@@ -86,9 +95,7 @@ function typedAddress(url, page) {
 }
 
 /** The address of the page's own server, as a person would type it. */
-function ownAddress(page) {
-  return typedAddress(ownSocket(page), page);
-}
+const ownAddress = (page) => typedAddress(ownSocket(page), page);
 
 /**
  * Returns the URL of the WebSocket behind a typed address: the URL itself, or that of the page, where the WebSocket is

@@ -30,6 +30,4 @@ class Backoff {
   }
 }
 
-function doubled(pause, max) {
-  return Math.min(2 * pause, max);
-}
+const doubled = (pause, max) => Math.min(2 * pause, max);

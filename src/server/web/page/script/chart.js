@@ -68,7 +68,7 @@ class Chart {
     if (this.logs.size > KNOWN_MAX) this.logs.delete(this.logs.keys().next().value);
     const isOfIt = (position) => position.epoch === epoch;
     for (const position of this.ahead.filter(isOfIt)) {
-      Object.assign(position, { epoch: known.epoch, number: known.offset + position.number });
+      assign(position, { epoch: known.epoch, number: known.offset + position.number });
     }
     this.ahead = this.ahead.filter((position) => !isOfIt(position) && position.epoch !== known.epoch);
   }

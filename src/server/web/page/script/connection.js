@@ -84,6 +84,7 @@ function onOpen() {
 
 /** The server has answered `/track`: the page is in the room. */
 function onReady({ name, isRenamed, again, lost }) {
+  if (wasOn) keepFormOpen();
   become('on');
   passGate();
   failLost(lost);
@@ -96,8 +97,8 @@ function onReady({ name, isRenamed, again, lost }) {
   else if (!isUnsettled) reclaimName();
   sendHeld();
   askForRest();
-  if (!$('people').hidden) askWho();
-  if (!wasOn) $('draft').focus();
+  if (!$('people').hidden && wasOn && !isWide.matches) askWho();
+  if (!wasOn) draft.focus();
   showProblem('');
   wasOn = true;
   storeTab();
@@ -166,9 +167,7 @@ function doubtfulSince(code) {
 }
 
 /** The same for a connection that is given up while it is on. */
-function doubtfulNow() {
-  return probe ? heardAt : Infinity;
-}
+const doubtfulNow = () => probe ? heardAt : Infinity;
 
 /** Drops the socket, its timers, and what is known of the room. With the code 1000 this is a goodbye. */
 function abandon(code) {
@@ -182,6 +181,7 @@ function abandon(code) {
   session.end();
   forgetName();
   roster.clear();
+  roomsAnswered();
 }
 
 /** Closes the socket of a page that is left, or reloaded. This is no goodbye: the session goes on if it is reloaded. */

@@ -2,6 +2,18 @@
 // Content-Security-Policy (hashes, Trusted Types) enforces it.
 
 const $ = (id) => document.getElementById(id);
+const draft = $('draft');
+
+/** Calls `act` at each event of this type of an element, or of the one with this id. */
+const on = (target, type, act, options) => (isText(target) ? $(target) : target).addEventListener(type, act, options);
+
+/** Calls `act` when a form is sent: it goes nowhere else. */
+function onSubmit(id, act) {
+  on(id, 'submit', (event) => {
+    event.preventDefault();
+    act();
+  });
+}
 
 /** Sets the text of an element. The same text again would be read aloud again. */
 function put(id, text) {

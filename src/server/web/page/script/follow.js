@@ -25,18 +25,15 @@ function goToEnd() {
 function showEnd() {
   if (follows) newLines = 0;
   $('end').hidden = follows;
+  roomsChanged();
   $('end').textContent = newLines ? `↓ ${count(newLines, 'new line')}` : '↓ To the end';
 }
 
-function isAtEnd() {
-  return log.scrollHeight - log.scrollTop - log.clientHeight < 32;
-}
+const isAtEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 32;
 
-function sizeOfLog() {
-  return `${log.offsetWidth} ${log.offsetHeight}`;
-}
+const sizeOfLog = () => `${log.offsetWidth} ${log.offsetHeight}`;
 
-log.addEventListener('scroll', () => {
+on(log, 'scroll', () => {
   // The browser itself scrolls when the size changes, as when a phone is turned. The end comes back into view below.
   if (follows && sizeOfLog() !== logSize) return;
   // New lines move the end away from the view; only scrolling up moves the view away from the end.

@@ -44,7 +44,7 @@ function endReplay() {
   const said = unseen.filter(({ text }) => text !== undefined).length;
   if (said > 0) show({ rule: count(said, 'earlier line') });
   unseen.forEach(showHeard);
-  if (said > 0) show({ rule: 'now' });
+  if (said > 0) show({ rule: 'Now' });
 }
 
 function dropReplay() {

@@ -1,10 +1,13 @@
 // What the page does with each line of the server.
 
+/** Answers that nothing was done. */
+const UNDONE = /^there is no command|^nobody here is|: not told$/;
+
 const HANDLERS = {
   // The Close frame that follows a farewell tells the reason.
   farewell() {},
 
-  ready: (answer) => onReady(answer),
+  ready: onReady,
 
   // So does this: the page comes back by itself.
   handedOver() {},
@@ -12,9 +15,13 @@ const HANDLERS = {
   // A session tells these in the events that they lead to.
   resumed() {},
 
-  cannotResume: () => show({ rule: 'Lines may be missing here' }),
+  cannotResume() {
+    show({ rule: 'Lines may be missing here' });
+    // The next client of that name is perhaps another person.
+    endAside(aside);
+  },
 
-  elsewhere: () => heardElsewhere(),
+  elsewhere: heardElsewhere,
 
   placed: ({ name, room }) => {
     welcomeAs(name);
@@ -33,7 +40,7 @@ const HANDLERS = {
     sendHeld();
   },
 
-  caughtUp: () => show({ rule: 'now' }),
+  caughtUp: () => show({ rule: 'Now' }),
 
   said(heard) {
     if (heard.isRecord) return onRecord(heard);
@@ -44,8 +51,7 @@ const HANDLERS = {
     roster.add(from);
     // With --audience everyone the own line comes back; the page showed it when it was sent.
     if (from === me) return;
-    showHeard({ from, text, at: Date.now(), own: false });
-    countUnread();
+    showNews({ from, text, at: Date.now(), own: false });
   },
 
   welcome: ({ name }) => welcomeAs(name),
@@ -63,28 +69,28 @@ const HANDLERS = {
   renamed(heard) {
     const { from, to } = heard;
     if (isNews(heard) && from === me && heard.isOwn !== false) renamed(to);
-    if (isNews(heard)) roster.rename(from, to);
-    showHeard({ parts: [{ name: from }, ' is now ', { name: to }], at: timeHeard(heard) });
+    if (isNews(heard)) {
+      roster.rename(from, to);
+      followIgnored(from, to);
+      followAside(from, to);
+    }
+    showMove(heard, [{ name: from }, ' is now ', { name: to }]);
   },
 
   joined(heard) {
     if (isNews(heard)) roster.add(heard.name);
-    showHeard({ parts: [{ name: heard.name }, ' joined'], at: timeHeard(heard) });
+    showMove(heard);
   },
 
-  left(heard) {
-    if (isNews(heard)) roster.remove(heard.name);
-    showHeard({ parts: [{ name: heard.name }, ' left'], at: timeHeard(heard) });
-  },
-
-  removed(heard) {
-    if (isNews(heard)) roster.remove(heard.name);
-    showHeard({ parts: [{ name: heard.name }, ' was removed'], at: timeHeard(heard) });
-  },
+  left: onGone,
+  removed: onGone,
 
   here: onRosterRow,
-  hereMore: onRosterRow,
+  hereMore: (row) => (isListingRooms ? onRoomRow(row) : onRosterRow(row)),
   hereTotal: onRosterRow,
+  hereFound: onRosterRow,
+  roomHere: onRoomRow,
+  roomsTotal: onRoomRow,
 
   inRoom(heard) {
     joinAnswered();
@@ -107,18 +113,18 @@ const HANDLERS = {
 
   nameMalformed: ({ notice }) => refusedName(notice, false),
   nameLookalike: ({ notice }) => refusedName(notice, false),
-  nameOwned: (heard) => onNameOwned(heard),
-  tokenWrong: (heard) => onNameOwned(heard),
-  tokenUnknown: (heard) => onTokenUnknown(heard),
-  nameTakenOver: (heard) => onNameLost(heard),
-  nameLost: (heard) => onNameLost(heard),
-  nameSettled: (settled) => onNameSettled(settled),
+  nameOwned: onNameOwned,
+  tokenWrong: onNameOwned,
+  tokenUnknown: onTokenUnknown,
+  nameTakenOver: onNameLost,
+  nameLost: onNameLost,
+  nameSettled: onNameSettled,
 
-  passwordWanted: (heard) => atGate(onPasswordWanted, heard),
-  passwordWrong: (heard) => atGate(onPasswordWrong, heard),
-  passwordRefused: (heard) => atGate(onPasswordOver, heard),
-  passwordCrowded: (heard) => atGate(onPasswordCrowded, heard),
-  passwordMissing: (heard) => atGate(onPasswordOver, heard),
+  passwordWanted: atGate(onPasswordWanted),
+  passwordWrong: atGate(onPasswordWrong),
+  passwordRefused: atGate(onPasswordOver),
+  passwordCrowded: atGate(onPasswordCrowded),
+  passwordMissing: atGate(onPasswordOver),
 
   nameUnchanged({ notice, name }) {
     if (naming) named(name);
@@ -126,8 +132,7 @@ const HANDLERS = {
   },
 
   tellsYou(heard) {
-    showHeard({ from: heard.from, text: heard.text, at: timeHeard(heard), own: false, private: true });
-    countUnread();
+    showNews({ from: heard.from, text: heard.text, at: timeHeard(heard), own: false, private: true });
   },
 
   youTold: (heard) => showHeard({ from: heard.to, text: heard.text, at: timeHeard(heard), own: true, private: true }),
@@ -143,7 +148,7 @@ const HANDLERS = {
   // In the page, only a command leaves.
   other({ notice, isRecord, at }) {
     const text = notice.replace(/^FIN, exit or (\/quit: leave)$/, '$1 (FIN, exit are words here)');
-    showHeard({ parts: [text], at: isRecord ? at : 0 });
+    showHeard({ parts: [text], at: isRecord ? at : 0, isRefusal: isRecord ? undefined : UNDONE.test(notice) });
   },
 };
 
@@ -156,32 +161,27 @@ function act(event) {
 }
 
 /** Whether this tells about the room as it is now. */
-function isNews({ isNews }) {
-  return isNews ?? !replay;
-}
+const isNews = ({ isNews }) => isNews ?? !replay;
 
 /** The time of a record is that of the server. */
-function timeHeard({ at }) {
-  return at ?? Date.now();
-}
+const timeHeard = ({ at }) => at ?? Date.now();
 
 /** A said line of a tracked room; `line` is the own one that it is the record of. */
 function onRecord({ from, text, at, line, isNews, isEarlier, isOwn }) {
   const own = isOwn || (mine.has(from) && !from.startsWith('client-') && isEarlier);
   if (isNews) roster.add(from);
-  if (line) showSent(Object.assign(line, { from, text }), at);
-  else show({ from, text, at, own, earlier: isEarlier });
-  if (!own && !isEarlier) countUnread();
+  if (line) showSent(assign(line, { from, text }), at);
+  else if (own || isEarlier) show({ from, text, at, own, earlier: isEarlier });
+  else showNews({ from, text, at, own });
 }
 
 function showSent(line, at) {
-  show(Object.assign(line, { at, late: false }));
+  show(assign(line, { at, late: false }));
 }
 
 /** What a server says before it lets the page in means nothing later. */
-function atGate(handle, heard) {
-  if (session.mode === 'asking') handle(heard);
-  else showNotice(heard.notice);
+function atGate(handle) {
+  return (heard) => (session.mode === 'asking' ? handle(heard) : showNotice(heard.notice));
 }
 
 function refusedJoin(notice) {
@@ -189,10 +189,35 @@ function refusedJoin(notice) {
   showNotice(notice);
 }
 
-function onRosterRow(row) {
-  if (roster.takeRow(row)) showNotice(row.notice);
+/** Shows a line of another client that was said just now, or while the page was away. */
+function showNews(line) {
+  line.mention = !line.private && mentions(line.text, me);
+  showHeard(line);
+  announce(line);
 }
 
+function showMove(heard, parts = [{ name: heard.name }, heard.notice.slice(heard.name.length)]) {
+  showHeard({ move: heard.kind, parts, at: timeHeard(heard) });
+}
+
+function onGone(heard) {
+  if (isNews(heard)) {
+    roster.remove(heard.name);
+    endAside(heard.name);
+  }
+  showMove(heard);
+}
+
+function onRosterRow(row) {
+  if (roster.takeRow(row)) showAnswer(row.notice);
+}
+
+/** Shows the answer to a command. */
+function showAnswer(text) {
+  showHeard({ parts: [text], at: 0 });
+}
+
+/** Shows that something is not done as it was asked for. */
 function showNotice(text) {
-  showHeard({ parts: [text] });
+  showHeard({ parts: [text], at: 0, isRefusal: true });
 }

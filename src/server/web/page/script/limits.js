@@ -1,5 +1,9 @@
 'use strict';
-// Limits and times of the page. Times are in milliseconds.
+// Limits and times of the page, and short names of functions that are used everywhere. Times are in milliseconds.
+
+const { assign } = Object;
+const { isArray } = Array;
+const { isInteger } = Number;
 
 const SECOND = 1000;
 
@@ -7,7 +11,11 @@ const LINES_MAX = 2000;               // lines in the log; twice as many while a
 const LINES_PER_FRAME = 400;          // more lines in one frame would block input for too long
 const ANNOUNCED_MAX = 20;             // a screen reader is not given more lines than this at once
 const GROUP_WITHIN = 300 * SECOND;    // lines of one sender that are closer than this form a group
-const NAMES_MAX = 1000;               // names in the panel; the others are only counted
+const PASTED_WITHIN = SECOND / 2;     // lines of one client that are closer than this came at once
+const BLOCK_LINES_MAX = 500;          // lines in a block of code, or moves in a fold
+const RECALLED_MAX = 200;             // sent texts that the arrow up brings back
+const NAMES_MAX = 1000;               // names that the page knows; the others are only counted
+const ROWS_MAX = 200;                 // names in the panel; a search finds the others
 const RECENT_MAX = 500;               // lines compared with a replayed history, to show none of them twice
 const LOG_KEPT_MAX = 500;             // lines of the log kept for a reload...
 const LOG_KEPT_BYTES_MAX = 1 << 18;   // ...and their size

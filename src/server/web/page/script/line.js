@@ -1,34 +1,47 @@
 // A line of the log as an element. A line is one of
 //   { from, text, at, own, ...FLAGS }   said by a client; `at` is 0 if the time is unknown, `late` without a record
-//   { parts, at }                       a notice of texts and names; an answer to a command has no `at`
+//   { parts, at, move, isRefusal }      a notice of texts and names; an answer to a command has no `at`, and `move` is
+//                                       the kind of a notice about who comes and goes
 //   { rule } or { missed }              a divider
 
-const FLAGS = ['own', 'private', 'earlier', 'failed', 'more'];
+const FLAGS = ['own', 'private', 'earlier', 'failed', 'more', 'mention'];
 
-const clock = new Intl.DateTimeFormat([], { hour: '2-digit', minute: '2-digit' });
+const clock = new Intl.DateTimeFormat([], { timeStyle: 'short' });
 let minute = { is: 0, text: '' };  // the minute that was formatted last
 
 function render(line) {
+  const element = rendered(line);
+  lineOf.set(element, line);
+  return element;
+}
+
+function rendered(line) {
   if (line.rule) return make('p', 'rule', line.rule);
   if (line.missed) return make('p', 'note missed', line.missed);
-  if (line.parts) return make('p', 'note', ...line.parts.map(isolated), ' ', line.at ? timeOf(line) : '');
-  const name = make('bdi', '', line.own && !line.private ? 'you' : line.from);
+  if (line.parts) return make('p', noteClass(line), ...line.parts.map(isolated), ' ', line.at ? timeOf(line) : '');
+  const name = make('bdi', '', line.from);
   const alone = line.own ? ['to ', name, ' alone'] : [name, ' to you alone'];
   const who = make('b', 'who', ...(line.private ? alone : [name]));
   who.style.setProperty('--hue', hueOf(line.from));
-  if (line.more || (line.own && !line.private)) who.classList.add('unseen');
-  const text = make('span', 'text', ...linked(line.text));
+  const action = actionIn(line.text);
+  const text = make('span', 'text', ...linked(action || line.text));
   text.dir = 'auto';
-  const what = make('span', 'what', text, fateOf(line));
-  line.element = make('p', 'said', who, what);
+  line.element = make('p', 'said', who, fateOf(line), text);
+  if (line.mention) text.before(make('span', 'unseen', ' mentions you: '));
   line.element.classList.add(...FLAGS.filter((flag) => line[flag]));
+  if (action) line.element.classList.add('action');
   return line.element;
+}
+
+function noteClass({ move, at, isRefusal }) {
+  if (move) return 'note move';
+  return isRefusal ? 'note refusal' : `note${at ? '' : ' answer'}`;
 }
 
 /** Whether a line belongs to the same group as the line before it. */
 function continues(before, line) {
   return before.from === line.from && ['own', 'private', 'earlier'].every((flag) => before[flag] === line[flag]) &&
-    line.from !== undefined && line.at - before.at < GROUP_WITHIN;
+    line.from !== undefined && line.at - before.at < GROUP_WITHIN && !actionIn(before.text) && !actionIn(line.text);
 }
 
 function fateOf(line) {
@@ -48,15 +61,13 @@ function timeOf({ at }) {
 }
 
 /** Isolates a name: one that runs from right to left must not reorder the text beside it. */
-function isolated(part) {
-  return typeof part === 'string' ? part : make('bdi', '', part.name);
-}
+const isolated = (part) => typeof part === 'string' ? part : make('bdi', '', part.name);
 
 function linked(text) {
   return splitAtLinks(text).map((part, at) => {
     if (at % 2 === 0 || !URL.canParse(part)) return part;
     const link = make('a', '', part);
-    Object.assign(link, { href: part, target: '_blank', rel: 'noopener noreferrer' });
+    assign(link, { href: part, target: '_blank', rel: 'noopener noreferrer' });
     return link;
   });
 }

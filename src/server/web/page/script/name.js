@@ -85,6 +85,7 @@ function named(name) {
   mine.add(name);
   store(name);
   tokenAnswered();
+  openMenu(false);
   markName(true);
   showProblem('');
   sendHeld();
@@ -101,6 +102,7 @@ function refusedName(reason, isTaken) {
     return;
   }
   naming = null;
+  if (until === 0) openMenu(true);
   showNotice(reason);
   markName(false);
   showProblem(`You are ${me}, for now: ${reason}.`);
@@ -113,6 +115,4 @@ function markName(isGood) {
 }
 
 /** Whether the page waits for a name that it had before. */
-function isReclaiming() {
-  return naming !== null && mine.has(wanted);
-}
+const isReclaiming = () => naming !== null && mine.has(wanted);

@@ -17,6 +17,9 @@ const NOTICES = {
   removed: /^(?<name>\S+) was removed$/,
   here: /^here: (?<name>\S+), .*$/,
   hereMore: /^and (?<clients>[\d,]+) more$/,
+  hereFound: /^(?<found>[\d,]+) of (?<clients>[\d,]+) here$/,
+  roomHere: /^room: (?<room>\S+), (?<clients>[\d,]+) here$/,
+  roomsTotal: /^(?<clients>[\d,]+) rooms?$/,
   hereTotal: /^(?<clients>[\d,]+) here$/,
   inRoom: /^you are in (?<room>\S+), (?:alone|with [\d,]+ others?)$/,
   inRoomAlready: /^you are in (?<room>\S+) already$/,
@@ -42,7 +45,7 @@ const NOTICES = {
 };
 
 /** The fields that are numbers, which the server may group with commas. */
-const NUMBERS = ['lines', 'clients', 'bytes'];
+const NUMBERS = ['lines', 'clients', 'bytes', 'found'];
 
 /**
  * Reads a line: `{ kind: 'said', from, text }`, `{ kind: 'farewell' }` or a notice. To a tracked page, private notices
@@ -58,9 +61,7 @@ function readLine(line) {
 }
 
 /** Whether the server gave this name: nobody can ask for it. */
-function isGiven(name) {
-  return /^client-\d+$/.test(name);
-}
+const isGiven = (name) => /^client-\d+$/.test(name);
 
 /** Reads a notice: its kind, its whole text and its fields. A notice without a pattern is of the kind `other`. */
 function readNotice(notice) {

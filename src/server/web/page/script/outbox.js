@@ -26,9 +26,10 @@ function ask(text) {
 }
 
 /** Says what was typed. Returns the problem if it cannot be sent, or an empty text. */
-function say(text) {
+const say = (text) => sayLines(linesOf(text));
+
+function sayLines(lines) {
   if (!isOn()) return 'Not connected: your text stays here.';
-  const lines = linesOf(text);
   const sizes = lines.map(({ wire }) => bytesOf(wire));
   const size = sizes.reduce((sum, bytes) => sum + bytes, 0);
   if (size > BUFFERED_BYTES_MAX || sizes.some((bytes) => bytes > MESSAGE_BYTES_MAX)) return 'That is too long to send.';
@@ -50,7 +51,7 @@ function sendLines(lines) {
     for (const { line, bytes } of message) {
       end += bytes;
       outgoing.push({ line, bytes, end, at: Date.now() });
-      Object.assign(line, { from: me, at: line.at || Date.now(), failed: '', server });
+      assign(line, { from: me, at: line.at || Date.now(), failed: '', server });
       session.say(line);
       if (line.joins) server = destination();
       if (line.isGoodbye) sayGoodbye();
@@ -79,9 +80,7 @@ function destination() {
 }
 
 /** Whether this is the name in the first `/join` without an answer. */
-function isJoining(name) {
-  return outgoing.find(({ line }) => line.joins)?.line.joins === name;
-}
+const isJoining = (name) => outgoing.find(({ line }) => line.joins)?.line.joins === name;
 
 /** Takes note of an answer to the first `/join` without one: all that was sent before it has arrived. */
 function joinAnswered() {
@@ -123,13 +122,11 @@ function takeBackLongest(bytesMax) {
   if (!refused) return;
   session.refuse(refused.line);
   markFailed(refused.line, 'too long: not sent');
-  if ($('draft').value === '') $('draft').value = typedAgain(refused.line);
+  if (draft.value === '') draft.value = typedAgain(refused.line);
 }
 
 /** The lines that are for the room that the page is in. */
-function unsentHere() {
-  return unsent.filter(({ server }) => address && isSamePlace(server, address));
-}
+const unsentHere = () => unsent.filter(({ server }) => address && isSamePlace(server, address));
 
 function showUnsent() {
   const here = unsentHere();
@@ -170,5 +167,5 @@ function forgetUnsent() {
   unsent = unsent.filter((line) => !here.includes(line));
   showUnsent();
   storeTab();
-  $('draft').focus();
+  draft.focus();
 }

@@ -62,7 +62,7 @@ class OwnLines {
     const names = [this.name, this.mark?.name ?? this.name];
     // Nothing was said while lines of a session before were undecided.
     if (!this.lost?.entries.length) this.lost = new LostLines({ entries, names, log });
-    Object.assign(this, { sent: [], next: 1, name: '', isGapped: false });
+    assign(this, { sent: [], next: 1, name: '', isGapped: false });
     return elsewhere;
   }
 
@@ -96,11 +96,7 @@ class OwnLines {
   }
 }
 
-function isSaid({ isCommand, isQuiet }) {
-  return !isCommand && !isQuiet;
-}
+const isSaid = ({ isCommand, isQuiet }) => !isCommand && !isQuiet;
 
 /** A text without what the server may drop or replace. */
-function visible(text) {
-  return text.replace(/[\p{C}\p{Zl}\p{Zp}\uFFFD]/gu, '');
-}
+const visible = (text) => text.replace(/[\p{C}\p{Zl}\p{Zp}\uFFFD]/gu, '');

@@ -19,7 +19,7 @@ function approachGate() {
 function passGate() {
   const isTyped = gate === 'checking';
   openGate();
-  if (isTyped) $('draft').focus();
+  if (isTyped) draft.focus();
 }
 
 /** The page is disconnected for good. A person who was refused may try another word. */
@@ -94,7 +94,7 @@ function takeWord(word) {
   openGate();
   if (state === 'off') connect();
   if (state === 'waiting') openSocket();
-  $('draft').focus();
+  draft.focus();
 }
 
 /** While the person is asked, the field has the place of the messages'. */

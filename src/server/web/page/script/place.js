@@ -22,6 +22,7 @@ function aim() {
 function stayIn(room) {
   if (!room) return;
   roomName = room;
+  addRoom(room);
   isBorderShown = true;
   showRoom();
 }
@@ -62,9 +63,11 @@ function enterRoom({ notice, room: name }) {
   roomName = name;
   showRoom();
   $('server').value = typedAddress(address, location);
+  addRoom(name);
   if (!isBorderShown) show({ rule: sentence(notice) });
   isBorderShown = true;
   if (!isMove) return;
+  endAside();
   roster.leave();
   askWho();
 }

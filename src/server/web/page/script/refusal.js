@@ -1,12 +1,14 @@
 // Reasons why a connection did not open. Pure.
 
+const NO_SERVER = 'The proxy does not reach the server, which may be down.';
+
 /** The texts of an answer that did not come from the server itself, by status. */
 const REFUSALS = {
   404: 'There is no chat at this address: check its path.',
   429: 'There are too many connections from your address.',
-  502: 'The proxy does not reach the server, which may be down.',
+  502: NO_SERVER,
   503: 'The server is full, or a proxy does not reach it.',
-  504: 'The proxy does not reach the server, which may be down.',
+  504: NO_SERVER,
 };
 
 /**
@@ -19,7 +21,7 @@ function readRefusal(status, text, page) {
   if (status === 405 || status === 426) {
     return { advice: 'The server is there, but a proxy may block WebSockets.', refuses: false, isFull };
   }
-  const says = text && text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? '' : '.');
+  const says = text && sentence(text) + (/[.!?]$/.test(text) ? '' : '.');
   const advice = adviceFor(status, text, page) || says || REFUSALS[status] ||
     `A proxy answers instead of the server, with status ${status}.`;
   return { advice, refuses: true, isFull };
@@ -42,6 +44,6 @@ function adviceFor(status, text, { hostname, origin }) {
 function likelyReasons(address, page) {
   if (isOwnServer(address, page)) return 'The server may be down, or a proxy may block WebSockets.';
   const isName = !/^([\d.]+|\[.*\]|localhost)$/.test(address.hostname);
-  const flags = `${isName ? `--web-host ${address.hostname} ` : ''}--web-origin ${page.origin}`;
-  return `The server may be down, or listen on another port; or it may need ${flags}`;
+  const host = isName ? `--web-host ${address.hostname} ` : '';
+  return `The server may be down, or listen on another port; or it may need ${host}--web-origin ${page.origin}`;
 }

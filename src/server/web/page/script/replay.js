@@ -13,9 +13,7 @@ function unseenLines(recent, replayed, isOwnKnown) {
   });
 }
 
-function isFromOther({ text, own }) {
-  return text !== undefined && !own;
-}
+const isFromOther = ({ text, own }) => text !== undefined && !own;
 
 /** The largest n for which the last n lines of `before` are the first n of `after`. */
 function overlap(before, after) {

@@ -39,11 +39,21 @@ class Roster {
     this.arriving ??= { names: new Set(), more: 0 };
     if (kind === 'here') this.arriving.names.add(name);
     if (kind === 'hereMore') this.arriving.more = clients;
+    if (kind === 'hereFound') return this.takeFound(clients);
     if (kind !== 'hereTotal') return this.questions[0] ?? true;
     this.names = this.arriving.names;
     this.unnamed = this.arriving.more;
     this.arriving = null;
     this.isCounted = true;
+    this.onChange();
+    return this.questions.shift() ?? true;
+  }
+
+  /** The rows were those of `/who NAME`: some of all names. */
+  takeFound(clients) {
+    for (const name of this.arriving.names) if (this.names.size < NAMES_MAX) this.names.add(name);
+    this.unnamed = Math.max(0, clients - this.names.size);
+    this.arriving = null;
     this.onChange();
     return this.questions.shift() ?? true;
   }

@@ -16,9 +16,7 @@ function linkOf(hash) {
 }
 
 /** Whether an address has a token, in a link of whatever form. */
-function hasToken(hash) {
-  return decoded(hash).includes('pcn_') || hash.includes('pcn_');
-}
+const hasToken = (hash) => decoded(hash).includes('pcn_') || hash.includes('pcn_');
 
 /** Reads a command with a secret: `{ word }` of `/pass`, or `{ name, token }` of `/nick`; null for any other text. */
 function secretOf(text) {
@@ -30,9 +28,7 @@ function secretOf(text) {
   return nick && { name: nick.groups.name, token: trimmed(nick.groups.token) };
 }
 
-function trimmed(text) {
-  return text.replace(/[ \t]+$/, '');
-}
+const trimmed = (text) => text.replace(/[ \t]+$/, '');
 
 /** Whether a text has a secret, or looks as if it should have been a command with one: it is not to be shown again. */
 function hasSecret(text) {
@@ -46,12 +42,11 @@ function hasSecret(text) {
 
 /** Whether two names are the same to a server, which takes no notice of case. */
 function isSameName(one, other) {
-  const folded = (name) => name.normalize().toLowerCase().toUpperCase().toLowerCase().normalize();
-  return folded(one) === folded(other);
+  const all = (name) => folded(folded(name).toUpperCase());
+  return all(one) === all(other);
 }
 
 /** Reads a secret from the store: an object whose `fields` are texts, none of them empty; else null. */
 function secretKept(kept, fields) {
-  if (!fields.every((field) => typeof kept?.[field] === 'string' && kept[field] !== '')) return null;
-  return Object.fromEntries(fields.map((field) => [field, kept[field]]));
+  return fields.every((field) => isText(kept?.[field]) && kept[field]) ? pick(kept, fields) : null;
 }

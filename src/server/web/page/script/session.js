@@ -57,7 +57,8 @@ class Session extends OwnLines {
     this.isUnsettled = false;   // whether the records up to the mark tell why the name is a given one...
     this.isNameTaken = false;   // ...and whether another client took the person's
     if (!this.token) return '/track\n';
-    return `/track ${this.position ? `${this.position.epoch}.${this.position.number}` : NOWHERE} ${this.token}\n`;
+    const { epoch, number } = this.position ?? {};
+    return `/track ${epoch === undefined ? NOWHERE : [epoch, number].join('.')} ${this.token}\n`;
   }
 
   /** Ends the connection. Returns the events of what came before an answer that never did. */
@@ -99,7 +100,7 @@ class Session extends OwnLines {
     this.mode = 'tracked';
     this.token = token;
     const at = this.chart.locate(epoch, Number(number));
-    this.mark = Object.assign(at, { heard: Number(heard.replaceAll(',', '')), name });
+    this.mark = assign(at, { heard: Number(heard.replaceAll(',', '')), name });
     if (isAnswer) this.border = this.mark;
     if (!isSame) this.chart.home = this.mark;
     this.isNewSession ||= !isSame;
@@ -194,7 +195,7 @@ class Session extends OwnLines {
     }
     if (isLostOwn && heard.kind === 'said') {
       const { line, before } = this.lost.take(record.text, { epoch, number });
-      Object.assign(record, line && { line });
+      assign(record, line && { line });
       events.push(...before.map((early) => ({ kind: 'taken', line: early, isRefused: false })));
     }
     if (!isOfEarlierLog) events.push(...this.hearOwn(record));
@@ -234,7 +235,7 @@ class Session extends OwnLines {
     if (this.history?.isShown) events.push({ kind: 'caughtUp' });
     if (this.isUnsettled) events.push({ kind: 'nameSettled', name, isTaken: this.isNameTaken });
     if (isGiven(name)) this.given = name;
-    Object.assign(this, { name, mark: null, history: null, isGapped: false, isUnsettled: false });
+    assign(this, { name, mark: null, history: null, isGapped: false, isUnsettled: false });
     return events;
   }
 

@@ -7,14 +7,26 @@ function store(name) {
   try { localStorage.setItem('name', name) } catch { /* see above */ }
 }
 
+/** Keeps a choice of the person for all visits. */
+function prefer(choice, isSo) {
+  try { localStorage.setItem(choice, isSo ? '1' : '') } catch { /* see above */ }
+}
+
+function isPreferred(choice) {
+  try { return localStorage.getItem(choice) === '1' } catch { return false }
+}
+
 function storeTab() {
   const isIn = state !== 'off';
   const name = isIn ? wanted : $('name').value;
   const kept = keptLines(unsentToKeep());
-  const tab = { isIn, page: location.pathname, server: $('server').value, name, draft: $('draft').value, unsent: kept };
-  if (password) Object.assign(tab, { password });
-  if (owned) Object.assign(tab, { owned });
-  if (session.token) Object.assign(tab, { home, room: roomName, session: keptSession(session), log: keptLog(newest) });
+  const tab = { isIn, page: location.pathname, server: $('server').value, name, draft: draft.value, unsent: kept };
+  if (password) assign(tab, { password });
+  if (owned) assign(tab, { owned });
+  if (ignored.length) assign(tab, { ignored });
+  if (aside) assign(tab, { aside: [aside, isAsideGone || !isIn] });
+  if (session.token) assign(tab, { home, room: roomName, rooms: [...rooms.keys()],
+    session: keptSession(session), log: keptLog(newest) });
   try { sessionStorage.setItem(TAB, JSON.stringify(tab)) } catch { /* see above */ }
 }
 

@@ -1,18 +1,21 @@
 // Text: sizes, plurals, links and the colours of names. Pure.
 
-function bytesOf(text) {
-  return new TextEncoder().encode(text).length;
-}
+const bytesOf = (text) => new TextEncoder().encode(text).length;
+
+/** A text in which case makes no difference. */
+const folded = (text) => text.normalize().toLowerCase();
+
+/** The order of names: `guest-9` comes before `guest-10`. */
+const byName = new Intl.Collator([], { numeric: true }).compare;
+
+/** A number as people read it: `1,234`. */
+const grouped = (n) => n.toLocaleString('en');
 
 /** A number with its noun: `1 line`, `1,234 lines`. */
-function count(n, noun) {
-  return `${n.toLocaleString('en')} ${noun}${n === 1 ? '' : 's'}`;
-}
+const count = (n, noun) => `${grouped(n)} ${noun}${n === 1 ? '' : 's'}`;
 
 /** A notice as a sentence of its own, without its full stop. */
-function sentence(notice) {
-  return notice[0].toUpperCase() + notice.slice(1);
-}
+const sentence = (notice) => notice[0].toUpperCase() + notice.slice(1);
 
 /** Splits a text at its web addresses, which have the odd indices. */
 function splitAtLinks(text) {

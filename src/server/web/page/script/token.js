@@ -9,13 +9,9 @@ function restoreToken(kept) {
   owned = secretKept(kept, ['server', 'name', 'token']);
 }
 
-function serverNow() {
-  return withRoom(address, '').href;
-}
+const serverNow = () => withRoom(address, '').href;
 
-function tokenFor(name) {
-  return owned?.server === serverNow() && isSameName(owned.name, name) ? owned.token : '';
-}
+const tokenFor = (name) => owned?.server === serverNow() && isSameName(owned.name, name) ? owned.token : '';
 
 /** The command that asks for a name, with its token. */
 function nickLine(name) {
@@ -69,7 +65,7 @@ function onNameOwned({ kind, notice, name }) {
   refusedName(notice, false);
   if (isTokenDue) showProblem(`You are ${me}, for now. ${TOKEN_WANTED[kind](name)}`);
   showState();
-  if (isByPerson && $('draft').value === '') $('token').focus();
+  if (isByPerson && draft.value === '') $('token').focus();
 }
 
 const TOKEN_WANTED = {

@@ -40,7 +40,7 @@ function failLost(lines) {
 
 /** Keeps typed lines behind earlier ones that wait. */
 function holdLines(lines) {
-  for (const line of lines) Object.assign(line, { from: me, at: Date.now(), failed: '', server: destination() });
+  for (const line of lines) assign(line, { from: me, at: Date.now(), failed: '', server: destination() });
   session.hold(lines);
   refresh();
 }

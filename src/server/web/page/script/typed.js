@@ -15,11 +15,18 @@ function linesOf(text) {
   return lines.map(lines.length === 1 ? commandOrLine : plainLine);
 }
 
-/** The lines that are not blank, without what the server drops: NUL, and byte order marks at the start. */
+/**
+ * The lines that are not blank, without what the server drops: NUL, and byte order marks at the start. Within code, blank
+ * lines stay: no server relays an empty line, so they are sent as a blank.
+ */
 function cleanLinesOf(text) {
-  const lines = text.replaceAll('\0', '').split('\n').map((line) => line.replace(/^\uFEFF+/, ''));
-  return lines.filter((line) => line.trim() !== '');
+  const lines = text.replaceAll('\0', '').split('\n').map((line) => (line.trim() ? line.replace(/^\uFEFF+/, '') : ' '));
+  const written = lines.filter(isWritten);
+  if (written.length < 2 || !written.some((line) => isIndented(line) || isFence(line))) return written;
+  return lines.slice(lines.findIndex(isWritten), lines.findLastIndex(isWritten) + 1);
 }
+
+const isWritten = (line) => line.trim() !== '';
 
 /** The command that a text of one line looks like, but is not; else an empty text. */
 function disguisedCommand(text) {
@@ -31,6 +38,8 @@ function disguisedCommand(text) {
 /** A line of a person. Only a slash makes a command: `exit` and `FIN` are words. */
 function commandOrLine(text) {
   const isDoubled = text.startsWith('//');
+  const act = /^\/me[ \t]+(.*\S)/i.exec(text)?.[1];
+  if (act) return plainLine(`*${act}*`);
   const said = isDoubled ? text.slice(1) : /^\/say[ \t]([^]+)$/i.exec(text)?.[1];
   if (said !== undefined) return { own: true, text: said, wire: `${text}\n`, isCommand: false };
   if (!text.startsWith('/')) return plainLine(text);
@@ -46,14 +55,11 @@ function commandOrLine(text) {
 }
 
 /** A line that the server says as it is, whatever it says. */
-function plainLine(text) {
-  return { own: true, text, wire: `${OBEYED.test(text) ? '/say ' : ''}${text}\n`, isCommand: false };
-}
+const plainLine = (text) =>
+  ({ own: true, text, wire: `${OBEYED.test(text) ? '/say ' : ''}${text}\n`, isCommand: false });
 
 /** A line as a person would type it again. */
-function typedAgain({ text, isCommand }) {
-  return text.startsWith('/') && !isCommand ? `/${text}` : text;
-}
+const typedAgain = ({ text, isCommand }) => text.startsWith('/') && !isCommand ? `/${text}` : text;
 
 /** Distributes lines over as few WebSocket messages as the server's limit allows, in order. */
 function messagesOf(lines) {

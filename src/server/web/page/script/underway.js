@@ -4,9 +4,7 @@
 let underWay = [];         // { line, element } of those that are shown
 let lateTimer = 0;
 
-function firstUnderWay() {
-  return underWay.find(({ element }) => element.parentNode === log)?.element ?? null;
-}
+const firstUnderWay = () => underWay.find(({ element }) => element.parentNode === log)?.element ?? null;
 
 /** Shows the lines under way behind the line `before`. */
 function showUnderWay(before) {
