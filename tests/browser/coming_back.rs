@@ -76,7 +76,7 @@ fn the_pauses_grow_and_a_click_cuts_them_short() {
     assert_eq!(pauses.last(), Some(&30_000));
     assert_eq!(page.browser.text("#connect"), "Try now");
     proxy.close(false);
-    page.browser.click("#connect");
+    page.click("#connect");
     page.until_state("Connected as ana");
 }
 
@@ -90,7 +90,7 @@ fn reconnecting_keeps_a_name_that_is_being_typed() {
     proxy.close(true);
     proxy.cut();
     page.until_state("Connection lost: trying again");
-    page.browser.type_into("#name", "b");
+    page.type_into("#name", "b");
     proxy.close(false);
     page.until_state("Connected as ana");
     assert_eq!(page.focus(), "name");
@@ -106,11 +106,11 @@ fn after_a_goodbye_the_page_does_not_reconnect() {
         page.say(goodbye);
         page.until_state("Not connected: you left");
         assert_eq!(hurry(&page), "off");
-        page.browser.click("#connect");
+        page.click("#connect");
         page.until_state("Connected as ana");
     }
     let mut bob = neighbour(&server, "bob");
-    page.browser.click("#disconnect");
+    page.click("#disconnect");
     page.until_state("Not connected: you left");
     bob.lines_until(|line| line == "* ana left");
     assert_eq!(page.browser.text("#connect"), "Connect");
@@ -138,7 +138,7 @@ fn a_full_server_is_asked_again_much_later() {
     let server = server().flags(["--max-clients", "1"]).go();
     let first = server.join();
     let page = Page::open(&page_of(&server));
-    page.browser.click("#connect");
+    page.click("#connect");
     page.until_state("The server is full: trying again");
     page.until_shown("the server is full (1 client)");
     assert_eq!(hurry(&page), "waiting");
@@ -146,7 +146,7 @@ fn a_full_server_is_asked_again_much_later() {
     assert!(seconds.as_u64() > Some(20), "{seconds} s");
     drop(first);
     eventually("the server has a free place", || {
-        page.browser.click("#connect");
+        page.click("#connect");
         page.browser.until("state === 'on' || state === 'waiting'");
         page.state().starts_with("Connected")
     });
@@ -209,8 +209,8 @@ fn a_malformed_or_unreachable_address_is_reported() {
     let server = server().go();
     let page = Page::open(&page_of(&server));
     let connect_to = |address: &str| {
-        page.browser.clear("#server");
-        page.browser.type_into("#server", &format!("{address}{}", key::ENTER));
+        page.clear("#server");
+        page.type_into("#server", &format!("{address}{}", key::ENTER));
     };
     for address in ["ftp://example.org", "a b", "host:port", ":80", "ws://"] {
         connect_to(address);
@@ -226,7 +226,7 @@ fn a_malformed_or_unreachable_address_is_reported() {
     // A browser does not tell a page why its connection failed, so the page lists likely reasons.
     let hint = page.browser.text("#trouble");
     assert!(hint.ends_with(&format!("or it may need --web-origin {origin}")), "{hint}");
-    page.browser.click("#disconnect");
+    page.click("#disconnect");
     assert_eq!(page.state(), "Not connected: you left");
     assert_eq!(page.browser.text("#trouble"), "");
     let host = origin.trim_start_matches("http://");
@@ -235,7 +235,7 @@ fn a_malformed_or_unreachable_address_is_reported() {
     {
         connect_to(&address);
         page.until_state_begins("Connected as client-");
-        page.browser.click("#disconnect");
+        page.click("#disconnect");
     }
     // The page's own server accepts its origin.
     drop(server);

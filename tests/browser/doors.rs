@@ -26,7 +26,7 @@ fn a_page_below_a_prefix_connects_below_it() {
         // A page that is reloaded is where it was.
         page.browser.reload();
         page.until_state("Connected as ana");
-        page.browser.click("#disconnect");
+        page.click("#disconnect");
     }
 }
 
@@ -62,10 +62,10 @@ fn the_server_field_takes_the_address_of_a_page_below_a_prefix() {
     let host = address.trim_start_matches("http://");
     let page = Page::open(&page_of(&here));
     for typed in [host.to_owned(), address.clone(), host.trim_end_matches('/').to_owned(), format!("{address}?a#b")] {
-        page.browser.clear("#server");
-        page.browser.type_into("#server", &format!("{typed}{}", key::ENTER));
+        page.clear("#server");
+        page.type_into("#server", &format!("{typed}{}", key::ENTER));
         page.until_state_begins("Connected as client-");
-        page.browser.click("#disconnect");
+        page.click("#disconnect");
     }
 }
 
@@ -120,7 +120,7 @@ fn a_proxy_that_hides_the_host_makes_the_page_a_stranger() {
     let server = server().go();
     let proxy = Proxy::below(&[NAMELESS], &page_of(&server));
     let page = Page::open(&proxy.page());
-    page.browser.click("#connect");
+    page.click("#connect");
     let origin = proxy.page().trim_end_matches(&format!("{NAMELESS}/")).to_owned();
     page.until_state_begins("Refused by ");
     let advice = page.browser.text("#trouble");

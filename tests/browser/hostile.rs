@@ -1,7 +1,7 @@
 //! Hostile peers: markup, scripts, control characters and marks in lines and names.
 
-use crate::browser::{DESK, PHONE};
-use crate::page::{Page, neighbour, server};
+use crate::browser::{DESK, PHONE, eventually};
+use crate::page::{Page, neighbour, neighbour_in, server};
 use crate::support::{Lines, Member};
 
 #[test]
@@ -42,14 +42,14 @@ fn whatever_peers_say_is_text_and_stays_in_its_place() {
     let expected: Vec<&str> = heard.iter().filter_map(|line| line.strip_prefix("עדה_المتصل_abc> ")).collect();
     assert_eq!(expected.len(), texts.len() + 1);
     assert_eq!(page.texts(), expected);
-    assert!(page.said().iter().all(|said| said.who == "עדה_المتصل_abc" && !said.is_right));
+    assert!(page.said().iter().all(|said| said.who == "עדה_المتصل_abc" && !said.is_own));
 
     assert_eq!(
         page.browser.eval("window.ran"),
         serde_json::json!([]),
         "no script ran, and the policy had nothing to block"
     );
-    let strangers = "document.querySelectorAll('#log :not(p, b, bdi, span, time, a)').length";
+    let strangers = "document.querySelectorAll('#log :not(p, b, bdi, span, time, a, .fold, .fold *)').length";
     assert_eq!(page.browser.eval(strangers), 0);
     for screen in [DESK, PHONE] {
         page.browser.screen(screen);
@@ -78,4 +78,40 @@ fn an_address_becomes_a_link_that_gives_nothing_away() {
         "http://[::1]:80/x http://[::1]/x _blank noopener noreferrer",
     ];
     assert_eq!(links, serde_json::json!(expected));
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn names_and_rooms_of_peers_are_text_everywhere() {
+    let server = server().go();
+    let page = Page::join(&server, "ana");
+    page.browser.run("window.ran = []; document.title = ''", ());
+    page.browser.screen(DESK);
+    let names = ["constructor", "__proto__", "דני_hello", "Ünïcode-_", "W".repeat(24).as_str()].map(str::to_owned);
+    let mut others: Vec<_> = names.iter().map(|name| neighbour(&server, name)).collect();
+    for other in &mut others {
+        other.send_line("  ana <b>indented</b>\n  ```\n```<i>\n<script>ran.push(1)</script>\n```\n*<u>acts</u>*");
+        other.who();
+    }
+    page.until_shown(&names[4]);
+    page.show_people();
+    eventually("all names", || page.names().len() == 6);
+    let shown = page.names();
+    assert!(names.iter().all(|name| shown.contains(name)), "{shown:?} are not as they are");
+    // A room with the same kind of name, and one that the page is only told of.
+    let _far = neighbour_in("__proto__", &server, "far");
+    page.browser.run("openRooms(true)", ());
+    page.browser.until("document.querySelector('[data-room=__proto__]') !== null");
+    page.browser.run("document.querySelector('[data-room=__proto__]').click()", ());
+    page.until_shown("You are in __proto__");
+    page.say("/ignore <b>");
+    page.until_shown("the lines of \u{2068}<b>\u{2069} are hidden");
+    assert_eq!(
+        page.browser.eval("[ran, document.querySelectorAll('#log :is(i, u, script, img)').length]"),
+        serde_json::json!([[], 0])
+    );
+    for screen in [DESK, PHONE] {
+        page.browser.screen(screen);
+        page.assert_nothing_overflows();
+    }
 }

@@ -160,7 +160,7 @@ fn a_hidden_page_keeps_ten_thousand_lines_within_bounds() {
         bob.send_line("/msg ana so far");
         bob.expect("* you told ana: so far");
     }
-    page.browser.until("document.title === '(30003) pollchat'");
+    page.browser.until("document.title === '(30003) · @ana · pollchat'");
     assert_eq!(page.browser.eval(&format!("pending.length <= {}", 2 * KEPT)), true);
     page.browser.minimise(false);
     bob.send_line("seen");
@@ -168,6 +168,37 @@ fn a_hidden_page_keeps_ten_thousand_lines_within_bounds() {
     page.browser.until("!document.hidden && log.lastElementChild.textContent.includes('seen')");
     assert!(page.texts().len() <= KEPT);
     page.browser.until(IS_AT_END);
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn behind_twenty_thousand_lines_a_further_one_costs_a_small_part_of_a_layout() {
+    let server = server().go();
+    let page = Page::join(&server, "ana");
+    let mut bob = neighbour(&server, "bob");
+    bob.send((0..20_000).map(|index| format!("line {index} of so many\n")).collect::<String>());
+    page.until_shown("line 19999 of so many");
+    page.browser.until("pending.length === 0");
+    // The least of several times, each taken in turn: other programs on the machine slow all of them alike.
+    let least = page.browser.run(
+        "const spent = (act) => {
+            const start = performance.now();
+            act();
+            log.scrollTop += 0;
+            return performance.now() - start;
+        };
+        const rounds = Array.from({ length: 21 }, (_, n) => [
+            spent(() => { show({ from: 'bob', text: `more ${n}`, at: Date.now(), own: false }); flush() }),
+            spent(() => { log.scrollTop = (n * 997) % 20000 }),
+            spent(() => { log.style.width = `${600 + n}px`; log.scrollHeight; }),
+        ]);
+        return [0, 1, 2].map((of) => Math.min(...rounds.map((round) => round[of])));",
+        (),
+    );
+    let [appended, scrolled, laid_out]: [f64; 3] = serde_json::from_value(least).expect("milliseconds");
+    println!("a line {appended:.1} ms, a jump {scrolled:.1} ms, a layout of all lines {laid_out:.1} ms");
+    assert!(3.0 * appended < laid_out, "{appended} ms for a line, {laid_out} ms for a layout of all");
+    assert!(3.0 * scrolled < laid_out, "{scrolled} ms for a jump, {laid_out} ms for a layout of all");
 }
 
 fn index_of(text: &str) -> usize {
@@ -208,7 +239,7 @@ fn the_page_can_be_used_during_a_flood() {
         page.browser.until("times >= 10");
         let share = page.browser.eval("spent / (performance.now() - since)").as_f64().expect("a number");
         assert!(share > 0.0 && share < 0.5, "showing lines takes {share} of the page's time");
-        page.browser.click("#disconnect");
+        page.click("#disconnect");
         page.until_state("Not connected: you left");
     });
 }

@@ -8,6 +8,7 @@ mod browser;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod calls;
 mod coming_back;
 mod doors;
 mod fit_for_all;
@@ -19,5 +20,7 @@ mod restarts;
 mod rooms;
 mod secrets;
 mod sessions;
+mod shown;
 mod talking;
 mod tls;
+mod ways;

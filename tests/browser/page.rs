@@ -22,19 +22,16 @@ pub(crate) struct Said {
     pub(crate) text: String,
     /// The time, or the mark in its place.
     pub(crate) at: String,
-    /// Whether it is aligned to the right.
-    pub(crate) is_right: bool,
+    /// Whether it is shown as an own one.
+    pub(crate) is_own: bool,
 }
 
-const SAID: &str = "Array.from(document.querySelectorAll('#log .said'), (line) => {
-    const log = document.getElementById('log').getBoundingClientRect(), box = line.getBoundingClientRect();
-    return {
-        who: line.querySelector('.who').textContent,
-        text: line.querySelector('.text').textContent,
-        at: line.querySelector('time, .fate').textContent,
-        is_right: log.right - box.right < box.left - log.left,
-    };
-})";
+const SAID: &str = "Array.from(document.querySelectorAll('#log .said'), (line) => ({
+    who: line.querySelector('.who').textContent,
+    text: line.querySelector('.text').textContent,
+    at: line.querySelector('time, .fate').textContent,
+    is_own: line.classList.contains('own'),
+}))";
 
 /// A builder of a server with a page.
 pub(crate) fn server() -> Start {
@@ -83,10 +80,51 @@ impl Page {
 
     #[track_caller]
     pub(crate) fn connect(&self, name: &str) {
-        self.browser.clear("#name");
-        self.browser.type_into("#name", name);
-        self.browser.click("#connect");
+        self.clear("#name");
+        self.type_into("#name", name);
+        self.click("#connect");
         self.until_state(&format!("Connected as {name}"));
+    }
+
+    /// Opens the menu if the page is connected: it has the form for server and name then.
+    #[track_caller]
+    pub(crate) fn open_menu(&self) {
+        let is_closed = "document.getElementById('more').checkVisibility()
+            && !document.getElementById('panel').checkVisibility({ checkVisibilityCSS: true })";
+        if self.browser.eval(is_closed) == json!(true) {
+            self.browser.click("#more");
+        }
+    }
+
+    /// Clicks a button of the form for server and name.
+    #[track_caller]
+    pub(crate) fn click(&self, css: &str) {
+        self.open_menu();
+        self.browser.click(css);
+    }
+
+    /// Clears a field of that form.
+    #[track_caller]
+    pub(crate) fn clear(&self, css: &str) {
+        self.open_menu();
+        self.browser.clear(css);
+    }
+
+    /// Types into a field of that form.
+    #[track_caller]
+    pub(crate) fn type_into(&self, css: &str, text: &str) {
+        self.open_menu();
+        self.browser.type_into(css, text);
+    }
+
+    /// Opens the list of people, as a person does, or lets the page ask who they are if it is open.
+    #[track_caller]
+    pub(crate) fn show_people(&self) {
+        if self.is_hidden("#people") {
+            self.browser.click("#who");
+        } else {
+            self.browser.click("#seek");
+        }
     }
 
     /// Types a text into the draft and sends it.
@@ -103,7 +141,8 @@ impl Page {
     }
 
     pub(crate) fn state(&self) -> String {
-        self.browser.text("#state")
+        let state = self.browser.eval("document.getElementById('state').textContent");
+        state.as_str().expect("a text").to_owned()
     }
 
     #[track_caller]

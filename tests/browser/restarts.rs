@@ -36,7 +36,7 @@ fn a_server_that_is_killed_is_a_short_break_for_the_page_and_its_reload() {
     page.until_texts(&expected);
     let kept: Vec<String> = crashing.journal().into_iter().filter(|line| line.starts_with("ana> ")).collect();
     assert_eq!(kept, expected.map(|text| format!("ana> {text}")));
-    assert!(page.said().iter().all(|said| said.is_right), "{:?}", page.said());
+    assert!(page.said().iter().all(|said| said.is_own), "{:?}", page.said());
     assert!(!page.shows("Lines may be missing here") && !page.shows("not sent") && page.is_hidden("#again"));
     page.assert_no_complaints();
 }
@@ -68,7 +68,7 @@ fn a_restart_in_good_order_is_a_short_break_in_which_the_page_neither_leaves_nor
     let kept = server.journal();
     let of_ana: Vec<&str> = kept.iter().map(String::as_str).filter(|line| line.contains("ana")).collect();
     assert_eq!(of_ana, ["* ana joined", "ana> first", "ana> b0", "ana> b1", "ana> b2"]);
-    assert!(page.said().iter().all(|said| said.is_right == (said.who == "you")), "{:?}", page.said());
+    assert!(page.said().iter().all(|said| said.is_own == (said.who == "ana")), "{:?}", page.said());
     assert!(!page.shows("Lines may be missing here") && !page.shows("not sent") && !page.shows("shutting down"));
     page.assert_no_complaints();
 }

@@ -46,8 +46,8 @@ fn a_page_comes_straight_into_its_room_and_comes_back_to_it() {
     page.until_state("Connected as ana");
     page.until_said("so I hear");
     until_place(&page, &in_room("дом", &there, "/"));
-    page.browser.click("#disconnect");
-    page.browser.click("#connect");
+    page.click("#disconnect");
+    page.click("#connect");
     page.until_state("Connected as ana");
     cho.send_line("welcome back");
     page.until_said("welcome back");
@@ -67,13 +67,13 @@ fn a_join_takes_the_page_to_another_room() {
     cho.send_line("hi");
     let page = Page::join(&server, "ana");
     assert_eq!(place_of(&page)[..3], ["pollchat", "pollchat", "/"]);
-    page.browser.click("#who");
-    page.until_names(&["bob", "ana (you)"]);
+    page.show_people();
+    page.until_names(&["ana (you)", "bob"]);
     bob.send_line("hi");
     page.until_said("hi");
     page.say("/join RUST");
     until_place(&page, &in_room("rust", &there, "/"));
-    page.until_names(&["cho", "ana (you)"]);
+    page.until_names(&["ana (you)", "cho"]);
     bob.lines_until(|line| line == "* ana left");
     page.until_shown("1 earlier line");
     assert_eq!(page.texts(), ["hi", "hi"], "the same words, in another room");
@@ -156,8 +156,8 @@ fn the_room_of_another_server_is_in_the_field() {
     let there = page_of(&elsewhere);
     let mut cho = neighbour_in("rust", &elsewhere, "cho");
     let page = Page::open(&page_of(&here));
-    page.browser.clear("#server");
-    page.browser.type_into("#server", &format!("{there}r/rust"));
+    page.clear("#server");
+    page.type_into("#server", &format!("{there}r/rust"));
     page.connect("ana");
     page.say("hello");
     cho.lines_until(|line| line == "ana> hello");
@@ -169,9 +169,9 @@ fn the_room_of_another_server_is_in_the_field() {
     page.until_state("Connected as ana");
     page.until_shown("You are in go, alone");
     // Its own server has no rooms.
-    page.browser.click("#disconnect");
-    page.browser.clear("#server");
-    page.browser.type_into("#server", &format!("{}r/rust{}", page_of(&here), key::ENTER));
+    page.click("#disconnect");
+    page.clear("#server");
+    page.type_into("#server", &format!("{}r/rust{}", page_of(&here), key::ENTER));
     page.until_state_begins("Refused by ");
     assert_eq!(page.browser.text("#trouble"), "There can be no room of this name here; the page is at /.");
 }
@@ -183,7 +183,7 @@ fn a_page_for_whose_room_there_is_no_place_says_so_and_waits() {
     let mut bob = neighbour(&server, "bob");
     let mut cho = neighbour_in("rust", &server, "cho");
     let page = Page::open(&format!("{}r/go", page_of(&server)));
-    page.browser.click("#connect");
+    page.click("#connect");
     page.until_state("There are 2 rooms already: trying again");
     page.until_shown("there are 2 rooms already");
     let seconds = page.browser.eval("parseInt(document.getElementById('countdown').textContent.match(/\\d+/), 10)");
@@ -191,7 +191,7 @@ fn a_page_for_whose_room_there_is_no_place_says_so_and_waits() {
     assert_eq!(place_of(&page)[2], "/r/go");
     cho.send_line("/join lobby");
     cho.lines_until(|line| line.starts_with("* you are in lobby, "));
-    page.browser.click("#connect");
+    page.click("#connect");
     page.until_state_begins("Connected as client-");
     page.until_shown("You are in go");
     // A page that is in a room stays there.

@@ -86,7 +86,7 @@ fn until_refused(page: &Page, problem: &str) {
 /// Panics if a secret is in a place where others may read it: over a shoulder, in a log, or on another day.
 #[track_caller]
 fn assert_kept(secret: &str, page: &Page, server: &Server) {
-    let places = "[location.href, document.title, document.documentElement.outerHTML, sent,
+    let places = "[location.href, document.title, document.documentElement.outerHTML, ...recall.texts,
                    Object.values(localStorage)].join(' ')";
     assert!(!page.browser.eval(places).to_string().contains(secret), "the page shows {secret}");
     let printed = [server.stdout(), server.log()].concat();
@@ -102,7 +102,7 @@ fn a_password_is_asked_for_once_a_tab() {
     let there = page_of(&server);
     let mut bob = friend(&server);
     let page = Page::open(&there);
-    page.browser.type_into("#name", &format!("ana{}", key::ENTER));
+    page.type_into("#name", &format!("ana{}", key::ENTER));
     page.until_state("Asked for a password");
     assert_eq!(page.focus(), "password", "the word can be typed at once");
     assert!(page.is_hidden("#composer") && page.is_hidden("#who"));
@@ -125,8 +125,8 @@ fn a_password_is_asked_for_once_a_tab() {
     page.browser.reload();
     page.until_state("Connected as ana");
     count_questions(&page);
-    page.browser.click("#disconnect");
-    page.browser.click("#connect");
+    page.click("#disconnect");
+    page.click("#connect");
     page.until_state("Connected as ana");
     page.say("once more");
     bob.lines_until(|line| line == "ana> once more");
@@ -135,10 +135,10 @@ fn a_password_is_asked_for_once_a_tab() {
 
     // Another tab is asked anew.
     let other = Page::open(&there);
-    other.browser.click("#connect");
+    other.click("#connect");
     other.until_state("Asked for a password");
     // Disconnect is the way out.
-    other.browser.click("#disconnect");
+    other.click("#disconnect");
     other.until_state("Not connected: you left");
     assert!(other.is_hidden("#gate") && !other.is_hidden("#composer"));
 }
@@ -149,7 +149,7 @@ fn a_changed_password_is_asked_for_and_three_wrong_ones_leave_the_field() {
     let folder = Folder::new();
     let server = folder.server_with_password().go();
     let page = Page::open(&page_of(&server));
-    page.browser.click("#connect");
+    page.click("#connect");
     page.until_state("Asked for a password");
     give_password(&page, WORD);
     page.until_state_begins("Connected as ");
@@ -157,8 +157,8 @@ fn a_changed_password_is_asked_for_and_three_wrong_ones_leave_the_field() {
     server.signal(Signal::HUP);
     server.expect_log(&["password"]);
     page.until_state_begins("Connected as ");
-    page.browser.click("#disconnect");
-    page.browser.click("#connect");
+    page.click("#disconnect");
+    page.click("#connect");
     // The old word was the first try.
     page.until_state("Asked for a password");
     until_refused(&page, "That is not the password.");
@@ -183,7 +183,7 @@ fn behind_a_restart_the_page_gives_its_password_and_its_token_by_itself() {
     let flags = ["--journal-sync", "0", "--password-file", &password, "--names", &names];
     let mut crashing = CrashingServer::start(&flags);
     let page = Page::open(&format!("{}#ana:{}", crashing.page(), ana.token));
-    page.browser.click("#connect");
+    page.click("#connect");
     page.until_state("Asked for a password");
     give_password(&page, WORD);
     page.until_state("Connected as ana");
@@ -228,8 +228,8 @@ fn a_link_gives_a_pupil_the_name_and_leaves_no_trace() {
     page.browser.reload();
     page.until_state("Connected as ana");
     // A new session needs the token again.
-    page.browser.click("#disconnect");
-    page.browser.click("#connect");
+    page.click("#disconnect");
+    page.click("#connect");
     page.until_state("Connected as ana");
     assert!(page.is_hidden("#token"));
     assert_kept(&ana, &page, &server);
@@ -256,14 +256,14 @@ fn an_owned_name_asks_for_its_token() {
     let server = builder.go();
     let mut bob = neighbour(&server, "bob");
     let page = Page::open(&page_of(&server));
-    page.browser.type_into("#name", &format!("ana{}", key::ENTER));
+    page.type_into("#name", &format!("ana{}", key::ENTER));
     page.until_state_begins("Connected as client-");
     page.browser.until("document.activeElement.id === 'token'");
     assert!(page.browser.text("#trouble").contains("ana belongs to somebody"), "{}", page.browser.text("#trouble"));
-    page.browser.type_into("#token", &format!("pcn_wrong{}", key::ENTER));
+    page.type_into("#token", &format!("pcn_wrong{}", key::ENTER));
     page.browser.until("document.getElementById('trouble').textContent.includes('not the token of ana')");
     page.browser.until("document.activeElement.id === 'token' && document.activeElement.value === ''");
-    page.browser.type_into("#token", &format!("{ana}{}", key::ENTER));
+    page.type_into("#token", &format!("{ana}{}", key::ENTER));
     page.until_state("Connected as ana");
     assert!(page.is_hidden("#token"));
     assert_eq!((page.focus(), page.browser.text("#trouble").as_str()), ("draft".into(), ""));
@@ -271,8 +271,8 @@ fn an_owned_name_asks_for_its_token() {
     bob.lines_until(|line| line == "ana> it is me");
 
     // A name that looks like it is refused, with or without a token.
-    page.browser.clear("#name");
-    page.browser.type_into("#name", &format!("аnа{}", key::ENTER));
+    page.clear("#name");
+    page.type_into("#name", &format!("аnа{}", key::ENTER));
     page.browser.until("document.getElementById('trouble').textContent.includes('looks like ana')");
     page.until_state("Connected as ana");
 
@@ -281,11 +281,11 @@ fn an_owned_name_asks_for_its_token() {
     page.until_state("Connected as zoe");
     page.say(&format!("/nick ana {ana}"));
     page.until_state("Connected as ana");
-    page.browser.type_into("#draft", &key::UP.to_string());
     page.say("/pass whatever");
     page.until_shown("no password is asked of you");
     page.browser.type_into("#draft", &key::UP.to_string());
-    assert_eq!(page.draft(), "");
+    assert_eq!(page.draft(), "/nick zoe", "no secret is brought back");
+    page.browser.clear("#draft");
     assert!(!page.shows("whatever"));
     // The tab knows the token now.
     page.say("/nick zoe");
@@ -309,13 +309,13 @@ fn a_second_device_takes_the_name_and_the_first_one_does_not_fight() {
     let proxy = Proxy::to(&page_of(&server));
     let phone = Page::open(&format!("{}#ana:{ana}", proxy.page()));
     phone.browser.screen(PHONE);
-    phone.browser.click("#connect");
+    phone.click("#connect");
     phone.until_state("Connected as ana");
     phone.say("from the phone");
     bob.lines_until(|line| line == "ana> from the phone");
 
     let desk = Page::open(&format!("{}#ana:{ana}", page_of(&server)));
-    desk.browser.click("#connect");
+    desk.click("#connect");
     desk.until_state("Connected as ana");
     phone.until_state_begins("Connected as client-");
     phone.until_shown("you are here a second time: this one is client-");
@@ -341,8 +341,8 @@ fn a_second_device_takes_the_name_and_the_first_one_does_not_fight() {
     assert_eq!(as_ana, ["ana> at once as ana", "ana> after a break as ana", "ana> after a reload as ana"]);
 
     // The person may take it back.
-    phone.browser.clear("#name");
-    phone.browser.type_into("#name", &format!("ana{}", key::ENTER));
+    phone.clear("#name");
+    phone.type_into("#name", &format!("ana{}", key::ENTER));
     phone.until_state("Connected as ana");
     desk.until_state_begins("Connected as client-");
     phone.say("mine again");
@@ -352,7 +352,7 @@ fn a_second_device_takes_the_name_and_the_first_one_does_not_fight() {
     proxy.close(true);
     proxy.cut();
     phone.until_state("Connection lost: trying again");
-    desk.browser.click("#connect");
+    desk.click("#connect");
     desk.until_state("Connected as ana");
     proxy.close(false);
     phone.browser.run("dispatchEvent(new Event('online'))", ());
@@ -372,7 +372,7 @@ fn the_fields_of_secrets_are_fit_for_all() {
     let (builder, [_]) = folder.server_with_names(["ana"]);
     let server = builder.flags(["--password-file", &folder.write("password", WORD)]).go();
     let page = Page::open(&page_of(&server));
-    page.browser.type_into("#name", &format!("ana{}", key::ENTER));
+    page.type_into("#name", &format!("ana{}", key::ENTER));
     page.until_state("Asked for a password");
     assert_fit(&page, "asked");
     page.browser.screen(PHONE);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { load } from './load.mjs';
 
-const { ownAddress, parseAddress } = load(['address.js'], ['ownAddress', 'parseAddress']);
+const { ownAddress, parseAddress } = load(['text.js', 'address.js'], ['ownAddress', 'parseAddress']);
 const PAGE = { protocol: 'http:', host: 'chat.example:8080', pathname: '/' };
 
 test('an address is a host and port, or a ws or http URL', () => {

@@ -7,6 +7,7 @@ import { load } from './load.mjs';
 const STUBS = `
   const elements = {};
   const $ = (id) => elements[id] ??= { value: '', textContent: '', hidden: true, focus() { focused = id }, addEventListener() {} };
+  const draft = $('draft');
   const put = (id, text) => { $(id).textContent = text };
   let [focused, state, server, full] = ['', 'connecting', 'ws://a/ws', ''];
   const sent = [], stored = [], opened = [];
@@ -25,7 +26,7 @@ const STUBS = `
   const look = () => ({ gate, state, password, sent, opened, stored, focused, full, verdict, isShown: !$('gate').hidden, problem: $('refusal').textContent });
 `;
 
-const FILES = ['limits.js', 'text.js', 'notice.js', 'typed.js', 'address.js', 'incoming.js', 'secret.js', 'password.js'];
+const FILES = ['limits.js', 'text.js', 'notice.js', 'typed.js', 'mention.js', 'keep.js', 'address.js', 'incoming.js', 'secret.js', 'password.js'];
 
 const fresh = (stubs) => load(
   FILES,

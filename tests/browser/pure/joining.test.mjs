@@ -20,7 +20,7 @@ const STUBS = `
 /** The outbox of a page that is in the lobby, over a socket that takes all and tells nothing. */
 function outbox() {
   const names = ['sendLines', 'commandOrLine', 'joinAnswered', 'isJoining', 'failUnsent', 'linesInDoubt', 'unsentHere'];
-  return load(['limits.js', 'text.js', 'typed.js', 'address.js', 'outbox.js'], [...names, 'goTo', 'sent'], STUBS);
+  return load(['limits.js', 'text.js', 'typed.js', 'mention.js', 'address.js', 'outbox.js'], [...names, 'goTo', 'sent'], STUBS);
 }
 
 const textsOf = (lines) => lines.map(({ text }) => text);

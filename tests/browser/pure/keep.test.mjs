@@ -8,7 +8,7 @@ const NAMES = ['KEPT_BYTES_MAX', 'LOG_KEPT_BYTES_MAX', 'LOG_KEPT_MAX', 'Session'
 const {
   KEPT_BYTES_MAX, LOG_KEPT_BYTES_MAX, LOG_KEPT_MAX, Session, commandOrLine, keptLines, keptLog, keptSession, linesKept, logKept,
   plainLine, restoreSession,
-} = load(['limits.js', 'text.js', 'notice.js', 'typed.js', 'keep.js', 'lost.js', 'chart.js', 'own.js', 'session.js'], NAMES);
+} = load(['limits.js', 'text.js', 'notice.js', 'typed.js', 'mention.js', 'keep.js', 'lost.js', 'chart.js', 'own.js', 'session.js'], NAMES);
 
 const SENT = { server: 'ws://a/ws', from: 'ana', at: 1, failed: 'not sent' };
 const throughStore = (lines) => linesKept(JSON.parse(JSON.stringify(keptLines(lines))));

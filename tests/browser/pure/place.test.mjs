@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { load } from './load.mjs';
 
 const { isOwnServer, isSamePlace, ownAddress, parseAddress, pathFor, placeOf, roomOf, trackedAt, typedAddress, withRoom } = load(
-  ['address.js'],
+  ['text.js', 'address.js'],
   ['isOwnServer', 'isSamePlace', 'ownAddress', 'parseAddress', 'pathFor', 'placeOf', 'roomOf', 'trackedAt', 'typedAddress', 'withRoom'],
 );
 const pageAt = (pathname, protocol = 'https:') => ({ protocol, host: 'chat.example', pathname });

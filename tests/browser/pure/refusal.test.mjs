@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { load } from './load.mjs';
 
 const { likelyReasons, parseAddress, readRefusal } =
-  load(['address.js', 'refusal.js'], ['likelyReasons', 'parseAddress', 'readRefusal']);
+  load(['text.js', 'address.js', 'refusal.js'], ['likelyReasons', 'parseAddress', 'readRefusal']);
 
 const PAGE = { protocol: 'http:', host: 'a.example:1', hostname: 'a.example', origin: 'http://a.example:1' };
 const read = (status, text) => readRefusal(status, text, PAGE);

@@ -92,3 +92,12 @@ test('names of a room that the page left are forgotten, and answers that are due
   assert.deepEqual(answer(roster, ['eve'], 0, 1), [true, true]);
   assert.deepEqual(answer(roster, ['eve'], 0, 1), [false, false]);
 });
+
+test('the answer to a search adds names, and counts all', () => {
+  const { roster } = newRoster();
+  roster.add('ana');
+  roster.asked(false);
+  assert.equal(roster.takeRow({ kind: 'here', name: 'ben' }), false);
+  assert.equal(roster.takeRow({ kind: 'hereFound', found: 1, clients: 500 }), false);
+  assert.deepEqual([[...roster.names], roster.size], [['ana', 'ben'], 500]);
+});

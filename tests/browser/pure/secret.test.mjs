@@ -5,7 +5,7 @@ import { load } from './load.mjs';
 
 const NAMES = ['hasSecret', 'hasToken', 'isGiven', 'isSameName', 'linkOf', 'secretKept', 'secretOf'];
 const { hasSecret, hasToken, isGiven, isSameName, linkOf, secretKept, secretOf } = load(
-  ['notice.js', 'typed.js', 'address.js', 'secret.js'],
+  ['limits.js', 'text.js', 'notice.js', 'typed.js', 'mention.js', 'keep.js', 'address.js', 'secret.js'],
   NAMES,
 );
 

@@ -5,7 +5,7 @@ import { FakeServer } from './fake-server.mjs';
 import { load } from './load.mjs';
 
 const { Session, commandOrLine, plainLine } = load(
-  ['limits.js', 'text.js', 'notice.js', 'typed.js', 'lost.js', 'chart.js', 'own.js', 'session.js'],
+  ['limits.js', 'text.js', 'notice.js', 'typed.js', 'mention.js', 'lost.js', 'chart.js', 'own.js', 'session.js'],
   ['Session', 'commandOrLine', 'plainLine'],
 );
 

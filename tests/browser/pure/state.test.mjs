@@ -56,3 +56,11 @@ test('no text has an indentation or a comment, which the page leaves out', () =>
     }
   }
 });
+
+test('no template has another one within it, which the page would shorten', () => {
+  for (const file of scriptFiles()) {
+    for (const line of code(sourceOf(file)).split('\n')) {
+      for (const [, inside] of line.matchAll(/\$\{([^}]*)/g)) assert.ok(!inside.includes('`'), `${file}: ${line}`);
+    }
+  }
+});

@@ -9,6 +9,7 @@ const TOKEN = 'pcn_abcdefghijklmnopqrstuvwxyz';
 const STUBS = `
   const elements = {};
   const $ = (id) => elements[id] ??= { value: '', hidden: true, focus() { focused = id }, addEventListener() {} };
+  const draft = $('draft');
   let [focused, state, problem, shown] = ['', 'off', '', []];
   const location = { protocol: 'https:', host: 'a', pathname: '/', search: '', hash: '' };
   const history = { replaceState: (kept, title, url) => { location.hash = ''; location.url = url } };
@@ -17,7 +18,7 @@ const STUBS = `
   const ask = (text) => asked.push(text);
   const isOn = () => state === 'on';
   const showProblem = (text) => { problem = text };
-  const [storeTab, showState, store, sendHeld] = Array(4).fill(() => {});
+  const [storeTab, showState, store, sendHeld, followIgnored, followAside, openMenu] = Array(7).fill(() => {});
   const showHeard = ({ parts }) => shown.push(parts.join(''));
   const [session, replay, roster] = [{ mode: 'tracked' }, null, { rename() {} }];
   const tell = (line) => { const heard = readLine(line); HANDLERS[heard.kind](heard) };
@@ -28,7 +29,7 @@ const STUBS = `
   const look = () => ({ me, wanted, owned, asked, focused, problem, shown, isDue: isTokenDue, token: $('token').value, url: location.url });
 `;
 
-const FILES = ['limits.js', 'text.js', 'notice.js', 'typed.js', 'address.js', 'backoff.js', 'secret.js', 'incoming.js', 'name.js', 'token.js'];
+const FILES = ['limits.js', 'text.js', 'notice.js', 'typed.js', 'mention.js', 'keep.js', 'address.js', 'backoff.js', 'secret.js', 'incoming.js', 'name.js', 'token.js'];
 const NAMES = ['enterAs', 'forgetName', 'go', 'look', 'onNameSettled', 'open', 'ownNameIn', 'reclaimName', 'restoreToken', 'tell', 'type', 'wish', '$'];
 const page = () => {
   const made = load(FILES, NAMES, STUBS);

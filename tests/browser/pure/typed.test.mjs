@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { load } from './load.mjs';
 
 const { disguisedCommand, linesOf, messagesOf, typedAgain, BLANK, MESSAGE_BYTES_MAX } = load(
-  ['limits.js', 'text.js', 'typed.js'],
+  ['limits.js', 'text.js', 'typed.js', 'mention.js'],
   ['disguisedCommand', 'linesOf', 'messagesOf', 'typedAgain', 'BLANK', 'MESSAGE_BYTES_MAX'],
 );
 
@@ -70,6 +70,14 @@ test('of several lines none is a command, and blank ones are left out', () => {
   assert.deepEqual(lines.map(({ wire }) => wire), wires);
   assert.deepEqual(lines.map(({ text }) => text), ['/msg bob x', 'exit', '//x', 'FIN', 'plain', '/say x']);
   assert.ok(lines.every(({ isCommand, isGoodbye, isWho, own }) => !isCommand && !isGoodbye && !isWho && own));
+});
+
+test('blank lines within code are sent as a blank, and those of prose are not', () => {
+  const wires = (text) => linesOf(text).map(({ wire }) => wire);
+  assert.deepEqual(wires('\n\nif x:\n\n\t\n    y\n\n'), ['if x:\n', ' \n', ' \n', '    y\n']);
+  assert.deepEqual(wires('```\na\n\nb\n```\n'), ['```\n', 'a\n', ' \n', 'b\n', '```\n']);
+  assert.deepEqual(wires('one\n\ntwo'), ['one\n', 'two\n']);
+  assert.deepEqual(wires('\n    x\n\n'), ['    x\n'], 'a single line has no lines within it');
 });
 
 test('NUL and a byte order mark at the start are dropped before a line is read', () => {
