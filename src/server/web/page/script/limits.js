@@ -8,7 +8,7 @@ const { isInteger } = Number;
 const SECOND = 1000;
 
 const LINES_MAX = 2000;               // lines in the log; twice as many while a reader is scrolled up
-const LINES_PER_FRAME = 400;          // more lines in one frame would block input for too long
+const LINES_PER_FRAME = 40;           // more lines would take longer than a frame or two
 const ANNOUNCED_MAX = 20;             // a screen reader is not given more lines than this at once
 const GROUP_WITHIN = 300 * SECOND;    // lines of one sender that are closer than this form a group
 const PASTED_WITHIN = SECOND / 2;     // lines of one client that are closer than this came at once

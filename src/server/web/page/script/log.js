@@ -46,11 +46,11 @@ function flush() {
   trim();
   if (follows) stayAtEnd();
   showEnd();
-  // A flood gets at most a quarter of the time, so that the page still reacts to typing, scrolling and clicks.
+  // A flood gets at most half of the time, so that the page still reacts to typing, scrolling and clicks.
   setTimeout(() => {
     isFlushDue = pending.length > 0;
     if (isFlushDue) requestAnimationFrame(flush);
-  }, 3 * (performance.now() - start));
+  }, performance.now() - start);
 }
 
 /** Removes the oldest lines beyond the limit. */
