@@ -106,7 +106,7 @@ impl Tracking {
         let mut tell = |fate| events.push_back(Event::of(fate));
         self.lines.on_heard(session.heard, &at, is_entry, now, &mut tell);
         if let Some(next) = &self.next {
-            self.lines.settle(next, &mut tell);
+            self.lines.settle(next, Some(&at), &mut tell);
         }
         if is_answer && self.lines.lost.as_mut().is_some_and(|lost| lost.on_answer(now)) {
             self.lines.end_lost(false, &mut tell);
@@ -302,10 +302,10 @@ impl Tracking {
         let mut tell = |fate| events.push_back(Event::of(fate));
         let lost = self.lines.lost.as_mut().and_then(|lost| lost.on_said(name, text, position, &mut tell));
         let is_own = name == self.name || self.former_names.iter().any(|former| former == name);
-        if lost.is_some() || is_past || !is_own {
+        if lost.is_some() || !is_own {
             return lost;
         }
-        self.lines.on_record(text, position, now, tell)
+        self.lines.on_record(text, position, is_past, now, tell)
     }
 
     /// Whether a position is in the log of an earlier run: its record is of no line of this session, and older than our
@@ -330,12 +330,12 @@ impl Tracking {
 
     /// Takes note that all records before the present position have come.
     fn settle(&mut self) {
-        let Some(next) = &self.next else { return };
+        let (Some(next), at) = (&self.next, self.at.as_ref()) else { return };
         let events = &mut self.events;
-        self.lines.settle(next, |fate| events.push_back(Event::of(fate)));
-        if self.at.as_ref().is_none_or(|at| next.is_comparable(at) && !next.is_before(at)) {
+        self.lines.settle(next, at, |fate| events.push_back(Event::of(fate)));
+        if at.is_none_or(|at| next.is_comparable(at) && !next.is_before(at)) {
             self.lines.forget_ahead();
-            self.lines.settle(next, |fate| events.push_back(Event::of(fate)));
+            self.lines.settle(next, at, |fate| events.push_back(Event::of(fate)));
             self.former_names.clear();
         }
     }

@@ -73,6 +73,11 @@ impl OwnLine {
             && !self.until.as_ref().is_some_and(is_behind)
     }
 
+    /// Whether it was sent in the log of this position.
+    fn is_from(&self, at: &Position) -> bool {
+        self.from.as_ref().is_some_and(|from| from.is_comparable(at))
+    }
+
     /// Tells that the server has taken the line, because it processes lines in order. Its record `has_come`, or that of
     /// a later line.
     pub(super) fn tell_heard(&self, has_come: bool, tell: &mut impl FnMut(Fate)) {
@@ -88,11 +93,15 @@ impl OwnLine {
     }
 
     /// Whether its record would have come before `next`, or it has none. At a place in another log that is so, unless
-    /// its own log is still to be read up to it.
-    fn is_past(&self, next: &Position) -> bool {
+    /// its own log is still to be read up to it. It is not if all up to `at`, the present place of the session, is in
+    /// the log of `next`.
+    fn is_past(&self, next: &Position, at: Option<&Position>) -> bool {
+        let is_elsewhere = |until: &Position, at: &Position| at.is_comparable(next) && !at.is_comparable(until);
+        let is_left = |until: &Position| until.place().is_some() && at.is_some_and(|at| is_elsewhere(until, at));
         self.until.as_ref().is_some_and(|until| match next.is_comparable(until) {
             true => !next.is_before(until),
-            false => !until.is_ahead() && self.from.as_ref().is_none_or(|from| !from.is_before(until)),
+            false if until.is_ahead() => false,
+            false => self.from.as_ref().is_none_or(|from| !from.is_before(until)) || is_left(until),
         })
     }
 
@@ -292,8 +301,8 @@ impl OwnLines {
     }
 
     /// Forgets taken lines whose record would have come before `next`: they have none, or it is missed.
-    pub(super) fn settle(&mut self, next: &Position, mut tell: impl FnMut(Fate)) {
-        while let Some(line) = self.sent.pop_front_if(|line| line.is_past(next)) {
+    pub(super) fn settle(&mut self, next: &Position, at: Option<&Position>, mut tell: impl FnMut(Fate)) {
+        while let Some(line) = self.sent.pop_front_if(|line| line.is_past(next, at)) {
             self.bytes -= line.wire.len();
             if line.said.is_some() && line.origin == Origin::User {
                 tell(Fate::Unrecorded(line.id));
@@ -301,15 +310,17 @@ impl OwnLines {
         }
     }
 
-    /// Takes a record of the client at this position. Returns the id of its line.
+    /// Takes a record of the client at this position. Returns the id of its line. `is_past`: the position seems to be
+    /// in an earlier log, so it is the record of a line alone that was sent in that log.
     pub(super) fn on_record(
         &mut self,
         text: &str,
         at: &Position,
+        is_past: bool,
         now: Instant,
         mut tell: impl FnMut(Fate),
     ) -> Option<u64> {
-        let index = self.sent.iter().position(|line| line.is_of(text, at))?;
+        let index = self.sent.iter().position(|line| line.is_of(text, at) && (!is_past || line.is_from(at)))?;
         let mut id = None;
         for (place, line) in self.sent.drain(..=index).enumerate() {
             self.bytes -= line.wire.len();

@@ -639,3 +639,38 @@ fn a_record_behind_the_place_up_to_which_a_line_was_taken_is_that_of_a_later_lin
     world.restart(2, 0);
     world.finish();
 }
+
+#[test]
+fn a_line_whose_log_is_read_no_further_has_no_record() {
+    let mut world = World::shared();
+    world.type_in("a");
+    world.down(48);
+    world.step(Step::Stall);
+    world.up(7);
+    world.type_in("a");
+    world.down(123);
+    world.cut(4, 0);
+    world.up(19);
+    world.step(Step::Tick);
+    world.down(46);
+    world.step(Step::LoseSeat);
+    world.step(Step::Other);
+    world.step(Step::Trim);
+    world.finish();
+}
+
+#[test]
+fn a_line_whose_record_is_behind_a_stamp_that_is_still_to_come_has_that_record() {
+    let mut world = World::shared();
+    world.step(Step::Tick);
+    world.down(48);
+    world.step(Step::Other);
+    world.step(Step::Stall);
+    world.up(7);
+    world.down(usize::MAX);
+    world.type_in("a");
+    world.cut(2, 0);
+    world.step(Step::Tick);
+    world.step(Step::Other);
+    world.finish();
+}
