@@ -241,11 +241,7 @@ impl From<Flags> for Config {
         let has_no_color = || env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Config {
             server: flags.server,
-            trust: match (flags.ca, flags.pin) {
-                (_, Some(pin)) => Trust::Pin(pin),
-                (Some(file), None) => Trust::Authorities(file),
-                (None, None) => Trust::System,
-            },
+            trust: Trust::of_flags(flags.ca, flags.pin),
             nick: flags.nick,
             password: flags.password,
             token: flags.token,

@@ -1,12 +1,15 @@
 //! The companion of the server: one loop over stdin, stdout and the socket. Only name resolution has a thread.
 //!
-//! It has two forms. The pipe form passes lines unchanged between any stdin and stdout and the server. The terminal
-//! form keeps the typed line whole while others talk, and reconnects. Both work on a session, which is one connection.
-//! The terminal form owns everything that outlives a connection: the typed line, the unsent lines and the names seen.
+//! It has three forms. The pipe form passes lines unchanged between any stdin and stdout and the server. The terminal
+//! form keeps the typed line whole while others talk, and reconnects. The third form is for programs of this crate. All
+//! work on a session, which is one connection. The terminal form owns everything that outlives a connection: the typed
+//! line, the unsent lines and the names seen.
 //!
 //! | module | owns |
 //! |---|---|
-//! | `pipe`, `terminal` | the two forms, each with its main loop |
+//! | `pipe`, `terminal` | two forms, each with its main loop |
+//! | `program` | the form for programs, which have their own loop: lines of a room in, lines to it out |
+//! | `answers` | the server's answers about our room, our name and our lines |
 //! | `session` | a single connection: bytes in both directions, half-closes, the reason of its end |
 //! | `leaving` | the time and the bytes that a server gets after our goodbye |
 //! | `ending` | the result of a run, its message and its exit code |
@@ -23,6 +26,7 @@
 //! | `limits` | every limit of the client |
 
 mod address;
+mod answers;
 mod connect;
 mod decoder;
 mod door;
@@ -32,6 +36,7 @@ mod limits;
 mod link;
 mod outbox;
 mod pipe;
+mod program;
 mod progress;
 mod race;
 mod resolver;
@@ -54,6 +59,7 @@ pub use self::address::{AddressError, ServerAddress};
 pub use self::ending::{ClientError, Ending, Report};
 pub use self::limits::FLUSH_AFTER_MS;
 use self::pipe::PipeClient;
+pub(crate) use self::program::{Heard, ProgramClient, Stay};
 pub use self::room::parse_room;
 use self::secrets::Secrets;
 pub use self::secrets::{SecretError, SecretSource};
@@ -109,6 +115,30 @@ pub struct Config {
 }
 
 impl Config {
+    /// The configuration of a client without flags.
+    pub fn new(server: ServerAddress) -> Config {
+        Config {
+            server,
+            trust: Trust::System,
+            nick: None,
+            password: None,
+            token: None,
+            room: None,
+            flush_after: None,
+            timestamps: Times::Auto,
+            log: None,
+            notify_command: None,
+            plain: false,
+            says_text: false,
+            listens: false,
+            pipe_reconnects: false,
+            json: false,
+            send: None,
+            colors: Colors::Off,
+            reconnect: true,
+        }
+    }
+
     /// Whether the pipe form tracks a server that can be tracked.
     fn tracks_in_pipe(&self) -> bool {
         self.pipe_reconnects || self.json || self.send.is_some()

@@ -14,7 +14,6 @@
 //! wanted name.
 //! [`Answers`] follows what the server says about that, and `outcome` decides at the end.
 
-mod answers;
 mod door;
 mod link;
 mod outcome;
@@ -28,11 +27,11 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
 
-use self::answers::Answers;
 use self::link::{Dialled, PipeLink};
 use self::output::Output;
 use self::tracked::Tracked;
 use super::address::ServerAddress;
+use super::answers::Answers;
 use super::connect::Attempt;
 use super::decoder::{ServerKind, ServerLine};
 use super::door::Door;

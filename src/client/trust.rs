@@ -40,6 +40,17 @@ pub enum Trust {
     Pin(Pin),
 }
 
+impl Trust {
+    /// Returns what the flags `--ca` and `--pin` ask for, of which clap lets at most one through.
+    pub fn of_flags(ca: Option<PathBuf>, pin: Option<Pin>) -> Trust {
+        match (ca, pin) {
+            (_, Some(pin)) => Trust::Pin(pin),
+            (Some(file), None) => Trust::Authorities(file),
+            (None, None) => Trust::System,
+        }
+    }
+}
+
 /// SHA-256 of the public key of a server (SubjectPublicKeyInfo), as `SHA256:` and 43 characters of base64.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin(String);

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use mio::{Registry, Token};
 
-use super::answers::Answers;
 use super::says_text;
 use super::tracked::Tracked;
 use crate::client::Config;
 use crate::client::address::ServerAddress;
+use crate::client::answers::Answers;
 use crate::client::connect::Opened;
 use crate::client::limits::OWED_BYTES_MAX;
 use crate::client::link::{Advance, Link, LinkState, should_reconnect};

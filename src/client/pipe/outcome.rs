@@ -3,8 +3,8 @@
 use std::mem;
 use std::time::Instant;
 
-use super::answers::Farewell;
 use super::{InputState, PipeClient};
+use crate::client::answers::Farewell;
 use crate::client::ending::{ClientError, Ending, Unsaid};
 use crate::client::limits::{COUNT_TIME_MAX, GRACE, SEND_WAIT_MAX};
 use crate::client::link::FarewellKind;

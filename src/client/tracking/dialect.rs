@@ -143,6 +143,11 @@ impl Position {
         self.numbers(other).map_or(is_ahead, |(number, other)| number < other)
     }
 
+    /// Whether the other one is the same or an earlier place of the same log.
+    pub(super) fn has_reached(&self, other: &Position) -> bool {
+        self.is_comparable(other) && !self.is_before(other)
+    }
+
     /// Returns how many records of the same log stand between an earlier place and this one.
     pub(super) fn records_since(&self, earlier: &Position) -> u64 {
         self.numbers(earlier).map_or(0, |(number, earlier)| number.saturating_sub(earlier))

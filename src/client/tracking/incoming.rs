@@ -333,11 +333,21 @@ impl Tracking {
         let (Some(next), at) = (&self.next, self.at.as_ref()) else { return };
         let events = &mut self.events;
         self.lines.settle(next, at, |fate| events.push_back(Event::of(fate)));
-        if at.is_none_or(|at| next.is_comparable(at) && !next.is_before(at)) {
+        if at.is_none_or(|at| next.has_reached(at)) {
             self.lines.forget_ahead();
             self.lines.settle(next, at, |fate| events.push_back(Event::of(fate)));
             self.former_names.clear();
         }
+    }
+
+    /// Whether all records before the place of the last `** session` line have come.
+    pub(crate) fn is_up_to_date(&self) -> bool {
+        self.next.as_ref().is_some_and(|next| self.at.as_ref().is_none_or(|at| next.has_reached(at)))
+    }
+
+    /// Whether a position stands before the place of the last `** session` line.
+    pub(crate) fn is_before_session(&self, position: &Position) -> bool {
+        self.at.as_ref().is_some_and(|at| position.is_before(at))
     }
 
     pub(super) fn release_held(&mut self) {
