@@ -122,9 +122,10 @@
 //! | | `sealing` | its TLS: text that waits to be read, ciphertext that waits to be written |
 //! | `server/flow` | `brake` `deliveries` `budget` | backpressure: one tape, all tapes, the work of a turn |
 //! | | `rate` `stall` | one client, a slow reader |
-//! | `server/web` | `site` `resource` `request` `response` | HTTP: routing, addresses, parsing, answers |
+//! | `server/web` | `site` `resource` `request` `response` `document` | HTTP: routing, addresses, parsing, answers |
 //! | | `exchange` `origin` `scrape` | one connection at a time, origin policy, requests for metrics |
-//! | | `websocket` `frame` `page` | frames in, frames out, the page itself |
+//! | | `websocket` `frame` | frames in, frames out |
+//! | | `page` `bombards` `minify` | the chat page, the page of the game, what both are sent without |
 //! | [`client`] | `session` `connect` `link` | one connection, making it, again and again |
 //! | | `resolver` `race` | the look-up of the name, connects to several addresses |
 //! | | `trust` `secure` | trusted servers, TLS under a connection |
@@ -135,16 +136,20 @@
 //! | | `tracking` | a session of the tracked dialect: position, own lines, what to send again |
 //! | | `pipe` | the form for pipes: answers, lines of stdin, `--json`, the outcome |
 //! | | `terminal` | the form for terminals: keys, editor, screen, chat view |
+//! | | `program` `answers` | the form for a program of this crate, the answers about room, name and lines |
+//! | [`bombards`] | `field` `game` `order` `report` | a game: physics, players, their words, the words of the referee |
+//! | | `follow` `check` `referee` | what reports tell, `--check`, the referee as a client |
 //! | [`net`] | `stream` `outbox` `keepalive` `unanswered` `stdio` | the kernel: sockets, unsent bytes, dead peers, stdio |
 //! | | `tls` | cryptography and pins of both programs; a session of the server as bytes in and bytes out |
 //! | | `address` `resolve` `backoff` | addresses as people write them, look-ups off the loop, pauses between attempts |
 //! | [`logging`] | | the log on stderr, which neither blocks nor panics |
 //! | [`variables`] | | the environment variables behind the flags |
-//! | [`manual`] | `operating` `protocol` `client` `memory` | prose for operators and users, `--generate` |
+//! | [`manual`] | `operating` `protocol` `client` `bombards` `memory` | prose for operators and users, `--generate` |
 //!
 //! A new timer is a variant of `Timer` in `server/hub/timers.rs`. A new command begins in `relay/command.rs`, a new order
 //! of operators in `relay/order.rs`, a new notice in `relay/notice/mod.rs`, a new limit in `server/limits.rs`.
 
+pub mod bombards;
 pub mod client;
 pub mod logging;
 pub mod manual;

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`operating`] | running a server | pollchat-server(1), behind its flags |
 //! | [`client`] | using `pollchat-client` | pollchat-client(1), behind its flags |
+//! | [`bombards`] | the game of cannons and its referee | pollchat-bombards(1), behind its flags |
 //! | [`protocol`] | what server and clients send each other | pollchat(7) |
 //! | [`memory`] | what the limits add up to | (rustdoc alone) |
 //!
@@ -19,6 +20,10 @@ use clap_mangen::Man;
 use crate::net::stdio::exit_code_of_print;
 
 mod roff;
+
+pub mod bombards {
+    #![doc = include_str!("bombards.md")]
+}
 
 pub mod client {
     #![doc = include_str!("client.md")]
@@ -78,6 +83,7 @@ fn completions(shell: Shell, mut command: Command) -> Vec<u8> {
 fn program_page(command: Command) -> Vec<u8> {
     let (manual, other) = match command.get_name() {
         "pollchat-server" => (include_str!("operating.md"), "pollchat-client"),
+        "pollchat-bombards" => (include_str!("bombards.md"), "pollchat-client"),
         _ => (include_str!("client.md"), "pollchat-server"),
     };
     let mut text = title(command.get_name(), 1).into_bytes();
