@@ -56,7 +56,9 @@ pub struct Browser {
 pub mod key {
     pub const ENTER: char = '\u{e007}';
     pub const ESCAPE: char = '\u{e00c}';
+    pub const LEFT: char = '\u{e012}';
     pub const PAGE_UP: char = '\u{e00e}';
+    pub const RIGHT: char = '\u{e014}';
     pub const SHIFT: char = '\u{e008}';
     pub const TAB: char = '\u{e004}';
     pub const UP: char = '\u{e013}';
