@@ -8,8 +8,11 @@
 //! [`exchange`], both are answered by the [`site`], and the [`origin`] policy applies to both. After the upgrade the
 //! browser is a client like any other: its input goes through a [`websocket`], its output is cut into [frames](frame).
 
+mod bombards;
+mod document;
 pub mod exchange;
 pub mod frame;
+mod minify;
 pub mod origin;
 mod page;
 pub mod request;

@@ -1,5 +1,7 @@
 //! The resources of the site: which path and query lead to the page or to the WebSocket, and the room that they name.
 //!
+//! `/bombards` is the page of the game in the room of that name.
+//!
 //! `/` and `/ws` are the lobby's. `/r/NAME` and `/ws?room=NAME` are those of another room; NAME is percent-encoded. The
 //! parameter `track` says that the WebSocket begins with a line.
 //!
@@ -18,6 +20,12 @@ const PAGE_PATH: &str = "/";
 
 /// Prefix of the page's path in a room; the room's name follows.
 const ROOM_PREFIX: &str = "/r/";
+
+/// Path of the page of the game.
+const GAME_PATH: &str = "/bombards";
+
+/// Room of the game.
+const GAME_ROOM: &str = "bombards";
 
 /// Path of the WebSocket.
 const SOCKET_PATH: &str = "/ws";
@@ -84,6 +92,8 @@ impl FromStr for WebPath {
 pub(crate) enum Resource {
     /// The page, which is the same in all rooms.
     Page,
+    /// The page of the game, on a server that may have a room for it.
+    Game,
     /// The WebSocket of this room.
     Socket(Name),
 }
@@ -100,6 +110,7 @@ impl Resource {
         };
         match (path, path.strip_prefix(ROOM_PREFIX)) {
             (PAGE_PATH, _) => Ok(Resource::Page),
+            (GAME_PATH, _) => room(GAME_ROOM).map(|_| Resource::Game),
             (SOCKET_PATH, _) => match rooms_in(query).as_slice() {
                 [] => Ok(Resource::Socket(Name::of_lobby())),
                 [encoded] => room(encoded).map(Resource::Socket),
@@ -148,6 +159,18 @@ mod tests {
         assert_eq!(find("/ws?room=rust"), socket("rust"));
         assert_eq!(find("/ws?a=b&room=%D0%B4%D0%BE%D0%BC&c"), socket("дом"));
         assert_eq!(find("/ws?room=e%CC%81"), socket("é"));
+    }
+
+    #[test]
+    fn the_game_has_a_page_if_there_may_be_its_room() {
+        for target in ["/bombards", "/bombards?a=b"] {
+            assert_eq!(find(target), Ok(Resource::Game), "{target}");
+        }
+        for target in ["/bombards/", "/Bombards", "/bombards/ws", "/r/bombards/x", "/r//bombards"] {
+            assert_eq!(find(target), Err(404), "{target}");
+        }
+        assert_eq!(find("/r/bombards"), Ok(Resource::Page));
+        assert!(Resource::find("/bombards", "", |_| None).is_err());
     }
 
     #[test]

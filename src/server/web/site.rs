@@ -1,4 +1,4 @@
-//! The web site: routing of requests to the page and to the WebSocket, and the headers of both.
+//! The web site: routing of requests to the pages and to the WebSocket, and the headers of the latter.
 //!
 //! Pure, but for the clock that it is given. Tests: `tests/server/web/`, `tests/server/websocket/handshakes.rs` and
 //! `tests/fuzz/bodies/site.rs`.
@@ -6,10 +6,10 @@
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
-use data_encoding::BASE64;
-use sha2::{Digest, Sha256};
 use tungstenite::handshake::derive_accept_key;
 
+use super::bombards::PAGE as GAME;
+use super::document::Document;
 use super::origin::OriginPolicy;
 use super::page::PAGE;
 use super::request::Request;
@@ -22,10 +22,14 @@ use crate::server::proxy::TrustedProxies;
 /// Longest answer, in bytes: the page, of at most 96 KiB, and its head. The build fails if the page is longer.
 pub const ANSWER_BYTES_MAX: usize = 97 * 1024;
 
-/// Part of it that is kept for the page's head, in bytes.
+/// Longest answer with the page of the game, in bytes. The build fails if that is longer.
+const GAME_ANSWER_BYTES_MAX: usize = 24 * 1024;
+
+/// Part of both that is kept for the head, in bytes.
 const HEAD_BYTES: usize = 1024;
 
 const _: () = assert!(PAGE.len() + HEAD_BYTES <= ANSWER_BYTES_MAX, "the page is too long: raise ANSWER_BYTES_MAX");
+const _: () = assert!(GAME.len() + HEAD_BYTES <= GAME_ANSWER_BYTES_MAX, "the page of the game is too long");
 
 /// Longest part of a peer's `Host` or `Origin` in the log, in bytes.
 const LOGGED_BYTES_MAX: usize = 100;
@@ -34,10 +38,8 @@ const LOGGED_BYTES_MAX: usize = 100;
 #[derive(Debug)]
 pub struct Site {
     origin_policy: OriginPolicy,
-    /// `Content-Security-Policy` of the page.
-    content_policy: String,
-    /// `ETag` of the page: the same page has the same one on every server.
-    page_tag: String,
+    page: Document,
+    game: Document,
     /// Ports of the page; none if only proxies reach it.
     pages: Vec<(Endpoint, SocketAddr)>,
     path: WebPath,
@@ -136,15 +138,8 @@ impl Answer {
 impl Site {
     /// Creates the site of a server whose page is at `pages`, with TLS or without.
     pub fn new(origin_policy: OriginPolicy, pages: &[(Endpoint, SocketAddr)], clock: Clock) -> Site {
-        let content_policy = format!(
-            "default-src 'none'; script-src '{}'; style-src '{}'; img-src data:; connect-src 'self' ws: wss:; \
-             base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
-             require-trusted-types-for 'script'; trusted-types 'none'",
-            hash_of(PAGE, "script"),
-            hash_of(PAGE, "style"),
-        );
-        let page_tag = format!("\"{}\"", BASE64.encode(&Sha256::digest(PAGE)));
-        Site { origin_policy, content_policy, page_tag, pages: pages.to_vec(), path: WebPath::default(), clock }
+        let (page, game) = (Document::new(PAGE), Document::new(GAME));
+        Site { origin_policy, page, game, pages: pages.to_vec(), path: WebPath::default(), clock }
     }
 
     /// Moves the site below a path.
@@ -198,12 +193,10 @@ impl Site {
             Err(status) => return text(status),
         };
         match (resource, request.method) {
-            (Resource::Page, "GET" | "HEAD") => {
-                let bytes = self.page(request, extent);
-                Answer { bytes, next: request.persistence.into(), refusal: None }
-            }
+            (Resource::Page, "GET" | "HEAD") => self.show(&self.page, request, extent),
+            (Resource::Game, "GET" | "HEAD") => self.show(&self.game, request, extent),
             (Resource::Socket(room), "GET") => self.open(request, room).unwrap_or_else(text),
-            (Resource::Page, _) => text(Status::MethodNotAllowed),
+            (Resource::Page | Resource::Game, _) => text(Status::MethodNotAllowed),
             // The page asks with POST why its WebSocket did not open: a browser sends the `Origin` with POST alone.
             (Resource::Socket(_), _) if !self.is_open_to(request) => text(Status::OriginNotAllowed),
             (Resource::Socket(_), _) => text(Status::SocketMethodNotAllowed),
@@ -246,52 +239,16 @@ impl Site {
         }
     }
 
-    /// Answers with the page, unless the browser has it already (RFC 9110, 13.1.2).
-    fn page(&self, request: &Request<'_>, extent: Extent) -> Vec<u8> {
-        let is_known = request.values("if-none-match").into_iter().any(|tags| names_tag(tags, &self.page_tag));
-        let head = Head::new(if is_known { Status::NotModified } else { Status::Ok })
-            .made_at((self.clock)())
-            .field("ETag", &self.page_tag)
-            .field("Content-Security-Policy", &self.content_policy)
-            .field("X-Content-Type-Options", "nosniff")
-            .field("X-Frame-Options", "DENY")
-            .field("Referrer-Policy", "no-referrer")
-            .field("Cross-Origin-Opener-Policy", "same-origin")
-            .field("Cross-Origin-Resource-Policy", "same-origin")
-            .field("Cache-Control", "no-cache")
-            .persistence(request.persistence);
-        if is_known {
-            return head.with_body(&[], Extent::HeadOnly);
-        }
-        let head = head.field("Content-Type", "text/html; charset=utf-8").field("Content-Length", PAGE.len());
-        head.with_body(PAGE.as_bytes(), extent)
+    fn show(&self, document: &Document, request: &Request<'_>, extent: Extent) -> Answer {
+        let bytes = document.answer(request, (self.clock)(), extent);
+        Answer { bytes, next: request.persistence.into(), refusal: None }
     }
-}
-
-/// Whether an `If-None-Match` names this tag, or any. A proxy that compresses the page makes its tag a weak one.
-fn names_tag(tags: &[u8], tag: &str) -> bool {
-    tags.split(|&byte| byte == b',')
-        .map(<[u8]>::trim_ascii)
-        .any(|named| named == b"*" || named.strip_prefix(b"W/").unwrap_or(named) == tag.as_bytes())
 }
 
 /// Returns the address of the client whose request a trusted proxy passes on; `None` if the proxy names none, or the head
 /// is no request.
 pub(crate) fn forwarded_for(head: &[u8], trusted: &TrustedProxies) -> Option<SocketAddr> {
     trusted.client_of(&Request::parse(head).ok()?.values("x-forwarded-for"))
-}
-
-/// Returns the source expression by which a Content-Security-Policy allows the page's one element of this name (CSP 3,
-/// 2.3.1).
-fn hash_of(page: &str, element: &str) -> String {
-    // The page has both (a test). Without its element, the policy would allow an empty one.
-    let text = text_of(page, element).unwrap_or_default();
-    format!("sha256-{}", BASE64.encode(&Sha256::digest(text)))
-}
-
-fn text_of<'a>(page: &'a str, element: &str) -> Option<&'a str> {
-    let (_, rest) = page.split_once(&format!("<{element}>"))?;
-    rest.split_once(&format!("</{element}>")).map(|(text, _)| text)
 }
 
 /// Returns a text that says where the page is. If the server listens on all its addresses, it names the port alone.

@@ -1,6 +1,7 @@
 //! The page's port of a real server, byte by byte: what is answered to which request, whom the page is for, and what
 //! becomes of those who send something else, too much, or nothing.
 
+mod bombards;
 mod crowds;
 mod flags;
 mod hosts;

@@ -4,9 +4,7 @@
 //! only the file that declares a variable assigns to it. `tests/browser/pure` checks that, and tests the files that
 //! need no browser with node; `tests/browser` tests the page in Chromium.
 
-mod minify;
-
-use minify::{Minified, minified};
+use super::minify::{Minified, minified};
 
 /// The page, with one `<style>` and one `<script>`: the Content-Security-Policy allows both by their hashes.
 pub(super) const PAGE: &str = MINIFIED.text();

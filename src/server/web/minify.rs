@@ -1,5 +1,5 @@
-//! The size of the page: browsers need neither its indentation nor its comments, and every browser that loads the page
-//! costs its size in memory.
+//! The size of the pages: browsers need neither their indentation nor their comments, and every browser that loads a
+//! page costs its size in memory.
 //!
 //! The source keeps some habits that make this safe, and `tests/browser/pure` checks them: no text and no regular
 //! expression runs over several lines, no template has another one within it, and statements end with a semicolon.
