@@ -42,6 +42,8 @@ function showRooms() {
   const rows = [...new Set([here, ...rooms.keys()])].sort(byName).map((name) =>
     roomRow(name, name === here));
   $('room-list').replaceChildren(...rows);
+  $('game').hidden = !rooms.has('bombards') || !isOwnServer(address, location);
+  $('game').href = `${folderOf(location.pathname)}bombards`;
   if (focused) $('room-list').querySelector(`[data-room="${CSS.escape(focused)}"]`)?.focus();
 }
 
