@@ -8,6 +8,7 @@ mod browser;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bombards;
 mod calls;
 mod coming_back;
 mod doors;

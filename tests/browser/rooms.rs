@@ -3,6 +3,7 @@
 use crate::browser::{PHONE, eventually, key};
 use crate::page::{Page, neighbour, neighbour_in, page_of, server};
 use crate::proxy::Proxy;
+use crate::shown::WIDE;
 use crate::support::{Lines, Member};
 
 /// Returns the heading, the title, the path of the address bar and the field of the server.
@@ -126,6 +127,23 @@ fn a_link_to_a_room_moves_the_tab_there() {
     page.until_state("Connected as ana");
     page.say("hello");
     cho.lines_until(|line| line == "ana> hello");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/browser/run"]
+fn the_list_of_rooms_links_to_the_game_while_its_room_is_known() {
+    let server = server().go();
+    let proxy = Proxy::below(&["/chat"], &page_of(&server));
+    let page = Page::open(&format!("{}r/rust", proxy.page()));
+    page.browser.screen(WIDE);
+    page.connect("ana");
+    page.browser.until("document.querySelector('[data-room=rust]') !== null");
+    assert!(page.is_hidden("#game"), "there is no such room");
+    let _bob = neighbour_in("bombards", &server, "bob");
+    page.browser.click("#other");
+    page.browser.until("document.querySelector('[data-room=bombards]') !== null");
+    assert!(!page.is_hidden("#game"));
+    assert_eq!(page.browser.eval("document.getElementById('game').href"), format!("{}bombards", proxy.page()));
 }
 
 #[test]

@@ -1,22 +1,38 @@
-// Loads files of the page's script into a scope of their own, as the page does, but without a document.
+// Loads parts of a page's script into a scope of their own, as the page does, but without a document. The chat page has
+// a file for each part. The page of the game is one file: a comment like `// Flight: …` begins a section of its script.
 
 import { readFileSync, readdirSync } from 'node:fs';
 
-const SCRIPT = new URL('../../../src/server/web/page/script/', import.meta.url);
+const web = new URL('../../../src/server/web/', import.meta.url);
+const script = new URL('page/script/', web);
 
-/** The source of a file of the script. */
-export function sourceOf(file) {
-  return readFileSync(new URL(file, SCRIPT), 'utf8');
+/** The pages, the chat and the game: for each, its parts by name. */
+const PARTS = {
+  page: new Map(readdirSync(script).map((file) => [file, readFileSync(new URL(file, script), 'utf8')])),
+  bombards: sectionsOf(readFileSync(new URL('bombards.html', web), 'utf8')),
+};
+
+export const PAGES = Object.keys(PARTS);
+
+function sectionsOf(html) {
+  const [, all] = /^<script>\n(.*)^<\/script>$/ms.exec(html);
+  const [, ...sections] = all.split(/^(?=\/\/ \w+: )/m);
+  return new Map(sections.map((section) => [/\w+/.exec(section)[0], section]));
 }
 
-/** The names of all files of the script. */
-export function scriptFiles() {
-  return readdirSync(SCRIPT).filter((file) => file.endsWith('.js'));
+/** The source of a part of a page's script. */
+export function sourceOf(part, page = 'page') {
+  return PARTS[page].get(part);
+}
+
+/** The names of all parts of a page's script. */
+export function scriptFiles(page) {
+  return [...PARTS[page].keys()];
 }
 
 /** Evaluates files in order, and returns the values of these names. `stubs` declares what the files use of others. */
-export function load(files, names, stubs = '') {
-  const source = [...files.map(sourceOf), stubs].join('');
+export function load(files, names, stubs = '', page = 'page') {
+  const source = [...files.map((file) => sourceOf(file, page)), stubs].join('');
   return new Function(`'use strict';\n${source}\n${idle(source)}\nreturn { ${names.join(', ')} };`)();
 }
 
