@@ -1,4 +1,4 @@
-//! The game: who takes part, what an order does, and what the room is told of it. Pure: orders and steps in, reports out.
+//! The game: its players, the effect of each order, and the reports to the room. Pure: orders and steps in, reports out.
 //! The caller has the clock, and passes the time since the referee began.
 //!
 //! Every change of the field is told at once, so a reader of the reports in their order has the field of the referee.

@@ -11,9 +11,9 @@
 //! terminal has taken the previous one. So a blocked terminal applies backpressure to the server, and a flood does not
 //! hide the input line.
 //!
-//! What a user may ask of the terminal alone has a file each: `calls`, `ringing` and `notify` (mentions and private
-//! lines), `unread` (the rule above what came meanwhile), `query` and `ignore` (members), `listing` (`/who`), `search`
-//! (Ctrl-R) and `log` (`--log`). `commands` tells their commands from the server's.
+//! Each feature of the terminal alone has a file: `calls`, `ringing` and `notify` (mentions and private lines), `unread`
+//! (the rule above lines that came meanwhile), `query` and `ignore` (members), `listing` (`/who`), `search` (Ctrl-R) and
+//! `log` (`--log`). `commands` tells their commands from the server's.
 
 mod calls;
 mod chat_view;
