@@ -67,6 +67,14 @@ fn end_of(command: &mut Command) -> (Option<i32>, String) {
     (status.code(), String::from_utf8(stderr).unwrap())
 }
 
+/// A member that takes part alone, against the target.
+fn player(server: &Server, name: &str) -> Client {
+    let mut player = member(server, name);
+    player.send_line("join");
+    told(&mut player, "cannons 2 ");
+    player
+}
+
 /// A member of the game's room by this name.
 #[track_caller]
 pub(crate) fn member(server: &Server, name: &str) -> Client {
@@ -154,9 +162,7 @@ fn players_play_with_the_words_of_a_plain_client() {
 fn a_renamed_player_keeps_its_cannon_and_a_late_one_is_whole_at_the_next_state() {
     let server = start(&[]);
     let _referee = Referee::start(&server.address(), &["--seed", "7"]);
-    let mut ana = member(&server, "ana");
-    ana.send_line("join");
-    told(&mut ana, "cannons 2 ");
+    let mut ana = player(&server, "ana");
     // Falls back on her own cannon.
     assert_eq!(fire(&mut ana, "ana", aim(85, 10))[0], "hit");
     ana.send_line("/nick zoe");
@@ -173,9 +179,7 @@ fn a_referee_that_loses_its_connection_in_the_middle_of_a_shot_says_everything_o
     let server = start(&[]);
     let proxy = CuttingProxy::start(server.address());
     let _referee = Referee::start(&proxy.address(), &[]);
-    let mut ana = member(&server, "ana");
-    ana.send_line("join");
-    told(&mut ana, "cannons 2 ");
+    let mut ana = player(&server, "ana");
     for _ in 0..3 {
         ana.send_line("fire 80 100");
         let tick = told(&mut ana, "shot ").swap_remove(0);
@@ -198,9 +202,7 @@ fn a_referee_survives_a_restart_of_the_relay() {
     let server = start(&[]);
     let proxy = CuttingProxy::start(server.address());
     let _referee = Referee::start(&proxy.address(), &[]);
-    let mut ana = member(&server, "ana");
-    ana.send_line("join");
-    told(&mut ana, "cannons 2 ");
+    let mut ana = player(&server, "ana");
     fire(&mut ana, "ana", aim(85, 10));
     let another = start(&[]);
     proxy.lead_to(another.address());
@@ -217,9 +219,7 @@ fn a_referee_survives_a_restart_of_the_relay() {
 fn a_restarted_referee_goes_on_with_scores_and_shells() {
     let server = start(&["--resume-within", "0"]);
     let referee = Referee::start(&server.address(), &[]);
-    let mut ana = member(&server, "ana");
-    ana.send_line("join");
-    told(&mut ana, "cannons 2 ");
+    let mut ana = player(&server, "ana");
     fire(&mut ana, "ana", aim(85, 10));
     let before = scores(&mut ana);
     assert_eq!(before[0], "ana -3");

@@ -109,6 +109,15 @@ mod tests {
     use super::*;
     use crate::client::Colors;
 
+    /// The prompts of a state, the widest first. The text that is drawn is the one that is measured.
+    fn plain(state: &PromptState<'_>) -> Vec<String> {
+        let prompts = state.prompts(Style::new(Colors::Off));
+        for Prompt { plain, styled } in &prompts {
+            assert_eq!(styled.replace("\x1b[1m", "").replace("\x1b[0m", ""), *plain);
+        }
+        prompts.into_iter().map(|prompt| prompt.plain).collect()
+    }
+
     #[test]
     fn the_prompt_tells_the_room_even_in_a_narrow_window() {
         let told = |waiting, status| -> Vec<String> {
@@ -122,11 +131,7 @@ mod tests {
                 name: Some("ana"),
                 room: Some("rust"),
             };
-            let prompts = state.prompts(Style::new(Colors::Off));
-            for Prompt { plain, styled } in &prompts {
-                assert_eq!(styled.replace("\x1b[1m", "").replace("\x1b[0m", ""), *plain, "what is measured is drawn");
-            }
-            prompts.into_iter().map(|prompt| prompt.plain).collect()
+            plain(&state)
         };
         assert_eq!(told(0, LinkStatus::Connected), ["ana@rust> ", "rust> ", "rust> ", "> "]);
         assert_eq!(
@@ -143,7 +148,7 @@ mod tests {
         let told = |question, search, status| {
             let (query, name, room) = (Some("benjamin-of-berlin"), Some("ana"), Some("rust"));
             let state = PromptState { question, search, query, status, waiting: 1, under_way: 0, name, room };
-            state.prompts(Style::new(Colors::Off)).into_iter().map(|prompt| prompt.plain).collect::<Vec<_>>()
+            plain(&state)
         };
         assert_eq!(
             told(None, None, LinkStatus::Connected),
@@ -172,11 +177,7 @@ mod tests {
         let told = |question, status, waiting, name| -> Vec<String> {
             let state =
                 PromptState { question, search: None, query: None, status, waiting, under_way: 0, name, room: None };
-            let prompts = state.prompts(Style::new(Colors::Off));
-            for Prompt { plain, styled } in &prompts {
-                assert_eq!(styled.replace("\x1b[1m", "").replace("\x1b[0m", ""), *plain, "what is measured is drawn");
-            }
-            prompts.into_iter().map(|prompt| prompt.plain).collect()
+            plain(&state)
         };
         assert_eq!(told(None, LinkStatus::Connected, 0, Some("ana")), ["ana> ", "> ", "> "]);
         assert_eq!(told(None, LinkStatus::Connected, 0, None), ["> ", "> ", "> "]);
@@ -217,7 +218,7 @@ mod tests {
                 name: Some("ana"),
                 room: None,
             };
-            assert_eq!(state.prompts(Style::new(Colors::Off))[0].plain, told);
+            assert_eq!(plain(&state)[0], told);
         }
     }
 }
