@@ -113,7 +113,9 @@ mod tests {
     fn plain(state: &PromptState<'_>) -> Vec<String> {
         let prompts = state.prompts(Style::new(Colors::Off));
         for Prompt { plain, styled } in &prompts {
-            assert_eq!(styled.replace("\x1b[1m", "").replace("\x1b[0m", ""), *plain);
+            let drawn =
+                ["\x1b[1m", "\x1b[7m", "\x1b[0m"].iter().fold(styled.clone(), |text, sgr| text.replace(sgr, ""));
+            assert_eq!(drawn, *plain);
         }
         prompts.into_iter().map(|prompt| prompt.plain).collect()
     }
